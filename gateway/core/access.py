@@ -1,0 +1,359 @@
+"""Who is calling, and may they? The way of a request that is meant for an upstream."""
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from gateway.core import access_token, cookies, policies, refresh
+from gateway.core import session as codec
+from gateway.core.answers import Forward, Login, Refuse
+from gateway.core.compiled import Provider
+from gateway.core.context import Context, OpenedSession
+from gateway.core.cookies import Site
+from gateway.core.credentials import BearerToken, SessionCookie, present
+from gateway.core.headers import upstream_headers
+from gateway.core.jose import UnknownKey
+from gateway.core.keys import KeySet
+from gateway.core.login import begin
+from gateway.core.model import Claims, CookieChange, Grant, Identity, Renewed, Seal, Session, SessionOver
+from gateway.core.needs import Confirm, Keys, Need, Refresh
+from gateway.core.reasons import Reason
+from gateway.core.refusals import refuse
+from gateway.core.routes import Route
+
+# these sessions were ended against somebody's will: a page says so instead of a silent new login
+_SAY_WHY = frozenset({Reason.REVOKED, Reason.SESSION_REUSED})
+_CLEARS = frozenset(
+    {
+        Reason.REVOKED,
+        Reason.SESSION_REUSED,
+        Reason.SESSION_ENDED,
+        Reason.SESSION_EXPIRED,
+        Reason.REFRESH_LOST,
+        Reason.SESSION_INVALID,
+        Reason.TOKEN_CLAIMS,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A session that holds: who it is, and what rides on the response or behind the request."""
+
+    identity: Identity
+    session: Session
+    grant: Grant | None
+    cookies: tuple[CookieChange, ...] = ()
+    background: tuple[Need, ...] = ()
+
+
+Verdict: TypeAlias = "Identity | Need | Reason"
+
+
+def access(context: Context) -> Forward | Refuse | Login | Need:
+    """Decide a request for a route: forward, refuse, send to login, or name what is missing."""
+    route = context.route
+    assert route is not None
+    if route.access == "public":
+        return _forward(context, route, Reason.PUBLIC, None)
+    credentials = present(context)
+    if isinstance(credentials, Reason):
+        return refuse(context, credentials, bearer=True)
+    bearer = next((each for each in credentials if isinstance(each, BearerToken)), None)
+    cookie = next((each for each in credentials if isinstance(each, SessionCookie)), None)
+    if bearer is not None:
+        return _with_bearer(context, route, bearer, cookie)
+    if cookie is not None:
+        return _with_session(context, route, cookie)
+    if route.access == "optional":
+        return _forward(context, route, Reason.ANONYMOUS, None)
+    return unauthenticated(context, Reason.CREDENTIALS_MISSING)
+
+
+def _with_bearer(
+    context: Context, route: Route, bearer: BearerToken, cookie: SessionCookie | None
+) -> Forward | Refuse | Login | Need:
+    verdict = judge_bearer(context, bearer.token)
+    if isinstance(verdict, Reason):
+        return refuse(context, verdict, bearer=True)
+    if not isinstance(verdict, Identity):
+        return verdict
+    if cookie is not None and cookie.opened is not None:
+        other = cookie.opened.session
+        if is_live(context, other) is None and (other.issuer, other.subject) != (
+            verdict.issuer,
+            verdict.subject,
+        ):
+            return refuse(context, Reason.CREDENTIALS_CONFLICT, bearer=True)
+    return _allowed(context, route, verdict, None)
+
+
+def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forward | Refuse | Login | Need:
+    verdict = judge_session(context, cookie.opened)
+    if isinstance(verdict, Live):
+        return _allowed(context, route, verdict.identity, verdict)
+    if not isinstance(verdict, Reason):
+        return verdict
+    if verdict in _SAY_WHY:
+        return refuse(context, verdict, clear=True)
+    if route.access == "optional":
+        return _forward(context, route, Reason.ANONYMOUS, None)
+    return unauthenticated(context, verdict, clear=verdict in _CLEARS)
+
+
+def judge_bearer(context: Context, token: str) -> Verdict:
+    """Verify a bearer token against the key set of the provider that it claims; RFC 9068 section 4."""
+    knowledge = context.knowledge
+    memo = knowledge.memory.tokens
+    if (remembered := memo.get(token)) is not None:
+        keys, identity = remembered
+        if (
+            keys is knowledge.keys.get(identity.provider)
+            and context.now < keys.stale_after
+            and context.now < identity.expires_at
+        ):
+            return identity
+    issuer = access_token.issuer_of(token)
+    if isinstance(issuer, Reason):
+        return issuer
+    provider = knowledge.compiled.by_issuer.get(issuer)
+    if provider is None:
+        return Reason.TOKEN_ISSUER
+    verdict = _verified(context, provider, token)
+    if isinstance(verdict, Identity):
+        current = knowledge.keys.get(provider.name)
+        if current is not None:
+            memo.put(token, (current, verdict))
+    return verdict
+
+
+def key_set(context: Context, provider: Provider, kid: str | None) -> KeySet | Need:
+    """Return the provider's usable key set, or the need that would bring it."""
+    need = Keys(provider.name, kid)
+    fact = context.knowledge.fact(need, KeySet)
+    if fact is not None:
+        return fact
+    keys = context.knowledge.keys.get(provider.name)
+    if kid is None and keys is not None and context.now < keys.stale_after:
+        return keys
+    return need
+
+
+def _verified(context: Context, provider: Provider, token: str) -> Verdict:
+    keys = key_set(context, provider, None)
+    if not isinstance(keys, KeySet):
+        return keys
+    verdict = access_token.check(token, provider, keys, context.now)
+    if isinstance(verdict, UnknownKey):
+        keys = key_set(context, provider, verdict.kid or "")
+        if not isinstance(keys, KeySet):
+            return keys
+        verdict = access_token.check(token, provider, keys, context.now)
+    return Reason.TOKEN_KEY_UNKNOWN if isinstance(verdict, UnknownKey) else verdict
+
+
+def is_live(context: Context, session: Session) -> Reason | None:
+    """Return why a session no longer holds, or None. Says nothing of its access token."""
+    lifetimes = context.knowledge.compiled.settings.session
+    if context.knowledge.denylist.judge_session(session, context.now):
+        return Reason.REVOKED
+    if context.now >= session.ends_at or context.now - session.seen_at >= lifetimes.idle_lifetime:
+        return Reason.SESSION_EXPIRED
+    return None
+
+
+def judge_session(context: Context, opened: OpenedSession | None) -> Live | Need | Reason:
+    """Judge a presented session; renew it where its access token is due or has expired.
+
+    A request that presents an older generation goes on as the newest one known (the two-phase rotation).
+    """
+    if opened is None:
+        return Reason.SESSION_INVALID
+    if (ended := is_live(context, opened.session)) is not None:
+        return ended
+    settings = context.knowledge.compiled.settings.session
+    session, grant, claim = opened.session, opened.grant, opened.claim
+    renewed = context.knowledge.news(claim) if grant is not None else None
+    if isinstance(renewed, SessionOver):
+        return renewed.reason
+    if renewed is not None and renewed.grant is not None:
+        session, grant = renewed.session, renewed.grant
+        claim = refresh.claim_id(context.knowledge.compiled.providers[session.provider], grant)
+    phase = refresh.phase(session, grant is not None, settings.refresh_before_expiry, context.now)
+    background: tuple[Need, ...] = ()
+    if phase == "expired":
+        if grant is None:
+            return Reason.SESSION_EXPIRED
+        need = Refresh(claim, session, grant)
+        outcome = context.knowledge.fact(need, (Renewed, SessionOver))
+        if outcome is None:
+            return need
+        if isinstance(outcome, SessionOver):
+            return outcome.reason
+        session, grant, renewed = outcome.session, outcome.grant, outcome
+        if context.now >= session.access_expires_at:
+            return Reason.SESSION_EXPIRED
+    elif phase == "due" and grant is not None:
+        background = (Refresh(claim, session, grant),)
+    return _live(context, opened, Renewed(session, grant), renewed is not None, background)
+
+
+def _live(
+    context: Context,
+    opened: OpenedSession,
+    current: Renewed,
+    is_newer: bool,
+    background: tuple[Need, ...],
+) -> Live | Need | Reason:
+    identity = _session_identity(context, current.session)
+    if not isinstance(identity, Identity):
+        return identity
+    assert context.site is not None
+    session, settings = current.session, context.knowledge.compiled.settings.session
+    changes: tuple[CookieChange, ...] = ()
+    if is_newer:
+        changes = session_cookies(context.site, current, context.cookies, context.now)
+    elif not background and context.now - session.seen_at > settings.idle_lifetime / 10:
+        changes = session_cookies(context.site, Renewed(session, None), context.cookies, context.now)
+    if opened.grant is not None and (claims := opened.grant.unconfirmed):
+        waiting = tuple(claim for claim in claims if not context.knowledge.confirmed(claim))
+        if waiting:
+            background = (*background, Confirm(waiting, session.ends_at))
+    return Live(identity, opened.session, opened.grant, changes, background)
+
+
+def _session_identity(context: Context, session: Session) -> Verdict:
+    provider = context.knowledge.compiled.providers[session.provider]
+    claims, scopes = session.claims, session.scopes
+    if provider.settings.access_token == "jwt":  # noqa: S105 - a kind of token
+        verdict = _verified(context, provider, session.access_token or "")
+        if not isinstance(verdict, Identity):
+            return verdict
+        if verdict.subject != session.subject:
+            return Reason.TOKEN_CLAIMS
+        claims, scopes = {**verdict.claims, **session.claims}, verdict.scopes
+    return identity_of(session, claims, scopes)
+
+
+def identity_of(session: Session, claims: Claims, scopes: frozenset[str]) -> Identity:
+    """Return the identity of a session; the denylist judges it by its login time."""
+    return Identity(
+        kind="session",
+        provider=session.provider,
+        issuer=session.issuer,
+        subject=session.subject,
+        claims=claims,
+        scopes=scopes,
+        issued_at=session.login_at,
+        expires_at=session.ends_at,
+        sid=session.sid,
+        session_id=session.session_id,
+    )
+
+
+def session_cookies(
+    site: Site, current: Renewed, sent: dict[str, str], now: float
+) -> tuple[CookieChange, ...]:
+    """Return the changes that give the browser this session; without a grant the refresh cookie stays."""
+    session = replace(current.session, seen_at=now)
+    max_age = max(1, int(session.ends_at - now))
+    name = site.session_cookie
+    changes = [
+        CookieChange(
+            name,
+            Seal(site.purpose("session"), codec.encode_session(session)),
+            max_age,
+            cookies.presented(sent, name),
+        )
+    ]
+    if current.grant is not None:
+        name = site.refresh_cookie
+        changes.append(
+            CookieChange(
+                name,
+                Seal(site.purpose("refresh"), codec.encode_grant(current.grant)),
+                max_age,
+                cookies.presented(sent, name),
+            )
+        )
+    return tuple(changes)
+
+
+def _allowed(
+    context: Context, route: Route, identity: Identity, live: Live | None
+) -> Forward | Refuse | Login:
+    knowledge = context.knowledge
+    deny = knowledge.compiled.settings.denylist
+    if (route.when_stale or deny.when_stale) == "refuse" and not knowledge.denylist.is_fresh(
+        context.now, deny.max_staleness
+    ):
+        return refuse(context, Reason.DENYLIST_STALE, identity=identity, bearer=live is None)
+    if knowledge.denylist.judge(identity, context.now):
+        return refuse(context, Reason.REVOKED, identity=identity, bearer=live is None, clear=live is not None)
+    reason = policies.judge(identity, context.request, route.require, context.now)
+    if reason is not None:
+        return _forbidden(context, route, identity, reason, live)
+    return _forward(context, route, Reason.AUTHENTICATED, identity, live)
+
+
+def _forbidden(
+    context: Context, route: Route, identity: Identity, reason: Reason, live: Live | None
+) -> Refuse | Login:
+    step_up = reason in (Reason.AUTHENTICATION_TOO_WEAK, Reason.AUTHENTICATION_TOO_OLD)
+    acr_values, max_age = route.require.acr_values, route.require.max_age
+    if step_up and live is not None and _may_redirect(context, route):
+        return begin(context, reason, provider=identity.provider, acr_values=acr_values, max_age=max_age)
+    answer = refuse(context, reason, identity=identity, bearer=live is None)
+    return replace(
+        answer,
+        acr_values=acr_values if step_up else (),
+        max_age=max_age if step_up else None,
+        required_scopes=route.require.scopes if reason is Reason.SCOPE_MISSING else (),
+        cookies=live.cookies if live is not None else (),
+    )
+
+
+def _may_redirect(context: Context, route: Route) -> bool:
+    if context.site is None or context.request.method not in (b"GET", b"HEAD"):
+        return False
+    if route.unauthenticated == "auto":
+        return context.navigation
+    return route.unauthenticated == "login" and not context.scripted
+
+
+def unauthenticated(context: Context, reason: Reason, *, clear: bool = False) -> Refuse | Login:
+    """Nobody, or nobody any more: a navigation goes to login, everything else is told with 401."""
+    route = context.route
+    assert route is not None
+    if _may_redirect(context, route):
+        why = Reason.LOGIN_REQUIRED if reason is Reason.CREDENTIALS_MISSING else reason
+        return begin(context, why, provider=route.provider)
+    return refuse(context, reason, clear=clear)
+
+
+def _forward(
+    context: Context, route: Route, reason: Reason, identity: Identity | None, live: Live | None = None
+) -> Forward:
+    headers = upstream_headers(
+        context.request,
+        context.observed,
+        context.knowledge.compiled.rules,
+        identity,
+        pass_authorization=route.authorization == "pass",
+        request_id=context.request_id,
+    )
+    return Forward(
+        route=route,
+        reason=reason,
+        target=context.target.path + context.target.query,
+        headers=headers,
+        identity=identity,
+        session=live.session if live else None,
+        grant=live.grant if live else None,
+        cookies=live.cookies if live else (),
+        background=live.background if live else (),
+    )
+
+
+def forward_preflight(context: Context, route: Route) -> Forward:
+    """Let the upstream answer a CORS preflight, which carries no credentials by its nature."""
+    return _forward(context, route, Reason.PREFLIGHT, None)

@@ -1,0 +1,102 @@
+"""What ``decide`` says: forward, refuse, send to login, or answer from one of the gateway's own endpoints."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from gateway.core.model import CookieChange, DenyEntry, Grant, Header, Identity, Json, Session
+from gateway.core.needs import Need
+from gateway.core.reasons import Reason
+
+if TYPE_CHECKING:
+    from gateway.core.routes import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Let it through. ``headers`` are end-to-end only, forged ones stripped and known ones added.
+
+    The data plane adds Host's peers: one framing header, Connection, and Upgrade for a tunnel.
+    ``background`` are needs to resolve behind the request's back. ``session`` and ``grant`` are what this
+    very request presented, for ``conclude``.
+    """
+
+    route: "Route"
+    reason: Reason
+    target: bytes
+    headers: list[Header]
+    identity: Identity | None = None
+    session: Session | None = None
+    grant: Grant | None = None
+    cookies: tuple[CookieChange, ...] = ()
+    background: tuple[Need, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Refuse for a reason; the edge turns it into a page, a problem document or a challenge.
+
+    ``challenge`` asks for an RFC 6750 WWW-Authenticate; ``required_scopes`` and ``detail`` are safe to
+    show. ``html`` is what the caller prefers. ``login_url`` is where a person could log in.
+    """
+
+    reason: Reason
+    route: "Route | None" = None
+    identity: Identity | None = None
+    html: bool = False
+    challenge: bool = False
+    bearer_presented: bool = False
+    required_scopes: tuple[str, ...] = ()
+    acr_values: tuple[str, ...] = ()
+    max_age: int | None = None
+    login_url: str | None = None
+    retry_after: int | None = None
+    detail: str | None = None
+    cookies: tuple[CookieChange, ...] = ()
+    allow: tuple[str, ...] = ()
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Send this browser to the provider; the edge draws state, nonce and verifier (R2, R3).
+
+    ``redirect_uri`` and ``origin`` come from the configuration, never from Host (R13). ``cookies`` evict
+    pending logins beyond the cap (R17). ``acr_values`` and ``max_age`` ask for step-up (RFC 9470).
+    """
+
+    reason: Reason
+    provider: str
+    origin: str
+    redirect_uri: str
+    return_to: str
+    pending_cookie: str
+    now: float
+    max_age_seconds: int
+    route: "Route | None" = None
+    cookies: tuple[CookieChange, ...] = ()
+    acr_values: tuple[str, ...] = ()
+    max_age: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """An answer of the gateway's own endpoints: a redirect, a small JSON document or a page by name.
+
+    ``audit`` names an audit event; ``revoked`` are entries that were written on the way.
+    """
+
+    reason: Reason
+    status: int
+    location: str | None = None
+    json: dict[str, Json] | None = None
+    page: str | None = None
+    values: dict[str, str] = field(default_factory=dict)
+    headers: tuple[Header, ...] = ()
+    cookies: tuple[CookieChange, ...] = ()
+    identity: Identity | None = None
+    route: "Route | None" = None
+    audit: str | None = None
+    revoked: tuple[DenyEntry, ...] = ()
+
+
+Answer: TypeAlias = "Forward | Refuse | Login | Respond"

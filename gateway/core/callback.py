@@ -1,0 +1,300 @@
+"""The callback that ends a login: the response checked, the code redeemed, the session begun.
+
+OpenID Connect Core section 3.1.2.5 to 3.1.3.7; RFC 9207; RFC 9700 section 4.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+from gateway.core import access, id_token, refresh
+from gateway.core import session as codec
+from gateway.core.answers import Refuse, Respond
+from gateway.core.compiled import Provider
+from gateway.core.context import Context
+from gateway.core.cookies import Site
+from gateway.core.credentials import session_cookie
+from gateway.core.jose import UnknownKey
+from gateway.core.keys import KeySet
+from gateway.core.login import open_pending, parameters, state_cookie
+from gateway.core.model import (
+    Claims,
+    CookieChange,
+    DenyEntry,
+    Grant,
+    Json,
+    ProviderMetadata,
+    Renewed,
+    Seal,
+    Session,
+    TokenRefusal,
+    TokenSet,
+)
+from gateway.core.needs import Exchange, Metadata, Need, Random, Revoke, UseOnce, UserInfo
+from gateway.core.reasons import Reason
+from gateway.core.refusals import plain
+from gateway.core.seal import encode_base64url
+
+LOOP_SECONDS = 30
+LOOP_COUNT = 3
+
+Step: TypeAlias = "Respond | Refuse | Need"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An authorization response (RFC 6749 section 4.1.2, RFC 9207), checked for form."""
+
+    state: str
+    code: str
+    issuer: str | None
+    error: str | None
+
+
+def process_response(query: bytes) -> Response | None:
+    """Return the authorization response of a callback's query, or None where its form is wrong."""
+    fields = parameters(query)
+    if fields is None or not fields.get("state"):
+        return None
+    code, error = fields.get("code", ""), fields.get("error")
+    if error is None and not code:
+        return None
+    return Response(fields["state"], code, fields.get("iss"), error)
+
+
+def callback(context: Context) -> Step:
+    """End a login: check the response, redeem the code, verify the ID token, begin the session."""
+    site = context.site
+    assert site is not None
+    if context.request.method != b"GET":
+        return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
+    response = process_response(context.target.query)
+    if response is None:
+        return _failed(context, Reason.LOGIN_RESPONSE_MALFORMED)
+    name = state_cookie(site, response.state)
+    pending = open_pending(context, site, name)
+    lifetime = context.knowledge.compiled.settings.session.login_lifetime
+    if (
+        pending is None
+        or not hmac.compare_digest(pending.state.encode(), response.state.encode())
+        or context.now - pending.started_at > lifetime
+    ):
+        return _stranger(context, Reason.LOGIN_STATE_UNKNOWN, "/")
+    provider = context.knowledge.compiled.providers.get(pending.provider)
+    if provider is None:
+        return _failed(context, Reason.LOGIN_STATE_UNKNOWN, name)
+    metadata = context.knowledge.fact(need := Metadata(provider.name), ProviderMetadata)
+    if metadata is None:
+        return need
+    # RFC 9207 section 2.4: a promised issuer that is missing is as bad as a wrong one (R6)
+    if (response.issuer is not None and response.issuer != metadata.issuer) or (
+        response.issuer is None and metadata.iss_parameter_supported
+    ):
+        return _failed(context, Reason.LOGIN_ISSUER_MISMATCH, name)
+    if response.error is not None:
+        return _failed(context, Reason.LOGIN_DENIED, name, response.error[:100])
+    if _loops(context, site, pending):
+        return _failed(context, Reason.LOGIN_LOOP, name)
+    return _redeem(context, provider, pending, response, name)
+
+
+def _stranger(context: Context, reason: Reason, return_to: str) -> Respond | Refuse:
+    # a losing tab, or the back button: whoever has a session by now simply goes on, and no token call is made
+    if _live_session(context) is not None:
+        assert context.site is not None
+        return Respond(Reason.ALREADY_LOGGED_IN, 303, location=context.site.origin + return_to)
+    return _failed(context, reason)
+
+
+def _live_session(context: Context) -> Session | None:
+    opened = _presented_session(context)
+    return opened if opened is not None and access.is_live(context, opened) is None else None
+
+
+def _presented_session(context: Context) -> Session | None:
+    cookie = session_cookie(context)
+    return cookie.opened.session if cookie is not None and cookie.opened is not None else None
+
+
+def _failed(context: Context, reason: Reason, cookie: str | None = None, detail: str | None = None) -> Refuse:
+    site = context.site
+    assert site is not None
+    prefix = context.knowledge.compiled.settings.prefix
+    return Refuse(
+        reason=reason,
+        html=context.wants_html,
+        login_url=f"{site.origin}{prefix}login",
+        detail=detail,
+        cookies=(CookieChange(cookie, None, 0, (cookie,)),) if cookie is not None else (),
+    )
+
+
+def _recent(context: Context, site: Site) -> list[tuple[float, str]]:
+    payload = context.knowledge.compiled.ring.open(
+        site.purpose("recent"), context.cookies.get(site.loop_cookie, "")
+    )
+    recent = codec.decode_recent(payload) if payload is not None else []
+    return [(at, path) for at, path in recent if context.now - at < LOOP_SECONDS][-10:]
+
+
+def _loops(context: Context, site: Site, pending: codec.PendingLogin) -> bool:
+    # restored tabs log in side by side, each for its own page: only the same page over and over is a loop
+    path = _page(pending)
+    return sum(1 for _, each in _recent(context, site) if each == path) >= LOOP_COUNT - 1
+
+
+def _page(pending: codec.PendingLogin) -> str:
+    return encode_base64url(hashlib.sha256(urlsplit(pending.return_to).path.encode()).digest())[:12]
+
+
+def _redeem(
+    context: Context, provider: Provider, pending: codec.PendingLogin, response: Response, cookie: str
+) -> Step:
+    site, knowledge = context.site, context.knowledge
+    assert site is not None
+    # the keys are asked for first: a code that has been redeemed is spent
+    keys = access.key_set(context, provider, None)
+    if not isinstance(keys, KeySet):
+        return keys
+    lifetime = knowledge.compiled.settings.session.login_lifetime
+    digest = encode_base64url(hashlib.sha256(pending.state.encode()).digest())
+    once = UseOnce("login", digest, pending.started_at + 2 * lifetime)
+    first = knowledge.fact(once, bool)
+    if first is None:
+        return once
+    if not first:
+        return _stranger(context, Reason.LOGIN_STATE_REPLAYED, pending.return_to)
+    exchange = Exchange(provider.name, response.code, pending.verifier, site.redirect_uri)
+    tokens = knowledge.fact(exchange, (TokenSet, TokenRefusal))
+    if tokens is None:
+        return exchange
+    if isinstance(tokens, TokenRefusal):
+        return _failed(context, Reason.LOGIN_REFUSED, cookie, tokens.error)
+    claims = _verified_claims(context, provider, pending, tokens, keys)
+    if isinstance(claims, Reason):
+        return _failed(context, claims, cookie)
+    if not isinstance(claims, dict):
+        return claims
+    return _with_userinfo(context, provider, pending, tokens, claims, cookie)
+
+
+def _verified_claims(
+    context: Context, provider: Provider, pending: codec.PendingLogin, tokens: TokenSet, keys: KeySet
+) -> "dict[str, Json] | Need | Reason":
+    if tokens.id_token is None:
+        return Reason.TOKEN_MALFORMED
+    for _ in range(2):
+        claims = id_token.check(
+            tokens.id_token,
+            provider,
+            keys,
+            context.now,
+            nonce=pending.nonce,
+            access_token=tokens.access_token,
+        )
+        if isinstance(claims, Reason):
+            return claims
+        if not isinstance(claims, UnknownKey):
+            return dict(claims)
+        fresh = access.key_set(context, provider, claims.kid or "")
+        if not isinstance(fresh, KeySet):
+            return fresh
+        keys = fresh
+    return Reason.TOKEN_KEY_UNKNOWN
+
+
+def _with_userinfo(
+    context: Context,
+    provider: Provider,
+    pending: codec.PendingLogin,
+    tokens: TokenSet,
+    claims: dict[str, Json],
+    cookie: str,
+) -> Step:
+    userinfo: Claims | None = None
+    if provider.settings.userinfo:
+        need = UserInfo(provider.name, tokens.access_token)
+        userinfo = context.knowledge.fact(need, dict)
+        if userinfo is None:
+            return need
+        # OIDC Core section 5.3.2: a response about somebody else must not be used (R30)
+        if userinfo.get("sub") != claims["sub"]:
+            return _failed(context, Reason.TOKEN_CLAIMS, cookie)
+    random = Random(32)
+    drawn = context.knowledge.fact(random, bytes)
+    if drawn is None:
+        return random
+    session = _new_session(context, provider, tokens, claims, userinfo, encode_base64url(drawn))
+    return _complete(context, pending, session, tokens, cookie)
+
+
+def _new_session(
+    context: Context,
+    provider: Provider,
+    tokens: TokenSet,
+    claims: dict[str, Json],
+    userinfo: Claims | None,
+    session_id: str,
+) -> Session:
+    now, settings = context.now, context.knowledge.compiled.settings.session
+    sid = claims.get("sid")
+    granted = tokens.scopes if tokens.scopes is not None else frozenset(provider.settings.scopes)
+    return Session(
+        session_id=session_id,
+        provider=provider.name,
+        issuer=provider.issuer,
+        subject=str(claims["sub"]),
+        sid=sid if isinstance(sid, str) else None,
+        claims=refresh.kept_claims(context.knowledge.compiled, claims, userinfo),
+        scopes=granted,
+        login_at=now,
+        ends_at=now + settings.absolute_lifetime,
+        seen_at=now,
+        renewed_at=now,
+        access_expires_at=refresh.access_expiry(tokens, now),
+        access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
+    )
+
+
+def _complete(
+    context: Context, pending: codec.PendingLogin, session: Session, tokens: TokenSet, cookie: str
+) -> Step:
+    site = context.site
+    assert site is not None
+    grant = Grant(session.session_id, 0, tokens.refresh_token) if tokens.refresh_token else None
+    if not refresh.fits(session) or (grant is not None and not refresh.grant_fits(grant)):
+        size = refresh.cookie_size(session, grant)
+        return _failed(context, Reason.LOGIN_COOKIE_TOO_LARGE, cookie, f"{size} characters")
+    previous = _presented_session(context)
+    if previous is not None and (previous.issuer, previous.subject) != (session.issuer, session.subject):
+        # B logs in after A in this browser: A's session dies (CVE-2026-34454, R41)
+        revoke = Revoke((session_entry(previous),))
+        if revoke not in context.knowledge.facts:
+            return revoke
+    recent = [*_recent(context, site), (context.now, _page(pending))]
+    changes = [
+        *access.session_cookies(site, Renewed(session, grant), context.cookies, context.now),
+        CookieChange(cookie, None, 0, (cookie,)),
+        CookieChange(
+            site.loop_cookie,
+            Seal(site.purpose("recent"), codec.encode_recent(recent)),
+            LOOP_SECONDS,
+        ),
+    ]
+    if grant is None:
+        changes.append(CookieChange(site.refresh_cookie, None, 0, ()))
+    return Respond(
+        Reason.LOGIN_COMPLETED,
+        303,
+        location=site.origin + pending.return_to,
+        cookies=tuple(changes),
+        identity=access.identity_of(session, session.claims, session.scopes),
+        audit="login",
+    )
+
+
+def session_entry(session: Session) -> DenyEntry:
+    """Return the denylist entry that ends one session; it outlives the session."""
+    return DenyEntry("session", "", session.session_id, session.ends_at, session.ends_at + 60)

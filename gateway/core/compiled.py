@@ -1,0 +1,129 @@
+"""The configuration compiled once into one frozen value that every decision reads."""
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gateway.core.config import ProviderSettings, RequireSettings, Settings
+from gateway.core.cookies import Site
+from gateway.core.seal import KeyRing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.core.headers import HeaderRules
+    from gateway.core.routes import RouteTable
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One OpenID Connect provider, ready for checks. ``clock_skew`` is in seconds."""
+
+    name: str
+    settings: ProviderSettings
+    issuer: str
+    client_id: str
+    audiences: frozenset[str]
+    algorithms: tuple[str, ...]
+    clock_skew: float
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Everything a decision looks up. ``sites`` is by authority, ``by_issuer`` by exact issuer."""
+
+    settings: Settings
+    sites: "Mapping[bytes, Site]"
+    routes: "RouteTable"
+    providers: "Mapping[str, Provider]"
+    by_issuer: "Mapping[str, Provider]"
+    ring: KeyRing
+    rules: "HeaderRules"
+    kept_claims: frozenset[str]
+    prefix: bytes
+
+    def default_provider(self) -> Provider:
+        """Return the provider that a login uses when nothing names one: the first."""
+        return next(iter(self.providers.values()))
+
+
+def decode_secret_key(text: str) -> bytes:
+    """Return the 32 bytes of a secret key in base64 or base64url, padded or not.
+
+    Raises:
+        ValueError: anything else.
+    """
+    plain = text.strip().rstrip("=").replace("-", "+").replace("_", "/")
+    key = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    if len(key) != 32:
+        raise ValueError("a secret key is 32 random bytes in base64")
+    return key
+
+
+def _site(public_url: str, prefix: str) -> Site:
+    parts = urlsplit(public_url.rstrip("/").lower())
+    secure = parts.scheme == "https"
+    default = 443 if secure else 80
+    port = parts.port or default
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    authority = host if port == default else f"{host}:{port}"
+    origin = f"{parts.scheme}://{authority}"
+    return Site(
+        origin=origin,
+        authority=authority.encode(),
+        secure=secure,
+        cookie_prefix="__Host-gateway-" if secure else f"gateway-{port}-",
+        redirect_uri=f"{origin}{prefix}callback",
+    )
+
+
+def _required_claims(require: RequireSettings | None) -> set[str]:
+    return {name.partition(".")[0] for name in (require.claims or {})} if require else set()
+
+
+def _kept_claims(settings: Settings) -> frozenset[str]:
+    names = {"sub", "sid", "acr", "amr", "auth_time", settings.groups_claim}
+    names.update(settings.identity_headers.values())
+    for route in settings.routes:
+        names |= _required_claims(route.require) | (
+            set(route.require.claims or {}) if route.require else set()
+        )
+    return frozenset(names | {name.partition(".")[0] for name in names})
+
+
+def compile_settings(settings: Settings) -> Compiled:
+    """Compile validated settings into one frozen value."""
+    from gateway.core.headers import compile_rules  # noqa: PLC0415 - both read Provider's neighbours
+    from gateway.core.routes import compile_routes  # noqa: PLC0415 - the same
+
+    sites: dict[bytes, Site] = {}
+    for url in settings.public_url:
+        site = _site(url, settings.prefix)
+        sites[site.authority] = site
+        # a client may spell the default port out (RFC 9110 section 4.2.3)
+        if b":" not in site.authority.rpartition(b"]")[2]:
+            sites[site.authority + (b":443" if site.secure else b":80")] = site
+    providers = {
+        name: Provider(
+            name=name,
+            settings=each,
+            issuer=each.issuer,
+            client_id=each.client_id,
+            audiences=frozenset(each.audiences),
+            algorithms=each.algorithms,
+            clock_skew=each.clock_skew,
+        )
+        for name, each in settings.providers.items()
+    }
+    return Compiled(
+        settings=settings,
+        sites=sites,
+        routes=compile_routes(settings),
+        providers=providers,
+        by_issuer={each.issuer: each for each in providers.values()},
+        ring=KeyRing(tuple(decode_secret_key(key.get_secret_value()) for key in settings.secret_keys)),
+        rules=compile_rules(settings, tuple(dict.fromkeys(site.cookie_prefix for site in sites.values()))),
+        kept_claims=_kept_claims(settings),
+        prefix=settings.prefix.encode(),
+    )

@@ -1,0 +1,84 @@
+"""What one decision knows: the facts gathered so far, and the request seen through the configuration."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+from gateway.core.compiled import Compiled
+from gateway.core.cookies import Site
+from gateway.core.denylist import Denylist
+from gateway.core.headers import Observed
+from gateway.core.keys import KeySet
+from gateway.core.memo import Memo
+from gateway.core.model import Grant, Identity, RefreshOutcome, Request, Session
+from gateway.core.needs import Need
+from gateway.core.routes import Route, Target
+
+Fact = TypeVar("Fact")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """A session cookie that opened, with its refresh cookie's grant and the claim id of its next rotation."""
+
+    session: Session
+    grant: Grant | None
+    claim: str
+
+
+@dataclass(slots=True)
+class Memory:
+    """What was learned under exact bytes. Forgetting it changes no answer.
+
+    ``tokens`` hold a verified bearer token's identity with the key set that verified it: another key set, and
+    it is verified again. ``sessions`` hold opened cookies by their sealed texts.
+    """
+
+    tokens: Memo[tuple[KeySet, Identity]] = field(default_factory=Memo)
+    sessions: Memo[OpenedSession] = field(default_factory=Memo)
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What the process knows now. ``facts`` are the answers to this request's needs.
+
+    ``news`` looks up how a recent refresh ended, by claim id; ``confirmed`` tells whether a rotation has been
+    confirmed already.
+    """
+
+    compiled: Compiled
+    keys: Mapping[str, KeySet]
+    denylist: Denylist
+    memory: Memory
+    news: Callable[[str], RefreshOutcome | None]
+    confirmed: Callable[[str], bool]
+    facts: Mapping[Need, object] = field(default_factory=dict)
+
+    def fact(self, need: Need, kind: "type[Fact] | tuple[type, ...]") -> "Fact | None":
+        """Return the answer to a need, or None where it has not been asked; the pipeline never stores None.
+
+        Raises:
+            TypeError: the answer is of another kind than the need promises.
+        """
+        answer = self.facts.get(need)
+        if answer is not None and not isinstance(answer, kind):
+            raise TypeError(f"{type(need).__name__} was answered with {type(answer).__name__}")
+        return cast("Fact | None", answer)
+
+
+@dataclass(slots=True)
+class Context:
+    """One request under decision. ``site`` is None where the host is no ``public_url``."""
+
+    request: Request
+    target: Target
+    observed: Observed
+    site: Site | None
+    knowledge: Knowledge
+    now: float
+    request_id: str
+    route: Route | None = None
+    cookies: dict[str, str] = field(default_factory=dict)
+    navigation: bool = False
+    wants_html: bool = False
+    scripted: bool = False

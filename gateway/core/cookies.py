@@ -1,0 +1,132 @@
+"""The gateway's own cookies: names, chunks, reading and writing (RFC 6265bis).
+
+With an https ``public_url`` names carry ``__Host-`` and cookies are Secure (R38, R39). On http (loopback)
+names carry the port instead, since cookies ignore ports.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gateway.core.model import CookieChange, Header
+
+MOST_BYTES = 4096
+MOST_CHUNKS = 4
+_MOST_COOKIES = 300
+_ATTRIBUTES = len("; Path=/; Max-Age=9999999999; HttpOnly; SameSite=Lax; Secure")
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One public URL: its origin, authority, and everything named after them."""
+
+    origin: str
+    authority: bytes
+    secure: bool
+    cookie_prefix: str
+    redirect_uri: str
+
+    @property
+    def session_cookie(self) -> str:
+        """The session cookie's name."""
+        return self.cookie_prefix + "session"
+
+    @property
+    def refresh_cookie(self) -> str:
+        """The refresh cookie's name."""
+        return self.cookie_prefix + "refresh"
+
+    @property
+    def loop_cookie(self) -> str:
+        """The name of the cookie that remembers recent callbacks."""
+        return self.cookie_prefix + "recent"
+
+    @property
+    def login_prefix(self) -> str:
+        """What the names of pending logins begin with."""
+        return self.cookie_prefix + "login-"
+
+    def purpose(self, kind: str) -> str:
+        """Bind a kind of cookie to this origin, so that one host's cookie never opens on another."""
+        return f"{kind} {self.origin}"
+
+
+def read(headers: Iterable[Header], prefix: str) -> dict[str, str]:
+    """Return the cookies whose names begin with ``prefix``; one that comes twice is left out (R46)."""
+    start = prefix.encode()
+    found: dict[str, str] = {}
+    twice: set[str] = set()
+    for name, value in headers:
+        if len(name) == 6 and name.lower() == b"cookie" and start in value:
+            for pair in value.split(b";", _MOST_COOKIES)[:_MOST_COOKIES]:
+                key, equals, content = pair.strip(b" \t").partition(b"=")
+                if not equals or not key.startswith(start):
+                    continue
+                text = key.decode("latin-1")
+                if text in found:
+                    twice.add(text)
+                found[text] = content.decode("latin-1")
+    for text in twice:
+        del found[text]
+    return found
+
+
+def joined(cookies: Mapping[str, str], name: str) -> str | None:
+    """Return a cookie's value put together from its chunks, or None when one is missing or surplus.
+
+    The first chunk of several says how many there are; a count beyond ``MOST_CHUNKS`` counts as absent (R40).
+    """
+    first = cookies.get(name)
+    if first is None:
+        return None
+    count, tilde, rest = first.partition("~")
+    if not tilde:
+        return first
+    if len(count) != 1 or count not in "234":
+        return None
+    parts = [rest]
+    for index in range(1, int(count)):
+        part = cookies.get(f"{name}-{index}")
+        if part is None:
+            return None
+        parts.append(part)
+    return "".join(parts)
+
+
+def presented(cookies: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Return the names under which this cookie or its chunks were sent."""
+    names = (name, *(f"{name}-{index}" for index in range(1, MOST_CHUNKS)))
+    return tuple(each for each in names if each in cookies)
+
+
+def capacity(name: str) -> int:
+    """Return how many characters of value fit into the chunks of one cookie."""
+    return (MOST_BYTES - len(name) - 2 - 1 - 2 - _ATTRIBUTES) * MOST_CHUNKS
+
+
+def _line(site: Site, name: str, value: str, max_age: int) -> bytes:
+    secure = "; Secure" if site.secure else ""
+    return f"{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}".encode("latin-1")
+
+
+def set_cookie_lines(site: Site, change: CookieChange, sealed: str | None) -> list[bytes]:
+    """Return the Set-Cookie values for one change; ``sealed`` is its sealed text, None to clear.
+
+    Raises:
+        ValueError: the value does not fit into ``MOST_CHUNKS`` chunks; callers check ``capacity`` before.
+    """
+    lines: list[bytes] = []
+    written: set[str] = set()
+    if sealed is not None:
+        size = capacity(change.name) // MOST_CHUNKS
+        parts = [sealed[start : start + size] for start in range(0, len(sealed), size)] or [""]
+        if len(parts) > MOST_CHUNKS:
+            raise ValueError("a cookie of more than four chunks")
+        if len(parts) > 1:
+            parts[0] = f"{len(parts)}~{parts[0]}"
+        for index, part in enumerate(parts):
+            name = f"{change.name}-{index}" if index else change.name
+            written.add(name)
+            lines.append(_line(site, name, part, change.max_age))
+    leftovers = change.presented if sealed is not None else (change.name, *change.presented)
+    lines.extend(_line(site, name, "", 0) for name in dict.fromkeys(leftovers) if name not in written)
+    return lines

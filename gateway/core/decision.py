@@ -1,0 +1,143 @@
+"""``decide``: the one function that the proxy, and everything that asks instead of it, calls.
+
+Pure and synchronous. What it lacks, it names as a ``Need``; the pipeline fetches that and asks again.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from gateway.core import access, cookies, logout
+from gateway.core.answers import Answer, Forward, Respond
+from gateway.core.callback import callback
+from gateway.core.context import Context, Knowledge
+from gateway.core.headers import observe, response_headers
+from gateway.core.login import login
+from gateway.core.model import CookieChange, Header, Renewed, Request
+from gateway.core.needs import Need, Refresh
+from gateway.core.reasons import Reason
+from gateway.core.refusals import plain
+from gateway.core.routes import Route, Target, canonicalise
+
+_NOWHERE = Target(b"/", b"")
+
+Endpoint: TypeAlias = "Callable[[Context], Answer | Need]"
+
+ENDPOINTS: dict[bytes, Endpoint] = {
+    b"login": login,
+    b"callback": callback,
+    b"logout": logout.logout,
+    b"logged-out": logout.logged_out,
+    b"userinfo": logout.userinfo,
+}
+
+
+def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) -> Answer | Need:
+    """Judge one request at ``now`` (epoch seconds): an answer, or the one fact that is missing."""
+    compiled = knowledge.compiled
+    target = canonicalise(request.target)
+    observed = observe(request, compiled.rules)
+    site = compiled.sites.get(observed.host)
+    context = Context(request, target or _NOWHERE, observed, site, knowledge, now, request_id)
+    _look(context)
+    if target is None:
+        return plain(context, Reason.PATH_AMBIGUOUS)
+    if request.method in (b"TRACE", b"CONNECT"):
+        return plain(context, Reason.METHOD_UNSUPPORTED)
+    if target.path.startswith(compiled.prefix):
+        return _own(context, target.path[len(compiled.prefix) :])
+    route = compiled.routes.match(observed.host, target.path, request.method)
+    if route is None:
+        known = compiled.routes.knows(observed.host)
+        return plain(context, Reason.ROUTE_UNKNOWN if known else Reason.HOST_UNKNOWN)
+    context.route = route
+    if request.method == b"OPTIONS" and route.access != "public":
+        answer = _preflight(context, route)
+        if answer is not None:
+            return answer
+    return access.access(context)
+
+
+def _look(context: Context) -> None:
+    """Read the few fields that tell a navigation from a script's request, and our own cookies."""
+    mode = accept = b""
+    for name, value in context.request.headers:
+        length = len(name)
+        if length == 14 and name.lower() == b"sec-fetch-mode":
+            mode = value.lower()
+        elif length == 6 and name.lower() == b"accept":
+            accept = value.lower()
+        elif length == 16 and name.lower() == b"x-requested-with":
+            context.scripted = True
+    if mode not in (b"", b"navigate"):
+        context.scripted = True
+    context.wants_html = not context.scripted and b"text/html" in accept
+    context.navigation = context.wants_html and context.request.method in (b"GET", b"HEAD")
+    if context.site is not None:
+        context.cookies = cookies.read(context.request.headers, context.site.cookie_prefix)
+
+
+def _own(context: Context, name: bytes) -> Answer | Need:
+    endpoint = ENDPOINTS.get(name)
+    if endpoint is None:
+        return plain(context, Reason.ROUTE_UNKNOWN)
+    if context.site is None:
+        return plain(context, Reason.HOST_UNKNOWN)
+    return endpoint(context)
+
+
+def _preflight(context: Context, route: Route) -> Answer | None:
+    """Answer a CORS preflight (Fetch standard section 3.3); None lets the request go the usual way."""
+    fields = {name.lower(): value for name, value in context.request.headers}
+    origin, method = fields.get(b"origin"), fields.get(b"access-control-request-method")
+    if origin is None or method is None:
+        return None
+    if route.preflight == "forward":
+        return access.forward_preflight(context, route)
+    if route.preflight == "refuse":
+        return plain(context, Reason.ORIGIN_FORBIDDEN)
+    rules = route.preflight
+    if origin.decode("latin-1") not in rules.origins or method.decode("latin-1") not in rules.methods:
+        return plain(context, Reason.ORIGIN_FORBIDDEN)
+    wanted = fields.get(b"access-control-request-headers", b"").decode("latin-1").lower()
+    names = {name.strip() for name in wanted.split(",") if name.strip()}
+    if not names <= {name.lower() for name in rules.headers}:
+        return plain(context, Reason.ORIGIN_FORBIDDEN)
+    headers = [
+        (b"Access-Control-Allow-Origin", origin),
+        (b"Access-Control-Allow-Methods", ", ".join(rules.methods).encode()),
+        (b"Access-Control-Allow-Headers", ", ".join(rules.headers).encode()),
+        (b"Access-Control-Max-Age", str(int(rules.max_age)).encode()),
+        (b"Vary", b"Origin"),
+    ]
+    if rules.credentials:
+        headers.append((b"Access-Control-Allow-Credentials", b"true"))
+    return Respond(Reason.PREFLIGHT, 204, headers=tuple(headers), route=route)
+
+
+def due_cookies(forward: Forward, knowledge: Knowledge, sent: Context) -> tuple[CookieChange, ...]:
+    """Return the cookies that ride on this response: looked up when its head is sent.
+
+    Only a request that itself presented the older generation gets the newer one (CVE-2024-51987), and only
+    while that session has not been revoked in between.
+    """
+    if forward.session is None or sent.site is None:
+        return ()
+    if knowledge.denylist.judge_session(forward.session, sent.now):
+        return ()
+    for need in forward.background:
+        if isinstance(need, Refresh):
+            outcome = knowledge.news(need.claim)
+            if isinstance(outcome, Renewed):
+                return access.session_cookies(sent.site, outcome, sent.cookies, sent.now)
+    return forward.cookies
+
+
+def conclude(headers: list[Header], knowledge: Knowledge, set_cookies: list[bytes]) -> list[Header]:
+    """Return the response head as the client gets it: our cookies added, forged ones removed.
+
+    R54, R58, R59; RFC 9110 section 7.6.1.
+    """
+    return response_headers(headers, knowledge.compiled.rules, set_cookies)
+
+
+__all__ = ["ENDPOINTS", "conclude", "decide", "due_cookies"]

@@ -1,0 +1,11 @@
+"""Faults of a provider's call, told apart by whether the provider may have acted on it."""
+
+from gateway.core.model import Fault
+
+
+class NeverSent(Fault):
+    """DNS, connect or TLS failed: nothing was sent, so trying again is safe."""
+
+
+class Ambiguous(Fault):
+    """The request was sent and no answer came: the provider may have acted on it."""

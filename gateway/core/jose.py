@@ -1,0 +1,121 @@
+"""JSON Web Signatures in compact form: read strictly, verified against a filtered key set.
+
+RFC 7515 (JWS), RFC 7519 (JWT), RFC 8725 (best practice). Nothing here raises on bad input (R29).
+"""
+
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from jwt.algorithms import get_default_algorithms
+from jwt.exceptions import PyJWTError
+
+from gateway.core.keys import MOST_KEY_ID, KeySet, PublicKey
+from gateway.core.model import Claims
+from gateway.core.reasons import Reason
+from gateway.core.strict import decode_base64url, parse_object
+
+MOST_TOKEN = 16384
+
+ALGORITHMS = frozenset(
+    ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+)
+"""The algorithms that exist here; asymmetric all, so that no public key can serve as a secret (R18)."""
+
+_VERIFIERS = {name: verifier for name, verifier in get_default_algorithms().items() if name in ALGORITHMS}
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A well-formed JWT whose signature nobody has checked yet.
+
+    ``kid`` is the header's key id, if it has one; ``alg`` what the header says, allowed or not.
+    """
+
+    header: Claims
+    claims: Claims = field(repr=False)
+    alg: str
+    kid: str | None
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Header and claims of a JWT whose signature is good. The claims are not judged yet."""
+
+    header: Claims
+    claims: Claims = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownKey:
+    """The key set has no key for this token; a newer one may. ``kid`` None: the token names none."""
+
+    kid: str | None
+
+
+def read(token: str | bytes) -> Parsed | Reason:
+    """Take a JWT apart without trusting it (RFC 7515 section 5.2, steps 1 to 5).
+
+    Args:
+        token: compact serialisation; at most 16 KiB of ASCII.
+
+    Returns:
+        The parts, or ``TOKEN_MALFORMED``: not three canonical base64url segments, header or claims no JSON
+        object or with a duplicate member, ``alg`` or ``kid`` of the wrong type, ``crit`` or ``b64`` used.
+    """
+    octets = _octets(token)
+    segments = octets.split(b".", 3)
+    if len(segments) != 3:
+        return Reason.TOKEN_MALFORMED
+    head, body, signature = (decode_base64url(segment, MOST_TOKEN) for segment in segments)
+    if head is None or body is None or signature is None:
+        return Reason.TOKEN_MALFORMED
+    header, claims = parse_object(head, MOST_TOKEN), parse_object(body, MOST_TOKEN)
+    if header is None or claims is None:
+        return Reason.TOKEN_MALFORMED
+    alg, kid = header.get("alg"), header.get("kid")
+    # no extension is understood here, so any that is critical refuses (RFC 7515 section 4.1.11), and
+    # a JWT's payload is always encoded (RFC 7797 section 7)
+    if not isinstance(alg, str) or "crit" in header or "b64" in header:
+        return Reason.TOKEN_MALFORMED
+    if kid is not None and (not isinstance(kid, str) or len(kid) > MOST_KEY_ID):
+        return Reason.TOKEN_MALFORMED
+    return Parsed(header, claims, alg, kid, octets[: octets.rindex(b".")], signature)
+
+
+def _octets(token: str | bytes) -> bytes:
+    if len(token) > MOST_TOKEN:
+        return b""
+    try:
+        return token.encode("ascii") if isinstance(token, str) else token
+    except UnicodeEncodeError:
+        return b""
+
+
+def verify(parsed: Parsed, keys: KeySet, algorithms: tuple[str, ...]) -> Verified | UnknownKey | Reason:
+    """Check the signature with a key of the set, never with one that the token brings (R18, R19).
+
+    Args:
+        parsed: what ``read`` returned.
+        keys: the provider's filtered keys.
+        algorithms: the ones that this provider may use; an algorithm outside of ``ALGORITHMS`` never counts.
+
+    Returns:
+        The verified parts; ``UnknownKey`` when no key fits; ``TOKEN_ALGORITHM`` or ``TOKEN_SIGNATURE``.
+    """
+    if parsed.alg not in algorithms or parsed.alg not in ALGORITHMS:
+        return Reason.TOKEN_ALGORITHM
+    candidates = keys.find(parsed.kid, parsed.alg)
+    if not candidates:
+        return UnknownKey(parsed.kid)
+    if any(_is_signed_by(parsed, key) for key in candidates):
+        return Verified(parsed.header, parsed.claims)
+    return Reason.TOKEN_SIGNATURE
+
+
+def _is_signed_by(parsed: Parsed, key: PublicKey) -> bool:
+    try:
+        return _VERIFIERS[parsed.alg].verify(parsed.signing_input, key, parsed.signature)
+    except (PyJWTError, InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+        return False

@@ -1,0 +1,44 @@
+"""A small memory of what was worked out for exact bytes, bounded in entries and in size."""
+
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+class Memo(Generic[Value]):
+    """Maps a text to what was worked out for it. Oldest entries leave first; long texts are not kept.
+
+    Python's string hash is keyed at random, so chosen texts cannot be made to collide.
+    """
+
+    __slots__ = ("_bytes", "_entries", "_most_bytes", "_most_entries", "_most_text")
+
+    def __init__(
+        self, most_entries: int = 20_000, most_bytes: int = 32 << 20, most_text: int = 16_384
+    ) -> None:
+        self._entries: dict[str, Value] = {}
+        self._bytes = 0
+        self._most_entries = most_entries
+        self._most_bytes = most_bytes
+        self._most_text = most_text
+
+    def get(self, text: str) -> Value | None:
+        """Return what is known for this very text, or None."""
+        return self._entries.get(text)
+
+    def put(self, text: str, value: Value) -> None:
+        """Remember; forgets the oldest entries beyond the bounds."""
+        size = len(text)
+        if size > self._most_text:
+            return
+        entries = self._entries
+        if text not in entries:
+            self._bytes += size
+        entries[text] = value
+        while len(entries) > self._most_entries or self._bytes > self._most_bytes:
+            oldest = next(iter(entries))
+            del entries[oldest]
+            self._bytes -= len(oldest)
+
+    def __len__(self) -> int:
+        return len(self._entries)

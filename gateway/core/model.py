@@ -1,0 +1,237 @@
+"""The values that travel between the layers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from gateway.core.reasons import Reason
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Claims: TypeAlias = Mapping[str, Json]
+Header: TypeAlias = tuple[bytes, bytes]
+
+FaultSource = Literal["client", "upstream", "issuer", "store", "gateway"]
+
+
+class Fault(Exception):  # noqa: N818 - a fault is the field's word, and says whose it is
+    """Something outside failed; it fails closed and never clears a cookie.
+
+    Attributes:
+        source: whose fault it is.
+        reason: the word of the vocabulary that the caller will see.
+        detail: for the log alone; never holds a secret, never reaches a client.
+        retry_after: seconds after which a retry makes sense, or None.
+    """
+
+    def __init__(
+        self, source: FaultSource, reason: Reason, detail: str = "", retry_after: int | None = None
+    ) -> None:
+        super().__init__(f"{source}: {reason}: {detail}")
+        self.source: FaultSource = source
+        self.reason = reason
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One framed and validated request head (RFC 9112), before any decision.
+
+    ``target`` is origin-form (an absolute-form whose authority equals Host has been reduced) or ``*``.
+    ``host`` is the Host field, lower case, with its port when one was sent. ``headers`` keep order and
+    spelling; values are without surrounding white space. ``peer`` is the socket's address.
+    """
+
+    method: bytes
+    target: bytes
+    host: bytes
+    headers: tuple[Header, ...]
+    peer: str
+    tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is calling. Issuer and subject together name somebody (R26).
+
+    ``issued_at`` is what the denylist judges: ``iat`` of a bearer token (0 if absent), the login time of
+    a session. Times are seconds since the epoch.
+    """
+
+    kind: Literal["bearer", "session"]
+    provider: str
+    issuer: str
+    subject: str
+    claims: Claims
+    scopes: frozenset[str]
+    issued_at: float
+    expires_at: float
+    jti: str | None = None
+    sid: str | None = None
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSet:
+    """A successful token response (RFC 6749 section 5.1), checked for form only.
+
+    ``expires_in`` is in seconds. ``scopes`` is None when the response named none (then the requested ones
+    hold, RFC 6749 section 5.1).
+    """
+
+    access_token: str
+    expires_in: float | None
+    refresh_token: str | None = None
+    id_token: str | None = None
+    scopes: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRefusal:
+    """A token endpoint's error response that counts (R34). ``error`` is RFC 6749's code, or ``empty``."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A logged-in browser. Sealed into the session cookie; times are seconds since the epoch.
+
+    ``claims`` are only those that the configuration uses. ``generation`` counts refreshes.
+    ``renewed_at`` and ``access_expires_at`` bound the access token's life. ``access_token`` is kept only
+    where the provider's access tokens are verified as JWTs. ``seen_at`` is when it was last sealed.
+    """
+
+    session_id: str
+    provider: str
+    issuer: str
+    subject: str
+    sid: str | None
+    claims: Claims
+    scopes: frozenset[str]
+    login_at: float
+    ends_at: float
+    seen_at: float
+    renewed_at: float
+    access_expires_at: float
+    generation: int = 0
+    access_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The refresh token of a session. Sealed into the refresh cookie.
+
+    ``unconfirmed`` are the claim ids (see ``core.refresh.claim_id``) of rotations that led here and that
+    the browser confirms by presenting this cookie; newest first.
+    """
+
+    session_id: str
+    generation: int
+    refresh_token: str
+    unconfirmed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """A refresh that succeeded: what the new cookies hold."""
+
+    session: Session
+    grant: Grant | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOver:
+    """A refresh that ended its session: ``session_ended``, ``session_reused``, ``refresh_lost``..."""
+
+    reason: Reason
+
+
+RefreshOutcome: TypeAlias = "Renewed | SessionOver"
+
+EntryKind = Literal["jti", "sid", "sub", "session", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class DenyEntry:
+    """One line of the denylist: what is named and was issued at or before ``before`` is refused.
+
+    ``issuer`` is empty for ``session`` and for an ``all`` that spans every issuer; ``value`` is empty for
+    ``all``. ``expires`` outlives what the entry names. Times are seconds since the epoch.
+    """
+
+    kind: EntryKind
+    issuer: str
+    value: str
+    before: float
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A value that the edge seals under the key ring, with a nonce that it draws, for one purpose."""
+
+    purpose: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CookieChange:
+    """A cookie of ours to set (``value`` sealed, chunked as needed) or to clear (``value`` None).
+
+    ``presented`` are the names of its chunks that the browser sent, so leftovers are cleared too.
+    ``max_age`` is in seconds.
+    """
+
+    name: str
+    value: Seal | None
+    max_age: int = 0
+    presented: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderMetadata:
+    """What discovery told (OpenID Connect Discovery 1.0 section 3), checked and limited."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str | None = None
+    end_session_endpoint: str | None = None
+    revocation_endpoint: str | None = None
+    introspection_endpoint: str | None = None
+    iss_parameter_supported: bool = False
+    code_challenge_methods: tuple[str, ...] = ()
+    token_auth_methods: tuple[str, ...] = ("client_secret_basic",)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What happened to one request: the one record that feeds metrics, access log and audit log.
+
+    Durations are seconds; ``gateway_seconds`` is the gateway's own time before the request went on or was
+    answered; ``upstream_seconds`` is from the forward to the last byte of the response, or None.
+    ``path`` is without its query.
+    """
+
+    request_id: str
+    method: str
+    host: str
+    path: str
+    client: str
+    route: str
+    decision: Literal["forward", "refuse", "login", "respond", "abort"]
+    reason: Reason
+    status: int
+    gateway_seconds: float
+    total_seconds: float
+    upstream: str | None = None
+    upstream_seconds: float | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    issuer: str | None = None
+    subject: str | None = None
+    session_id: str | None = None
+    fault: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)

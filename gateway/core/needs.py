@@ -1,0 +1,95 @@
+"""What a decision may lack: values that name one fact each. The edge fetches it and asks again.
+
+A need with an effect (``Exchange``, ``UseOnce``, ``Revoke``, ``Refresh``) is asked once per request.
+Resolving raises ``Fault`` when the fact cannot be had.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from gateway.core.model import DenyEntry, Grant, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Random:
+    """``size`` random bytes. Answer: bytes."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The provider's discovery document. Answer: ProviderMetadata."""
+
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The provider's key set, refetched when it lacks ``kid`` and the cool-down allows.
+
+    Answer: core.keys.KeySet, which may still lack the kid. ``kid`` None: any usable key set will do.
+    """
+
+    provider: str
+    kid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Redeem an authorization code (RFC 6749 section 4.1.3). Answer: TokenSet | TokenRefusal."""
+
+    provider: str
+    code: str = field(repr=False)
+    verifier: str = field(repr=False)
+    redirect_uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfo:
+    """The UserInfo response (OIDC Core section 5.3). Answer: dict of claims, or None if it was refused."""
+
+    provider: str
+    access_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UseOnce:
+    """Mark a value as used until ``expires`` (epoch seconds). Answer: True the first time, else False."""
+
+    purpose: str
+    value: str
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Write entries to the denylist. Answer: None once this worker's own replica holds them."""
+
+    entries: tuple[DenyEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """New tokens for a session, by the claim protocol. Answer: Renewed | SessionOver."""
+
+    claim: str
+    session: Session = field(compare=False)
+    grant: Grant = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """The browser presented the cookie that these rotations led to. Background only. Answer: None.
+
+    ``ends_at`` (epoch seconds) bounds how long the old tokens are remembered as spent.
+    """
+
+    claims: tuple[str, ...]
+    ends_at: float
+
+
+Need: TypeAlias = "Random | Metadata | Keys | Exchange | UserInfo | UseOnce | Revoke | Refresh | Confirm"
+
+EFFECTS: tuple[type, ...] = (Exchange, UseOnce, Revoke, Refresh)
+MOST_NEEDS = 8

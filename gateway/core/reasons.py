@@ -1,0 +1,154 @@
+"""The closed vocabulary of outcomes.
+
+The same word is the log field, the metric label, the ``error_description`` key of the RFC 6750 challenge
+and the page that a person reads.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a request was let through, redirected or refused."""
+
+    # let through
+    PUBLIC = "public"
+    AUTHENTICATED = "authenticated"
+    ANONYMOUS = "anonymous"
+    PREFLIGHT = "preflight"
+    # the gateway's own endpoints, and redirects to login
+    LOGIN_REQUIRED = "login_required"
+    LOGIN_STARTED = "login_started"
+    LOGIN_COMPLETED = "login_completed"
+    ALREADY_LOGGED_IN = "already_logged_in"
+    LOGGED_OUT = "logged_out"
+    LOGOUT_CONFIRM = "logout_confirm"
+    USERINFO = "userinfo"
+    # 400: the request cannot be judged
+    REQUEST_MALFORMED = "request_malformed"
+    PATH_AMBIGUOUS = "path_ambiguous"
+    HOST_INVALID = "host_invalid"
+    CREDENTIALS_CONFLICT = "credentials_conflict"
+    # 401: who is this?
+    CREDENTIALS_MISSING = "credentials_missing"
+    TOKEN_MALFORMED = "token_malformed"
+    TOKEN_ALGORITHM = "token_algorithm"
+    TOKEN_SIGNATURE = "token_signature"
+    TOKEN_KEY_UNKNOWN = "token_key_unknown"
+    TOKEN_ISSUER = "token_issuer"
+    TOKEN_AUDIENCE = "token_audience"
+    TOKEN_TYPE = "token_type"
+    TOKEN_CLAIMS = "token_claims"
+    TOKEN_EXPIRED = "token_expired"
+    TOKEN_NOT_YET_VALID = "token_not_yet_valid"
+    TOKEN_NONCE = "token_nonce"
+    TOKEN_HASH = "token_hash"
+    SESSION_INVALID = "session_invalid"
+    SESSION_EXPIRED = "session_expired"
+    SESSION_ENDED = "session_ended"
+    SESSION_REUSED = "session_reused"
+    REFRESH_LOST = "refresh_lost"
+    REVOKED = "revoked"
+    # 403: known, and not allowed
+    SCOPE_MISSING = "scope_missing"
+    GROUP_MISSING = "group_missing"
+    CLAIM_MISMATCH = "claim_mismatch"
+    METHOD_FORBIDDEN = "method_forbidden"
+    AUTHENTICATION_TOO_WEAK = "authentication_too_weak"
+    AUTHENTICATION_TOO_OLD = "authentication_too_old"
+    ORIGIN_FORBIDDEN = "origin_forbidden"
+    # 404, 405, 421
+    ROUTE_UNKNOWN = "route_unknown"
+    METHOD_UNSUPPORTED = "method_unsupported"
+    HOST_UNKNOWN = "host_unknown"
+    # login failures (400)
+    LOGIN_STATE_UNKNOWN = "login_state_unknown"
+    LOGIN_STATE_REPLAYED = "login_state_replayed"
+    LOGIN_RESPONSE_MALFORMED = "login_response_malformed"
+    LOGIN_ISSUER_MISMATCH = "login_issuer_mismatch"
+    LOGIN_DENIED = "login_denied"
+    LOGIN_REFUSED = "login_refused"
+    LOGIN_LOOP = "login_loop"
+    LOGIN_COOKIE_TOO_LARGE = "login_cookie_too_large"
+    # data plane limits
+    REQUEST_TIMEOUT = "request_timeout"
+    HEAD_TOO_LARGE = "head_too_large"
+    BODY_TOO_LARGE = "body_too_large"
+    EXPECTATION_FAILED = "expectation_failed"
+    CLIENT_ABORTED = "client_aborted"
+    OVERLOADED = "overloaded"
+    # faults of others
+    UPSTREAM_UNREACHABLE = "upstream_unreachable"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    UPSTREAM_MALFORMED = "upstream_malformed"
+    UPSTREAM_ABORTED = "upstream_aborted"
+    ISSUER_UNAVAILABLE = "issuer_unavailable"
+    ISSUER_MISCONFIGURED = "issuer_misconfigured"
+    KEYS_UNAVAILABLE = "keys_unavailable"
+    STORE_UNAVAILABLE = "store_unavailable"
+    DENYLIST_STALE = "denylist_stale"
+    # ours
+    INTERNAL_ERROR = "internal_error"
+
+
+_STATUS: dict[Reason, int] = {
+    **dict.fromkeys((Reason.PUBLIC, Reason.AUTHENTICATED, Reason.ANONYMOUS, Reason.USERINFO), 200),
+    Reason.PREFLIGHT: 204,
+    Reason.LOGOUT_CONFIRM: 200,
+    **dict.fromkeys(
+        (
+            Reason.LOGIN_REQUIRED,
+            Reason.LOGIN_STARTED,
+            Reason.LOGIN_COMPLETED,
+            Reason.ALREADY_LOGGED_IN,
+            Reason.LOGGED_OUT,
+        ),
+        303,
+    ),
+    **dict.fromkeys(
+        (
+            Reason.SCOPE_MISSING,
+            Reason.GROUP_MISSING,
+            Reason.CLAIM_MISMATCH,
+            Reason.METHOD_FORBIDDEN,
+            Reason.ORIGIN_FORBIDDEN,
+        ),
+        403,
+    ),
+    # RFC 9470 section 3: a step-up challenge is a 401, since new authentication can satisfy it
+    Reason.AUTHENTICATION_TOO_WEAK: 401,
+    Reason.AUTHENTICATION_TOO_OLD: 401,
+    Reason.ROUTE_UNKNOWN: 404,
+    Reason.METHOD_UNSUPPORTED: 405,
+    Reason.REQUEST_TIMEOUT: 408,
+    Reason.BODY_TOO_LARGE: 413,
+    Reason.EXPECTATION_FAILED: 417,
+    Reason.HOST_UNKNOWN: 421,
+    Reason.HEAD_TOO_LARGE: 431,
+    Reason.CLIENT_ABORTED: 499,
+    Reason.INTERNAL_ERROR: 500,
+    Reason.UPSTREAM_UNREACHABLE: 502,
+    Reason.UPSTREAM_MALFORMED: 502,
+    Reason.UPSTREAM_ABORTED: 502,
+    Reason.UPSTREAM_TIMEOUT: 504,
+    **dict.fromkeys(
+        (
+            Reason.OVERLOADED,
+            Reason.ISSUER_UNAVAILABLE,
+            Reason.ISSUER_MISCONFIGURED,
+            Reason.KEYS_UNAVAILABLE,
+            Reason.STORE_UNAVAILABLE,
+            Reason.DENYLIST_STALE,
+        ),
+        503,
+    ),
+    **{
+        reason: 401
+        for reason in Reason
+        if reason.value.startswith(("token_", "session_", "refresh_lost", "revoked", "credentials_missing"))
+    },
+}
+
+
+def status_of(reason: Reason) -> int:
+    """Return the HTTP status that a refusal for this reason carries; 400 unless listed."""
+    return _STATUS.get(reason, 400)

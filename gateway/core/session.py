@@ -1,0 +1,194 @@
+"""Sessions, grants and pending logins as bytes, and back. Decoding is total: garbage gives None."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.core.model import Grant, Json, Session
+
+MOST_UNCONFIRMED = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLogin:
+    """A login that this browser has begun: what the callback is checked against (R3)."""
+
+    state: str = field(repr=False)
+    nonce: str = field(repr=False)
+    verifier: str = field(repr=False)
+    provider: str
+    return_to: str
+    started_at: float
+
+
+def _dump(value: Json) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def _load(data: bytes) -> dict[str, Json] | None:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _text(value: Json) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _optional(value: Json) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _time(value: Json) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError
+    return float(value)
+
+
+def _count(value: Json) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise TypeError
+    return value
+
+
+def _texts(value: Json) -> list[str]:
+    if not isinstance(value, list):
+        raise TypeError
+    return [_text(each) for each in value]
+
+
+def _claims(value: Json) -> dict[str, Json]:
+    if not isinstance(value, dict):
+        raise TypeError
+    return value
+
+
+def session_fields(session: Session) -> dict[str, Json]:
+    """Return a session as a JSON object with short names; times are seconds since the epoch."""
+    return {
+        "id": session.session_id,
+        "p": session.provider,
+        "iss": session.issuer,
+        "sub": session.subject,
+        "sid": session.sid,
+        "c": dict(session.claims),
+        "sc": sorted(session.scopes),
+        "li": round(session.login_at, 3),
+        "en": round(session.ends_at, 3),
+        "se": round(session.seen_at, 3),
+        "re": round(session.renewed_at, 3),
+        "ae": round(session.access_expires_at, 3),
+        "g": session.generation,
+        "at": session.access_token,
+    }
+
+
+def session_from(fields: Mapping[str, Json]) -> Session | None:
+    """Return the session of such an object, or None where a member is missing or of the wrong type."""
+    try:
+        return Session(
+            session_id=_text(fields["id"]),
+            provider=_text(fields["p"]),
+            issuer=_text(fields["iss"]),
+            subject=_text(fields["sub"]),
+            sid=_optional(fields["sid"]),
+            claims=_claims(fields["c"]),
+            scopes=frozenset(_texts(fields["sc"])),
+            login_at=_time(fields["li"]),
+            ends_at=_time(fields["en"]),
+            seen_at=_time(fields["se"]),
+            renewed_at=_time(fields["re"]),
+            access_expires_at=_time(fields["ae"]),
+            generation=_count(fields["g"]),
+            access_token=_optional(fields["at"]),
+        )
+    except (KeyError, TypeError):
+        return None
+
+
+def grant_fields(grant: Grant) -> dict[str, Json]:
+    """Return a grant as a JSON object with short names."""
+    return {
+        "id": grant.session_id,
+        "g": grant.generation,
+        "rt": grant.refresh_token,
+        "u": list(grant.unconfirmed),
+    }
+
+
+def grant_from(fields: Mapping[str, Json]) -> Grant | None:
+    """Return the grant of such an object, or None."""
+    try:
+        return Grant(
+            session_id=_text(fields["id"]),
+            generation=_count(fields["g"]),
+            refresh_token=_text(fields["rt"]),
+            unconfirmed=tuple(_texts(fields["u"])[:MOST_UNCONFIRMED]),
+        )
+    except (KeyError, TypeError):
+        return None
+
+
+def encode_session(session: Session) -> bytes:
+    """Return what the session cookie seals."""
+    return _dump(session_fields(session))
+
+
+def decode_session(data: bytes) -> Session | None:
+    """Return the session of a session cookie's payload, or None."""
+    fields = _load(data)
+    return None if fields is None else session_from(fields)
+
+
+def encode_grant(grant: Grant) -> bytes:
+    """Return what the refresh cookie seals."""
+    return _dump(grant_fields(grant))
+
+
+def decode_grant(data: bytes) -> Grant | None:
+    """Return the grant of a refresh cookie's payload, or None."""
+    fields = _load(data)
+    return None if fields is None else grant_from(fields)
+
+
+def encode_pending(pending: PendingLogin) -> bytes:
+    """Return what a pending login's cookie seals."""
+    return _dump(
+        [
+            pending.state,
+            pending.nonce,
+            pending.verifier,
+            pending.provider,
+            pending.return_to,
+            round(pending.started_at, 3),
+        ]
+    )
+
+
+def decode_pending(data: bytes) -> PendingLogin | None:
+    """Return the pending login of such a payload, or None."""
+    try:
+        state, nonce, verifier, provider, return_to, started = json.loads(data)
+        return PendingLogin(
+            _text(state), _text(nonce), _text(verifier), _text(provider), _text(return_to), _time(started)
+        )
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def encode_recent(recent: list[tuple[float, str]]) -> bytes:
+    """Return what the cookie of recent callbacks seals: (epoch seconds, path) pairs."""
+    return _dump([[round(at, 3), path] for at, path in recent])
+
+
+def decode_recent(data: bytes) -> list[tuple[float, str]]:
+    """Return the recent callbacks, empty for garbage."""
+    try:
+        return [(_time(at), _text(path)) for at, path in json.loads(data)]
+    except (ValueError, TypeError, RecursionError):
+        return []

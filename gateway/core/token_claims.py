@@ -1,0 +1,97 @@
+"""Checks of registered claims that every kind of JWT shares (RFC 7519 section 4.1)."""
+
+from math import isfinite
+
+from gateway.core.model import Claims, Json
+from gateway.core.reasons import Reason
+
+MOST_SUBJECT = 255
+MOST_IDENTIFIER = 1024
+_LAST_SECOND = 253402300799  # the end of the year 9999: beyond it, timers and calendars overflow
+
+
+def read_time(claims: Claims, name: str) -> float | None | Reason:
+    """Return a NumericDate in epoch seconds, None when absent, ``TOKEN_CLAIMS`` when it is no such thing."""
+    if name not in claims:
+        return None
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return Reason.TOKEN_CLAIMS
+    return float(value) if isfinite(value) and 0 <= value <= _LAST_SECOND else Reason.TOKEN_CLAIMS
+
+
+def read_identifier(claims: Claims, name: str, limit: int = MOST_IDENTIFIER) -> str | None | Reason:
+    """Return a non-empty string of printable characters, None when absent or null, else ``TOKEN_CLAIMS``."""
+    value = claims.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= limit or not value.isprintable():
+        return Reason.TOKEN_CLAIMS
+    return value
+
+
+def read_audience(claims: Claims) -> frozenset[str]:
+    """Return whom the token is for (RFC 7519 section 4.1.3); empty, so nobody, when absent or malformed."""
+    value = claims.get("aud")
+    if isinstance(value, str):
+        return frozenset((value,))
+    if isinstance(value, list):
+        names = frozenset(name for name in value if isinstance(name, str))
+        return names if len(names) == len(value) else frozenset()
+    return frozenset()
+
+
+def judge_times(claims: Claims, now: float, skew: float, *, needs_iat: bool) -> Reason | None:
+    """Judge ``exp``, ``nbf`` and ``iat`` (R21).
+
+    Args:
+        claims: of a verified token. ``exp`` must be there.
+        now: epoch seconds.
+        skew: how far the provider's clock may be off, in seconds.
+        needs_iat: whether ``iat`` must be there too.
+
+    Returns:
+        None when the token is valid now, else ``TOKEN_CLAIMS``, ``TOKEN_EXPIRED`` or
+        ``TOKEN_NOT_YET_VALID``.
+    """
+    expires, begins, issued = (read_time(claims, name) for name in ("exp", "nbf", "iat"))
+    if isinstance(expires, Reason) or isinstance(begins, Reason) or isinstance(issued, Reason):
+        return Reason.TOKEN_CLAIMS
+    if expires is None or (needs_iat and issued is None):
+        return Reason.TOKEN_CLAIMS
+    if now >= expires + skew:
+        return Reason.TOKEN_EXPIRED
+    if max(begins or 0.0, issued or 0.0) > now + skew:
+        return Reason.TOKEN_NOT_YET_VALID
+    return None
+
+
+def judge_issuer_and_subject(claims: Claims, issuer: str) -> Reason | None:
+    """Judge ``iss`` (exactly ``issuer``) and ``sub`` (there, 1 to 255 characters); None when both are good.
+
+    Returns:
+        None, ``TOKEN_ISSUER`` or ``TOKEN_CLAIMS``.
+    """
+    if claims.get("iss") != issuer:
+        return Reason.TOKEN_ISSUER
+    return None if isinstance(_subject(claims), str) and not isinstance(_subject(claims), Reason) else (
+        Reason.TOKEN_CLAIMS
+    )
+
+
+def _subject(claims: Claims) -> Json:
+    return read_identifier(claims, "sub", MOST_SUBJECT)
+
+
+def short_type(header: Claims) -> str | None | Reason:
+    """Return the header's ``typ`` in lower case without ``application/`` (RFC 7515 section 4.1.9).
+
+    Returns:
+        The type, None when absent, ``TOKEN_TYPE`` when it is no string.
+    """
+    value = header.get("typ")
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        return Reason.TOKEN_TYPE
+    return value.lower().removeprefix("application/")

@@ -1,0 +1,1 @@
+"""An identity provider and an upstream to try the gateway with. Loopback only."""

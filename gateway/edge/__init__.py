@@ -1,0 +1,1 @@
+"""All I/O beside the data plane: providers, store, admin listener, metrics, logs, pages."""

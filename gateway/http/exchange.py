@@ -1,0 +1,86 @@
+"""The seam between the data plane and the pipeline: one object for each request and its response."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.core.model import Fault, Header, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the data plane. Sizes in bytes, times in seconds."""
+
+    head: int = 32768
+    fields: int = 100
+    body: int = 1 << 30
+    connections: int = 10000
+    head_timeout: float = 10.0
+    body_timeout: float = 30.0
+    idle_timeout: float = 75.0
+    write_timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How an exchange ended; ``upstream_seconds`` is None where nothing was forwarded.
+
+    ``status`` is what the client was sent (499 when it left before). ``fault`` is set when the upstream or
+    the client broke off, before or after the head.
+    """
+
+    status: int
+    bytes_in: int
+    bytes_out: int
+    upstream_seconds: float | None
+    fault: Fault | None
+
+
+OnResponse = Callable[[int, list[Header]], list[Header]]
+"""Edits the final response head just before it is sent: (status, end-to-end headers) -> headers."""
+
+OnFault = Callable[[Fault], tuple[int, list[Header], bytes]]
+"""Renders a fault met before any response head was sent: -> (status, headers, body)."""
+
+
+class Exchange(Protocol):
+    """One request on a client connection, waiting for its answer. Exactly one answer is given."""
+
+    request: Request
+
+    @property
+    def aborted(self) -> bool:
+        """Whether the client has gone; answering is then a no-op."""
+
+    def respond(self, status: int, headers: list[Header], body: bytes = b"") -> None:
+        """Answer from here. Framing, Date, Connection and HEAD are the data plane's work."""
+
+    def forward(  # noqa: D102 - see the text below
+        self,
+        upstream: str,
+        target: bytes,
+        headers: list[Header],
+        *,
+        on_response: OnResponse,
+        on_fault: OnFault,
+        max_body: int | None = None,
+    ) -> None: ...
+
+    # Proxies to a server of the named upstream, streaming both ways with back-pressure. ``headers`` are
+    # end-to-end and include Host; framing, Connection and Upgrade are added by the data plane.
+
+    async def read_body(self, limit: int) -> bytes:
+        """Read the whole request body. Raises Fault(client, body_too_large | client_aborted | ...)."""
+
+    def on_finished(self, callback: Callable[[Finished], None]) -> None:
+        """Register the one callback that is told how the exchange ended."""
+
+
+class Handler(Protocol):
+    """What the data plane calls: once for each well-formed request, and once for each refused head."""
+
+    def handle(self, exchange: Exchange) -> None:
+        """Take one request; answer it now or later. Must not raise and must not block."""
+
+    def malformed(self, fault: Fault, peer: str) -> tuple[int, list[Header], bytes]:
+        """Render the refusal of bytes that are no acceptable request head; the connection then closes."""
