@@ -22,18 +22,6 @@ from gateway.core.routes import Route
 
 # these sessions were ended against somebody's will: a page says so instead of a silent new login
 _SAY_WHY = frozenset({Reason.REVOKED, Reason.SESSION_REUSED})
-_CLEARS = frozenset(
-    {
-        Reason.REVOKED,
-        Reason.SESSION_REUSED,
-        Reason.SESSION_ENDED,
-        Reason.SESSION_EXPIRED,
-        Reason.REFRESH_LOST,
-        Reason.SESSION_INVALID,
-        Reason.TOKEN_CLAIMS,
-    }
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Live:
@@ -97,7 +85,7 @@ def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forw
         return refuse(context, verdict, clear=True)
     if route.access == "optional":
         return _forward(context, route, Reason.ANONYMOUS, None)
-    return unauthenticated(context, verdict, clear=verdict in _CLEARS)
+    return unauthenticated(context, verdict, clear=verdict is not Reason.TOKEN_KEY_UNKNOWN)
 
 
 def judge_bearer(context: Context, token: str) -> Verdict:
@@ -351,6 +339,8 @@ def _forward(
         grant=live.grant if live else None,
         cookies=live.cookies if live else (),
         background=live.background if live else (),
+        site=context.site,
+        sent=context.cookies,
     )
 
 

@@ -8,6 +8,7 @@ from gateway.core.needs import Need
 from gateway.core.reasons import Reason
 
 if TYPE_CHECKING:
+    from gateway.core.cookies import Site
     from gateway.core.routes import Route
 
 
@@ -17,7 +18,7 @@ class Forward:
 
     The data plane adds Host's peers: one framing header, Connection, and Upgrade for a tunnel.
     ``background`` are needs to resolve behind the request's back. ``session`` and ``grant`` are what this
-    very request presented, for ``conclude``.
+    very request presented on ``site``, and ``sent`` its own cookies, for ``due_cookies``.
     """
 
     route: "Route"
@@ -29,6 +30,8 @@ class Forward:
     grant: Grant | None = None
     cookies: tuple[CookieChange, ...] = ()
     background: tuple[Need, ...] = ()
+    site: "Site | None" = None
+    sent: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

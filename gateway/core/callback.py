@@ -18,7 +18,7 @@ from gateway.core.cookies import Site
 from gateway.core.credentials import session_cookie
 from gateway.core.jose import UnknownKey
 from gateway.core.keys import KeySet
-from gateway.core.login import open_pending, parameters, state_cookie
+from gateway.core.login import open_pending, parameters, state_cookie_name
 from gateway.core.model import (
     Claims,
     CookieChange,
@@ -73,7 +73,7 @@ def callback(context: Context) -> Step:
     response = process_response(context.target.query)
     if response is None:
         return _failed(context, Reason.LOGIN_RESPONSE_MALFORMED)
-    name = state_cookie(site, response.state)
+    name = state_cookie_name(site.login_prefix, response.state)
     pending = open_pending(context, site, name)
     lifetime = context.knowledge.compiled.settings.session.login_lifetime
     if (

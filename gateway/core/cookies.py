@@ -103,12 +103,13 @@ def capacity(name: str) -> int:
     return (MOST_BYTES - len(name) - 2 - 1 - 2 - _ATTRIBUTES) * MOST_CHUNKS
 
 
-def _line(site: Site, name: str, value: str, max_age: int) -> bytes:
-    secure = "; Secure" if site.secure else ""
+def _line(name: str, value: str, max_age: int) -> bytes:
+    # a __Host- name is only ever given on https, and is void without Secure (RFC 6265bis section 4.1.3.2)
+    secure = "; Secure" if name.startswith("__Host-") else ""
     return f"{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}".encode("latin-1")
 
 
-def set_cookie_lines(site: Site, change: CookieChange, sealed: str | None) -> list[bytes]:
+def set_cookie_lines(change: CookieChange, sealed: str | None) -> list[bytes]:
     """Return the Set-Cookie values for one change; ``sealed`` is its sealed text, None to clear.
 
     Raises:
@@ -126,7 +127,7 @@ def set_cookie_lines(site: Site, change: CookieChange, sealed: str | None) -> li
         for index, part in enumerate(parts):
             name = f"{change.name}-{index}" if index else change.name
             written.add(name)
-            lines.append(_line(site, name, part, change.max_age))
+            lines.append(_line(name, part, change.max_age))
     leftovers = change.presented if sealed is not None else (change.name, *change.presented)
-    lines.extend(_line(site, name, "", 0) for name in dict.fromkeys(leftovers) if name not in written)
+    lines.extend(_line(name, "", 0) for name in dict.fromkeys(leftovers) if name not in written)
     return lines

@@ -57,20 +57,34 @@ def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) 
     return access.access(context)
 
 
-def _look(context: Context) -> None:
-    """Read the few fields that tell a navigation from a script's request, and our own cookies."""
-    mode = accept = b""
-    for name, value in context.request.headers:
+def wants_html(request: Request) -> bool:
+    """Tell whether a person's browser navigates here, rather than a script or an API client calling."""
+    html = False
+    for name, value in request.headers:
         length = len(name)
         if length == 14 and name.lower() == b"sec-fetch-mode":
-            mode = value.lower()
+            if value.lower() != b"navigate":
+                return False
         elif length == 6 and name.lower() == b"accept":
-            accept = value.lower()
+            html = b"text/html" in value.lower()
         elif length == 16 and name.lower() == b"x-requested-with":
-            context.scripted = True
-    if mode not in (b"", b"navigate"):
-        context.scripted = True
-    context.wants_html = not context.scripted and b"text/html" in accept
+            return False
+    return html
+
+
+def _is_scripted(request: Request) -> bool:
+    for name, value in request.headers:
+        length = len(name)
+        if length == 14 and name.lower() == b"sec-fetch-mode" and value.lower() != b"navigate":
+            return True
+        if length == 16 and name.lower() == b"x-requested-with":
+            return True
+    return False
+
+
+def _look(context: Context) -> None:
+    context.wants_html = wants_html(context.request)
+    context.scripted = not context.wants_html and _is_scripted(context.request)
     context.navigation = context.wants_html and context.request.method in (b"GET", b"HEAD")
     if context.site is not None:
         context.cookies = cookies.read(context.request.headers, context.site.cookie_prefix)
@@ -114,21 +128,21 @@ def _preflight(context: Context, route: Route) -> Answer | None:
     return Respond(Reason.PREFLIGHT, 204, headers=tuple(headers), route=route)
 
 
-def due_cookies(forward: Forward, knowledge: Knowledge, sent: Context) -> tuple[CookieChange, ...]:
+def due_cookies(forward: Forward, knowledge: Knowledge, now: float) -> tuple[CookieChange, ...]:
     """Return the cookies that ride on this response: looked up when its head is sent.
 
     Only a request that itself presented the older generation gets the newer one (CVE-2024-51987), and only
     while that session has not been revoked in between.
     """
-    if forward.session is None or sent.site is None:
+    if forward.session is None or forward.site is None:
         return ()
-    if knowledge.denylist.judge_session(forward.session, sent.now):
+    if knowledge.denylist.judge_session(forward.session, now):
         return ()
     for need in forward.background:
         if isinstance(need, Refresh):
             outcome = knowledge.news(need.claim)
             if isinstance(outcome, Renewed):
-                return access.session_cookies(sent.site, outcome, sent.cookies, sent.now)
+                return access.session_cookies(forward.site, outcome, forward.sent, now)
     return forward.cookies
 
 

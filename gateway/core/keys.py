@@ -93,9 +93,7 @@ def build_key_set(jwks: Iterable[Json], fetched_at: float, stale_after: float) -
         assert kid is None or isinstance(kid, str)
         for algorithm in _algorithms(jwk, key):
             table.setdefault((kid, algorithm), []).append(key)
-    unique = {
-        name: tuple(keys) for name, keys in table.items() if len(keys) == 1 or name[0] is None
-    }
+    unique = {name: tuple(keys) for name, keys in table.items() if len(keys) == 1 or name[0] is None}
     return KeySet(MappingProxyType(unique), fetched_at, stale_after)
 
 

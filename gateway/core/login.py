@@ -18,9 +18,9 @@ MOST_PARAMETER = 4096
 MOST_RETURN = 2048
 
 
-def state_cookie(site: Site, state: str) -> str:
+def state_cookie_name(prefix: str, state: str) -> str:
     """Return the name of the cookie that holds the pending login of this state."""
-    return site.login_prefix + encode_base64url(hashlib.sha256(state.encode()).digest())[:16]
+    return prefix + encode_base64url(hashlib.sha256(state.encode()).digest())[:16]
 
 
 def safe_return(site: Site, wanted: str) -> str:

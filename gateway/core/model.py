@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from gateway.core.reasons import Reason
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Claims: TypeAlias = Mapping[str, Json]
 Header: TypeAlias = tuple[bytes, bytes]
 
@@ -79,10 +79,10 @@ class TokenSet:
     hold, RFC 6749 section 5.1).
     """
 
-    access_token: str
+    access_token: str = field(repr=False)
     expires_in: float | None
-    refresh_token: str | None = None
-    id_token: str | None = None
+    refresh_token: str | None = field(default=None, repr=False)
+    id_token: str | None = field(default=None, repr=False)
     scopes: frozenset[str] | None = None
 
 
@@ -115,7 +115,7 @@ class Session:
     renewed_at: float
     access_expires_at: float
     generation: int = 0
-    access_token: str | None = None
+    access_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class Grant:
 
     session_id: str
     generation: int
-    refresh_token: str
+    refresh_token: str = field(repr=False)
     unconfirmed: tuple[str, ...] = ()
 
 
@@ -172,7 +172,7 @@ class Seal:
     """A value that the edge seals under the key ring, with a nonce that it draws, for one purpose."""
 
     purpose: str
-    payload: bytes
+    payload: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

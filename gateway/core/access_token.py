@@ -1,0 +1,138 @@
+"""Access tokens that are JWTs, presented by API clients or kept in sessions (RFC 9068, RFC 6750)."""
+
+from gateway.core.compiled import Provider
+from gateway.core.jose import Parsed, UnknownKey, Verified, read, verify
+from gateway.core.keys import KeySet
+from gateway.core.model import Claims, Identity
+from gateway.core.reasons import Reason
+from gateway.core.token_claims import (
+    judge_times,
+    read_audience,
+    read_identifier,
+    read_subject,
+    read_time,
+    short_type,
+)
+
+# an explicit type of another kind ("logout+jwt", "dpop+jwt"...) says that this is no access token
+_HEADER_TYPES = frozenset((None, "jwt", "at+jwt", "bearer", "access_token"))
+# what only ID tokens and logout tokens carry (OIDC Core section 3.3.2.11, Back-Channel Logout section 2.4)
+_FOREIGN_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash", "events")
+# Keycloak names the kind of every token in a claim
+_FOREIGN_KINDS = frozenset(("id", "refresh", "offline", "logout"))
+
+
+def issuer_of(token: str) -> str | Reason:
+    """Return the issuer that a token claims, unverified: good for choosing the provider, nothing else.
+
+    Returns:
+        The ``iss`` claim, ``TOKEN_MALFORMED``, or ``TOKEN_ISSUER`` when it has none.
+    """
+    parsed = read(token)
+    if isinstance(parsed, Reason):
+        return parsed
+    issuer = parsed.claims.get("iss")
+    return issuer if isinstance(issuer, str) and issuer else Reason.TOKEN_ISSUER
+
+
+def check(token: str, provider: Provider, keys: KeySet | None, now: float) -> Identity | UnknownKey | Reason:
+    """Decide whether a bearer JWT is a valid access token for us (R18-R24, R26-R29).
+
+    Args:
+        token: as presented.
+        provider: whose token it claims to be.
+        keys: the provider's keys; None when none were fetched yet.
+        now: epoch seconds.
+
+    Returns:
+        Who is calling; ``UnknownKey`` when usable keys that hold the token's key are lacking; or the reason
+        of the refusal.
+    """
+    parsed = read(token)
+    if isinstance(parsed, Reason):
+        return parsed
+    verified = _verify(parsed, provider, keys, now)
+    if not isinstance(verified, Verified):
+        return verified
+    claims = verified.claims
+    refusal = (
+        (Reason.TOKEN_ISSUER if claims.get("iss") != provider.issuer else None)
+        or _judge_kind(verified, provider)
+        or _judge_audience(verified, provider)
+        or judge_times(claims, now, provider.clock_skew, needs_iat=False)
+    )
+    return refusal or _identify(claims, provider)
+
+
+def _verify(
+    parsed: Parsed, provider: Provider, keys: KeySet | None, now: float
+) -> Verified | UnknownKey | Reason:
+    if parsed.alg not in provider.algorithms:
+        return Reason.TOKEN_ALGORITHM
+    if keys is None or not keys.is_usable(now):
+        return UnknownKey(parsed.kid)
+    return verify(parsed, keys, provider.algorithms)
+
+
+def _judge_kind(token: Verified, provider: Provider) -> Reason | None:
+    """Refuse ID tokens, logout tokens and the like (R23), and what needs a proof that nobody checks."""
+    kind = short_type(token.header)
+    if kind not in _HEADER_TYPES:
+        return Reason.TOKEN_TYPE
+    # a sender-constrained token is no bearer token (RFC 9449 section 7.2, RFC 8705 section 3)
+    if "cnf" in token.claims:
+        return Reason.TOKEN_TYPE
+    if kind == "at+jwt":
+        return None
+    if provider.settings.access_token_type == "at+jwt" or any(  # noqa: S105 - a kind of token
+        name in token.claims for name in _FOREIGN_CLAIMS
+    ):
+        return Reason.TOKEN_TYPE
+    named = token.claims.get("typ")
+    return Reason.TOKEN_TYPE if isinstance(named, str) and named.lower() in _FOREIGN_KINDS else None
+
+
+def _judge_audience(token: Verified, provider: Provider) -> Reason | None:
+    """Ask that the token is meant for us (R24), and not only because every ID token is (R23)."""
+    shared = read_audience(token.claims) & provider.audiences
+    if not shared:
+        return Reason.TOKEN_AUDIENCE
+    if shared != {provider.client_id} or short_type(token.header) == "at+jwt":
+        return None
+    # an ID token that came with a refresh may lack nonce and hashes; only an access token speaks of scope
+    is_access_token = any(name in token.claims for name in ("scope", "scp", "client_id"))
+    return None if is_access_token else Reason.TOKEN_TYPE
+
+
+def _scopes(claims: Claims) -> frozenset[str] | None:
+    value = claims.get("scope", claims.get("scp"))
+    if value is None:
+        return frozenset()
+    if isinstance(value, str):
+        return frozenset(value.split())
+    if isinstance(value, list):
+        names = [name for name in value if isinstance(name, str)]
+        return frozenset(names) if len(names) == len(value) else None
+    return None
+
+
+def _identify(claims: Claims, provider: Provider) -> Identity | Reason:
+    subject, scopes = read_subject(claims), _scopes(claims)
+    jti, sid = read_identifier(claims, "jti"), read_identifier(claims, "sid")
+    issued, expires = read_time(claims, "iat"), read_time(claims, "exp")
+    if isinstance(jti, Reason) or isinstance(sid, Reason) or isinstance(issued, Reason):
+        return Reason.TOKEN_CLAIMS
+    if subject is None or scopes is None or not isinstance(expires, float):
+        return Reason.TOKEN_CLAIMS
+    return Identity(
+        kind="bearer",
+        provider=provider.name,
+        issuer=provider.issuer,
+        subject=subject,
+        claims=claims,
+        scopes=scopes,
+        issued_at=issued or 0.0,
+        expires_at=expires,
+        jti=jti,
+        sid=sid,
+    )

@@ -1,0 +1,163 @@
+"""One HTTP exchange with a provider: bounded in time and size, its failures told apart."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import aiohttp
+from yarl import URL
+
+from gateway.core.config import ProviderSettings
+from gateway.core.faults import Ambiguous, NeverSent
+from gateway.core.model import Fault
+from gateway.core.reasons import Reason
+
+RETRY_AFTER = 5
+_MOST_CONNECTIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a provider answered. ``content_type`` is "" when absent; the body may hold tokens."""
+
+    status: int
+    content_type: str
+    retry_after: str | None
+    body: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Progress:
+    is_sent: bool = False
+
+
+class IssuerClient:
+    """HTTP towards one provider.
+
+    No proxy from the environment, no redirects, no cookies, no compression, no reuse of connections: on a
+    reused one the server's idle close can cross a token request, and nobody could tell whether it arrived.
+    """
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        self._settings = settings
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(
+        self, method: str, url: str, headers: Mapping[str, str], *, limit: int, body: bytes | None = None
+    ) -> Response:
+        """Send a request and read the whole response.
+
+        Args:
+            method: GET or POST.
+            url: absolute; sent as it is, without normalisation.
+            headers: of the request.
+            limit: the most bytes that the response's body may have.
+            body: of the request.
+
+        Raises:
+            NeverSent: nothing left this machine; trying again is safe.
+            Ambiguous: sent, and no complete answer came.
+            Fault: the answer is too large, compressed or no HTTP.
+        """
+        session = self._open()
+        progress = _Progress()
+        try:
+            async with (
+                asyncio.timeout(self._settings.timeout),
+                session.request(
+                    method,
+                    URL(url, encoded=True),
+                    data=body,
+                    headers={"Accept-Encoding": "identity", **headers},
+                    allow_redirects=False,
+                    trace_request_ctx=progress,
+                ) as response,
+            ):
+                return await _read(response, limit)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # the original is cut off: aiohttp's errors carry the request's headers and bytes of the answer
+            raise self._classify(error, url, is_sent=progress.is_sent) from None
+
+    async def close(self) -> None:
+        """Close what is open; calls under way fail."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            trace = aiohttp.TraceConfig()
+            trace.on_request_headers_sent.append(_note_sent)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._trust(), force_close=True, limit=_MOST_CONNECTIONS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+                headers={"User-Agent": "token-gateway"},
+                auto_decompress=False,
+                trust_env=False,
+                trace_configs=[trace],
+            )
+        return self._session
+
+    def _trust(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self._settings.ca_file)
+        except OSError as error:
+            raise NeverSent(
+                "issuer",
+                Reason.ISSUER_MISCONFIGURED,
+                f"ca_file {self._settings.ca_file!r} cannot be used: {error.strerror or 'no certificates'}",
+            ) from error
+
+    def _classify(self, error: Exception, url: str, *, is_sent: bool) -> Fault:
+        where = url.partition("?")[0]
+        if not is_sent:
+            return _fault(
+                NeverSent, f"{where} cannot be reached: {self._explain(error)}; is the provider up?"
+            )
+        if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
+            return _fault(Fault, f"{where} answered something that is no HTTP; check the address")
+        if isinstance(error, TimeoutError):
+            return _fault(Ambiguous, f"{where} did not answer: {self._explain(error)}")
+        return _fault(Ambiguous, f"{where} broke off ({type(error).__name__}) before its answer was complete")
+
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return str(error)
+        if isinstance(error, TimeoutError):
+            return f"no success within {self._settings.timeout:g} s"
+        return type(error).__name__
+
+
+def _fault(kind: type[Fault], detail: str) -> Fault:
+    return kind("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER)
+
+
+async def _note_sent(
+    _session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    _parameters: aiohttp.TraceRequestHeadersSentParams,
+) -> None:
+    # called before the first byte is written: what fails earlier was certainly not sent
+    context.trace_request_ctx.is_sent = True
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> Response:
+    where = str(response.url).partition("?")[0]
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        response.close()
+        raise _fault(Fault, f"{where} compressed its answer although asked not to")
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > limit:
+            response.close()
+            raise _fault(Fault, f"{where} answered more than {limit} bytes; check the address")
+    return Response(
+        status=response.status,
+        content_type=response.headers.get("Content-Type", ""),
+        retry_after=response.headers.get("Retry-After"),
+        body=bytes(body),
+    )

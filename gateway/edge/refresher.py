@@ -1,0 +1,233 @@
+"""Refreshing sessions: the claim protocol of ``edge.claims`` moved by the provider's token endpoint."""
+
+import asyncio
+import os
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from gateway.core import id_token, refresh
+from gateway.core.compiled import Compiled, Provider
+from gateway.core.denylist import Denylist
+from gateway.core.jose import UnknownKey
+from gateway.core.keys import KeySet
+from gateway.core.model import (
+    Claims,
+    DenyEntry,
+    Fault,
+    Grant,
+    RefreshOutcome,
+    Renewed,
+    Session,
+    SessionOver,
+    TokenRefusal,
+    TokenSet,
+)
+from gateway.core.needs import Confirm, Keys, Refresh, Revoke, UserInfo
+from gateway.core.reasons import Reason
+from gateway.core.seal import NONCE_BYTES
+from gateway.edge.claims import Claims as ClaimTable
+from gateway.edge.claims import Ended, Lost, Refusal, Spent, Stored, Success
+
+MOST_NEWS = 20_000
+LONGEST_CHAIN = 32
+
+
+class TokenSource(Protocol):
+    """What a refresh asks of the provider."""
+
+    async def refresh_call(self, provider: str, refresh_token: str) -> TokenSet | TokenRefusal:
+        """Call the token endpoint once. Raises Fault, NeverSent, Ambiguous."""
+
+    async def keys_for(self, need: Keys) -> KeySet:
+        """Return the key set. Raises Fault."""
+
+    async def userinfo(self, need: UserInfo) -> "dict[str, object] | None":
+        """Return the UserInfo response, or None. Raises Fault."""
+
+
+class Refresher:
+    """Renews sessions, remembers how recent refreshes ended, and confirms rotations."""
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        tokens: TokenSource,
+        claims: ClaimTable,
+        denylist: Denylist,
+        revoke: Callable[[Revoke], Awaitable[None]],
+        clock: Callable[[], float],
+        on_event: Callable[..., None],
+    ) -> None:
+        self._compiled = compiled
+        self._tokens = tokens
+        self._claims = claims
+        self._denylist = denylist
+        self._revoke = revoke
+        self._clock = clock
+        self._on_event = on_event
+        self._news: OrderedDict[str, tuple[float, RefreshOutcome]] = OrderedDict()
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def news(self, claim: str) -> RefreshOutcome | None:
+        """Return how a refresh ended lately, by claim id. Older ones are the store's to know."""
+        entry = self._news.get(claim)
+        if entry is None:
+            return None
+        if self._clock() >= entry[0]:
+            del self._news[claim]
+            return None
+        return entry[1]
+
+    def confirmed(self, claim: str) -> bool:
+        """Tell whether this worker has confirmed a rotation already."""
+        return self._claims.was_confirmed(claim)
+
+    def start(self, need: Refresh | Confirm) -> None:
+        """Begin a refresh or a confirmation behind the request's back, once however many ask."""
+        key = need.claim if isinstance(need, Refresh) else "confirm " + need.claims[0]
+        if key not in self._running:
+            task = asyncio.get_running_loop().create_task(self._behind(need))
+            self._running[key] = task
+            task.add_done_callback(lambda _: self._running.pop(key, None))
+
+    async def _behind(self, need: Refresh | Confirm) -> None:
+        try:
+            if isinstance(need, Refresh):
+                await self.refresh(need)
+            else:
+                await self.confirm(need)
+        except Fault as fault:
+            # the access token still holds; the next request tries again
+            self._on_event("refresh_postponed", reason=fault.reason, source=fault.source)
+
+    async def drain(self) -> None:
+        """Wait for every refresh and confirmation under way."""
+        while self._running:
+            await asyncio.wait(set(self._running.values()))
+
+    async def confirm(self, need: Confirm) -> None:
+        """The browser presented the cookie that these rotations led to: phase two. Raises Fault."""
+        await self._claims.confirm(need)
+
+    async def refresh(self, need: Refresh) -> RefreshOutcome:
+        """Return new tokens for a session, following the chain of results that others left.
+
+        Raises:
+            Fault: the provider or the store cannot tell now; the session is kept.
+        """
+        session, grant, claim = need.session, need.grant, need.claim
+        for _ in range(LONGEST_CHAIN):
+            if self._denylist.judge_session(session, self._clock()):
+                # or the next refresh would bring the revoked user back
+                return SessionOver(Reason.REVOKED)
+            outcome = await self._once(session, grant, claim)
+            self._remember(claim, outcome)
+            if isinstance(outcome, SessionOver) or outcome.grant is None:
+                break
+            if outcome.session.access_expires_at > self._clock():
+                break
+            session, grant = outcome.session, outcome.grant
+            claim = refresh.claim_id(self._compiled.providers[session.provider], grant)
+        else:
+            raise Fault("store", Reason.STORE_UNAVAILABLE, "a chain of refresh results without an end")
+        if claim != need.claim:
+            self._remember(need.claim, outcome)
+        return outcome
+
+    def _remember(self, claim: str, outcome: RefreshOutcome) -> None:
+        self._news[claim] = (self._clock() + self._compiled.settings.session.rotation_grace, outcome)
+        while len(self._news) > MOST_NEWS:
+            self._news.popitem(last=False)
+
+    async def _once(self, session: Session, grant: Grant, claim: str) -> RefreshOutcome:
+        async def call() -> Success | Refusal:
+            return await self._call(session, grant, claim)
+
+        found = await self._claims.obtain(claim, call)
+        who = {"issuer": session.issuer, "subject": session.subject, "session": session.session_id}
+        if isinstance(found, Stored):
+            opened = self._compiled.ring.open_under(
+                grant.refresh_token, refresh.RESULT_PURPOSE, found.sealed.decode("latin-1")
+            )
+            outcome = refresh.decode_outcome(opened) if opened is not None else None
+            if outcome is None:
+                raise Fault("store", Reason.STORE_UNAVAILABLE, "a refresh result does not open")
+            return outcome
+        if isinstance(found, Spent):
+            await self._end_family(session)
+            self._on_event("reuse_detected", **who)
+            return SessionOver(Reason.SESSION_REUSED)
+        if isinstance(found, Lost):
+            self._on_event("refresh_failed", reason=Reason.REFRESH_LOST, **who)
+            return SessionOver(Reason.REFRESH_LOST)
+        assert isinstance(found, Ended)
+        self._on_event("refresh_failed", reason=Reason.SESSION_ENDED, error=found.error, **who)
+        return SessionOver(Reason.SESSION_ENDED)
+
+    async def _end_family(self, session: Session) -> None:
+        await self._revoke(
+            Revoke((DenyEntry("session", "", session.session_id, session.ends_at, session.ends_at + 60),))
+        )
+
+    async def _call(self, session: Session, grant: Grant, claim: str) -> Success | Refusal:
+        provider = self._compiled.providers[session.provider]
+        tokens = await self._tokens.refresh_call(provider.name, grant.refresh_token)
+        if isinstance(tokens, TokenRefusal):
+            return Refusal(tokens.error)
+        id_claims = await self._id_claims(provider, tokens)
+        if isinstance(id_claims, Reason):
+            outcome: RefreshOutcome = SessionOver(id_claims)
+        else:
+            userinfo = await self._userinfo(provider, tokens)
+            outcome = refresh.renew(
+                self._compiled, session, grant, claim, tokens, id_claims, userinfo, self._clock()
+            )
+        over = outcome.reason if isinstance(outcome, SessionOver) else None
+        self._on_event(
+            "refresh_failed" if over else "refresh",
+            reason=over,
+            issuer=session.issuer,
+            subject=session.subject,
+            session=session.session_id,
+            generation=outcome.session.generation if isinstance(outcome, Renewed) else None,
+        )
+        sealed = self._compiled.ring.seal_under(
+            grant.refresh_token,
+            refresh.RESULT_PURPOSE,
+            refresh.encode_outcome(outcome),
+            os.urandom(NONCE_BYTES),
+        )
+        return Success(sealed.encode())
+
+    async def _id_claims(self, provider: Provider, tokens: TokenSet) -> Claims | Reason | None:
+        if tokens.id_token is None:
+            return None
+        # the rotation has happened: losing it for want of a key would log somebody out, so without one the
+        # claims that were verified before stay
+        kid: str | None = None
+        for _ in range(2):
+            try:
+                keys = await self._tokens.keys_for(Keys(provider.name, kid))
+            except Fault:
+                return None
+            checked = id_token.check(
+                tokens.id_token,
+                provider,
+                keys,
+                self._clock(),
+                nonce=None,
+                access_token=tokens.access_token,
+            )
+            if not isinstance(checked, UnknownKey):
+                return checked
+            kid = checked.kid or ""
+        return None
+
+    async def _userinfo(self, provider: Provider, tokens: TokenSet) -> Claims | None:
+        if not provider.settings.userinfo:
+            return None
+        try:
+            return await self._tokens.userinfo(UserInfo(provider.name, tokens.access_token))  # type: ignore[return-value]
+        except Fault:
+            return None

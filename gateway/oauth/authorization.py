@@ -1,0 +1,101 @@
+"""The authorization request (RFC 6749 section 4.1.1, OIDC Core section 3.1.2.1, RFC 7636)."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from urllib.parse import parse_qsl, quote, urlencode
+
+from gateway.core.config import ProviderSettings
+from gateway.core.model import ProviderMetadata
+from gateway.core.strict import encode_base64url
+
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
+# what the configuration's extra parameters cannot touch, whether this request uses it or not
+_RESERVED = frozenset(
+    (
+        "response_type",
+        "response_mode",
+        "client_id",
+        "client_secret",
+        "redirect_uri",
+        "scope",
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+        "request",
+        "request_uri",
+    )
+)
+
+
+def challenge_s256(verifier: str) -> str:
+    """Return the S256 code challenge of a verifier (RFC 7636 section 4.2).
+
+    Raises:
+        ValueError: not 43 to 128 unreserved characters.
+    """
+    if _VERIFIER.fullmatch(verifier) is None:
+        raise ValueError("a code verifier has 43 to 128 unreserved characters")
+    return encode_base64url(hashlib.sha256(verifier.encode()).digest()).decode()
+
+
+def build_request(
+    metadata: ProviderMetadata,
+    settings: ProviderSettings,
+    *,
+    redirect_uri: str,
+    state: str,
+    nonce: str,
+    verifier: str,
+    acr_values: Sequence[str] = (),
+    max_age: float | None = None,
+) -> str:
+    """Return the URL that sends a browser to log in (R1, R2, R10).
+
+    Args:
+        metadata: names the authorization endpoint; a query that it has is kept.
+        settings: client, scopes and extra parameters.
+        redirect_uri: where the browser comes back to.
+        state: binds the answer to this browser.
+        nonce: binds the ID token to this login.
+        verifier: PKCE's secret, of which the URL holds the S256 challenge.
+        acr_values: the authentication contexts that would do, preferred first (RFC 9470 section 4).
+        max_age: the most seconds since the last active login.
+
+    Raises:
+        ValueError: the verifier is not 43 to 128 unreserved characters.
+    """
+    scopes = settings.scopes if "openid" in settings.scopes else ("openid", *settings.scopes)
+    parameters = {
+        name: value
+        for name, value in settings.extra_authorization_parameters.items()
+        if name not in _RESERVED
+    }
+    parameters |= {
+        "response_type": "code",
+        "client_id": settings.client_id,
+        "redirect_uri": redirect_uri,
+        "scope": " ".join(scopes),
+        "state": state,
+        "nonce": nonce,
+        "code_challenge": challenge_s256(verifier),
+        "code_challenge_method": "S256",
+    }
+    if acr_values:
+        parameters["acr_values"] = " ".join(acr_values)
+    if max_age is not None:
+        parameters["max_age"] = str(int(max_age))
+    return _with_query(metadata.authorization_endpoint, parameters)
+
+
+def _with_query(url: str, parameters: dict[str, str]) -> str:
+    """Add parameters to a URL; none may appear twice (RFC 6749 section 3.1)."""
+    base, _, query = url.partition("?")
+    taken = _RESERVED | parameters.keys()
+    kept = [
+        piece
+        for piece in query.split("&")
+        if piece and not any(name in taken for name, _ in parse_qsl(piece, keep_blank_values=True))
+    ]
+    return f"{base}?{'&'.join((*kept, urlencode(parameters, quote_via=quote)))}"

@@ -1,0 +1,147 @@
+"""Discovery: where a provider's endpoints are (OpenID Connect Discovery 1.0, RFC 8414)."""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from gateway.core.config import ProviderSettings
+from gateway.core.model import Json, ProviderMetadata
+from gateway.core.strict import parse_object
+from gateway.oauth.errors import MessageError
+
+MOST_METADATA = 1 << 20
+_MOST_URL = 2048
+
+
+def metadata_url(settings: ProviderSettings) -> str:
+    """Return where the metadata is, by default under the issuer (OIDC Discovery section 4)."""
+    return settings.discovery_url or settings.issuer.removesuffix("/") + "/.well-known/openid-configuration"
+
+
+def process_response(
+    body: bytes, settings: ProviderSettings, *, allow_insecure_http: bool
+) -> ProviderMetadata:
+    """Check a discovery document and take from it what the gateway uses.
+
+    Endpoints in ``settings`` win over those of the document.
+
+    Args:
+        body: of a 200 response.
+        settings: the provider's section of the configuration.
+        allow_insecure_http: let endpoints use plain http beyond this machine.
+
+    Raises:
+        MessageError: no JSON object, another issuer (R8), a missing, malformed or insecure endpoint, or no
+            support of the code flow (R1) or of S256 (R2).
+    """
+    document = parse_object(body, MOST_METADATA)
+    if document is None:
+        raise MessageError(
+            "metadata_malformed",
+            "the discovery document is no JSON object; check that issuer or discovery_url is right",
+        )
+    issuer = document.get("issuer")
+    if issuer != settings.issuer:
+        raise MessageError(
+            "issuer_mismatch",
+            f"the discovery document names issuer {_show(issuer)}, the configuration {settings.issuer!r};"
+            " they must be equal to the last character",
+        )
+    _judge_capabilities(document)
+
+    def find(name: str, override: str | None = None) -> str | None:
+        url = override if override is not None else document.get(name) or None
+        return None if url is None else check_endpoint(name, url, allow_insecure_http=allow_insecure_http)
+
+    return ProviderMetadata(
+        issuer=settings.issuer,
+        authorization_endpoint=_required(
+            "authorization_endpoint", find("authorization_endpoint", settings.authorization_endpoint)
+        ),
+        token_endpoint=_required("token_endpoint", find("token_endpoint", settings.token_endpoint)),
+        jwks_uri=_required("jwks_uri", find("jwks_uri", settings.jwks_uri)),
+        userinfo_endpoint=find("userinfo_endpoint", settings.userinfo_endpoint),
+        end_session_endpoint=find("end_session_endpoint", settings.end_session_endpoint),
+        revocation_endpoint=find("revocation_endpoint"),
+        introspection_endpoint=find("introspection_endpoint"),
+        iss_parameter_supported=document.get("authorization_response_iss_parameter_supported") is True,
+        code_challenge_methods=_words(document, "code_challenge_methods_supported") or (),
+        token_auth_methods=_words(document, "token_endpoint_auth_methods_supported")
+        or ("client_secret_basic",),
+    )
+
+
+def check_endpoint(name: str, url: Json, *, allow_insecure_http: bool) -> str:
+    """Return an endpoint's URL when it is absolute, clean and safe to send secrets to.
+
+    Plain http is fine towards this very machine. An empty path segment (``//``) is a provider's habit and
+    passes unchanged.
+
+    Args:
+        name: what to call it in an error.
+        url: as found.
+        allow_insecure_http: let it use plain http beyond this machine.
+
+    Raises:
+        MessageError: ``endpoint_invalid`` or ``endpoint_insecure``.
+    """
+    parts = _split(url) if isinstance(url, str) else None
+    if not isinstance(url, str) or parts is None:
+        raise MessageError("endpoint_invalid", f"{name} is no absolute http or https URL")
+    if parts.scheme == "http" and not allow_insecure_http and not _is_loopback(parts.hostname or ""):
+        raise MessageError(
+            "endpoint_insecure",
+            f"{name} uses plain http; serve it over https, or set allow_insecure_http for a closed network",
+        )
+    return url
+
+
+def _split(url: str) -> SplitResult | None:
+    if len(url) > _MOST_URL or not url.isascii() or any(sign in '"<>\\^`{|}' or sign <= " " for sign in url):
+        return None
+    try:
+        parts = urlsplit(url)
+        is_clean = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc and "#" not in url
+    except ValueError:
+        return None
+    return parts if is_clean and parts.scheme in {"http", "https"} and url.isprintable() else None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _judge_capabilities(document: Mapping[str, Json]) -> None:
+    response_types = _words(document, "response_types_supported")
+    if response_types is not None and "code" not in response_types:
+        raise MessageError(
+            "code_flow_unsupported",
+            "the provider does not offer response_type code; enable the authorization code flow there",
+        )
+    challenges = _words(document, "code_challenge_methods_supported")
+    if challenges is not None and "S256" not in challenges:
+        raise MessageError("pkce_unsupported", "the provider does not offer PKCE with S256; enable it there")
+
+
+def _required(name: str, url: str | None) -> str:
+    if url is None:
+        raise MessageError(
+            "metadata_malformed", f"the discovery document lacks {name}; the configuration can name it"
+        )
+    return url
+
+
+def _words(document: Mapping[str, Json], name: str) -> tuple[str, ...] | None:
+    value = document.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise MessageError("metadata_malformed", f"{name} of the discovery document is no list")
+    return tuple(word for word in value if isinstance(word, str))
+
+
+def _show(value: Json) -> str:
+    return repr(value[:200]) if isinstance(value, str) else "nothing that is a string"

@@ -1,0 +1,51 @@
+"""The UserInfo endpoint (OpenID Connect Core 1.0 section 5.3)."""
+
+from gateway.core.model import Json, ProviderMetadata
+from gateway.core.strict import parse_object
+from gateway.core.token_claims import read_subject
+from gateway.oauth.errors import MessageError
+
+MOST_USERINFO = 1 << 18
+
+
+def build_request(metadata: ProviderMetadata, access_token: str) -> tuple[str, dict[str, str]]:
+    """Return URL and headers of the GET request. The headers hold the access token.
+
+    Raises:
+        MessageError: the provider has no UserInfo endpoint.
+    """
+    if metadata.userinfo_endpoint is None:
+        raise MessageError(
+            "endpoint_invalid", "the provider has no userinfo_endpoint; name it, or set userinfo to false"
+        )
+    return metadata.userinfo_endpoint, {
+        "Authorization": f"Bearer {access_token}",
+        "Accept": "application/json",
+    }
+
+
+def process_response(status: int, content_type: str, body: bytes) -> dict[str, Json] | None:
+    """Return the claims; None when the access token was refused (RFC 6750 section 3.1).
+
+    The caller compares ``sub`` with the ID token's before it uses anything (R30).
+
+    Args:
+        status: of the response.
+        content_type: its Content-Type, or "".
+        body: at most 256 KiB count.
+
+    Raises:
+        MessageError: neither claims nor a refusal.
+    """
+    if status in {400, 401, 403}:
+        return None
+    if status != 200:
+        raise MessageError("userinfo_unavailable", f"the userinfo endpoint answered {status}")
+    if content_type.partition(";")[0].strip().lower() == "application/jwt":
+        raise MessageError(
+            "userinfo_signed", "the userinfo endpoint answered a JWT; configure plain JSON for this client"
+        )
+    claims = parse_object(body, MOST_USERINFO)
+    if claims is None or read_subject(claims) is None:
+        raise MessageError("userinfo_malformed", "the userinfo endpoint answered no JSON object with a sub")
+    return claims

@@ -1,0 +1,289 @@
+"""The way of a request, top to bottom: decide, fetch the need, decide again, forward or respond.
+
+The hot path (everything known) runs from ``handle`` to ``Exchange.forward`` without one coroutine.
+"""
+
+import asyncio
+import itertools
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Any, Protocol, TypeAlias
+
+from gateway.core import cookies as jar
+from gateway.core.answers import Answer, Forward, Login, Refuse, Respond
+from gateway.core.context import Knowledge
+from gateway.core.decision import conclude, decide, due_cookies, wants_html
+from gateway.core.model import CookieChange, Fault, Header, Identity, Outcome
+from gateway.core.needs import MOST_NEEDS, Need
+from gateway.core.reasons import Reason
+from gateway.core.seal import NONCE_BYTES
+from gateway.edge.endpoints import render_fault, render_refuse, render_respond
+from gateway.http.exchange import Exchange, Finished
+
+Resolver: TypeAlias = "Callable[[Any], Awaitable[object]]"
+Rendered: TypeAlias = "tuple[int, list[Header], bytes]"
+
+ANSWERS = (Forward, Refuse, Login, Respond)
+
+
+class Recorder(Protocol):
+    """Where outcomes and audit events go."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Take the one record of a finished request."""
+
+    def audit(self, event: str, **fields: object) -> None:
+        """Take an audit event; fields hold no secrets."""
+
+    def error(self, message: str, **fields: object) -> None:
+        """Take an error of our own."""
+
+
+class Starter(Protocol):
+    """Draws state, nonce and verifier for a login, and builds the way to the provider."""
+
+    async def start(self, login: Login) -> tuple[str, CookieChange]:
+        """Return the authorization URL and the cookie of the pending login. Raises Fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What the pipeline calls beside the pure core."""
+
+    resolvers: Mapping[type, Resolver]
+    logins: Starter
+    background: Callable[[Need], None]
+    recorder: Recorder
+    clock: Callable[[], float]
+    spawned: set["asyncio.Task[None]"] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Passage:
+    """One request on its way: what is remembered between its head and its end."""
+
+    pipeline: "Pipeline"
+    exchange: Exchange
+    knowledge: Knowledge
+    request_id: str
+    started: float
+    answer: Answer | None = None
+    decided: float = 0.0
+    reason: Reason = Reason.INTERNAL_ERROR
+
+    def on_response(self, status: int, headers: list[Header]) -> list[Header]:
+        """Edit the upstream's response head; the cookies are looked up now, not when it was decided."""
+        del status
+        answer = self.answer
+        assert isinstance(answer, Forward)
+        changes = due_cookies(answer, self.knowledge, self.pipeline.clock()) if answer.session else ()
+        return conclude(headers, self.knowledge, self.pipeline.cookie_lines(changes) if changes else [])
+
+    def on_fault(self, fault: Fault) -> Rendered:
+        """Render what the caller sees when the upstream could not answer."""
+        self.reason = fault.reason
+        return render_fault(fault, wants_html(self.exchange.request), self.request_id)
+
+    def finished(self, finished: Finished) -> None:
+        """Make the one record of this request."""
+        self.pipeline.finished(self, finished)
+
+
+class Pipeline:
+    """The data plane's handler: turns exchanges into answers. ``knowledge`` is swapped whole on reload."""
+
+    def __init__(self, knowledge: Knowledge, ways: Ways) -> None:
+        self.knowledge = knowledge
+        self.ways = ways
+        self.clock = ways.clock
+        self._ids = map("{}{:08x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count())
+
+    def handle(self, exchange: Exchange) -> None:
+        """Take one request; answer it now, or later when a fact has been fetched."""
+        knowledge = self.knowledge
+        passage = Passage(self, exchange, knowledge, next(self._ids), perf_counter())
+        exchange.on_finished(passage.finished)
+        try:
+            decision = decide(exchange.request, knowledge, self.clock(), passage.request_id)
+            if isinstance(decision, ANSWERS):
+                self._answer(passage, decision)
+            else:
+                self._spawn(self._fetch(passage, decision))
+        except Exception as error:  # noqa: BLE001 - one request's fault must not end its connection's loop
+            self._broken(passage, error)
+
+    def malformed(self, fault: Fault, peer: str) -> Rendered:
+        """Render the refusal of bytes that are no acceptable request head."""
+        request_id = next(self._ids)
+        rendered = render_fault(fault, html=False, request_id=request_id)
+        self.ways.recorder.outcome(
+            Outcome(request_id, "", "", "", peer, "", "refuse", fault.reason, rendered[0], 0.0, 0.0)
+        )
+        return rendered
+
+    async def _fetch(self, passage: Passage, need: Need) -> None:
+        try:
+            facts: dict[Need, object] = {}
+            for _ in range(MOST_NEEDS):
+                if need in facts:
+                    raise RuntimeError(f"the same need twice: {type(need).__name__}")  # noqa: TRY301
+                fact = await self.ways.resolvers[type(need)](need)
+                facts[need] = True if fact is None else fact
+                passage.knowledge = replace(self.knowledge, facts=facts)
+                decision = decide(
+                    passage.exchange.request, passage.knowledge, self.clock(), passage.request_id
+                )
+                if isinstance(decision, Login):
+                    await self._login(passage, decision)
+                    return
+                if isinstance(decision, ANSWERS):
+                    self._answer(passage, decision)
+                    return
+                need = decision
+            raise RuntimeError("too many needs in one request")  # noqa: TRY301
+        except Fault as fault:
+            self._fault(passage, fault)
+        except Exception as error:  # noqa: BLE001 - as in handle
+            self._broken(passage, error)
+
+    def _answer(self, passage: Passage, answer: Answer) -> None:
+        if isinstance(answer, Login):
+            self._spawn(self._login(passage, answer))
+            return
+        passage.answer = answer
+        passage.reason = answer.reason
+        passage.decided = perf_counter()
+        if isinstance(answer, Forward):
+            for need in answer.background:
+                self.ways.background(need)
+            passage.exchange.forward(
+                answer.route.upstream,
+                answer.target,
+                answer.headers,
+                on_response=passage.on_response,
+                on_fault=passage.on_fault,
+                max_body=answer.route.max_body,
+            )
+            return
+        self._audit(passage, answer)
+        if isinstance(answer, Refuse):
+            rendered = render_refuse(answer, passage.request_id)
+        else:
+            rendered = render_respond(answer, passage.request_id)
+        self._respond(passage, rendered, answer.cookies)
+
+    async def _login(self, passage: Passage, login: Login) -> None:
+        try:
+            location, cookie = await self.ways.logins.start(login)
+        except Fault as fault:
+            self._fault(passage, fault)
+            return
+        except Exception as error:  # noqa: BLE001 - as in handle
+            self._broken(passage, error)
+            return
+        passage.answer, passage.reason, passage.decided = login, login.reason, perf_counter()
+        answer = Respond(login.reason, 303, location=location, route=login.route)
+        self._respond(passage, render_respond(answer, passage.request_id), (*login.cookies, cookie))
+
+    def _respond(self, passage: Passage, rendered: Rendered, changes: tuple[CookieChange, ...]) -> None:
+        status, headers, body = rendered
+        headers.extend((b"Set-Cookie", line) for line in self.cookie_lines(changes))
+        passage.exchange.respond(status, headers, body)
+
+    def cookie_lines(self, changes: tuple[CookieChange, ...]) -> list[bytes]:
+        """Seal what is to be sealed, each with a nonce of its own, and write the Set-Cookie values."""
+        lines: list[bytes] = []
+        ring = self.knowledge.compiled.ring
+        for change in changes:
+            sealed = None
+            if change.value is not None:
+                sealed = ring.seal(change.value.purpose, change.value.payload, os.urandom(NONCE_BYTES))
+            lines.extend(jar.set_cookie_lines(change, sealed))
+        return lines
+
+    def _fault(self, passage: Passage, fault: Fault) -> None:
+        passage.reason, passage.decided = fault.reason, perf_counter()
+        self.ways.recorder.error("fault", source=fault.source, reason=fault.reason, detail=fault.detail)
+        rendered = render_fault(fault, wants_html(passage.exchange.request), passage.request_id)
+        self._respond(passage, rendered, ())
+
+    def _broken(self, passage: Passage, error: Exception) -> None:
+        self.ways.recorder.error(
+            "internal error", request_id=passage.request_id, kind=type(error).__name__, error=error
+        )
+        self._fault(passage, Fault("gateway", Reason.INTERNAL_ERROR, type(error).__name__))
+
+    def _spawn(self, work: "Any") -> None:  # noqa: ANN401 - any coroutine of ours
+        task = asyncio.get_running_loop().create_task(work)
+        self.ways.spawned.add(task)
+        task.add_done_callback(self.ways.spawned.discard)
+
+    async def drain(self) -> None:
+        """Wait for the requests that are waiting for facts; a client that left cancels nothing."""
+        while self.ways.spawned:
+            await asyncio.wait(set(self.ways.spawned))
+
+    def _audit(self, passage: Passage, answer: Refuse | Respond) -> None:
+        identity = answer.identity
+        fields: dict[str, object] = {
+            "request_id": passage.request_id,
+            "reason": answer.reason,
+            "client": passage.exchange.request.peer,
+            **_who(identity),
+        }
+        if isinstance(answer, Refuse):
+            login = answer.reason.startswith("login_")
+            self.ways.recorder.audit(
+                "login_failed" if login else "refusal",
+                route=answer.route.name if answer.route else None,
+                detail=answer.detail,
+                **fields,
+            )
+        elif answer.audit is not None:
+            self.ways.recorder.audit(answer.audit, **fields)
+
+    def finished(self, passage: Passage, finished: Finished) -> None:
+        """Make the one record of a request that has ended."""
+        request, answer = passage.exchange.request, passage.answer
+        end = perf_counter()
+        fault = finished.fault
+        reason = fault.reason if fault is not None else passage.reason
+        identity = getattr(answer, "identity", None)
+        route = getattr(answer, "route", None)
+        self.ways.recorder.outcome(
+            Outcome(
+                request_id=passage.request_id,
+                method=request.method.decode("latin-1"),
+                host=request.host.decode("latin-1"),
+                path=request.target.partition(b"?")[0].decode("latin-1"),
+                client=request.peer,
+                route=route.name if route is not None else "",
+                decision=_decision(answer),
+                reason=reason,
+                status=finished.status,
+                gateway_seconds=(passage.decided or end) - passage.started,
+                total_seconds=end - passage.started,
+                upstream=route.upstream if isinstance(answer, Forward) else None,
+                upstream_seconds=finished.upstream_seconds,
+                bytes_in=finished.bytes_in,
+                bytes_out=finished.bytes_out,
+                issuer=identity.issuer if identity else None,
+                subject=identity.subject if identity else None,
+                session_id=identity.session_id if identity else None,
+                fault=fault.source if fault is not None else None,
+            )
+        )
+
+
+def _who(identity: Identity | None) -> dict[str, object]:
+    if identity is None:
+        return {}
+    return {"issuer": identity.issuer, "subject": identity.subject, "session": identity.session_id}
+
+
+def _decision(answer: Answer | None) -> Any:  # noqa: ANN401 - one of the literals of Outcome
+    if answer is None:
+        return "abort"
+    return {Forward: "forward", Refuse: "refuse", Login: "login", Respond: "respond"}[type(answer)]

@@ -1,0 +1,15 @@
+"""The world of the end-to-end tests."""
+
+import pytest
+from tests.support.world import World
+
+
+@pytest.fixture
+async def world(request, valkey_url, tmp_path):
+    """A gateway with everything around it; ``@pytest.mark.parametrize("world_settings", ...)`` overrides."""
+    override = {"session": {"rotation_grace": "1s"}}
+    marker = request.node.get_closest_marker("settings")
+    if marker:
+        override.update(marker.args[0])
+    async with World(valkey_url, tmp_path, **override) as world:
+        yield world

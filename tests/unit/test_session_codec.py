@@ -1,0 +1,72 @@
+"""Sessions, grants and pending logins as bytes and back."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core import refresh, session
+from gateway.core.model import Grant, Renewed, Session, SessionOver
+from gateway.core.reasons import Reason
+from gateway.core.session import PendingLogin
+
+SESSION = Session(
+    session_id="s1",
+    provider="p",
+    issuer="https://i.example",
+    subject="alice",
+    sid="sid1",
+    claims={"groups": ["a", "ü"], "email": "a@example.com"},
+    scopes=frozenset({"openid", "email"}),
+    login_at=1000.0,
+    ends_at=2000.5,
+    seen_at=1000.0,
+    renewed_at=1000.0,
+    access_expires_at=1060.0,
+)
+GRANT = Grant("s1", 3, "refresh-token", ("h1", "h2"))
+
+
+def test_everything_comes_back():
+    """What is sealed is what is opened."""
+    assert session.decode_session(session.encode_session(SESSION)) == SESSION
+    assert session.decode_grant(session.encode_grant(GRANT)) == GRANT
+    pending = PendingLogin("s", "n", "v", "p", "/x?y", 12.5)
+    assert session.decode_pending(session.encode_pending(pending)) == pending
+    for outcome in (Renewed(SESSION, GRANT), Renewed(SESSION, None), SessionOver(Reason.SESSION_ENDED)):
+        assert refresh.decode_outcome(refresh.encode_outcome(outcome)) == outcome
+
+
+def test_a_lone_surrogate_in_a_claim_is_no_crash():
+    """A provider may send any JSON string; sealing it never raises."""
+    odd = replace(SESSION, claims={"name": "\ud800"})
+    session.decode_session(session.encode_session(odd))
+
+
+@given(data=st.binary(max_size=200))
+def test_any_bytes_give_a_value_or_none(data):
+    """Decoding is total."""
+    session.decode_session(data)
+    session.decode_grant(data)
+    session.decode_pending(data)
+    session.decode_recent(data)
+    refresh.decode_outcome(data)
+
+
+@given(
+    fields=st.fixed_dictionaries(
+        {}, optional={key: st.none() | st.booleans() | st.floats() | st.text() | st.lists(st.none()) for key in
+                      ("id", "p", "iss", "sub", "sid", "c", "sc", "li", "en", "se", "re", "ae", "g", "at")}
+    )
+)
+def test_any_fields_give_a_session_or_none(fields):
+    """A member missing or of the wrong type gives None, never a half session."""
+    result = session.session_from(fields)
+    assert result is None or isinstance(result, Session)
+
+
+def test_secrets_stay_out_of_reprs():
+    """R16: a grant or pending login in a log line shows no secret."""
+    assert "v-secret" not in repr(PendingLogin("s-secret", "n-secret", "v-secret", "p", "/", 0.0))
+    assert "refresh-token" not in repr(GRANT)
+    assert "access-secret" not in repr(replace(SESSION, access_token="access-secret"))
