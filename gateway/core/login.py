@@ -84,7 +84,7 @@ def _evicted(context: Context, site: Site) -> tuple[CookieChange, ...]:
 def open_pending(context: Context, site: Site, name: str) -> codec.PendingLogin | None:
     """Return the pending login that this cookie holds, or None."""
     payload = context.knowledge.compiled.ring.open(site.purpose("login"), context.cookies.get(name, ""))
-    return None if payload is None else codec.decodeopen_pending(payload)
+    return None if payload is None else codec.decode_pending(payload)
 
 
 def login(context: Context) -> Login | Refuse:

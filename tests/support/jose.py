@@ -35,9 +35,13 @@ def b64(data: bytes | str) -> str:
 
 
 @cache
+def _make_key(kind: str, name: str) -> Any:
+    return _MAKERS[kind]()
+
+
 def private_key(kind: str = "RS", name: str = "main") -> Any:
     """Return the private key of this kind and name."""
-    return _MAKERS[kind]()
+    return _make_key(kind, name)
 
 
 def jwk(kind: str = "RS", name: str = "main", **members: Any) -> dict[str, Any]:

@@ -3,12 +3,23 @@
 from typing import Any
 
 import pytest
-from tests.support.jose import API, CLIENT, ISSUER, NOW, access_claims, id_claims, jwk, key_set, provider, sign
 
 from gateway.core import access_token
 from gateway.core.jose import UnknownKey
 from gateway.core.model import Identity
 from gateway.core.reasons import Reason
+from tests.support.jose import (
+    API,
+    CLIENT,
+    ISSUER,
+    NOW,
+    access_claims,
+    id_claims,
+    jwk,
+    key_set,
+    provider,
+    sign,
+)
 
 MAIN = provider()
 KEYS = key_set()
@@ -40,7 +51,9 @@ def test_absent_iat_counts_as_zero() -> None:
     assert judge(access_claims(iat=...)).issued_at == 0.0
 
 
-@pytest.mark.parametrize("issuer", [..., None, "", ISSUER + "/", ISSUER.upper(), "https://issuer", [ISSUER], 1])
+@pytest.mark.parametrize(
+    "issuer", [..., None, "", ISSUER + "/", ISSUER.upper(), "https://issuer", [ISSUER], 1]
+)
 def test_issuer_is_exact(issuer: object) -> None:
     """R26: not a prefix, not another case, no trailing slash more, no list."""
     assert judge(access_claims(iss=issuer)) is Reason.TOKEN_ISSUER
@@ -53,7 +66,8 @@ def test_audience_may_be_one_of_several(audience: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "audience", [..., None, "", [], "https://other.example", [API, 1], {API: 1}, 1, API + "/", [[API]], "https://api"]
+    "audience",
+    [..., None, "", [], "https://other.example", [API, 1], {API: 1}, 1, API + "/", [[API]], "https://api"],
 )
 def test_audience_is_enforced(audience: object) -> None:
     """R24: no audience, a foreign one or a malformed one is refused."""
@@ -151,7 +165,9 @@ def test_null_identifiers_are_absent() -> None:
 @pytest.mark.parametrize("change", [{}, {"nonce": ...}], ids=["from login", "from refresh"])
 @pytest.mark.parametrize("audiences", [(API,), (CLIENT,), (API, CLIENT)], ids=str)
 @pytest.mark.parametrize("typ", [None, "JWT"])
-def test_id_tokens_are_no_bearer_tokens(change: dict[str, object], audiences: tuple[str, ...], typ: str | None) -> None:
+def test_id_tokens_are_no_bearer_tokens(
+    change: dict[str, object], audiences: tuple[str, ...], typ: str | None
+) -> None:
     """R23: an ID token is refused, even where the operator lists the client as an audience."""
     verdict = judge(id_claims(**change), header={"typ": typ}, audiences=audiences)
     assert verdict is (Reason.TOKEN_TYPE if CLIENT in audiences or not change else Reason.TOKEN_AUDIENCE)
@@ -177,7 +193,9 @@ def test_tokens_of_other_kinds_are_refused(change: dict[str, object]) -> None:
     assert judge(access_claims(**change)) is Reason.TOKEN_TYPE
 
 
-@pytest.mark.parametrize("typ", ["logout+jwt", "dpop+jwt", "secevent+jwt", "application/logout+jwt", "", "x", 1, ["JWT"], {}])
+@pytest.mark.parametrize(
+    "typ", ["logout+jwt", "dpop+jwt", "secevent+jwt", "application/logout+jwt", "", "x", 1, ["JWT"], {}]
+)
 def test_foreign_header_types_are_refused(typ: object) -> None:
     """R23: an explicit type of another kind, or one of the wrong JSON type, is refused."""
     assert judge(access_claims(), header={"typ": typ}) is Reason.TOKEN_TYPE

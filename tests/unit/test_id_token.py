@@ -5,18 +5,31 @@ import hashlib
 from typing import Any
 
 import pytest
-from tests.support.jose import CLIENT, ISSUER, NOW, id_claims, jwk, key_set, private_key, provider, raw_sign, sign
 
 from gateway.core import id_token
 from gateway.core.jose import UnknownKey
 from gateway.core.reasons import Reason
+from tests.support.jose import (
+    CLIENT,
+    ISSUER,
+    NOW,
+    id_claims,
+    jwk,
+    key_set,
+    private_key,
+    provider,
+    raw_sign,
+    sign,
+)
 
 MAIN = provider()
 KEYS = key_set()
 ACCESS = "an-access-token"
 
 
-def judge(claims: dict[str, Any], *, nonce: str | None = "the-nonce", access: str | None = ACCESS, **header: Any) -> Any:
+def judge(
+    claims: dict[str, Any], *, nonce: str | None = "the-nonce", access: str | None = ACCESS, **header: Any
+) -> Any:
     return id_token.check(sign(claims, **header), MAIN, KEYS, NOW, nonce=nonce, access_token=access)
 
 
@@ -123,9 +136,7 @@ def test_at_hash_by_algorithm(alg: str, name: str) -> None:
     kind = {"R": "RS", "P": "PS"}.get(alg[0], alg)
     for found, is_good in ((half(name), True), (half("sha224"), False), (half(name, "other"), False)):
         token = sign(id_claims(at_hash=found), alg=alg)
-        verdict = id_token.check(
-            token, MAIN, key_set(jwk(kind)), NOW, nonce="the-nonce", access_token=ACCESS
-        )
+        verdict = id_token.check(token, MAIN, key_set(jwk(kind)), NOW, nonce="the-nonce", access_token=ACCESS)
         assert isinstance(verdict, dict) if is_good else verdict is Reason.TOKEN_HASH
 
 

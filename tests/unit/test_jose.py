@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from tests.support.jose import NOW, access_claims, b64, jwk, key_set, private_key, raw_sign, sign
 
 from gateway.core.jose import ALGORITHMS, MOST_TOKEN, Parsed, UnknownKey, Verified, read, verify
 from gateway.core.reasons import Reason
+from tests.support.jose import NOW, access_claims, b64, jwk, key_set, private_key, raw_sign, sign
 
 ALL = tuple(sorted(ALGORITHMS))
 HEADER = '{"alg":"RS256"}'
@@ -132,9 +132,7 @@ def test_every_algorithm_verifies_and_notices_change(alg: str) -> None:
     assert isinstance(verify(parsed, keys, ALL), Verified)
     flipped = bytes([parsed.signature[0] ^ 1]) + parsed.signature[1:]
     for signature in (flipped, b"", parsed.signature[:-1], parsed.signature + b"\0", bytes(64), bytes(256)):
-        forged = Parsed(
-            parsed.header, parsed.claims, parsed.alg, parsed.kid, parsed.signing_input, signature
-        )
+        forged = Parsed(parsed.header, parsed.claims, parsed.alg, parsed.kid, parsed.signing_input, signature)
         assert verify(forged, keys, ALL) is Reason.TOKEN_SIGNATURE
     other = Parsed(
         parsed.header, parsed.claims, parsed.alg, parsed.kid, parsed.signing_input + b"x", parsed.signature
@@ -148,7 +146,9 @@ def test_ed448_verifies() -> None:
     assert isinstance(verify(parsed, key_set(jwk("Ed448")), ALL), Verified)
 
 
-@pytest.mark.parametrize("alg", ["none", "None", "NONE", "", "HS256", "HS384", "HS512", "rs256", "ES256K", "dir"])
+@pytest.mark.parametrize(
+    "alg", ["none", "None", "NONE", "", "HS256", "HS384", "HS512", "rs256", "ES256K", "dir"]
+)
 def test_algorithms_beyond_the_table_never_count(alg: str) -> None:
     """R18: ``none``, HMAC and strangers are refused even when the configuration lists them."""
     parsed = parse(unsigned(header=json.dumps({"alg": alg, "kid": "main"}), signature=""))

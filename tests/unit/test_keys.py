@@ -4,9 +4,9 @@ import json
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tests.support.jose import NOW, b64, jwk, key_set
 
 from gateway.core.keys import KeySet, build_key_set
+from tests.support.jose import NOW, b64, jwk, key_set
 
 
 def is_admitted(candidate: object, alg: str = "RS256") -> bool:
@@ -83,7 +83,12 @@ def test_padded_modulus_is_left_out() -> None:
     """R31: base64url is strict: padding, the other alphabet and white space are refused."""
     modulus = jwk()["n"]
     assert isinstance(modulus, str)
-    for bad in (modulus + "==", modulus + "\n", modulus.replace("-", "+").replace("_", "/") + "+", " " + modulus):
+    for bad in (
+        modulus + "==",
+        modulus + "\n",
+        modulus.replace("-", "+").replace("_", "/") + "+",
+        " " + modulus,
+    ):
         assert not is_admitted(jwk(n=bad))
 
 
@@ -167,7 +172,9 @@ def test_several_keys_without_id() -> None:
     assert not key_set(jwk(kid=None), jwk(name="second", kid=None)).find(None, "RS256")
 
 
-@pytest.mark.parametrize("junk", [None, 1, "text", [], [jwk()], {}, {"kty": "future"}, {"kty": {}}, {"kty": "RSA"}])
+@pytest.mark.parametrize(
+    "junk", [None, 1, "text", [], [jwk()], {}, {"kty": "future"}, {"kty": {}}, {"kty": "RSA"}]
+)
 def test_junk_is_ignored(junk: object) -> None:
     """R31: what is unknown or malformed neither counts nor harms its neighbours."""
     keys = build_key_set([junk, jwk(), junk], NOW, NOW + 1)

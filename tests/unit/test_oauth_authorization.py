@@ -6,15 +6,17 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.support.jose import CLIENT, ISSUER, provider
 
 from gateway.core.model import ProviderMetadata
 from gateway.oauth.authorization import build_request, challenge_s256
+from tests.support.jose import CLIENT, ISSUER, provider
 
 VERIFIER = "v" * 43
 
 
-def build(*, endpoint: str = f"{ISSUER}/authorize", changes: dict[str, Any] | None = None, **options: Any) -> str:
+def build(
+    *, endpoint: str = f"{ISSUER}/authorize", changes: dict[str, Any] | None = None, **options: Any
+) -> str:
     metadata = ProviderMetadata(ISSUER, endpoint, f"{ISSUER}/token", f"{ISSUER}/jwks")
     return build_request(
         metadata,
@@ -56,7 +58,9 @@ def test_challenge_of_rfc_7636() -> None:
     assert challenge_s256(VERIFIER) == base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
-@pytest.mark.parametrize("verifier", ["", "short", "v" * 42, "v" * 129, "v" * 43 + "\n", "v" * 42 + "+", "é" * 43])
+@pytest.mark.parametrize(
+    "verifier", ["", "short", "v" * 42, "v" * 129, "v" * 43 + "\n", "v" * 42 + "+", "é" * 43]
+)
 def test_weak_verifier(verifier: str) -> None:
     """R2: a verifier of the wrong form is a programming error, not a weaker login."""
     with pytest.raises(ValueError, match="verifier"):
@@ -90,7 +94,9 @@ def test_protocol_parameters_cannot_be_overridden(name: str) -> None:
     """R1, R2: neither the extra parameters nor the endpoint's own query touch the protocol's."""
     changes = {"extra_authorization_parameters": {name: "evil", "ui_locales": "de"}}
     assert build(changes=changes) == build(changes={"extra_authorization_parameters": {"ui_locales": "de"}})
-    asked = query_of(build(endpoint=f"{ISSUER}/authorize?{name}=evil&p=policy&{name.replace('_', '%5F')}=evil"))
+    asked = query_of(
+        build(endpoint=f"{ISSUER}/authorize?{name}=evil&p=policy&{name.replace('_', '%5F')}=evil")
+    )
     assert "evil" not in str(asked)
     assert asked["p"] == ["policy"]
 

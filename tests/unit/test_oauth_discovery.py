@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from tests.support.jose import ISSUER, provider
 
 from gateway.core.model import ProviderMetadata
 from gateway.oauth.discovery import MOST_METADATA, check_endpoint, metadata_url, process_response
 from gateway.oauth.errors import MessageError
+from tests.support.jose import ISSUER, provider
 
 DOCUMENT = {
     "issuer": ISSUER,
@@ -78,7 +78,9 @@ def test_full_document() -> None:
     assert metadata.introspection_endpoint is None
 
 
-@pytest.mark.parametrize("issuer", [ISSUER + "/", ISSUER.upper(), "https://other.example", "", None, 1, [ISSUER]])
+@pytest.mark.parametrize(
+    "issuer", [ISSUER + "/", ISSUER.upper(), "https://other.example", "", None, 1, [ISSUER]]
+)
 def test_issuer_matches_exactly(issuer: object) -> None:
     """R8: a trailing slash more, another case, a list: all refused, as the operator's to mend."""
     assert code_of({**DOCUMENT, "issuer": issuer}) == "issuer_mismatch"
@@ -149,7 +151,9 @@ def test_bad_endpoints(url: Any) -> None:
     assert caught.value.code == "endpoint_invalid"
 
 
-@pytest.mark.parametrize("host", ["issuer.example", "10.0.0.1", "localhost.example", "[2001:db8::1]", "127.0.0.1.example"])
+@pytest.mark.parametrize(
+    "host", ["issuer.example", "10.0.0.1", "localhost.example", "[2001:db8::1]", "127.0.0.1.example"]
+)
 def test_plain_http_is_refused(host: str) -> None:
     """Secrets do not cross a network in the clear, unless the operator says so."""
     url = f"http://{host}/token"

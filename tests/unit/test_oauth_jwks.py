@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from tests.support.jose import NOW, jwk
 
 from gateway.oauth.errors import MessageError
 from gateway.oauth.jwks import MOST_JWKS, process_response
+from tests.support.jose import NOW, jwk
 
 
 def test_good_set() -> None:

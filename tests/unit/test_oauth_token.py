@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 
 import pytest
-from tests.support.jose import CLIENT, ISSUER, provider
 
 from gateway.core.model import ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
@@ -20,10 +19,17 @@ from gateway.oauth.token import (
     build_refresh_request,
     process_response,
 )
+from tests.support.jose import CLIENT, ISSUER, provider
 
 METADATA = ProviderMetadata(ISSUER, f"{ISSUER}/authorize", f"{ISSUER}//token", f"{ISSUER}/jwks")
 JSON = "application/json"
-GOOD = {"access_token": "at", "token_type": "Bearer", "expires_in": 60, "refresh_token": "rt", "id_token": "it"}
+GOOD = {
+    "access_token": "at",
+    "token_type": "Bearer",
+    "expires_in": 60,
+    "refresh_token": "rt",
+    "id_token": "it",
+}
 
 
 def fields_of(request: FormRequest) -> dict[str, str]:
@@ -44,7 +50,11 @@ def process(status: int, body: object, content_type: str = JSON, **options: Any)
 def test_code_request() -> None:
     """R1, R2: the code with its verifier and the very redirect URI."""
     request = build_code_request(
-        METADATA, provider().settings, code="c&d", verifier="v" * 43, redirect_uri="https://app.example/cb?x=1"
+        METADATA,
+        provider().settings,
+        code="c&d",
+        verifier="v" * 43,
+        redirect_uri="https://app.example/cb?x=1",
     )
     assert request.url == f"{ISSUER}//token"
     assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
@@ -118,7 +128,9 @@ def test_success() -> None:
     )
 
 
-@pytest.mark.parametrize("absent", [{}, {"refresh_token": None, "id_token": None}, {"refresh_token": "", "id_token": ""}])
+@pytest.mark.parametrize(
+    "absent", [{}, {"refresh_token": None, "id_token": None}, {"refresh_token": "", "id_token": ""}]
+)
 def test_no_new_refresh_or_id_token(absent: dict[str, object]) -> None:
     """R36: absent, null or empty all mean that there is no new one."""
     tokens = process(200, {"access_token": "at", "token_type": "bearer", **absent})
@@ -272,7 +284,17 @@ def test_garbage_keeps_the_session(status: int, body: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7), ("0", 0), ("999999", 3600), (None, None), ("", None), ("-1", None), ("soon", None), ("²", None), ("9" * 5000, None)],
+    [
+        ("7", 7),
+        ("0", 0),
+        ("999999", 3600),
+        (None, None),
+        ("", None),
+        ("-1", None),
+        ("soon", None),
+        ("²", None),
+        ("9" * 5000, None),
+    ],
 )
 def test_retry_after(header: str | None, seconds: int | None) -> None:
     """Seconds are passed on up to an hour; a date or nonsense is not."""

@@ -1,11 +1,11 @@
 """The UserInfo endpoint."""
 
 import pytest
-from tests.support.jose import ISSUER
 
 from gateway.core.model import ProviderMetadata
 from gateway.oauth.errors import MessageError
 from gateway.oauth.userinfo import MOST_USERINFO, build_request, process_response
+from tests.support.jose import ISSUER
 
 
 def test_request() -> None:
