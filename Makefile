@@ -1,0 +1,53 @@
+# Two commands do everything: `make demo` and `make test`. Both set themselves up; neither needs root.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+BIN := .venv/bin
+JOBS ?= 2
+
+.PHONY: help setup demo test check format bench lock clean
+
+help:
+	@echo "make demo     try it: provider, upstream, store and gateway in this terminal"
+	@echo "make test     everything: lint, types, import contracts, tests"
+	@echo "make check    the quick ones: lint, types, import contracts"
+	@echo "make format   let ruff format and fix"
+	@echo "make bench    measure beside other proxies; QUICK=1 for under a minute"
+	@echo "make lock     resolve the dependencies anew (needs uv)"
+
+setup: .venv/.installed
+
+.venv/.installed: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@echo "setting up .venv from requirements-dev.lock ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "token-gateway.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
+	@touch $@
+
+demo: setup
+	@exec $(BIN)/python -m gateway demo $(ARGS)
+
+check: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: check
+	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+format: setup
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: setup
+	@QUICK="$(QUICK)" exec $(BIN)/python -m tests.bench $(ARGS)
+
+lock:
+	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
+	  --extra embedded pyproject.toml -o requirements.lock $(if $(UPGRADE),--upgrade)
+	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
+	  --extra embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock $(if $(UPGRADE),--upgrade)
+
+clean:
+	@rm -rf .venv .demo .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info

@@ -1,0 +1,83 @@
+"""Login, refresh and logout against a provider that this project did not write: canaille."""
+
+import json
+
+import aiohttp
+import pytest
+
+from tests.support.world import World
+
+pytestmark = pytest.mark.asyncio
+
+LIFETIME = 40
+
+
+@pytest.fixture(scope="session")
+def iam_configuration(iam_configuration):
+    """Canaille with access tokens that live shortly."""
+    return {
+        **iam_configuration,
+        "OAUTH2_TOKEN_EXPIRES_IN": {"authorization_code": LIFETIME, "refresh_token": LIFETIME},
+    }
+
+
+@pytest.fixture
+async def canaille_world(iam_server, valkey_url, tmp_path):
+    """A gateway whose one provider is canaille, which has registered it by RFC 7591."""
+    world = World(valkey_url, tmp_path)
+    registration = {
+        "client_name": "token gateway",
+        "redirect_uris": [f"{world.base}/.gateway/callback"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "scope": "openid profile email groups",
+        "token_endpoint_auth_method": "client_secret_basic",
+        "contacts": ["operator@example.com"],
+    }
+    issuer = iam_server.url.rstrip("/")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{issuer}/oauth/register", json=registration) as answer,
+    ):
+        assert answer.status == 201, await answer.text()
+        client = await answer.json()
+    world.override = {
+        "providers": {
+            "demo": {
+                "issuer": issuer,
+                "client_id": client["client_id"],
+                "client_secret": client["client_secret"],
+                "scopes": ["openid", "profile", "email", "groups"],
+                "audiences": [client["client_id"]],
+            }
+        }
+    }
+    async with world:
+        yield world
+
+
+async def test_login_refresh_logout(canaille_world: World, iam_server):
+    """The same way with an independent provider: consent, code, ID token, refresh with rotation, logout."""
+    world = canaille_world
+    user = iam_server.random_user(user_name="margaret", emails=["margaret@example.com"])
+    iam_server.login(user)
+    iam_server.consent(user)
+    browser = world.browser()
+    try:
+        page = await browser.get("/wanted?x=1")
+    finally:
+        iam_server.logout()
+    assert page.status == 200, page.text
+    assert page.text.startswith("hello margaret GET /wanted?x=1")
+    assert world.upstream.last().headers["X-Forwarded-Email"] == "margaret@example.com"
+    before = browser.cookies()
+    world.clock.advance(LIFETIME + 1)
+    page = await browser.fetch("/later")
+    assert page.status == 200, page.text
+    assert page.text.startswith("hello margaret ")
+    assert world.audit("refresh")
+    assert browser.cookies() != before
+    assert json.loads((await browser.fetch("/.gateway/userinfo")).text)["sub"] == "margaret"
+    page = await browser.submit(await browser.get("/.gateway/logout"))
+    assert page.url.path == "/.gateway/logged-out"
+    assert (await browser.fetch("/x")).status == 401
