@@ -14,7 +14,17 @@ from gateway.core.headers import upstream_headers
 from gateway.core.jose import UnknownKey
 from gateway.core.keys import KeySet
 from gateway.core.login import begin
-from gateway.core.model import Claims, CookieChange, Grant, Identity, Renewed, Seal, Session, SessionOver
+from gateway.core.model import (
+    Claims,
+    CookieChange,
+    Grant,
+    Identity,
+    RefreshOutcome,
+    Renewed,
+    Seal,
+    Session,
+    SessionOver,
+)
 from gateway.core.needs import Confirm, Keys, Need, Refresh
 from gateway.core.reasons import Reason
 from gateway.core.refusals import refuse
@@ -22,6 +32,7 @@ from gateway.core.routes import Route
 
 # these sessions were ended against somebody's will: a page says so instead of a silent new login
 _SAY_WHY = frozenset({Reason.REVOKED, Reason.SESSION_REUSED})
+
 
 @dataclass(frozen=True, slots=True)
 class Live:
@@ -34,7 +45,7 @@ class Live:
     background: tuple[Need, ...] = ()
 
 
-Verdict: TypeAlias = "Identity | Need | Reason"
+Verdict: TypeAlias = Identity | Need | Reason
 
 
 def access(context: Context) -> Forward | Refuse | Login | Need:
@@ -156,13 +167,14 @@ def judge_session(context: Context, opened: OpenedSession | None) -> Live | Need
     """
     if opened is None:
         return Reason.SESSION_INVALID
-    if (ended := is_live(context, opened.session)) is not None:
-        return ended
     settings = context.knowledge.compiled.settings.session
     session, grant, claim = opened.session, opened.grant, opened.claim
     renewed = context.knowledge.news(claim) if grant is not None else None
+    # before the denylist is asked: reuse puts the session there itself, and its own word says more
     if isinstance(renewed, SessionOver):
         return renewed.reason
+    if (ended := is_live(context, session)) is not None:
+        return ended
     if renewed is not None and renewed.grant is not None:
         session, grant = renewed.session, renewed.grant
         claim = refresh.claim_id(context.knowledge.compiled.providers[session.provider], grant)
@@ -172,7 +184,7 @@ def judge_session(context: Context, opened: OpenedSession | None) -> Live | Need
         if grant is None:
             return Reason.SESSION_EXPIRED
         need = Refresh(claim, session, grant)
-        outcome = context.knowledge.fact(need, (Renewed, SessionOver))
+        outcome: RefreshOutcome | None = context.knowledge.fact(need, (Renewed, SessionOver))
         if outcome is None:
             return need
         if isinstance(outcome, SessionOver):

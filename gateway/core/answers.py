@@ -85,7 +85,8 @@ class Login:
 class Respond:
     """An answer of the gateway's own endpoints: a redirect, a small JSON document or a page by name.
 
-    ``audit`` names an audit event; ``revoked`` are entries that were written on the way.
+    ``audit`` names an audit event, ``details`` are more fields of it; ``revoked`` are entries that were
+    written on the way. ``background`` are needs to resolve behind the answer's back.
     """
 
     reason: Reason
@@ -99,7 +100,9 @@ class Respond:
     identity: Identity | None = None
     route: "Route | None" = None
     audit: str | None = None
+    details: dict[str, str | None] = field(default_factory=dict)
     revoked: tuple[DenyEntry, ...] = ()
+    background: tuple[Need, ...] = ()
 
 
-Answer: TypeAlias = "Forward | Refuse | Login | Respond"
+Answer: TypeAlias = Forward | Refuse | Login | Respond

@@ -35,12 +35,12 @@ from gateway.core.model import (
 from gateway.core.needs import Exchange, Metadata, Need, Random, Revoke, UseOnce, UserInfo
 from gateway.core.reasons import Reason
 from gateway.core.refusals import plain
-from gateway.core.seal import encode_base64url
+from gateway.core.strict import encode_base64url
 
 LOOP_SECONDS = 30
 LOOP_COUNT = 3
 
-Step: TypeAlias = "Respond | Refuse | Need"
+Step: TypeAlias = Respond | Refuse | Need
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def _redeem(
     if not first:
         return _stranger(context, Reason.LOGIN_STATE_REPLAYED, pending.return_to)
     exchange = Exchange(provider.name, response.code, pending.verifier, site.redirect_uri)
-    tokens = knowledge.fact(exchange, (TokenSet, TokenRefusal))
+    tokens: TokenSet | TokenRefusal | None = knowledge.fact(exchange, (TokenSet, TokenRefusal))
     if tokens is None:
         return exchange
     if isinstance(tokens, TokenRefusal):

@@ -10,7 +10,7 @@ from gateway.core.cookies import Site
 from gateway.core.seal import KeyRing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from gateway.core.headers import HeaderRules
     from gateway.core.routes import RouteTable
@@ -92,6 +92,10 @@ def _kept_claims(settings: Settings) -> frozenset[str]:
     return frozenset(names | {name.partition(".")[0] for name in names})
 
 
+def _cookie_prefixes(sites: "Iterable[Site]") -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for site in sites for name in (site.cookie_prefix, site.scoped_prefix)))
+
+
 def compile_settings(settings: Settings) -> Compiled:
     """Compile validated settings into one frozen value."""
     from gateway.core.headers import compile_rules  # noqa: PLC0415 - both read Provider's neighbours
@@ -123,7 +127,7 @@ def compile_settings(settings: Settings) -> Compiled:
         providers=providers,
         by_issuer={each.issuer: each for each in providers.values()},
         ring=KeyRing(tuple(decode_secret_key(key.get_secret_value()) for key in settings.secret_keys)),
-        rules=compile_rules(settings, tuple(dict.fromkeys(site.cookie_prefix for site in sites.values()))),
+        rules=compile_rules(settings, _cookie_prefixes(sites.values())),
         kept_claims=_kept_claims(settings),
         prefix=settings.prefix.encode(),
     )

@@ -1,191 +1,340 @@
 """The configuration as written: pydantic models that refuse what they do not know.
 
 Empty never means allow: a missing audience, an empty policy list or an unknown key is an error.
-Durations are seconds once parsed (``8h``, ``60s``, ``7d`` in the file).
+Durations are seconds once parsed (``8h``, ``60s``, ``7d`` in the file). What spans several fields is
+checked in ``core.config_checks``.
 """
 
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    Tag,
+)
 
-_DURATION = re.compile(r"(?P<number>\d{1,9}(?:\.\d{1,3})?)(?P<unit>ms|s|m|h|d)")
+_DURATION = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,3})?)(?P<unit>ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_duration(value: object) -> object:
-    """Turn ``90s``, ``8h`` or ``7d`` into seconds; leave anything else for pydantic to judge.
+    """Turn ``90s``, ``8h`` or ``7d`` into seconds; leave a number for pydantic to judge.
 
     Raises:
-        ValueError: a string that is no duration.
+        ValueError: a string that is no duration, or a truth value.
     """
+    if isinstance(value, bool):
+        raise ValueError("write a duration as a number with a unit: 500ms, 60s, 10m, 8h or 7d")  # noqa: TRY004
     if not isinstance(value, str):
         return value
-    if (match := _DURATION.fullmatch(value.strip())) is None:
+    if (match := _DURATION.fullmatch(value)) is None:
         raise ValueError("write a duration as a number with a unit: 500ms, 60s, 10m, 8h or 7d")
     return float(match["number"]) * _SECONDS[match["unit"]]
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, le=10 * 365 * 86400)]
+def _one_or_many(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _preflight_kind(value: object) -> str:
+    return UNION_TAGS[1] if isinstance(value, dict | CorsSettings) else UNION_TAGS[0]
+
+
+def _no_truth(value: object) -> object:
+    # true would count as the number 1
+    if isinstance(value, bool):
+        raise ValueError("write a number")  # noqa: TRY004 - pydantic collects ValueError alone
+    return value
+
+
+UNION_TAGS = ("<word>", "<section>")
+"""Parts of an error's location that are pydantic's and stand for nothing in the file."""
+
+_WrittenDuration = (
+    Annotated[str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})?(ms|s|m|h|d)$")] | Annotated[float, Field(ge=0)]
+)
+_duration = BeforeValidator(parse_duration, json_schema_input_type=_WrittenDuration)
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+Secret = Annotated[SecretStr, Field(min_length=1, max_length=16384)]
+Duration = Annotated[float, Field(gt=0, le=10 * 365 * 86400), _duration]
+Number = Annotated[int, BeforeValidator(_no_truth)]
+PublicUrls = Annotated[
+    tuple[Text, ...],
+    Field(min_length=1, max_length=100),
+    BeforeValidator(_one_or_many, json_schema_input_type=Text | Annotated[list[Text], Field(min_length=1)]),
+]
 
 
 class Model(BaseModel):
     """The base of every section: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, strict=False)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        strict=False,
+        use_attribute_docstrings=True,
+    )
 
 
 class AdminSettings(Model):
     """The admin listener: metrics and health need no token, every change does."""
 
-    listen: str = "127.0.0.1:9090"
-    token: SecretStr | None = None
+    listen: Text = "127.0.0.1:9090"
+    """Address and port of metrics, health and revocation; never the public listener's."""
+    token: Secret | None = None
+    """Bearer token of every change, at least 16 characters; without one nothing can be changed."""
 
 
 class RedisSettings(Model):
     """The store. Absent: an embedded Valkey in ``state_dir``."""
 
-    url: SecretStr
-    prefix: str = "gateway:"
+    url: Secret
+    """Where Redis or Valkey listens; it may hold a password."""
+    prefix: Text = "gateway:"
+    """What every key begins with; gateways that share it share sessions and revocations."""
     timeout: Duration = 1.0
+    """The longest wait for an answer."""
 
 
 class ProviderSettings(Model):
     """One OpenID Connect provider."""
 
-    issuer: str
-    client_id: str
-    client_secret: SecretStr | None = None
+    issuer: Text
+    """The issuer identifier, equal to the last character to the discovery document's and to ``iss``."""
+    client_id: Text
+    """The gateway's client identifier there."""
+    client_secret: Secret | None = None
+    """The client's secret; required unless ``client_auth`` is ``none``."""
     client_auth: Literal["client_secret_basic", "client_secret_post", "none"] = "client_secret_basic"
-    scopes: tuple[str, ...] = ("openid",)
-    audiences: tuple[str, ...] = Field(min_length=1)
-    algorithms: tuple[str, ...] = Field(default=("RS256", "ES256"), min_length=1)
+    """How the gateway authenticates at the token endpoint."""
+    scopes: tuple[Text, ...] = ("openid",)
+    """What a login asks for; ``openid`` always. ``offline_access`` often brings a refresh token."""
+    audiences: tuple[Text, ...] = Field(min_length=1)
+    """The ``aud`` values of which a bearer token must name one."""
+    algorithms: tuple[Text, ...] = Field(default=("RS256", "ES256"), min_length=1)
+    """The signature algorithms that count; asymmetric ones only."""
     access_token: Literal["opaque", "jwt"] = "opaque"  # noqa: S105 - a kind of token, not a token
+    """Whether a session's access token is verified as a JWT, which brings its scopes and claims."""
     access_token_type: Literal["any", "at+jwt"] = "any"  # noqa: S105 - the same
+    """``at+jwt`` demands that header ``typ`` of a bearer token (RFC 9068)."""
     userinfo: bool = False
-    discovery_url: str | None = None
-    authorization_endpoint: str | None = None
-    token_endpoint: str | None = None
-    userinfo_endpoint: str | None = None
-    jwks_uri: str | None = None
-    end_session_endpoint: str | None = None
-    ca_file: str | None = None
-    extra_authorization_parameters: dict[str, str] = Field(default_factory=dict)
-    clock_skew: Annotated[float, BeforeValidator(parse_duration), Field(ge=0, le=300)] = 30.0
+    """Whether a login also asks the UserInfo endpoint for claims."""
+    discovery_url: Text | None = None
+    """Where the discovery document is, if not under the issuer."""
+    authorization_endpoint: Text | None = None
+    """Wins over the discovery document's; browsers go there."""
+    token_endpoint: Text | None = None
+    """Wins over the discovery document's; the gateway calls it."""
+    userinfo_endpoint: Text | None = None
+    """Wins over the discovery document's; the gateway calls it."""
+    jwks_uri: Text | None = None
+    """Wins over the discovery document's; the gateway calls it."""
+    end_session_endpoint: Text | None = None
+    """Wins over the discovery document's; browsers go there at logout."""
+    logout: Literal["provider", "local"] = "provider"
+    """Whether a logout goes on at the provider, where it has an end_session_endpoint, or ends here."""
+    frontchannel_logout: bool = False
+    """Whether the provider's pages may end sessions by a GET that names their ``sid``."""
+    ca_file: Text | None = None
+    """PEM file of the authorities that may sign the provider's certificate, instead of the system's."""
+    extra_authorization_parameters: dict[Text, Text] = Field(default_factory=dict)
+    """More parameters of the authorization request, such as ``prompt`` or ``domain_hint``."""
+    clock_skew: Annotated[float, Field(ge=0, le=300), _duration] = 30.0
+    """How far the provider's clock may differ."""
     timeout: Duration = 10.0
+    """The longest exchange with the provider."""
     jwks_max_age: Duration = 600.0
+    """The age at which the key set is fetched again."""
     jwks_max_stale: Duration = 86400.0
+    """The age at which keys stop counting when they cannot be fetched again."""
     jwks_cooldown: Duration = 30.0
+    """The shortest time between two fetches that an unknown key id causes."""
 
 
 class SessionSettings(Model):
     """Browser sessions."""
 
     mode: Literal["cookie"] = "cookie"
+    """Where tokens are kept: sealed in the browser's cookies."""
     idle_lifetime: Duration = 8 * 3600.0
+    """A session that was not used for so long is over."""
     absolute_lifetime: Duration = 7 * 86400.0
+    """A session this old is over, used or not."""
     refresh_before_expiry: Duration = 60.0
+    """How long before its expiry an access token is renewed behind a request's back."""
     rotation_grace: Duration = 60.0
+    """How long the old refresh token still gets the new result once the new one was seen."""
     login_lifetime: Duration = 600.0
+    """How long a person may take at the provider."""
 
 
 class DenylistSettings(Model):
     """Pushed revocation."""
 
     max_staleness: Duration = 10.0
+    """The age at which a worker's replica counts as stale."""
     when_stale: Literal["refuse", "allow"] = "refuse"
+    """What happens then to requests that need an identity; a route may differ."""
 
 
 class UpstreamSettings(Model):
     """Where requests go; the destination is never taken from a request (R55)."""
 
-    servers: tuple[str, ...] = Field(min_length=1)
-    ca_file: str | None = None
+    servers: tuple[Text, ...] = Field(min_length=1)
+    """The servers' URLs: scheme, host and port."""
+    ca_file: Text | None = None
+    """PEM file of the authorities that may sign the servers' certificates, instead of the system's."""
     connect_timeout: Duration = 5.0
+    """The longest wait for a connection, TLS included."""
     response_timeout: Duration = 60.0
+    """The longest wait for a response head once the request was sent."""
     idle_timeout: Duration = 300.0
-    max_connections: int = Field(default=1024, ge=1)
+    """The longest silence within a response or a tunnel."""
+    max_connections: Number = Field(default=1024, ge=1)
+    """How many connections one worker opens to each server at most."""
     keepalive: Duration = 60.0
+    """How long an unused connection is kept."""
 
 
 class RequireSettings(Model):
     """What an identity must hold; every line must be satisfied. Each names a policy of ``POLICIES``."""
 
-    scopes: tuple[str, ...] | None = Field(default=None, min_length=1)
-    groups: tuple[str, ...] | None = Field(default=None, min_length=1)
-    claims: dict[str, str | int | bool | tuple[str, ...]] | None = Field(default=None, min_length=1)
-    methods: tuple[str, ...] | None = Field(default=None, min_length=1)
-    acr: tuple[str, ...] | None = Field(default=None, min_length=1)
+    scopes: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """Every one of these scopes."""
+    groups: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """At least one of these groups."""
+    claims: dict[Text, Text | int | bool | tuple[Text, ...]] | None = Field(default=None, min_length=1)
+    """Every one of these claims; a list names the values of which one is enough."""
+    methods: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """One of these request methods."""
+    acr: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """One of these authentication contexts; a browser is sent to step up (RFC 9470)."""
     max_age: Duration | None = None
+    """The longest time since the person last authenticated (RFC 9470)."""
 
 
 class CorsSettings(Model):
     """Preflights that the gateway answers itself (Fetch standard, CORS protocol). Never ``*``."""
 
-    origins: tuple[str, ...] = Field(min_length=1)
-    methods: tuple[str, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-    headers: tuple[str, ...] = ("authorization", "content-type")
+    origins: tuple[Text, ...] = Field(min_length=1)
+    """Origins that may call, exactly as browsers write them."""
+    methods: tuple[Text, ...] = Field(default=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), min_length=1)
+    """Methods that they may use."""
+    headers: tuple[Text, ...] = ("authorization", "content-type")
+    """Request header fields that they may send."""
     credentials: bool = False
+    """Whether cookies may be sent along."""
     max_age: Duration = 600.0
+    """How long a browser may remember the answer."""
 
 
 class RouteSettings(Model):
     """A rule by host, path prefix and method; the longest prefix wins, on the canonical path."""
 
-    path: str
-    upstream: str
+    path: Text
+    """The canonical path prefix."""
+    upstream: Text
+    """The name of the upstream."""
     access: Literal["public", "optional", "required"]
-    hosts: tuple[str, ...] | None = Field(default=None, min_length=1)
-    methods: tuple[str, ...] | None = Field(default=None, min_length=1)
-    name: str | None = None
+    """Whether an identity is not looked at, passed on if there is one, or required."""
+    hosts: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """Hosts, with a port or for every port, or ``*.example.com``; absent: every ``public_url``."""
+    methods: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """The request methods that it holds for; absent: every method."""
+    name: Text | None = None
+    """What logs and metrics call it; absent: its path."""
     unauthenticated: Literal["auto", "login", "reject"] = "auto"
-    provider: str | None = None
+    """What nobody gets: a login for navigations and 401 for scripts, a login, or 401."""
+    provider: Text | None = None
+    """The name of the provider that a login uses; absent: the first provider."""
     require: RequireSettings | None = None
-    preflight: Literal["refuse", "forward"] | CorsSettings = "refuse"
+    """What the identity must hold."""
+    preflight: Annotated[
+        Annotated[Literal["refuse", "forward"], Tag(UNION_TAGS[0])]
+        | Annotated[CorsSettings, Tag(UNION_TAGS[1])],
+        Discriminator(_preflight_kind),
+    ] = "refuse"
+    """CORS preflights: refused, forwarded to the upstream, or answered by the section given here."""
     authorization: Literal["pass", "strip"] = "strip"
+    """Whether the upstream sees the client's Authorization field."""
     when_stale: Literal["refuse", "allow"] | None = None
-    max_body: int | None = Field(default=None, ge=0)
+    """As ``denylist.when_stale``, for this route."""
+    max_body: Annotated[Number, Field(ge=0)] | None = None
+    """The largest request body in bytes; absent: ``limits.body``."""
 
 
 class LimitSettings(Model):
     """Bounds on what a client may send and hold (R60). Sizes are bytes."""
 
-    head: int = Field(default=32768, ge=1024, le=1 << 20)
-    fields: int = Field(default=100, ge=8, le=1000)
-    body: int = Field(default=1 << 30, ge=0)
-    connections: int = Field(default=10000, ge=1)
+    head: Number = Field(default=32768, ge=1024, le=1 << 20)
+    """The largest request head."""
+    fields: Number = Field(default=100, ge=8, le=1000)
+    """The most header fields of a request."""
+    body: Number = Field(default=1 << 30, ge=0)
+    """The largest request body."""
+    connections: Number = Field(default=10000, ge=1)
+    """The most client connections of one worker."""
     head_timeout: Duration = 10.0
+    """The longest time for a request head to arrive."""
     body_timeout: Duration = 30.0
+    """The longest silence within a request body."""
     idle_timeout: Duration = 75.0
+    """How long a client connection may wait for its next request."""
     write_timeout: Duration = 60.0
+    """The longest time that a client may refuse to read."""
     drain_timeout: Duration = 30.0
+    """How long open requests may go on after SIGTERM."""
 
 
 class LogSettings(Model):
     """Structured logs on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe lines that are written."""
     access: bool = True
+    """Whether every request gets a line."""
 
 
 class Settings(Model):
     """The whole file."""
 
-    public_url: tuple[str, ...] = Field(min_length=1)
+    public_url: PublicUrls
+    """Where browsers find the gateway: one URL or a list, each with its own callback and session."""
     allow_insecure_http: bool = False
-    listen: str = "127.0.0.1:8080"
-    prefix: str = "/.gateway/"
+    """Let public URLs, issuers and endpoints use plain http beyond this machine."""
+    listen: Text = "127.0.0.1:8080"
+    """Address and port of the public listener."""
+    prefix: Text = "/.gateway/"
+    """The path under which the gateway's own endpoints are."""
     admin: AdminSettings = AdminSettings()
-    trusted_proxies: tuple[str, ...] = ()
-    secret_keys: tuple[SecretStr, ...] = Field(min_length=1)
+    """The admin listener."""
+    trusted_proxies: tuple[Text, ...] = ()
+    """Networks whose ``X-Forwarded-*`` are believed: nobody by default."""
+    secret_keys: tuple[Secret, ...] = Field(min_length=1, max_length=16)
+    """Keys of 32 random bytes in base64: the first seals, all open."""
     redis: RedisSettings | None = None
-    state_dir: str = "state"
-    providers: dict[str, ProviderSettings] = Field(min_length=1)
+    """The store; absent: an embedded Valkey."""
+    state_dir: Text = "state"
+    """Where the embedded store keeps its files."""
+    providers: dict[Text, ProviderSettings] = Field(min_length=1, max_length=100)
+    """The OpenID Connect providers by name; the first is the default."""
     session: SessionSettings = SessionSettings()
+    """Browser sessions."""
     denylist: DenylistSettings = DenylistSettings()
-    upstreams: dict[str, UpstreamSettings] = Field(min_length=1)
+    """Revocation."""
+    upstreams: dict[Text, UpstreamSettings] = Field(min_length=1)
+    """The upstreams by name."""
     routes: tuple[RouteSettings, ...] = Field(min_length=1)
-    identity_headers: dict[str, str] = Field(
+    """The rules; a request that no route matches is refused."""
+    identity_headers: dict[Text, Text] = Field(
         default_factory=lambda: {
             "X-Forwarded-User": "sub",
             "X-Forwarded-Email": "email",
@@ -193,6 +342,10 @@ class Settings(Model):
             "X-Forwarded-Preferred-Username": "preferred_username",
         }
     )
-    groups_claim: str = "groups"
+    """Header fields that tell the upstream who is calling, each with its claim; clients cannot send them."""
+    groups_claim: Text = "groups"
+    """The claim that holds a person's groups."""
     limits: LimitSettings = LimitSettings()
+    """Bounds on clients."""
     log: LogSettings = LogSettings()
+    """Logs."""

@@ -1,7 +1,8 @@
 """The gateway's own cookies: names, chunks, reading and writing (RFC 6265bis).
 
-With an https ``public_url`` names carry ``__Host-`` and cookies are Secure (R38, R39). On http (loopback)
-names carry the port instead, since cookies ignore ports.
+With an https ``public_url`` names carry ``__Host-`` and cookies are Secure (R38, R39). What only the
+gateway's own endpoints read has their path, and so ``__Secure-`` instead: ``__Host-`` demands Path=/. On http
+(loopback) names carry the port, since cookies ignore ports.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,6 +40,21 @@ class Site:
     def loop_cookie(self) -> str:
         """The name of the cookie that remembers recent callbacks."""
         return self.cookie_prefix + "recent"
+
+    @property
+    def scoped_prefix(self) -> str:
+        """What the names of cookies begin with that only the gateway's own endpoints are sent."""
+        return "__Secure-gateway-" if self.secure else self.cookie_prefix
+
+    @property
+    def hint_cookie(self) -> str:
+        """The name of the cookie that keeps the ID token for the provider's logout."""
+        return self.scoped_prefix + "hint"
+
+    @property
+    def logout_cookie(self) -> str:
+        """The name of the cookie that remembers a logout on its way over the provider."""
+        return self.scoped_prefix + "logout"
 
     @property
     def login_prefix(self) -> str:
@@ -98,15 +114,20 @@ def presented(cookies: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(each for each in names if each in cookies)
 
 
+def chunk_capacity(name: str, path: str = "/") -> int:
+    """Return how many characters of value fit into one chunk."""
+    return max(1, MOST_BYTES - len(name) - 2 - 1 - 2 - _ATTRIBUTES - (len(path) - 1))
+
+
 def capacity(name: str) -> int:
     """Return how many characters of value fit into the chunks of one cookie."""
-    return (MOST_BYTES - len(name) - 2 - 1 - 2 - _ATTRIBUTES) * MOST_CHUNKS
+    return chunk_capacity(name) * MOST_CHUNKS
 
 
-def _line(name: str, value: str, max_age: int) -> bytes:
-    # a __Host- name is only ever given on https, and is void without Secure (RFC 6265bis section 4.1.3.2)
-    secure = "; Secure" if name.startswith("__Host-") else ""
-    return f"{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}".encode("latin-1")
+def _line(name: str, value: str, max_age: int, path: str) -> bytes:
+    # both prefixes are only ever given on https, and are void without Secure (RFC 6265bis section 4.1.3)
+    secure = "; Secure" if name.startswith(("__Host-", "__Secure-")) else ""
+    return f"{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}".encode("latin-1")
 
 
 def set_cookie_lines(change: CookieChange, sealed: str | None) -> list[bytes]:
@@ -118,7 +139,7 @@ def set_cookie_lines(change: CookieChange, sealed: str | None) -> list[bytes]:
     lines: list[bytes] = []
     written: set[str] = set()
     if sealed is not None:
-        size = capacity(change.name) // MOST_CHUNKS
+        size = chunk_capacity(change.name, change.path)
         parts = [sealed[start : start + size] for start in range(0, len(sealed), size)] or [""]
         if len(parts) > MOST_CHUNKS:
             raise ValueError("a cookie of more than four chunks")
@@ -127,7 +148,7 @@ def set_cookie_lines(change: CookieChange, sealed: str | None) -> list[bytes]:
         for index, part in enumerate(parts):
             name = f"{change.name}-{index}" if index else change.name
             written.add(name)
-            lines.append(_line(name, part, change.max_age))
+            lines.append(_line(name, part, change.max_age, change.path))
     leftovers = change.presented if sealed is not None else (change.name, *change.presented)
-    lines.extend(_line(name, "", 0) for name in dict.fromkeys(leftovers) if name not in written)
+    lines.extend(_line(name, "", 0, change.path) for name in dict.fromkeys(leftovers) if name not in written)
     return lines

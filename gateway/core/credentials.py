@@ -30,8 +30,8 @@ class SessionCookie:
     opened: OpenedSession | None
 
 
-Credential: TypeAlias = "BearerToken | SessionCookie"
-Extractor: TypeAlias = "Callable[[Context], Credential | Reason | None]"
+Credential: TypeAlias = BearerToken | SessionCookie
+Extractor: TypeAlias = Callable[[Context], Credential | Reason | None]
 
 
 def bearer_token(context: Context) -> BearerToken | Reason | None:

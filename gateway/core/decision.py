@@ -20,7 +20,7 @@ from gateway.core.routes import Route, Target, canonicalise
 
 _NOWHERE = Target(b"/", b"")
 
-Endpoint: TypeAlias = "Callable[[Context], Answer | Need]"
+Endpoint: TypeAlias = Callable[[Context], Answer | Need]
 
 ENDPOINTS: dict[bytes, Endpoint] = {
     b"login": login,

@@ -18,6 +18,9 @@ from gateway.core.token_claims import (
     short_type,
 )
 
+# some providers put hundreds of groups into it; it came straight from the provider, within a bounded response
+MOST_ID_TOKEN = 131072
+
 
 def check(
     token: str,
@@ -42,7 +45,7 @@ def check(
         The claims; ``UnknownKey`` when usable keys that hold the token's key are lacking; or the reason of
         the refusal.
     """
-    parsed = read(token)
+    parsed = read(token, MOST_ID_TOKEN)
     if isinstance(parsed, Reason):
         return parsed
     if parsed.alg not in provider.algorithms:
@@ -107,7 +110,7 @@ def hash_half(alg: str, signature_size: int, value: str) -> bytes:
         digest = hashlib.shake_256(octets).digest(114) if signature_size == 114 else _sha("512", octets)
     else:
         digest = _sha(alg[-3:], octets)
-    return encode_base64url(digest[: len(digest) // 2])
+    return encode_base64url(digest[: len(digest) // 2]).encode()
 
 
 def _sha(bits: str, octets: bytes) -> bytes:

@@ -54,24 +54,25 @@ class UnknownKey:
     kid: str | None
 
 
-def read(token: str | bytes) -> Parsed | Reason:
+def read(token: str | bytes, most: int = MOST_TOKEN) -> Parsed | Reason:
     """Take a JWT apart without trusting it (RFC 7515 section 5.2, steps 1 to 5).
 
     Args:
-        token: compact serialisation; at most 16 KiB of ASCII.
+        token: compact serialisation in ASCII.
+        most: the most characters that it may have.
 
     Returns:
         The parts, or ``TOKEN_MALFORMED``: not three canonical base64url segments, header or claims no JSON
         object or with a duplicate member, ``alg`` or ``kid`` of the wrong type, ``crit`` or ``b64`` used.
     """
-    octets = _octets(token)
+    octets = _octets(token, most)
     segments = octets.split(b".", 3)
     if len(segments) != 3:
         return Reason.TOKEN_MALFORMED
-    head, body, signature = (decode_base64url(segment, MOST_TOKEN) for segment in segments)
+    head, body, signature = (decode_base64url(segment, most) for segment in segments)
     if head is None or body is None or signature is None:
         return Reason.TOKEN_MALFORMED
-    header, claims = parse_object(head, MOST_TOKEN), parse_object(body, MOST_TOKEN)
+    header, claims = parse_object(head, most), parse_object(body, most)
     if header is None or claims is None:
         return Reason.TOKEN_MALFORMED
     alg, kid = header.get("alg"), header.get("kid")
@@ -84,8 +85,8 @@ def read(token: str | bytes) -> Parsed | Reason:
     return Parsed(header, claims, alg, kid, octets[: octets.rindex(b".")], signature)
 
 
-def _octets(token: str | bytes) -> bytes:
-    if len(token) > MOST_TOKEN:
+def _octets(token: str | bytes, most: int) -> bytes:
+    if len(token) > most:
         return b""
     try:
         return token.encode("ascii") if isinstance(token, str) else token

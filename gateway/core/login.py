@@ -11,10 +11,11 @@ from gateway.core.model import CookieChange
 from gateway.core.reasons import Reason
 from gateway.core.refusals import plain
 from gateway.core.routes import canonicalise
-from gateway.core.seal import encode_base64url
+from gateway.core.strict import encode_base64url
 
 MOST_PENDING = 5
 MOST_PARAMETER = 4096
+MOST_QUERY = 65536
 MOST_RETURN = 2048
 
 
@@ -93,14 +94,15 @@ def login(context: Context) -> Login | Refuse:
     assert site is not None
     if context.request.method != b"GET":
         return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
-    fields = parameters(context.target.query)
+    # however long, a return URL never stands in the way of a login: safe_return judges it
+    fields = parameters(context.target.query, most=MOST_QUERY)
     provider = fields.get("provider") if fields is not None else None
     if fields is None or (provider is not None and provider not in context.knowledge.compiled.providers):
         return plain(context, Reason.REQUEST_MALFORMED)
     return begin(context, Reason.LOGIN_STARTED, provider=provider, return_to=fields.get("return_to", "/"))
 
 
-def parameters(query: bytes) -> dict[str, str] | None:
+def parameters(query: bytes, most: int = MOST_PARAMETER) -> dict[str, str] | None:
     """Return the parameters of a query, or None where one comes twice or is too long."""
     try:
         pairs = parse_qsl(
@@ -116,7 +118,7 @@ def parameters(query: bytes) -> dict[str, str] | None:
     fields: dict[str, str] = {}
     for name, value in pairs:
         # RFC 6749 section 3.1: parameters must not be included more than once
-        if name in fields or len(value) > MOST_PARAMETER:
+        if name in fields or len(value) > most:
             return None
         fields[name] = value
     return fields

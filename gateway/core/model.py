@@ -147,7 +147,7 @@ class SessionOver:
     reason: Reason
 
 
-RefreshOutcome: TypeAlias = "Renewed | SessionOver"
+RefreshOutcome: TypeAlias = Renewed | SessionOver
 
 EntryKind = Literal["jti", "sid", "sub", "session", "all"]
 
@@ -180,13 +180,14 @@ class CookieChange:
     """A cookie of ours to set (``value`` sealed, chunked as needed) or to clear (``value`` None).
 
     ``presented`` are the names of its chunks that the browser sent, so leftovers are cleared too.
-    ``max_age`` is in seconds.
+    ``max_age`` is in seconds. ``path`` is the only part of the site that the browser sends it to.
     """
 
     name: str
     value: Seal | None
     max_age: int = 0
     presented: tuple[str, ...] = ()
+    path: str = "/"
 
 
 @dataclass(frozen=True, slots=True)

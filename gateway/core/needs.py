@@ -18,6 +18,13 @@ class Random:
 
 
 @dataclass(frozen=True, slots=True)
+class Body:
+    """The request's whole body, of at most ``limit`` bytes. Answer: bytes."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Metadata:
     """The provider's discovery document. Answer: ProviderMetadata."""
 
@@ -89,7 +96,48 @@ class Confirm:
     ends_at: float
 
 
-Need: TypeAlias = "Random | Metadata | Keys | Exchange | UserInfo | UseOnce | Revoke | Refresh | Confirm"
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """Where a browser ends its login at the provider (OpenID Connect RP-Initiated Logout section 2).
+
+    Answer: the URL, empty where the provider has no end_session_endpoint; or, as a value, the Fault that
+    kept its metadata away: a logout goes on without the provider.
+    """
+
+    provider: str
+    redirect_uri: str
+    state: str = field(repr=False)
+    id_token_hint: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeToken:
+    """Revoke a refresh token at the provider (RFC 7009). Background only. Answer: None.
+
+    ``issuer``, ``subject`` and ``session_id`` say whose it is, for the audit log.
+    """
+
+    provider: str
+    refresh_token: str = field(repr=False)
+    issuer: str
+    subject: str
+    session_id: str
+
+
+Need: TypeAlias = (
+    Random
+    | Body
+    | Metadata
+    | Keys
+    | Exchange
+    | UserInfo
+    | UseOnce
+    | Revoke
+    | Refresh
+    | Confirm
+    | EndSession
+    | RevokeToken
+)
 
 EFFECTS: tuple[type, ...] = (Exchange, UseOnce, Revoke, Refresh)
 MOST_NEEDS = 8

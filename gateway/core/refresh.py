@@ -14,7 +14,8 @@ from gateway.core import session as codec
 from gateway.core.compiled import Compiled, Provider
 from gateway.core.model import Claims, Grant, Json, RefreshOutcome, Renewed, Session, SessionOver, TokenSet
 from gateway.core.reasons import Reason
-from gateway.core.seal import encode_base64url, sealed_length
+from gateway.core.seal import sealed_length
+from gateway.core.strict import encode_base64url
 
 RESULT_PURPOSE = "refresh result"
 DEFAULT_ACCESS_LIFETIME = 300.0

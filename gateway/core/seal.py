@@ -5,8 +5,6 @@ bound once more as associated data, so that a value sealed for one purpose never
 Nonces come from the caller: this module draws nothing.
 """
 
-import base64
-import binascii
 import hashlib
 from dataclasses import dataclass, field
 
@@ -15,28 +13,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from gateway.core.strict import decode_base64url, encode_base64url
+
 NONCE_BYTES = 12
 _VERSION = b"\x01"
 _HINT_BYTES = 4
 _OVERHEAD = 1 + _HINT_BYTES + NONCE_BYTES + 16
 _MOST_PURPOSES = 1024
-
-
-def encode_base64url(data: bytes) -> str:
-    """Return unpadded base64url (RFC 4648 section 5)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def decode_base64url(text: str) -> bytes | None:
-    """Return the bytes of canonical unpadded base64url, or None for anything else.
-
-    Canonical matters: unused trailing bits must be zero, or a flipped bit could go unnoticed.
-    """
-    try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error):
-        return None
-    return data if encode_base64url(data) == text else None
+# far beyond any cookie or stored result
+_MOST_TEXT = 1 << 20
 
 
 def sealed_length(payload_length: int) -> int:
@@ -108,7 +93,7 @@ class KeyRing:
         )
 
     def _find(self, text: str) -> tuple[bytes, bytes] | None:
-        data = decode_base64url(text)
+        data = decode_base64url(text, _MOST_TEXT)
         if data is None or len(data) < _OVERHEAD or data[:1] != _VERSION:
             return None
         for key in self.keys:

@@ -77,7 +77,7 @@ def session_fields(session: Session) -> dict[str, Json]:
         "sub": session.subject,
         "sid": session.sid,
         "c": dict(session.claims),
-        "sc": sorted(session.scopes),
+        "sc": [*sorted(session.scopes)],
         "li": round(session.login_at, 3),
         "en": round(session.ends_at, 3),
         "se": round(session.seen_at, 3),

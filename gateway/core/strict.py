@@ -100,13 +100,14 @@ def decode_base64url(text: str | bytes, limit: int) -> bytes | None:
     if len(text) > limit:
         return None
     try:
-        encoded = text.encode("ascii") if isinstance(text, str) else text
-        decoded = base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4))
+        encoded = text if isinstance(text, str) else text.decode("ascii")
+        decoded = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
     except ValueError:
         return None
+    # also refuses what the decoder skips: foreign characters, and trailing bits that a flip could hide in
     return decoded if encode_base64url(decoded) == encoded else None
 
 
-def encode_base64url(data: bytes) -> bytes:
+def encode_base64url(data: bytes) -> str:
     """Encode as unpadded base64url (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

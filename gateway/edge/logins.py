@@ -8,7 +8,7 @@ from gateway.core.compiled import Provider
 from gateway.core.login import state_cookie_name
 from gateway.core.model import CookieChange, ProviderMetadata, Seal
 from gateway.core.needs import Metadata
-from gateway.core.seal import encode_base64url
+from gateway.core.strict import encode_base64url
 from gateway.core.session import PendingLogin, encode_pending
 from gateway.oauth.authorization import build_request
 

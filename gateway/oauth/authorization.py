@@ -37,7 +37,7 @@ def challenge_s256(verifier: str) -> str:
     """
     if _VERIFIER.fullmatch(verifier) is None:
         raise ValueError("a code verifier has 43 to 128 unreserved characters")
-    return encode_base64url(hashlib.sha256(verifier.encode()).digest()).decode()
+    return encode_base64url(hashlib.sha256(verifier.encode()).digest())
 
 
 def build_request(

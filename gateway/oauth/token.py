@@ -12,7 +12,7 @@ from gateway.core.strict import parse_object
 from gateway.oauth.form import FormRequest, build_form
 
 MOST_RESPONSE = 1 << 18
-_MOST_TOKEN = 16384
+_MOST_TOKEN = 131072
 _MOST_EXPIRY = 10 * 365 * 86400.0
 _MOST_RETRY = 3600
 _CODE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,128}")

@@ -35,7 +35,7 @@ def test_none(alg: str, tail: str) -> None:
     """R18, CVE-2015-9235 and its many echoes: no spelling of ``none`` passes, even if configured."""
     token = f"{b64(json.dumps({'alg': alg, 'kid': 'main'}))}.{b64(CLAIMS)}.{tail}"
     assert check(token) is Reason.TOKEN_ALGORITHM
-    assert check(token, algorithms=(alg, "none", "RS256")) is Reason.TOKEN_ALGORITHM
+    assert check(token, algorithms=(alg or "x", "none", "RS256")) is Reason.TOKEN_ALGORITHM
 
 
 @pytest.mark.parametrize("algorithm", [["none"], None, 0, {"alg": "none"}])

@@ -147,7 +147,7 @@ async def test_r40_a_huge_session_fails_the_login_and_names_the_size(world: Worl
 
 async def test_r40_a_large_session_is_chunked(world: World):
     """R40: some hundred groups travel in chunks; going back to few clears the leftovers."""
-    world.provider.accounts["alice"]["groups"] = [f"group-{i:05d}" for i in range(500)]
+    world.provider.accounts["alice"]["groups"] = [f"group-{i:05d}" for i in range(300)]
     browser = world.browser()
     page = await browser.login()
     assert page.status == 200

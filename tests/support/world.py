@@ -38,12 +38,19 @@ class Clock:
 
     def __init__(self) -> None:
         self.offset = 0.0
+        self.listeners: list[Any] = []
 
     def __call__(self) -> float:
         return time.time() + self.offset
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Let time pass in which everything went on as before: replicas were kept fresh."""
+        self.offset += seconds
+        for listener in self.listeners:
+            listener(seconds)
+
+    def jump(self, seconds: float) -> None:
+        """Let time pass in which nothing happened: replicas grow stale."""
         self.offset += seconds
 
 
@@ -231,6 +238,12 @@ class World:
         gateway = Gateway(settings, clock=self.clock, logs=Logs(settings.log, write=self._log))
         await gateway.start()
         self.gateways.append(gateway)
+
+        def keep_fresh(seconds: float) -> None:
+            if gateway.denylist.synchronised_at is not None:
+                gateway.denylist.synchronised_at += seconds
+
+        self.clock.listeners.append(keep_fresh)
         return gateway
 
     def _log(self, line: str) -> None:

@@ -6,7 +6,9 @@ from gateway.core import cookies
 from gateway.core.cookies import Site
 from gateway.core.model import CookieChange, Seal
 
-HTTPS = Site("https://a.example", b"a.example", True, "__Host-gateway-", "https://a.example/.gateway/callback")
+HTTPS = Site(
+    "https://a.example", b"a.example", True, "__Host-gateway-", "https://a.example/.gateway/callback"
+)
 SEAL = Seal("session", b"")
 
 
@@ -61,7 +63,9 @@ def test_r40_a_chunk_count_cannot_be_abused(first):
 
 def test_r40_leftovers_of_chunks_are_cleared():
     """R40: a session that shrank from three chunks to one takes the other two away."""
-    change = CookieChange("__Host-gateway-session", SEAL, 60, ("__Host-gateway-session-1", "__Host-gateway-session-2"))
+    change = CookieChange(
+        "__Host-gateway-session", SEAL, 60, ("__Host-gateway-session-1", "__Host-gateway-session-2")
+    )
     lines = cookies.set_cookie_lines(change, "short")
     assert [line.partition(b"=")[0] for line in lines] == [
         b"__Host-gateway-session",

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.core import refresh
+from gateway.core import session as codec
 from gateway.core.answers import Forward, Login, Refuse, Respond
 from gateway.core.compiled import compile_settings
 from gateway.core.config import Settings
@@ -14,8 +16,6 @@ from gateway.core.denylist import Denylist
 from gateway.core.model import DenyEntry, Grant, Renewed, Request, Session, SessionOver
 from gateway.core.needs import Confirm, Keys, Refresh
 from gateway.core.reasons import Reason
-from gateway.core import refresh
-from gateway.core import session as codec
 
 NOW = 1_800_000_000.0
 KEY = "A" * 43 + "="
@@ -46,7 +46,12 @@ SETTINGS = Settings.model_validate(
                 "access": "required",
                 "preflight": {"origins": ["https://spa.example.com"], "credentials": True},
             },
-            {"path": "/forwarded-preflight/", "upstream": "app", "access": "required", "preflight": "forward"},
+            {
+                "path": "/forwarded-preflight/",
+                "upstream": "app",
+                "access": "required",
+                "preflight": "forward",
+            },
             {"path": "/step-up/", "upstream": "app", "access": "required", "require": {"acr": ["gold"]}},
             {"path": "/", "upstream": "app", "access": "required"},
         ],
@@ -116,8 +121,16 @@ def ask(req: Request, knowledge: Knowledge | None = None, now: float = NOW):
         (request("/x", *NAVIGATE), Login, Reason.LOGIN_REQUIRED),
         (request("/x"), Refuse, Reason.CREDENTIALS_MISSING),
         (request("/x", *NAVIGATE, method=b"POST"), Refuse, Reason.CREDENTIALS_MISSING),
-        (request("/x", *NAVIGATE, (b"X-Requested-With", b"XMLHttpRequest")), Refuse, Reason.CREDENTIALS_MISSING),
-        (request("/x", (b"Accept", b"text/html"), (b"Sec-Fetch-Mode", b"cors")), Refuse, Reason.CREDENTIALS_MISSING),
+        (
+            request("/x", *NAVIGATE, (b"X-Requested-With", b"XMLHttpRequest")),
+            Refuse,
+            Reason.CREDENTIALS_MISSING,
+        ),
+        (
+            request("/x", (b"Accept", b"text/html"), (b"Sec-Fetch-Mode", b"cors")),
+            Refuse,
+            Reason.CREDENTIALS_MISSING,
+        ),
         (request("/api/x", *NAVIGATE), Refuse, Reason.CREDENTIALS_MISSING),
         (request("/admin/x", cookie()), Refuse, Reason.GROUP_MISSING),
         (request("/step-up/x", cookie(), *NAVIGATE), Login, Reason.AUTHENTICATION_TOO_WEAK),
@@ -134,7 +147,11 @@ def ask(req: Request, knowledge: Knowledge | None = None, now: float = NOW):
         (request("/.gateway/logout"), Respond, Reason.LOGOUT_CONFIRM),
         (request("/.gateway/userinfo"), Refuse, Reason.CREDENTIALS_MISSING),
         (request("/.gateway/userinfo", cookie()), Respond, Reason.USERINFO),
-        (request("/x", (b"Authorization", b"Bearer a"), (b"authorization", b"Bearer a")), Refuse, Reason.REQUEST_MALFORMED),
+        (
+            request("/x", (b"Authorization", b"Bearer a"), (b"authorization", b"Bearer a")),
+            Refuse,
+            Reason.REQUEST_MALFORMED,
+        ),
         (request("/x", (b"Authorization", b"Bearer " + b"a" * 20000)), Refuse, Reason.TOKEN_MALFORMED),
         (request("/x", (b"Authorization", b"Bearer x y")), Refuse, Reason.TOKEN_MALFORMED),
         (request("/optional/x", (b"Authorization", b"Bearer x")), Refuse, Reason.TOKEN_MALFORMED),
@@ -143,8 +160,16 @@ def ask(req: Request, knowledge: Knowledge | None = None, now: float = NOW):
         (request("/optional/x", (b"Cookie", b"__Host-gateway-session=garbage")), Forward, Reason.ANONYMOUS),
         (request("/x", cookie(replace(SESSION, ends_at=NOW))), Refuse, Reason.SESSION_EXPIRED),
         (request("/x", cookie(replace(SESSION, seen_at=NOW - 8 * 3600))), Refuse, Reason.SESSION_EXPIRED),
-        (request("/x", cookie(replace(SESSION, access_expires_at=NOW), None)), Refuse, Reason.SESSION_EXPIRED),
-        (request("/x", cookie(replace(SESSION, issuer="https://other.example"))), Refuse, Reason.SESSION_INVALID),
+        (
+            request("/x", cookie(replace(SESSION, access_expires_at=NOW), None)),
+            Refuse,
+            Reason.SESSION_EXPIRED,
+        ),
+        (
+            request("/x", cookie(replace(SESSION, issuer="https://other.example"))),
+            Refuse,
+            Reason.SESSION_INVALID,
+        ),
     ],
 )
 def test_table(req, kind, reason):
@@ -161,7 +186,9 @@ def test_an_expired_access_token_needs_a_refresh():
     assert isinstance(need, Refresh)
     assert need.claim == CLAIM
     fresh = replace(SESSION, access_expires_at=NOW + 60, renewed_at=NOW, generation=1)
-    answer = ask(req, knowing(facts={need: Renewed(fresh, replace(GRANT, refresh_token="refresh-1", generation=1))}))
+    answer = ask(
+        req, knowing(facts={need: Renewed(fresh, replace(GRANT, refresh_token="refresh-1", generation=1))})
+    )
     assert isinstance(answer, Forward)
     assert [change.name for change in answer.cookies] == [f"{PREFIX}session", f"{PREFIX}refresh"]
     over = ask(req, knowing(facts={need: SessionOver(Reason.SESSION_ENDED)}))
@@ -252,7 +279,9 @@ def test_a_bearer_token_needs_keys_first():
     import base64
     import json
 
-    part = lambda value: base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+    def part(value):
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
     token = f"{part({'alg': 'RS256', 'kid': 'k'})}.{part({'iss': 'https://login.example.com'})}.c2ln"
     assert ask(request("/x", (b"Authorization", f"Bearer {token}".encode()))) == Keys("corporate", None)
     token = f"{part({'alg': 'RS256', 'kid': 'k'})}.{part({'iss': 'https://other.example.com'})}.c2ln"

@@ -55,8 +55,11 @@ def test_any_bytes_give_a_value_or_none(data):
 
 @given(
     fields=st.fixed_dictionaries(
-        {}, optional={key: st.none() | st.booleans() | st.floats() | st.text() | st.lists(st.none()) for key in
-                      ("id", "p", "iss", "sub", "sid", "c", "sc", "li", "en", "se", "re", "ae", "g", "at")}
+        {},
+        optional={
+            key: st.none() | st.booleans() | st.floats() | st.text() | st.lists(st.none())
+            for key in ("id", "p", "iss", "sub", "sid", "c", "sc", "li", "en", "se", "re", "ae", "g", "at")
+        },
     )
 )
 def test_any_fields_give_a_session_or_none(fields):

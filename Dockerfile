@@ -1,0 +1,30 @@
+# The gateway as a small image: packages with pinned hashes, no compiler, no root.
+FROM python:3.12-slim AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/venv
+COPY requirements.lock /tmp/requirements.lock
+RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r /tmp/requirements.lock \
+    && /opt/venv/bin/pip uninstall -y pip
+COPY gateway /opt/venv/lib/python3.12/site-packages/gateway
+RUN printf '#!/opt/venv/bin/python\nimport sys\nfrom gateway.cli import main\nsys.exit(main())\n' > /opt/venv/bin/gateway \
+    && chmod 0755 /opt/venv/bin/gateway \
+    && /opt/venv/bin/python -m compileall -q /opt/venv/lib/python3.12/site-packages/gateway
+
+FROM python:3.12-slim
+RUN groupadd --system --gid 10001 gateway \
+    && useradd --system --uid 10001 --gid gateway --home-dir /var/lib/gateway --create-home gateway
+COPY --from=build /opt/venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    GATEWAY_CONFIG=/etc/gateway/gateway.yaml
+# the embedded store's files go here: mount a volume where there is no redis section
+WORKDIR /var/lib/gateway
+USER 10001:10001
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+# asks the admin listener at its default address
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9090/livez', timeout=2)"]
+ENTRYPOINT ["gateway"]
+CMD ["run"]

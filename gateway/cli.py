@@ -1,0 +1,256 @@
+"""The command ``gateway``: run, demo, check, explain, revoke, schema, keys.
+
+Exit codes: 0 done; 1 it did not come to pass; 2 the command line is wrong (``argparse``'s own).
+Heavy imports stand inside the commands, so that each pays only for what it uses.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway import __version__
+
+if TYPE_CHECKING:
+    from gateway.edge.configuration import Loaded
+
+_PLACES = ("gateway.yaml", "config/gateway.yaml")
+
+
+class CommandError(Exception):
+    """The command cannot do its work; the text says what to do about it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Args:
+        arguments: without the command's own name; the process's by default.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(words)
+    options = parser.parse_args(words)
+    from gateway.edge.configuration import ConfigurationError  # noqa: PLC0415 - after --help and --version
+
+    try:
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except ConfigurationError as error:
+        _complain(str(error))
+    except CommandError as error:
+        _complain(f"gateway: {error}")
+    except BrokenPipeError:
+        # whoever read our output has gone; nothing more may be written to it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return 130
+    return 1
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gateway", description="An authenticating reverse proxy.")
+    parser.add_argument("--version", action="version", version=f"gateway {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    run = _command(commands, "run", "serve until SIGTERM", _run)
+    check = _command(commands, "check", "check the configuration, list every problem", _check)
+    explain = _command(
+        commands, "explain", "tell what would happen to a request, without a network", _explain
+    )
+    revoke = _command(commands, "revoke", "log out a token, a session, a person or everybody", _revoke)
+    for each in (run, check, explain, revoke):
+        each.add_argument(
+            "--config",
+            metavar="FILE",
+            help="default: $GATEWAY_CONFIG, else gateway.yaml, else config/gateway.yaml",
+        )
+    _explain_arguments(explain)
+    _revoke_arguments(revoke)
+    _command(commands, "schema", "print the JSON Schema of the configuration, for editors", _schema)
+    keys = commands.add_parser("keys", help="secret keys", description="Secret keys.")
+    _command(
+        keys.add_subparsers(metavar="ACTION", required=True), "generate", "print a new secret key", _generate
+    )
+    demo = _command(commands, "demo", "a provider, an upstream and a gateway to try it with", _demo)
+    if "demo" in words[:1]:
+        from gateway.demo.run import add_arguments  # noqa: PLC0415 - only this command needs the demo
+
+        add_arguments(demo)
+    return parser
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    text: str,
+    run: Callable[[argparse.Namespace], int],
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.set_defaults(command=run)
+    return parser
+
+
+def _explain_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("url", metavar="URL", help="absolute, or a path at the first public_url")
+    parser.add_argument("--method", metavar="M", default="GET", help="default: GET")
+    parser.add_argument(
+        "--header", metavar="'NAME: VALUE'", action="append", default=[], help="may be given repeatedly"
+    )
+
+
+def _revoke_arguments(parser: argparse.ArgumentParser) -> None:
+    kind = parser.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--jti", help="one bearer token")
+    kind.add_argument("--sid", help="a session at the provider")
+    kind.add_argument("--sub", help="everything of a person that was issued until now")
+    kind.add_argument("--session", help="one of the gateway's own sessions")
+    kind.add_argument("--all", action="store_true", help="everything that was issued until now")
+    parser.add_argument(
+        "--provider", metavar="NAME", help="whose jti, sid or sub; needed when there are several"
+    )
+    parser.add_argument(
+        "--before",
+        metavar="TIME",
+        type=_time,
+        help="issued until then: 2026-01-31T12:00:00Z, or epoch seconds",
+    )
+
+
+def _time(text: str) -> float:
+    from datetime import UTC, datetime  # noqa: PLC0415 - only one option of one command needs it
+
+    try:
+        return float(text)
+    except ValueError:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def find_configuration(given: str | None) -> Path:
+    """Return the configuration file: as given, ``$GATEWAY_CONFIG``, or the first usual place that exists.
+
+    Raises:
+        CommandError: there is none.
+    """
+    if named := given or os.environ.get("GATEWAY_CONFIG"):
+        return Path(named)
+    for place in map(Path, _PLACES):
+        if place.exists():
+            return place
+    raise CommandError(f"no configuration: name it with --config or GATEWAY_CONFIG, or write {_PLACES[0]}")
+
+
+def _load(options: argparse.Namespace) -> "tuple[Path, Loaded]":
+    from gateway.edge.configuration import load  # noqa: PLC0415 - pydantic costs, and --help does not need it
+
+    path = find_configuration(options.config)
+    return path, load(path)
+
+
+def _warn(path: Path, loaded: "Loaded") -> None:
+    from gateway.edge.configuration import show  # noqa: PLC0415 - as above
+
+    if loaded.warnings:
+        _complain("\n".join(f"{line} (warning)" for line in show(str(path), loaded.warnings).splitlines()))
+
+
+def _run(options: argparse.Namespace) -> int:
+    path, loaded = _load(options)
+    _warn(path, loaded)
+    from gateway.app import run  # noqa: PLC0415 - a wrong configuration is told without the whole gateway
+    from gateway.core.model import Fault  # noqa: PLC0415 - the same
+
+    try:
+        return run(loaded.settings)
+    except Fault as error:
+        raise CommandError(f"cannot start: {error.detail or error.reason}") from None
+    except OSError as error:
+        raise CommandError(f"cannot start: {_why(error, loaded)}") from None
+    except RuntimeError as error:
+        raise CommandError(f"cannot start: {error}") from None
+
+
+def _why(error: OSError, loaded: "Loaded") -> str:
+    import errno  # noqa: PLC0415 - only a failed start needs it
+
+    listen = f"listen ({loaded.settings.listen}) or admin.listen ({loaded.settings.admin.listen})"
+    if error.errno == errno.EADDRINUSE:
+        return f"the port of {listen} is taken: stop what uses it, or choose another port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"no network interface has the address of {listen}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        place = f" ({error.filename})" if error.filename else ""
+        return f"permission denied{place}: ports below 1024 need a capability, and state_dir must be writable"
+    return error.strerror or str(error)
+
+
+def _check(options: argparse.Namespace) -> int:
+    path, loaded = _load(options)
+    _warn(path, loaded)
+    count = len(loaded.warnings)
+    _say(f"{path}: good" + (f", with {count} warning{'s' if count > 1 else ''}" if count else ""))
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from gateway.edge.explain import explain  # noqa: PLC0415 - the whole core
+
+    _, loaded = _load(options)
+    try:
+        lines = explain(loaded.settings, options.url, options.method, options.header)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    _say("\n".join(lines))
+    return 0
+
+
+def _revoke(options: argparse.Namespace) -> int:
+    from gateway.edge.admin_client import AdminError, revoke  # noqa: PLC0415 - an HTTP client
+
+    _, loaded = _load(options)
+    entry = {
+        name: value
+        for name in ("jti", "sid", "sub", "session", "all", "provider", "before")
+        if (value := getattr(options, name)) not in (None, False)
+    }
+    try:
+        answer = revoke(loaded.settings, entry)
+    except AdminError as error:
+        raise CommandError(str(error)) from None
+    for worker in answer.acknowledged:
+        _say(f"acknowledged: {worker}")
+    if answer.missing:
+        _complain("\n".join(f"not acknowledged: {worker}" for worker in answer.missing))
+        _complain("these workers will refuse it once they reach the store again; until then they may not")
+    return 1 if answer.missing else 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    import json  # noqa: PLC0415 - only this command needs them
+
+    from gateway.edge.configuration import schema  # noqa: PLC0415 - the same
+
+    _say(json.dumps(schema(), indent=2))
+    return 0
+
+
+def _generate(_: argparse.Namespace) -> int:
+    from base64 import b64encode  # noqa: PLC0415 - only this command needs it
+
+    _say(b64encode(os.urandom(32)).decode())
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from gateway.demo.run import main as demo  # noqa: PLC0415 - only this command needs the demo
+
+    return demo(options)

@@ -1,0 +1,158 @@
+"""Checks of the routes: every problem at once, each at the path of its setting."""
+
+from collections.abc import Iterator
+
+from gateway.core import config_syntax as syntax
+from gateway.core.config import CorsSettings, RequireSettings, RouteSettings, Settings
+from gateway.core.problems import Path, Problem, suggestion
+
+_TUNNELS = frozenset({"TRACE", "CONNECT"})
+
+
+def check_routes(settings: Settings) -> Iterator[Problem]:
+    """Yield every problem of the routes."""
+    for index, route in enumerate(settings.routes):
+        at: Path = ("routes", index)
+        yield from _check_path(settings, route, at)
+        yield from _check_names(settings, route, at)
+        yield from _check_hosts(settings, route, at)
+        yield from _check_methods(route.methods, (*at, "methods"))
+        yield from _check_require(route, at)
+        if isinstance(route.preflight, CorsSettings):
+            yield from _check_cors(route.preflight, (*at, "preflight"))
+        for earlier in range(index):
+            if _are_same(settings.routes[earlier], route):
+                yield Problem(
+                    (*at, "path"), f"routes[{earlier}] has the same path, hosts and methods already"
+                )
+                break
+
+
+def check_path(path: str) -> str | None:
+    """Judge a path prefix: canonical, so that it can match what ``canonicalise`` returns (R56)."""
+    from gateway.core.routes import canonicalise  # noqa: PLC0415 - routes reads the models beside this
+
+    if not path.startswith("/"):
+        return "a path begins with /"
+    if any(sign in path for sign in "?#*"):
+        return "a path prefix has no query, fragment or wildcard: /api/ matches everything below it"
+    target = canonicalise(path.encode()) if path.isascii() and ";" not in path else None
+    if target is None or target.path != path.encode() or target.query:
+        return (
+            "not a canonical path: no //, no . or .. segments, no \\, no ;, nothing percent-encoded that need"
+            " not be, other characters percent-encoded in upper case"
+        )
+    return None
+
+
+def _check_path(settings: Settings, route: RouteSettings, at: Path) -> Iterator[Problem]:
+    at = (*at, "path")
+    if (message := check_path(route.path)) is not None:
+        yield Problem(at, message)
+    elif len(settings.prefix) > 2 and (route.path + "/").startswith(settings.prefix):
+        yield Problem(at, "the gateway's own endpoints are there (see prefix), this route would never match")
+
+
+def _check_names(settings: Settings, route: RouteSettings, at: Path) -> Iterator[Problem]:
+    names: tuple[tuple[str, str | None, dict[str, object]], ...] = (
+        ("upstream", route.upstream, {**settings.upstreams}),
+        ("provider", route.provider, {**settings.providers}),
+    )
+    for setting, name, known in names:
+        if name is not None and name not in known:
+            yield Problem(
+                (*at, setting), f"no {setting} has this name in {setting}s{suggestion(name, known)}"
+            )
+    if route.name is not None and not (route.name.isascii() and route.name.isprintable()):
+        yield Problem((*at, "name"), "a route's name is printable ASCII")
+
+
+def _check_hosts(settings: Settings, route: RouteSettings, at: Path) -> Iterator[Problem]:
+    public = _public_authorities(settings)
+    for index, host in enumerate(route.hosts or ()):
+        where: Path = (*at, "hosts", index)
+        if not _is_pattern(host):
+            yield Problem(where, "write a host in lower case, if need be with a port, or *.example.com")
+        elif route.unauthenticated == "login" and host not in public:
+            yield Problem(
+                where, "unauthenticated: login needs a host of public_url, to which the login can return"
+            )
+
+
+def _public_authorities(settings: Settings) -> set[str]:
+    found: set[str] = set()
+    for parts in filter(None, map(syntax.split_url, settings.public_url)):
+        authority = syntax.authority_of(parts)
+        bare = parts.hostname or ""
+        bare = f"[{bare}]" if ":" in bare else bare
+        found |= {authority, bare, f"{bare}:{parts.port or (443 if parts.scheme == 'https' else 80)}"}
+    return found
+
+
+def _is_pattern(host: str) -> bool:
+    parts = syntax.split_url(f"http://{host.removeprefix('*.')}")
+    return (
+        parts is not None
+        and not (parts.path or parts.query or parts.username is not None)
+        and not any(sign in host for sign in "@#?")
+        and not host.endswith(".")
+        and host == host.lower()
+    )
+
+
+def _check_methods(methods: tuple[str, ...] | None, at: Path) -> Iterator[Problem]:
+    for index, method in enumerate(methods or ()):
+        if not syntax.is_token(method) or method != method.upper():
+            yield Problem((*at, index), "write a request method in upper case, such as GET")
+        elif method in _TUNNELS:
+            yield Problem((*at, index), "TRACE and CONNECT are always refused")
+
+
+def _check_require(route: RouteSettings, at: Path) -> Iterator[Problem]:
+    require = route.require
+    if require is None:
+        return
+    at = (*at, "require")
+    if not require.model_fields_set or require == RequireSettings():
+        yield Problem(at, "requires nothing: name scopes, groups, claims, methods, acr or max_age")
+    if route.access == "public":
+        yield Problem(at, "a public route looks at no identity, so nothing can be required: access: required")
+    if route.access == "optional":
+        yield Problem(
+            at, "whoever leaves the credentials out passes an optional route: use access: required here"
+        )
+    yield from _check_methods(require.methods, (*at, "methods"))
+    for index, scope in enumerate(require.scopes or ()):
+        if not syntax.is_scope(scope):
+            yield Problem((*at, "scopes", index), "write one scope without white space, quote or backslash")
+
+
+def _check_cors(cors: CorsSettings, at: Path) -> Iterator[Problem]:
+    for index, origin in enumerate(cors.origins):
+        if (message := syntax.judge_origin(origin)) is not None:
+            yield Problem((*at, "origins", index), message)
+    yield from _check_methods(cors.methods, (*at, "methods"))
+    for index, name in enumerate(cors.headers):
+        if not syntax.is_token(name) or name == "*":
+            yield Problem((*at, "headers", index), "write the name of a header field; never *")
+
+
+def _are_same(one: RouteSettings, other: RouteSettings) -> bool:
+    is_one_path = one.path.rstrip("/") == other.path.rstrip("/")
+    return (
+        is_one_path
+        and _overlap(one.hosts, other.hosts)
+        and _overlap(_with_head(one.methods), _with_head(other.methods))
+    )
+
+
+def _with_head(methods: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    # HEAD is GET without its content (RFC 9110 section 9.3.2)
+    return (*methods, "HEAD") if methods is not None and "GET" in methods else methods
+
+
+def _overlap(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> bool:
+    # a route that names hosts or methods is more specific than one that names none: both can match
+    if one is None or other is None:
+        return one is other
+    return bool(set(one) & set(other))

@@ -1,0 +1,165 @@
+"""What single values of the configuration must look like: each function names the fault, or returns None.
+
+No function repeats the value that it judges: any value may come from a secret file or variable.
+"""
+
+import re
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+from urllib.parse import SplitResult, urlsplit
+
+MOST_URL = 2048
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
+_BEARER = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
+_UNSAFE = frozenset('"<>\\^`{|}')
+_MAPPED = ip_network("::ffff:0:0/96")
+
+
+def is_token(text: str) -> bool:
+    """Tell whether a text is a token (RFC 9110 section 5.6.2), as field names and methods are."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def is_scope(text: str) -> bool:
+    """Tell whether a text is one scope token (RFC 6749 section 3.3)."""
+    return _SCOPE.fullmatch(text) is not None
+
+
+def is_bearer(text: str) -> bool:
+    """Tell whether a text can be sent as a bearer token (RFC 6750 section 2.1) and has 16 characters."""
+    return _BEARER.fullmatch(text) is not None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this very machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_host(host: str) -> bool:
+    """Tell whether a text is an IP address or a name of ASCII labels (RFC 1123 section 2.1)."""
+    try:
+        ip_address(host)
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+        return len(host) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
+    return True
+
+
+def split_url(url: str) -> SplitResult | None:
+    """Return the parts of an absolute http or https URL without control or unsafe characters, or None."""
+    if len(url) > MOST_URL or not url.isascii() or any(sign <= " " or sign in _UNSAFE for sign in url):
+        return None
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in {"http", "https"} or not host or port == 0 or "\x7f" in url:
+        return None
+    # an empty port is legal and yet a slip
+    return parts if is_host(host) and not parts.netloc.endswith(":") else None
+
+
+def authority_of(parts: SplitResult) -> str:
+    """Return host and port in lower case, the scheme's default port left out (RFC 9110 section 4.2.3)."""
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    default = 443 if parts.scheme == "https" else 80
+    return host if parts.port in (None, default) else f"{host}:{parts.port}"
+
+
+def judge_url(url: str, *, insecure: bool, path: bool = True, query: bool = True) -> str | None:
+    """Judge an absolute URL.
+
+    Args:
+        url: as written.
+        insecure: plain http is fine beyond this machine.
+        path: it may have one.
+        query: it may have one.
+    """
+    parts = split_url(url)
+    if parts is None:
+        return "write an absolute URL: http:// or https://, a host (in ASCII), and if need be a port"
+    if "@" in parts.netloc:
+        return "no user name or password in a URL"
+    if "#" in url:
+        return "no fragment in a URL"
+    if not query and "?" in url:
+        return "no query here"
+    if not path and parts.path not in ("", "/"):
+        return "no path here: scheme, host and port alone"
+    if parts.scheme == "http" and not insecure and not is_loopback(parts.hostname or ""):
+        return (
+            "plain http is for this machine alone: use https, or set allow_insecure_http for a closed network"
+        )
+    return None
+
+
+def parse_listen(address: str) -> tuple[str, int] | None:
+    """Return host and port of ``host:port`` or ``[v6]:port``, or None."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isascii() or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
+        return None
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        return (host, int(port)) if ":" in host and is_host(host) else None
+    return (host, int(port)) if host and ":" not in host and is_host(host) else None
+
+
+def judge_listen(address: str) -> str | None:
+    """Judge the address of a listener."""
+    if parse_listen(address) is None:
+        return "write an address and a port: 127.0.0.1:8080, [::1]:8080, or 0.0.0.0:8080 for every network"
+    return None
+
+
+def collide(one: str, other: str) -> bool:
+    """Tell whether two listeners want the same port of the same address."""
+    first, second = parse_listen(one), parse_listen(other)
+    if first is None or second is None or first[1] != second[1] or first[1] == 0:
+        return False
+    wild = {"0.0.0.0", "::"}  # noqa: S104 - told apart, not bound
+    return first[0] == second[0] or bool(wild & {first[0], second[0]})
+
+
+def judge_network(text: str) -> str | None:
+    """Judge a CIDR; one that holds everybody is none (CVE-2026-76835)."""
+    try:
+        network = ip_network(text)
+    except ValueError:
+        return "write a network such as 10.0.0.0/8, with no bits set beyond its length, or one address"
+    if network.prefixlen == 0 or network == _MAPPED:
+        return "this network is everybody, and everybody could then forge X-Forwarded-*: name the proxies"
+    return None
+
+
+def are_everybody(texts: tuple[str, ...]) -> bool:
+    """Tell whether networks that are fine one by one are everybody together."""
+    fourth: list[IPv4Network] = []
+    sixth: list[IPv6Network] = []
+    for text in texts:
+        try:
+            network = ip_network(text)
+        except ValueError:
+            continue
+        if isinstance(network, IPv4Network):
+            fourth.append(network)
+        else:
+            sixth.append(network)
+    every: list[IPv4Network | IPv6Network] = [*collapse_addresses(fourth), *collapse_addresses(sixth)]
+    return any(network.prefixlen == 0 or network == _MAPPED for network in every)
+
+
+def judge_origin(origin: str) -> str | None:
+    """Judge a web origin as browsers write it in the Origin field (RFC 6454 section 6.2)."""
+    parts = split_url(origin)
+    if parts is None or f"{parts.scheme}://{authority_of(parts)}" != origin:
+        return (
+            "write an origin exactly as browsers do: scheme and host in lower case, a port only if it is not"
+            " the default, no slash at the end, never * or null"
+        )
+    return None

@@ -1,0 +1,118 @@
+"""Header fields: names as upstreams may read them, and lists with quoted strings (RFC 9110 section 5)."""
+
+from collections.abc import Callable, Iterable
+from typing import Final, TypeAlias
+
+PASS: Final = 0
+DROP: Final = 1
+CONNECTION: Final = 2
+COOKIE: Final = 3
+AUTHORIZATION: Final = 4
+SET_COOKIE: Final = 5
+CACHE_CONTROL: Final = 6
+SHARED_CACHE: Final = 7
+
+Kind: TypeAlias = int
+"""One of the words above: what happens to a field."""
+
+MOST_LEARNED = 4096
+MOST_NAME = 128
+
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_FOLDED = bytes(
+    byte + 32 if 0x41 <= byte <= 0x5A else byte if chr(byte).isascii() and chr(byte).isalnum() else 0x2D
+    for byte in range(256)
+)
+
+_COMMON = (
+    "Accept|Accept-Encoding|Accept-Language|Authorization|Cache-Control|Connection|Content-Encoding"
+    "|Content-Length|Content-Type|Cookie|DNT|Date|ETag|Expires|Host|If-Modified-Since|If-None-Match"
+    "|Last-Modified|Location|Origin|Pragma|Priority|Range|Referer|Sec-Fetch-Dest|Sec-Fetch-Mode"
+    "|Sec-Fetch-Site|Sec-Fetch-User|Server|Set-Cookie|Strict-Transport-Security|Transfer-Encoding"
+    "|Upgrade-Insecure-Requests|User-Agent|Vary|X-Content-Type-Options|X-Frame-Options|X-Requested-With"
+    "|sec-ch-ua|sec-ch-ua-mobile|sec-ch-ua-platform"
+)
+
+
+def fold(name: bytes) -> bytes:
+    """Return a name as CGI-like upstreams fold it: lower case, ``-`` for all but letters and digits."""
+    return name.translate(_FOLDED)
+
+
+def is_token(name: bytes) -> bool:
+    """Tell whether a name is a token (RFC 9110 section 5.6.2)."""
+    return bool(name) and not name.translate(None, _TOKEN)
+
+
+class NameKinds:
+    """What to do with a field, remembered under the exact bytes of its name.
+
+    ``kinds`` is read directly; a name that is not there yet is learned. Chosen names cannot make it grow
+    beyond its bound, nor push out the common ones. What is no token is dropped.
+    """
+
+    __slots__ = ("_classify", "_seed", "kinds")
+
+    def __init__(self, classify: Callable[[bytes], Kind]) -> None:
+        self._classify = classify
+        names = {name.encode() for spelt in _COMMON.split("|") for name in (spelt, spelt.lower())}
+        self._seed = {name: classify(name) for name in names}
+        self.kinds: dict[bytes, Kind] = dict(self._seed)
+
+    def learn(self, name: bytes) -> Kind:
+        """Return the kind of a name; remember it if it is short."""
+        kind = self._classify(name) if is_token(name) else DROP
+        if len(name) <= MOST_NAME:
+            if len(self.kinds) >= MOST_LEARNED:
+                self.kinds.clear()
+                self.kinds.update(self._seed)
+            self.kinds[name] = kind
+        return kind
+
+
+def split_quoted(text: str, mark: str) -> list[str] | None:
+    """Split at a mark outside quoted strings (RFC 9110 section 5.6.4), None where a quote stays open.
+
+    Parts are without surrounding white space; empty ones are left out.
+    """
+    parts: list[str] = []
+    start, quoted, escaped = 0, False, False
+    for index, sign in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = sign == "\\"
+            quoted = sign != '"'
+        elif sign == '"':
+            quoted = True
+        elif sign == mark:
+            parts.append(text[start:index])
+            start = index + 1
+    parts.append(text[start:])
+    if quoted:
+        return None
+    return [part.strip(" \t") for part in parts if part.strip(" \t")]
+
+
+def unquote(text: str) -> str:
+    """Return the value of a quoted string, or a token as it is."""
+    if len(text) < 2 or text[0] != '"' or text[-1] != '"':
+        return text
+    value, escaped = [], False
+    for sign in text[1:-1]:
+        if sign == "\\" and not escaped:
+            escaped = True
+            continue
+        escaped = False
+        value.append(sign)
+    return "".join(value)
+
+
+def named_in(values: Iterable[bytes]) -> frozenset[bytes]:
+    """Return the lower-case field names that Connection values list (RFC 9110 section 7.6.1)."""
+    return frozenset(
+        option.strip(b" \t").lower()
+        for value in values
+        for option in value.split(b",")
+        if option.strip(b" \t")
+    )

@@ -1,0 +1,279 @@
+"""What the upstream is told, what nobody else can tell it, and what comes back (R53, R54, R58, R59)."""
+
+from dataclasses import dataclass
+
+from gateway.core import fields
+from gateway.core.config import Settings
+from gateway.core.config_syntax import authority_of, split_url
+from gateway.core.fields import Kind, NameKinds, fold, named_in, split_quoted
+from gateway.core.forwarding import Observed, Proxies
+from gateway.core.identity_headers import IdentityHeader, compile_identity_headers, identity_lines
+from gateway.core.model import Header, Identity, Request
+
+# RFC 9110 section 7.6.1, RFC 9112; the data plane writes its own framing
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"http2-settings",
+        b"keep-alive",
+        b"te",
+        b"trailer",
+        b"trailers",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+# what a proxy says: the gateway says it itself, or nobody does. The last four name another target than the
+# one that was decided on, and some frameworks follow them.
+_PROXY_WORDS = frozenset(
+    {
+        b"cf-connecting-ip",
+        b"client-ip",
+        b"fastly-client-ip",
+        b"forwarded",
+        b"host",
+        b"true-client-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-forwarded",
+        b"x-host",
+        b"x-original-forwarded-for",
+        b"x-original-host",
+        b"x-real-ip",
+        b"x-remote-addr",
+        b"x-remote-ip",
+        b"x-request-id",
+        b"x-original-uri",
+        b"x-original-url",
+        b"x-rewrite-uri",
+        b"x-rewrite-url",
+    }
+)
+# names under which other gateways tell an identity: an upstream that once stood behind one may still believe
+_FOREIGN_IDENTITY = frozenset(
+    {b"remote-groups", b"remote-user", b"x-remote-groups", b"x-remote-user", b"x-userinfo", b"x-client-cert"}
+)
+_FORBIDDEN_PREFIXES = (
+    b"proxy-",
+    b"x-forwarded-",
+    b"cf-access-",
+    b"oidc-",
+    b"remote-user-",
+    b"ssl-client-",
+    b"x-amzn-oidc-",
+    b"x-auth-request-",
+    b"x-goog-authenticated-user-",
+    b"x-goog-iap-jwt-assertion",
+    b"x-ms-client-principal",
+    b"x-pomerium-",
+    b"x-ssl-client-",
+    b"x-webauth-",
+)
+_INJECTED = frozenset(
+    {b"forwarded", b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-request-id"}
+)
+_SHARED_CACHES = frozenset({b"surrogate-control", b"edge-control", b"x-accel-expires"})
+_HARMLESS_OPTIONS = frozenset({b"keep-alive", b"close", b"upgrade", b"keep-alive, upgrade", b"te", b""})
+# bytes that some skip before a cookie's name; "=" since browsers send a nameless cookie's value alone
+_BEFORE_A_NAME = bytes(range(0x21)) + b'="\x7f'
+_LONGEST_PREFIX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderRules:
+    """The configuration's header rules, compiled; ``cookie_prefixes`` are lower case."""
+
+    proxies: Proxies
+    identity: tuple[IdentityHeader, ...]
+    cookie_prefixes: tuple[bytes, ...]
+    request_names: NameKinds
+    response_names: NameKinds
+
+
+def _is_reserved(folded: bytes) -> bool:
+    special = (b"authorization", b"cookie", b"set-cookie", b"proxy")
+    return folded in _HOP_BY_HOP or folded in _INJECTED or folded in special or folded.startswith(b"proxy-")
+
+
+def compile_rules(settings: Settings, cookie_prefixes: tuple[str, ...]) -> HeaderRules:
+    """Compile the header rules; ``cookie_prefixes`` are what the names of our own cookies begin with.
+
+    Raises:
+        ValueError: an identity header whose name is taken, a trusted proxy that is no network.
+    """
+    identity = compile_identity_headers(settings.identity_headers, settings.groups_claim, _is_reserved)
+    own = frozenset(fold(header.name) for header in identity)
+    parts = [part for part in map(split_url, settings.public_url) if part is not None]
+    secure = {authority_of(part).encode() for part in parts if part.scheme == "https"}
+
+    def classify(name: bytes) -> Kind:
+        return _request_kind(name, own)
+
+    return HeaderRules(
+        proxies=Proxies(settings.trusted_proxies, frozenset(secure | {each + b":443" for each in secure})),
+        identity=identity,
+        cookie_prefixes=tuple(prefix.lower().encode() for prefix in cookie_prefixes),
+        request_names=NameKinds(classify),
+        response_names=NameKinds(_response_kind),
+    )
+
+
+def _request_kind(name: bytes, own: frozenset[bytes]) -> Kind:
+    folded = fold(name)
+    special = {
+        b"connection": fields.CONNECTION,
+        b"cookie": fields.COOKIE,
+        b"authorization": fields.AUTHORIZATION,
+    }.get(folded)
+    if special is not None:
+        return special
+    if folded in _HOP_BY_HOP or folded in _PROXY_WORDS or folded in _FOREIGN_IDENTITY or folded in own:
+        return fields.DROP
+    # "Proxy" alone becomes HTTP_PROXY in CGI's environment (CVE-2016-5385)
+    if folded == b"proxy" or folded.startswith(_FORBIDDEN_PREFIXES):
+        return fields.DROP
+    return fields.PASS
+
+
+def _response_kind(name: bytes) -> Kind:
+    lower = name.lower()
+    special = {
+        b"connection": fields.CONNECTION,
+        b"set-cookie": fields.SET_COOKIE,
+        b"cache-control": fields.CACHE_CONTROL,
+        b"content-length": fields.PASS,
+    }.get(lower)
+    if special is not None:
+        return special
+    folded = fold(name)
+    if folded in _HOP_BY_HOP or folded.startswith(b"proxy-"):
+        return fields.DROP
+    if lower in _SHARED_CACHES or lower.endswith(b"cdn-cache-control"):
+        return fields.SHARED_CACHE
+    return fields.PASS
+
+
+def observe(request: Request, rules: HeaderRules) -> Observed:
+    """Return under which name and scheme, and from where, this request came."""
+    return rules.proxies.observe(request)
+
+
+def _without_own(value: bytes, prefixes: tuple[bytes, ...]) -> bytes:
+    """Return a Cookie value without our own cookies; what is left keeps its bytes."""
+    lower = value.lower()
+    for prefix in prefixes:
+        if prefix in lower:
+            break
+    else:
+        return value
+    pairs = value.split(b";")
+    kept = [pair for pair in pairs if not _is_own(pair, prefixes)]
+    return value if len(kept) == len(pairs) else b";".join(kept).strip(b" \t")
+
+
+def _is_own(pair: bytes, prefixes: tuple[bytes, ...]) -> bool:
+    return pair.lstrip(_BEFORE_A_NAME)[:_LONGEST_PREFIX].lower().startswith(prefixes)
+
+
+def upstream_headers(
+    request: Request,
+    observed: Observed,
+    rules: HeaderRules,
+    identity: Identity | None,
+    *,
+    pass_authorization: bool,
+    request_id: str,
+) -> list[Header]:
+    """Return the head that goes to the upstream: forged fields and own cookies stripped, known ones added.
+
+    Framing, Connection and Upgrade are left to the data plane. What the client's Connection names is removed
+    before anything is added, so it drops nothing of ours (R58). The request id is always our own: the log and
+    the upstream speak of the same one.
+    """
+    names, kept, options = rules.request_names, list[Header](), list[bytes]()
+    kinds = names.kinds
+    for header in request.headers:
+        name, value = header
+        kind = kinds.get(name)
+        if kind is None:
+            kind = names.learn(name)
+        if kind == fields.PASS or (kind == fields.AUTHORIZATION and pass_authorization):
+            kept.append(header)
+        elif kind == fields.COOKIE:
+            rest = _without_own(value, rules.cookie_prefixes)
+            if rest:
+                kept.append(header if rest is value else (name, rest))
+        elif kind == fields.CONNECTION and value.lower() not in _HARMLESS_OPTIONS:
+            options.append(value)
+    if options:
+        kept = _without_named(kept, options)
+    kept.append((b"X-Request-ID", request_id.encode("latin-1", "replace")))
+    if identity is not None:
+        kept += identity_lines(rules.identity, identity)
+    return [*observed.lines, *kept]
+
+
+def _without_named(headers: list[Header], options: list[bytes]) -> list[Header]:
+    # framing is the data plane's to judge, whatever a Connection field says of it
+    named = named_in(options) - {b"content-length"}
+    return [header for header in headers if header[0].lower() not in named]
+
+
+def response_headers(headers: list[Header], rules: HeaderRules, set_cookies: list[bytes]) -> list[Header]:
+    """Return the head that goes to the client: hop-by-hop fields and forged cookies of ours removed.
+
+    With cookies of ours added, no shared cache may keep it (R59). Content-Length stays for the data plane.
+    """
+    names, kept, options, cache = rules.response_names, list[Header](), list[bytes](), list[bytes]()
+    kinds = names.kinds
+    for header in headers:
+        name, value = header
+        kind = kinds.get(name)
+        if kind is None:
+            kind = names.learn(name)
+        if kind == fields.PASS or (kind == fields.SHARED_CACHE and not set_cookies):
+            kept.append(header)
+        elif kind == fields.SET_COOKIE:
+            if not _is_own(value, rules.cookie_prefixes):
+                kept.append(header)
+        elif kind == fields.CACHE_CONTROL:
+            if set_cookies:
+                cache.append(value)
+            else:
+                kept.append(header)
+        elif kind == fields.CONNECTION and value.lower() not in _HARMLESS_OPTIONS:
+            options.append(value)
+    if options:
+        kept = _without_named(kept, options)
+    if set_cookies:
+        kept.append((b"Cache-Control", _private(cache)))
+        kept += [(b"Set-Cookie", line) for line in set_cookies]
+    return kept
+
+
+def _private(values: list[bytes]) -> bytes:
+    """Return Cache-Control for a response that no shared cache may keep (RFC 9111 section 5.2.2)."""
+    directives = split_quoted(b",".join(values).decode("latin-1"), ",")
+    if directives is None:
+        return b"no-store"
+    kept: list[str] = []
+    for directive in directives:
+        name = directive.partition("=")[0].strip().lower()
+        # a qualified private="field" lets shared caches keep the rest
+        if name not in ("public", "s-maxage", "private"):
+            kept.append(directive)
+    if not any(directive.lower() == "no-store" for directive in kept):
+        kept.insert(0, "private")
+    return ", ".join(kept).encode("latin-1")
+
+
+__all__ = [
+    "HeaderRules",
+    "Observed",
+    "compile_rules",
+    "observe",
+    "response_headers",
+    "upstream_headers",
+]

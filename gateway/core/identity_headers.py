@@ -1,0 +1,103 @@
+"""Claims as header fields that cannot be misread.
+
+A value is printable ASCII. Everything else, and ``%`` itself, is percent-encoded UTF-8, so decoding is always
+right. Members of a list are joined by commas, and a comma inside one is encoded: no member can pose as two.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from urllib.parse import quote
+
+from gateway.core.fields import fold, is_token
+from gateway.core.model import Header, Identity, Json
+from gateway.core.policies import find_claim
+
+_SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%,")
+_IN_TEXT = _SAFE + ", "
+_IN_MEMBER = _SAFE + " "
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityHeader:
+    """One header and the claim that it tells. ``is_list``: a single text counts as a list of one."""
+
+    name: bytes
+    claim: str
+    is_list: bool
+
+
+def encode_text(text: str, safe: str = _IN_TEXT) -> str | None:
+    """Return a text as a field value, None where there is none: empty, or lone surrogates."""
+    try:
+        value = quote(text, safe=safe)
+    except UnicodeEncodeError:
+        return None
+    # white space at the ends of a field value is not part of it
+    start, end = len(value) - len(value.lstrip(" ")), len(value.rstrip(" "))
+    if start or end < len(value):
+        value = "%20" * start + value[start:end] + "%20" * (len(value) - max(end, start))
+    return value or None
+
+
+def _scalar(value: Json, safe: str) -> str | None:
+    if isinstance(value, str):
+        plain = value.isascii() and value.isprintable() and "%" not in value and value == value.strip(" ")
+        if plain and (safe is _IN_TEXT or "," not in value):
+            return value or None
+        return encode_text(value, safe)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value) if abs(value) < 1 << 64 else None
+    if isinstance(value, float) and isfinite(value):
+        return str(int(value)) if value.is_integer() and abs(value) < 1 << 53 else repr(value)
+    return None
+
+
+def encode_claim(value: Json, *, is_list: bool = False) -> str | None:
+    """Return a claim as a field value, None where it has none: absent, empty, an object."""
+    if isinstance(value, list):
+        members = [_scalar(member, _IN_MEMBER) for member in value]
+        return ",".join([member for member in members if member is not None]) or None
+    return _scalar(value, _IN_MEMBER if is_list else _IN_TEXT)
+
+
+def _claim(identity: Identity, name: str) -> Json:
+    # issuer and subject were verified as such; claims of other sources cannot replace them (R26)
+    if name == "sub":
+        return identity.subject
+    if name == "iss":
+        return identity.issuer
+    return find_claim(identity.claims, name)
+
+
+def identity_lines(headers: tuple[IdentityHeader, ...], identity: Identity) -> list[Header]:
+    """Return the fields that tell an upstream who is calling; a claim without a value has none."""
+    lines: list[Header] = []
+    for header in headers:
+        value = encode_claim(_claim(identity, header.claim), is_list=header.is_list)
+        if value is not None:
+            lines.append((header.name, value.encode()))
+    return lines
+
+
+def compile_identity_headers(
+    names: dict[str, str], groups_claim: str, is_reserved: Callable[[bytes], bool]
+) -> tuple[IdentityHeader, ...]:
+    """Compile header names and their claims.
+
+    Raises:
+        ValueError: a name that is no token, that has another meaning, or that upstreams cannot tell from
+            another one.
+    """
+    headers: list[IdentityHeader] = []
+    seen: set[bytes] = set()
+    for name, claim in names.items():
+        field = name.encode()
+        folded = fold(field)
+        if not is_token(field) or is_reserved(folded) or folded in seen:
+            raise ValueError(f"identity_headers: {name!r} cannot be used")
+        seen.add(folded)
+        headers.append(IdentityHeader(field, claim, claim == groups_claim))
+    return tuple(headers)

@@ -1,0 +1,318 @@
+"""Targets in one canonical reading, and the route that a host, a path and a method lead to (R56).
+
+What could be read in two ways is refused, never resolved. Escapes of unreserved characters are decoded and
+hexadecimal digits become upper case (RFC 3986 section 6.2.2), and that form is both decided on and forwarded.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import unquote_to_bytes
+
+from gateway.core.config import CorsSettings, RouteSettings, Settings
+from gateway.core.config_syntax import authority_of, split_url
+from gateway.core.policies import Require, compile_require
+
+_ALPHANUMERIC = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+_UNRESERVED = _ALPHANUMERIC + b"-._~"
+# pchar (RFC 3986 section 3.3) and the brackets, which browsers send as they are
+_PATH = _UNRESERVED + b"!$&'()*+,;=:@[]%/"
+# No decision reads the query of a proxied request, so it may hold what browsers send unescaped: a lone "%"
+# and {}|\^` too. They always escape "<>, which only serve injection.
+_QUERY = bytes(set(range(0x21, 0x7F)) - set(b'#"<>'))
+
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
+_REFUSED_ESCAPES = frozenset({*range(0x20), 0x7F, *b"./\\"})
+# "%25" before two digits is an escape to whoever decodes twice; the others are ASCII in overlong UTF-8
+_TWICE = re.compile(rb"%25[0-9A-Fa-f]{2}|%C[01]%[89AB][0-9A-F]|%E0%8[01]|%F0%80%8[01]|%F8%80%80|%FC%80%80%80")
+# a segment that is empty or a dot segment by itself, or for those who cut it at ";", "?" or "#"
+_DOT_SEGMENT = re.compile(rb"/(?:\.{0,2}(?:;|%3B)|\.{1,2}(?:/|%3F|%23|\Z))")
+
+_MOST_HOSTS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A canonical request target. ``path`` begins with ``/``; ``query`` includes its ``?`` or is empty."""
+
+    path: bytes
+    query: bytes
+
+
+def canonicalise(target: bytes) -> Target | None:
+    """Return the one reading of an origin-form target (RFC 9112 section 3.2.1), None where there are several.
+
+    Asterisk-form has no path and so no route; it is None as well.
+    """
+    path, mark, query = target.partition(b"?")
+    if path[:1] != b"/" or path.translate(None, _PATH) or query.translate(None, _QUERY):
+        return None
+    if b"%" in path:
+        normal = _normalise(path)
+        if normal is None:
+            return None
+        path = normal
+    if b"//" in path or ((b"/." in path or b"/;" in path or b"/%3B" in path) and _DOT_SEGMENT.search(path)):
+        return None
+    return Target(path, mark + query)
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    digits = match[1]
+    if digits is None:
+        raise ValueError("an incomplete escape")
+    value = int(digits, 16)
+    if value in _REFUSED_ESCAPES:
+        raise ValueError("an escape that some decode too early")
+    return bytes((value,)) if value in _UNRESERVED else b"%" + digits.upper()
+
+
+def _normalise(path: bytes) -> bytes | None:
+    try:
+        normal = _ESCAPE.sub(_unescape, path)
+    except ValueError:
+        return None
+    return None if _TWICE.search(normal) else normal
+
+
+def loose_reading(path: bytes) -> bytes:
+    """Return a canonical path as the laxest upstream might read it.
+
+    Escapes decoded, cut at a decoded ``?`` or ``#``, without path parameters (``;v=1``), in lower case.
+    """
+    if b"%" in path:
+        path = unquote_to_bytes(path).partition(b"?")[0].partition(b"#")[0]
+    if b";" in path:
+        path = b"/".join(segment.partition(b";")[0] for segment in path.split(b"/"))
+    return path.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One rule, compiled. ``path`` is a prefix without a trailing slash, so the root's is empty.
+
+    It covers itself and everything below it: ``/api`` covers ``/api`` and ``/api/x``, not ``/apix``.
+    ``hosts`` None: every known host, so no rule for one host opens what a rule for all of them guards. Known
+    are the ``public_url``s and what any route names. ``methods`` None: every method.
+    """
+
+    name: str
+    path: bytes
+    upstream: str
+    access: Literal["public", "optional", "required"]
+    hosts: tuple[bytes, ...] | None = None
+    methods: frozenset[bytes] | None = None
+    unauthenticated: Literal["auto", "login", "reject"] = "auto"
+    provider: str | None = None
+    require: Require = field(default_factory=Require)
+    preflight: Literal["refuse", "forward"] | CorsSettings = "refuse"
+    authorization: Literal["pass", "strip"] = "strip"
+    when_stale: Literal["refuse", "allow"] | None = None
+    max_body: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefixes:
+    """The routes of one host by path, each list in the order of preference."""
+
+    routes: dict[bytes, list[Route]]
+    longest: int
+
+    def at_longest(self, path: bytes, method: bytes) -> list[Route]:
+        """Return the routes for this method at the longest prefix that has any."""
+        end = len(path)
+        if end > self.longest:
+            # nothing longer is a key: however long a path, the work is bounded by the configuration
+            end = path.rfind(b"/", 0, self.longest + 1)
+        while end >= 0:
+            routes = self.routes.get(path[:end])
+            if routes is not None:
+                fitting = [each for each in routes if each.methods is None or method in each.methods]
+                if fitting:
+                    return fitting
+            if end == 0:
+                break
+            end = path.rfind(b"/", 0, end)
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class _HostRoutes:
+    exact: _Prefixes
+    loose: _Prefixes
+
+
+def _prefixes(routes: Iterable[tuple[bytes, Route]]) -> _Prefixes:
+    table: dict[bytes, list[Route]] = {}
+    for path, route in routes:
+        table.setdefault(path, []).append(route)
+    return _Prefixes(table, max(map(len, table), default=0))
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """All routes. ``sites`` are the authorities of every ``public_url``, with and without a default port."""
+
+    routes: tuple[Route, ...]
+    sites: frozenset[bytes]
+    _patterns: frozenset[bytes] = frozenset()
+    _tables: dict[frozenset[bytes], _HostRoutes] = field(default_factory=dict, repr=False, compare=False)
+    _hosts: dict[bytes, _HostRoutes] = field(default_factory=dict, repr=False, compare=False)
+
+    def knows(self, host: bytes) -> bool:
+        """Tell whether any route is meant for this host (lower case, with its port when one was sent)."""
+        return self._of_host(host) is not None
+
+    def match(self, host: bytes, path: bytes, method: bytes) -> Route | None:
+        """Return the route of a canonical path, or None.
+
+        The longest prefix wins; then a route that names the host, then its wildcard, then one that names no
+        host; then a route that names the method. None also where a laxer reading of the path (see
+        ``loose_reading``) would lead elsewhere: such an upstream would serve what another rule guards.
+        """
+        table = self._of_host(host)
+        if table is None:
+            return None
+        found = table.exact.at_longest(path, method)
+        if not found:
+            return None
+        route = found[0]
+        loose = loose_reading(path)
+        if loose != path and route not in table.loose.at_longest(loose, method):
+            return None
+        return route
+
+    def _of_host(self, host: bytes) -> _HostRoutes | None:
+        table = self._hosts.get(host)
+        if table is not None:
+            return table
+        names = _names(host, self._patterns)
+        if not names and host not in self.sites:
+            return None
+        # as many tables as the configuration has combinations, however many hosts a wildcard covers
+        table = self._tables.get(names)
+        if table is None:
+            table = self._tables[names] = self._build(names)
+        if len(self._hosts) < _MOST_HOSTS:
+            self._hosts[host] = table
+        return table
+
+    def _build(self, names: frozenset[bytes]) -> _HostRoutes:
+        ranked: list[tuple[int, bool, int, Route]] = []
+        for order, route in enumerate(self.routes):
+            own = names.intersection(route.hosts or ())
+            if own or route.hosts is None:
+                wildcard = all(name.startswith(b"*") for name in own)
+                ranked.append((wildcard + (route.hosts is None), route.methods is None, order, route))
+        routes = [route for *_, route in sorted(ranked, key=lambda each: each[:3])]
+        return _HostRoutes(
+            exact=_prefixes((route.path, route) for route in routes),
+            loose=_prefixes((loose_reading(route.path), route) for route in routes),
+        )
+
+
+def _names(host: bytes, patterns: frozenset[bytes]) -> frozenset[bytes]:
+    """Return the patterns that cover a host, itself or by a wildcard; a default port may be spelt out.
+
+    A wildcard stands for exactly one label, as in certificates (RFC 9525 section 6.3).
+    """
+    found: set[bytes] = set()
+    for each in (host, host.removesuffix(b":443"), host.removesuffix(b":80")):
+        label, dot, rest = each.partition(b".")
+        found.add(each)
+        if label and dot:
+            found.add(b"*." + rest)
+    return frozenset(found & patterns)
+
+
+def _methods(settings: RouteSettings) -> frozenset[bytes] | None:
+    if settings.methods is None:
+        return None
+    methods = frozenset(method.upper().encode() for method in settings.methods)
+    # HEAD is GET without its content (RFC 9110 section 9.3.2)
+    return methods | {b"HEAD"} if b"GET" in methods else methods
+
+
+def _problems(route: RouteSettings) -> list[str]:
+    problems = []
+    path = route.path.encode()
+    target = canonicalise(path)
+    if target is None or target.path != path or target.query:
+        problems.append("the path is not canonical")
+    elif b";" in path:
+        problems.append("the path has parameters, which no rule can rest on")
+    if route.require is not None and route.access != "required":
+        problems.append(f"require has no effect with access: {route.access}")
+    return problems
+
+
+def _sites(settings: Settings) -> frozenset[bytes]:
+    found: set[bytes] = set()
+    for url in settings.public_url:
+        parts = split_url(url)
+        if parts is not None:
+            authority = authority_of(parts).encode()
+            found.add(authority)
+            # a client may spell the default port out (RFC 9110 section 4.2.3)
+            if b":" not in authority.rpartition(b"]")[2]:
+                found.add(authority + (b":443" if parts.scheme == "https" else b":80"))
+    return frozenset(found)
+
+
+def _compile_route(route: RouteSettings, settings: Settings) -> Route:
+    return Route(
+        name=route.name or route.path,
+        path=route.path.encode().rstrip(b"/"),
+        upstream=route.upstream,
+        access=route.access,
+        hosts=None if route.hosts is None else tuple(host.lower().encode() for host in route.hosts),
+        methods=_methods(route),
+        unauthenticated=route.unauthenticated,
+        provider=route.provider,
+        require=compile_require(route.require, settings.groups_claim),
+        preflight=route.preflight,
+        authorization=route.authorization,
+        when_stale=route.when_stale,
+        max_body=route.max_body,
+    )
+
+
+def _keys(route: Route) -> set[tuple[bytes, bytes, bytes]]:
+    return {
+        (host, route.path, method)
+        for host in (route.hosts if route.hosts is not None else (b"",))
+        for method in (route.methods if route.methods is not None else (b"",))
+    }
+
+
+def compile_routes(settings: Settings) -> RouteTable:
+    """Compile the routes of settings that ``core.config_checks`` found good.
+
+    Raises:
+        ValueError: what would open a gap if it went unnoticed, all at once, a line each: a path that is not
+            canonical, a ``require`` that names nothing or that nobody is asked for, a rule that can never
+            apply because an earlier one is the same.
+    """
+    routes: list[Route] = []
+    problems: list[str] = []
+    taken: set[tuple[bytes, bytes, bytes]] = set()
+    for index, each in enumerate(settings.routes):
+        found = _problems(each)
+        try:
+            route = _compile_route(each, settings)
+        except ValueError as error:
+            found.append(str(error))
+        else:
+            routes.append(route)
+            if taken & (keys := _keys(route)):
+                found.append("an earlier route has the same host, path and method")
+            taken |= keys
+        problems.extend(f"routes[{index}] {each.path!r}: {problem}" for problem in found)
+    if problems:
+        raise ValueError("\n".join(problems))
+    return RouteTable(
+        routes=tuple(routes),
+        sites=_sites(settings),
+        _patterns=frozenset(host for route in routes for host in route.hosts or ()),
+    )

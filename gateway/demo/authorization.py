@@ -1,0 +1,125 @@
+"""The demo provider's authorization endpoint and its login form (OIDC Core section 3.1.2, RFC 7636)."""
+
+import hmac
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from gateway.demo.grants import LOGIN_LIFETIME, Ask, OAuthError
+from gateway.demo.messages import parameters, redirect
+from gateway.demo.pages import login_form, message
+
+if TYPE_CHECKING:
+    from gateway.demo.provider import DemoProvider
+
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+_SCOPES = ("openid", "profile", "email", "offline_access", "api")
+_UNSUPPORTED = {"request": "request_not_supported", "request_uri": "request_uri_not_supported"}
+_AMR = {"pwd": ("pwd",), "mfa": ("pwd", "otp")}
+
+
+class AuthorizationEndpoint:
+    """Shows the form to everybody, every time: the provider keeps no session in the browser.
+
+    So ``prompt=login`` and any ``max_age`` are satisfied by the way it works, and ``prompt=none`` never is.
+    """
+
+    def __init__(self, provider: "DemoProvider") -> None:
+        self._provider = provider
+
+    async def authorize(self, request: web.Request) -> web.StreamResponse:
+        """Check an authorization request and show the login form."""
+        provider = self._provider
+        provider.counts["authorize"] += 1
+        if "signing-key-rotation" in provider.quirks:
+            provider.rotate_keys()
+        try:
+            fields = await parameters(request)
+        except OAuthError as error:
+            return self._dead_end(error.description)
+        if fields.get("client_id") != provider.client_id:
+            return self._dead_end("No client of that name is registered.")
+        uri = fields.get("redirect_uri")
+        # an address that is not registered must never be redirected to (RFC 6749 section 4.1.2.1)
+        if uri is None or uri not in provider.redirect_uris:
+            return self._dead_end("This redirect_uri is not registered for the client.")
+        try:
+            ask = self._check(fields, uri)
+        except OAuthError as error:
+            return self._back(
+                uri, fields.get("state"), error=error.error, error_description=error.description
+            )
+        return self._form(provider.grants.remember(ask), ask, user=ask.login_hint, failed=False)
+
+    async def login(self, request: web.Request) -> web.StreamResponse:
+        """Take the form: go back to the client with a code, or show the form again."""
+        provider = self._provider
+        provider.counts["login"] += 1
+        fields = await parameters(request, form_only=True)
+        name = fields.get("transaction", "")
+        ask = provider.grants.find_ask(name)
+        if ask is None:
+            return self._dead_end(
+                "This login is over or too old. Go back to the application and begin again."
+            )
+        user = fields.get("username", "")
+        account = provider.accounts.get(user, {})
+        right, given = str(account.get("password", "")), fields.get("password", "")
+        if not right or not hmac.compare_digest(right.encode(), given.encode("utf-8", "replace")):
+            return self._form(name, ask, user=user, failed=True)
+        del provider.grants.asks[name]
+        acr = next((each for each in ask.acr_values if each in account.get("acr", ["pwd"])), "pwd")
+        code = provider.grants.begin(user, ask, acr, _AMR.get(acr, ("pwd",)))
+        return self._back(ask.redirect_uri, ask.state or None, code=code)
+
+    def _check(self, fields: dict[str, str], uri: str) -> Ask:
+        for name, error in _UNSUPPORTED.items():
+            if name in fields:
+                raise OAuthError(error, f"{name} is not supported")
+        if fields.get("response_type") != "code":
+            raise OAuthError("unsupported_response_type", "only response_type=code is supported")
+        if fields.get("response_mode", "query") != "query":
+            raise OAuthError("invalid_request", "only response_mode=query is supported")
+        wanted = fields.get("scope", "").split()
+        if "openid" not in wanted:
+            raise OAuthError("invalid_scope", "scope must have openid")
+        challenge = fields.get("code_challenge", "")
+        if fields.get("code_challenge_method") != "S256" or _CHALLENGE.fullmatch(challenge) is None:
+            raise OAuthError("invalid_request", "PKCE with code_challenge_method=S256 is required")
+        if "none" in fields.get("prompt", "").split():
+            raise OAuthError("login_required", "nobody is logged in here without the form")
+        if not fields.get("max_age", "0").isdecimal():
+            raise OAuthError("invalid_request", "max_age is a number of seconds")
+        return Ask(
+            redirect_uri=uri,
+            state=fields.get("state", ""),
+            nonce=fields.get("nonce"),
+            scopes=tuple(name for name in _SCOPES if name in wanted),
+            challenge=challenge,
+            acr_values=tuple(fields.get("acr_values", "").split()),
+            login_hint=fields.get("login_hint", ""),
+            expires=self._provider.clock() + LOGIN_LIFETIME,
+        )
+
+    def _back(self, uri: str, state: str | None, **fields: str) -> web.Response:
+        # RFC 9207: the answer says whose it is
+        return redirect(uri, {**fields, "state": state, "iss": self._provider.issuer})
+
+    def _dead_end(self, explanation: str) -> web.Response:
+        return self._provider.page(message("This login cannot go on", explanation), 400)
+
+    def _form(self, name: str, ask: Ask, *, user: str, failed: bool) -> web.Response:
+        provider = self._provider
+        hints = [
+            f"{user} / {user}" for user, each in provider.accounts.items() if each.get("password") == user
+        ]
+        note = f"Authentication asked for: {', '.join(ask.acr_values)}." if ask.acr_values else ""
+        html = login_form(
+            name, provider.client_id, ask.scopes, user=user, note=note, hints=hints, failed=failed
+        )
+        client = urlsplit(ask.redirect_uri)
+        # browsers hold the redirect that answers a form to form-action as well
+        targets = ("'self'", f"{client.scheme}://{client.netloc}")
+        return provider.page(html, 403 if failed else 200, targets)

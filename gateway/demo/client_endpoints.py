@@ -1,0 +1,122 @@
+"""The demo provider's endpoints for the client itself: token, revocation, introspection."""
+
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from gateway.demo.faults import break_off
+from gateway.demo.grants import OAuthError
+from gateway.demo.messages import authenticate, error_json, json_answer, parameters
+
+if TYPE_CHECKING:
+    from gateway.demo.provider import DemoProvider
+
+_GRANTS = ("authorization_code", "refresh_token", "client_credentials")
+
+
+class ClientEndpoints:
+    """Every call authenticates the client first."""
+
+    def __init__(self, provider: "DemoProvider") -> None:
+        self._provider = provider
+
+    async def token(self, request: web.Request) -> web.StreamResponse:
+        """The token endpoint (RFC 6749 section 3.2)."""
+        provider = self._provider
+        fields = await parameters(request, form_only=True)
+        grant = fields.get("grant_type", "")
+        provider.counts[f"token:{grant if grant in _GRANTS else 'other'}"] += 1
+        if (spoiled := await provider.spoiled(request, "token")) is not None:
+            return spoiled
+        self._authenticate(request, fields)
+        match grant:
+            case "authorization_code":
+                answer = self._redeem(fields)
+            case "refresh_token":
+                try:
+                    answer = self._refresh(fields)
+                except OAuthError as error:
+                    return self._refused_refresh(error)
+            case "client_credentials":
+                answer = self._client_credentials(fields)
+            case _:
+                raise OAuthError("unsupported_grant_type", f"one of {', '.join(_GRANTS)}")
+        if "token-lost-after-commit" in provider.quirks:
+            return await break_off(request)
+        return json_answer(answer)
+
+    async def revoke(self, request: web.Request) -> web.StreamResponse:
+        """The revocation endpoint (RFC 7009): a refresh token ends its login, an access token itself."""
+        provider = self._provider
+        provider.counts["revocation"] += 1
+        fields = await parameters(request, form_only=True)
+        self._authenticate(request, fields)
+        if "token" not in fields:
+            raise OAuthError("invalid_request", "token is missing")
+        family = provider.grants.family_of(fields["token"])
+        if family is not None:
+            family.alive = False
+        elif (claims := provider.read_access_token(fields["token"])) is not None:
+            provider.grants.revoked_jti[str(claims.get("jti"))] = True
+        # section 2.2: an unknown token is no error
+        return json_answer({})
+
+    async def introspect(self, request: web.Request) -> web.StreamResponse:
+        """The introspection endpoint (RFC 7662)."""
+        provider = self._provider
+        provider.counts["introspection"] += 1
+        fields = await parameters(request, form_only=True)
+        self._authenticate(request, fields)
+        token = fields.get("token", "")
+        family = provider.grants.family_of(token)
+        if family is not None and family.alive and family.current == token:
+            scope = " ".join(family.scopes)
+            found = {
+                "sub": family.user,
+                "scope": scope,
+                "client_id": provider.client_id,
+                "iss": provider.issuer,
+            }
+            return json_answer({"active": True, "token_type": "refresh_token", **found})
+        claims = provider.read_access_token(token)
+        if claims is None:
+            return json_answer({"active": False})
+        return json_answer({**claims, "active": True, "token_type": "Bearer"})
+
+    def _authenticate(self, request: web.Request, fields: dict[str, str]) -> None:
+        authenticate(request, fields, self._provider.client_id, self._provider.client_secret)
+
+    def _redeem(self, fields: dict[str, str]) -> dict[str, Any]:
+        for name in ("code", "redirect_uri", "code_verifier"):
+            if not fields.get(name):
+                raise OAuthError("invalid_request", f"{name} is missing")
+        code = self._provider.grants.redeem(fields["code"], fields["redirect_uri"], fields["code_verifier"])
+        return self._provider.issue(code.family, nonce=code.nonce)
+
+    def _refresh(self, fields: dict[str, str]) -> dict[str, Any]:
+        provider = self._provider
+        leeway = "refresh-reuse-leeway" in provider.quirks
+        found = provider.grants.present(fields.get("refresh_token", ""), leeway=leeway)
+        if isinstance(found, dict):
+            return found
+        wanted = fields.get("scope")
+        # RFC 6749 section 6: never more than was granted
+        if wanted is not None and not set(wanted.split()) <= set(found.scopes):
+            raise OAuthError("invalid_scope", "more than was granted")
+        return provider.issue(found, at_refresh=True)
+
+    def _refused_refresh(self, error: OAuthError) -> web.Response:
+        quirks = self._provider.quirks
+        if "refresh-empty-400" in quirks:
+            return web.Response(status=400)
+        if "refresh-invalid-request" in quirks:
+            error = OAuthError("invalid_request", error.description)
+        return error_json(error)
+
+    def _client_credentials(self, fields: dict[str, str]) -> dict[str, Any]:
+        wanted = fields.get("scope", "api").split()
+        if wanted != ["api"]:
+            raise OAuthError("invalid_scope", "a client by itself may have the scope api")
+        # RFC 9068 section 2.2: without a person the client is the subject
+        provider = self._provider
+        return provider.bearer(provider.mint(provider.client_id, "api"), "api")

@@ -1,0 +1,100 @@
+"""Reading and writing the messages of the demo provider's endpoints."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote_plus, urlencode
+
+from aiohttp import web
+
+from gateway.demo.grants import OAuthError
+
+_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+async def parameters(request: web.Request, *, form_only: bool = False) -> dict[str, str]:
+    """Return the parameters of a request: of its form when posted, else of its query.
+
+    Raises:
+        OAuthError: ``invalid_request``: a parameter comes twice (RFC 6749 section 3.1), or no form where one
+            is asked for.
+    """
+    if request.method == "POST":
+        if request.content_type != "application/x-www-form-urlencoded":
+            raise OAuthError("invalid_request", "post a form (application/x-www-form-urlencoded)")
+        encoded = (await request.read()).decode("utf-8", "replace")
+    elif form_only:
+        raise OAuthError("invalid_request", "post a form")
+    else:
+        encoded = request.rel_url.raw_query_string
+    try:
+        pairs = parse_qsl(encoded, keep_blank_values=True, errors="replace", max_num_fields=100)
+    except ValueError:
+        raise OAuthError("invalid_request", "too many parameters") from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise OAuthError("invalid_request", "a parameter is there twice")
+    return fields
+
+
+def json_answer(document: Mapping[str, Any], status: int = 200, *, cacheable: bool = False) -> web.Response:
+    """Return a JSON answer; not to be stored unless it is ``cacheable``."""
+    return web.json_response(dict(document), status=status, headers={} if cacheable else _NO_STORE)
+
+
+def error_json(error: OAuthError) -> web.Response:
+    """Return an error response (RFC 6749 section 5.2)."""
+    answer = json_answer({"error": error.error, "error_description": error.description}, error.status)
+    if error.status == 401:
+        answer.headers["WWW-Authenticate"] = 'Basic realm="demo provider"'
+    return answer
+
+
+def redirect(uri: str, fields: Mapping[str, str | None]) -> web.Response:
+    """Send the browser to ``uri`` with these parameters, by 303 so that a POST is not repeated there."""
+    present = {name: value for name, value in fields.items() if value is not None}
+    joint = "&" if "?" in uri else "?"
+    location = f"{uri}{joint}{urlencode(present)}" if present else uri
+    return web.Response(
+        status=303, headers={"Location": location, "Referrer-Policy": "no-referrer", **_NO_STORE}
+    )
+
+
+def bearer_of(request: web.Request) -> str:
+    """Return the bearer token of the Authorization field, or an empty string."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def authenticate(request: web.Request, fields: Mapping[str, str], client_id: str, secret: str) -> None:
+    """Check the client by client_secret_basic or client_secret_post (RFC 6749 section 2.3.1).
+
+    Raises:
+        OAuthError: ``invalid_client``; ``invalid_request`` when it authenticates twice.
+    """
+    header = request.headers.get("Authorization")
+    if header is not None and "client_secret" in fields:
+        raise OAuthError("invalid_request", "the client authenticates twice")
+    if header is None:
+        pair = fields.get("client_id", ""), fields.get("client_secret", "")
+    else:
+        pair = _basic(header)
+    good = [
+        hmac.compare_digest(given.encode("utf-8", "replace"), right.encode())
+        for given, right in zip(pair, (client_id, secret), strict=True)
+    ]
+    if not all(good):
+        raise OAuthError("invalid_client", "unknown client, or its secret is wrong", 401)
+
+
+def _basic(header: str) -> tuple[str, str]:
+    scheme, _, encoded = header.partition(" ")
+    try:
+        decoded = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        decoded = ""
+    user, _, password = decoded.partition(":")
+    # both halves are form-encoded before they are joined
+    return (unquote_plus(user), unquote_plus(password)) if scheme.lower() == "basic" else ("", "")

@@ -1,0 +1,205 @@
+"""The admin listener: metrics and health for everybody who reaches it, revocation for who holds the token.
+
+It never shares a port with the public listener (R62). A browser that was lured here is kept out: a foreign
+Host is refused (DNS rebinding), and so is a change that carries an Origin (CSRF).
+"""
+
+import hmac
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping
+from math import ceil
+from typing import Final
+
+from aiohttp import web
+
+from gateway.core.config import AdminSettings
+from gateway.core.model import DenyEntry, Fault, Json
+from gateway.core.reasons import status_of
+from gateway.edge.revocation_request import Refused, parse_revocation
+from gateway.edge.revocations import Acknowledgement
+
+MOST_BODY: Final = 16_384
+_RETRY_AFTER: Final = 5
+_PATHS: Final = "GET /metrics, GET /livez, GET /readyz, POST /revoke"
+# names that public DNS gives to nobody, so that no stranger's page can be rebound to them (RFC 6761, 6762;
+# ".internal" is reserved by ICANN; ".svc" is Kubernetes' own and no public domain)
+_PRIVATE: Final = (".localhost", ".local", ".internal", ".svc", ".test")
+
+
+class Admin:
+    """Serves one process' admin endpoints.
+
+    Args:
+        settings: where to listen, and the token of every change.
+        metrics: returns the text of a scrape and its content type.
+        ready: returns by check what is wrong, or None.
+        revoke: writes entries and tells which workers hold them; raises Fault.
+        issuer_of_provider: the issuers by the providers' names.
+        clock: wall time in seconds since the epoch.
+        entry_lifetime: seconds that an entry lives at least; it outlives what it names.
+    """
+
+    def __init__(
+        self,
+        settings: AdminSettings,
+        *,
+        metrics: Callable[[], tuple[bytes, str]],
+        ready: Callable[[], Mapping[str, str | None]],
+        revoke: Callable[[list[DenyEntry]], Awaitable[Acknowledgement]],
+        issuer_of_provider: Mapping[str, str],
+        clock: Callable[[], float],
+        entry_lifetime: float,
+    ) -> None:
+        self._host, self._port = _split(settings.listen)
+        token = settings.token.get_secret_value() if settings.token is not None else ""
+        self._token = token.encode("utf-8", "surrogatepass")
+        self._metrics = metrics
+        self._ready = ready
+        self._revoke = revoke
+        self._issuers = dict(issuer_of_provider)
+        self._clock = clock
+        self._entry_lifetime = entry_lifetime
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        assert self._runner is not None
+        address = self._runner.addresses[0]
+        return int(address[1])
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the address is taken or not ours.
+        """
+        app = web.Application(middlewares=[self._guard], client_max_size=MOST_BODY)
+        app.on_response_prepare.append(_close_up)
+        app.router.add_get("/metrics", self._get_metrics)
+        app.router.add_get("/livez", self._get_livez)
+        app.router.add_get("/readyz", self._get_readyz)
+        app.router.add_post("/revoke", self._post_revoke)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if not _is_ours(request.headers.getall("Host", []), self._host):
+            return _problem(421, "Ask by IP address, as localhost or by the name that admin.listen has.")
+        if request.method not in ("GET", "HEAD") and "Origin" in request.headers:
+            return _problem(403, "A web page may not change anything here.")
+        try:
+            return await self._answer(request, handler)
+        except Exception as error:  # noqa: BLE001 - every answer here is a problem document
+            return _problem(500, f"Something failed inside the gateway: {type(error).__name__}.")
+
+    async def _answer(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Refused as refused:
+            return _problem(400, str(refused))
+        except Fault as fault:
+            return _from_fault(fault)
+        except web.HTTPRequestEntityTooLarge:
+            return _problem(413, f"The body may have {MOST_BODY} bytes.")
+        except web.HTTPNotFound:
+            return _problem(404, f"There is {_PATHS}.")
+        except web.HTTPMethodNotAllowed as error:
+            return _problem(405, f"There is {_PATHS}.", {"Allow": ", ".join(sorted(error.allowed_methods))})
+
+    async def _get_metrics(self, _request: web.Request) -> web.Response:
+        body, content_type = self._metrics()
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _get_livez(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
+    async def _get_readyz(self, _request: web.Request) -> web.Response:
+        checks = self._ready()
+        is_ready = not any(checks.values())
+        document = {
+            "status": "ready" if is_ready else "unready",
+            "checks": {name: wrong or "ok" for name, wrong in checks.items()},
+        }
+        headers = {} if is_ready else {"Retry-After": str(_RETRY_AFTER)}
+        return web.json_response(document, status=200 if is_ready else 503, headers=headers)
+
+    async def _post_revoke(self, request: web.Request) -> web.Response:
+        if not self._token:
+            return _problem(403, "Nothing can be changed here: set admin.token.")
+        if not self._holds_token(request.headers.getall("Authorization", [])):
+            return _problem(
+                401, "A change needs the admin token.", {"WWW-Authenticate": 'Bearer realm="gateway admin"'}
+            )
+        entry = parse_revocation(
+            await request.read(),
+            MOST_BODY,
+            issuers=self._issuers,
+            now=self._clock(),
+            lifetime=self._entry_lifetime,
+        )
+        acknowledgement = await self._revoke([entry])
+        return web.json_response(acknowledgement.to_json())
+
+    def _holds_token(self, fields: list[str]) -> bool:
+        if len(fields) != 1:
+            return False
+        scheme, _, token = fields[0].partition(" ")
+        presented = token.strip().encode("utf-8", "surrogateescape")
+        # both digests are compared whatever the scheme, in a time that tells nothing about either
+        same = hmac.compare_digest(presented, self._token)
+        return same and scheme.lower() == "bearer"
+
+
+async def _close_up(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
+    response.headers.pop("Server", None)
+
+
+def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    document: dict[str, Json] = {"type": "about:blank", "status": status, "detail": detail}
+    return web.json_response(
+        document, status=status, headers=headers, content_type="application/problem+json"
+    )
+
+
+def _from_fault(fault: Fault) -> web.Response:
+    status = status_of(fault.reason)
+    wait = min(max(ceil(fault.retry_after or _RETRY_AFTER), 1), 3600)
+    headers = {"Retry-After": str(wait)} if status == 503 else {}
+    return _problem(status, f"It is not certain that this took effect: {fault.reason}. Try again.", headers)
+
+
+def _split(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _is_ours(fields: list[str], configured: str) -> bool:
+    """Tell whether a request's Host can be no stranger's name: an address, or one that is not public."""
+    if len(fields) != 1:
+        return False
+    field = fields[0].lower()
+    host = field.rpartition("]")[0].removeprefix("[") if field.startswith("[") else field.partition(":")[0]
+    host = host.removesuffix(".")
+    if not host:
+        return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host == configured.lower() or "." not in host or host.endswith(_PRIVATE)
+    return True

@@ -1,0 +1,153 @@
+"""Loads the configuration: one file in, settings out, or every problem at once with its path and line."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path as FilePath
+from typing import Any
+
+from gateway.core.config import Settings
+from gateway.core.config_checks import warn
+from gateway.core.problems import Path, Problem
+from gateway.edge.document import MOST_OCTETS, Document, read
+from gateway.edge.interpolation import resolve
+from gateway.edge.validation import validate
+
+_MOST_PROBLEMS = 100
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used.
+
+    Attributes:
+        source: the name of the file.
+        problems: at least one; in the order of their lines.
+    """
+
+    def __init__(self, source: str, problems: Iterable[Problem]) -> None:
+        self.source = source
+        self.problems = sorted(problems, key=lambda problem: problem.line or 0)
+        super().__init__(show(source, self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings that can be used, and what about them is hardly meant."""
+
+    settings: Settings
+    warnings: list[Problem]
+
+
+def show(source: str, problems: Iterable[Problem]) -> str:
+    """Return one line for each problem: ``config/gateway.yaml:12: routes[1].path: ...``."""
+    lines = [
+        f"{source}:{problem.line}: {problem}" if problem.line else f"{source}: {problem}"
+        for problem in problems
+    ]
+    if len(lines) > _MOST_PROBLEMS:
+        lines[_MOST_PROBLEMS:] = [f"{source}: and {len(lines) - _MOST_PROBLEMS} more"]
+    return "\n".join(lines)
+
+
+def load_settings(path: FilePath) -> Settings:
+    """Read and check the configuration file.
+
+    Raises:
+        ConfigurationError: it cannot be used; every problem is listed.
+    """
+    return load(path).settings
+
+
+def load(path: FilePath, environment: Mapping[str, str] | None = None) -> Loaded:
+    """Read and check the configuration file, and tell what about it is hardly meant.
+
+    Args:
+        path: of the file; relative paths within it start from its directory.
+        environment: the variables; the process's own by default.
+
+    Raises:
+        ConfigurationError: it cannot be used; every problem is listed.
+    """
+    source = str(path)
+    try:
+        with path.open("rb") as file:
+            octets = file.read(MOST_OCTETS + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not a path"
+        raise ConfigurationError(source, [Problem((), f"cannot be read: {why}")]) from None
+    return parse(octets, source, path.parent, os.environ if environment is None else environment)
+
+
+def parse(octets: bytes, source: str, base: FilePath, environment: Mapping[str, str]) -> Loaded:
+    """Turn the octets of a configuration file into settings.
+
+    Args:
+        octets: of the file.
+        source: what errors call it.
+        base: the directory that relative paths start from.
+        environment: the variables.
+
+    Raises:
+        ConfigurationError: it cannot be used; every problem is listed.
+    """
+    if len(octets) > MOST_OCTETS:
+        raise ConfigurationError(source, [Problem((), f"larger than {MOST_OCTETS} bytes")])
+    document = read(octets, partial(resolve, environment=environment, base=base))
+    if not document.problems and not isinstance(document.data, dict):
+        what = "empty" if document.data is None else "not a mapping of settings"
+        raise ConfigurationError(source, [Problem((), f"{what}: begin with public_url: https://...", 1)])
+    settings, problems = None, list(document.problems)
+    if isinstance(document.data, dict):
+        _find_files(document, base)
+        settings, found = validate(document)
+        problems = [*document.problems, *found]
+    if problems or settings is None:
+        located = [_located(each, document) for each in problems]
+        raise ConfigurationError(source, located or [Problem((), "cannot be used")])
+    return Loaded(settings, [_located(each, document) for each in warn(settings)])
+
+
+def _located(problem: Problem, document: Document) -> Problem:
+    path = problem.path
+    if path == ("public_url", 0) and path not in document.lines:
+        # a single text, which stands for a list of one
+        path = path[:-1]
+    return replace(problem, path=path, line=problem.line or document.line_of(path))
+
+
+def _find_files(document: Document, base: FilePath) -> None:
+    """Make the paths of authorities' files absolute, and tell which cannot be used."""
+    assert isinstance(document.data, dict)
+    for name in ("providers", "upstreams"):
+        group = document.data.get(name)
+        for key, section in group.items() if isinstance(group, dict) else ():
+            path: Path = (name, key, "ca_file")
+            written = section.get("ca_file") if isinstance(section, dict) else None
+            if not written or not isinstance(written, str) or path in document.broken:
+                continue
+            section["ca_file"] = str(base.absolute() / written)
+            if (message := _judge_authorities(section["ca_file"])) is not None:
+                document.problems.append(Problem(path, message))
+                document.broken.add(path)
+
+
+def _judge_authorities(name: str) -> str | None:
+    import ssl  # noqa: PLC0415 - only where a file of authorities is named
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=name)
+    except ssl.SSLError:
+        return "this file holds no certificate in PEM form"
+    except (OSError, ValueError) as error:
+        return f"this file cannot be read: {getattr(error, 'strerror', None) or 'not a path'}"
+    return None
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the configuration file, for editors and CI."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Settings.model_json_schema(),
+        "title": "Token Gateway configuration",
+    }

@@ -1,0 +1,178 @@
+"""Structured logs: one JSON object a line, without secrets, and never in the way of the event loop."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Mapping
+from json.encoder import encode_basestring_ascii as quote
+from typing import Final, Protocol
+
+from gateway.core.config import LogSettings
+from gateway.core.model import Outcome
+from gateway.edge.log_values import MOST_FIELDS, MOST_VALUE, clean_text, encode_member, encode_members
+from gateway.edge.log_writer import Writer
+
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_MOST_KNOWN: Final = 4096
+
+
+class Sink(Protocol):
+    """Where lines go."""
+
+    def write(self, line: str) -> None:
+        """Take one line without its line feed; never blocks, never raises."""
+
+    def close(self) -> None:
+        """Get out what is held."""
+
+    def stats(self) -> Mapping[str, float]:
+        """Return figures for the metrics."""
+
+
+class _Direct:
+    """Hands each line on at once; a callable that raises costs that line and nothing else."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._dropped = 0
+
+    def write(self, line: str) -> None:
+        try:
+            self._write(line)
+        except Exception:  # noqa: BLE001 - a broken log must not break a request
+            self._dropped += 1
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def stats(self) -> Mapping[str, float]:
+        return {"dropped_lines_total": float(self._dropped)}
+
+
+class Logs:
+    """Access lines, audit events and messages, as JSON lines.
+
+    Args:
+        settings: ``level`` is the least level of ``info`` and ``error`` messages; audit events are always
+            written.
+        write: takes each line at once, without its line feed; standard error, gathered, when None.
+        clock: wall time in seconds since the epoch, for the time stamps.
+    """
+
+    def __init__(
+        self,
+        settings: LogSettings,
+        write: Callable[[str], object] | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._sink: Sink = _Direct(write) if write is not None else Writer(_stderr())
+        self._put = self._sink.write
+        self._least = _LEVELS[settings.level]
+        self._clock = clock
+        self._second = -1
+        self._stamp = ""
+        self._known: dict[tuple[object, ...], str] = {}
+
+    def access(self, outcome: Outcome) -> None:
+        """Write the one line of a finished request. On the hot path: the line is put together by hand."""
+        now = self._clock()
+        second = int(now)
+        if second != self._second:
+            self._tick(second)
+        path = outcome.path
+        if len(path) > MOST_VALUE or "eyJ" in path or "=" in path or "@" in path or " " in path:
+            path = clean_text(path)
+        kind = (outcome.method, outcome.host, outcome.route, outcome.decision, outcome.reason, outcome.status)
+        who = (outcome.issuer, outcome.subject, outcome.session_id)
+        more = self._known.get(who)
+        if more is None:
+            more = self._remember(who, _encode_who(outcome))
+        if outcome.upstream is not None:
+            more = f'{more},"upstream":{quote(outcome.upstream)}'
+            if (seconds := outcome.upstream_seconds) is not None:
+                more = f'{more},"upstream_us":{int(seconds * 1e6)}'
+        if outcome.fault is not None or outcome.labels:
+            more += _encode_rare(outcome)
+        total = int(outcome.total_seconds * 1e6)
+        self._put(
+            f'{{"time":"{self._stamp}{int((now - second) * 1000):03d}Z","level":"info","event":"request"'
+            f',"request_id":{quote(outcome.request_id)},"path":{quote(path)},"client":{quote(outcome.client)}'
+            f"{self._known.get(kind) or self._remember(kind, _encode_kind(outcome))}"
+            f',"gateway_us":{int(outcome.gateway_seconds * 1e6)},"total_us":{total}'
+            f',"bytes_in":{outcome.bytes_in},"bytes_out":{outcome.bytes_out}{more}}}'
+        )
+
+    def audit(self, event: str, **fields: object) -> None:
+        """Write an audit event. Fields that are None are left out."""
+        self._line("info", event, fields)
+
+    def error(self, message: str, **fields: object) -> None:
+        """Write an error of our own; an exception among the fields is told by type and our own frames."""
+        self._line("error", "error", {"message": message, **fields})
+
+    def info(self, message: str, **fields: object) -> None:
+        """Write a message about the process itself."""
+        if self._least <= _LEVELS["info"]:
+            self._line("info", "message", {"message": message, **fields})
+
+    def stats(self) -> Mapping[str, float]:
+        """Return figures for the metrics: lines dropped, bytes waiting."""
+        return self._sink.stats()
+
+    def close(self) -> None:
+        """Get out what is held. Lines that come later are still taken."""
+        self._sink.close()
+
+    def _remember(self, key: tuple[object, ...], text: str) -> str:
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[key] = text
+        return text
+
+    def _tick(self, second: int) -> None:
+        self._second = second
+        self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+
+    def _line(self, level: str, event: str, fields: Mapping[str, object]) -> None:
+        now = self._clock()
+        second = int(now)
+        if second != self._second:
+            self._tick(second)
+        members = [
+            f'"time":"{self._stamp}{int((now - second) * 1000):03d}Z"',
+            f'"level":"{level}"',
+            f'"event":{quote(clean_text(event))}',
+        ]
+        taken = {"time", "level", "event"}
+        members.extend(
+            encode_member(name, value)
+            for name, value in list(fields.items())[:MOST_FIELDS]
+            if value is not None and name not in taken
+        )
+        self._put("{" + ",".join(members) + "}")
+
+
+def _encode_kind(outcome: Outcome) -> str:
+    return (
+        f',"method":{quote(outcome.method[:32])},"host":{quote(clean_text(outcome.host, 256))}'
+        f',"route":{quote(outcome.route)},"decision":{quote(outcome.decision)}'
+        f',"reason":{quote(outcome.reason)},"status":{outcome.status}'
+    )
+
+
+def _encode_who(outcome: Outcome) -> str:
+    named = {"issuer": outcome.issuer, "subject": outcome.subject, "session": outcome.session_id}
+    return "".join(f",{encode_member(name, value)}" for name, value in named.items() if value is not None)
+
+
+def _encode_rare(outcome: Outcome) -> str:
+    fault = "" if outcome.fault is None else f',"fault":{quote(outcome.fault)}'
+    labels = encode_members(dict(outcome.labels), 1)[1:-1]
+    return f"{fault},{labels}" if labels else fault
+
+
+def _stderr() -> int:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return sys.stderr.fileno()
+    return 2

@@ -1,0 +1,97 @@
+"""Figures that a part of the gateway tells when it is asked, as metric families."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, is_dataclass
+from typing import Final, TypeAlias
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from gateway.edge.issuer import IssuerStats
+
+Family: TypeAlias = Metric
+Source: TypeAlias = "Callable[[], object]"
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+_POOL: Final = re.compile(r"upstream_(?P<upstream>.+)_(?P<state>open|idle|waiting)")
+
+_COUNTERS: Final = frozenset(
+    {"gateway_denylist_resyncs", "gateway_denylist_reconnects", "gateway_denylist_garbage"}
+)
+HELP: Final = {
+    "gateway_store_up": "Whether the store answers.",
+    "gateway_denylist_entries": "Entries in this process' denylist replica.",
+    "gateway_denylist_seq": "The last entry of the denylist's log that was read.",
+    "gateway_denylist_staleness_seconds": "Seconds since the replica was last known to be complete.",
+    "gateway_denylist_lag_seconds": "Seconds from the writing of the last entry to its arrival here.",
+    "gateway_denylist_unwritten": "Entries that are known here and that the store does not hold yet.",
+    "gateway_denylist_resyncs_total": "Times that the replica was read anew.",
+    "gateway_denylist_reconnects_total": "Times that the connection that follows the log was made anew.",
+    "gateway_denylist_garbage_total": "Items of the log that are no entries.",
+    "gateway_http_client_connections": "Open connections of clients.",
+    "gateway_http_requests_in_flight": "Requests that have begun and not ended.",
+    "gateway_http_tunnels": "Open WebSockets and other upgraded connections.",
+    "gateway_http_upstream_connections": "Connections open and idle, and requests that wait for one.",
+    "gateway_issuer_jwks_age_seconds": "Seconds since the provider's keys were last fetched.",
+    "gateway_issuer_calls_total": "Calls to a provider by call and outcome.",
+    "gateway_log_dropped_lines_total": "Log lines that nobody took.",
+    "gateway_log_waiting_bytes": "Bytes of log lines that wait to be written.",
+}
+
+
+def families_of(name: str, source: Source) -> list[Family] | None:
+    """Return the families of one source, or None where it fails.
+
+    A source returns numbers by figure (a mapping or a dataclass), or ``IssuerStats`` by provider. Figures
+    that end in ``_total`` are counters. What is no number is left out, as is a figure whose name would be no
+    metric name. ``upstream_<name>_<state>`` becomes one family with both as labels.
+    """
+    try:
+        told = source()
+        if is_dataclass(told) and not isinstance(told, type):
+            told = asdict(told)
+        if not isinstance(told, Mapping):
+            return None
+        issuers = {str(key): value for key, value in told.items() if isinstance(value, IssuerStats)}
+        if issuers:
+            return list(_issuer_families(name, issuers))
+        return list(_plain_families(name, told))
+    except Exception:  # noqa: BLE001 - one part that cannot count must not hide all the others
+        return None
+
+
+def _plain_families(name: str, told: Mapping[object, object]) -> Iterator[Family]:
+    pools: CounterMetricFamily | GaugeMetricFamily | None = None
+    for figure, value in told.items():
+        if not isinstance(figure, str) or not isinstance(value, int | float):
+            continue
+        if (pool := _POOL.fullmatch(figure)) is not None:
+            pools = pools or _family(f"gateway_{name}_upstream_connections", ["upstream", "state"])
+            pools.add_metric([pool["upstream"], pool["state"]], float(value))
+        elif _NAME.fullmatch(figure) is not None:
+            family = _family(f"gateway_{name}_{figure}", [])
+            family.add_metric([], float(value))
+            yield family
+    if pools is not None:
+        yield pools
+
+
+def _family(name: str, labels: list[str]) -> CounterMetricFamily | GaugeMetricFamily:
+    if name in _COUNTERS:
+        name += "_total"
+    text = HELP.get(name, name.removeprefix("gateway_").replace("_", " ") + ".")
+    if name.endswith("_total"):
+        return CounterMetricFamily(name.removesuffix("_total"), text, labels=labels)
+    return GaugeMetricFamily(name, text, labels=labels)
+
+
+def _issuer_families(name: str, issuers: Mapping[str, IssuerStats]) -> Iterator[Family]:
+    age = _family(f"gateway_{name}_jwks_age_seconds", ["provider"])
+    calls = _family(f"gateway_{name}_calls_total", ["provider", "call", "outcome"])
+    for provider, stats in issuers.items():
+        if stats.jwks_age is not None:
+            age.add_metric([provider], stats.jwks_age)
+        for (call, outcome), count in stats.calls.items():
+            calls.add_metric([provider, call, outcome], count)
+    yield from (age, calls)

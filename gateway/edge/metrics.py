@@ -1,0 +1,239 @@
+"""Metrics: counted in plain Python on the hot path, told in Prometheus' text format at scrape time.
+
+Label values are bounded: routes, upstreams and providers come from the configuration, reasons from the
+vocabulary, events from the program. Nothing that a client sends becomes a label.
+"""
+
+import platform
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
+from typing import Final, TypeAlias
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+import gateway
+from gateway.core.model import Outcome
+from gateway.core.reasons import Reason
+from gateway.edge.metric_sources import Family, Source, families_of
+
+OWN_BOUNDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
+UPSTREAM_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+_MOST_SERIES: Final = 20_000
+_OTHER: Final = "other"
+_REASONS: Final = frozenset(Reason)
+
+# (family, outcome) of the audit events that have a family of their own
+_EVENTS: Final = {
+    "refresh": ("refreshes", "renewed"),
+    "refresh_failed": ("refreshes", "failed"),
+    "refresh_postponed": ("refreshes", "postponed"),
+    "reuse_detected": ("refreshes", "reuse_detected"),
+    "login": ("logins", "completed"),
+    "login_failed": ("logins", "failed"),
+    "logout": ("logouts", "completed"),
+    "revocation": ("revocations", "written"),
+}
+_EVENT_HELP: Final = {
+    "refreshes": "Session refreshes by how they ended.",
+    "logins": "Logins by how they ended.",
+    "logouts": "Sessions ended by their own person.",
+    "revocations": "Denylist entries written through this process' admin listener.",
+}
+
+SeriesKey: TypeAlias = "tuple[str, str, Reason, int]"
+
+
+class Histogram:
+    """Counts by upper bound (the last for everything beyond), and the sum of what was observed."""
+
+    __slots__ = ("counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+
+class Series:
+    """What is counted for one route, decision, reason and class of status."""
+
+    __slots__ = ("bytes_in", "bytes_out", "count", "own")
+
+    def __init__(self, own: Histogram) -> None:
+        self.count = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.own = own
+
+
+class Metrics(Collector):
+    """Everything that is counted, and the text that a scrape gets."""
+
+    def __init__(self) -> None:
+        self._series: dict[SeriesKey, Series] = {}
+        self._own: dict[str, Histogram] = {}
+        self._upstream: dict[str, Histogram] = {}
+        self._faults: dict[str, int] = {}
+        self._events: dict[tuple[str, str], int] = {
+            (name, ""): 0 for name in ("refresh", "login", "logout", "revocation")
+        }
+        self._sources: dict[str, Source] = {}
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        ProcessCollector(namespace="gateway", registry=self._registry)
+
+    def observe(self, outcome: Outcome) -> None:
+        """Count one finished request. On the hot path: no lock, no call, no label object."""
+        key = (outcome.route, outcome.decision, outcome.reason, outcome.status // 100)
+        series = self._series.get(key)
+        if series is None:
+            series = self._add(key)
+        series.count += 1
+        series.bytes_in += outcome.bytes_in
+        series.bytes_out += outcome.bytes_out
+        seconds = outcome.gateway_seconds
+        histogram = series.own
+        histogram.counts[bisect_left(OWN_BOUNDS, seconds)] += 1
+        histogram.sum += seconds
+        taken = outcome.upstream_seconds
+        if taken is not None and outcome.upstream is not None:
+            histogram = self._upstream.get(outcome.upstream) or self._add_upstream(outcome.upstream)
+            histogram.counts[bisect_left(UPSTREAM_BOUNDS, taken)] += 1
+            histogram.sum += taken
+        if outcome.fault is not None:
+            self._faults[outcome.fault] = self._faults.get(outcome.fault, 0) + 1
+
+    def event(self, event: str, reason: object = None) -> None:
+        """Count an audit event; a reason that is no word of the vocabulary counts as none."""
+        key = (event, str(reason) if isinstance(reason, str) and reason in _REASONS else "")
+        if key not in self._events and len(self._events) >= _MOST_SERIES:
+            key = (_OTHER, "")
+        self._events[key] = self._events.get(key, 0) + 1
+
+    def register(self, name: str, source: Source) -> None:
+        """Ask ``source`` at each scrape; its figures become ``gateway_<name>_<figure>``.
+
+        A figure that is a number becomes a gauge, or a counter when its name ends in ``_total``. A source
+        that fails costs its own figures only.
+        """
+        self._sources[name] = source
+
+    def render(self) -> tuple[bytes, str]:
+        """Return the text of a scrape and its content type."""
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+    def describe(self) -> Iterable[Family]:
+        """Promise nothing: families appear at scrape time."""
+        return ()
+
+    def collect(self) -> Iterator[Family]:
+        """Make the families of one scrape."""
+        yield _build_info()
+        yield from self._requests()
+        yield from self._times()
+        yield from self._happened()
+        up = GaugeMetricFamily(
+            "gateway_source_up", "Whether a part told its figures at this scrape.", labels=["source"]
+        )
+        for name, source in self._sources.items():
+            families = families_of(name, source)
+            up.add_metric([name], 0.0 if families is None else 1.0)
+            yield from families or ()
+        yield up
+
+    def _requests(self) -> Iterator[Family]:
+        requests = CounterMetricFamily(
+            "gateway_requests",
+            "Finished requests by route, decision, reason and class of status.",
+            labels=["route", "decision", "reason", "status"],
+        )
+        received = CounterMetricFamily(
+            "gateway_request_body_bytes", "Bytes of request bodies by route.", labels=["route"]
+        )
+        sent = CounterMetricFamily(
+            "gateway_response_body_bytes", "Bytes of response bodies by route.", labels=["route"]
+        )
+        volume: dict[str, tuple[int, int]] = {}
+        for (route, decision, reason, status), series in self._series.items():
+            requests.add_metric([route, decision, reason, f"{status}xx"], series.count)
+            before_in, before_out = volume.get(route, (0, 0))
+            volume[route] = (before_in + series.bytes_in, before_out + series.bytes_out)
+        for route, (bytes_in, bytes_out) in volume.items():
+            received.add_metric([route], bytes_in)
+            sent.add_metric([route], bytes_out)
+        yield from (requests, received, sent)
+
+    def _times(self) -> Iterator[Family]:
+        yield _histogram(
+            "gateway_own_seconds",
+            "The gateway's own time before a request went on or was answered, by decision.",
+            "decision",
+            OWN_BOUNDS,
+            self._own,
+        )
+        yield _histogram(
+            "gateway_upstream_seconds",
+            "Time from the forward to the last byte of the response, by upstream.",
+            "upstream",
+            UPSTREAM_BOUNDS,
+            self._upstream,
+        )
+        faults = CounterMetricFamily(
+            "gateway_request_faults", "Requests that met a fault, by whose it was.", labels=["source"]
+        )
+        for source, count in self._faults.items():
+            faults.add_metric([source], count)
+        yield faults
+
+    def _happened(self) -> Iterator[Family]:
+        families = {
+            name: CounterMetricFamily(f"gateway_{name}", text, labels=["outcome", "reason"])
+            for name, text in _EVENT_HELP.items()
+        }
+        others = CounterMetricFamily(
+            "gateway_audit_events", "Audit events that have no family of their own.", labels=["event"]
+        )
+        counted: dict[str, int] = {}
+        for (event, reason), count in self._events.items():
+            if event in _EVENTS:
+                family, outcome = _EVENTS[event]
+                families[family].add_metric([outcome, reason], count)
+            else:
+                counted[event] = counted.get(event, 0) + count
+        for event, count in counted.items():
+            others.add_metric([event], count)
+        yield from families.values()
+        yield others
+
+    def _add(self, key: SeriesKey) -> Series:
+        if len(self._series) >= _MOST_SERIES:
+            key = (_OTHER, key[1], key[2], key[3])
+            if key in self._series:
+                return self._series[key]
+        own = self._own.setdefault(key[1], Histogram(OWN_BOUNDS))
+        return self._series.setdefault(key, Series(own))
+
+    def _add_upstream(self, name: str) -> Histogram:
+        return self._upstream.setdefault(name, Histogram(UPSTREAM_BOUNDS))
+
+
+def _histogram(
+    name: str, text: str, label: str, bounds: tuple[float, ...], found: Mapping[str, Histogram]
+) -> Family:
+    family = HistogramMetricFamily(name, text, labels=[label])
+    edges = [*(repr(float(bound)) for bound in bounds), "+Inf"]
+    for value, histogram in found.items():
+        buckets = list(zip(edges, accumulate(histogram.counts), strict=True))
+        family.add_metric([value], buckets, histogram.sum)
+    return family
+
+
+def _build_info() -> Family:
+    family = GaugeMetricFamily(
+        "gateway_build_info", "Always 1; the labels say what runs.", labels=["version", "python"]
+    )
+    family.add_metric([gateway.__version__, platform.python_version()], 1.0)
+    return family

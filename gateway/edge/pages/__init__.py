@@ -1,0 +1,134 @@
+"""The pages that people see: one layout, plain words for each reason, no script, every value escaped."""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib.resources import files
+from typing import Final
+
+from gateway.core.reasons import Reason
+from gateway.edge.pages.template import Markup, Template, escaped
+from gateway.edge.pages.words import WORDS, Action, Words
+
+__all__ = ["STYLE_HASH", "WORDS", "Words", "logged_out", "logout_confirm", "refusal"]
+
+_HERE: Final = files(__name__)
+_STYLE: Final = Markup("\n" + (_HERE / "style.css").read_text("utf-8"))
+_LAYOUT: Final = Template((_HERE / "page.html").read_text("utf-8"))
+STYLE_HASH: Final = "sha256-" + b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+"""The hash source (CSP Level 3 section 2.3.1) of the one style sheet."""
+
+_MOST_DETAIL: Final = 300
+
+_MARKS: Final = {
+    "ask": '<path d="M6 11h12v9H6z"/><path d="M8.5 11V8a3.5 3.5 0 0 1 7 0v3"/>',
+    "wait": '<circle cx="12" cy="12" r="9"/><path d="M12 7v5l3.5 2"/>',
+    "stop": '<path d="M12 3 2.5 20h19z"/><path d="M12 10v4.5M12 17.2v.1"/>',
+    "good": '<circle cx="12" cy="12" r="9"/><path d="m8 12.3 2.8 2.8L16 9.6"/>',
+}
+
+
+def refusal(
+    reason: Reason,
+    request_id: str,
+    *,
+    login_url: str | None = None,
+    detail: str | None = None,
+    retry_after: int | None = None,
+) -> bytes:
+    """Return the page of a refusal or fault.
+
+    Args:
+        reason: why.
+        request_id: ours, shown so that a person can quote it.
+        login_url: where to log in, if that can help; anything but http(s) or a path is not linked.
+        detail: text that is safe to show; it may come from a provider and is escaped.
+        retry_after: seconds after which trying again makes sense.
+    """
+    actions = [_action(each, login_url) for each in WORDS[reason].actions]
+    rows = [("Reason", reason.value)]
+    if detail:
+        rows.append(("Detail", detail[:_MOST_DETAIL]))
+    rows.append(("Request ID", request_id))
+    return _fill(reason, retry_after, _group(actions), _footer(rows))
+
+
+def logout_confirm(action: str) -> bytes:
+    """Return the page that asks whether to log out; its form posts to ``action``."""
+    form = Template(
+        '<form method="post" action="{{action}}">'
+        '<button class="button first" type="submit">Log out</button></form>'
+    ).render({"action": _link(action) or ""})
+    stay = '<a class="button" href="/">Stay logged in</a>'
+    return _fill(Reason.LOGOUT_CONFIRM, None, _group([form, stay]), Markup(""))
+
+
+def logged_out(login_url: str) -> bytes:
+    """Return the page after a logout."""
+    return _fill(Reason.LOGGED_OUT, None, _group([_action("login", login_url)]), Markup(""))
+
+
+def _fill(reason: Reason, retry_after: int | None, actions: Markup, footer: Markup) -> bytes:
+    frame = _frame(reason, retry_after)
+    return frame.render({"actions": actions, "footer": footer}).encode("utf-8")
+
+
+@lru_cache(maxsize=256)
+def _frame(reason: Reason, retry_after: int | None) -> Template:
+    """Return a reason's page with only its actions and its footer left open."""
+    words = WORDS[reason]
+    filled = _LAYOUT.render(
+        {
+            "title": words.title,
+            "style": _STYLE,
+            "tone": words.tone,
+            "mark": Markup(f'<svg viewBox="0 0 24 24" focusable="false">{_MARKS[words.tone]}</svg>'),
+            "content": _content(words, retry_after),
+            "actions": Markup("{{actions}}"),
+            "footer": Markup("{{footer}}"),
+        }
+    )
+    return Template(filled)
+
+
+def _content(words: Words, retry_after: int | None) -> Markup:
+    moment = " a moment"
+    if retry_after is not None:
+        moment = f" {retry_after} second{'' if retry_after == 1 else 's'}"
+    advice = [escaped(each.replace("{{moment}}", moment)) for each in words.advice]
+    parts = [f"<p>{escaped(words.message)}</p>"]
+    if advice:
+        items = "".join(f"<li>{each}</li>" for each in advice)
+        parts.append(f"<h2>What you can do</h2>\n<ul>{items}</ul>")
+    return Markup("\n".join(parts))
+
+
+def _action(action: Action, login_url: str | None) -> Markup:
+    if action == "home":
+        return Markup('<a class="button" href="/">Start page</a>')
+    if action == "retry":
+        # an empty reference is this very page (RFC 3986 section 4.4)
+        return Markup('<a class="button first" href="">Try again</a>')
+    link = _link(login_url)
+    if link is None:
+        return Markup("")
+    return Template('<a class="button first" href="{{link}}">Log in</a>').render({"link": link})
+
+
+def _link(url: str | None) -> str | None:
+    if url is None or not url.isascii() or any(letter in "\\ \t\r\n" for letter in url):
+        return None
+    if url.startswith(("https://", "http://")) or (url.startswith("/") and not url.startswith("//")):
+        return url
+    return None
+
+
+def _group(actions: Iterable[str]) -> Markup:
+    shown = "\n".join(each for each in actions if each)
+    return Markup(f'<div class="actions">\n{shown}\n</div>' if shown else "")
+
+
+def _footer(rows: Iterable[tuple[str, str]]) -> Markup:
+    lines = "".join(f"<dt>{escaped(name)}</dt><dd>{escaped(value)}</dd>" for name, value in rows)
+    return Markup(f"<footer><dl>{lines}</dl></footer>")

@@ -1,0 +1,100 @@
+"""The body of ``POST /revoke``: one entry of the denylist, read strictly."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Final
+
+from gateway.core.model import DenyEntry, EntryKind, Json
+from gateway.core.strict import parse_object
+
+_KINDS: Final[tuple[EntryKind, ...]] = ("jti", "sid", "sub", "session", "all")
+_KNOWN: Final = frozenset((*_KINDS, "provider", "before", "reason"))
+_MOST_VALUE: Final = 1024
+_MOST_AHEAD: Final = 10 * 365 * 86400.0
+
+
+class Refused(Exception):  # noqa: N818 - it refuses a request, it reports no error of ours
+    """The body asks for nothing that can be done; its text is for the caller and repeats no value."""
+
+
+def parse_revocation(
+    body: bytes, limit: int, *, issuers: Mapping[str, str], now: float, lifetime: float
+) -> DenyEntry:
+    """Return the entry that a body asks for.
+
+    A JSON object with exactly one of ``jti``, ``sid``, ``sub``, ``session`` (texts) and ``all`` (true).
+    ``provider`` says whose ``jti``, ``sid`` or ``sub`` it is and is required where there are several; with
+    ``all`` it limits the entry to that provider, with ``session`` it has no meaning and is refused.
+    ``before`` (epoch seconds) defaults to now. A ``jti`` and a ``session`` name one thing, which is refused
+    whenever it was issued: a provider's clock that is ahead saves no token. ``reason`` is a note.
+
+    Args:
+        body: as it came.
+        limit: the most bytes that it may have.
+        issuers: issuers by the providers' names.
+        now: epoch seconds.
+        lifetime: seconds that the entry lives beyond ``before``.
+
+    Raises:
+        Refused: anything else.
+    """
+    fields = parse_object(body, limit)
+    if fields is None:
+        raise Refused("The body must be one JSON object.")
+    if not fields.keys() <= _KNOWN:
+        raise Refused(f"The members are: {', '.join(sorted(_KNOWN))}.")
+    _check_note(fields.get("reason"))
+    kind = _kind(fields)
+    value = "" if kind == "all" else _text(kind, fields[kind])
+    issuer = _issuer(kind, fields.get("provider"), issuers)
+    ahead = now + lifetime
+    before = _time(fields["before"], now) if "before" in fields else ahead if kind in _SINGLE else now
+    return DenyEntry(kind, issuer, value, before, max(before + lifetime, ahead))
+
+
+_SINGLE: Final = frozenset({"jti", "session"})
+
+
+def _kind(fields: Mapping[str, Json]) -> EntryKind:
+    named = [kind for kind in _KINDS if kind in fields]
+    if len(named) != 1:
+        raise Refused(f"Name exactly one of {', '.join(_KINDS)}.")
+    if named[0] == "all" and fields["all"] is not True:
+        raise Refused("The member all must be true.")
+    return named[0]
+
+
+def _text(name: str, value: Json) -> str:
+    if not isinstance(value, str) or not value or len(value) > _MOST_VALUE:
+        raise Refused(f"The member {name} must be a text of 1 to {_MOST_VALUE} characters.")
+    return value
+
+
+def _check_note(value: Json) -> None:
+    if value is not None:
+        _text("reason", value)
+
+
+def _issuer(kind: EntryKind, provider: Json, issuers: Mapping[str, str]) -> str:
+    if kind == "session":
+        if provider is not None:
+            raise Refused("A session is the gateway's own: leave provider out.")
+        return ""
+    if provider is None:
+        if kind == "all":
+            return ""
+        if len(issuers) != 1:
+            raise Refused("There are several providers: name one with the member provider.")
+        return next(iter(issuers.values()))
+    if not isinstance(provider, str) or provider not in issuers:
+        raise Refused(f"The member provider must be one of: {', '.join(sorted(issuers))}.")
+    return issuers[provider]
+
+
+def _time(value: Json, now: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise Refused("The member before must be a number of seconds since the epoch.")
+    if not 0 <= value <= now + _MOST_AHEAD:
+        # milliseconds, most likely
+        raise Refused("The member before must be seconds since the epoch, at most ten years from now.")
+    return float(value)

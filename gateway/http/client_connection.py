@@ -1,0 +1,468 @@
+"""One client connection: where each request begins and ends, what may be read, and how it closes."""
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from gateway.core.model import Fault, Request
+from gateway.core.reasons import Reason
+from gateway.http.client_exchange import ClientExchange
+from gateway.http.fields import HEAD_END, Malformed
+from gateway.http.head import REQUEST_LINE, RequestHead, read_request_head
+from gateway.http.serialise import build_response_head
+from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address, reset
+from gateway.http.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from gateway.http.server import Server
+
+_HEAD, _BODY, _WAIT, _DISCARD, _TUNNEL, _LINGER, _CLOSED = range(7)
+
+# why reading is paused: the next request has begun to arrive; the body has nowhere to go
+_AHEAD, _FULL = 1, 2
+
+_MOST_IN_A_ROW = 16
+_MOST_TURNED_AWAY = 64
+_LINGER_SECONDS = 5.0
+_LINGER_BYTES = 16 << 20
+_CONTINUE_SECONDS = 1.0
+
+
+class ClientConnection(asyncio.Protocol):
+    """Reads one request at a time; what a client pipelines waits in the socket, and is answered in order.
+
+    Attributes:
+        server: whose connection it is.
+        peer: the client's address.
+        last_request: whether the connection ends with the present answer.
+        write_paused: whether the client does not keep up with the response.
+    """
+
+    __slots__ = (
+        "_advancing",
+        "_ahead",
+        "_body",
+        "_discarded",
+        "_exchange",
+        "_head",
+        "_held",
+        "_progress",
+        "_request",
+        "_since",
+        "_state",
+        "_transport",
+        "_tunnel",
+        "_unsent",
+        "_written_at",
+        "last_request",
+        "peer",
+        "server",
+        "write_paused",
+    )
+
+    def __init__(self, server: "Server") -> None:
+        self.server = server
+        self.peer = ""
+        self.last_request = False
+        self.write_paused = False
+        self._state = _HEAD
+        self._ahead = b""
+        self._advancing = False
+        self._held = 0
+        self._exchange: ClientExchange | None = None
+        self._body: ClientExchange | None = None
+        self._tunnel: Tunnel | None = None
+        self._head: RequestHead | None = None
+        self._request: Request | None = None
+        self._since = server.now
+        self._progress = 0
+        self._discarded = 0
+        self._unsent = 0
+        self._written_at = 0.0
+
+    @property
+    def exchange(self) -> ClientExchange | None:
+        """The request that is being answered, if any."""
+        return self._exchange
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is open or arriving."""
+        return self._state == _HEAD and not self._ahead
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, or turn the client away where there are too many."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        keep_alive(self._transport)
+        self.peer = peer_address(self._transport)
+        if beyond := self.server.admit(self):
+            self._turn_away(beyond)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent."""
+        state = self._state
+        if state == _TUNNEL:
+            assert self._tunnel is not None
+            self._tunnel.from_client(data)
+        elif state == _LINGER:
+            self._discarded += len(data)
+            if self._discarded > _LINGER_BYTES:
+                self._transport.abort()
+        elif state != _CLOSED:
+            if not self._ahead:
+                if state == _HEAD:
+                    self._since = self.server.now
+                self._ahead = data
+            else:
+                self._ahead += data
+            self._advance()
+
+    def eof_received(self) -> bool:
+        """The client sends no more: that ends a tunnel's one direction, and anything else wholly."""
+        if self._state == _TUNNEL:
+            assert self._tunnel is not None
+            return self._tunnel.client_ended()
+        if self._exchange is not None:
+            self._exchange.client_lost()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        del exc
+        self._state = _CLOSED
+        self._ahead = b""
+        self.server.forget(self)
+        if self._exchange is not None:
+            self._exchange.client_lost()
+
+    def pause_writing(self) -> None:
+        """The client does not keep up."""
+        self.write_paused = True
+        self._unsent = self._transport.get_write_buffer_size()
+        self._written_at = self.server.now
+        if self._exchange is not None:
+            self._exchange.pause_upstream()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self.write_paused = False
+        if self._exchange is not None:
+            self._exchange.resume_upstream()
+        elif self._ahead:
+            self._advance()
+
+    # what the exchange calls
+
+    def send(self, data: bytes) -> None:
+        """Send, unless the connection has ended."""
+        if self._state < _LINGER:
+            self._transport.write(data)
+
+    def send_end(self) -> None:
+        """End the tunnel's direction to the client."""
+        if self._state == _TUNNEL and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def hold_body(self) -> None:
+        """Read no more of the body, or of the tunnel, for now."""
+        self._hold(_FULL)
+
+    def release_body(self) -> None:
+        """Read on."""
+        self._since = self.server.now
+        self._release(_FULL)
+
+    def stop_reading_requests(self) -> None:
+        """Nothing that follows can be told apart: the connection ends with the present answer."""
+        self.last_request = True
+        if self._state == _BODY:
+            self._state = _WAIT
+
+    def enter_tunnel(self, tunnel: Tunnel) -> None:
+        """Pass everything from now on, what has arrived early first."""
+        self._state = _TUNNEL
+        self._tunnel = tunnel
+        ahead, self._ahead = self._ahead, b""
+        if ahead:
+            tunnel.from_client(ahead)
+        self._release(_AHEAD)
+
+    def reset(self) -> None:
+        """Break off, visibly for the client (R63)."""
+        if self._state != _CLOSED:
+            self._state = _CLOSED
+            self._ahead = b""
+            reset(self._transport)
+
+    def exchange_finished(self, exchange: ClientExchange, *, keep: bool) -> None:
+        """Go on to the next request, or close."""
+        if self._exchange is not exchange:
+            return
+        self._exchange = None
+        self.server.in_flight -= 1
+        if self._state == _CLOSED:
+            return
+        self._since = self.server.now
+        self._release(_FULL)
+        if not keep or self.server.draining:
+            self._end(unread=not exchange.body_done or self._state == _TUNNEL)
+            return
+        if exchange.body_done:
+            self._state = _HEAD
+        else:
+            self._state = _DISCARD
+            self._discarded = 0
+            self._body = exchange
+        if self._ahead:
+            self._advance()
+
+    # reading
+
+    def _advance(self) -> None:
+        """Take what has arrived as far as the present state lets it be taken."""
+        if self._advancing:
+            return
+        self._advancing = True
+        stuck = False
+        try:
+            stuck = self._take_ahead()
+        except Fault as fault:
+            self._refuse(fault)
+        finally:
+            self._advancing = False
+        if stuck:
+            self._hold(_AHEAD)
+        else:
+            self._release(_AHEAD)
+
+    def _take_ahead(self) -> bool:
+        """Take heads and bodies; tell whether more has arrived than may be taken now."""
+        turns = 0
+        while self._ahead:
+            state = self._state
+            if state == _HEAD:
+                if self.write_paused:
+                    return True
+                turns += 1
+                if turns > _MOST_IN_A_ROW:
+                    # others are served before this client's next pipelined requests
+                    self.server.loop.call_soon(self._advance)
+                    return True
+                if not self._take_head():
+                    return False
+            elif state in (_BODY, _DISCARD):
+                self._take_body()
+            elif state == _WAIT and not self.last_request:
+                return True
+            else:
+                self._ahead = b""
+        return False
+
+    def _take_head(self) -> bool:
+        """Take one request head and let the handler have it; False where it is not complete."""
+        data = self._ahead
+        server = self.server
+        if data[0] == 13 and data[:2] == b"\r\n":
+            # one empty line before a request is forgiven (RFC 9112 section 2.2)
+            data = self._ahead = data[2:]
+        end = data.find(HEAD_END) + len(HEAD_END)
+        if end < len(HEAD_END):
+            self._check_partial(data)
+            return False
+        if end > server.limits.head:
+            raise Fault("client", Reason.HEAD_TOO_LARGE)
+        if end == len(data):
+            self._ahead = b""
+        else:
+            self._ahead = data[end:]
+            data = data[:end]
+        head = read_request_head(data)
+        if head is self._head:
+            request = self._request
+            assert request is not None
+        else:
+            if len(head.headers) > server.limits.fields:
+                raise Fault("client", Reason.HEAD_TOO_LARGE, "too many fields")
+            request = Request(head.method, head.target, head.host, head.headers, self.peer)
+            self._head, self._request = head, request
+        self._since = server.now
+        self._progress = 0
+        exchange = self._exchange = ClientExchange(self, request, head)
+        server.in_flight += 1
+        if exchange.body is None:
+            self._state = _WAIT
+        else:
+            self._state = _BODY
+            self._body = exchange
+            if self._ahead:
+                self._take_body()
+        server.handler.handle(exchange)
+        return True
+
+    def _check_partial(self, data: bytes) -> None:
+        """Refuse early what can never become a request head."""
+        if len(data) > self.server.limits.head:
+            raise Fault("client", Reason.HEAD_TOO_LARGE)
+        if data == b"\r" or not data:
+            return
+        if data.count(b"\n") != data.count(b"\r\n"):
+            raise Fault("client", Reason.REQUEST_MALFORMED, "bare LF")
+        line, complete, _ = data.partition(b"\r\n")
+        if not line[:1].isupper() or (complete and REQUEST_LINE.fullmatch(line) is None):
+            raise Fault("client", Reason.REQUEST_MALFORMED, "request line")
+
+    def _take_body(self) -> None:
+        exchange = self._body
+        assert exchange is not None
+        data, self._ahead = self._ahead, b""
+        self._progress += len(data)
+        if self._progress >= self.server.least_progress:
+            self._progress = 0
+            self._since = self.server.now
+        if self._state == _DISCARD:
+            self._discard(exchange, data)
+            return
+        self._ahead = exchange.take(data)
+        if self._state == _BODY and exchange.body_done:
+            self._state = _WAIT
+            self._body = None
+
+    def _discard(self, exchange: ClientExchange, data: bytes) -> None:
+        """Take the rest of a body that was answered without it; the answer has been sent."""
+        self._discarded += len(data)
+        body = exchange.body
+        assert body is not None
+        try:
+            body.feed(data)
+        except (Malformed, Fault):
+            self._end(unread=True)
+            return
+        if body.done:
+            self._ahead = body.rest
+            self._body = None
+            self._since = self.server.now
+            self._state = _HEAD
+        elif self._discarded > HIGH_WATER:
+            self._end(unread=True)
+
+    def _hold(self, why: int) -> None:
+        if not self._held and self._state != _CLOSED and not self._transport.is_closing():
+            self._transport.pause_reading()
+        self._held |= why
+
+    def _release(self, why: int) -> None:
+        if (
+            self._held
+            and not self._held & ~why
+            and self._state != _CLOSED
+            and not self._transport.is_closing()
+        ):
+            self._transport.resume_reading()
+        self._held &= ~why
+
+    # the ends
+
+    def _turn_away(self, beyond: int) -> None:
+        if beyond > _MOST_TURNED_AWAY:
+            # even saying no takes a socket for a while
+            self._state = _CLOSED
+            self._transport.abort()
+        else:
+            self._refuse(Fault("gateway", Reason.OVERLOADED, "too many connections"))
+
+    def _refuse(self, fault: Fault) -> None:
+        """Answer bytes that are no acceptable request, and close."""
+        status, headers, content = self.server.handler.malformed(fault, self.peer)
+        framing = b"Content-Length: %d\r\nConnection: close\r\n" % len(content)
+        self.send(build_response_head(status, headers, framing, self.server.date()) + content)
+        self._end(unread=True)
+
+    def _end(self, *, unread: bool) -> None:
+        """Close once everything has been sent.
+
+        Where the client may still be sending, closing at once would reset the connection and take the answer
+        away from it (RFC 9112 section 9.6): then what comes is discarded for a while.
+        """
+        if self._state >= _LINGER:
+            return
+        unread = unread or bool(self._ahead)
+        self._ahead = b""
+        self._body = None
+        self._since = self._written_at = self.server.now
+        self._unsent = self._transport.get_write_buffer_size()
+        if self._transport.is_closing():
+            self._state = _CLOSED
+        elif unread:
+            self._state = _LINGER
+            self._discarded = 0
+            self._release(_AHEAD | _FULL)
+            self._transport.write_eof()
+        else:
+            self._state = _CLOSED
+            self._transport.close()
+
+    def drain(self) -> None:
+        """Close if idle; otherwise the present answer is the last."""
+        if self.idle:
+            self._end(unread=False)
+
+    # time
+
+    def sweep(self, now: float) -> None:
+        """Cut what takes too long; called a few times a second."""
+        if (self.write_paused or self._state >= _LINGER) and self._is_stalled(now):
+            return
+        state = self._state
+        waited = now - self._since
+        if state == _HEAD:
+            self._sweep_head(waited)
+        elif state == _BODY:
+            self._sweep_body(waited)
+        elif state == _DISCARD:
+            if waited > self.server.limits.body_timeout:
+                self._end(unread=True)
+        elif state == _LINGER:
+            if waited > _LINGER_SECONDS and not self._transport.get_write_buffer_size():
+                self._transport.abort()
+        elif state == _TUNNEL:
+            assert self._tunnel is not None
+            self._tunnel.sweep(now)
+
+    def _sweep_head(self, waited: float) -> None:
+        limits = self.server.limits
+        if self._held:
+            return
+        if not self._ahead:
+            if waited > limits.idle_timeout:
+                self._end(unread=False)
+        elif waited > limits.head_timeout:
+            self._refuse(Fault("client", Reason.REQUEST_TIMEOUT, "head"))
+
+    def _sweep_body(self, waited: float) -> None:
+        exchange = self._exchange
+        if exchange is None or self._held or exchange.long_lived:
+            return
+        assert exchange.body is not None
+        if exchange.body.continue_due:
+            # not every upstream says 100 itself, and not every client goes on without
+            if exchange.awaits_upstream and waited > _CONTINUE_SECONDS:
+                self._since = self.server.now
+                exchange.send_continue()
+        elif waited > self.server.limits.body_timeout:
+            exchange.body_failed(Fault("client", Reason.REQUEST_TIMEOUT, "body"))
+
+    def _is_stalled(self, now: float) -> bool:
+        """Break off where the client has taken nothing for too long."""
+        unsent = self._transport.get_write_buffer_size()
+        if unsent < self._unsent or not unsent:
+            self._written_at = now
+        self._unsent = unsent
+        if now - self._written_at <= self.server.limits.write_timeout:
+            return False
+        self._state = _CLOSED
+        reset(self._transport)
+        if self._exchange is not None:
+            self._exchange.client_lost("write time-out")
+        return True

@@ -1,0 +1,455 @@
+"""One request on a client connection, and its one answer: from here, from an upstream, or a tunnel."""
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from gateway.core.model import Fault, Header, Request
+from gateway.core.reasons import Reason
+from gateway.http.chunked import LAST_CHUNK, encode_chunk
+from gateway.http.exchange import Finished, OnFault, OnResponse
+from gateway.http.fields import Malformed
+from gateway.http.head import RequestHead
+from gateway.http.request_body import MOST_HELD, RequestBody
+from gateway.http.response_head import ResponseHead
+from gateway.http.serialise import CONTINUE, Unsafe, build_request_head, build_response_head
+from gateway.http.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from gateway.http.client_connection import ClientConnection
+    from gateway.http.upstream_connection import UpstreamConnection
+    from gateway.http.upstream_pool import UpstreamPool
+
+# an answer before the body's end keeps the connection only if so much or less is left to discard
+MOST_DISCARDED = 65_536
+GOING_AWAY = 1001
+POLICY_VIOLATION = 1008
+
+_WAITING, _FORWARDED, _ANSWERING, _TUNNEL, _FINISHED = range(5)
+_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH"})
+_USUALLY_WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
+
+
+def _unchanged(_: int, headers: list[Header]) -> list[Header]:
+    return headers
+
+
+def _no_answer(_: Fault) -> tuple[int, list[Header], bytes]:
+    return 500, [], b""
+
+
+class ClientExchange:
+    """The data plane's ``Exchange``; see there for what the handler may call."""
+
+    __slots__ = (
+        "_bytes_out",
+        "_callback",
+        "_chunk_out",
+        "_connection",
+        "_keep",
+        "_on_fault",
+        "_on_response",
+        "_pool",
+        "_retried",
+        "_sent",
+        "_started",
+        "_state",
+        "_status",
+        "_upstream",
+        "body",
+        "head",
+        "request",
+        "tunnel",
+    )
+
+    def __init__(self, connection: "ClientConnection", request: Request, head: RequestHead) -> None:
+        self.request = request
+        self.head = head
+        self.body = RequestBody(head) if head.length != 0 else None
+        self.tunnel: Tunnel | None = None
+        self._connection = connection
+        self._state = _WAITING
+        self._status = 499
+        self._callback: Callable[[Finished], None] | None = None
+        self._on_response: OnResponse = _unchanged
+        self._on_fault: OnFault = _no_answer
+        self._upstream: UpstreamConnection | None = None
+        self._pool: UpstreamPool | None = None
+        self._started: float | None = None
+        self._retried = False
+        self._chunk_out = False
+        self._keep = False
+        self._bytes_out = 0
+
+    # what the handler calls
+
+    @property
+    def aborted(self) -> bool:
+        """Whether the client has gone, or the exchange is over; answering is then a no-op."""
+        return self._state == _FINISHED
+
+    @property
+    def long_lived(self) -> bool:
+        """Whether it is a tunnel or an answer under way: what outlives its decision."""
+        return self._state in (_ANSWERING, _TUNNEL)
+
+    def on_finished(self, callback: Callable[[Finished], None]) -> None:
+        """Register the one callback that is told how the exchange ended."""
+        self._callback = callback
+
+    def respond(self, status: int, headers: list[Header], body: bytes = b"") -> None:
+        """Answer from here; a no-op once answered."""
+        if self._state == _WAITING:
+            self._respond(status, headers, body, None)
+
+    def forward(
+        self,
+        upstream: str,
+        target: bytes,
+        headers: list[Header],
+        *,
+        on_response: OnResponse,
+        on_fault: OnFault,
+        max_body: int | None = None,
+    ) -> None:
+        """Proxy to a server of the named upstream; a no-op once answered."""
+        if self._state != _WAITING:
+            return
+        self._state = _FORWARDED
+        self._on_response = on_response
+        self._on_fault = on_fault
+        server = self._connection.server
+        head, body = self.head, self.body
+        framing = b""
+        if body is not None:
+            fault = body.admit(server.limits.body if max_body is None else max_body)
+            if fault is not None:
+                self.fail(fault)
+                return
+            framing = body.framing
+            if body.continue_due:
+                framing += b"Expect: 100-continue\r\n"
+        elif head.upgrade is not None:
+            framing = b"Connection: upgrade\r\nUpgrade: %b\r\n" % head.upgrade
+        elif head.method in _USUALLY_WITH_BODY:
+            framing = b"Content-Length: 0\r\n"
+        try:
+            self._sent = build_request_head(head.method, target, headers, framing)
+            self._pool = server.pools[upstream]
+        except (Unsafe, KeyError) as error:
+            self.fail(Fault("gateway", Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"))
+            return
+        self._started = perf_counter()
+        self._pool.acquire(self)
+
+    async def read_body(self, limit: int) -> bytes:
+        """Return the whole request body of at most ``limit`` bytes.
+
+        Raises:
+            Fault: of the client: ``body_too_large``, ``client_aborted``, ``request_malformed``,
+                ``request_timeout``.
+        """
+        if self._state != _WAITING:
+            raise Fault("client", Reason.CLIENT_ABORTED)
+        body = self.body
+        if body is None:
+            return b""
+        fault = body.admit(limit)
+        if fault is not None:
+            raise fault
+        if not body.done:
+            self.send_continue()
+            self._connection.release_body()
+            await body.wait()
+        content = body.take_held()
+        body.hold(content)
+        return content
+
+    def abort(self, code: int = POLICY_VIOLATION) -> None:
+        """End it now, whatever it does: its session is over, or the gateway stops.
+
+        A WebSocket gets a close frame with ``code`` (RFC 6455 section 7.4), others a broken connection.
+        """
+        if self.tunnel is not None and self._state == _TUNNEL:
+            self.tunnel.end(code)
+        elif self._state != _FINISHED:
+            self._break(None)
+
+    # what the client connection calls
+
+    @property
+    def body_done(self) -> bool:
+        """Whether the request has arrived whole."""
+        return self.body is None or self.body.done
+
+    def take(self, data: bytes) -> bytes:
+        """Take bytes of the body; return those after it."""
+        body = self.body
+        assert body is not None
+        try:
+            content = body.feed(data)
+        except Malformed as error:
+            self.body_failed(Fault("client", Reason.REQUEST_MALFORMED, str(error)))
+            return b""
+        except Fault as fault:
+            self.body_failed(fault)
+            return b""
+        upstream = self._upstream
+        if upstream is not None:
+            if encoded := body.encode(content):
+                upstream.send(encoded)
+        else:
+            body.hold(content)
+            if body.held_size > MOST_HELD and not body.awaited:
+                self._connection.hold_body()
+        return body.rest if body.done else b""
+
+    def body_failed(self, fault: Fault) -> None:
+        """The rest of the body cannot be read: the connection ends with this answer."""
+        assert self.body is not None
+        self._connection.stop_reading_requests()
+        self.body.fail(fault)
+        if self._state != _WAITING:
+            self.fail(fault)
+
+    def send_continue(self) -> None:
+        """Tell the client to send its body, if it waits for that (RFC 9110 section 10.1.1)."""
+        if self.body is not None and self.body.continue_due:
+            self.body.continue_due = False
+            self._connection.send(CONTINUE)
+
+    def client_lost(self, detail: str = "") -> None:
+        """The client has gone."""
+        if self._state == _FINISHED:
+            return
+        if self._state == _TUNNEL:
+            self.tunnel_closed()
+            return
+        fault = Fault("client", Reason.CLIENT_ABORTED, detail)
+        if self.body is not None:
+            self.body.fail(fault)
+        self._leave_upstream()
+        self._finish(fault, keep=False)
+
+    def pause_upstream(self) -> None:
+        """The client does not keep up: read no more for it."""
+        if self._upstream is not None:
+            self._upstream.pause_reading()
+
+    def resume_upstream(self) -> None:
+        """The client has caught up."""
+        if self._upstream is not None:
+            self._upstream.resume_reading()
+
+    # what the pool and the upstream connection call
+
+    @property
+    def connection(self) -> "ClientConnection":
+        """The client's connection."""
+        return self._connection
+
+    @property
+    def awaits_upstream(self) -> bool:
+        """Whether a connection to the upstream is still wanted."""
+        return self._state == _FORWARDED
+
+    def attach(self, upstream: "UpstreamConnection") -> None:
+        """Send the request, and what there is of its body, on this connection in one write."""
+        self._upstream = upstream
+        data = self._sent
+        if self.body is not None:
+            data += self.body.encode(self.body.take_held())
+            self._connection.release_body()
+        upstream.start(self, data)
+        if self._connection.write_paused:
+            upstream.pause_reading()
+
+    def interim(self, head: ResponseHead) -> None:
+        """Pass an interim response on (RFC 9110 section 15.2); an HTTP/1.0 client knows none."""
+        if self.head.minor == 0:
+            return
+        if head.status == 100:
+            self.send_continue()
+        else:
+            self._connection.send(build_response_head(head.status, head.interim, b"", None))
+
+    def begin(self, head: ResponseHead, *, bodyless: bool) -> bytes:
+        """Return the final head for the client.
+
+        Raises:
+            Fault: the head cannot be sent.
+        """
+        status, server = head.status, self._connection.server
+        try:
+            headers = self._on_response(status, list(head.headers))
+            keep = self._may_keep() and self.body_done
+            framing = b""
+            if head.length is not None and (not bodyless or status != 204):
+                framing = b"Content-Length: %d\r\n" % head.length
+            elif not bodyless:
+                if self.head.minor:
+                    self._chunk_out = True
+                    framing = b"Transfer-Encoding: chunked\r\n"
+                else:
+                    keep = False
+            self._keep = keep
+            data = build_response_head(status, headers, framing + self._persistence(), server.date())
+        except Exception as error:
+            raise Fault(
+                "gateway", Reason.INTERNAL_ERROR, f"{type(error).__name__} in a response head"
+            ) from error
+        self._state = _ANSWERING
+        self._status = status
+        return data
+
+    def deliver(self, head: bytes, content: bytes, *, done: bool) -> None:
+        """Send content of the response, after its head if given, before its end if done; in one write."""
+        if content:
+            self._bytes_out += len(content)
+            if self._chunk_out:
+                content = encode_chunk(content)
+        if head:
+            content = head + content
+        if done and self._chunk_out:
+            content += LAST_CHUNK
+        if content:
+            self._connection.send(content)
+
+    def completed(self) -> None:
+        """The response has been sent whole; what is left of an upload ends here (R63)."""
+        self._upstream = None
+        self._finish(None, keep=self._keep)
+
+    def switch(self, upstream: "UpstreamConnection", head: ResponseHead, rest: bytes) -> None:
+        """Become a tunnel (RFC 9110 section 15.2.2).
+
+        Raises:
+            Fault: nobody asked for this protocol, or the head cannot be sent.
+        """
+        wanted = self.head.upgrade
+        if wanted is None or head.upgrade is None or head.upgrade.lower() != wanted.lower():
+            raise Fault("upstream", Reason.UPSTREAM_MALFORMED, "101 that was not asked for")
+        framing = b"Connection: upgrade\r\nUpgrade: %b\r\n" % head.upgrade
+        try:
+            headers = self._on_response(101, list(head.headers))
+            data = build_response_head(101, headers, framing, None)
+        except Exception as error:
+            raise Fault(
+                "gateway", Reason.INTERNAL_ERROR, f"{type(error).__name__} in a response head"
+            ) from error
+        self._state = _TUNNEL
+        self._status = 101
+        self.tunnel = Tunnel(self, upstream, is_websocket=wanted.lower() == b"websocket")
+        self._connection.send(data)
+        if rest:
+            self.tunnel.from_upstream(rest)
+        self._connection.enter_tunnel(self.tunnel)
+
+    def upstream_lost(self, *, reused: bool, untouched: bool) -> None:
+        """The upstream's connection ended before its response did.
+
+        A kept connection may have been closed just as we used it: then, and only then, an idempotent request
+        whose body is still here goes once more, on a fresh connection (RFC 9110 section 9.2.2).
+        """
+        self._upstream = None
+        retry = reused and untouched and not self._retried and self.head.method in _IDEMPOTENT
+        if retry and self._state == _FORWARDED and (self.body is None or not self.body.sent):
+            self._retried = True
+            assert self._pool is not None
+            self._pool.acquire(self, fresh=True)
+            return
+        self.fail(Fault("upstream", Reason.UPSTREAM_ABORTED))
+
+    def fail(self, fault: Fault) -> None:
+        """It cannot be answered as asked: a rendered fault if no head was sent, else a broken connection."""
+        if self._state != _FORWARDED:
+            if self._state != _FINISHED:
+                self._break(fault)
+            return
+        self._leave_upstream()
+        status, headers, content = self._on_fault(fault)
+        self._respond(status, headers, content, fault)
+
+    # what the tunnel calls
+
+    def tunnel_closed(self) -> None:
+        """The tunnel has ended: let the other side end too."""
+        tunnel = self.tunnel
+        if self._state == _FINISHED or tunnel is None:
+            return
+        if self._upstream is not None:
+            self._upstream.finish()
+            self._upstream = None
+        self._bytes_out = tunnel.bytes_out
+        self._finish(None, keep=False)
+
+    # the ends
+
+    def _may_keep(self) -> bool:
+        connection = self._connection
+        return self.head.keep_alive and not connection.last_request and not connection.server.draining
+
+    def _persistence(self) -> bytes:
+        if not self._keep:
+            return b"Connection: close\r\n"
+        return b"" if self.head.minor else b"Connection: keep-alive\r\n"
+
+    def _respond(self, status: int, headers: list[Header], content: bytes, fault: Fault | None) -> None:
+        body = self.body
+        self._keep = self._may_keep()
+        if body is not None and not body.done:
+            # who still waits for 100 may or may not send the body: nobody can tell where the next head begins
+            may_follow = not body.continue_due and body.remaining <= MOST_DISCARDED
+            self._keep = self._keep and may_follow and body.fault is None
+        framing = b""
+        if status not in (204, 304):
+            framing = b"Content-Length: %d\r\n" % len(content)
+        if status in (204, 304) or self.head.method == b"HEAD":
+            content = b""
+        server = self._connection.server
+        try:
+            data = build_response_head(status, headers, framing + self._persistence(), server.date())
+        except Unsafe as error:
+            self._break(Fault("gateway", Reason.INTERNAL_ERROR, str(error)))
+            return
+        self._status = status
+        self._bytes_out = len(content)
+        self._connection.send(data + content)
+        self._finish(fault, keep=self._keep)
+
+    def _leave_upstream(self) -> None:
+        if self._upstream is not None:
+            self._upstream.abandon()
+            self._upstream = None
+        elif self._pool is not None:
+            self._pool.cancel(self)
+
+    def _break(self, fault: Fault | None) -> None:
+        self._leave_upstream()
+        self._connection.reset()
+        self._finish(fault, keep=False)
+
+    def _finish(self, fault: Fault | None, *, keep: bool) -> None:
+        self._state = _FINISHED
+        callback, self._callback = self._callback, None
+        # what the handler gave may refer back to this exchange: no cycle is left to the collector
+        self._on_response = _unchanged
+        self._on_fault = _no_answer
+        try:
+            if callback is not None:
+                callback(
+                    Finished(
+                        self._status,
+                        self._bytes_in(),
+                        self._bytes_out,
+                        None if self._started is None else perf_counter() - self._started,
+                        fault,
+                    )
+                )
+        finally:
+            self._connection.exchange_finished(self, keep=keep)
+
+    def _bytes_in(self) -> int:
+        if self.tunnel is not None:
+            return self.tunnel.bytes_in
+        return 0 if self.body is None else self.body.received

@@ -1,0 +1,131 @@
+"""Field lines (RFC 9112 section 5), read strictly; what was learned of a line is kept under its bytes."""
+
+import re
+from enum import IntEnum
+from typing import TypeAlias
+
+from gateway.core.model import Header
+from gateway.http.memo import HeadMemo
+
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+HEAD_END = b"\r\n\r\n"
+
+_FIELD = re.compile(rb"(" + TOKEN + rb"{1,256}):([\t\x20-\x7e\x80-\xff]*)")
+_TOKEN_ONLY = re.compile(TOKEN + rb"+")
+_NOT_ALPHANUMERIC = re.compile(rb"[^0-9a-z]")
+
+
+class Kind(IntEnum):
+    """What a field means to the framing of its message; PLAIN means nothing."""
+
+    PLAIN = 0
+    HOST = 1
+    CONTENT_LENGTH = 2
+    TRANSFER_ENCODING = 3
+    CONNECTION = 4
+    UPGRADE = 5
+    EXPECT = 6
+    HOP = 7
+    DATE = 8
+    SET_COOKIE = 9
+    CONTENT_TYPE = 10
+
+
+_KINDS = {
+    b"host": Kind.HOST,
+    b"content-length": Kind.CONTENT_LENGTH,
+    b"transfer-encoding": Kind.TRANSFER_ENCODING,
+    b"connection": Kind.CONNECTION,
+    b"upgrade": Kind.UPGRADE,
+    b"expect": Kind.EXPECT,
+    b"keep-alive": Kind.HOP,
+    b"proxy-connection": Kind.HOP,
+    b"te": Kind.HOP,
+    b"trailer": Kind.HOP,
+    b"date": Kind.DATE,
+    b"set-cookie": Kind.SET_COOKIE,
+    b"content-type": Kind.CONTENT_TYPE,
+}
+
+# others fold "_", "." and the like into "-": such a spelling of these names is an attempt at smuggling
+_FRAMING = frozenset(
+    name for name, kind in _KINDS.items() if kind not in (Kind.DATE, Kind.SET_COOKIE, Kind.CONTENT_TYPE)
+)
+
+HOP_BY_HOP = frozenset(
+    {
+        Kind.CONTENT_LENGTH,
+        Kind.TRANSFER_ENCODING,
+        Kind.CONNECTION,
+        Kind.UPGRADE,
+        Kind.HOP,
+    }
+)
+
+Field: TypeAlias = "tuple[Header, Kind]"
+
+lines: HeadMemo[Field] = HeadMemo(most_entries=8192, most_bytes=2 << 20, most_size=4096)
+_written: dict[Header, tuple[Kind, bytes]] = {}
+_MOST_WRITTEN = 8192
+_LONGEST_WRITTEN = 1024
+
+
+class Malformed(ValueError):  # noqa: N818 - the word of the vocabulary
+    """Bytes that are no such thing; the text says which, and holds none of them."""
+
+
+def write_field(header: Header) -> tuple[Kind, bytes]:
+    """Return what a header means to framing, and its line with CRLF."""
+    found = _written.get(header)
+    if found is None:
+        line = b"%b: %b\r\n" % header
+        found = _KINDS.get(header[0].lower(), Kind.PLAIN), line
+        if len(line) <= _LONGEST_WRITTEN:
+            if len(_written) >= _MOST_WRITTEN:
+                _written.clear()
+            _written[header] = found
+    return found
+
+
+def read_field(line: bytes) -> Field:
+    """Return the field of one line, without its CRLF; the value is without surrounding white space.
+
+    Raises:
+        Malformed: no field line, obsolete folding, or a disguised spelling of a framing field.
+    """
+    found = lines.get(line)
+    if found is not None:
+        return found
+    match = _FIELD.fullmatch(line)
+    if match is None:
+        raise Malformed("field line")
+    name, value = match.groups()
+    lower = name.lower()
+    kind = _KINDS.get(lower, Kind.PLAIN)
+    if kind is Kind.PLAIN and _NOT_ALPHANUMERIC.sub(b"-", lower) in _FRAMING:
+        raise Malformed("disguised framing field")
+    field = ((name, value.strip(b" \t")), kind)
+    lines.put(line, field)
+    return field
+
+
+def is_token(text: bytes) -> bool:
+    """Tell whether a text is one token (RFC 9110 section 5.6.2)."""
+    return _TOKEN_ONLY.fullmatch(text) is not None
+
+
+def tokens(value: bytes) -> list[bytes]:
+    """Return the members of a comma-separated list, lower case, without the empty ones."""
+    members = [member.strip(b" \t") for member in value.lower().split(b",")]
+    return [member for member in members if member]
+
+
+def read_length(value: bytes) -> int:
+    """Return a Content-Length (RFC 9110 section 8.6).
+
+    Raises:
+        Malformed: not 1 to 18 digits.
+    """
+    if not value.isdigit() or len(value) > 18:
+        raise Malformed("Content-Length")
+    return int(value)

@@ -1,0 +1,116 @@
+"""Response heads of upstreams: bytes to a validated value (RFC 9112), or a Fault of the upstream."""
+
+import re
+from dataclasses import dataclass
+
+import httptools
+
+from gateway.core.model import Fault, Header
+from gateway.core.reasons import Reason
+from gateway.http.fields import HOP_BY_HOP, Kind, Malformed, read_field, read_length, tokens
+from gateway.http.memo import HeadMemo
+
+MOST_HEAD = 65536
+_MOST_FIELDS = 256
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """A response head. ``headers`` are end-to-end: hop-by-hop and Connection-named fields are gone (R58).
+
+    ``length`` is the Content-Length, None without one. ``reusable`` tells whether the connection may serve
+    another request; ``upgrade`` is the protocol of a 101; ``is_stream`` marks server-sent events.
+    """
+
+    status: int
+    headers: tuple[Header, ...]
+    length: int | None
+    chunked: bool
+    reusable: bool
+    upgrade: bytes | None
+    has_date: bool
+    is_stream: bool
+
+    @property
+    def interim(self) -> tuple[Header, ...]:
+        """The fields that an interim response may carry on: cookies are for final ones."""
+        return tuple(header for header in self.headers if header[0].lower() != b"set-cookie")
+
+
+_heads: HeadMemo[ResponseHead] = HeadMemo()
+
+
+def read_response_head(data: bytes) -> ResponseHead:
+    """Read exactly one response head, up to and including its blank line.
+
+    Raises:
+        Fault: ``upstream_malformed``.
+    """
+    head = _heads.get(data)
+    if head is None:
+        try:
+            _ask_llhttp(data)
+            head = _read(data)
+        except Malformed as error:
+            raise Fault("upstream", Reason.UPSTREAM_MALFORMED, f"response: {error}") from None
+        _heads.put(data, head)
+    return head
+
+
+def _ask_llhttp(data: bytes) -> None:
+    try:
+        httptools.HttpResponseParser(None).feed_data(data)
+    except httptools.HttpParserUpgrade:
+        pass
+    except httptools.HttpParserError as error:
+        raise Malformed(type(error).__name__) from None
+
+
+def _read(data: bytes) -> ResponseHead:
+    lines = data.split(b"\r\n")
+    if len(lines) < 3 or lines[-1] or lines[-2]:
+        raise Malformed("no blank line at the end")
+    match = _STATUS_LINE.fullmatch(lines[0])
+    if match is None or len(lines) > _MOST_FIELDS:
+        raise Malformed("status line, or too many fields")
+    status, minor = int(match[2]), int(match[1])
+    headers: list[Header] = []
+    special: dict[Kind, list[bytes]] = {}
+    for line in lines[1:-2]:
+        header, kind = read_field(line)
+        if kind:
+            special.setdefault(kind, []).append(header[1])
+        if kind not in HOP_BY_HOP:
+            headers.append(header)
+    length, chunked = _read_framing(special, minor)
+    options = {token for value in special.get(Kind.CONNECTION, ()) for token in tokens(value)}
+    bodyless = status in (204, 304) or status < 200
+    upgrade = special.get(Kind.UPGRADE, ())
+    return ResponseHead(
+        status=status,
+        headers=tuple(header for header in headers if header[0].lower() not in options),
+        length=length,
+        chunked=chunked,
+        # a body where none is allowed may follow all the same: then the next response would begin in it
+        reusable=minor == 1
+        and b"close" not in options
+        and not (bodyless and status != 304 and (length or chunked)),
+        upgrade=upgrade[0] if len(upgrade) == 1 else None,
+        has_date=Kind.DATE in special,
+        is_stream=special.get(Kind.CONTENT_TYPE, [b""])[0].lower().startswith(b"text/event-stream"),
+    )
+
+
+def _read_framing(special: dict[Kind, list[bytes]], minor: int) -> tuple[int | None, bool]:
+    """Return the Content-Length and whether the body is chunked; RFC 9112 section 6.3."""
+    codings, lengths = special.get(Kind.TRANSFER_ENCODING), special.get(Kind.CONTENT_LENGTH)
+    if codings is not None:
+        if lengths is not None or minor == 0 or len(codings) != 1 or codings[0].lower() != b"chunked":
+            raise Malformed("Transfer-Encoding")
+        return None, True
+    if lengths is None:
+        return None, False
+    if len(lengths) != 1:
+        raise Malformed("Content-Length")
+    return read_length(lengths[0]), False

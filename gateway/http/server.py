@@ -1,0 +1,195 @@
+"""The listener: accepts, bounds, sweeps what takes too long, drains and closes."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from email.utils import formatdate
+
+from gateway.core.config import UpstreamSettings
+from gateway.http.client_connection import ClientConnection
+from gateway.http.client_exchange import GOING_AWAY, ClientExchange
+from gateway.http.exchange import Handler, Limits
+from gateway.http.upstream_pool import UpstreamPool
+
+_SLOWEST_SWEEP = 0.5
+_FASTEST_SWEEP = 0.02
+_LEAST_PROGRESS = 256
+_BACKLOG = 1024
+_NOT_A_WORD = re.compile(r"[^a-z0-9]+")
+
+
+class Server:
+    """The HTTP/1.1 proxy. One coarse timer serves every time-out: no request has one of its own.
+
+    Args:
+        handler: decides what happens to each request.
+        upstreams: where requests may be forwarded to, by name.
+        limits: bounds of the client side.
+        clock: wall time in seconds since the epoch, for Date; time-outs run on the loop's own clock.
+
+    Attributes:
+        now: the coarse clock, in seconds: moved on by each sweep, and never by more than a few sweeps, so
+            that a process that was stopped for a while does not find everybody late.
+        in_flight: open requests, tunnels included.
+        draining: whether every answer is its connection's last.
+        least_progress: bytes of a body that count as progress.
+
+    Raises:
+        ValueError: a server's URL is not one. OSError: a ``ca_file`` cannot be read.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        upstreams: Mapping[str, UpstreamSettings],
+        limits: Limits,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.now = 0.0
+        self.in_flight = 0
+        self.draining = False
+        self.least_progress = _LEAST_PROGRESS
+        self.pools = {name: UpstreamPool(settings, self) for name, settings in upstreams.items()}
+        self._clock = clock
+        self._connections: set[ClientConnection] = set()
+        self._empty = asyncio.Event()
+        self._listener: asyncio.Server | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._swept = 0.0
+        self._date = (0, b"")
+        self._interval = self._sweep_interval(upstreams)
+
+    def _sweep_interval(self, upstreams: Mapping[str, UpstreamSettings]) -> float:
+        limits = self.limits
+        shortest = min(
+            (
+                limits.head_timeout,
+                limits.body_timeout,
+                limits.idle_timeout,
+                limits.write_timeout,
+                *(
+                    min(each.response_timeout, each.idle_timeout, each.keepalive, each.connect_timeout)
+                    for each in upstreams.values()
+                ),
+            )
+        )
+        return min(_SLOWEST_SWEEP, max(_FASTEST_SWEEP, shortest / 4))
+
+    # life
+
+    async def start(self, host: str, port: int, *, reuse_port: bool = False) -> None:
+        """Listen; port 0 takes a free one.
+
+        Raises:
+            OSError: the address is taken or not ours.
+        """
+        self.loop = asyncio.get_running_loop()
+        self._listener = await self.loop.create_server(
+            lambda: ClientConnection(self), host, port, backlog=_BACKLOG, reuse_port=reuse_port or None
+        )
+        self._swept = self.loop.time()
+        self._timer = self.loop.call_later(self._interval, self._sweep)
+
+    @property
+    def port(self) -> int:
+        """The port listened on."""
+        assert self._listener is not None
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def drain(self, bound: float) -> None:
+        """Stop accepting, let open requests end, and return when all have, or after ``bound`` seconds.
+
+        What is open then is ended: a WebSocket is told 1001 (going away).
+        """
+        self.draining = True
+        if self._listener is not None:
+            self._listener.close()
+        for connection in tuple(self._connections):
+            connection.drain()
+        try:
+            if self._connections:
+                self._empty.clear()
+                async with asyncio.timeout(bound):
+                    await self._empty.wait()
+        except TimeoutError:
+            pass
+        finally:
+            for exchange in tuple(self.exchanges()):
+                exchange.abort(GOING_AWAY)
+
+    async def close(self) -> None:
+        """Close everything at once."""
+        self.draining = True
+        if self._listener is not None:
+            self._listener.close()
+        for exchange in tuple(self.exchanges()):
+            exchange.abort(GOING_AWAY)
+        for connection in tuple(self._connections):
+            connection.reset()
+        for pool in self.pools.values():
+            await pool.close()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        # transports tell of their end in the loop's next turns
+        for _ in range(2):
+            await asyncio.sleep(0)
+
+    # what connections call
+
+    def admit(self, connection: ClientConnection) -> int:
+        """Take a connection in; return by how many it is beyond the limit, 0 if it is welcome."""
+        self._connections.add(connection)
+        return max(0, len(self._connections) - self.limits.connections)
+
+    def forget(self, connection: ClientConnection) -> None:
+        """A connection has ended."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def date(self) -> bytes:
+        """Return the value of Date (RFC 9110 section 6.6.1)."""
+        second = int(self._clock())
+        if self._date[0] != second:
+            self._date = (second, formatdate(second, usegmt=True).encode())
+        return self._date[1]
+
+    # what is seen from outside
+
+    def exchanges(self) -> Iterator[ClientExchange]:
+        """Yield the open exchanges."""
+        for connection in self._connections:
+            if connection.exchange is not None:
+                yield connection.exchange
+
+    def gauges(self) -> dict[str, float]:
+        """Return what is open now, by short names."""
+        tunnels = sum(1 for exchange in self.exchanges() if exchange.tunnel is not None)
+        gauges = {
+            "client_connections": float(len(self._connections)),
+            "requests_in_flight": float(self.in_flight),
+            "tunnels": float(tunnels),
+        }
+        for name, pool in self.pools.items():
+            word = _NOT_A_WORD.sub("_", name.lower())
+            for key, value in pool.gauges().items():
+                gauges[f"upstream_{word}_{key}"] = value
+        return gauges
+
+    # time
+
+    def _sweep(self) -> None:
+        measured = self.loop.time()
+        self.now += min(measured - self._swept, 4 * self._interval)
+        self._swept = measured
+        self._timer = self.loop.call_later(self._interval, self._sweep)
+        # a stamp may be one sweep old already: nobody is cut before the time is really up
+        due = self.now - self._interval
+        for connection in tuple(self._connections):
+            connection.sweep(due)
+        for pool in self.pools.values():
+            pool.sweep(due)

@@ -1,0 +1,42 @@
+"""What is asked of the sockets beneath the transports."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+
+HIGH_WATER = 65_536
+"""Bytes that a transport may hold unsent before its source is paused."""
+
+_KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+
+
+def keep_alive(transport: asyncio.Transport) -> None:
+    """Let the kernel find out within two minutes that a silent peer is dead."""
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return
+    # where the peer has gone already, the transport will tell
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEP_ALIVE:
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Close with a TCP reset, so that the peer cannot take what it has for the whole."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def peer_address(transport: asyncio.Transport) -> str:
+    """Return the address of the other end; an IPv4 address that arrived by an IPv6 socket is told as IPv4."""
+    name = transport.get_extra_info("peername")
+    if not isinstance(name, tuple):
+        return ""
+    address = str(name[0])
+    return address[7:] if address.startswith("::ffff:") and "." in address else address

@@ -1,0 +1,114 @@
+"""What follows a 101 (Switching Protocols): bytes both ways until both sides have ended."""
+
+from typing import TYPE_CHECKING
+
+from gateway.http.websocket import FrameBoundary, close_frame
+
+if TYPE_CHECKING:
+    from gateway.http.client_exchange import ClientExchange
+    from gateway.http.upstream_connection import UpstreamConnection
+
+_LAST_FRAME_SECONDS = 2.0
+_HALF_CLOSED_SECONDS = 300.0
+
+
+class Tunnel:
+    """Passes bytes both ways with back-pressure. A silent tunnel is not cut: TCP keep-alive finds dead peers.
+
+    Attributes:
+        bytes_in, bytes_out: bytes from and to the client.
+    """
+
+    __slots__ = (
+        "_client_ended",
+        "_code",
+        "_exchange",
+        "_frames",
+        "_since",
+        "_upstream",
+        "_upstream_ended",
+        "bytes_in",
+        "bytes_out",
+    )
+
+    def __init__(
+        self, exchange: "ClientExchange", upstream: "UpstreamConnection", *, is_websocket: bool
+    ) -> None:
+        self._exchange = exchange
+        self._upstream = upstream
+        self._frames = FrameBoundary() if is_websocket else None
+        self._code: int | None = None
+        self._client_ended = False
+        self._upstream_ended = False
+        self._since = 0.0
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+    def from_client(self, data: bytes) -> None:
+        """Pass on what the client sent."""
+        self.bytes_in += len(data)
+        self._upstream.send(data)
+
+    def from_upstream(self, data: bytes) -> None:
+        """Pass on what the upstream sent; when the tunnel is to end, only up to the end of a frame."""
+        frames = self._frames
+        if frames is not None:
+            if self._code is not None:
+                data = data[: frames.advance(data, stop=True)]
+            else:
+                frames.advance(data)
+        self.bytes_out += len(data)
+        self._exchange.connection.send(data)
+        if self._code is not None:
+            self._say_goodbye()
+
+    def end(self, code: int) -> None:
+        """End the tunnel: a close frame to the client at the next frame boundary, if it is a WebSocket."""
+        if self._code is not None:
+            return
+        self._code = code
+        self._since = self._exchange.connection.server.now
+        if self._frames is None or self._upstream_ended:
+            self.cut()
+        else:
+            self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        assert self._frames is not None
+        assert self._code is not None
+        if self._frames.at_boundary:
+            self._exchange.connection.send(close_frame(self._code))
+            self._exchange.tunnel_closed()
+
+    def cut(self) -> None:
+        """End the tunnel at once."""
+        self._exchange.connection.reset()
+        self._exchange.tunnel_closed()
+
+    def client_ended(self) -> bool:
+        """The client sends no more; tell whether to keep the other direction open."""
+        self._client_ended = True
+        self._since = self._exchange.connection.server.now
+        if self._upstream_ended or not self._upstream.send_end():
+            self._exchange.tunnel_closed()
+            return False
+        return True
+
+    def upstream_ended(self) -> bool:
+        """The upstream sends no more; tell whether to keep the other direction open."""
+        self._upstream_ended = True
+        self._since = self._exchange.connection.server.now
+        if self._client_ended:
+            self._exchange.tunnel_closed()
+            return False
+        self._exchange.connection.send_end()
+        return True
+
+    def sweep(self, now: float) -> None:
+        """Cut what has been ending for too long."""
+        waited = now - self._since
+        if self._code is not None:
+            if waited > _LAST_FRAME_SECONDS:
+                self.cut()
+        elif (self._client_ended or self._upstream_ended) and waited > _HALF_CLOSED_SECONDS:
+            self.cut()

@@ -1,0 +1,284 @@
+"""One connection to an upstream's server: a request out, its response back, again and again."""
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from gateway.core.model import Fault
+from gateway.core.reasons import Reason
+from gateway.http.chunked import BodyReader, ChunkedReader, LengthReader, UntilCloseReader
+from gateway.http.fields import HEAD_END, Malformed
+from gateway.http.response_head import MOST_HEAD, ResponseHead, read_response_head
+from gateway.http.sockets import HIGH_WATER, keep_alive
+
+if TYPE_CHECKING:
+    from gateway.http.client_exchange import ClientExchange
+    from gateway.http.upstream_pool import Origin, UpstreamPool
+
+_IDLE, _HEAD, _BODY, _TUNNEL, _CLOSED = range(5)
+_MOST_INTERIM = 32
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """Frames responses strictly; whatever is left over or unasked for ends the connection.
+
+    Attributes:
+        origin: the server at its other end.
+        since: when it last did something (the data plane's coarse clock, seconds).
+        write_paused: whether the server does not keep up with the upload.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_exchange",
+        "_interims",
+        "_mode",
+        "_pool",
+        "_reader",
+        "_reading_paused",
+        "_reusable",
+        "_served",
+        "_stream",
+        "_transport",
+        "_untouched",
+        "origin",
+        "since",
+        "write_paused",
+    )
+
+    def __init__(self, pool: "UpstreamPool", origin: "Origin") -> None:
+        self._pool = pool
+        self.origin = origin
+        self._exchange: ClientExchange | None = None
+        self._mode = _IDLE
+        self._buffer = b""
+        self._reader: BodyReader | None = None
+        self._served = 0
+        self._interims = 0
+        self._untouched = True
+        self._reusable = False
+        self._stream = False
+        self._reading_paused = False
+        self.write_paused = False
+        self.since = pool.time.now
+
+    @property
+    def usable(self) -> bool:
+        """Whether a request may be sent on it."""
+        return self._mode == _IDLE and not self._transport.is_closing()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; asyncio.Protocol."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        keep_alive(self._transport)
+
+    def start(self, exchange: "ClientExchange", data: bytes) -> None:
+        """Send a request head, and as much of its body as there is."""
+        self._exchange = exchange
+        self._mode = _HEAD
+        self._untouched = True
+        self._interims = 0
+        self.since = self._pool.time.now
+        self._transport.write(data)
+
+    def send(self, data: bytes) -> None:
+        """Send more of a request's body, or of a tunnel."""
+        if self._mode != _CLOSED:
+            self.since = self._pool.time.now
+            self._transport.write(data)
+
+    def send_end(self) -> bool:
+        """End this direction of a tunnel, where the transport can; tell whether it could."""
+        if self._mode == _CLOSED or not self._transport.can_write_eof():
+            return False
+        self._transport.write_eof()
+        return True
+
+    def pause_reading(self) -> None:
+        """Read no more for now."""
+        if not self._reading_paused and self._mode != _CLOSED and not self._transport.is_closing():
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if self._reading_paused:
+            self._reading_paused = False
+            self.since = self._pool.time.now
+            if self._mode != _CLOSED and not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def abandon(self) -> None:
+        """Nobody wants what comes any more."""
+        self._exchange = None
+        self._mode = _CLOSED
+        self._transport.abort()
+
+    def finish(self) -> None:
+        """Close, once what was written has been sent."""
+        self._exchange = None
+        self._mode = _CLOSED
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the server sent; asyncio.Protocol."""
+        mode = self._mode
+        self.since = self._pool.time.now
+        if mode == _HEAD:
+            self._take_heads(data)
+        elif mode == _BODY:
+            self._take_body(data, b"")
+        elif mode == _TUNNEL:
+            assert self._exchange is not None
+            assert self._exchange.tunnel is not None
+            self._exchange.tunnel.from_upstream(data)
+        elif mode == _IDLE:
+            self.finish()
+
+    def _take_heads(self, data: bytes) -> None:
+        self._untouched = False
+        exchange = self._exchange
+        assert exchange is not None
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        try:
+            while data:
+                head, data = self._next_head(data)
+                if head is None:
+                    return
+                if head.status >= 200 or head.status == 101:
+                    self._take_final(exchange, head, data)
+                    return
+                exchange.interim(head)
+        except Fault as fault:
+            exchange.fail(fault)
+
+    def _next_head(self, data: bytes) -> tuple[ResponseHead | None, bytes]:
+        """Return the first head of the data and what follows it; None while it is not complete."""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        if end < len(HEAD_END) or end > MOST_HEAD:
+            if len(data) > MOST_HEAD:
+                raise Fault("upstream", Reason.UPSTREAM_MALFORMED, "response head too large")
+            self._buffer = data
+            return None, b""
+        self._interims += 1
+        if self._interims > _MOST_INTERIM:
+            raise Fault("upstream", Reason.UPSTREAM_MALFORMED, "too many interim responses")
+        return read_response_head(data[:end]), data[end:]
+
+    def _take_final(self, exchange: "ClientExchange", head: ResponseHead, rest: bytes) -> None:
+        status = head.status
+        if status == 101:
+            self._mode = _TUNNEL
+            exchange.switch(self, head, rest)
+            return
+        self._reusable = head.reusable
+        self._stream = head.is_stream
+        bodyless = status in (204, 304) or exchange.head.method == b"HEAD"
+        prefix = exchange.begin(head, bodyless=bodyless)
+        if bodyless or head.length == 0:
+            exchange.deliver(prefix, b"", done=True)
+            self._complete(exchange, rest)
+            return
+        if head.chunked:
+            self._reader = ChunkedReader()
+        elif head.length is not None:
+            self._reader = LengthReader(head.length)
+        else:
+            self._reusable = False
+            self._reader = UntilCloseReader()
+        self._mode = _BODY
+        self._take_body(rest, prefix)
+
+    def _take_body(self, data: bytes, prefix: bytes) -> None:
+        exchange, reader = self._exchange, self._reader
+        assert exchange is not None
+        assert reader is not None
+        try:
+            content = reader.feed(data)
+        except Malformed as error:
+            exchange.fail(Fault("upstream", Reason.UPSTREAM_MALFORMED, str(error)))
+            return
+        exchange.deliver(prefix, content, done=reader.done)
+        if reader.done:
+            self._complete(exchange, reader.rest)
+
+    def _complete(self, exchange: "ClientExchange", rest: bytes) -> None:
+        self._exchange = None
+        self._reader = None
+        self._mode = _IDLE
+        self._served += 1
+        transport = self._transport
+        if (
+            self._reusable
+            and not rest
+            and exchange.body_done
+            and not transport.is_closing()
+            and not transport.get_write_buffer_size()
+        ):
+            self.resume_reading()
+            self._pool.release(self)
+        else:
+            self.abandon()
+        exchange.completed()
+
+    def eof_received(self) -> bool:
+        """The server sends no more; asyncio.Protocol. Tell whether to keep the other direction open."""
+        exchange = self._exchange
+        if exchange is None:
+            return False
+        if self._mode == _TUNNEL:
+            assert exchange.tunnel is not None
+            return exchange.tunnel.upstream_ended()
+        if self._mode == _BODY and isinstance(self._reader, UntilCloseReader):
+            self._reader.done = True
+            exchange.deliver(b"", b"", done=True)
+            self._complete(exchange, b"")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended; asyncio.Protocol."""
+        del exc
+        exchange, mode = self._exchange, self._mode
+        self._exchange = None
+        self._mode = _CLOSED
+        self._pool.lost(self)
+        if exchange is None:
+            return
+        if mode == _TUNNEL:
+            exchange.tunnel_closed()
+        else:
+            exchange.upstream_lost(reused=self._served > 0, untouched=self._untouched)
+
+    def pause_writing(self) -> None:
+        """The server does not keep up; asyncio.Protocol."""
+        self.write_paused = True
+        if self._exchange is not None:
+            self._exchange.connection.hold_body()
+
+    def resume_writing(self) -> None:
+        """The server has caught up; asyncio.Protocol."""
+        self.write_paused = False
+        self.since = self._pool.time.now
+        if self._exchange is not None:
+            self._exchange.connection.release_body()
+
+    def sweep(self, now: float) -> None:
+        """Cut what takes too long; called a few times a second."""
+        settings, exchange = self._pool.settings, self._exchange
+        waited = now - self.since
+        if exchange is None:
+            if self._mode == _IDLE and waited > settings.keepalive:
+                self.finish()
+        elif self._mode == _HEAD:
+            # while the upload goes on, its own time-out is the client's
+            if waited > settings.response_timeout and (exchange.body_done or self.write_paused):
+                exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "no response head"))
+        elif (
+            self._mode == _BODY
+            and waited > settings.idle_timeout
+            and not self._stream
+            and not self._reading_paused
+        ):
+            exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "response body stalled"))

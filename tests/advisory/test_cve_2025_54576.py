@@ -1,0 +1,17 @@
+"""CVE-2025-54576: a rule for public paths matched the query."""
+
+import pytest
+
+from gateway.core.answers import Refuse
+from gateway.core.reasons import Reason
+from tests.support.decisions import ask, compiled
+
+
+@pytest.mark.parametrize(
+    "target", ["/private?x=/public/", "/private?/public/x", "/private??/public/", "/x/?a=1&b=/public/%2e%2e"]
+)
+def test_the_query_is_no_path(target: str):
+    """R56: only the path is matched."""
+    answer = ask(compiled(), target)
+    assert isinstance(answer, Refuse)
+    assert answer.reason is Reason.CREDENTIALS_MISSING

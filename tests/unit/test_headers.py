@@ -1,0 +1,452 @@
+"""What the upstream is told, and what the client gets back."""
+
+import pytest
+
+from gateway.core.fields import MOST_LEARNED, fold, split_quoted, unquote
+from gateway.core.headers import observe, response_headers
+from gateway.core.identity_headers import encode_claim
+from gateway.core.model import Header
+from tests.support.pure import HOST, identity, request, rules, sent_on, settings, values
+
+RULES = rules()
+PROXIED = rules(trusted_proxies=["10.0.0.0/8", "fd00::/8"])
+OURS = b"__Host-gateway-session=sealed"
+
+
+def test_the_whole_head():
+    """Host first, the client's own fields in their order and spelling, then what the gateway says."""
+    who = identity(claims={"email": "alice@example.com", "groups": ["a", "b"]})
+    sent = sent_on(
+        request((b"accept", b"*/*"), (b"X-App", b"1"), (b"X-App", b"2"), (b"traceparent", b"00-1-2-01")),
+        RULES,
+        who,
+    )
+    assert sent == [
+        (b"Host", HOST),
+        (b"X-Forwarded-For", b"192.0.2.1"),
+        (b"X-Forwarded-Proto", b"https"),
+        (b"X-Forwarded-Host", HOST),
+        (b"Forwarded", b"for=192.0.2.1;host=app.example.com;proto=https"),
+        (b"accept", b"*/*"),
+        (b"X-App", b"1"),
+        (b"X-App", b"2"),
+        (b"traceparent", b"00-1-2-01"),
+        (b"X-Request-ID", b"request-1"),
+        (b"X-Forwarded-User", b"alice"),
+        (b"X-Forwarded-Email", b"alice@example.com"),
+        (b"X-Forwarded-Groups", b"a,b"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"X-Forwarded-Uri",
+        b"X-Forwarded-Anything",
+        b"x_forwarded_for",
+        b"X.Forwarded.User",
+        b"X-Real-IP",
+        b"X_Real_Ip",
+        b"True-Client-IP",
+        b"X-Original-URL",
+        b"X-Rewrite-URL",
+        b"X-Request-Id",
+        b"Remote-User",
+        b"OIDC_CLAIM_sub",
+        b"X-Auth-Request-User",
+        b"Proxy",
+        b"Proxy-Authorization",
+        b"Proxy-Connection",
+        b"Keep-Alive",
+        b"TE",
+        b"Trailer",
+        b"Transfer-Encoding",
+        b"Transfer_Encoding",
+        b"Content-Length",
+        b"content_length",
+        b"Upgrade",
+        b"Expect",
+        b"HTTP2-Settings",
+        b"Authorization",
+        b"bad name",
+        b"",
+        b"X-\xff",
+    ],
+)
+def test_r53_r58_what_never_passes(name: bytes):
+    """R53, R58: hop-by-hop, framing, forwarding and foreign identity fields, in any spelling."""
+    assert all(value != b"forged" for _, value in sent_on(request((name, b"forged")), RULES))
+
+
+@pytest.mark.parametrize(
+    ("options", "dropped"),
+    [
+        (b"keep-alive", False),
+        (b"close, X-APP", True),
+        (b"x-app", True),
+        (b",, x-app ,", True),
+        (b"x-ap, x-app-", False),
+        (b"\xff\x00", False),
+    ],
+)
+def test_r58_connection(options: bytes, dropped: bool):
+    """R58: what Connection names goes, with Connection itself (RFC 9110 section 7.6.1)."""
+    sent = sent_on(request((b"X-App", b"1"), (b"Connection", options)), RULES)
+    assert values(sent, b"x-app") == ([] if dropped else [b"1"])
+    assert not values(sent, b"connection")
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_authorization(passed: bool):
+    """The client's Authorization passes only where the route says so."""
+    sent = sent_on(request((b"authorization", b"Basic x")), RULES, pass_authorization=passed)
+    assert values(sent, b"authorization") == ([b"Basic x"] if passed else [])
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (b"a=1; b=2", b"a=1; b=2"),
+        (b"a=1;  b=2 ;c", b"a=1;  b=2 ;c"),
+        (OURS, None),
+        (OURS + b"; a=1", b"a=1"),
+        (b"a=1; " + OURS, b"a=1"),
+        (b"a=1; " + OURS + b"; b=2", b"a=1; b=2"),
+        (OURS + b"; __Host-gateway-session-1=x; gateway-8080-login-x=y", None),
+        (b"a=__Host-gateway-session", b"a=__Host-gateway-session"),
+        (b"x__Host-gateway-session=1", b"x__Host-gateway-session=1"),
+        (b"__host-GATEWAY-session=1; a=1", b"a=1"),
+        (b"\t \x0b__Host-gateway-session=1;a=1", b"a=1"),
+        (b"=__Host-gateway-session=1; a=1", b"a=1"),
+        (b"__Host-gateway-session; a=1", b"a=1"),
+        (b"gateway-9090-session=1", b"gateway-9090-session=1"),
+        (b"; ;", b"; ;"),
+        (b"\xff=\x00", b"\xff=\x00"),
+    ],
+)
+def test_r54_cookie(sent: bytes, kept: bytes | None):
+    """R54, CVE-2025-55162: own cookies, chunks and all, stay here; the others keep their bytes."""
+    assert values(sent_on(request((b"Cookie", sent)), RULES), b"cookie") == ([] if kept is None else [kept])
+
+
+@pytest.mark.parametrize(
+    ("value", "header"),
+    [
+        ("plain", "plain"),
+        ("Doe, John", "Doe, John"),
+        ("Zoë", "Zo%C3%AB"),
+        ("100%", "100%25"),
+        ("a\r\nX-Admin: 1", "a%0D%0AX-Admin: 1"),
+        ("a\x00b\x7f\t", "a%00b%7F%09"),
+        (" a ", "%20a%20"),
+        ("  ", "%20%20"),
+        ("", None),
+        (None, None),
+        ("\ud800", None),
+        (True, "true"),
+        (False, "false"),
+        (0, "0"),
+        (1.0, "1"),
+        (1.5, "1.5"),
+        (float("nan"), None),
+        (float("inf"), None),
+        pytest.param(10**5000, None, id="huge"),
+        ({"a": 1}, None),
+        ([], None),
+        (["a", "b c"], "a,b c"),
+        (["a,b", "100%"], "a%2Cb,100%25"),
+        (["a", "", None, {}, ["x"], "\ud800", 1, True], "a,1,true"),
+        (["a\n,admins"], "a%0A%2Cadmins"),
+    ],
+)
+def test_claims_as_field_values(value: object, header: str | None):
+    """No value breaks the head, and no member of a list poses as two."""
+    assert encode_claim(value) == header
+
+
+def test_groups_as_one_text_are_one_group():
+    """A provider that sends a text instead of a list forges nothing with a comma."""
+    assert encode_claim("a,admins", is_list=True) == "a%2Cadmins"
+    sent = sent_on(request(), RULES, identity(claims={"groups": "a,admins"}))
+    assert values(sent, b"x-forwarded-groups") == [b"a%2Cadmins"]
+
+
+def test_r26_subject_and_issuer_are_the_verified_ones():
+    """R26: a claim of another source cannot replace them; dotted names walk into objects."""
+    known = rules(identity_headers={"X-User": "sub", "X-Issuer": "iss", "X-Roles": "realm.roles"})
+    claims = {"sub": "root", "iss": "evil", "realm": {"roles": ["a"]}}
+    sent = sent_on(request((b"x_roles", b"b")), known, identity(claims=claims))
+    assert values(sent, b"x-user") == [b"alice"]
+    assert values(sent, b"x-issuer") == [b"https://login.example.com"]
+    assert values(sent, b"x-roles") == [b"a"]
+    assert not values(sent, b"x_roles")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"Host": "sub"},
+        {"X_Forwarded_For": "sub"},
+        {"Content-Length": "sub"},
+        {"Cookie": "sub"},
+        {"Connection": "sub"},
+        {"Proxy-User": "sub"},
+        {"X User": "sub"},
+        {"X-User\r\n": "sub"},
+        {"X-User": "sub", "x_user": "email"},
+    ],
+)
+def test_identity_headers_that_cannot_be(names: dict[str, str]):
+    """Names with another meaning, no names at all, and names that upstreams cannot tell apart."""
+    with pytest.raises(ValueError, match="identity_headers"):
+        rules(identity_headers=names)
+
+
+def proxied(*headers: Header, peer: str = "10.0.0.1", **more):
+    """Return what is observed of a request that came from a trusted proxy."""
+    return observe(request(*headers, peer=peer, **more), PROXIED)
+
+
+@pytest.mark.parametrize(
+    ("headers", "chain"),
+    [
+        ([], ["10.0.0.1"]),
+        ([("X-Forwarded-For", "203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
+        ([("X-Forwarded-For", "6.6.6.6, 203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
+        ([("X-Forwarded-For", "6.6.6.6"), ("x-forwarded-for", "203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
+        ([("X-Forwarded-For", "203.0.113.7,10.2.0.1")], ["203.0.113.7", "10.2.0.1", "10.0.0.1"]),
+        ([("X-Forwarded-For", "10.3.0.1, 10.2.0.1")], ["10.3.0.1", "10.2.0.1", "10.0.0.1"]),
+        ([("X-Forwarded-For", "203.0.113.7:1234")], ["203.0.113.7", "10.0.0.1"]),
+        ([("X-Forwarded-For", "[2001:db8::1]:99")], ["2001:db8::1", "10.0.0.1"]),
+        ([("X-Forwarded-For", "::ffff:203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
+        ([("X-Forwarded-For", "203.0.113.7, evil")], ["10.0.0.1"]),
+        ([("X-Forwarded-For", "evil, 203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
+        ([("X-Forwarded-For", "")], ["10.0.0.1"]),
+        ([("X-Forwarded-For", "203.0.113.7,")], ["10.0.0.1"]),
+        ([("X-Forwarded-For", "\u00ff")], ["10.0.0.1"]),
+        ([("X-Forwarded-For", "fe80::1%eth0")], ["10.0.0.1"]),
+        ([("X-Forwarded-For", "010.1.1.1")], ["10.0.0.1"]),
+        ([("X-Forwarded-For", "1.1.1.1," * 10000 + "203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
+        ([("X_Forwarded_For", "203.0.113.7")], ["10.0.0.1"]),
+        ([("Forwarded", "for=203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
+        ([("Forwarded", 'for=6.6.6.6, For="[2001:db8::1]:4";by=x')], ["2001:db8::1", "10.0.0.1"]),
+        ([("Forwarded", "for=unknown")], ["10.0.0.1"]),
+        ([("Forwarded", "for=_hidden")], ["10.0.0.1"]),
+        ([("Forwarded", "for=203.0.113.7;for=6.6.6.6")], ["10.0.0.1"]),
+        ([("Forwarded", 'for="203.0.113.7')], ["10.0.0.1"]),
+        ([("Forwarded", "proto=https")], ["10.0.0.1"]),
+        ([("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "for=203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
+        ([("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "for=6.6.6.6")], ["10.0.0.1"]),
+        ([("X-Forwarded-For", "6.6.6.6"), ("Forwarded", "for=garbage")], ["10.0.0.1"]),
+    ],
+)
+def test_r53_the_chain_behind_a_trusted_proxy(headers: list[tuple[str, str]], chain: list[str]):
+    """R53: the right-most untrusted address wins; garbage, or two fields that disagree, fall back."""
+    found = proxied(*((name.encode(), value.encode("latin-1")) for name, value in headers))
+    assert list(found.chain) == chain
+    assert found.client == chain[0]
+    assert values(list(found.lines), b"x-forwarded-for") == [", ".join(chain).encode()]
+
+
+@pytest.mark.parametrize(
+    ("headers", "host", "proto"),
+    [
+        ([], HOST, "https"),
+        ([("X-Forwarded-Proto", "http")], HOST, "http"),
+        ([("X-Forwarded-Proto", "HTTPS")], HOST, "https"),
+        ([("X-Forwarded-Proto", "https, http")], HOST, "http"),
+        ([("X-Forwarded-Proto", "gopher")], HOST, "https"),
+        ([("X-Forwarded-Host", "Other.Example:8443")], b"other.example:8443", "http"),
+        ([("X-Forwarded-Host", "evil.example, other.example")], b"other.example", "http"),
+        ([("X-Forwarded-Host", "[::1]:80")], b"[::1]:80", "http"),
+        ([("X-Forwarded-Host", "a/b")], HOST, "https"),
+        ([("X-Forwarded-Host", "user@evil.example")], HOST, "https"),
+        ([("X-Forwarded-Host", "a\u00ff")], HOST, "https"),
+        ([("X-Forwarded-Host", "a" * 300)], HOST, "https"),
+        ([("X-Forwarded-Host", "")], HOST, "https"),
+        ([("Forwarded", 'for=1.1.1.1;host="o.example:1";proto=https')], b"o.example:1", "https"),
+        ([("Forwarded", "for=6.6.6.6;host=evil.example, for=1.1.1.1;host=o.example")], b"o.example", "http"),
+        ([("Forwarded", "for=1.1.1.1;host=o.example"), ("X-Forwarded-Host", "evil.example")], HOST, "https"),
+        ([("Forwarded", "for=1.1.1.1;proto=http"), ("X-Forwarded-Proto", "https")], HOST, "https"),
+    ],
+)
+def test_host_and_scheme_behind_a_trusted_proxy(headers: list[tuple[str, str]], host: bytes, proto: str):
+    """What the nearest proxy says, if it is well-formed and nothing else contradicts it."""
+    found = proxied(*((name.encode(), value.encode("latin-1")) for name, value in headers))
+    assert (found.host, found.proto) == (host, proto)
+
+
+@pytest.mark.parametrize("peer", ["192.0.2.1", "11.0.0.1", "::1", "fe80::1%eth0", "", "unix:", "10.0.0.1 "])
+def test_r53_nobody_else_is_believed(peer: str):
+    """R53: from anybody but a trusted proxy these fields are noise."""
+    forged = [
+        (b"X-Forwarded-For", b"6.6.6.6"),
+        (b"X-Forwarded-Host", b"evil.example"),
+        (b"X-Forwarded-Proto", b"http"),
+        (b"Forwarded", b"for=6.6.6.6;host=evil.example;proto=http"),
+    ]
+    found = proxied(*forged, peer=peer)
+    assert (found.host, found.proto) == (HOST, "https")
+    assert len(found.chain) == 1
+    assert "6.6.6.6" not in found.client
+
+
+@pytest.mark.parametrize("peer", ["::ffff:10.0.0.1", "fd00::1", "10.255.0.1"])
+def test_trusted_peers_in_other_notations(peer: str):
+    """A dual-stack listener shows IPv4 peers as mapped addresses."""
+    assert proxied((b"X-Forwarded-For", b"203.0.113.7"), peer=peer).client == "203.0.113.7"
+
+
+@pytest.mark.parametrize(
+    ("peer", "host", "forwarded"),
+    [
+        ("2001:db8::1", HOST, b'for="[2001:db8::1]";host=app.example.com;proto=https'),
+        ("192.0.2.1", b"localhost:8080", b'for=192.0.2.1;host="localhost:8080";proto=http'),
+        ("192.0.2.1", b"[::1]:1", b'for=192.0.2.1;host="[::1]:1";proto=http'),
+        ("192.0.2.1", b'a";for=6.6.6.6', b"for=192.0.2.1;proto=http"),
+        ("", HOST, b"for=unknown;host=app.example.com;proto=https"),
+    ],
+)
+def test_forwarded_is_quoted(peer: str, host: bytes, forwarded: bytes):
+    """RFC 7239 section 4: addresses of IPv6 in brackets and quotes, odd hosts quoted or left out."""
+    assert values(list(observe(request(peer=peer, host=host), RULES).lines), b"forwarded") == [forwarded]
+
+
+def test_the_scheme_is_that_of_the_public_url():
+    """TLS that ends before the gateway is https all the same; TLS that ends here is in any case."""
+    assert observe(request(), RULES).proto == "https"
+    assert observe(request(host=HOST + b":443"), RULES).proto == "https"
+    assert observe(request(host=b"other.example"), RULES).proto == "http"
+    assert observe(request(host=b"other.example", tls=True), RULES).proto == "https"
+    plain = rules(public_url=["http://localhost:8080"])
+    assert observe(request(host=b"localhost:8080"), plain).proto == "http"
+
+
+def back(*headers: Header, cookies: list[bytes] | None = None) -> list[Header]:
+    """Return the head that the client gets."""
+    return response_headers(list(headers), RULES, cookies or [])
+
+
+def test_a_response_is_left_alone():
+    """Nothing of ours to add: everything end-to-end stays as it was, in its order."""
+    head = [
+        (b"content-type", b"text/html"),
+        (b"Content-Length", b"3"),
+        (b"Cache-Control", b"public, s-maxage=600"),
+        (b"CDN-Cache-Control", b"max-age=60"),
+        (b"Set-Cookie", b"app=1"),
+        (b"set-cookie", b"b=__Host-gateway-session"),
+        (b"X-Forwarded-User", b"x"),
+    ]
+    assert back(*head) == head
+
+
+def test_r58_hop_by_hop_fields_of_a_response():
+    """R58: removed with what Connection names; Content-Length stays whatever that says."""
+    head = back(
+        (b"Connection", b"close, X-Hop, Content-Length"),
+        (b"X-Hop", b"1"),
+        (b"Keep-Alive", b"5"),
+        (b"Transfer-Encoding", b"chunked"),
+        (b"Trailer", b"x"),
+        (b"Upgrade", b"h2c"),
+        (b"Proxy-Authenticate", b"Basic"),
+        (b"Content_Length", b"9"),
+        (b"Content-Length", b"3"),
+    )
+    assert head == [(b"Content-Length", b"3")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"__Host-gateway-session=evil; Path=/",
+        b"__host-Gateway-session=evil",
+        b"gateway-8080-session=evil",
+        b" \t__Host-gateway-x=evil",
+        b"__Host-gateway-session",
+        b"=__Host-gateway-session=evil",
+        b" = gateway-8080-session=evil",
+        b"\x00__Host-gateway-session=evil",
+    ],
+)
+def test_r54_an_upstream_cannot_set_our_cookies(line: bytes):
+    """R54: in no spelling that any browser would send back as ours."""
+    assert back((b"Set-Cookie", line), (b"SET-COOKIE", line), (b"Set-Cookie", b"a=1")) == [
+        (b"Set-Cookie", b"a=1")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([], b"private"),
+        ([b"public, max-age=600, s-maxage=600"], b"private, max-age=600"),
+        ([b"PUBLIC", b"S-MaxAge=1, no-cache"], b"private, no-cache"),
+        ([b"no-store"], b"no-store"),
+        ([b"private"], b"private"),
+        ([b'private="set-cookie, x", max-age=1'], b"private, max-age=1"),
+        (
+            [b'no-cache="public, s-maxage", must-revalidate'],
+            b'private, no-cache="public, s-maxage", must-revalidate',
+        ),
+        ([b'x="open, public'], b"no-store"),
+        ([b",, ,"], b"private"),
+        ([b"public =1"], b"private"),
+    ],
+)
+def test_r59_with_our_cookies_no_shared_cache_keeps_it(before: list[bytes], after: bytes):
+    """R59: Cache-Control is narrowed, fields for shared caches alone are removed."""
+    head = back(
+        *((b"cache-control", value) for value in before),
+        (b"Surrogate-Control", b"max-age=60"),
+        (b"CDN-Cache-Control", b"max-age=60"),
+        (b"Cloudflare-CDN-Cache-Control", b"max-age=60"),
+        (b"X-Accel-Expires", b"60"),
+        (b"ETag", b'"1"'),
+        cookies=[OURS],
+    )
+    assert head == [(b"ETag", b'"1"'), (b"Cache-Control", after), (b"Set-Cookie", OURS)]
+
+
+def test_connection_cannot_drop_our_cookies():
+    """R58: an upstream that names Set-Cookie or Cache-Control in Connection loses its own alone."""
+    named = (b"Connection", b"set-cookie, cache-control")
+    head = back(named, (b"Set-Cookie", b"a=1"), (b"Cache-Control", b"public"), cookies=[OURS])
+    assert head == [(b"Cache-Control", b"private"), (b"Set-Cookie", OURS)]
+
+
+def test_memories_are_bounded():
+    """Chosen names, hosts and peers cannot make the memories grow, nor push out common names."""
+    known = rules()
+    for index in range(6000):
+        sent_on(request((b"x-%d" % index, b""), host=b"h%d" % index, peer=f"2001:db8::{index:x}"), known)
+        response_headers([(b"y-%d" % index, b"")], known, [])
+    sent_on(request((b"x" * 10000, b""), host=b"h" * 10000, peer="p" * 10000), known)
+    for names in (known.request_names, known.response_names):
+        assert len(names.kinds) <= MOST_LEARNED
+        assert b"Accept" in names.kinds
+        assert max(map(len, names.kinds)) <= 128
+    assert len(known.proxies._peers) <= 4096
+    assert len(known.proxies._remembered) <= 4096
+    assert max(len(host) for host, *_ in known.proxies._remembered) < 300
+
+
+@pytest.mark.parametrize("network", ["x", "10.0.0.0/33", ""])
+def test_a_proxy_that_is_no_network(network: str):
+    """A slip in the configuration is an error, not nobody or everybody."""
+    with pytest.raises(ValueError, match=r"network|IPv4|IPv6"):
+        rules(trusted_proxies=[network] if network else ["/"])
+
+
+def test_fields():
+    """Names as upstreams fold them, lists with quoted strings."""
+    assert fold(b"X_Forwarded.USER") == b"x-forwarded-user"
+    assert split_quoted('a="1,2", b="\\"," ,,c', ",") == ['a="1,2"', 'b="\\","', "c"]
+    assert split_quoted('a="1', ",") is None
+    assert [unquote(text) for text in ('"a\\"b\\\\"', "a", '"', '""')] == ['a"b\\', "a", '"', ""]
+
+
+def test_settings_default_to_nobody():
+    """Trusted proxies: nobody by default."""
+    assert settings().trusted_proxies == ()

@@ -1,0 +1,444 @@
+"""Log lines: exact, harmless, and never in the way."""
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from gateway.core.config import LogSettings
+from gateway.core.model import Fault, Outcome
+from gateway.core.reasons import Reason
+from gateway.core.strict import parse_object
+from gateway.edge import log_values
+from gateway.edge.log_writer import Writer
+from gateway.edge.logs import Logs
+
+JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
+OUTCOME = Outcome(
+    request_id="5f3a9c01d2e400000017",
+    method="GET",
+    host="app.example.com",
+    path="/orders/12",
+    client="203.0.113.9",
+    route="orders",
+    decision="forward",
+    reason=Reason.AUTHENTICATED,
+    status=200,
+    gateway_seconds=0.000123,
+    total_seconds=0.0405,
+    upstream="app",
+    upstream_seconds=0.04,
+    bytes_in=1,
+    bytes_out=2,
+    issuer="https://idp.example.com",
+    subject="alice",
+    session_id="s1",
+)
+
+
+class Lines:
+    """Logs that keep their lines."""
+
+    def __init__(self, **settings) -> None:
+        self.raw: list[str] = []
+        self.logs = Logs(LogSettings(**settings), write=self.raw.append, clock=lambda: 1_700_000_000.0625)
+
+    def last(self) -> dict:
+        """Return the last line, read as JSON."""
+        return json.loads(self.raw[-1])
+
+
+def test_an_access_line_is_exact():
+    """Every member of an access line, by value."""
+    lines = Lines()
+    lines.logs.access(OUTCOME)
+    assert lines.last() == {
+        "time": "2023-11-14T22:13:20.062Z",
+        "level": "info",
+        "event": "request",
+        "request_id": "5f3a9c01d2e400000017",
+        "path": "/orders/12",
+        "client": "203.0.113.9",
+        "method": "GET",
+        "host": "app.example.com",
+        "route": "orders",
+        "decision": "forward",
+        "reason": "authenticated",
+        "status": 200,
+        "gateway_us": 123,
+        "total_us": 40500,
+        "bytes_in": 1,
+        "bytes_out": 2,
+        "issuer": "https://idp.example.com",
+        "subject": "alice",
+        "session": "s1",
+        "upstream": "app",
+        "upstream_us": 40000,
+    }
+
+
+def test_what_is_remembered_of_one_request_is_not_said_of_another():
+    """Parts of a line are remembered by all they are made of: no name ends in somebody else's line."""
+    lines = Lines()
+    changes = [
+        {},
+        {"subject": "bob"},
+        {"session_id": "s2"},
+        {"issuer": "https://b"},
+        {"subject": None, "issuer": None, "session_id": None},
+        {"status": 404},
+        {"reason": Reason.PUBLIC},
+        {"route": "x"},
+        {"host": "y"},
+        {"method": "POST"},
+        {"decision": "refuse"},
+        {"fault": "upstream", "labels": {"tenant": "a"}},
+    ]
+    named = {"session_id": "session"}
+    for _ in range(2):
+        for change in changes:
+            lines.logs.access(replace(OUTCOME, **change))
+            line = lines.last()
+            for name, value in change.items():
+                if name == "labels":
+                    assert line["tenant"] == "a"
+                else:
+                    assert line.get(named.get(name, name)) == value
+
+
+@given(
+    path=st.text(max_size=1200),
+    host=st.text(max_size=400),
+    method=st.text(max_size=50),
+    subject=st.text(max_size=900),
+)
+def test_no_request_forges_a_line(path, host, method, subject):
+    """Any text whatever stays inside its JSON string, on one line of ASCII, and is cut."""
+    lines = Lines()
+    lines.logs.access(replace(OUTCOME, path=path, host=host, method=method, subject=subject))
+    (raw,) = lines.raw
+    assert raw.isascii()
+    assert raw.isprintable()
+    assert set(json.loads(raw)) == {
+        *("time", "level", "event", "request_id", "path", "client", "method", "host", "route", "decision"),
+        *("reason", "status", "gateway_us", "total_us", "bytes_in", "bytes_out", "issuer", "subject"),
+        *("session", "upstream", "upstream_us"),
+    }
+    assert len(raw) < 20_000
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=80),
+        st.recursive(
+            st.none()
+            | st.booleans()
+            | st.integers()
+            | st.floats()
+            | st.text(max_size=50)
+            | st.binary(max_size=9)
+            | st.just(object()),
+            lambda inner: (
+                st.lists(inner, max_size=4)
+                | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=4)
+            ),
+            max_leaves=20,
+        ),
+        max_size=40,
+    )
+)
+def test_any_fields_make_one_line(fields):
+    """Whatever a caller passes, the line is one JSON object and names what it cannot show by its type."""
+    lines = Lines()
+    lines.logs._line("info", "event", fields)
+    (raw,) = lines.raw
+    assert raw.isascii()
+    assert raw.isprintable()
+    document = json.loads(raw)
+    assert (document["level"], document["event"]) == ("info", "event")
+    assert " at 0x" not in raw
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        JWT,
+        f"got {JWT} back",
+        f"Authorization: Bearer {JWT}",
+        "Bearer s3cr3t-opaque",
+        "basic dXNlcjpzM2NyM3Q=",
+        "DPoP s3cr3t",
+        "redis://user:s3cr3t@store:6379/0",
+        "https://idp/token?code=s3cr3t&x=1",
+        "grant_type=refresh_token&refresh_token=s3cr3t",
+        "client_secret=s3cr3t",
+        "https://x/cb?state=s3cr3t",
+        "id_token_hint=s3cr3t",
+        "password=s3cr3t",
+    ],
+)
+@pytest.mark.parametrize("where", ["field", "nested", "path", "fault"])
+def test_r16_what_looks_like_a_credential_is_masked(text: str, where: str):
+    """R16: tokens, secrets and codes inside any text are masked, wherever the text stands."""
+    lines = Lines()
+    if where == "field":
+        lines.logs.audit("x", detail=text)
+    elif where == "nested":
+        lines.logs.error("x", more={"a": [text]})
+    elif where == "path":
+        lines.logs.access(replace(OUTCOME, path="/" + text))
+    else:
+        lines.logs.error("x", error=Fault("issuer", Reason.ISSUER_UNAVAILABLE, text))
+    for secret in ("s3cr3t", "eyJ", "c2lnbmF0dXJl", "dXNlcjp"):
+        assert secret not in lines.raw[-1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "token",
+        "access_token",
+        "refreshToken",
+        "client_secret",
+        "Cookie",
+        "set-cookie",
+        "Authorization",
+        "password",
+        "code",
+        "code_verifier",
+        "nonce",
+        "jwt",
+        "private_key",
+        "client_assertion",
+        "credentials",
+    ],
+)
+def test_r16_what_is_named_like_a_secret_is_not_shown(name: str):
+    """R16: a member with such a name shows no text, not even a harmless one; counts and flags are shown."""
+    lines = Lines()
+    lines.logs.audit("x", **{name: "harmless", "more": {name: ["harmless"]}})
+    assert "harmless" not in lines.raw[-1]
+    assert lines.last()[name] == "[redacted]"
+    lines.logs.audit("x", **{name: 3})
+    assert lines.last()[name] == 3
+
+
+def test_r16_secret_kinds_are_not_shown():
+    """R16: pydantic's secrets, bytes and objects of any kind are told by type alone."""
+    lines = Lines()
+    lines.logs.audit(
+        "x",
+        a=SecretStr("s3cr3t"),
+        b=b"s3cr3t",
+        c=LogSettings(),
+        d=type("T", (), {"__str__": lambda _: "s3cr3t"})(),
+    )
+    assert "s3cr3t" not in lines.raw[-1]
+    assert lines.last()["b"] == "[bytes]"
+
+
+def test_words_that_only_resemble_credentials_stay():
+    """Masking spares ordinary text: the reader needs it."""
+    for text in (
+        "moneyjar",
+        "token_expired",
+        "a@b.example",
+        "basically fine",
+        "x=1&y=2",
+        "the code is wrong",
+    ):
+        assert log_values.clean_text(text) == text
+
+
+def test_long_values_are_cut():
+    """A value of any length costs one bounded line."""
+    lines = Lines()
+    lines.logs.audit("x", detail="a" * 100_000, many=list(range(1000)))
+    assert lines.last()["detail"] == "a" * 512 + "[cut]"
+    assert len(lines.last()["many"]) == 32
+    lines.logs.access(replace(OUTCOME, path="/" + "a" * 100_000))
+    assert len(lines.raw[-1]) < 2000
+
+
+def test_exceptions_are_told_by_type_and_our_own_frames():
+    """An exception of a library that quotes its input: type, causes and our own lines, and not its text."""
+    lines = Lines()
+    try:
+        try:
+            parse_object(b"{}", None)  # type: ignore[arg-type]
+        except TypeError as cause:
+            raise ValueError("s3cr3t of a library") from cause
+    except ValueError as error:
+        lines.logs.error("internal error", error=error, kind="ValueError")  # noqa: TRY400 - these are no stdlib logs
+    first, second = lines.last()["error"]
+    assert first == {"type": "ValueError", "frames": []}
+    assert second["type"] == "TypeError"
+    assert second["frames"][-1].startswith("gateway/core/strict.py:")
+    assert second["frames"][-1].endswith(" parse_object")
+    assert "s3cr3t" not in lines.raw[-1]
+
+
+def test_levels():
+    """``level`` decides about messages; audit events and errors are always written."""
+    lines = Lines(level="error")
+    lines.logs.info("started")
+    assert not lines.raw
+    lines.logs.audit("login", subject="alice", reason=Reason.LOGIN_COMPLETED, none=None)
+    assert lines.last() == {
+        "time": "2023-11-14T22:13:20.062Z",
+        "level": "info",
+        "event": "login",
+        "subject": "alice",
+        "reason": "login_completed",
+    }
+    lines.logs.error("fault", source="store")
+    assert lines.last()["level"] == "error"
+    assert lines.last()["message"] == "fault"
+
+
+def test_fields_cannot_replace_time_level_or_event():
+    """What a line says of itself is the program's; the caller's field of that name is left out."""
+    lines = Lines()
+    lines.logs.audit("login", time="never", level="none")
+    assert lines.last()["level"] == "info"
+    assert lines.last()["time"].startswith("2023")
+
+
+def test_a_writer_that_raises_costs_a_line():
+    """A broken sink breaks no request; what it lost is counted."""
+    logs = Logs(LogSettings(), write=lambda _: 1 / 0)
+    logs.access(OUTCOME)
+    logs.audit("login")
+    assert logs.stats() == {"dropped_lines_total": 2.0}
+
+
+@pytest.fixture
+def pipe():
+    """A pipe: where to read, where to write."""
+    reader, writer = os.pipe()
+    ends = {reader, writer}
+    yield reader, writer, ends
+    for end in ends:
+        os.close(end)
+
+
+async def test_lines_are_gathered_and_then_go_out(pipe):
+    """Nothing is written at once, everything a moment later, in whole lines and in order."""
+    reader, descriptor, _ = pipe
+    os.set_blocking(reader, False)
+    writer = Writer(descriptor)
+    for index in range(20):
+        writer.write(f"line {index}")
+    with pytest.raises(BlockingIOError):
+        os.read(reader, 1)
+    await asyncio.sleep(0.25)
+    assert os.read(reader, 65536).decode().splitlines() == [f"line {index}" for index in range(20)]
+    assert writer._timer is None
+
+
+async def test_a_reader_that_stalls_holds_nothing_up(pipe):
+    """A full pipe: writing returns at once, memory is bounded, what is lost is counted and told later."""
+    reader, descriptor, _ = pipe
+    writer = Writer(descriptor)
+    writer.MOST = 300_000
+    sent = 0
+    while not writer.dropped:
+        writer.write(f'{{"n":{sent},"pad":"{"x" * 500}"}}')
+        sent += 1
+        assert sent < 10_000
+    assert writer.stats()["waiting_bytes"] < 310_000
+    dropped = writer.dropped
+    os.set_blocking(reader, False)
+    received = b""
+    for _ in range(40):
+        writer.write('{"n":"later"}')
+        writer.flush()
+        await asyncio.sleep(0)
+        try:
+            received += os.read(reader, 1 << 20)
+        except BlockingIOError:
+            break
+    writer.close()
+    documents = [json.loads(line) for line in received.splitlines()]
+    kept = [each["n"] for each in documents if isinstance(each.get("n"), int)]
+    assert kept == sorted(set(kept))
+    assert kept[:100] == list(range(100))
+    assert len(kept) + dropped == sent
+    (told,) = [each for each in documents if each.get("event") == "log_lines_dropped"]
+    assert told["count"] == dropped
+
+
+async def test_a_reader_that_left_breaks_nothing(pipe):
+    """EPIPE: lines are dropped and counted, and the next ones are taken all the same."""
+    reader, descriptor, ends = pipe
+    writer = Writer(descriptor)
+    os.close(reader)
+    ends.remove(reader)
+    for _ in range(3):
+        writer.write("x")
+        writer.flush()
+    assert writer.dropped >= 3
+    assert writer.stats()["waiting_bytes"] == 0
+
+
+def test_without_a_loop_a_line_goes_out_at_once(pipe):
+    """Before the loop runs, and after it has ended, nothing waits."""
+    reader, descriptor, _ = pipe
+    Writer(descriptor).write("starting")
+    assert os.read(reader, 100) == b"starting\n"
+
+
+def test_close_gets_everything_out(pipe):
+    """What is held at the end is written."""
+    reader, descriptor, _ = pipe
+    writer = Writer(descriptor)
+    asyncio.run(_write_one(writer))
+    writer.close()
+    assert os.read(reader, 100) == b"last words\n"
+
+
+async def _write_one(writer: Writer) -> None:
+    writer.write("last words")
+
+
+def test_close_does_not_wait_for_ever(pipe):
+    """A stalled reader at the end costs a bounded wait, then its lines."""
+    _, descriptor, _ = pipe
+    writer = Writer(descriptor)
+    writer.CLOSE_WAIT = 0.05
+    asyncio.run(_write_much(writer))
+    writer.close()
+    assert writer.dropped
+
+
+async def _write_much(writer: Writer) -> None:
+    for _ in range(1000):
+        writer.write("x" * 500)
+
+
+def test_a_long_line_goes_in_pieces(pipe):
+    """A line beyond PIPE_BUF never makes a write that could block, and arrives whole."""
+    reader, descriptor, _ = pipe
+    line = "x" * 20_000
+    Writer(descriptor).write(line)
+    assert os.read(reader, 65536).decode() == line + "\n"
+
+
+async def test_standard_error_is_the_default():
+    """Without a sink lines go to standard error, and nothing else does."""
+    program = (
+        "from gateway.edge.logs import Logs; from gateway.core.config import LogSettings\n"
+        "logs = Logs(LogSettings()); logs.info('started', listen='x'); logs.close()"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    assert out == b""
+    assert json.loads(err)["message"] == "started"

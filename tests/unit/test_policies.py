@@ -1,0 +1,140 @@
+"""Policies, one by one and together."""
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.core.config import RequireSettings
+from gateway.core.policies import POLICIES, compile_require, find_claim, judge
+from gateway.core.reasons import Reason
+from tests.support.pure import NOW, identity, request
+
+
+def verdict(require: dict, claims: dict | None = None, scopes: str = "", **req) -> Reason | None:
+    """Judge alice with these claims and scopes."""
+    compiled = compile_require(RequireSettings.model_validate(require), "groups")
+    who = identity(claims=claims or {}, scopes=frozenset(scopes.split()))
+    return judge(who, request(*req.pop("headers", ()), **req), compiled, NOW)
+
+
+@pytest.mark.parametrize(
+    ("require", "claims", "scopes", "reason"),
+    [
+        ({"scopes": ["api"]}, {}, "api", None),
+        ({"scopes": ["api", "write"]}, {}, "api", Reason.SCOPE_MISSING),
+        ({"scopes": ["api"]}, {}, "", Reason.SCOPE_MISSING),
+        ({"scopes": ["api"]}, {"scope": "api"}, "apis API", Reason.SCOPE_MISSING),
+        ({"groups": ["a", "b"]}, {"groups": ["b", "c"]}, "", None),
+        ({"groups": ["a"]}, {"groups": "a"}, "", None),
+        ({"groups": ["a"]}, {"groups": "b,a"}, "", Reason.GROUP_MISSING),
+        ({"groups": ["a"]}, {"groups": ["b,a", "A", " a"]}, "", Reason.GROUP_MISSING),
+        ({"groups": ["a"]}, {"groups": []}, "", Reason.GROUP_MISSING),
+        ({"groups": ["a"]}, {"groups": None}, "", Reason.GROUP_MISSING),
+        ({"groups": ["a"]}, {"groups": {"a": True}}, "", Reason.GROUP_MISSING),
+        ({"groups": ["a"]}, {"groups": [["a"], {"a": "a"}, 1, None]}, "", Reason.GROUP_MISSING),
+        ({"groups": ["a"]}, {"roles": ["a"]}, "", Reason.GROUP_MISSING),
+        ({"claims": {"x": "1"}}, {"x": "1"}, "", None),
+        ({"claims": {"x": "1"}}, {"x": 1}, "", Reason.CLAIM_MISMATCH),
+        ({"claims": {"x": 1}}, {"x": 1}, "", None),
+        ({"claims": {"x": 1}}, {"x": 1.0}, "", None),
+        ({"claims": {"x": 1}}, {"x": True}, "", Reason.CLAIM_MISMATCH),
+        ({"claims": {"x": True}}, {"x": True}, "", None),
+        ({"claims": {"x": True}}, {"x": 1}, "", Reason.CLAIM_MISMATCH),
+        ({"claims": {"x": True}}, {"x": "true"}, "", Reason.CLAIM_MISMATCH),
+        ({"claims": {"x": False}}, {}, "", Reason.CLAIM_MISMATCH),
+        ({"claims": {"x": False}}, {"x": 0}, "", Reason.CLAIM_MISMATCH),
+        ({"claims": {"x": ["a", "b"]}}, {"x": "b"}, "", None),
+        ({"claims": {"x": "a"}}, {"x": ["c", "a"]}, "", None),
+        ({"claims": {"x": "a"}}, {"x": ["ca"]}, "", Reason.CLAIM_MISMATCH),
+        ({"claims": {"x": "a", "y": "b"}}, {"x": "a"}, "", Reason.CLAIM_MISMATCH),
+        ({"claims": {"x.y": "a"}}, {"x": {"y": ["a"]}}, "", None),
+        ({"claims": {"x.y": "a"}}, {"x.y": "a"}, "", None),
+        ({"claims": {"x.y": "a"}}, {"x": ["y"]}, "", Reason.CLAIM_MISMATCH),
+        ({"claims": {"x.y": "a"}}, {"x.y": "b", "x": {"y": "a"}}, "", Reason.CLAIM_MISMATCH),
+        ({"acr": ["gold", "silver"]}, {"acr": "silver"}, "", None),
+        ({"acr": ["gold"]}, {"acr": ["gold"]}, "", Reason.AUTHENTICATION_TOO_WEAK),
+        ({"acr": ["gold"]}, {}, "", Reason.AUTHENTICATION_TOO_WEAK),
+        ({"max_age": "1h"}, {"auth_time": NOW - 3600}, "", None),
+        ({"max_age": "1h"}, {"auth_time": NOW - 3601}, "", Reason.AUTHENTICATION_TOO_OLD),
+        ({"max_age": "1h"}, {"auth_time": NOW + 10}, "", None),
+        ({"max_age": "1h"}, {"auth_time": NOW + 1000}, "", Reason.AUTHENTICATION_TOO_OLD),
+        ({"max_age": "1h"}, {}, "", Reason.AUTHENTICATION_TOO_OLD),
+        ({"max_age": "1h"}, {"auth_time": str(NOW)}, "", Reason.AUTHENTICATION_TOO_OLD),
+        ({"max_age": "1h"}, {"auth_time": True}, "", Reason.AUTHENTICATION_TOO_OLD),
+        ({"max_age": "1h"}, {"auth_time": float("nan")}, "", Reason.AUTHENTICATION_TOO_OLD),
+        ({"groups": ["a"], "acr": ["gold"]}, {}, "", Reason.GROUP_MISSING),
+    ],
+)
+def test_table(require: dict, claims: dict, scopes: str, reason: Reason | None):
+    """What each policy says of an identity; values are compared whole and by type."""
+    assert verdict(require, claims, scopes) is reason
+
+
+@pytest.mark.parametrize(
+    ("methods", "method", "reason"),
+    [
+        (["GET"], b"GET", None),
+        (["GET"], b"HEAD", None),
+        (["HEAD"], b"GET", Reason.METHOD_FORBIDDEN),
+        (["GET"], b"POST", Reason.METHOD_FORBIDDEN),
+        (["GET"], b"get", Reason.METHOD_FORBIDDEN),
+        (["GET", "DELETE"], b"DELETE", None),
+    ],
+)
+def test_methods(methods: list[str], method: bytes, reason: Reason | None):
+    """A method is allowed by name; HEAD is GET without its content."""
+    assert verdict({"methods": methods}, method=method) is reason
+
+
+@pytest.mark.parametrize("name", [b"X-HTTP-Method-Override", b"x_http_method", b"X-METHOD-OVERRIDE"])
+def test_a_method_in_a_field_counts_as_well(name: bytes):
+    """An upstream that acts on the field gets no method that the request line could not have had."""
+    require = {"methods": ["POST", "PUT"]}
+    assert verdict(require, method=b"POST", headers=[(name, b" put")]) is None
+    for value in (b"DELETE", b"", b"\xff"):
+        assert verdict(require, method=b"POST", headers=[(name, value)]) is Reason.METHOD_FORBIDDEN
+
+
+def test_the_groups_claim_is_configurable():
+    """Also by a dotted name, as Keycloak's roles are."""
+    compiled = compile_require(RequireSettings(groups=("admins",)), "realm_access.roles")
+    who = identity(claims={"realm_access": {"roles": ["admins"]}})
+    assert judge(who, request(), compiled, NOW) is None
+    assert judge(identity(claims={"groups": ["admins"]}), request(), compiled, NOW) is Reason.GROUP_MISSING
+
+
+def test_being_authenticated_is_enough_without_require():
+    """No ``require``: no policy."""
+    assert judge(identity(), request(), compile_require(None, "groups"), NOW) is None
+
+
+@pytest.mark.parametrize("name", ["scopes", "groups", "claims", "methods", "acr"])
+def test_empty_never_means_allow(name: str):
+    """An empty list is a configuration error, and refuses if it gets past that."""
+    empty = {} if name == "claims" else ()
+    with pytest.raises(ValidationError):
+        RequireSettings.model_validate({name: empty})
+    compiled = compile_require(RequireSettings().model_copy(update={name: empty}), "groups")
+    assert judge(identity(scopes=frozenset("ab")), request(), compiled, NOW) is not None
+
+
+def test_a_require_without_a_policy_is_an_error():
+    """``require: {}`` looks like protection."""
+    with pytest.raises(ValueError, match="no policy"):
+        compile_require(RequireSettings(), "groups")
+
+
+def test_every_setting_has_its_policy():
+    """What can be configured is judged."""
+    assert set(POLICIES) == set(RequireSettings.model_fields)
+
+
+def test_what_a_challenge_asks_for():
+    """RFC 6750 section 3, RFC 9470 section 3: scopes, acr_values and max_age in whole seconds."""
+    compiled = compile_require(RequireSettings(scopes=("a",), acr=("gold",), max_age="1500ms"), "groups")
+    assert (compiled.scopes, compiled.acr_values, compiled.max_age) == (("a",), ("gold",), 2)
+
+
+@pytest.mark.parametrize("name", ["", ".", "a.", ".a", "a..b", "a.b.c.d"])
+def test_odd_claim_names(name: str):
+    """Nothing is found where there is nothing, and nothing raises."""
+    assert find_claim({"a": {"b": 1}}, name) is None

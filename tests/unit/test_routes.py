@@ -1,0 +1,323 @@
+"""Targets in one reading, and the routes that they lead to."""
+
+import pytest
+
+from gateway.core.compiled import compile_settings
+from gateway.core.routes import Target, canonicalise, compile_routes, loose_reading
+from tests.support.pure import HOST, settings
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        (b"/", b"/", b""),
+        (b"/a/b/", b"/a/b/", b""),
+        (b"/a?b=/../c", b"/a", b"?b=/../c"),
+        (b"/a?", b"/a", b"?"),
+        (b"/a??x", b"/a", b"??x"),
+        (b"/%61dmin/", b"/admin/", b""),
+        (b"/caf%c3%a9", b"/caf%C3%A9", b""),
+        (b"/caf%E9", b"/caf%E9", b""),
+        (b"/%e3%83%86", b"/%E3%83%86", b""),
+        (b"/a%20b%2Bc%2c", b"/a%20b%2Bc%2C", b""),
+        (b"/%7Euser", b"/~user", b""),
+        (b"/100%25", b"/100%25", b""),
+        (b"/wiki/C%23", b"/wiki/C%23", b""),
+        (b"/a;v=1/b", b"/a;v=1/b", b""),
+        (b"/a;jsessionid=1", b"/a;jsessionid=1", b""),
+        (b"/.well-known/x", b"/.well-known/x", b""),
+        (b"/...", b"/...", b""),
+        (b"/a..b/..c/d..", b"/a..b/..c/d..", b""),
+        (b"/[id]/@me/x:y", b"/[id]/@me/x:y", b""),
+        (b"/a?100%&x={}|^`\\'", b"/a", b"?100%&x={}|^`\\'"),
+    ],
+)
+def test_canonical(target: bytes, path: bytes, query: bytes):
+    """R56: one reading, in normal form, with the query as it came."""
+    assert canonicalise(target) == Target(path, query)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"",
+        b"*",
+        b"a",
+        b"?x",
+        b"http://app.example.com/",
+        b"//",
+        b"//evil.example/",
+        b"/a//b",
+        b"/a//",
+        b"/.",
+        b"/..",
+        b"/./a",
+        b"/a/.",
+        b"/a/../b",
+        b"/a/..",
+        b"/public/%2e%2e/x",
+        b"/public/.%2E/x",
+        b"/a%2ejpg",
+        b"/%2f",
+        b"/a%2Fb",
+        b"/a%5cb",
+        b"/a\\b",
+        b"/%00",
+        b"/%0d%0aSet-Cookie:x",
+        b"/%1f",
+        b"/%7f",
+        b"/public/%252e%252e/x",
+        b"/%25%32%65%25%32%65/x",
+        b"/%25252e",
+        b"/%255c",
+        b"/%",
+        b"/%a",
+        b"/%zz",
+        b"/%u002e",
+        b"/a%2",
+        b"/%c0%ae%c0%ae/",
+        b"/%C1%9C",
+        b"/%e0%80%af",
+        b"/%f0%80%80%af",
+        b"/;",
+        b"/;x/a",
+        b"/public/;/x",
+        b"/..;/admin",
+        b"/a/..;x=1/b",
+        b"/.;/a",
+        b"/a/;v=1",
+        b"/..%3b/a",
+        b"/%3bx/a",
+        b"/..%23",
+        b"/a/..%3fx",
+        b"/a/.%3f",
+        b"/a#b",
+        b"/a?b#c",
+        b"/a b",
+        b"/a?b c",
+        b"/a\tb",
+        b"/a\x00",
+        b"/a\xc3\xa9",
+        b"/a?\xe9",
+        b"/a?\x7f",
+        b'/a"b',
+        b"/<a>",
+        b"/{a}",
+        b"/a|b",
+        b"/a^b",
+        b"/a`b",
+        b"/a?<script>",
+        b'/a?"',
+    ],
+)
+def test_ambiguous(target: bytes):
+    """R56, CVE-2026-41059, CVE-2026-33494: what can be read in two ways has no reading."""
+    assert canonicalise(target) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "loose"),
+    [
+        (b"/a", b"/a"),
+        (b"/Admin/X", b"/admin/x"),
+        (b"/admin;x=1/a;b", b"/admin/a"),
+        (b"/admin%23x/b", b"/admin"),
+        (b"/admin%3Fx", b"/admin"),
+        (b"/admin%3Bx", b"/admin"),
+        (b"/a%2Bb", b"/a+b"),
+    ],
+)
+def test_loose_reading(path: bytes, loose: bytes):
+    """What the laxest upstream could make of a canonical path."""
+    assert canonicalise(path) == Target(path, b"")
+    assert loose_reading(path) == loose
+
+
+TABLE = compile_routes(
+    settings(
+        {"path": "/"},
+        {"path": "/api/"},
+        {"path": "/api/v1"},
+        {"path": "/api/v1/upload", "methods": ["POST"], "name": "upload"},
+        {"path": "/hook/", "methods": ["GET"], "access": "public", "name": "hook GET"},
+        {"path": "/hook", "name": "hook"},
+        {"path": "/wiki/"},
+        {"path": "/a+b"},
+        {"path": "/", "hosts": ["*.tenant.example"], "name": "tenants"},
+        {"path": "/", "hosts": ["one.tenant.example"], "name": "tenant one"},
+        {"path": "/api", "hosts": ["*.tenant.example"], "name": "tenants' api"},
+        {"path": "/", "hosts": ["port.example:8443"], "name": "port"},
+        {"path": "/only", "hosts": ["app.example.com"], "name": "only here"},
+        {"path": "/everywhere"},
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/", "/"),
+        ("/apix", "/"),
+        ("/api", "/api/"),
+        ("/api/", "/api/"),
+        ("/api/x/y", "/api/"),
+        ("/api/v1", "/api/v1"),
+        ("/api/v1/x", "/api/v1"),
+        ("/api/v10", "/api/"),
+        ("/api/v1/upload", "/api/v1"),
+        ("POST /api/v1/upload/x", "upload"),
+        ("/hook", "hook GET"),
+        ("HEAD /hook/x", "hook GET"),
+        ("POST /hook/x", "hook"),
+        ("OPTIONS /hook/x", "hook"),
+        ("/only", "only here"),
+        ("/" + "a/" * 200, "/"),
+        ("/api/" + "a/" * 200, "/api/"),
+        ("/Readme.MD", "/"),
+        ("/x;v=1", "/"),
+        ("/api/x;v=1", "/api/"),
+        ("/api/A%20B", "/api/"),
+        ("/wiki/C%23", "/wiki/"),
+        ("/wiki/Who%3F", "/wiki/"),
+        ("/a+b/c", "/a+b"),
+    ],
+)
+def test_match(path: str, name: str):
+    """The longest prefix on segment boundaries wins, then the method-specific route."""
+    method, _, path = ("GET " + path if path.startswith("/") else path).partition(" ")
+    route = TABLE.match(HOST, path.encode(), method.encode())
+    assert route is not None
+    assert route.name == name
+
+
+@pytest.mark.parametrize(
+    "path", ["/API/x", "/Api", "/api;x/y", "/api%23x", "/api%3Fx", "/api%3Bx/y", "/a%2Bb/c", "/HOOK/x"]
+)
+def test_r56_a_laxer_upstream_gets_nothing_by_another_rule(path: str):
+    """R56: where the upstream could read a path that another route guards, there is no route."""
+    assert TABLE.match(HOST, path.encode(), b"GET") is None
+
+
+def test_paths_that_differ_in_case_only():
+    """Both may be configured; only the spellings that are configured lead anywhere."""
+    table = compile_routes(settings({"path": "/"}, {"path": "/API"}, {"path": "/api"}))
+    for path, name in ((b"/API/x", "/API"), (b"/api/x", "/api"), (b"/api/X", "/api")):
+        route = table.match(HOST, path, b"GET")
+        assert route is not None
+        assert route.name == name
+    assert table.match(HOST, b"/Api/x", b"GET") is None
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        (b"app.example.com", "/"),
+        (b"app.example.com:443", "/"),
+        (b"app.example.com:8443", None),
+        (b"app.example.com:80", "/"),
+        (b"evil.example", None),
+        (b"", None),
+        (b"*.tenant.example", "tenants"),
+        (b"two.tenant.example", "tenants"),
+        (b"two.tenant.example:443", "tenants"),
+        (b"two.tenant.example:8443", None),
+        (b":443", None),
+        (b"one.tenant.example", "tenant one"),
+        (b"tenant.example", None),
+        (b".tenant.example", None),
+        (b"a.b.tenant.example", None),
+        (b"port.example:8443", "port"),
+        (b"port.example", None),
+        (b"port.example:8444", None),
+        (b"[::1]:8080", None),
+        (b"app.example.com.", None),
+        (b"app.example.com@evil.example", None),
+    ],
+)
+def test_hosts(host: bytes, name: str | None):
+    """R55: exact hosts before wildcards of one label, these before none; a port counts unless a default."""
+    route = TABLE.match(host, b"/", b"GET")
+    assert (route.name if route else None) == name
+    assert TABLE.knows(host) == (name is not None)
+
+
+def test_a_longer_path_comes_before_a_nearer_host():
+    """The wildcard's /api guards it on the host that has a route of its own for /."""
+    route = TABLE.match(b"one.tenant.example", b"/api/x", b"GET")
+    assert route is not None
+    assert route.name == "tenants' api"
+
+
+@pytest.mark.parametrize(
+    "host", [HOST, b"one.tenant.example", b"two.tenant.example:443", b"port.example:8443"]
+)
+def test_a_route_for_all_hosts_guards_all_hosts(host: bytes):
+    """A rule for one host opens nothing that a rule without hosts guards, whatever Host says."""
+    route = TABLE.match(host, b"/everywhere/x", b"GET")
+    assert route is not None
+    assert route.name == "/everywhere"
+
+
+def test_a_known_host_without_a_route_for_the_path():
+    """404 and not 421: the host is known, the path is not."""
+    table = compile_routes(settings({"path": "/only", "hosts": ["api.example"]}))
+    for host in (HOST, b"api.example"):
+        assert table.knows(host)
+        assert table.match(host, b"/other", b"GET") is None
+    assert table.match(b"api.example", b"/only", b"GET") is not None
+    assert table.match(HOST, b"/only", b"GET") is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://app.example.com",
+        "http://localhost:8080",
+        "http://LOCALHOST/",
+        "https://[::1]:8443",
+        "http://[::1]",
+    ],
+)
+def test_sites_are_those_of_the_cookies(url: str):
+    """The authorities that routes apply to are exactly those that sessions exist for."""
+    configured = settings(public_url=[url])
+    assert compile_routes(configured).sites == set(compile_settings(configured).sites)
+
+
+def test_memories_are_bounded():
+    """However many hosts a wildcard is asked for, little is remembered."""
+    table = compile_routes(settings({"path": "/", "hosts": ["*.tenant.example"]}))
+    for index in range(3000):
+        assert table.knows(b"t%d.tenant.example" % index)
+        assert not table.knows(b"t%d.evil.example" % index)
+    assert len(table._hosts) <= 1024
+    assert len(table._tables) == 1
+
+
+@pytest.mark.parametrize(
+    ("routes", "message"),
+    [
+        (({"path": "/a/../b"},), "not canonical"),
+        (({"path": "/%61"},), "not canonical"),
+        (({"path": "/a?x"},), "not canonical"),
+        (({"path": "a"},), "not canonical"),
+        (({"path": "/caf\u00e9"},), "not canonical"),
+        (({"path": "/a;v=1"},), "parameters"),
+        (({"path": "/", "access": "public", "require": {"groups": ["a"]}},), "no effect"),
+        (({"path": "/", "access": "optional", "require": {"groups": ["a"]}},), "no effect"),
+        (({"path": "/", "require": {}},), "no policy"),
+        (({"path": "/a"}, {"path": "/a/"}), "earlier route"),
+        (({"path": "/a", "methods": ["GET", "PUT"]}, {"path": "/a", "methods": ["HEAD"]}), "earlier route"),
+        (({"path": "/a", "hosts": ["x", "Y"]}, {"path": "/a", "hosts": ["y"]}), "earlier route"),
+    ],
+)
+def test_gaps_are_refused(routes: tuple[dict, ...], message: str):
+    """Empty never means allow, and no rule is silently without effect."""
+    with pytest.raises(ValueError, match=message):
+        compile_routes(settings(*routes))
+
+
+def test_all_problems_at_once():
+    """Each with the index and path of its route."""
+    with pytest.raises(ValueError, match=r"routes\[0\].*\n.*routes\[1\]"):
+        compile_routes(settings({"path": "/a//b"}, {"path": "/c", "require": {}}))
