@@ -33,7 +33,7 @@ from gateway.edge.logins import Logins
 from gateway.edge.logs import Logs
 from gateway.edge.metrics import Metrics
 from gateway.edge.refresher import Refresher
-from gateway.edge.revocations import Revocations
+from gateway.edge.revocations import Acknowledgement, Revocations
 from gateway.edge.store import Store
 from gateway.http.exchange import Limits
 from gateway.http.server import Server
@@ -207,6 +207,7 @@ class Gateway:
     async def _start_admin(self) -> None:
         settings = self.settings
         self.metrics.register("http", self.server.gauges)
+        self.metrics.register("log", self.logs.stats)
         self.metrics.register("issuer", self.issuers.stats)
         self.metrics.register("denylist", self.revocations.stats)
         self.metrics.register("store", lambda: {"up": float(self.store.available)})
@@ -221,7 +222,7 @@ class Gateway:
         )
         await self.admin.start()
 
-    async def _revoke(self, entries: list[DenyEntry]) -> object:
+    async def _revoke(self, entries: list[DenyEntry]) -> Acknowledgement:
         acknowledgement = await self.revocations.publish(entries)
         for entry in entries:
             self.metrics.event("revocation", None)

@@ -20,7 +20,7 @@ _PLACES = ("gateway.yaml", "config/gateway.yaml")
 
 
 class CommandError(Exception):
-    """The command cannot do its work; the text says what to do about it."""
+    """The command cannot do its work; the text is printed as it is and says what to do about it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,15 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser(words)
     options = parser.parse_args(words)
-    from gateway.edge.configuration import ConfigurationError  # noqa: PLC0415 - after --help and --version
-
     try:
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
-    except ConfigurationError as error:
-        _complain(str(error))
     except CommandError as error:
-        _complain(f"gateway: {error}")
+        _complain(str(error))
     except BrokenPipeError:
         # whoever read our output has gone; nothing more may be written to it at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -120,11 +116,10 @@ def _revoke_arguments(parser: argparse.ArgumentParser) -> None:
 def _time(text: str) -> float:
     from datetime import UTC, datetime  # noqa: PLC0415 - only one option of one command needs it
 
-    try:
+    if text.isascii() and text.isdecimal():
         return float(text)
-    except ValueError:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _complain(text: str) -> None:
@@ -146,14 +141,19 @@ def find_configuration(given: str | None) -> Path:
     for place in map(Path, _PLACES):
         if place.exists():
             return place
-    raise CommandError(f"no configuration: name it with --config or GATEWAY_CONFIG, or write {_PLACES[0]}")
+    raise CommandError(
+        f"gateway: no configuration: name it with --config or GATEWAY_CONFIG, or write {_PLACES[0]}"
+    )
 
 
 def _load(options: argparse.Namespace) -> "tuple[Path, Loaded]":
-    from gateway.edge.configuration import load  # noqa: PLC0415 - pydantic costs, and --help does not need it
-
     path = find_configuration(options.config)
-    return path, load(path)
+    from gateway.edge.configuration import ConfigurationError, load  # noqa: PLC0415 - pydantic is not cheap
+
+    try:
+        return path, load(path)
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from None
 
 
 def _warn(path: Path, loaded: "Loaded") -> None:
@@ -172,11 +172,11 @@ def _run(options: argparse.Namespace) -> int:
     try:
         return run(loaded.settings)
     except Fault as error:
-        raise CommandError(f"cannot start: {error.detail or error.reason}") from None
+        raise CommandError(f"gateway: cannot start: {error.detail or error.reason}") from None
     except OSError as error:
-        raise CommandError(f"cannot start: {_why(error, loaded)}") from None
+        raise CommandError(f"gateway: cannot start: {_why(error, loaded)}") from None
     except RuntimeError as error:
-        raise CommandError(f"cannot start: {error}") from None
+        raise CommandError(f"gateway: cannot start: {error}") from None
 
 
 def _why(error: OSError, loaded: "Loaded") -> str:
@@ -208,7 +208,7 @@ def _explain(options: argparse.Namespace) -> int:
     try:
         lines = explain(loaded.settings, options.url, options.method, options.header)
     except ValueError as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(f"gateway: {error}") from None
     _say("\n".join(lines))
     return 0
 
@@ -225,7 +225,7 @@ def _revoke(options: argparse.Namespace) -> int:
     try:
         answer = revoke(loaded.settings, entry)
     except AdminError as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(f"gateway: {error}") from None
     for worker in answer.acknowledged:
         _say(f"acknowledged: {worker}")
     if answer.missing:

@@ -84,7 +84,7 @@ class Passage:
     def on_fault(self, fault: Fault) -> Rendered:
         """Render what the caller sees when the upstream could not answer."""
         self.reason = fault.reason
-        return render_fault(fault, wants_html(self.exchange.request), self.request_id)
+        return render_fault(fault, wants_html(self.exchange.request, self.knowledge), self.request_id)
 
     def finished(self, finished: Finished) -> None:
         """Make the one record of this request."""
@@ -205,8 +205,14 @@ class Pipeline:
 
     def _fault(self, passage: Passage, fault: Fault) -> None:
         passage.reason, passage.decided = fault.reason, perf_counter()
-        self.ways.recorder.error("fault", source=fault.source, reason=fault.reason, detail=fault.detail)
-        rendered = render_fault(fault, wants_html(passage.exchange.request), passage.request_id)
+        self.ways.recorder.error(
+            "fault",
+            request_id=passage.request_id,
+            source=fault.source,
+            reason=fault.reason,
+            detail=fault.detail,
+        )
+        rendered = render_fault(fault, wants_html(passage.exchange.request, passage.knowledge), passage.request_id)
         self._respond(passage, rendered, ())
 
     def _broken(self, passage: Passage, error: Exception) -> None:

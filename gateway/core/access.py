@@ -10,7 +10,7 @@ from gateway.core.compiled import Provider
 from gateway.core.context import Context, OpenedSession
 from gateway.core.cookies import Site
 from gateway.core.credentials import BearerToken, SessionCookie, present
-from gateway.core.headers import upstream_headers
+from gateway.core.headers import upstream_fields
 from gateway.core.jose import UnknownKey
 from gateway.core.keys import KeySet
 from gateway.core.login import begin
@@ -333,19 +333,19 @@ def unauthenticated(context: Context, reason: Reason, *, clear: bool = False) ->
 def _forward(
     context: Context, route: Route, reason: Reason, identity: Identity | None, live: Live | None = None
 ) -> Forward:
-    headers = upstream_headers(
-        context.request,
+    lines = upstream_fields(
+        context.sketch,
         context.observed,
         context.knowledge.compiled.rules,
         identity,
         pass_authorization=route.authorization == "pass",
-        request_id=context.request_id,
     )
     return Forward(
         route=route,
         reason=reason,
         target=context.target.path + context.target.query,
-        headers=headers,
+        fields=lines,
+        request_id=context.request_id,
         identity=identity,
         session=live.session if live else None,
         grant=live.grant if live else None,

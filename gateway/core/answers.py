@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from gateway.core.headers import headers_of
 from gateway.core.model import CookieChange, DenyEntry, Grant, Header, Identity, Json, Session
 from gateway.core.needs import Need
 from gateway.core.reasons import Reason
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Let it through. ``headers`` are end-to-end only, forged ones stripped and known ones added.
+    """Let it through. ``fields`` are end-to-end lines only, forged ones stripped and known ones added.
 
-    The data plane adds Host's peers: one framing header, Connection, and Upgrade for a tunnel.
+    The pipeline adds X-Request-ID, the data plane one framing header, Connection, and Upgrade for a tunnel.
     ``background`` are needs to resolve behind the request's back. ``session`` and ``grant`` are what this
     very request presented on ``site``, and ``sent`` its own cookies, for ``due_cookies``.
     """
@@ -24,7 +25,8 @@ class Forward:
     route: "Route"
     reason: Reason
     target: bytes
-    headers: list[Header]
+    fields: bytes
+    request_id: str
     identity: Identity | None = None
     session: Session | None = None
     grant: Grant | None = None
@@ -32,6 +34,11 @@ class Forward:
     background: tuple[Need, ...] = ()
     site: "Site | None" = None
     sent: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def headers(self) -> list[Header]:
+        """The fields as (name, value) pairs, X-Request-ID among them."""
+        return headers_of(self.fields, self.request_id)
 
 
 @dataclass(frozen=True, slots=True)

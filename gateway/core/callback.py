@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from gateway.core import access, id_token, refresh
+from gateway.core import access, id_token, id_token_hint, refresh
 from gateway.core import session as codec
 from gateway.core.answers import Refuse, Respond
 from gateway.core.compiled import Provider
@@ -285,6 +285,7 @@ def _complete(
     ]
     if grant is None:
         changes.append(CookieChange(site.refresh_cookie, None, 0, ()))
+    changes += id_token_hint.keep(context, session, tokens.id_token, changes)
     return Respond(
         Reason.LOGIN_COMPLETED,
         303,

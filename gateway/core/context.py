@@ -13,6 +13,7 @@ from gateway.core.memo import Memo
 from gateway.core.model import Grant, Identity, RefreshOutcome, Request, Session
 from gateway.core.needs import Need
 from gateway.core.routes import Route, Target
+from gateway.core.sketch import Sketch
 
 Fact = TypeVar("Fact")
 
@@ -77,8 +78,21 @@ class Context:
     knowledge: Knowledge
     now: float
     request_id: str
+    sketch: Sketch
+    cookies: dict[str, str]
     route: Route | None = None
-    cookies: dict[str, str] = field(default_factory=dict)
-    navigation: bool = False
-    wants_html: bool = False
-    scripted: bool = False
+
+    @property
+    def scripted(self) -> bool:
+        """Whether a script says that it calls."""
+        return self.sketch.scripted
+
+    @property
+    def wants_html(self) -> bool:
+        """Whether a person's browser navigates here."""
+        return self.sketch.wants_html
+
+    @property
+    def navigation(self) -> bool:
+        """Whether a redirect to log in would lead a person somewhere."""
+        return self.sketch.wants_html and self.request.method in (b"GET", b"HEAD")

@@ -14,6 +14,7 @@ from gateway.core.context import Context, OpenedSession
 from gateway.core.reasons import Reason
 
 MOST_TOKEN = 16_384
+_PRINTABLE = bytes(range(0x21, 0x7F))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,7 @@ Extractor: TypeAlias = Callable[[Context], Credential | Reason | None]
 
 def bearer_token(context: Context) -> BearerToken | Reason | None:
     """Return the bearer token, None where there is none, or a refusal for a malformed or repeated field."""
-    values = [
-        value
-        for name, value in context.request.headers
-        if len(name) == 13 and name.lower() == b"authorization"
-    ]
+    values = context.sketch.authorization
     if not values:
         return None
     if len(values) > 1:
@@ -49,7 +46,7 @@ def bearer_token(context: Context) -> BearerToken | Reason | None:
     if scheme.lower() != b"bearer":
         return None
     token = token.strip(b" ")
-    if not token or len(token) > MOST_TOKEN or not token.isascii() or any(byte <= 32 for byte in token):
+    if not token or len(token) > MOST_TOKEN or not token.isascii() or token.translate(None, _PRINTABLE):
         return Reason.TOKEN_MALFORMED
     return BearerToken(token.decode())
 

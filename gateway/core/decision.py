@@ -6,7 +6,7 @@ Pure and synchronous. What it lacks, it names as a ``Need``; the pipeline fetche
 from collections.abc import Callable
 from typing import TypeAlias
 
-from gateway.core import access, cookies, logout
+from gateway.core import access, cookies, logout, provider_logout
 from gateway.core.answers import Answer, Forward, Respond
 from gateway.core.callback import callback
 from gateway.core.context import Context, Knowledge
@@ -17,6 +17,7 @@ from gateway.core.needs import Need, Refresh
 from gateway.core.reasons import Reason
 from gateway.core.refusals import plain
 from gateway.core.routes import Route, Target, canonicalise
+from gateway.core.sketch import draw
 
 _NOWHERE = Target(b"/", b"")
 
@@ -27,6 +28,8 @@ ENDPOINTS: dict[bytes, Endpoint] = {
     b"callback": callback,
     b"logout": logout.logout,
     b"logged-out": logout.logged_out,
+    b"backchannel-logout": provider_logout.backchannel,
+    b"frontchannel-logout": provider_logout.frontchannel,
     b"userinfo": logout.userinfo,
 }
 
@@ -37,8 +40,9 @@ def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) 
     target = canonicalise(request.target)
     observed = observe(request, compiled.rules)
     site = compiled.sites.get(observed.host)
-    context = Context(request, target or _NOWHERE, observed, site, knowledge, now, request_id)
-    _look(context)
+    sketch = draw(request, compiled.rules.request_names)
+    own = cookies.read(sketch.cookies, site.cookie_prefix) if sketch.cookies and site is not None else {}
+    context = Context(request, target or _NOWHERE, observed, site, knowledge, now, request_id, sketch, own)
     if target is None:
         return plain(context, Reason.PATH_AMBIGUOUS)
     if request.method in (b"TRACE", b"CONNECT"):
@@ -57,37 +61,9 @@ def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) 
     return access.access(context)
 
 
-def wants_html(request: Request) -> bool:
+def wants_html(request: Request, knowledge: Knowledge) -> bool:
     """Tell whether a person's browser navigates here, rather than a script or an API client calling."""
-    html = False
-    for name, value in request.headers:
-        length = len(name)
-        if length == 14 and name.lower() == b"sec-fetch-mode":
-            if value.lower() != b"navigate":
-                return False
-        elif length == 6 and name.lower() == b"accept":
-            html = b"text/html" in value.lower()
-        elif length == 16 and name.lower() == b"x-requested-with":
-            return False
-    return html
-
-
-def _is_scripted(request: Request) -> bool:
-    for name, value in request.headers:
-        length = len(name)
-        if length == 14 and name.lower() == b"sec-fetch-mode" and value.lower() != b"navigate":
-            return True
-        if length == 16 and name.lower() == b"x-requested-with":
-            return True
-    return False
-
-
-def _look(context: Context) -> None:
-    context.wants_html = wants_html(context.request)
-    context.scripted = not context.wants_html and _is_scripted(context.request)
-    context.navigation = context.wants_html and context.request.method in (b"GET", b"HEAD")
-    if context.site is not None:
-        context.cookies = cookies.read(context.request.headers, context.site.cookie_prefix)
+    return draw(request, knowledge.compiled.rules.request_names).wants_html
 
 
 def _own(context: Context, name: bytes) -> Answer | Need:

@@ -11,6 +11,10 @@ AUTHORIZATION: Final = 4
 SET_COOKIE: Final = 5
 CACHE_CONTROL: Final = 6
 SHARED_CACHE: Final = 7
+# these three pass too, and the decision reads them
+ACCEPT: Final = 8
+FETCH_MODE: Final = 9
+REQUESTED_WITH: Final = 10
 
 Kind: TypeAlias = int
 """One of the words above: what happens to a field."""

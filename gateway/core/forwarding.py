@@ -12,7 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import TypeAlias, TypeVar
 
 from gateway.core.fields import split_quoted, unquote
-from gateway.core.model import Header, Request
+from gateway.core.model import Request
+from gateway.core.sketch import line_of
 
 MOST_HOPS = 32
 _MOST_REMEMBERED = 4096
@@ -31,14 +32,14 @@ class Observed:
     """How the request came. ``host`` is the effective authority, lower case; ``proto`` is http or https.
 
     ``client`` is the address of the first hop that no trusted proxy vouches for, and ``chain`` every hop from
-    there to the peer. ``lines`` are the fields that tell the upstream, Host first.
+    there to the peer. ``block`` are the lines that tell the upstream, Host first.
     """
 
     host: bytes
     proto: str
     client: str
     chain: tuple[str, ...]
-    lines: tuple[Header, ...] = field(repr=False)
+    block: bytes = field(repr=False)
 
 
 def parse_address(text: str) -> Address | None:
@@ -73,20 +74,21 @@ def _node(address: str) -> str:
     return f'for="[{address}]"' if ":" in address else f"for={address}"
 
 
-def _lines(host: bytes, proto: str, chain: tuple[str, ...]) -> tuple[Header, ...]:
+def _block(host: bytes, proto: str, chain: tuple[str, ...]) -> bytes:
     first = _node(chain[0])
     if _TOKEN_HOST.fullmatch(host):
         first += f";host={host.decode()}"
     elif _AUTHORITY.fullmatch(host):
         first += f';host="{host.decode()}"'
     first += f";proto={proto}"
-    return (
+    headers = (
         (b"Host", host),
         (b"X-Forwarded-For", ", ".join(chain).encode()),
         (b"X-Forwarded-Proto", proto.encode()),
         (b"X-Forwarded-Host", host),
         (b"Forwarded", ", ".join((first, *map(_node, chain[1:]))).encode()),
     )
+    return b"".join(map(line_of, headers))
 
 
 class Proxies:
@@ -138,7 +140,7 @@ class Proxies:
         key = (host, proto, chain)
         observed = self._remembered.get(key)
         if observed is None:
-            observed = Observed(host, proto, chain[0], chain, _lines(host, proto, chain))
+            observed = Observed(host, proto, chain[0], chain, _block(host, proto, chain))
             if len(self._remembered) >= _MOST_REMEMBERED:
                 self._remembered.clear()
             if len(host) <= _MOST_HOST and len(chain) <= 4:

@@ -9,6 +9,7 @@ from gateway.core.fields import Kind, NameKinds, fold, named_in, split_quoted
 from gateway.core.forwarding import Observed, Proxies
 from gateway.core.identity_headers import IdentityHeader, compile_identity_headers, identity_lines
 from gateway.core.model import Header, Identity, Request
+from gateway.core.sketch import Sketch, draw, header_of, line_of
 
 # RFC 9110 section 7.6.1, RFC 9112; the data plane writes its own framing
 _HOP_BY_HOP = frozenset(
@@ -75,7 +76,6 @@ _INJECTED = frozenset(
     {b"forwarded", b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-request-id"}
 )
 _SHARED_CACHES = frozenset({b"surrogate-control", b"edge-control", b"x-accel-expires"})
-_HARMLESS_OPTIONS = frozenset({b"keep-alive", b"close", b"upgrade", b"keep-alive, upgrade", b"te", b""})
 # bytes that some skip before a cookie's name; "=" since browsers send a nameless cookie's value alone
 _BEFORE_A_NAME = bytes(range(0x21)) + b'="\x7f'
 _LONGEST_PREFIX = 64
@@ -127,6 +127,12 @@ def _request_kind(name: bytes, own: frozenset[bytes]) -> Kind:
         b"cookie": fields.COOKIE,
         b"authorization": fields.AUTHORIZATION,
     }.get(folded)
+    if special is None:
+        special = {
+            b"accept": fields.ACCEPT,
+            b"sec-fetch-mode": fields.FETCH_MODE,
+            b"x-requested-with": fields.REQUESTED_WITH,
+        }.get(name.lower())
     if special is not None:
         return special
     if folded in _HOP_BY_HOP or folded in _PROXY_WORDS or folded in _FOREIGN_IDENTITY or folded in own:
@@ -177,6 +183,42 @@ def _is_own(pair: bytes, prefixes: tuple[bytes, ...]) -> bool:
     return pair.lstrip(_BEFORE_A_NAME)[:_LONGEST_PREFIX].lower().startswith(prefixes)
 
 
+def upstream_fields(
+    sketch: Sketch,
+    observed: Observed,
+    rules: HeaderRules,
+    identity: Identity | None,
+    *,
+    pass_authorization: bool,
+) -> bytes:
+    """Return the fields that go to the upstream as lines: forged ones stripped, known ones added.
+
+    Framing, Connection and Upgrade are left to the data plane, and so is X-Request-ID, which is always our
+    own: the log and the upstream speak of the same one. What the client's Connection names is removed before
+    anything is added, so it drops nothing of ours (R58).
+    """
+    parts = [observed.block, *sketch.kept]
+    if sketch.cookies and b"cookie" not in sketch.dropped:
+        for name, value in sketch.cookies:
+            if rest := _without_own(value, rules.cookie_prefixes):
+                parts.append(line_of((name, rest)))
+    if pass_authorization and b"authorization" not in sketch.dropped:
+        parts.extend(line_of((b"Authorization", value)) for value in sketch.authorization)
+    if identity is not None:
+        parts.append(_identity_block(rules, identity))
+    return b"".join(parts)
+
+
+def _identity_block(rules: HeaderRules, identity: Identity) -> bytes:
+    remembered = identity.told
+    if remembered and remembered[0] is rules:
+        known: bytes = remembered[1]
+        return known
+    block = b"".join(map(line_of, identity_lines(rules.identity, identity)))
+    remembered[:] = (rules, block)
+    return block
+
+
 def upstream_headers(
     request: Request,
     observed: Observed,
@@ -186,33 +228,16 @@ def upstream_headers(
     pass_authorization: bool,
     request_id: str,
 ) -> list[Header]:
-    """Return the head that goes to the upstream: forged fields and own cookies stripped, known ones added.
+    """Return what ``upstream_fields`` tells as (name, value) pairs, with X-Request-ID."""
+    sketch = draw(request, rules.request_names)
+    block = upstream_fields(sketch, observed, rules, identity, pass_authorization=pass_authorization)
+    return headers_of(block, request_id)
 
-    Framing, Connection and Upgrade are left to the data plane. What the client's Connection names is removed
-    before anything is added, so it drops nothing of ours (R58). The request id is always our own: the log and
-    the upstream speak of the same one.
-    """
-    names, kept, options = rules.request_names, list[Header](), list[bytes]()
-    kinds = names.kinds
-    for header in request.headers:
-        name, value = header
-        kind = kinds.get(name)
-        if kind is None:
-            kind = names.learn(name)
-        if kind == fields.PASS or (kind == fields.AUTHORIZATION and pass_authorization):
-            kept.append(header)
-        elif kind == fields.COOKIE:
-            rest = _without_own(value, rules.cookie_prefixes)
-            if rest:
-                kept.append(header if rest is value else (name, rest))
-        elif kind == fields.CONNECTION and value.lower() not in _HARMLESS_OPTIONS:
-            options.append(value)
-    if options:
-        kept = _without_named(kept, options)
-    kept.append((b"X-Request-ID", request_id.encode("latin-1", "replace")))
-    if identity is not None:
-        kept += identity_lines(rules.identity, identity)
-    return [*observed.lines, *kept]
+
+def headers_of(block: bytes, request_id: str) -> list[Header]:
+    """Take such lines apart again, for whoever wants to look at them."""
+    lines = block.split(b"\r\n")[:-1]
+    return [*map(header_of, lines), (b"X-Request-ID", request_id.encode("latin-1", "replace"))]
 
 
 def _without_named(headers: list[Header], options: list[bytes]) -> list[Header]:
@@ -243,7 +268,7 @@ def response_headers(headers: list[Header], rules: HeaderRules, set_cookies: lis
                 cache.append(value)
             else:
                 kept.append(header)
-        elif kind == fields.CONNECTION and value.lower() not in _HARMLESS_OPTIONS:
+        elif kind == fields.CONNECTION:
             options.append(value)
     if options:
         kept = _without_named(kept, options)
@@ -275,5 +300,6 @@ __all__ = [
     "compile_rules",
     "observe",
     "response_headers",
+    "upstream_fields",
     "upstream_headers",
 ]

@@ -117,9 +117,7 @@ def _entries(context: Context, session: Session, *, everywhere: bool) -> tuple[D
     return (one, everything_of(context, session.issuer, session.subject)) if everywhere else (one,)
 
 
-def _ended(
-    context: Context, opened: OpenedSession | None, written: tuple[DenyEntry, ...]
-) -> Respond | Need:
+def _ended(context: Context, opened: OpenedSession | None, written: tuple[DenyEntry, ...]) -> Respond | Need:
     """Answer once the session is dead here: the cookies go, the browser goes on."""
     site = context.site
     assert site is not None
@@ -234,9 +232,8 @@ def _comes_from_provider(context: Context) -> bool:
         return False
     # what was sealed for this purpose was written above
     state, at = json.loads(payload)
-    return hmac.compare_digest(str(state).encode(), presented.encode()) and (
-        0 <= context.now - at <= compiled.settings.session.login_lifetime
-    )
+    is_in_time = context.now - at <= compiled.settings.session.login_lifetime
+    return hmac.compare_digest(str(state).encode(), presented.encode()) and is_in_time
 
 
 def userinfo(context: Context) -> Respond | Refuse | Need:

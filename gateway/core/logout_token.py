@@ -38,7 +38,9 @@ class LogoutToken:
     accepted_until: float
 
 
-def check(token: str, provider: Provider, keys: KeySet | None, now: float) -> LogoutToken | UnknownKey | Reason:
+def check(
+    token: str, provider: Provider, keys: KeySet | None, now: float
+) -> LogoutToken | UnknownKey | Reason:
     """Decide whether this provider asks this client to log somebody out (R18-R21, R29, R51).
 
     A replay is not looked for here: the caller asks whether ``replay_id`` was used before.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from gateway.core.reasons import Reason
 
@@ -39,7 +39,8 @@ class Request:
 
     ``target`` is origin-form (an absolute-form whose authority equals Host has been reduced) or ``*``.
     ``host`` is the Host field, lower case, with its port when one was sent. ``headers`` keep order and
-    spelling; values are without surrounding white space. ``peer`` is the socket's address.
+    spelling; values are without surrounding white space. ``lines`` are the same fields as whole lines with
+    CRLF, or nothing where nobody parsed them. ``peer`` is the socket's address.
     """
 
     method: bytes
@@ -48,6 +49,7 @@ class Request:
     headers: tuple[Header, ...]
     peer: str
     tls: bool = False
+    lines: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Identity:
     """Who is calling. Issuer and subject together name somebody (R26).
 
     ``issued_at`` is what the denylist judges: ``iat`` of a bearer token (0 if absent), the login time of
-    a session. Times are seconds since the epoch.
+    a session. Times are seconds since the epoch. ``told`` remembers what upstreams are told of this identity,
+    with the rules that say so.
     """
 
     kind: Literal["bearer", "session"]
@@ -69,6 +72,7 @@ class Identity:
     jti: str | None = None
     sid: str | None = None
     session_id: str | None = None
+    told: list[Any] = field(default_factory=list, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

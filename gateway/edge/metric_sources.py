@@ -17,7 +17,7 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _POOL: Final = re.compile(r"upstream_(?P<upstream>.+)_(?P<state>open|idle|waiting)")
 
 _COUNTERS: Final = frozenset(
-    {"gateway_denylist_resyncs", "gateway_denylist_reconnects", "gateway_denylist_garbage"}
+    f"gateway_denylist_{figure}" for figure in ("resyncs", "reconnects", "garbage", "failures")
 )
 HELP: Final = {
     "gateway_store_up": "Whether the store answers.",
@@ -28,6 +28,7 @@ HELP: Final = {
     "gateway_denylist_unwritten": "Entries that are known here and that the store does not hold yet.",
     "gateway_denylist_resyncs_total": "Times that the replica was read anew.",
     "gateway_denylist_reconnects_total": "Times that the connection that follows the log was made anew.",
+    "gateway_denylist_failures_total": "Failed attempts to follow the denylist's log.",
     "gateway_denylist_garbage_total": "Items of the log that are no entries.",
     "gateway_http_client_connections": "Open connections of clients.",
     "gateway_http_requests_in_flight": "Requests that have begun and not ended.",

@@ -77,8 +77,13 @@ class Metrics(Collector):
         self._own: dict[str, Histogram] = {}
         self._upstream: dict[str, Histogram] = {}
         self._faults: dict[str, int] = {}
+        # a rate needs a value from before the first event
         self._events: dict[tuple[str, str], int] = {
-            (name, ""): 0 for name in ("refresh", "login", "logout", "revocation")
+            ("login", Reason.LOGIN_COMPLETED.value): 0,
+            ("logout", Reason.LOGGED_OUT.value): 0,
+            ("refresh", ""): 0,
+            ("reuse_detected", ""): 0,
+            ("revocation", ""): 0,
         }
         self._sources: dict[str, Source] = {}
         self._registry = CollectorRegistry(auto_describe=False)

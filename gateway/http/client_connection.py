@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, cast
 from gateway.core.model import Fault, Request
 from gateway.core.reasons import Reason
 from gateway.http.client_exchange import ClientExchange
+from gateway.http.client_transport import ClientTransport, State
 from gateway.http.fields import HEAD_END, Malformed
 from gateway.http.head import REQUEST_LINE, RequestHead, read_request_head
 from gateway.http.serialise import build_response_head
-from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address, reset
+from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address
 from gateway.http.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from gateway.http.server import Server
-
-_HEAD, _BODY, _WAIT, _DISCARD, _TUNNEL, _LINGER, _CLOSED = range(7)
 
 # why reading is paused: the next request has begun to arrive; the body has nowhere to go
 _AHEAD, _FULL = 1, 2
@@ -27,47 +26,33 @@ _LINGER_BYTES = 16 << 20
 _CONTINUE_SECONDS = 1.0
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(ClientTransport):
     """Reads one request at a time; what a client pipelines waits in the socket, and is answered in order.
 
     Attributes:
-        server: whose connection it is.
         peer: the client's address.
         last_request: whether the connection ends with the present answer.
-        write_paused: whether the client does not keep up with the response.
     """
 
     __slots__ = (
         "_advancing",
-        "_ahead",
         "_body",
         "_discarded",
         "_exchange",
         "_head",
-        "_held",
         "_progress",
         "_request",
         "_since",
-        "_state",
-        "_transport",
         "_tunnel",
-        "_unsent",
-        "_written_at",
         "last_request",
         "peer",
-        "server",
-        "write_paused",
     )
 
     def __init__(self, server: "Server") -> None:
-        self.server = server
+        super().__init__(server)
         self.peer = ""
         self.last_request = False
-        self.write_paused = False
-        self._state = _HEAD
-        self._ahead = b""
         self._advancing = False
-        self._held = 0
         self._exchange: ClientExchange | None = None
         self._body: ClientExchange | None = None
         self._tunnel: Tunnel | None = None
@@ -76,8 +61,6 @@ class ClientConnection(asyncio.Protocol):
         self._since = server.now
         self._progress = 0
         self._discarded = 0
-        self._unsent = 0
-        self._written_at = 0.0
 
     @property
     def exchange(self) -> ClientExchange | None:
@@ -87,7 +70,7 @@ class ClientConnection(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether no request is open or arriving."""
-        return self._state == _HEAD and not self._ahead
+        return self._state == State.HEAD and not self._ahead
 
     # asyncio.Protocol
 
@@ -103,16 +86,16 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
         state = self._state
-        if state == _TUNNEL:
+        if state == State.TUNNEL:
             assert self._tunnel is not None
             self._tunnel.from_client(data)
-        elif state == _LINGER:
+        elif state == State.LINGER:
             self._discarded += len(data)
             if self._discarded > _LINGER_BYTES:
                 self._transport.abort()
-        elif state != _CLOSED:
+        elif state != State.CLOSED:
             if not self._ahead:
-                if state == _HEAD:
+                if state == State.HEAD:
                     self._since = self.server.now
                 self._ahead = data
             else:
@@ -121,7 +104,7 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client sends no more: that ends a tunnel's one direction, and anything else wholly."""
-        if self._state == _TUNNEL:
+        if self._state == State.TUNNEL:
             assert self._tunnel is not None
             return self._tunnel.client_ended()
         if self._exchange is not None:
@@ -131,7 +114,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
         del exc
-        self._state = _CLOSED
+        self._state = State.CLOSED
         self._ahead = b""
         self.server.forget(self)
         if self._exchange is not None:
@@ -140,8 +123,7 @@ class ClientConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client does not keep up."""
         self.write_paused = True
-        self._unsent = self._transport.get_write_buffer_size()
-        self._written_at = self.server.now
+        self._note_unsent()
         if self._exchange is not None:
             self._exchange.pause_upstream()
 
@@ -155,14 +137,9 @@ class ClientConnection(asyncio.Protocol):
 
     # what the exchange calls
 
-    def send(self, data: bytes) -> None:
-        """Send, unless the connection has ended."""
-        if self._state < _LINGER:
-            self._transport.write(data)
-
     def send_end(self) -> None:
         """End the tunnel's direction to the client."""
-        if self._state == _TUNNEL and self._transport.can_write_eof():
+        if self._state == State.TUNNEL and self._transport.can_write_eof():
             self._transport.write_eof()
 
     def hold_body(self) -> None:
@@ -177,24 +154,17 @@ class ClientConnection(asyncio.Protocol):
     def stop_reading_requests(self) -> None:
         """Nothing that follows can be told apart: the connection ends with the present answer."""
         self.last_request = True
-        if self._state == _BODY:
-            self._state = _WAIT
+        if self._state == State.BODY:
+            self._state = State.WAIT
 
     def enter_tunnel(self, tunnel: Tunnel) -> None:
         """Pass everything from now on, what has arrived early first."""
-        self._state = _TUNNEL
+        self._state = State.TUNNEL
         self._tunnel = tunnel
         ahead, self._ahead = self._ahead, b""
         if ahead:
             tunnel.from_client(ahead)
         self._release(_AHEAD)
-
-    def reset(self) -> None:
-        """Break off, visibly for the client (R63)."""
-        if self._state != _CLOSED:
-            self._state = _CLOSED
-            self._ahead = b""
-            reset(self._transport)
 
     def exchange_finished(self, exchange: ClientExchange, *, keep: bool) -> None:
         """Go on to the next request, or close."""
@@ -202,17 +172,17 @@ class ClientConnection(asyncio.Protocol):
             return
         self._exchange = None
         self.server.in_flight -= 1
-        if self._state == _CLOSED:
+        if self._state == State.CLOSED:
             return
         self._since = self.server.now
         self._release(_FULL)
         if not keep or self.server.draining:
-            self._end(unread=not exchange.body_done or self._state == _TUNNEL)
+            self._end(unread=not exchange.body_done or self._state == State.TUNNEL)
             return
         if exchange.body_done:
-            self._state = _HEAD
+            self._state = State.HEAD
         else:
-            self._state = _DISCARD
+            self._state = State.DISCARD
             self._discarded = 0
             self._body = exchange
         if self._ahead:
@@ -242,7 +212,7 @@ class ClientConnection(asyncio.Protocol):
         turns = 0
         while self._ahead:
             state = self._state
-            if state == _HEAD:
+            if state == State.HEAD:
                 if self.write_paused:
                     return True
                 turns += 1
@@ -252,9 +222,9 @@ class ClientConnection(asyncio.Protocol):
                     return True
                 if not self._take_head():
                     return False
-            elif state in (_BODY, _DISCARD):
+            elif state in (State.BODY, State.DISCARD):
                 self._take_body()
-            elif state == _WAIT and not self.last_request:
+            elif state == State.WAIT and not self.last_request:
                 return True
             else:
                 self._ahead = b""
@@ -292,9 +262,9 @@ class ClientConnection(asyncio.Protocol):
         exchange = self._exchange = ClientExchange(self, request, head)
         server.in_flight += 1
         if exchange.body is None:
-            self._state = _WAIT
+            self._state = State.WAIT
         else:
-            self._state = _BODY
+            self._state = State.BODY
             self._body = exchange
             if self._ahead:
                 self._take_body()
@@ -321,12 +291,12 @@ class ClientConnection(asyncio.Protocol):
         if self._progress >= self.server.least_progress:
             self._progress = 0
             self._since = self.server.now
-        if self._state == _DISCARD:
+        if self._state == State.DISCARD:
             self._discard(exchange, data)
             return
         self._ahead = exchange.take(data)
-        if self._state == _BODY and exchange.body_done:
-            self._state = _WAIT
+        if self._state == State.BODY and exchange.body_done:
+            self._state = State.WAIT
             self._body = None
 
     def _discard(self, exchange: ClientExchange, data: bytes) -> None:
@@ -343,31 +313,16 @@ class ClientConnection(asyncio.Protocol):
             self._ahead = body.rest
             self._body = None
             self._since = self.server.now
-            self._state = _HEAD
+            self._state = State.HEAD
         elif self._discarded > HIGH_WATER:
             self._end(unread=True)
-
-    def _hold(self, why: int) -> None:
-        if not self._held and self._state != _CLOSED and not self._transport.is_closing():
-            self._transport.pause_reading()
-        self._held |= why
-
-    def _release(self, why: int) -> None:
-        if (
-            self._held
-            and not self._held & ~why
-            and self._state != _CLOSED
-            and not self._transport.is_closing()
-        ):
-            self._transport.resume_reading()
-        self._held &= ~why
 
     # the ends
 
     def _turn_away(self, beyond: int) -> None:
         if beyond > _MOST_TURNED_AWAY:
             # even saying no takes a socket for a while
-            self._state = _CLOSED
+            self._state = State.CLOSED
             self._transport.abort()
         else:
             self._refuse(Fault("gateway", Reason.OVERLOADED, "too many connections"))
@@ -385,22 +340,22 @@ class ClientConnection(asyncio.Protocol):
         Where the client may still be sending, closing at once would reset the connection and take the answer
         away from it (RFC 9112 section 9.6): then what comes is discarded for a while.
         """
-        if self._state >= _LINGER:
+        if self._state >= State.LINGER:
             return
         unread = unread or bool(self._ahead)
         self._ahead = b""
         self._body = None
-        self._since = self._written_at = self.server.now
-        self._unsent = self._transport.get_write_buffer_size()
+        self._since = self.server.now
+        self._note_unsent()
         if self._transport.is_closing():
-            self._state = _CLOSED
+            self._state = State.CLOSED
         elif unread:
-            self._state = _LINGER
+            self._state = State.LINGER
             self._discarded = 0
             self._release(_AHEAD | _FULL)
             self._transport.write_eof()
         else:
-            self._state = _CLOSED
+            self._state = State.CLOSED
             self._transport.close()
 
     def drain(self) -> None:
@@ -412,21 +367,25 @@ class ClientConnection(asyncio.Protocol):
 
     def sweep(self, now: float) -> None:
         """Cut what takes too long; called a few times a second."""
-        if (self.write_paused or self._state >= _LINGER) and self._is_stalled(now):
+        if (self.write_paused or self._state >= State.LINGER) and self._is_stalled(now):
+            self.reset()
+            self._transport.abort()
+            if self._exchange is not None:
+                self._exchange.client_lost("write time-out")
             return
         state = self._state
         waited = now - self._since
-        if state == _HEAD:
+        if state == State.HEAD:
             self._sweep_head(waited)
-        elif state == _BODY:
+        elif state == State.BODY:
             self._sweep_body(waited)
-        elif state == _DISCARD:
+        elif state == State.DISCARD:
             if waited > self.server.limits.body_timeout:
                 self._end(unread=True)
-        elif state == _LINGER:
+        elif state == State.LINGER:
             if waited > _LINGER_SECONDS and not self._transport.get_write_buffer_size():
                 self._transport.abort()
-        elif state == _TUNNEL:
+        elif state == State.TUNNEL:
             assert self._tunnel is not None
             self._tunnel.sweep(now)
 
@@ -452,17 +411,3 @@ class ClientConnection(asyncio.Protocol):
                 exchange.send_continue()
         elif waited > self.server.limits.body_timeout:
             exchange.body_failed(Fault("client", Reason.REQUEST_TIMEOUT, "body"))
-
-    def _is_stalled(self, now: float) -> bool:
-        """Break off where the client has taken nothing for too long."""
-        unsent = self._transport.get_write_buffer_size()
-        if unsent < self._unsent or not unsent:
-            self._written_at = now
-        self._unsent = unsent
-        if now - self._written_at <= self.server.limits.write_timeout:
-            return False
-        self._state = _CLOSED
-        reset(self._transport)
-        if self._exchange is not None:
-            self._exchange.client_lost("write time-out")
-        return True

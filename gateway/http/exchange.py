@@ -72,6 +72,9 @@ class Exchange(Protocol):
     async def read_body(self, limit: int) -> bytes:
         """Read the whole request body. Raises Fault(client, body_too_large | client_aborted | ...)."""
 
+    def abort(self, code: int = 1008) -> None:
+        """End it now, at any time: a WebSocket gets a close frame with ``code``, others are broken off."""
+
     def on_finished(self, callback: Callable[[Finished], None]) -> None:
         """Register the one callback that is told how the exchange ended."""
 

@@ -1,7 +1,6 @@
 """Field lines (RFC 9112 section 5), read strictly; what was learned of a line is kept under its bytes."""
 
 import re
-from enum import IntEnum
 from typing import TypeAlias
 
 from gateway.core.model import Header
@@ -15,8 +14,8 @@ _TOKEN_ONLY = re.compile(TOKEN + rb"+")
 _NOT_ALPHANUMERIC = re.compile(rb"[^0-9a-z]")
 
 
-class Kind(IntEnum):
-    """What a field means to the framing of its message; PLAIN means nothing."""
+class Kind:
+    """What a field means to the framing of its message, as plain numbers; PLAIN means nothing."""
 
     PLAIN = 0
     HOST = 1
@@ -62,10 +61,10 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-Field: TypeAlias = "tuple[Header, Kind]"
+Field: TypeAlias = "tuple[Header, int]"
 
 lines: HeadMemo[Field] = HeadMemo(most_entries=8192, most_bytes=2 << 20, most_size=4096)
-_written: dict[Header, tuple[Kind, bytes]] = {}
+_written: dict[Header, tuple[int, bytes]] = {}
 _MOST_WRITTEN = 8192
 _LONGEST_WRITTEN = 1024
 
@@ -74,7 +73,7 @@ class Malformed(ValueError):  # noqa: N818 - the word of the vocabulary
     """Bytes that are no such thing; the text says which, and holds none of them."""
 
 
-def write_field(header: Header) -> tuple[Kind, bytes]:
+def write_field(header: Header) -> tuple[int, bytes]:
     """Return what a header means to framing, and its line with CRLF."""
     found = _written.get(header)
     if found is None:
@@ -102,7 +101,7 @@ def read_field(line: bytes) -> Field:
     name, value = match.groups()
     lower = name.lower()
     kind = _KINDS.get(lower, Kind.PLAIN)
-    if kind is Kind.PLAIN and _NOT_ALPHANUMERIC.sub(b"-", lower) in _FRAMING:
+    if kind == Kind.PLAIN and _NOT_ALPHANUMERIC.sub(b"-", lower) in _FRAMING:
         raise Malformed("disguised framing field")
     field = ((name, value.strip(b" \t")), kind)
     lines.put(line, field)

@@ -98,7 +98,7 @@ def _read(data: bytes) -> RequestHead:
     if method not in METHODS:
         raise Malformed("method")
     headers: list[Header] = []
-    special: dict[Kind, list[bytes]] = {}
+    special: dict[int, list[bytes]] = {}
     known = fields.lines.young
     for line in lines[1:-2]:
         header, kind = known.get(line) or read_field(line)
@@ -154,7 +154,7 @@ def _read_target(method: bytes, target: bytes, host: bytes) -> bytes:
     return target
 
 
-def _read_framing(special: dict[Kind, list[bytes]], minor: int) -> int | None:
+def _read_framing(special: dict[int, list[bytes]], minor: int) -> int | None:
     """Return the body's length, None when chunked (RFC 9112 section 6.3); R57."""
     codings, lengths = special.get(Kind.TRANSFER_ENCODING), special.get(Kind.CONTENT_LENGTH)
     if codings is not None:

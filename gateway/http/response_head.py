@@ -76,7 +76,7 @@ def _read(data: bytes) -> ResponseHead:
         raise Malformed("status line, or too many fields")
     status, minor = int(match[2]), int(match[1])
     headers: list[Header] = []
-    special: dict[Kind, list[bytes]] = {}
+    special: dict[int, list[bytes]] = {}
     for line in lines[1:-2]:
         header, kind = read_field(line)
         if kind:
@@ -102,7 +102,7 @@ def _read(data: bytes) -> ResponseHead:
     )
 
 
-def _read_framing(special: dict[Kind, list[bytes]], minor: int) -> tuple[int | None, bool]:
+def _read_framing(special: dict[int, list[bytes]], minor: int) -> tuple[int | None, bool]:
     """Return the Content-Length and whether the body is chunked; RFC 9112 section 6.3."""
     codings, lengths = special.get(Kind.TRANSFER_ENCODING), special.get(Kind.CONTENT_LENGTH)
     if codings is not None:

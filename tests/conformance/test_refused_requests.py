@@ -1,9 +1,9 @@
 """What is no acceptable request: refused with its word, the connection closed, nothing sent upstream."""
 
 import pytest
-from tests.support.http import GET, Plane
 
 from gateway.http.exchange import Limits
+from tests.support.http import GET, Plane
 
 H = b"Host: h\r\n"
 
@@ -94,7 +94,9 @@ MALFORMED = {
     "te-dot": post(b"Transfer.Encoding: chunked", body=b"0\r\n\r\n"),
     "cl-name-underscore": post(b"Content_Length: 5", body=b"hello"),
     "te-in-http-1.0": b"POST / HTTP/1.0\r\n" + H + CHUNKED + b"\r\n\r\n0\r\n\r\n",
-    "post-with-upgrade": post(b"Connection: upgrade", b"Upgrade: websocket", b"Content-Length: 5", body=b"hello"),
+    "post-with-upgrade": post(
+        b"Connection: upgrade", b"Upgrade: websocket", b"Content-Length: 5", body=b"hello"
+    ),
     "get-with-upgrade-and-body": get(
         b"Host: h", b"Connection: upgrade", b"Upgrade: websocket", b"Content-Length: 5"
     ),

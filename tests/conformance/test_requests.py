@@ -1,9 +1,9 @@
 """What is an acceptable request, and how it reaches the upstream."""
 
 import pytest
-from tests.support.http import GET, Handler, Plane
 
 from gateway.http.exchange import Limits
+from tests.support.http import GET, Handler, Plane
 
 H = b"Host: h\r\n"
 
@@ -61,7 +61,13 @@ async def test_one_empty_line_before_a_request_is_forgiven(before: bytes):
         (b"", b"", "0", None, b""),
         (b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n0\r\n\r\n", None, "chunked", b"hello"),
         (b"Transfer-Encoding: CHUNKED\r\n", b"00005\r\nhello\r\n000\r\n\r\n", None, "chunked", b"hello"),
-        (b"Transfer-Encoding: chunked\r\n", b'2;a=b;c="d;\\""\r\nhe\r\n3;e\r\nllo\r\n0;f\r\n\r\n', None, "chunked", b"hello"),
+        (
+            b"Transfer-Encoding: chunked\r\n",
+            b'2;a=b;c="d;\\""\r\nhe\r\n3;e\r\nllo\r\n0;f\r\n\r\n',
+            None,
+            "chunked",
+            b"hello",
+        ),
         (b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n", None, "chunked", b""),
     ],
 )
@@ -103,7 +109,9 @@ async def test_r57_the_handler_cannot_frame():
         (b"TE", b"trailers"),
         (b"X-Forwarded-User", b"alice"),
     ]
-    sent = await seen(b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 5\r\n\r\nhello", handler=Handler(extra=extra))
+    sent = await seen(
+        b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 5\r\n\r\nhello", handler=Handler(extra=extra)
+    )
     assert sent.headers == [("Host", "h"), ("X-Forwarded-User", "alice"), ("Content-Length", "5")]
 
 
@@ -149,8 +157,12 @@ async def test_a_route_has_its_own_limit():
     """``max_body`` of a route counts instead of the server's."""
     async with Plane(handler=Handler(max_body=20), limits=Limits(body=10)) as plane:
         client = await plane.client()
-        assert (await client.ask(b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 20\r\n\r\n" + b"x" * 20)).status == 200
-        assert (await client.ask(b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 21\r\n\r\n" + b"x" * 21)).status == 413
+        assert (
+            await client.ask(b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 20\r\n\r\n" + b"x" * 20)
+        ).status == 200
+        assert (
+            await client.ask(b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 21\r\n\r\n" + b"x" * 21)
+        ).status == 413
 
 
 async def test_pipelined_requests_are_answered_in_order():
@@ -160,7 +172,10 @@ async def test_pipelined_requests_are_answered_in_order():
         data = b""
         for index in range(50):
             data += b"GET /%d HTTP/1.1\r\n%b\r\n" % (index, H)
-            data += b"POST /%d HTTP/1.1\r\n%bTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" % (index, H)
+            data += b"POST /%d HTTP/1.1\r\n%bTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" % (
+                index,
+                H,
+            )
         await client.send(data)
         for index in range(50):
             assert (await client.answer()).body == b"GET /%d 0" % index

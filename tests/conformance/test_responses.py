@@ -1,9 +1,9 @@
 """Responses of upstreams: framed by us, checked strictly, and never longer or shorter than they were."""
 
 import pytest
-from tests.support.http import GET, Handler, Plane, UpstreamSide, always
 
 from gateway.http.exchange import Limits
+from tests.support.http import GET, Handler, Plane, UpstreamSide, always
 
 HEAD = b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -16,7 +16,12 @@ OK = b"HTTP/1.1 200 OK\r\n"
         ((OK, b"Content-Le", b"ngth: 5\r\n\r", b"\nhel", b"lo"), "5", None, b"hello"),
         ((OK + b"Content-Length: 0\r\n\r\n",), "0", None, b""),
         ((OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",), None, "chunked", b"hello"),
-        ((OK + b"Transfer-Encoding: chunked\r\n\r\n", b"5;x=y\r", b"\nhello\r\n0\r\nT: x\r\n\r\n"), None, "chunked", b"hello"),
+        (
+            (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"5;x=y\r", b"\nhello\r\n0\r\nT: x\r\n\r\n"),
+            None,
+            "chunked",
+            b"hello",
+        ),
         ((b"HTTP/1.1 204 No Content\r\n\r\n",), None, None, b""),
         ((b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: x\r\n\r\n",), "5", None, b""),
         ((b"HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello",), "5", None, b"hello"),
@@ -187,7 +192,7 @@ async def test_r58_hop_by_hop_fields_are_removed():
 
 
 async def test_early_hints_are_forwarded():
-    """103 goes to HTTP/1.1 clients without cookies and without being edited; an HTTP/1.0 client never sees it."""
+    """103 goes to HTTP/1.1 clients, without cookies and unedited; an HTTP/1.0 client never sees it."""
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nSet-Cookie: a=1\r\nConnection: X\r\nX: 1\r\n\r\n"
     response = hints + b"HTTP/1.1 102 Processing\r\n\r\n" + OK + b"Content-Length: 5\r\n\r\nhello"
     async with Plane(always(response)) as plane:
@@ -258,7 +263,9 @@ async def test_the_gateways_own_answers():
     """``respond``: framed, dated, without a body for HEAD, 204 and 304; the connection is kept."""
 
     def decide(exchange) -> bool:
-        exchange.respond(int(exchange.request.target[1:]), [(b"Connection", b"x"), (b"Content-Length", b"9")], b"hello")
+        exchange.respond(
+            int(exchange.request.target[1:]), [(b"Connection", b"x"), (b"Content-Length", b"9")], b"hello"
+        )
         return True
 
     async with Plane(handler=Handler(decide)) as plane:

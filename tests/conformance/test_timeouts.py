@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from tests.support.http import GET, Handler, Plane, UpstreamSide, always
 
 from gateway.http.exchange import Limits
+from tests.support.http import GET, Handler, Plane, UpstreamSide, always
 
 H = b"Host: h\r\n"
 SHORT = 0.15
@@ -31,11 +31,11 @@ async def test_r60_a_slow_head_is_cut():
     """R60: 408, counted from the head's first byte, however steadily it drips."""
     async with Plane(limits=Limits(head_timeout=SHORT)) as plane:
         client = await plane.client()
-        task = asyncio.ensure_future(drip(client, [GET[:5], *(b"x" for _ in range(400))]))
+        dripping = asyncio.create_task(drip(client, [GET[:5], *(b"x" for _ in range(400))]))
         answer = await client.answer()
         assert (answer.status, answer.body) == (408, b"request_timeout")
         assert await client.ended()
-        task.cancel()
+        dripping.cancel()
         assert not plane.handler.exchanges
 
 
@@ -55,10 +55,10 @@ async def test_r60_a_dripping_body_is_cut():
     async with Plane(limits=Limits(body_timeout=SHORT)) as plane:
         client = await plane.client()
         head = b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 500\r\n\r\n"
-        task = asyncio.ensure_future(drip(client, [head, *(b"x" for _ in range(400))]))
+        dripping = asyncio.create_task(drip(client, [head, *(b"x" for _ in range(400))]))
         assert (await client.answer()).status == 408
         assert await client.ended()
-        task.cancel()
+        dripping.cancel()
 
 
 async def test_a_steady_body_is_not_cut():
@@ -123,7 +123,9 @@ async def test_an_upstream_that_does_not_answer():
 
 async def test_an_upstream_that_stops_in_the_middle():
     """R63: the client's connection is reset."""
-    async with Plane(always(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"), idle_timeout=SHORT) as plane:
+    async with Plane(
+        always(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"), idle_timeout=SHORT
+    ) as plane:
         client = await plane.client()
         await client.send(GET)
         with pytest.raises(ConnectionError):
@@ -140,7 +142,9 @@ async def test_an_upstream_that_does_not_read():
 
     async with Plane(behave, response_timeout=SHORT) as plane:
         client = await plane.client()
-        client.writer.write(b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 50000000\r\n\r\n" + b"x" * 50_000_000)
+        client.writer.write(
+            b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 50000000\r\n\r\n" + b"x" * 50_000_000
+        )
         assert (await client.answer()).status == 504
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from tests.support.http import GET, Handler, Plane, UpstreamSide, always
 
 H = b"Host: h\r\n"
@@ -11,7 +12,17 @@ KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 def ask(protocol: bytes = b"websocket", connection: bytes = b"keep-alive, Upgrade") -> bytes:
     """Return a request for an upgrade."""
-    return b"GET /ws HTTP/1.1\r\n" + H + b"Connection: " + connection + b"\r\nUpgrade: " + protocol + b"\r\n" + KEY + b"\r\n"
+    return (
+        b"GET /ws HTTP/1.1\r\n"
+        + H
+        + b"Connection: "
+        + connection
+        + b"\r\nUpgrade: "
+        + protocol
+        + b"\r\n"
+        + KEY
+        + b"\r\n"
+    )
 
 
 def switching(protocol: bytes = b"websocket", then: bytes = b"", *, stay: bool = True):
@@ -20,7 +31,10 @@ def switching(protocol: bytes = b"websocket", then: bytes = b"", *, stay: bool =
     async def behave(side: UpstreamSide) -> None:
         await side.request()
         await side.send(
-            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + protocol + b"\r\nX: 1\r\n\r\n" + then
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "
+            + protocol
+            + b"\r\nX: 1\r\n\r\n"
+            + then
         )
         while stay and (data := await side.some()):
             await side.send(data)
@@ -34,7 +48,11 @@ async def test_a_tunnel():
         client = await plane.client()
         answer = await client.ask(ask() + b"early")
         assert answer.status == 101
-        assert (answer.get("connection"), answer.get("upgrade"), answer.get("x")) == ("upgrade", "websocket", "1")
+        assert (answer.get("connection"), answer.get("upgrade"), answer.get("x")) == (
+            "upgrade",
+            "websocket",
+            "1",
+        )
         assert await client.exactly(9) == b"\x81\x02hiearly"
         await client.send(b"more")
         assert await client.exactly(4) == b"more"
@@ -58,7 +76,9 @@ async def test_any_protocol():
         assert await client.exactly(1000) == b"x" * 1000
 
 
-@pytest.mark.parametrize("protocol", [b"h2c", b"H2C", b"HTTP/2.0", b"TLS/1.2", b"websocket, h2c", b"a b", b""])
+@pytest.mark.parametrize(
+    "protocol", [b"h2c", b"H2C", b"HTTP/2.0", b"TLS/1.2", b"websocket, h2c", b"a b", b""]
+)
 async def test_r55_http_inside_a_tunnel_is_never_asked_for(protocol: bytes):
     """R55: h2c and its like would carry requests past every check: the field is ignored."""
     async with Plane() as plane:
@@ -76,7 +96,9 @@ async def test_h2c_on_a_post_is_ignored():
         assert (await client.ask(data + b"hello")).body == b"POST /ws 5"
 
 
-@pytest.mark.parametrize("data", [GET, ask(connection=b"close, x"), ask(b"other"), ask().replace(b"HTTP/1.1", b"HTTP/1.0")])
+@pytest.mark.parametrize(
+    "data", [GET, ask(connection=b"close, x"), ask(b"other"), ask().replace(b"HTTP/1.1", b"HTTP/1.0")]
+)
 async def test_101_only_if_asked_for(data: bytes):
     """A 101 that nobody asked for, or of another protocol, is 502, never a tunnel."""
     async with Plane(switching()) as plane:
@@ -141,7 +163,9 @@ async def test_r49_never_inside_a_frame():
 
     async def behave(side: UpstreamSide) -> None:
         await side.request()
-        await side.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        await side.send(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
         await side.send(b"\x81\x05he")
         await go.wait()
         await side.send(b"llo\x81\x01x")

@@ -1,5 +1,6 @@
 """Whatever the file holds: settings, or a list of problems, and no secret in it."""
 
+import contextlib
 import copy
 from pathlib import Path
 
@@ -121,13 +122,10 @@ def test_a_secret_anywhere(places, value):
     """R16: a secret that was written in the wrong place is not told either."""
     tree = copy.deepcopy(REFERENCE)
     for place in places:
-        target = tree
-        for part in place[:-1]:
-            try:
+        # an earlier place may have swallowed a later one
+        with contextlib.suppress(KeyError, IndexError, TypeError):
+            target = tree
+            for part in place[:-1]:
                 target = target[part]
-            except (KeyError, IndexError, TypeError):
-                break
-        else:
-            if isinstance(target, dict | list) and (isinstance(target, dict) or place[-1] < len(target)):
-                target[place[-1]] = value
+            target[place[-1]] = copy.deepcopy(value)
     outcome(yaml.safe_dump(tree).encode())

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from gateway.core.config import UpstreamSettings
 from gateway.core.model import Fault, Header
@@ -298,7 +298,7 @@ class Plane:
         self.settings = settings
         self.clients: list[Client] = []
 
-    async def __aenter__(self) -> "Plane":
+    async def __aenter__(self) -> Self:
         await self.upstream.start()
         servers = self.servers or (f"http://127.0.0.1:{self.upstream.port}",)
         upstreams = {"app": UpstreamSettings(servers=servers, **self.settings)}
@@ -315,12 +315,12 @@ class Plane:
     async def eventually(self, probe: Callable[[], Any]) -> Any:
         """Return the probe's first true value; fails after a while."""
         async with asyncio.timeout(PATIENCE):
-            while not (value := probe()):
+            while not (value := probe()):  # noqa: ASYNC110 - it watches what announces nothing
                 await asyncio.sleep(0.005)
         return value
 
     async def __aexit__(self, *_: object) -> None:
         for client in self.clients:
-            await client.close()
+            client.writer.transport.abort()
         await self.server.close()
         await self.upstream.close()

@@ -1,0 +1,155 @@
+"""Logouts that the provider asks for: OpenID Connect Back-Channel Logout 1.0, Front-Channel Logout 1.0.
+
+Neither looks at cookies: what they do is carried by the request itself, a signed token or a session id that
+only the provider and its client know.
+"""
+
+from urllib.parse import urlsplit
+
+from gateway.core import access, form, logout_token
+from gateway.core.access_token import issuer_of
+from gateway.core.answers import Refuse, Respond
+from gateway.core.compiled import Provider
+from gateway.core.context import Context
+from gateway.core.jose import UnknownKey
+from gateway.core.keys import KeySet
+from gateway.core.login import parameters
+from gateway.core.logout import entry_expiry, everything_of, written_entries
+from gateway.core.logout_token import LogoutToken
+from gateway.core.model import DenyEntry
+from gateway.core.needs import Body, Need, Revoke, UseOnce
+from gateway.core.reasons import Reason
+from gateway.core.refusals import plain
+
+MOST_BODY = 32 * 1024
+MOST_SID = 255
+MOST_ENTRIES = 50_000
+"""Entries of the denylist beyond which no front-channel logout adds one: nobody vouches for its ``sid``."""
+
+
+def backchannel(context: Context) -> Respond | Refuse | Need:
+    """End the sessions that a logout token names, at every worker by the denylist (R51, R52)."""
+    if context.request.method != b"POST":
+        return plain(context, Reason.METHOD_UNSUPPORTED, allow=("POST",))
+    if not form.is_form(context.request):
+        return _bad(Reason.REQUEST_MALFORMED, "The Content-Type must be application/x-www-form-urlencoded.")
+    body = context.knowledge.fact(need := Body(MOST_BODY), bytes)
+    if body is None:
+        return need
+    token = (form.read_form(body) or {}).get("logout_token")
+    if not token:
+        return _bad(Reason.REQUEST_MALFORMED, "The form must have one logout_token and no field twice.")
+    issuer = issuer_of(token)
+    if isinstance(issuer, Reason):
+        return _bad(issuer)
+    provider = context.knowledge.compiled.by_issuer.get(issuer)
+    if provider is None:
+        return _bad(Reason.TOKEN_ISSUER)
+    checked = _checked(context, provider, token)
+    if isinstance(checked, Reason):
+        return _bad(checked, issuer=issuer)
+    if not isinstance(checked, LogoutToken):
+        return checked
+    return _obeyed(context, checked)
+
+
+def _checked(context: Context, provider: Provider, token: str) -> LogoutToken | Need | Reason:
+    keys = access.key_set(context, provider, None)
+    for _ in range(2):
+        if not isinstance(keys, KeySet):
+            return keys
+        checked = logout_token.check(token, provider, keys, context.now)
+        if not isinstance(checked, UnknownKey):
+            return checked
+        keys = access.key_set(context, provider, checked.kid or "")
+    return keys if not isinstance(keys, KeySet) else Reason.TOKEN_KEY_UNKNOWN
+
+
+def _obeyed(context: Context, token: LogoutToken) -> Respond | Need:
+    # used up before it is obeyed: a replay would end the sessions that began since. An entry that the store
+    # does not take at once holds in this process, which goes on trying.
+    once = UseOnce("logout", token.replay_id, token.accepted_until)
+    first = context.knowledge.fact(once, bool)
+    if first is None:
+        return once
+    if not first:
+        return _bad(Reason.TOKEN_CLAIMS, "The logout token was received before.", issuer=token.issuer)
+    written = written_entries(context)
+    if written is None:
+        return Revoke((_named(context, token),))
+    return Respond(
+        Reason.LOGGED_OUT,
+        200,
+        audit="logout",
+        details={"how": "backchannel", "issuer": token.issuer, "subject": token.subject, "sid": token.sid},
+        revoked=written,
+    )
+
+
+def _named(context: Context, token: LogoutToken) -> DenyEntry:
+    """Return the entry that a token asks for: one session of the provider's, or all of the subject's.
+
+    It names what began until now, by this clock: a person who logs in again has a session.
+    """
+    if token.sid is not None:
+        return DenyEntry("sid", token.issuer, token.sid, context.now, entry_expiry(context))
+    assert token.subject is not None
+    return everything_of(context, token.issuer, token.subject)
+
+
+def _bad(reason: Reason, description: str | None = None, *, issuer: str | None = None) -> Respond:
+    """Refuse as Back-Channel Logout section 2.8 asks: 400 and JSON; what is rendered is never stored."""
+    return Respond(
+        reason,
+        400,
+        json={
+            "error": "invalid_request",
+            "error_description": description or f"The logout token is refused: {reason}.",
+        },
+        audit="logout_refused",
+        details={"how": "backchannel", "issuer": issuer},
+    )
+
+
+def frontchannel(context: Context) -> Respond | Refuse | Need:
+    """End the provider's session that a frame of its logout page names.
+
+    Only for providers that the configuration allows it: nothing proves that the provider asks.
+    """
+    compiled = context.knowledge.compiled
+    if not any(each.settings.frontchannel_logout for each in compiled.providers.values()):
+        return plain(context, Reason.ROUTE_UNKNOWN)
+    if context.request.method != b"GET":
+        return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
+    fields = parameters(context.target.query) or {}
+    issuer, sid = fields.get("iss"), fields.get("sid")
+    provider = compiled.by_issuer.get(issuer or "")
+    if provider is None or not sid or len(sid) > MOST_SID or not sid.isprintable():
+        return plain(context, Reason.REQUEST_MALFORMED)
+    if not provider.settings.frontchannel_logout:
+        return plain(context, Reason.ROUTE_UNKNOWN)
+    written = written_entries(context)
+    if written is None:
+        if len(context.knowledge.denylist) >= MOST_ENTRIES:
+            return plain(context, Reason.OVERLOADED)
+        return Revoke((DenyEntry("sid", provider.issuer, sid, context.now, entry_expiry(context)),))
+    return Respond(
+        Reason.LOGGED_OUT,
+        200,
+        headers=(
+            (b"Content-Type", b"text/html; charset=utf-8"),
+            (b"Content-Security-Policy", _framed_by(provider)),
+        ),
+        audit="logout",
+        details={"how": "frontchannel", "issuer": provider.issuer, "sid": sid},
+        revoked=written,
+    )
+
+
+def _framed_by(provider: Provider) -> bytes:
+    """Return the policy (CSP Level 3) that lets the provider's own pages, and nobody else, frame this."""
+    settings = provider.settings
+    urls = (provider.issuer, settings.authorization_endpoint, settings.end_session_endpoint)
+    parts = [urlsplit(url) for url in urls if url is not None]
+    origins = dict.fromkeys(f"{each.scheme}://{each.netloc}" for each in parts)
+    return f"default-src 'none'; base-uri 'none'; frame-ancestors {' '.join(origins)}".encode()

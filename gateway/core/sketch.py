@@ -1,0 +1,102 @@
+"""One pass over a request's fields: what the decision reads of them, and which lines go on to the upstream.
+
+Everything after the pass works on what was found here; nothing reads the fields again. Lines are whole, with
+their CRLF, so that what passes unchanged is never taken apart and put together again.
+"""
+
+from dataclasses import dataclass
+
+from gateway.core import fields
+from gateway.core.fields import NameKinds, named_in
+from gateway.core.model import Header, Request
+
+# what a Connection field may say without naming anything that would otherwise go on
+_HARMLESS_OPTIONS = frozenset({b"keep-alive", b"close", b"upgrade", b"keep-alive, upgrade", b"te", b""})
+
+
+@dataclass(slots=True)
+class Sketch:
+    """A request's fields, sorted.
+
+    ``kept`` are the lines that pass whoever asks; ``cookies`` the Cookie fields and ``authorization`` the
+    values of Authorization. ``dropped`` are the lower-case names that the client's Connection fields list
+    (R58). ``mode`` is Sec-Fetch-Mode, lower case; where it comes several times, whichever is not
+    ``navigate``.
+    """
+
+    kept: list[bytes]
+    cookies: list[Header]
+    authorization: list[bytes]
+    dropped: frozenset[bytes] = frozenset()
+    accept: bytes = b""
+    mode: bytes | None = None
+    has_requested_with: bool = False
+
+    @property
+    def scripted(self) -> bool:
+        """Whether a script says that it calls."""
+        return self.has_requested_with or (self.mode is not None and self.mode != b"navigate")
+
+    @property
+    def wants_html(self) -> bool:
+        """Whether a person's browser navigates here, rather than a script or an API client calling."""
+        return b"text/html" in self.accept and not self.scripted
+
+
+def line_of(header: Header) -> bytes:
+    """Return a field as a line."""
+    return b"%b: %b\r\n" % header
+
+
+def header_of(line: bytes) -> Header:
+    """Return the field of such a line, without its CRLF."""
+    name, _, value = line.partition(b": ")
+    return (name, value)
+
+
+def draw(request: Request, names: NameKinds) -> Sketch:
+    """Sort the fields of a request by what happens to them.
+
+    A line break or NUL in a value, which no parsed head has, drops its field.
+    """
+    lines = request.lines or tuple(map(line_of, request.headers))
+    kept: list[bytes] = []
+    sketch = Sketch(kept, [], [])
+    kinds, options = names.kinds, list[bytes]()
+    for header, line in zip(request.headers, lines, strict=True):
+        kind = kinds.get(header[0])
+        if kind is None:
+            kind = names.learn(header[0])
+        if kind == fields.PASS:
+            kept.append(line)
+        elif kind != fields.DROP:
+            _note(sketch, kind, header, line, options)
+    if options:
+        sketch.dropped = named_in(options) - {b"content-length"}
+        sketch.kept = [line for line in kept if line.partition(b":")[0].lower() not in sketch.dropped]
+    if not request.lines:
+        sketch.kept = [line for line in sketch.kept if _is_one_line(line)]
+    return sketch
+
+
+def _note(sketch: Sketch, kind: fields.Kind, header: Header, line: bytes, options: list[bytes]) -> None:
+    value = header[1]
+    if kind == fields.COOKIE:
+        sketch.cookies.append(header)
+    elif kind == fields.AUTHORIZATION:
+        sketch.authorization.append(value)
+    elif kind == fields.CONNECTION:
+        if value.lower() not in _HARMLESS_OPTIONS:
+            options.append(value)
+    else:
+        sketch.kept.append(line)
+        if kind == fields.ACCEPT:
+            sketch.accept = value.lower()
+        elif kind == fields.REQUESTED_WITH:
+            sketch.has_requested_with = True
+        elif kind == fields.FETCH_MODE and (sketch.mode is None or sketch.mode == b"navigate"):
+            sketch.mode = value.lower()
+
+
+def _is_one_line(line: bytes) -> bool:
+    return line.count(b"\n") == line.count(b"\r") == 1 and b"\0" not in line

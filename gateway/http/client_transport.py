@@ -1,0 +1,92 @@
+"""The writing side of a client connection, and the pausing of its reading side."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gateway.http.sockets import reset
+
+if TYPE_CHECKING:
+    from gateway.http.server import Server
+
+
+class State:
+    """What the bytes that arrive are, as plain numbers. From LINGER on nothing more is sent."""
+
+    HEAD = 0
+    BODY = 1
+    WAIT = 2
+    DISCARD = 3
+    TUNNEL = 4
+    LINGER = 5
+    CLOSED = 6
+
+
+class ClientTransport(asyncio.Protocol):
+    """What both sides of a client connection share.
+
+    Attributes:
+        server: whose connection it is.
+        write_paused: whether the client does not keep up with the response.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_held",
+        "_state",
+        "_transport",
+        "_unsent",
+        "_written_at",
+        "server",
+        "write_paused",
+    )
+
+    _transport: asyncio.Transport
+
+    def __init__(self, server: "Server") -> None:
+        self.server = server
+        self.write_paused = False
+        self._state = State.HEAD
+        self._ahead = b""
+        self._held = 0
+        self._unsent = 0
+        self._written_at = 0.0
+
+    def send(self, data: bytes) -> None:
+        """Send, unless the connection has ended."""
+        if self._state < State.LINGER:
+            self._transport.write(data)
+
+    def reset(self) -> None:
+        """Break off, visibly for the client (R63)."""
+        if self._state != State.CLOSED:
+            self._state = State.CLOSED
+            self._ahead = b""
+            reset(self._transport)
+
+    def _hold(self, why: int) -> None:
+        if not self._held and self._state != State.CLOSED and not self._transport.is_closing():
+            self._transport.pause_reading()
+        self._held |= why
+
+    def _release(self, why: int) -> None:
+        if (
+            self._held
+            and not self._held & ~why
+            and self._state != State.CLOSED
+            and not self._transport.is_closing()
+        ):
+            self._transport.resume_reading()
+        self._held &= ~why
+
+    def _note_unsent(self) -> None:
+        """Count from here on how long the client takes nothing."""
+        self._unsent = self._transport.get_write_buffer_size()
+        self._written_at = self.server.now
+
+    def _is_stalled(self, now: float) -> bool:
+        """Tell whether the client has taken nothing of what is to be sent for too long."""
+        unsent = self._transport.get_write_buffer_size()
+        if unsent < self._unsent or not unsent:
+            self._written_at = now
+        self._unsent = unsent
+        return now - self._written_at > self.server.limits.write_timeout

@@ -1,0 +1,137 @@
+"""The chunked coding: split anywhere it is the same, and what we accept, llhttp accepts."""
+# ruff: noqa: D102 - methods whose names are asyncio's and httptools'
+
+from itertools import pairwise
+
+import httptools
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gateway.http.chunked import ChunkedReader, LengthReader, encode_chunk
+from gateway.http.fields import Malformed
+
+HEAD = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+NEXT = b"GET /next HTTP/1.1\r\nHost: h\r\n\r\n"
+
+extensions = st.sampled_from(
+    [b"", b"", b"", b";a", b";a=b", b';a="b;c"', b';a="\\""', b";a;b=c", b"; a", b";", b" ;a", b";a=", b'"']
+)
+chunks = st.lists(
+    st.tuples(st.binary(min_size=1, max_size=20), extensions, st.sampled_from([b"%x", b"%X", b"0%x"])),
+    max_size=4,
+)
+trailers = st.sampled_from(
+    [
+        b"",
+        b"",
+        b"X: y\r\n",
+        b"X: y\r\nZ: w\r\n",
+        b"Host: evil\r\n",
+        b"X : y\r\n",
+        b" X: y\r\n",
+        b"X\r\n",
+        b"X: a\nb\r\n",
+    ]
+)
+cuts = st.lists(st.integers(0, 200), max_size=8)
+noise = st.sampled_from([b"", b"", b"", b"\r", b"\n", b"\0", b" ", b";", b"0", b"g", b"\xff"])
+
+
+@st.composite
+def bodies(draw) -> bytes:
+    """Return a chunked body that is nearly right."""
+    data = b"".join(
+        form % len(content) + extension + b"\r\n" + content + b"\r\n"
+        for content, extension, form in draw(chunks)
+    )
+    data += draw(st.sampled_from([b"0", b"00", b"0;x"])) + b"\r\n" + draw(trailers) + b"\r\n"
+    at = draw(st.integers(0, len(data)))
+    return data[:at] + draw(noise) + data[at:]
+
+
+def decode(data: bytes, at: list[int]) -> tuple[bytes, bytes] | None:
+    """Return content and rest; None where it is malformed or not complete."""
+    reader = ChunkedReader()
+    content = rest = b""
+    edges = [0, *sorted(min(cut, len(data)) for cut in at), len(data)]
+    try:
+        for start, end in pairwise(edges):
+            if reader.done:
+                rest += data[start:end]
+            else:
+                content += reader.feed(data[start:end])
+                rest = reader.rest
+    except Malformed:
+        return None
+    return (content, rest) if reader.done else None
+
+
+@settings(max_examples=400)
+@given(bodies(), cuts)
+def test_split_anywhere(data: bytes, at: list[int]):
+    """The pieces in which a body comes change nothing."""
+    assert decode(data + NEXT, at) == decode(data + NEXT, [])
+
+
+class Witness:
+    """What llhttp saw."""
+
+    def __init__(self) -> None:
+        self.body = b""
+        self.urls: list[bytes] = []
+        self.messages = 0
+
+    def on_url(self, url: bytes) -> None:
+        self.urls.append(url)
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        self.messages += 1
+
+
+@settings(max_examples=600)
+@given(bodies())
+@example(b'2;a="\\x"\r\nab\r\n0\r\n\r\n')
+@example(b"2\r\nab\r\n0\r\nHost: x\r\nX:\r\n\r\n")
+@example(b"2;a=b;\r\nab\r\n0\r\n\r\n")
+def test_r57_what_we_accept_llhttp_accepts(data: bytes):
+    """R57: the same content, and the next request begins at the same byte."""
+    found = decode(data, [])
+    if found is None or found[1]:
+        return
+    witness = Witness()
+    httptools.HttpRequestParser(witness).feed_data(HEAD + data + NEXT)
+    assert witness.body == found[0]
+    assert witness.urls == [b"/", b"/next"]
+    assert witness.messages == 2
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=5), cuts)
+def test_what_we_encode_we_decode(pieces: list[bytes], at: list[int]):
+    """Encoding and decoding are inverse."""
+    data = b"".join(encode_chunk(piece) for piece in pieces) + b"0\r\n\r\n"
+    assert decode(data + NEXT, at) == (b"".join(pieces), NEXT)
+
+
+@given(st.binary(min_size=1, max_size=100), cuts)
+def test_a_known_length_split_anywhere(content: bytes, at: list[int]):
+    """A body of known length takes its bytes and no other."""
+    reader = LengthReader(len(content))
+    data = content + NEXT
+    edges = [0, *sorted(min(cut, len(data)) for cut in at), len(data)]
+    taken = rest = b""
+    for start, end in pairwise(edges):
+        if reader.done:
+            rest += data[start:end]
+        else:
+            taken += reader.feed(data[start:end])
+            rest = reader.rest
+    assert (taken, rest) == (content, NEXT)
+
+
+@given(st.binary(max_size=200), cuts)
+def test_any_bytes_end_or_not(data: bytes, at: list[int]):
+    """Garbage is malformed or unfinished, however it is cut, and raises nothing else."""
+    assert decode(data, at) == decode(data, [])

@@ -1,0 +1,225 @@
+"""Any bytes are a request head or a Fault; what we accept, llhttp accepts, and reads in the same way."""
+# ruff: noqa: D102 - methods whose names are asyncio's and httptools'
+
+import httptools
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gateway.core.model import Fault
+from gateway.http.fields import Kind, write_field
+from gateway.http.head import METHODS, read_request_head
+from gateway.http.response_head import read_response_head
+from gateway.http.serialise import Unsafe, build_request_head, build_response_head
+
+BASE = [
+    b"GET / HTTP/1.1",
+    b"Host: h.example:80",
+    b"User-Agent: x (y; z)",
+    b"Accept: text/html, */*;q=0.8",
+    b"Content-Length: 5",
+    b"Transfer-Encoding: chunked",
+    b"Connection: keep-alive, upgrade",
+    b"Upgrade: websocket",
+    b"Expect: 100-continue",
+    b"Cookie: a=b; c=d",
+]
+NOISE = [
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"\0",
+    b" ",
+    b"\t",
+    b":",
+    b",",
+    b";",
+    b"_",
+    b"\xff",
+    b"#",
+    b"@",
+    b"/",
+    b"*",
+    b"0",
+    b"+",
+]
+
+lines = st.lists(st.sampled_from(BASE[1:]), max_size=8)
+first = st.one_of(
+    st.just(BASE[0]),
+    st.builds(
+        b"%b %b HTTP/%b".__mod__,
+        st.tuples(
+            st.sampled_from([*sorted(METHODS), b"PRI", b"SOURCE", b"get", b"FOO"]),
+            st.sampled_from(
+                [b"/", b"*", b"/a?b=c", b"http://h.example:80/x", b"//x", b"h:80", b"/a#b", b"/\xe9"]
+            ),
+            st.sampled_from([b"1.1", b"1.0", b"2.0", b"1.2", b"0.9", b"1.1 "]),
+        ),
+    ),
+)
+
+
+@st.composite
+def heads(draw) -> bytes:
+    """Return a head that is nearly right."""
+    data = b"\r\n".join([draw(first), b"Host: h.example:80", *draw(lines)]) + b"\r\n\r\n"
+    for _ in range(draw(st.integers(0, 2))):
+        at = draw(st.integers(0, len(data)))
+        data = data[:at] + draw(st.sampled_from(NOISE)) + data[at + draw(st.integers(0, 1)) :]
+    return data
+
+
+class Witness:
+    """What llhttp saw."""
+
+    def __init__(self) -> None:
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.heads = 0
+        self.messages = 0
+        self.body = b""
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name, value.strip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        self.heads += 1
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        self.messages += 1
+
+
+@settings(max_examples=400)
+@given(heads())
+@example(b"GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n")
+@example(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n\r\n")
+def test_r57_what_we_accept_llhttp_accepts(data: bytes):
+    """R57: one head, the same target and fields, and a body exactly where llhttp expects one."""
+    try:
+        head = read_request_head(data)
+    except Fault:
+        return
+    witness = Witness()
+    parser = httptools.HttpRequestParser(witness)
+    upgrade = False
+    try:
+        parser.feed_data(data)
+    except httptools.HttpParserUpgrade:
+        upgrade = True
+    assert witness.heads == 1
+    assert parser.get_method() == head.method
+    assert tuple(witness.headers) == head.headers
+    assert witness.url in (head.target, b"http://" + head.host + head.target)
+    if not upgrade:
+        assert (witness.messages == 0) == head.has_body
+    names = [name.lower() for name, _ in head.headers]
+    assert names.count(b"host") == 1
+    assert names.count(b"content-length") + names.count(b"transfer-encoding") <= 1
+    assert read_request_head(data) == head
+
+
+@settings(max_examples=300)
+@given(st.one_of(st.binary(max_size=200), heads().flatmap(lambda data: st.just(data[:-1]))))
+def test_any_bytes_are_a_head_or_a_fault(data: bytes):
+    """Nothing but a Fault of the client comes of garbage."""
+    sources = {"client"}
+    try:
+        read_request_head(data)
+    except Fault as error:
+        sources.add(error.source)
+    assert sources == {"client"}
+
+
+RESPONSES = st.lists(
+    st.sampled_from(
+        [b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Connection: close, X", b"X: y", b"Date: x"]
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from(
+        [b"HTTP/1.1 200 OK", b"HTTP/1.0 404", b"HTTP/1.1 204 No", b"HTTP/1.1 99 x", b"HTTP/2 200 OK"]
+    ),
+    RESPONSES,
+    st.integers(0, 60),
+    st.sampled_from([b"", *NOISE]),
+)
+def test_any_bytes_are_a_response_head_or_a_fault(line: bytes, fields: list[bytes], at: int, noise: bytes):
+    """Nothing but a Fault of the upstream comes of garbage; hop-by-hop fields never come out."""
+    data = b"\r\n".join([line, *fields]) + b"\r\n\r\n"
+    data = data[:at] + noise + data[at:]
+    fault = None
+    try:
+        head = read_response_head(data)
+    except Fault as error:
+        fault = error
+    if fault is not None:
+        assert (fault.source, fault.reason) == ("upstream", "upstream_malformed")
+        return
+    assert head.length is None or not head.chunked
+    assert not {name.lower() for name, _ in head.headers} & {
+        b"content-length",
+        b"transfer-encoding",
+        b"connection",
+    }
+
+
+headers = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [b"Host", b"HOST", b"Content-Length", b"content-length", b"Transfer-Encoding", b"X", b"TE"]
+        ),
+        st.one_of(
+            st.sampled_from([b"h", b"5", b"chunked", b"a\r\nHost: evil", b"a\nb", b"a\rb"]),
+            st.binary(max_size=8),
+        ),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=300)
+@given(st.one_of(st.sampled_from([b"/", b"/ HTTP/1.1\r\nX: y", b"/\r\n"]), st.binary(max_size=8)), headers)
+def test_r57_whatever_is_sent_has_one_host_and_one_framing_field(target: bytes, fields: list):
+    """R57: or it is not sent at all."""
+    try:
+        head = build_request_head(b"POST", target, fields, b"Content-Length: 5\r\n")
+    except Unsafe:
+        return
+    sent = head[:-4].split(b"\r\n")
+    assert b"\r" not in b"".join(sent)
+    assert b"\n" not in b"".join(sent)
+    assert len(sent[0].split(b" ")) == 3
+    names = [line.partition(b":")[0].lower() for line in sent[1:]]
+    assert names.count(b"host") == 1
+    assert names.count(b"content-length") == 1
+    assert names.count(b"transfer-encoding") == 0
+
+
+@given(headers)
+def test_r57_a_response_has_one_framing_field(fields: list):
+    """R57: the same towards the client."""
+    try:
+        head = build_response_head(200, fields, b"Content-Length: 5\r\n", b"now")
+    except Unsafe:
+        return
+    names = [line.partition(b":")[0].lower() for line in head[:-4].split(b"\r\n")[1:]]
+    assert names.count(b"content-length") == 1
+    assert names.count(b"transfer-encoding") == 0
+
+
+@given(st.binary(max_size=20), st.binary(max_size=20))
+def test_a_field_is_written_the_same_twice(name: bytes, value: bytes):
+    """What is remembered of a field is what was worked out."""
+    assert write_field((name, value)) == write_field((name, value))
+    assert write_field((name, value))[1] == name + b": " + value + b"\r\n"
+    assert write_field((b"hOsT", value))[0] == Kind.HOST

@@ -1,0 +1,418 @@
+"""The command: what it prints, where, and with which exit code."""
+
+import asyncio
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from gateway import __version__, cli
+from gateway.core.config import Settings
+from gateway.edge.admin_client import AdminError, revoke
+from gateway.edge.explain import build_request, explain
+from tests.support.configuration import KEY, TREE, environment
+
+TOKEN = "admin-token-0123456789"
+CONFIG = """\
+public_url: [https://app.example.com, "http://localhost:8080"]
+admin: {listen: "127.0.0.1:PORT", token: "${env:ADMIN_TOKEN}"}
+secret_keys: ["${env:GATEWAY_SECRET_KEY}"]
+providers:
+  corporate:
+    issuer: https://login.example.com
+    client_id: app
+    client_secret: ${env:GATEWAY_CLIENT_SECRET}
+    audiences: [api]
+upstreams: {app: {servers: ["http://127.0.0.1:3000"]}}
+routes:
+  - {path: /public/, upstream: app, access: public}
+  - {path: /api/, name: api, upstream: app, access: required, unauthenticated: reject, authorization: pass}
+  - {path: /, upstream: app, access: required, unauthenticated: login}
+"""
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """A good configuration, its variables, and a working directory without any."""
+    for name, value in {**environment(), "ADMIN_TOKEN": TOKEN}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "good.yaml"
+    path.write_text(CONFIG.replace("PORT", "9090"))
+    return path
+
+
+def run(capsys, *words: str) -> tuple[int, str, str]:
+    code = cli.main(words)
+    told = capsys.readouterr()
+    assert KEY not in told.out + told.err
+    assert TOKEN not in told.out + told.err
+    assert "Traceback" not in told.err
+    return code, told.out, told.err
+
+
+def test_check(capsys, config):
+    """Good is 0, with a word; warnings and problems go to standard error."""
+    code, out, err = run(capsys, "check", "--config", str(config))
+    assert (code, out, err) == (0, f"{config}: good\n", "")
+    config.write_text(
+        CONFIG.replace("127.0.0.1:PORT", "0.0.0.0:9090").replace(', token: "${env:ADMIN_TOKEN}"', "")
+    )
+    code, out, err = run(capsys, "check", "--config", str(config))
+    assert code == 0
+    assert out == f"{config}: good, with 1 warning\n"
+    assert err.startswith(f"{config}:2: admin.listen: ")
+    config.write_text(CONFIG.replace("PORT", "9090").replace("path", "paht"))
+    code, out, err = run(capsys, "check", "--config", str(config))
+    assert (code, out) == (1, "")
+    assert f"{config}:12: routes[0].paht: unknown setting - did you mean path?" in err.splitlines()
+
+
+def test_where_the_configuration_is(capsys, config, tmp_path, monkeypatch):
+    """``--config``, then ``$GATEWAY_CONFIG``, then the two usual places; without any a clear line."""
+    code, _, err = run(capsys, "check")
+    assert code == 1
+    assert "--config" in err
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/gateway.yaml").write_text("a: 1")
+    assert "config/gateway.yaml" in run(capsys, "check")[2]
+    (tmp_path / "gateway.yaml").write_text("a: 1")
+    assert run(capsys, "check")[2].startswith("gateway.yaml:")
+    monkeypatch.setenv("GATEWAY_CONFIG", str(config))
+    assert run(capsys, "check")[0] == 0
+    assert run(capsys, "check", "--config", "nope.yaml")[2].startswith("nope.yaml: ")
+
+
+def test_schema(capsys):
+    """The schema is JSON, for a machine."""
+    code, out, _ = run(capsys, "schema")
+    assert code == 0
+    assert json.loads(out)["properties"]["routes"]
+
+
+def test_keys_generate(capsys):
+    """A new key each time: 32 bytes in base64."""
+    keys = {run(capsys, "keys", "generate")[1] for _ in range(3)}
+    assert len(keys) == 3
+    assert all(len(base64.b64decode(key, validate=False)) == 32 for key in keys)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["nope"],
+        ["run", "--nope"],
+        ["revoke"],
+        ["revoke", "--sub", "a", "--all"],
+        ["revoke", "--sub", "a", "--before", "soon"],
+        ["revoke", "--sub", "a", "--before", "nan"],
+        ["explain"],
+        ["keys"],
+    ],
+)
+def test_usage(words):
+    """A wrong command line is exit code 2."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["revoke", "--help"]])
+def test_help(words, capsys):
+    """Help and version go to standard output."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(("usage: gateway", f"gateway {__version__}"))
+
+
+def test_every_command_is_documented():
+    """docs/cli.md has a section for each command."""
+    text = (TREE / "docs/cli.md").read_text()
+    parser = cli._parser([])
+    commands = next(action for action in parser._actions if action.metavar == "COMMAND").choices
+    for name, command in commands.items():
+        assert f"## {name}" in text
+        for action in command._actions:
+            if action.option_strings and "--help" not in action.option_strings and name != "demo":
+                assert action.option_strings[0] in text, (name, action.option_strings)
+
+
+def test_light_commands_import_little():
+    """``--version`` and ``keys generate`` start without pydantic, aiohttp, cryptography."""
+    code = (
+        "import sys; from gateway import cli; cli.main(['keys', 'generate']);"
+        "print(*(m for m in ('pydantic', 'aiohttp', 'cryptography', 'yaml', 'redis') if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TREE)
+    assert done.stdout.splitlines()[1] == ""
+
+
+def settings_of(**more) -> Settings:
+    from gateway.edge.configuration import parse
+
+    env = {**environment(), "ADMIN_TOKEN": TOKEN}
+    return parse(CONFIG.replace("PORT", str(more.get("port", 9090))).encode(), "x", TREE, env).settings
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "/public/x?y=1",
+            ["route:    /public/ (access: public)", "decision: forward", "target:   /public/x?y=1"],
+        ),
+        (
+            "https://app.example.com/api/x",
+            ["route:    api (access: required)", "reason:   credentials_missing"],
+        ),
+        ("https://app.example.com/", ["decision: login", "then to:  /"]),
+        ("https://app.example.com", ["request:  GET / at app.example.com"]),
+        ("https://other.example.com/", ["reason:   host_unknown", "status:   421"]),
+        ("/public/%2e%2e/api/x", ["reason:   path_ambiguous", "status:   400"]),
+        ("/public//x", ["reason:   path_ambiguous"]),
+        ("http://localhost:8080/public/", ["request:  GET /public/ at localhost:8080", "upstream: app"]),
+        ("https://user@app.example.com/", ["decision: refuse"]),
+    ],
+)
+def test_explain(url, expected):
+    """R56: the decision on a hypothetical request, its target as it was written."""
+    lines = explain(settings_of(), url, "GET", [])
+    for each in expected:
+        assert each in lines, lines
+
+
+def test_explain_headers():
+    """Forged identity headers are gone, credentials are hidden, a navigation goes to login."""
+    fields = ["X_Forwarded_User: mallory", "X-Other: ü", "Cookie: a=hunter2"]
+    text = "\n".join(explain(settings_of(), "/public/x", "POST", fields))
+    assert "mallory" not in text
+    assert "hunter2" not in text
+    assert "X-Other: ü" in text
+    navigation = ["Accept: text/html", "Sec-Fetch-Mode: navigate"]
+    lines = explain(settings_of(), "/page", "GET", navigation)
+    assert "decision: login" in lines
+    assert "provider: corporate" in lines
+    assert "redirect: https://app.example.com/.gateway/callback" in lines
+
+
+def test_explain_names_the_need():
+    """A bearer token cannot be judged without keys: the fact is named, the token not shown."""
+
+    def part(value: object) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+    token = f"{part({'alg': 'RS256', 'kid': 'k'})}.{part({'iss': 'https://login.example.com'})}.c2ln"
+    lines = explain(settings_of(), "/api/x", "GET", [f"Authorization: Bearer {token}"])
+    assert "decision: not yet" in lines
+    assert any("keys of provider corporate" in line for line in lines)
+    assert token not in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("url", "method", "fields"),
+    [
+        ("", "GET", []),
+        ("app.example.com/", "GET", []),
+        ("ftp://app.example.com/", "GET", []),
+        ("https:///x", "GET", []),
+        ("https://app.example.com/a b", "GET", []),
+        ("https://app.example.com/ü", "GET", []),
+        ("/\r\nX: y", "GET", []),
+        ("/", "G T", []),
+        ("/", "", []),
+        ("/", "GET", ["no colon"]),
+        ("/", "GET", [": x"]),
+        ("/", "GET", ["A b: x"]),
+        ("/", "GET", ["A: x\r\nB: y"]),
+    ],
+)
+def test_explain_refuses_what_no_client_sends(url, method, fields, capsys, config):
+    """What is no request is a clear line and exit code 1."""
+    with pytest.raises(ValueError, match=r"URL|--method|--header"):
+        build_request(settings_of(), url, method, fields)
+    words = [
+        "explain",
+        "--config",
+        str(config),
+        f"--method={method}",
+        *(f"--header={each}" for each in fields),
+    ]
+    code, out, err = run(capsys, *words, "--", url)
+    assert (code, out) == (1, "")
+    assert err.startswith("gateway: ")
+
+
+def test_explain_prints(capsys, config):
+    """The command prints what the function says, and is 0 whatever was decided."""
+    code, out, err = run(capsys, "explain", "--config", str(config), "/api/x", "--header", "Accept: */*")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == explain(settings_of(), "/api/x", "GET", ["Accept: */*"])
+
+
+@contextmanager
+def admin(status: int, answer: bytes):
+    """A listener on the loopback that answers every POST so; yields its port and what it was sent."""
+    seen: list[tuple[str, str | None, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            seen.append((self.path, self.headers["Authorization"], body))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server.server_port, seen
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def revoking(capsys, config, answer: bytes, *words: str, status: int = 200):
+    with admin(status, answer) as (port, seen):
+        config.write_text(CONFIG.replace("PORT", str(port)))
+        return *run(capsys, "revoke", "--config", str(config), *words), seen
+
+
+def test_revoke(capsys, config):
+    """The entry goes to the admin listener with its token; who acknowledged is told."""
+    answer = b'{"acknowledged": ["a:1", "b:2"], "missing": []}'
+    code, out, err, seen = revoking(capsys, config, answer, "--sub", "alice", "--provider", "corporate")
+    assert (code, err) == (0, "")
+    assert out == "acknowledged: a:1\nacknowledged: b:2\n"
+    [(path, authorization, body)] = seen
+    assert path == "/revoke"
+    assert authorization == f"Bearer {TOKEN}"
+    assert json.loads(body) == {"sub": "alice", "provider": "corporate"}
+
+
+@pytest.mark.parametrize(
+    ("words", "entry"),
+    [
+        (["--all"], {"all": True}),
+        (["--jti", "x"], {"jti": "x"}),
+        (["--sid", "x"], {"sid": "x"}),
+        (["--session", "x"], {"session": "x"}),
+        (["--sub", "x", "--before", "1767225600"], {"sub": "x", "before": 1767225600.0}),
+        (["--sub", "x", "--before", "2026-01-01T00:00:00Z"], {"sub": "x", "before": 1767225600.0}),
+        (["--sub", "x", "--before", "2026-01-01"], {"sub": "x", "before": 1767225600.0}),
+        (["--sub", "x", "--before", "2026-01-01T01:00+01:00"], {"sub": "x", "before": 1767225600.0}),
+    ],
+)
+def test_revoke_entries(capsys, config, words, entry):
+    """R44: each kind of entry, and moments with or without a time zone."""
+    *_, seen = revoking(capsys, config, b'{"acknowledged": ["a"], "missing": []}', *words)
+    assert json.loads(seen[0][2]) == entry
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "told"),
+    [
+        (200, b'{"acknowledged": ["a"], "missing": ["b:2"]}', "not acknowledged: b:2"),
+        (200, b"{}", "no gateway"),
+        (200, b"<html>", "no gateway"),
+        (200, b"[" * 5000, "no gateway"),
+        (200, b'{"acknowledged": "a", "missing": 5}', "no gateway"),
+        (401, b"{}", "another admin.token"),
+        (400, b'{"detail": "There are several providers."}', "several providers"),
+        (400, b'{"detail": "a\\u001b[31mb"}', "a?[31mb"),
+        (503, b"\xff", "503"),
+    ],
+)
+def test_revoke_that_fails(capsys, config, status, answer, told):
+    """A worker that is missing, a refusal, or a stranger at that port: exit code 1 and one clear line."""
+    code, _, err, _ = revoking(capsys, config, answer, "--sub", "alice", status=status)
+    assert code == 1
+    assert told in err
+
+
+def test_revoke_without_a_gateway(capsys, config):
+    """Nothing listens: the error says so."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        config.write_text(CONFIG.replace("PORT", str(probe.getsockname()[1])))
+        code, _, err = run(capsys, "revoke", "--config", str(config), "--all")
+    assert code == 1
+    assert "is the gateway running?" in err
+
+
+def test_revoke_without_a_token():
+    """Without admin.token nothing is even asked."""
+    settings = settings_of().model_copy(update={"admin": Settings.model_fields["admin"].default})
+    with pytest.raises(AdminError, match="token"):
+        revoke(settings, {"all": True})
+
+
+def test_a_taken_port_is_one_line(config, tmp_path, valkey_url):
+    """A start that fails says what to do, in one line without a traceback."""
+    with socket.socket() as taken, socket.socket() as other:
+        for each in (taken, other):
+            each.bind(("127.0.0.1", 0))
+            each.listen()
+        config.write_text(
+            CONFIG.replace("PORT", str(other.getsockname()[1]))
+            + f"listen: 127.0.0.1:{taken.getsockname()[1]}\nredis: {{url: '{valkey_url}'}}\n"
+        )
+        done = started(config, tmp_path)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert len(lines) == 1, done.stderr
+    assert "taken" in lines[0]
+
+
+def test_no_store_is_one_line(config, tmp_path):
+    """Without a place for the embedded store the start fails, in one line that names the setting."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        listen = free.getsockname()[1]
+    config.write_text(f"{CONFIG.replace('PORT', '0')}listen: 127.0.0.1:{listen}\nstate_dir: /proc/nowhere\n")
+    done = started(config, tmp_path)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("gateway: cannot start: ")
+
+
+def started(config, directory) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", "run", "--config", str(config)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(TREE)},
+    )
+
+
+async def test_a_broken_pipe_is_quiet(config):
+    """``gateway schema | head -1`` ends without a traceback."""
+    process = await asyncio.create_subprocess_exec(
+        "sh",
+        "-c",
+        f"{sys.executable} -m gateway schema | head -1",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=TREE,
+    )
+    out, err = await process.communicate()
+    assert out == b"{\n"
+    assert err == b""

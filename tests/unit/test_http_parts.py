@@ -1,0 +1,142 @@
+"""The small parts of the data plane."""
+
+import struct
+
+import pytest
+
+from gateway.core.model import Fault
+from gateway.http.fields import Malformed, read_field, read_length, tokens
+from gateway.http.head import read_request_head
+from gateway.http.memo import HeadMemo
+from gateway.http.serialise import Unsafe, build_request_head, build_response_head
+from gateway.http.websocket import FrameBoundary, close_frame
+
+
+def test_a_memo_forgets_in_constant_time():
+    """Bounded in entries and bytes; what is used stays, long keys never enter."""
+    memo: HeadMemo[int] = HeadMemo(most_entries=10, most_bytes=1000, most_size=100)
+    memo.put(b"used", -1)
+    for index in range(1000):
+        memo.put(b"%d" % index, index)
+        assert memo.get(b"used") == -1
+        assert len(memo) <= 20
+    assert memo.get(b"1") is None
+    assert memo.get(b"999") == 999
+    memo.put(b"x" * 101, 1)
+    assert memo.get(b"x" * 101) is None
+    for index in range(100):
+        memo.put(b"%090d" % index, index)
+        assert len(memo) <= 22
+
+
+def test_the_same_bytes_are_read_once():
+    """A repeated head is the very same value."""
+    data = b"GET /once HTTP/1.1\r\nHost: h\r\n\r\n"
+    assert read_request_head(data) is read_request_head(bytes(bytearray(data)))
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+@pytest.mark.parametrize(
+    ("connection", "old", "new"),
+    [
+        (b"", False, True),
+        (b"Connection: close\r\n", False, False),
+        (b"Connection: keep-alive\r\n", True, True),
+        (b"Connection: Keep-Alive, x\r\n", True, True),
+        (b"Connection: x\r\nConnection: CLOSE\r\n", False, False),
+        (b"Connection: keep-alive, close\r\n", False, False),
+        (b"Connection: closed\r\n", False, True),
+    ],
+)
+def test_persistence(version: bytes, connection: bytes, old: bool, new: bool):
+    """RFC 9112 section 9.3."""
+    head = read_request_head(b"GET / HTTP/" + version + b"\r\nHost: h\r\n" + connection + b"\r\n")
+    assert head.keep_alive is (new if version == b"1.1" else old)
+
+
+def test_values_are_trimmed_and_kept():
+    """White space around a value is not part of it; bytes above ASCII are (RFC 9110 section 5.5)."""
+    head = read_request_head(b"GET / HTTP/1.1\r\nHost: h\r\nX:\t a\xe9 b \t\r\nEmpty:\r\n\r\n")
+    assert head.headers[1:] == ((b"X", b"a\xe9 b"), (b"Empty", b""))
+
+
+def test_a_fault_tells_no_secret():
+    """R16: the detail of a refused head holds nothing of it."""
+    with pytest.raises(Fault) as raised:
+        read_request_head(b"GET / HTTP/1.1\r\nHost: h\r\nAuthorization : Bearer secret\r\n\r\n")
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", [b"", b" ", b"+1", b"1 ", b"0x1", b"\xb2", b"1" * 19, b"1_0"])
+def test_lengths_are_digits(value: bytes):
+    """Python's int is more lenient than RFC 9110 section 8.6."""
+    with pytest.raises(Malformed):
+        read_length(value)
+
+
+@pytest.mark.parametrize(
+    "name", [b"Transfer_Encoding", b"content.length", b"HOST_"[:-1] + b"", b"Content_Length", b"keep_alive"]
+)
+def test_disguised_framing_fields(name: bytes):
+    """Spellings that another server may fold into a framing field; the proper one passes."""
+    if name.lower() == b"host":
+        assert read_field(name + b": h")[0] == (name, b"h")
+        return
+    with pytest.raises(Malformed):
+        read_field(name + b": x")
+
+
+def test_tokens():
+    """Empty members of a list count for nothing."""
+    assert tokens(b" , A,,b ,") == [b"a", b"b"]
+
+
+@pytest.mark.parametrize("target", [b"", b"/a b", b"/a\tb", b"/\r\n", b"/\0"])
+def test_a_target_that_would_split_the_line(target: bytes):
+    """It is not sent."""
+    with pytest.raises(Unsafe):
+        build_request_head(b"GET", target, [(b"Host", b"h")], b"")
+
+
+def test_a_head_without_host_is_not_sent():
+    """The handler gives the Host; there is no default to fall back on."""
+    with pytest.raises(Unsafe):
+        build_request_head(b"GET", b"/", [(b"X", b"y")], b"")
+
+
+def test_an_unregistered_status():
+    """Any three digits can be sent."""
+    assert build_response_head(299, [], b"", None) == b"HTTP/1.1 299 \r\n\r\n"
+
+
+def frame(size: int, *, masked: bool = False) -> bytes:
+    """Return a WebSocket frame."""
+    mask = 0x80 if masked else 0
+    if size < 126:
+        head = bytes([0x82, mask | size])
+    elif size < 65536:
+        head = bytes([0x82, mask | 126]) + struct.pack("!H", size)
+    else:
+        head = bytes([0x82, mask | 127]) + struct.pack("!Q", size)
+    return head + (b"mask" if masked else b"") + b"\x81" * size
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("step", [1, 3, 1 << 20])
+def test_frame_boundaries(size: int, masked: bool, step: int):
+    """A boundary is where a frame ends and nowhere else, however the bytes come."""
+    data = frame(size, masked=masked)
+    boundary = FrameBoundary()
+    for at in range(0, len(data), step):
+        assert boundary.at_boundary == (at == 0)
+        boundary.advance(data[at : at + step])
+    assert boundary.at_boundary
+    boundary.advance(data[:1])
+    assert boundary.advance(data[1:] + b"more", stop=True) == len(data) - 1
+    assert boundary.advance(b"more", stop=True) == 0
+
+
+def test_a_close_frame():
+    """RFC 6455 section 5.5.1: final, opcode 8, two bytes of status."""
+    assert close_frame(1008) == b"\x88\x02\x03\xf0"
