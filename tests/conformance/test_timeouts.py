@@ -1,6 +1,7 @@
 """Who is slow is cut (R60); asserted on the outcome, never on how long it took."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -17,6 +18,16 @@ async def hang(side: UpstreamSide) -> None:
     await side.ended()
 
 
+@contextlib.asynccontextmanager
+async def dripping(client, pieces):
+    """Drip beside what the test does."""
+    task = asyncio.create_task(drip(client, pieces))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
 async def drip(client, pieces) -> None:
     """Send a piece a little before each time-out would end, until the other side ends."""
     try:
@@ -31,11 +42,10 @@ async def test_r60_a_slow_head_is_cut():
     """R60: 408, counted from the head's first byte, however steadily it drips."""
     async with Plane(limits=Limits(head_timeout=SHORT)) as plane:
         client = await plane.client()
-        dripping = asyncio.create_task(drip(client, [GET[:5], *(b"x" for _ in range(400))]))
-        answer = await client.answer()
-        assert (answer.status, answer.body) == (408, b"request_timeout")
-        assert await client.ended()
-        dripping.cancel()
+        async with dripping(client, [GET[:5], *(b"x" for _ in range(400))]):
+            answer = await client.answer()
+            assert (answer.status, answer.body) == (408, b"request_timeout")
+            assert await client.ended()
         assert not plane.handler.exchanges
 
 
@@ -55,10 +65,9 @@ async def test_r60_a_dripping_body_is_cut():
     async with Plane(limits=Limits(body_timeout=SHORT)) as plane:
         client = await plane.client()
         head = b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 500\r\n\r\n"
-        dripping = asyncio.create_task(drip(client, [head, *(b"x" for _ in range(400))]))
-        assert (await client.answer()).status == 408
-        assert await client.ended()
-        dripping.cancel()
+        async with dripping(client, [head, *(b"x" for _ in range(400))]):
+            assert (await client.answer()).status == 408
+            assert await client.ended()
 
 
 async def test_a_steady_body_is_not_cut():

@@ -119,7 +119,7 @@ later: list = []
 
 
 def run(data: bytes, at: list[int], response: bytes, response_cuts: list[int]) -> tuple[bytes, bytes, int]:
-    """Feed a client's bytes in pieces, answering each request in pieces; return what came out on both sides."""
+    """Feed a client's bytes and each response in pieces; return what came out on both sides."""
     server = Server(Handler(), {}, Limits(), clock=lambda: 0.0)
     server.loop = Loop()
     pool = server.pools["app"] = Pool(server)

@@ -75,13 +75,10 @@ def test_lengths_are_digits(value: bytes):
 
 
 @pytest.mark.parametrize(
-    "name", [b"Transfer_Encoding", b"content.length", b"HOST_"[:-1] + b"", b"Content_Length", b"keep_alive"]
+    "name", [b"Transfer_Encoding", b"content.length", b"CONTENT_LENGTH", b"keep_alive", b"Transfer~Encoding"]
 )
 def test_disguised_framing_fields(name: bytes):
-    """Spellings that another server may fold into a framing field; the proper one passes."""
-    if name.lower() == b"host":
-        assert read_field(name + b": h")[0] == (name, b"h")
-        return
+    """R57: spellings that another server may fold into a framing field are refused."""
     with pytest.raises(Malformed):
         read_field(name + b": x")
 
