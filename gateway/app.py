@@ -5,8 +5,9 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from gateway.core.compiled import Compiled, compile_settings
 from gateway.core.config import Settings
@@ -15,6 +16,7 @@ from gateway.core.denylist import Denylist
 from gateway.core.model import DenyEntry, Fault, Outcome
 from gateway.core.needs import (
     Confirm,
+    EndSession,
     Exchange,
     Keys,
     Metadata,
@@ -22,6 +24,7 @@ from gateway.core.needs import (
     Random,
     Refresh,
     Revoke,
+    RevokeToken,
     UseOnce,
     UserInfo,
 )
@@ -35,6 +38,7 @@ from gateway.edge.metrics import Metrics
 from gateway.edge.refresher import Refresher
 from gateway.edge.revocations import Acknowledgement, Revocations
 from gateway.edge.store import Store
+from gateway.edge.token_revocations import TokenRevocations
 from gateway.http.exchange import Limits
 from gateway.http.server import Server
 from gateway.pipeline import Pipeline, Ways
@@ -146,6 +150,7 @@ class Gateway:
             self.clock,
             recorder.audit,
         )
+        self.token_revocations = TokenRevocations(self.issuers.revoke_token, recorder.audit)
         knowledge = Knowledge(
             compiled=self.compiled,
             keys=self.issuers.keys,
@@ -181,7 +186,7 @@ class Gateway:
         host, port = split_address(settings.listen)
         await self.server.start(host, port)
 
-    def _resolvers(self) -> "Mapping[type, Callable[..., object]]":
+    def _resolvers(self) -> "Mapping[type, Callable[[Any], Awaitable[object]]]":
         async def random(need: Random) -> bytes:
             return os.urandom(need.size)
 
@@ -195,12 +200,16 @@ class Gateway:
             Keys: self.issuers.keys_for,
             Exchange: self.issuers.exchange,
             UserInfo: userinfo,
+            EndSession: self.issuers.end_session,
             UseOnce: self.store.use_once,
             Revoke: self.revocations.revoke,
             Refresh: self.refresher.refresh,
         }
 
     def _background(self, need: Need) -> None:
+        if isinstance(need, RevokeToken):
+            self.token_revocations.start(need)
+            return
         assert isinstance(need, Refresh | Confirm)
         self.refresher.start(need)
 
@@ -247,11 +256,12 @@ class Gateway:
                 await self.server.drain(bound)
                 await self.pipeline.drain()
                 await self.refresher.drain()
+                await self.token_revocations.drain()
                 await self.claims.drain()
 
     async def close(self) -> None:
         """Close everything that was started, in the reverse order."""
-        for name in ("server", "admin", "claims", "issuers", "revocations", "store"):
+        for name in ("server", "admin", "token_revocations", "claims", "issuers", "revocations", "store"):
             part = getattr(self, name, None)
             if part is not None and hasattr(part, "close"):
                 with contextlib.suppress(Fault, OSError):

@@ -15,15 +15,16 @@ from gateway.core import cookies as jar
 from gateway.core.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.context import Knowledge
 from gateway.core.decision import conclude, decide, due_cookies, wants_html
-from gateway.core.model import CookieChange, Fault, Header, Identity, Outcome
-from gateway.core.needs import MOST_NEEDS, Need
+from gateway.core.model import CookieChange, Fault, Identity, Outcome
+from gateway.core.needs import MOST_NEEDS, Body, Need
 from gateway.core.reasons import Reason
 from gateway.core.seal import NONCE_BYTES
 from gateway.edge.endpoints import render_fault, render_refuse, render_respond
-from gateway.http.exchange import Exchange, Finished
+from gateway.http.exchange import Exchange, Finished, Rendered
+from gateway.http.response_head import ResponseHead
+from gateway.http.serialise import response_fields
 
 Resolver: TypeAlias = "Callable[[Any], Awaitable[object]]"
-Rendered: TypeAlias = "tuple[int, list[Header], bytes]"
 
 ANSWERS = (Forward, Refuse, Login, Respond)
 
@@ -73,13 +74,19 @@ class Passage:
     decided: float = 0.0
     reason: Reason = Reason.INTERNAL_ERROR
 
-    def on_response(self, status: int, headers: list[Header]) -> list[Header]:
+    def on_response(self, head: ResponseHead) -> bytes:
         """Edit the upstream's response head; the cookies are looked up now, not when it was decided."""
-        del status
-        answer = self.answer
+        answer, knowledge = self.answer, self.knowledge
         assert isinstance(answer, Forward)
-        changes = due_cookies(answer, self.knowledge, self.pipeline.clock()) if answer.session else ()
-        return conclude(headers, self.knowledge, self.pipeline.cookie_lines(changes) if changes else [])
+        changes = due_cookies(answer, knowledge, self.pipeline.clock()) if answer.session else ()
+        if changes:
+            lines = self.pipeline.cookie_lines(changes)
+            return response_fields(conclude(list(head.headers), knowledge, lines))
+        rules, rendered = knowledge.compiled.rules, head.rendered
+        if rendered is None or rendered[0] is not rules:
+            rendered = (rules, response_fields(conclude(list(head.headers), knowledge, [])))
+            head.rendered = rendered
+        return rendered[1]
 
     def on_fault(self, fault: Fault) -> Rendered:
         """Render what the caller sees when the upstream could not answer."""
@@ -129,7 +136,7 @@ class Pipeline:
             for _ in range(MOST_NEEDS):
                 if need in facts:
                     raise RuntimeError(f"the same need twice: {type(need).__name__}")  # noqa: TRY301
-                fact = await self.ways.resolvers[type(need)](need)
+                fact = await self._resolve(passage, need)
                 facts[need] = True if fact is None else fact
                 passage.knowledge = replace(self.knowledge, facts=facts)
                 decision = decide(
@@ -148,6 +155,12 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - as in handle
             self._broken(passage, error)
 
+    async def _resolve(self, passage: Passage, need: Need) -> object:
+        # the one fact that is the request's own
+        if isinstance(need, Body):
+            return await passage.exchange.read_body(need.limit)
+        return await self.ways.resolvers[type(need)](need)
+
     def _answer(self, passage: Passage, answer: Answer) -> None:
         if isinstance(answer, Login):
             self._spawn(self._login(passage, answer))
@@ -158,20 +171,21 @@ class Pipeline:
         if isinstance(answer, Forward):
             for need in answer.background:
                 self.ways.background(need)
-            passage.exchange.forward(
-                answer.route.upstream,
+            start = b"%b %b HTTP/1.1\r\n%bX-Request-ID: %b\r\n" % (
+                passage.exchange.request.method,
                 answer.target,
-                answer.headers,
-                on_response=passage.on_response,
-                on_fault=passage.on_fault,
-                max_body=answer.route.max_body,
+                answer.fields,
+                passage.request_id.encode(),
             )
+            passage.exchange.forward(answer.route.upstream, start, passage, answer.route.max_body)
             return
         self._audit(passage, answer)
         if isinstance(answer, Refuse):
             rendered = render_refuse(answer, passage.request_id)
         else:
             rendered = render_respond(answer, passage.request_id)
+            for need in answer.background:
+                self.ways.background(need)
         self._respond(passage, rendered, answer.cookies)
 
     async def _login(self, passage: Passage, login: Login) -> None:
@@ -212,7 +226,9 @@ class Pipeline:
             reason=fault.reason,
             detail=fault.detail,
         )
-        rendered = render_fault(fault, wants_html(passage.exchange.request, passage.knowledge), passage.request_id)
+        rendered = render_fault(
+            fault, wants_html(passage.exchange.request, passage.knowledge), passage.request_id
+        )
         self._respond(passage, rendered, ())
 
     def _broken(self, passage: Passage, error: Exception) -> None:
@@ -248,7 +264,7 @@ class Pipeline:
                 **fields,
             )
         elif answer.audit is not None:
-            self.ways.recorder.audit(answer.audit, **fields)
+            self.ways.recorder.audit(answer.audit, **fields | answer.details)
 
     def finished(self, passage: Passage, finished: Finished) -> None:
         """Make the one record of a request that has ended."""
@@ -271,7 +287,7 @@ class Pipeline:
                 status=finished.status,
                 gateway_seconds=(passage.decided or end) - passage.started,
                 total_seconds=end - passage.started,
-                upstream=route.upstream if isinstance(answer, Forward) else None,
+                upstream=answer.route.upstream if isinstance(answer, Forward) else None,
                 upstream_seconds=finished.upstream_seconds,
                 bytes_in=finished.bytes_in,
                 bytes_out=finished.bytes_out,

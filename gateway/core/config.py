@@ -162,8 +162,8 @@ class ProviderSettings(Model):
 class SessionSettings(Model):
     """Browser sessions."""
 
-    mode: Literal["cookie"] = "cookie"
-    """Where tokens are kept: sealed in the browser's cookies."""
+    mode: Literal["cookie", "redis"] = "cookie"
+    """Where sessions and their tokens are kept: sealed in the browser's cookies, or sealed in the store."""
     idle_lifetime: Duration = 8 * 3600.0
     """A session that was not used for so long is over."""
     absolute_lifetime: Duration = 7 * 86400.0

@@ -20,11 +20,17 @@ Fact = TypeVar("Fact")
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """A session cookie that opened, with its refresh cookie's grant and the claim id of its next rotation."""
+    """A session cookie that opened, with its refresh cookie's grant and the claim id of its next rotation.
+
+    ``record`` names the record where the store keeps the session, and ``key`` what it is remembered under;
+    both are empty where the browser keeps it.
+    """
 
     session: Session
     grant: Grant | None
     claim: str
+    record: str = ""
+    key: str = field(default="", repr=False)
 
 
 @dataclass(slots=True)

@@ -114,6 +114,10 @@ class Denylist:
             identity.issuer, identity.subject, identity.sid, identity.session_id, identity.issued_at, now
         )
 
+    def names_session(self, session_id: str, now: float) -> bool:
+        """Tell whether one session has been ended by its id: what can be told before its record is known."""
+        return bool(self._size) and self._names("session", ("", session_id), now)
+
     def judge_session(self, session: Session, now: float) -> bool:
         """Tell whether this session has been revoked, by its id, or by its login time (R44)."""
         if not self._size:

@@ -40,5 +40,10 @@ class Memo(Generic[Value]):
             del entries[oldest]
             self._bytes -= len(oldest)
 
+    def forget(self, text: str) -> None:
+        """Remember nothing of this text any more."""
+        if self._entries.pop(text, None) is not None:
+            self._bytes -= len(text)
+
     def __len__(self) -> int:
         return len(self._entries)

@@ -33,14 +33,17 @@ class Fault(Exception):  # noqa: N818 - a fault is the field's word, and says wh
         self.retry_after = retry_after
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One framed and validated request head (RFC 9112), before any decision.
+
+    Never changed once made; it is not frozen only because a frozen record takes four times as long to make.
 
     ``target`` is origin-form (an absolute-form whose authority equals Host has been reduced) or ``*``.
     ``host`` is the Host field, lower case, with its port when one was sent. ``headers`` keep order and
     spelling; values are without surrounding white space. ``lines`` are the same fields as whole lines with
-    CRLF, or nothing where nobody parsed them. ``peer`` is the socket's address.
+    CRLF, or nothing where nobody parsed them. ``peer`` is the socket's address. ``plan`` is the pipeline's:
+    what it worked out for this very head, if the head is kept.
     """
 
     method: bytes
@@ -50,6 +53,7 @@ class Request:
     peer: str
     tls: bool = False
     lines: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
+    plan: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +131,15 @@ class Grant:
     """The refresh token of a session. Sealed into the refresh cookie.
 
     ``unconfirmed`` are the claim ids (see ``core.refresh.claim_id``) of rotations that led here and that
-    the browser confirms by presenting this cookie; newest first.
+    the browser confirms by presenting this cookie; newest first. ``handle`` is the secret of the cookie that
+    leads to this grant where the store keeps it, empty where the browser does.
     """
 
     session_id: str
     generation: int
     refresh_token: str = field(repr=False)
     unconfirmed: tuple[str, ...] = ()
+    handle: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

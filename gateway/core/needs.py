@@ -7,7 +7,7 @@ Resolving raises ``Fault`` when the fact cannot be had.
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from gateway.core.model import DenyEntry, Grant, Session
+from gateway.core.model import DenyEntry, Grant, Renewed, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,43 @@ class RevokeToken:
     session_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """What the store has of a session. Answer: core.session_record.StoredSession, empty where there is none."""
+
+    record: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveSession:
+    """Keep a session that begins, before its cookie is given. Answer: None.
+
+    ``address`` and ``agent`` are the browser's, for the list. ``replaces`` names the record of the session
+    that this browser had before, empty where it had none.
+    """
+
+    record: str
+    handle: str = field(compare=False, repr=False)
+    current: Renewed = field(compare=False, repr=False)
+    address: str = field(compare=False)
+    agent: str = field(compare=False)
+    replaces: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """A session of the store was in use at ``seen_at`` (epoch seconds). Background only. Answer: None.
+
+    ``key`` is what the worker remembers the session under.
+    """
+
+    record: str
+    seen_at: float = field(compare=False)
+    session: Session = field(compare=False, repr=False)
+    key: str = field(compare=False, repr=False)
+
+
 Need: TypeAlias = (
     Random
     | Body
@@ -137,7 +174,10 @@ Need: TypeAlias = (
     | Confirm
     | EndSession
     | RevokeToken
+    | SessionRecord
+    | SaveSession
+    | Touch
 )
 
-EFFECTS: tuple[type, ...] = (Exchange, UseOnce, Revoke, Refresh)
-MOST_NEEDS = 8
+EFFECTS: tuple[type, ...] = (Exchange, UseOnce, Revoke, Refresh, SaveSession)
+MOST_NEEDS = 12

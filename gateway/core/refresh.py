@@ -15,6 +15,7 @@ from gateway.core.compiled import Compiled, Provider
 from gateway.core.model import Claims, Grant, Json, RefreshOutcome, Renewed, Session, SessionOver, TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.seal import sealed_length
+from gateway.core.session_record import MOST_RECORD, record_name
 from gateway.core.strict import encode_base64url
 
 RESULT_PURPOSE = "refresh result"
@@ -30,7 +31,10 @@ def claim_id(provider: Provider, grant: Grant, resource: str = "") -> str:
 
     The generation tells apart the refreshes of a provider that does not rotate, where one refresh
     token serves for many. The fields are framed as a JSON array, so no two different tuples share a name.
+    Where the store keeps the session, what rotates is the handle: the rotation has its record's name.
     """
+    if grant.handle:
+        return record_name(grant.handle)
     scopes = " ".join(sorted(provider.settings.scopes))
     fields = [
         provider.issuer,
@@ -80,8 +84,11 @@ def renew(
     id_claims: Claims | None,
     userinfo: Claims | None,
     now: float,
+    handle: str = "",
 ) -> RefreshOutcome:
     """Build the renewed session from a token response whose ID token, if any, has been verified.
+
+    ``handle`` is a new random one where the store keeps the session: it rotates whatever the provider does.
 
     A new ID token must name the same issuer and subject (R35, OIDC Core section 12.2). Claims that the
     response omits are kept; a missing new refresh token keeps the old one (R36, RFC 6749 section 6).
@@ -106,13 +113,17 @@ def renew(
         generation=generation,
         access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
     )
-    if not fits(renewed):
+    if not (record_fits(renewed, grant) if handle else fits(renewed)):
         renewed = replace(renewed, claims=session.claims)
-    unconfirmed = (claim, *grant.unconfirmed)[: codec.MOST_UNCONFIRMED] if rotated else grant.unconfirmed
-    return Renewed(
-        renewed,
-        Grant(session.session_id, generation, tokens.refresh_token or grant.refresh_token, unconfirmed),
-    )
+    is_new = rotated or bool(handle)
+    unconfirmed = (claim, *grant.unconfirmed)[: codec.MOST_UNCONFIRMED] if is_new else grant.unconfirmed
+    token = tokens.refresh_token or grant.refresh_token
+    return Renewed(renewed, Grant(session.session_id, generation, token, unconfirmed, handle))
+
+
+def seal_secret(grant: Grant) -> str:
+    """Return what a rotation's result is sealed under, beside the ring: what only its browser's cookie holds."""
+    return grant.handle or grant.refresh_token
 
 
 MOST_SEALED = 15_000
@@ -128,6 +139,12 @@ def grant_fits(grant: Grant) -> bool:
     """Tell whether a refresh cookie stays within its chunks, with room for its unconfirmed rotations."""
     room = 50 * (codec.MOST_UNCONFIRMED - len(grant.unconfirmed))
     return sealed_length(len(codec.encode_grant(grant)) + room) <= MOST_SEALED
+
+
+def record_fits(session: Session, grant: Grant | None) -> bool:
+    """Tell whether a session with its grant stays within a record of the store, with room for its rotations."""
+    size = len(codec.encode_session(session)) + (len(codec.encode_grant(grant)) if grant is not None else 0)
+    return size + 50 * codec.MOST_UNCONFIRMED <= MOST_RECORD
 
 
 def cookie_size(session: Session, grant: Grant | None) -> int:

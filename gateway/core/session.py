@@ -113,12 +113,15 @@ def session_from(fields: Mapping[str, Json]) -> Session | None:
 
 def grant_fields(grant: Grant) -> dict[str, Json]:
     """Return a grant as a JSON object with short names."""
-    return {
+    fields: dict[str, Json] = {
         "id": grant.session_id,
         "g": grant.generation,
         "rt": grant.refresh_token,
         "u": list(grant.unconfirmed),
     }
+    if grant.handle:
+        fields["h"] = grant.handle
+    return fields
 
 
 def grant_from(fields: Mapping[str, Json]) -> Grant | None:
@@ -129,6 +132,7 @@ def grant_from(fields: Mapping[str, Json]) -> Grant | None:
             generation=_count(fields["g"]),
             refresh_token=_text(fields["rt"]),
             unconfirmed=tuple(_texts(fields["u"])[:MOST_UNCONFIRMED]),
+            handle=_text(fields.get("h", "")),
         )
     except (KeyError, TypeError):
         return None

@@ -137,6 +137,11 @@ class Claims:
         self._listener: asyncio.Task[None] | None = None
         self._confirmed: OrderedDict[str, None] = OrderedDict()
 
+    def configure(self, *, grace: float, idle: float) -> None:
+        """Go on with these durations."""
+        self._grace = _milliseconds(grace)
+        self._idle = idle
+
     async def obtain(self, claim: str, call: Call) -> Obtained:
         """Return how a rotation ended, making the call if nobody else does.
 

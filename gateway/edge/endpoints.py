@@ -115,7 +115,8 @@ def _named_page(answer: Respond) -> tuple[list[Header], bytes]:
     if answer.page == "logout_confirm":
         return list(_FORM_PAGE), pages.logout_confirm(answer.values["action"])
     if answer.page == "logged_out":
-        return list(_PAGE), pages.logged_out(answer.values["login_url"])
+        at_provider = answer.values.get("provider_session") == "ended"
+        return list(_PAGE), pages.logged_out(answer.values["login_url"], at_provider=at_provider)
     raise ValueError(f"no page named {answer.page}")
 
 

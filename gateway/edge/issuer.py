@@ -1,5 +1,6 @@
 """The port to the OpenID Connect providers: metadata, keys, tokens, claims."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,15 +10,17 @@ from gateway.core.compiled import Provider
 from gateway.core.faults import Ambiguous, NeverSent
 from gateway.core.keys import KeySet
 from gateway.core.model import Fault, Json, ProviderMetadata, TokenRefusal, TokenSet
-from gateway.core.needs import Exchange, Keys, Metadata, UserInfo
+from gateway.core.needs import EndSession, Exchange, Keys, Metadata, RevokeToken, UserInfo
 from gateway.core.reasons import Reason
 from gateway.edge.issuer_cache import Cached, KeyCache
 from gateway.edge.issuer_client import RETRY_AFTER, IssuerClient, Response
-from gateway.oauth import discovery, jwks, token, userinfo
+from gateway.oauth import discovery, jwks, logout, revocation, token, userinfo
 from gateway.oauth.errors import MessageError
 from gateway.oauth.form import FormRequest
 
 _METADATA_AGE = 3600.0
+_LOGOUT_PATIENCE = 3.0
+_CALLS_OF_A_REFRESH = 4
 _JSON = {"Accept": "application/json"}
 
 
@@ -26,8 +29,9 @@ class IssuerStats:
     """Figures of one provider.
 
     ``jwks_age`` is in seconds, None before the first good fetch. ``calls`` counts by (call, outcome); calls
-    are ``metadata``, ``jwks``, ``token`` and ``userinfo``; outcomes are ``ok``, ``unreachable`` (never
-    sent), ``unanswered``, ``refused`` (the answer is a no) and ``failed`` (the answer is no use).
+    are ``metadata``, ``jwks``, ``token``, ``userinfo`` and ``revocation``; outcomes are ``ok``,
+    ``unreachable`` (never sent), ``unanswered``, ``refused`` (the answer is a no) and ``failed`` (the answer
+    is no use).
     """
 
     jwks_age: float | None
@@ -45,19 +49,51 @@ class Issuers:
         self, providers: Mapping[str, Provider], clock: Callable[[], float], *, allow_insecure_http: bool
     ) -> None:
         """Prepare for ``providers`` by name; ``clock`` is wall time in epoch seconds."""
-        self._keys: dict[str, KeySet] = {}
-        self._issuers = {
-            name: _Issuer(provider, clock, self._keys, allow_insecure_http=allow_insecure_http)
-            for name, provider in providers.items()
-        }
-        self.keys: Mapping[str, KeySet] = MappingProxyType(self._keys)
+        self._clock = clock
+        self._issuers = _ByName()
+        self._retired: dict[asyncio.Task[None], _Issuer] = {}
+        # a count goes on where the provider of that name had got to
+        self._calls: dict[str, Counter[tuple[str, str]]] = {}
+        self.keys: Mapping[str, KeySet] = {}
         """A live view of the last good key sets by provider; ``KeySet.is_usable`` bounds their use."""
+        self.configure(providers, allow_insecure_http=allow_insecure_http)
+
+    def configure(self, providers: Mapping[str, Provider], *, allow_insecure_http: bool) -> None:
+        """Go on with these providers; those that are the same keep what was learned from them.
+
+        ``keys`` becomes another view, so that nobody who holds the old one takes a new provider's keys for
+        the old one's.
+        """
+        view: dict[str, KeySet] = {}
+        issuers = _ByName()
+        for name, provider in providers.items():
+            known = self._issuers.get(name)
+            if known is not None and known.is_for(provider, allow_insecure_http=allow_insecure_http):
+                if name in self.keys:
+                    view[name] = self.keys[name]
+                known.view = view
+                issuers[name] = known
+            else:
+                calls = self._calls.setdefault(name, Counter())
+                issuers[name] = _Issuer(
+                    provider, self._clock, view, calls, allow_insecure_http=allow_insecure_http
+                )
+        for name, issuer in self._issuers.items():
+            if issuers.get(name) is not issuer:
+                task = asyncio.get_running_loop().create_task(issuer.retire())
+                self._retired[task] = issuer
+                task.add_done_callback(lambda done: self._retired.pop(done, None))
+        self._issuers = issuers
+        self.keys = MappingProxyType(view)
 
     async def start(self) -> None:
         """Begin; nothing is fetched before it is needed."""
 
     async def close(self) -> None:
         """Stop the background work and close connections."""
+        for task, issuer in tuple(self._retired.items()):
+            task.cancel()
+            await issuer.close()
         for issuer in self._issuers.values():
             await issuer.close()
 
@@ -117,11 +153,48 @@ class Issuers:
         """
         return await self._issuers[need.provider].call_userinfo(need.access_token)
 
+    async def end_session(self, need: EndSession) -> str | Fault:
+        """Return where a browser logs out there, "" where it cannot.
+
+        The Fault is a value: the logout goes on without the provider. So it also waits less than others for
+        metadata that nobody has fetched yet.
+        """
+        issuer = self._issuers[need.provider]
+        try:
+            async with asyncio.timeout(_LOGOUT_PATIENCE):
+                metadata = await issuer.metadata.get()
+        except Fault as fault:
+            return fault
+        except TimeoutError:
+            return Fault("issuer", Reason.ISSUER_UNAVAILABLE, "no metadata in time for a logout", RETRY_AFTER)
+        url = logout.build_request(
+            metadata,
+            issuer.settings,
+            redirect_uri=need.redirect_uri,
+            state=need.state,
+            id_token_hint=need.id_token_hint,
+        )
+        return url or ""
+
+    async def revoke_token(self, need: RevokeToken) -> bool:
+        """Revoke a refresh token; False where the provider cannot.
+
+        Raises:
+            Fault: it may not have been revoked.
+        """
+        return await self._issuers[need.provider].call_revocation(need.refresh_token)
+
     def stats(self) -> dict[str, IssuerStats]:
         """Return the figures of each provider by name."""
         return {
             name: IssuerStats(issuer.keys.age, dict(issuer.calls)) for name, issuer in self._issuers.items()
         }
+
+
+class _ByName(dict[str, "_Issuer"]):
+    def __missing__(self, name: str) -> "_Issuer":
+        # a request that began before the configuration was reloaded
+        raise Fault("issuer", Reason.ISSUER_MISCONFIGURED, "the provider is no longer configured")
 
 
 class _Issuer:
@@ -132,14 +205,15 @@ class _Issuer:
         provider: Provider,
         clock: Callable[[], float],
         view: dict[str, KeySet],
+        calls: "Counter[tuple[str, str]]",
         *,
         allow_insecure_http: bool,
     ) -> None:
         self.settings = provider.settings
-        self.calls: Counter[tuple[str, str]] = Counter()
+        self.calls = calls
+        self.view = view
         self._name = provider.name
         self._clock = clock
-        self._view = view
         self._allow_insecure_http = allow_insecure_http
         self._client = IssuerClient(provider.settings)
         self.metadata = Cached(
@@ -151,6 +225,14 @@ class _Issuer:
             renew_after=min(self.settings.jwks_max_age, self.settings.jwks_max_stale / 2),
             cooldown=self.settings.jwks_cooldown,
         )
+
+    def is_for(self, provider: Provider, *, allow_insecure_http: bool) -> bool:
+        return self.settings == provider.settings and self._allow_insecure_http == allow_insecure_http
+
+    async def retire(self) -> None:
+        # a token call that is cut may have rotated a refresh token
+        await asyncio.sleep(_CALLS_OF_A_REFRESH * self.settings.timeout)
+        await self.close()
 
     async def close(self) -> None:
         await self.keys.close()
@@ -188,6 +270,27 @@ class _Issuer:
         self.calls["userinfo", "refused" if claims is None else "ok"] += 1
         return claims
 
+    async def call_revocation(self, refresh_token: str) -> bool:
+        metadata = await self.metadata.get()
+        try:
+            request = revocation.build_request(metadata, self.settings, refresh_token)
+            if request is None:
+                return False
+            response = await self._send(
+                "revocation",
+                "POST",
+                request.url,
+                request.headers,
+                limit=revocation.MOST_RESPONSE,
+                body=request.body,
+            )
+            revocation.process_response(response.status)
+        except MessageError as error:
+            self.calls["revocation", "failed"] += 1
+            raise _to_fault(error) from error
+        self.calls["revocation", "ok"] += 1
+        return True
+
     async def _fetch_metadata(self) -> ProviderMetadata:
         url = discovery.metadata_url(self.settings)
         try:
@@ -218,7 +321,7 @@ class _Issuer:
             self.metadata.doubt()
             raise Fault("issuer", Reason.KEYS_UNAVAILABLE, fault.detail, RETRY_AFTER) from fault
         self.calls["jwks", "ok"] += 1
-        self._view[self._name] = keys
+        self.view[self._name] = keys
         return keys
 
     async def _find_jwks_uri(self) -> str:

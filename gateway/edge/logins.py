@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from gateway.core.answers import Login
 from gateway.core.compiled import Provider
 from gateway.core.login import state_cookie_name
-from gateway.core.model import CookieChange, ProviderMetadata, Seal
+from gateway.core.model import CookieChange, Fault, ProviderMetadata, Seal
 from gateway.core.needs import Metadata
+from gateway.core.reasons import Reason
 from gateway.core.strict import encode_base64url
 from gateway.core.session import PendingLogin, encode_pending
 from gateway.oauth.authorization import build_request
@@ -24,13 +25,19 @@ class Logins:
         self._providers = providers
         self._metadata = metadata
 
+    def configure(self, providers: Mapping[str, Provider]) -> None:
+        """Go on with these providers."""
+        self._providers = providers
+
     async def start(self, login: Login) -> tuple[str, CookieChange]:
         """Return the authorization URL and the cookie that binds this login to this browser.
 
         Raises:
             Fault: the provider's metadata cannot be had.
         """
-        provider = self._providers[login.provider]
+        provider = self._providers.get(login.provider)
+        if provider is None:
+            raise Fault("issuer", Reason.ISSUER_MISCONFIGURED, "the provider is no longer configured")
         metadata = await self._metadata(Metadata(provider.name))
         state, nonce, verifier = (encode_base64url(os.urandom(32)) for _ in range(3))
         url = build_request(

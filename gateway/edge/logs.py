@@ -57,6 +57,7 @@ class Logs:
             written.
         write: takes each line at once, without its line feed; standard error, gathered, when None.
         clock: wall time in seconds since the epoch, for the time stamps.
+        worker: the number of the worker, which every line then ends with.
     """
 
     def __init__(
@@ -65,14 +66,21 @@ class Logs:
         write: Callable[[str], object] | None = None,
         *,
         clock: Callable[[], float] = time.time,
+        worker: int | None = None,
     ) -> None:
+        self._end = "}" if worker is None else f',"worker":{worker}}}'
+        self._taken = {"time", "level", "event", *(() if worker is None else ("worker",))}
         self._sink: Sink = _Direct(write) if write is not None else Writer(_stderr())
         self._put = self._sink.write
-        self._least = _LEVELS[settings.level]
+        self.configure(settings)
         self._clock = clock
         self._second = -1
         self._stamp = ""
         self._known: dict[tuple[object, ...], str] = {}
+
+    def configure(self, settings: LogSettings) -> None:
+        """Go on with these settings."""
+        self._least = _LEVELS[settings.level]
 
     def access(self, outcome: Outcome) -> None:
         """Write the one line of a finished request. On the hot path: the line is put together by hand."""
@@ -100,7 +108,7 @@ class Logs:
             f',"request_id":{quote(outcome.request_id)},"path":{quote(path)},"client":{quote(outcome.client)}'
             f"{self._known.get(kind) or self._remember(kind, _encode_kind(outcome))}"
             f',"gateway_us":{int(outcome.gateway_seconds * 1e6)},"total_us":{total}'
-            f',"bytes_in":{outcome.bytes_in},"bytes_out":{outcome.bytes_out}{more}}}'
+            f',"bytes_in":{outcome.bytes_in},"bytes_out":{outcome.bytes_out}{more}{self._end}'
         )
 
     def audit(self, event: str, **fields: object) -> None:
@@ -144,13 +152,12 @@ class Logs:
             f'"level":"{level}"',
             f'"event":{quote(clean_text(event))}',
         ]
-        taken = {"time", "level", "event"}
         members.extend(
             encode_member(name, value)
             for name, value in list(fields.items())[:MOST_FIELDS]
-            if value is not None and name not in taken
+            if value is not None and name not in self._taken
         )
-        self._put("{" + ",".join(members) + "}")
+        self._put("{" + ",".join(members) + self._end)
 
 
 def _encode_kind(outcome: Outcome) -> str:

@@ -40,7 +40,7 @@ _EVENTS: Final = {
 _EVENT_HELP: Final = {
     "refreshes": "Session refreshes by how they ended.",
     "logins": "Logins by how they ended.",
-    "logouts": "Sessions ended by their own person.",
+    "logouts": "Sessions ended by their own person, or by the provider.",
     "revocations": "Denylist entries written through this process' admin listener.",
 }
 

@@ -16,6 +16,7 @@ from gateway.core.model import (
     DenyEntry,
     Fault,
     Grant,
+    Json,
     RefreshOutcome,
     Renewed,
     Session,
@@ -42,7 +43,7 @@ class TokenSource(Protocol):
     async def keys_for(self, need: Keys) -> KeySet:
         """Return the key set. Raises Fault."""
 
-    async def userinfo(self, need: UserInfo) -> "dict[str, object] | None":
+    async def userinfo(self, need: UserInfo) -> dict[str, Json] | None:
         """Return the UserInfo response, or None. Raises Fault."""
 
 
@@ -68,6 +69,10 @@ class Refresher:
         self._on_event = on_event
         self._news: OrderedDict[str, tuple[float, RefreshOutcome]] = OrderedDict()
         self._running: dict[str, asyncio.Task[None]] = {}
+
+    def configure(self, compiled: Compiled) -> None:
+        """Go on with this configuration; a refresh under way ends with the one that it began with."""
+        self._compiled = compiled
 
     def news(self, claim: str) -> RefreshOutcome | None:
         """Return how a refresh ended lately, by claim id. Older ones are the store's to know."""
@@ -116,19 +121,20 @@ class Refresher:
         Raises:
             Fault: the provider or the store cannot tell now; the session is kept.
         """
+        compiled = self._compiled
         session, grant, claim = need.session, need.grant, need.claim
         for _ in range(LONGEST_CHAIN):
             if self._denylist.judge_session(session, self._clock()):
                 # or the next refresh would bring the revoked user back
                 return SessionOver(Reason.REVOKED)
-            outcome = await self._once(session, grant, claim)
+            outcome = await self._once(compiled, session, grant, claim)
             self._remember(claim, outcome)
             if isinstance(outcome, SessionOver) or outcome.grant is None:
                 break
             if outcome.session.access_expires_at > self._clock():
                 break
             session, grant = outcome.session, outcome.grant
-            claim = refresh.claim_id(self._compiled.providers[session.provider], grant)
+            claim = refresh.claim_id(compiled.providers[session.provider], grant)
         else:
             raise Fault("store", Reason.STORE_UNAVAILABLE, "a chain of refresh results without an end")
         if claim != need.claim:
@@ -140,13 +146,14 @@ class Refresher:
         while len(self._news) > MOST_NEWS:
             self._news.popitem(last=False)
 
-    async def _once(self, session: Session, grant: Grant, claim: str) -> RefreshOutcome:
+    async def _once(self, compiled: Compiled, session: Session, grant: Grant, claim: str) -> RefreshOutcome:
         async def call() -> Success | Refusal:
-            return await self._call(session, grant, claim)
+            return await self._call(compiled, session, grant, claim)
 
         found = await self._claims.obtain(claim, call)
         who = {"issuer": session.issuer, "subject": session.subject, "session": session.session_id}
         if isinstance(found, Stored):
+            # what another worker has sealed by now may be under a newer key than this refresh began with
             opened = self._compiled.ring.open_under(
                 grant.refresh_token, refresh.RESULT_PURPOSE, found.sealed.decode("latin-1")
             )
@@ -170,8 +177,10 @@ class Refresher:
             Revoke((DenyEntry("session", "", session.session_id, session.ends_at, session.ends_at + 60),))
         )
 
-    async def _call(self, session: Session, grant: Grant, claim: str) -> Success | Refusal:
-        provider = self._compiled.providers[session.provider]
+    async def _call(
+        self, compiled: Compiled, session: Session, grant: Grant, claim: str
+    ) -> Success | Refusal:
+        provider = compiled.providers[session.provider]
         tokens = await self._tokens.refresh_call(provider.name, grant.refresh_token)
         if isinstance(tokens, TokenRefusal):
             return Refusal(tokens.error)
@@ -181,7 +190,7 @@ class Refresher:
         else:
             userinfo = await self._userinfo(provider, tokens)
             outcome = refresh.renew(
-                self._compiled, session, grant, claim, tokens, id_claims, userinfo, self._clock()
+                compiled, session, grant, claim, tokens, id_claims, userinfo, self._clock()
             )
         over = outcome.reason if isinstance(outcome, SessionOver) else None
         self._on_event(
@@ -228,6 +237,6 @@ class Refresher:
         if not provider.settings.userinfo:
             return None
         try:
-            return await self._tokens.userinfo(UserInfo(provider.name, tokens.access_token))  # type: ignore[return-value]
+            return await self._tokens.userinfo(UserInfo(provider.name, tokens.access_token))
         except Fault:
             return None

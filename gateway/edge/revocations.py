@@ -116,6 +116,15 @@ class Revocations:
         with contextlib.suppress(Fault):
             await self._script(log.LEAVE, self.worker_id)
 
+    async def dismiss(self, worker_id: str) -> None:
+        """Take a worker that has died off the list of live ones, so that nobody waits for it. Raises Fault."""
+        await self._script(log.LEAVE, worker_id)
+
+    def deny(self, entries: Iterable[DenyEntry]) -> None:
+        """Refuse from now on what the entries name, in this worker alone: another one writes them."""
+        for entry in entries:
+            self._denylist.add(entry)
+
     async def revoke(self, need: Revoke) -> None:
         """Write entries. This worker refuses what they name from now on, whatever becomes of the store.
 

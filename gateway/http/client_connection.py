@@ -3,12 +3,12 @@
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from gateway.core.model import Fault, Request
+from gateway.core.model import Fault
 from gateway.core.reasons import Reason
 from gateway.http.client_exchange import ClientExchange
 from gateway.http.client_transport import ClientTransport, State
 from gateway.http.fields import HEAD_END, Malformed
-from gateway.http.head import REQUEST_LINE, RequestHead, read_request_head
+from gateway.http.head import REQUEST_LINE, read_request_head
 from gateway.http.serialise import build_response_head
 from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address
 from gateway.http.tunnel import Tunnel
@@ -31,6 +31,7 @@ class ClientConnection(ClientTransport):
 
     Attributes:
         peer: the client's address.
+        tls: whether it came over TLS.
         last_request: whether the connection ends with the present answer.
     """
 
@@ -39,25 +40,23 @@ class ClientConnection(ClientTransport):
         "_body",
         "_discarded",
         "_exchange",
-        "_head",
         "_progress",
-        "_request",
         "_since",
         "_tunnel",
         "last_request",
         "peer",
+        "tls",
     )
 
     def __init__(self, server: "Server") -> None:
         super().__init__(server)
         self.peer = ""
+        self.tls = False
         self.last_request = False
         self._advancing = False
         self._exchange: ClientExchange | None = None
         self._body: ClientExchange | None = None
         self._tunnel: Tunnel | None = None
-        self._head: RequestHead | None = None
-        self._request: Request | None = None
         self._since = server.now
         self._progress = 0
         self._discarded = 0
@@ -80,6 +79,7 @@ class ClientConnection(ClientTransport):
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         keep_alive(self._transport)
         self.peer = peer_address(self._transport)
+        self.tls = self._transport.get_extra_info("sslcontext") is not None
         if beyond := self.server.admit(self):
             self._turn_away(beyond)
 
@@ -249,17 +249,11 @@ class ClientConnection(ClientTransport):
             self._ahead = data[end:]
             data = data[:end]
         head = read_request_head(data)
-        if head is self._head:
-            request = self._request
-            assert request is not None
-        else:
-            if len(head.headers) > server.limits.fields:
-                raise Fault("client", Reason.HEAD_TOO_LARGE, "too many fields")
-            request = Request(head.method, head.target, head.host, head.headers, self.peer)
-            self._head, self._request = head, request
+        if len(head.headers) > server.limits.fields:
+            raise Fault("client", Reason.HEAD_TOO_LARGE, "too many fields")
         self._since = server.now
         self._progress = 0
-        exchange = self._exchange = ClientExchange(self, request, head)
+        exchange = self._exchange = ClientExchange(self, head.of(self.peer, tls=self.tls), head)
         server.in_flight += 1
         if exchange.body is None:
             self._state = State.WAIT

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from gateway.core.model import Fault, Header, Request
 from gateway.core.reasons import Reason
 from gateway.http.chunked import LAST_CHUNK, encode_chunk
-from gateway.http.exchange import Finished, OnFault, OnResponse
+from gateway.http.exchange import Finished, Forwarding
 from gateway.http.fields import Malformed
 from gateway.http.head import RequestHead
 from gateway.http.request_body import MOST_HELD, RequestBody
 from gateway.http.response_head import ResponseHead
-from gateway.http.serialise import CONTINUE, Unsafe, build_request_head, build_response_head
+from gateway.http.serialise import CONTINUE, Unsafe, build_request_head, build_response_head, status_line
 from gateway.http.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -30,14 +30,6 @@ _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPF
 _USUALLY_WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
-def _unchanged(_: int, headers: list[Header]) -> list[Header]:
-    return headers
-
-
-def _no_answer(_: Fault) -> tuple[int, list[Header], bytes]:
-    return 500, [], b""
-
-
 class ClientExchange:
     """The data plane's ``Exchange``; see there for what the handler may call."""
 
@@ -46,9 +38,8 @@ class ClientExchange:
         "_callback",
         "_chunk_out",
         "_connection",
+        "_forwarding",
         "_keep",
-        "_on_fault",
-        "_on_response",
         "_pool",
         "_retried",
         "_sent",
@@ -71,8 +62,7 @@ class ClientExchange:
         self._state = _WAITING
         self._status = 499
         self._callback: Callable[[Finished], None] | None = None
-        self._on_response: OnResponse = _unchanged
-        self._on_fault: OnFault = _no_answer
+        self._forwarding: Forwarding | None = None
         self._upstream: UpstreamConnection | None = None
         self._pool: UpstreamPool | None = None
         self._started: float | None = None
@@ -102,22 +92,12 @@ class ClientExchange:
         if self._state == _WAITING:
             self._respond(status, headers, body, None)
 
-    def forward(
-        self,
-        upstream: str,
-        target: bytes,
-        headers: list[Header],
-        *,
-        on_response: OnResponse,
-        on_fault: OnFault,
-        max_body: int | None = None,
-    ) -> None:
+    def forward(self, upstream: str, start: bytes, forwarding: Forwarding, max_body: int | None) -> None:
         """Proxy to a server of the named upstream; a no-op once answered."""
         if self._state != _WAITING:
             return
         self._state = _FORWARDED
-        self._on_response = on_response
-        self._on_fault = on_fault
+        self._forwarding = forwarding
         server = self._connection.server
         head, body = self.head, self.body
         framing = b""
@@ -134,7 +114,7 @@ class ClientExchange:
         elif head.method in _USUALLY_WITH_BODY:
             framing = b"Content-Length: 0\r\n"
         try:
-            self._sent = build_request_head(head.method, target, headers, framing)
+            self._sent = build_request_head(start, framing)
             self._pool = server.pools[upstream]
         except (Unsafe, KeyError) as error:
             self.fail(Fault("gateway", Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"))
@@ -279,9 +259,12 @@ class ClientExchange:
         Raises:
             Fault: the head cannot be sent.
         """
-        status, server = head.status, self._connection.server
+        status, forwarding = head.status, self._forwarding
+        assert forwarding is not None
         try:
-            headers = self._on_response(status, list(head.headers))
+            fields = forwarding.on_response(head)
+            if not head.has_date:
+                fields += b"Date: %b\r\n" % self._connection.server.date()
             keep = self._may_keep() and self.body_done
             framing = b""
             if head.length is not None and (not bodyless or status != 204):
@@ -293,7 +276,7 @@ class ClientExchange:
                 else:
                     keep = False
             self._keep = keep
-            data = build_response_head(status, headers, framing + self._persistence(), server.date())
+            data = b"%b%b%b%b\r\n" % (status_line(status), fields, framing, self._persistence())
         except Exception as error:
             raise Fault(
                 "gateway", Reason.INTERNAL_ERROR, f"{type(error).__name__} in a response head"
@@ -331,8 +314,8 @@ class ClientExchange:
             raise Fault("upstream", Reason.UPSTREAM_MALFORMED, "101 that was not asked for")
         framing = b"Connection: upgrade\r\nUpgrade: %b\r\n" % head.upgrade
         try:
-            headers = self._on_response(101, list(head.headers))
-            data = build_response_head(101, headers, framing, None)
+            assert self._forwarding is not None
+            data = b"%b%b%b\r\n" % (status_line(101), self._forwarding.on_response(head), framing)
         except Exception as error:
             raise Fault(
                 "gateway", Reason.INTERNAL_ERROR, f"{type(error).__name__} in a response head"
@@ -367,7 +350,8 @@ class ClientExchange:
                 self._break(fault)
             return
         self._leave_upstream()
-        status, headers, content = self._on_fault(fault)
+        assert self._forwarding is not None
+        status, headers, content = self._forwarding.on_fault(fault)
         self._respond(status, headers, content, fault)
 
     # what the tunnel calls
@@ -433,8 +417,7 @@ class ClientExchange:
         self._state = _FINISHED
         callback, self._callback = self._callback, None
         # what the handler gave may refer back to this exchange: no cycle is left to the collector
-        self._on_response = _unchanged
-        self._on_fault = _no_answer
+        self._forwarding = None
         try:
             if callback is not None:
                 callback(

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from gateway.core.model import Fault, Header, Request
+from gateway.http.response_head import ResponseHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Limits:
     write_timeout: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Finished:
     """How an exchange ended; ``upstream_seconds`` is None where nothing was forwarded.
 
@@ -36,11 +37,18 @@ class Finished:
     fault: Fault | None
 
 
-OnResponse = Callable[[int, list[Header]], list[Header]]
-"""Edits the final response head just before it is sent: (status, end-to-end headers) -> headers."""
+Rendered: TypeAlias = "tuple[int, list[Header], bytes]"
+"""A whole answer: status, headers, body."""
 
-OnFault = Callable[[Fault], tuple[int, list[Header], bytes]]
-"""Renders a fault met before any response head was sent: -> (status, headers, body)."""
+
+class Forwarding(Protocol):
+    """What a forwarded exchange asks of who forwarded it."""
+
+    def on_response(self, head: ResponseHead) -> bytes:
+        """Return the lines of the final head, just before it is sent; framing is the data plane's."""
+
+    def on_fault(self, fault: Fault) -> Rendered:
+        """Render a fault met before any response head was sent."""
 
 
 class Exchange(Protocol):
@@ -55,19 +63,12 @@ class Exchange(Protocol):
     def respond(self, status: int, headers: list[Header], body: bytes = b"") -> None:
         """Answer from here. Framing, Date, Connection and HEAD are the data plane's work."""
 
-    def forward(  # noqa: D102 - see the text below
-        self,
-        upstream: str,
-        target: bytes,
-        headers: list[Header],
-        *,
-        on_response: OnResponse,
-        on_fault: OnFault,
-        max_body: int | None = None,
-    ) -> None: ...
+    def forward(self, upstream: str, start: bytes, forwarding: Forwarding, max_body: int | None) -> None:
+        """Proxy to a server of the named upstream, streaming both ways with back-pressure.
 
-    # Proxies to a server of the named upstream, streaming both ways with back-pressure. ``headers`` are
-    # end-to-end and include Host; framing, Connection and Upgrade are added by the data plane.
+        ``start`` is the request line and the lines of the end-to-end fields, Host among them; framing,
+        Connection and Upgrade are added by the data plane. ``max_body`` (bytes) replaces the limit of all.
+        """
 
     async def read_body(self, limit: int) -> bytes:
         """Read the whole request body. Raises Fault(client, body_too_large | client_aborted | ...)."""
@@ -85,5 +86,5 @@ class Handler(Protocol):
     def handle(self, exchange: Exchange) -> None:
         """Take one request; answer it now or later. Must not raise and must not block."""
 
-    def malformed(self, fault: Fault, peer: str) -> tuple[int, list[Header], bytes]:
+    def malformed(self, fault: Fault, peer: str) -> Rendered:
         """Render the refusal of bytes that are no acceptable request head; the connection then closes."""

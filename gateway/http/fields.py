@@ -61,7 +61,8 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-Field: TypeAlias = "tuple[Header, int]"
+Field: TypeAlias = "tuple[Header, int, bytes]"
+"""Name and value, what the name means to framing, and the line as we send it."""
 
 lines: HeadMemo[Field] = HeadMemo(most_entries=8192, most_bytes=2 << 20, most_size=4096)
 _written: dict[Header, tuple[int, bytes]] = {}
@@ -87,7 +88,7 @@ def write_field(header: Header) -> tuple[int, bytes]:
 
 
 def read_field(line: bytes) -> Field:
-    """Return the field of one line, without its CRLF; the value is without surrounding white space.
+    """Return the field of one line, which is without its CRLF; the value is without surrounding white space.
 
     Raises:
         Malformed: no field line, obsolete folding, or a disguised spelling of a framing field.
@@ -103,7 +104,8 @@ def read_field(line: bytes) -> Field:
     kind = _KINDS.get(lower, Kind.PLAIN)
     if kind == Kind.PLAIN and _NOT_ALPHANUMERIC.sub(b"-", lower) in _FRAMING:
         raise Malformed("disguised framing field")
-    field = ((name, value.strip(b" \t")), kind)
+    value = value.strip(b" \t")
+    field = ((name, value), kind, b"%b: %b\r\n" % (name, value))
     lines.put(line, field)
     return field
 

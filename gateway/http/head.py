@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import httptools
 
-from gateway.core.model import Fault, Header
+from gateway.core.model import Fault, Header, Request
 from gateway.core.reasons import Reason
 from gateway.http import fields
 from gateway.http.fields import Kind, Malformed, is_token, read_field, read_length, tokens
@@ -33,23 +33,35 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9\-._]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-
 _HTTP_INSIDE = (b"h2c", b"h2", b"http", b"tls")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestHead:
-    """A request head without its sender; see ``core.model.Request`` for the first four fields.
+    """A request head without its sender; see ``core.model.Request`` for the first five fields.
 
     ``length`` is the Content-Length, None when chunked; 0 when there is no body. ``upgrade`` is the protocol
-    asked for, where a tunnel would be possible. ``minor`` is the minor version of HTTP/1.
+    asked for, where a tunnel would be possible. ``minor`` is the minor version of HTTP/1. ``request`` is the
+    last request that was made of it.
     """
 
     method: bytes
     target: bytes
     host: bytes
     headers: tuple[Header, ...]
+    lines: tuple[bytes, ...]
     minor: int
     length: int | None
     keep_alive: bool
     expects_continue: bool
     upgrade: bytes | None
+    request: Request | None = None
+
+    def of(self, peer: str, *, tls: bool) -> Request:
+        """Return the request that this head makes when it comes from ``peer``."""
+        request = self.request
+        if request is None or request.peer != peer or request.tls is not tls:
+            request = self.request = Request(
+                self.method, self.target, self.host, self.headers, peer, tls, self.lines
+            )
+        return request
 
     @property
     def has_body(self) -> bool:
@@ -98,11 +110,13 @@ def _read(data: bytes) -> RequestHead:
     if method not in METHODS:
         raise Malformed("method")
     headers: list[Header] = []
+    written: list[bytes] = []
     special: dict[int, list[bytes]] = {}
     known = fields.lines.young
     for line in lines[1:-2]:
-        header, kind = known.get(line) or read_field(line)
+        header, kind, sent = known.get(line) or read_field(line)
         headers.append(header)
+        written.append(sent)
         if kind:
             special.setdefault(kind, []).append(header[1])
     host = _read_host(special.get(Kind.HOST, ()))
@@ -116,6 +130,7 @@ def _read(data: bytes) -> RequestHead:
         target=_read_target(method, target, host),
         host=host,
         headers=tuple(headers),
+        lines=tuple(written),
         minor=minor,
         length=length,
         keep_alive=b"close" not in options and (minor == 1 or b"keep-alive" in options),

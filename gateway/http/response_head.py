@@ -1,7 +1,7 @@
 """Response heads of upstreams: bytes to a validated value (RFC 9112), or a Fault of the upstream."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httptools
 
@@ -15,12 +15,13 @@ _MOST_FIELDS = 256
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ResponseHead:
     """A response head. ``headers`` are end-to-end: hop-by-hop and Connection-named fields are gone (R58).
 
     ``length`` is the Content-Length, None without one. ``reusable`` tells whether the connection may serve
     another request; ``upgrade`` is the protocol of a 101; ``is_stream`` marks server-sent events.
+    ``rendered`` is the handler's: what it made of these very bytes, for the next response that has them.
     """
 
     status: int
@@ -31,6 +32,7 @@ class ResponseHead:
     upgrade: bytes | None
     has_date: bool
     is_stream: bool
+    rendered: tuple[object, bytes] | None = field(default=None, repr=False, compare=False)
 
     @property
     def interim(self) -> tuple[Header, ...]:
@@ -78,7 +80,7 @@ def _read(data: bytes) -> ResponseHead:
     headers: list[Header] = []
     special: dict[int, list[bytes]] = {}
     for line in lines[1:-2]:
-        header, kind = read_field(line)
+        header, kind, _ = read_field(line)
         if kind:
             special.setdefault(kind, []).append(header[1])
         if kind not in HOP_BY_HOP:
@@ -97,7 +99,7 @@ def _read(data: bytes) -> ResponseHead:
         and b"close" not in options
         and not (bodyless and status != 304 and (length or chunked)),
         upgrade=upgrade[0] if len(upgrade) == 1 else None,
-        has_date=Kind.DATE in special,
+        has_date=Kind.DATE in special and b"date" not in options,
         is_stream=special.get(Kind.CONTENT_TYPE, [b""])[0].lower().startswith(b"text/event-stream"),
     )
 

@@ -31,37 +31,31 @@ class Unsafe(ValueError):  # noqa: N818 - says what it is
     """A header or target that would split the message, or a head without its Host."""
 
 
-def _close(parts: list[bytes], framing: bytes) -> bytes:
-    """Join the lines of a head, its framing and its blank line, sure that there are no others in it.
+def _joined(lines: list[bytes]) -> bytes:
+    """Join lines, sure that there are no others in them.
 
     Raises:
         Unsafe: a CR, LF or NUL hides in a name or value.
     """
-    lines = len(parts) + framing.count(b"\n") + 1
-    parts.append(framing)
-    parts.append(b"\r\n")
-    head = b"".join(parts)
+    block = b"".join(lines)
+    count = len(lines)
     if (
-        head.count(b"\r\n") != lines
-        or head.count(b"\n") != lines
-        or head.count(b"\r") != lines
-        or b"\0" in head
+        block.count(b"\r\n") != count
+        or block.count(b"\n") != count
+        or block.count(b"\r") != count
+        or b"\0" in block
     ):
         raise Unsafe("a line break in a header")
-    return head
+    return block
 
 
-def build_request_head(method: bytes, target: bytes, headers: Iterable[Header], framing: bytes) -> bytes:
-    """Return an upstream's request head. ``framing`` is one of ours, or empty: whole lines with CRLF.
-
-    Fields of ours among ``headers`` are left out, Host beyond the first too.
+def request_fields(headers: Iterable[Header]) -> bytes:
+    """Return the lines of an upstream's request; what is ours to write is left out.
 
     Raises:
-        Unsafe: it would be read as something else than is meant here.
+        Unsafe: they would be read as something else than is meant here, or there is no Host.
     """
-    if not target or b" " in target or b"\t" in target:
-        raise Unsafe("white space in the target")
-    parts = [b"%b %b HTTP/1.1\r\n" % (method, target)]
+    lines: list[bytes] = []
     has_host = False
     for header in headers:
         kind, line = write_field(header)
@@ -69,10 +63,41 @@ def build_request_head(method: bytes, target: bytes, headers: Iterable[Header], 
             if kind != Kind.HOST or has_host:
                 continue
             has_host = True
-        parts.append(line)
+        lines.append(line)
     if not has_host:
         raise Unsafe("no Host")
-    return _close(parts, framing)
+    return _joined(lines)
+
+
+def response_fields(headers: Iterable[Header]) -> bytes:
+    """Return the lines of a client's response; what is ours to write is left out.
+
+    Raises:
+        Unsafe: they would be read as something else than is meant here.
+    """
+    lines: list[bytes] = []
+    for header in headers:
+        kind, line = write_field(header)
+        if not kind or kind not in _OURS_IN_RESPONSES:
+            lines.append(line)
+    return _joined(lines)
+
+
+def build_request_head(start: bytes, last: bytes) -> bytes:
+    """Return an upstream's request head: the request line with the fields, and whole lines of ours.
+
+    Raises:
+        Unsafe: there is a blank line in it, so that a second request would follow.
+    """
+    head = b"%b%b\r\n" % (start, last)
+    if head.find(b"\r\n\r\n") != len(head) - 4:
+        raise Unsafe("a blank line in a head")
+    return head
+
+
+def status_line(status: int) -> bytes:
+    """Return the status line of a response (RFC 9112 section 4)."""
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
 def build_response_head(status: int, headers: Iterable[Header], framing: bytes, date: bytes | None) -> bytes:
@@ -81,15 +106,7 @@ def build_response_head(status: int, headers: Iterable[Header], framing: bytes, 
     Raises:
         Unsafe: it would be read as something else than is meant here.
     """
-    parts = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
-    for header in headers:
-        kind, line = write_field(header)
-        if kind:
-            if kind in _OURS_IN_RESPONSES:
-                continue
-            if kind == Kind.DATE:
-                date = None
-        parts.append(line)
-    if date is not None:
-        parts.append(b"Date: %b\r\n" % date)
-    return _close(parts, framing)
+    fields = response_fields(headers)
+    if date is not None and not any(name.lower() == b"date" for name, _ in headers):
+        fields += b"Date: %b\r\n" % date
+    return b"%b%b%b\r\n" % (status_line(status), fields, framing)

@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import formatdate
 
 from gateway.core.config import UpstreamSettings
@@ -16,6 +17,9 @@ _SLOWEST_SWEEP = 0.5
 _FASTEST_SWEEP = 0.02
 _LEAST_PROGRESS = 256
 _BACKLOG = 1024
+# longer than a request that was decided under the last configuration waits to be forwarded
+_LINGER = 120.0
+_SETTLE = 0.02
 _NOT_A_WORD = re.compile(r"[^a-z0-9]+")
 
 
@@ -54,9 +58,11 @@ class Server:
         self.least_progress = _LEAST_PROGRESS
         self.pools = {name: UpstreamPool(settings, self) for name, settings in upstreams.items()}
         self._clock = clock
+        self._leaving: dict[str, float] = {}
+        self._retired: set[UpstreamPool] = set()
         self._connections: set[ClientConnection] = set()
         self._empty = asyncio.Event()
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
         self._timer: asyncio.TimerHandle | None = None
         self._swept = 0.0
         self._port = 0
@@ -81,17 +87,19 @@ class Server:
 
     # life
 
-    async def start(self, host: str, port: int, *, reuse_port: bool = False) -> None:
-        """Listen; port 0 takes a free one.
+    async def start(self, host: str, port: int, *, sockets: Sequence[socket.socket] = ()) -> None:
+        """Listen on bound sockets, else on an address; port 0 takes a free one.
 
         Raises:
             OSError: the address is taken or not ours.
         """
         self.loop = asyncio.get_running_loop()
-        self._listener = await self.loop.create_server(
-            lambda: ClientConnection(self), host, port, backlog=_BACKLOG, reuse_port=reuse_port or None
-        )
-        self._port = int(self._listener.sockets[0].getsockname()[1])
+        places: list[dict[str, object]] = [{"sock": each} for each in sockets]
+        for place in places or [{"host": host, "port": port}]:
+            self._listeners.append(
+                await self.loop.create_server(lambda: ClientConnection(self), backlog=_BACKLOG, **place)  # type: ignore[call-overload]
+            )
+        self._port = int(self._listeners[0].sockets[0].getsockname()[1])
         self._swept = self.loop.time()
         self._timer = self.loop.call_later(self._interval, self._sweep)
 
@@ -100,16 +108,53 @@ class Server:
         """The port listened on."""
         return self._port
 
+    def build_pools(self, upstreams: Mapping[str, UpstreamSettings]) -> dict[str, UpstreamPool]:
+        """Return the pools of other upstreams; those that are the same stay the same.
+
+        Raises:
+            ValueError, OSError: as the constructor.
+        """
+        pools = {}
+        for name, settings in upstreams.items():
+            known = self.pools.get(name)
+            same = known is not None and known.settings == settings
+            pools[name] = known if known is not None and same else UpstreamPool(settings, self)
+        return pools
+
+    def configure(self, pools: dict[str, UpstreamPool], limits: Limits) -> None:
+        """Go on with these pools and limits; what is open ends as it began."""
+        for name, pool in self.pools.items():
+            if name not in pools:
+                # a request that was decided before may still be on its way there
+                self._leaving.setdefault(name, self.now)
+            elif pools[name] is not pool:
+                self._retire(pool)
+        for name in pools:
+            self._leaving.pop(name, None)
+        self.pools = {name: self.pools[name] for name in self._leaving} | pools
+        self.limits = limits
+        self._interval = self._sweep_interval({name: pool.settings for name, pool in self.pools.items()})
+
+    def _retire(self, pool: UpstreamPool) -> None:
+        pool.retire()
+        self._retired.add(pool)
+
     async def drain(self, bound: float) -> None:
         """Stop accepting, let open requests end, and return when all have, or after ``bound`` seconds.
 
-        What is open then is ended: a WebSocket is told 1001 (going away).
+        WebSockets are told 1001 (going away) at once; what is open after the bound is ended.
         """
         self.draining = True
-        if self._listener is not None:
-            self._listener.close()
+        # what has queued by now is taken in: closing the listener would reset it
+        await asyncio.sleep(_SETTLE)
+        for listener in self._listeners:
+            listener.close()
         for connection in tuple(self._connections):
             connection.drain()
+        for exchange in tuple(self.exchanges()):
+            # one that has a way to be told would otherwise use up the whole bound
+            if exchange.tunnel is not None and exchange.tunnel.is_websocket:
+                exchange.abort(GOING_AWAY)
         try:
             if self._connections:
                 self._empty.clear()
@@ -124,13 +169,13 @@ class Server:
     async def close(self) -> None:
         """Close everything at once."""
         self.draining = True
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         for exchange in tuple(self.exchanges()):
             exchange.abort(GOING_AWAY)
         for connection in tuple(self._connections):
             connection.reset()
-        for pool in self.pools.values():
+        for pool in (*self.pools.values(), *self._retired):
             await pool.close()
         if self._timer is not None:
             self._timer.cancel()
@@ -192,5 +237,10 @@ class Server:
         due = self.now - self._interval
         for connection in tuple(self._connections):
             connection.sweep(due)
-        for pool in self.pools.values():
+        for name, since in tuple(self._leaving.items()):
+            if due - since > _LINGER:
+                del self._leaving[name]
+                self._retire(self.pools.pop(name))
+        for pool in (*self.pools.values(), *self._retired):
             pool.sweep(due)
+        self._retired = {pool for pool in self._retired if not pool.is_done}

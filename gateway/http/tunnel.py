@@ -62,6 +62,11 @@ class Tunnel:
         if self._code is not None:
             self._say_goodbye()
 
+    @property
+    def is_websocket(self) -> bool:
+        """Whether it has a way to say that it ends."""
+        return self._frames is not None
+
     def end(self, code: int) -> None:
         """End the tunnel: a close frame to the client at the next frame boundary, if it is a WebSocket."""
         if self._code is not None:

@@ -181,6 +181,11 @@ class UpstreamConnection(asyncio.Protocol):
             exchange.deliver(prefix, b"", done=True)
             self._complete(exchange, rest)
             return
+        if head.length == len(rest):
+            # the whole body came with the head, as short ones do
+            exchange.deliver(prefix, rest, done=True)
+            self._complete(exchange, b"")
+            return
         if head.chunked:
             self._reader = ChunkedReader()
         elif head.length is not None:

@@ -61,6 +61,7 @@ class UpstreamPool:
         self._waiting: dict[ClientExchange, float] = {}
         self._opening: set[asyncio.Task[None]] = set()
         self._open = 0
+        self._retired = False
         self._turn = 0
         self._ssl: ssl.SSLContext | None = None
         if any(origin.tls for origin in self._origins):
@@ -100,6 +101,9 @@ class UpstreamPool:
             del self._waiting[exchange]
             connection.origin.busy += 1
             exchange.attach(connection)
+        elif self._retired:
+            connection.origin.busy += 1
+            connection.finish()
         else:
             connection.origin.idle[connection] = None
 
@@ -222,6 +226,16 @@ class UpstreamPool:
             exchange.fail(Fault("upstream", Reason.OVERLOADED, "waited too long for a connection"))
         for connection in tuple(self._connections):
             connection.sweep(now)
+
+    def retire(self) -> None:
+        """Keep no connection beyond the requests that are here already."""
+        self._retired = True
+        self.close_idle()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is open and nobody waits."""
+        return not (self._open or self._waiting)
 
     def close_idle(self) -> None:
         """Close the connections that serve nobody."""

@@ -4,7 +4,11 @@ from typing import Literal
 
 from gateway.core.config import ProviderSettings
 from gateway.core.model import ProviderMetadata
+from gateway.oauth.errors import MessageError
 from gateway.oauth.form import FormRequest, build_form
+
+MOST_RESPONSE = 65_536
+"""Bytes of an answer that are read; none of them counts."""
 
 
 def build_request(
@@ -21,3 +25,13 @@ def build_request(
     if metadata.revocation_endpoint is None:
         return None
     return build_form(metadata.revocation_endpoint, {"token": token, "token_type_hint": hint}, settings)
+
+
+def process_response(status: int) -> None:
+    """Take note of the answer (section 2.2): 200 says revoked, or unknown, which is as good.
+
+    Raises:
+        MessageError: ``revocation_refused`` for any other status; the token may still be good.
+    """
+    if status != 200:
+        raise MessageError("revocation_refused", f"the revocation endpoint answered {status}")

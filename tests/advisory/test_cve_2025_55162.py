@@ -8,11 +8,11 @@ KNOWN = compiled()
 NAMES = [
     f"{PREFIX}{name}"
     for name in ("session", "session-1", "session-3", "refresh", "refresh-2", "login-x", "recent")
-]
+] + ["__Secure-gateway-hint", "__Secure-gateway-logout"]
 
 
 def test_logout_clears_every_cookie_of_ours():
-    """R43: session and refresh with all their chunks, pending logins, the memory of callbacks."""
+    """R43: session and refresh with all their chunks, pending logins, the memory of callbacks, the hint."""
     sent = "; ".join(f"{name}=x" for name in NAMES)
     answer = ask(KNOWN, "/.gateway/logout", (b"Cookie", sent.encode()), method=b"POST")
     assert isinstance(answer, Respond)

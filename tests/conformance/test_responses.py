@@ -316,7 +316,7 @@ async def test_r60_more_connections_than_allowed():
 async def test_an_edit_that_would_split_the_head():
     """A line break in an edited response head is 500, and nothing of it is sent."""
     handler = Handler()
-    handler.on_response = lambda status, headers: [*headers, (b"X", b"a\r\nSet-Cookie: evil=1")]
+    handler.added = [(b"X", b"a\r\nSet-Cookie: evil=1")]
     async with Plane(handler=handler) as plane:
         client = await plane.client()
         answer = await client.ask(GET)

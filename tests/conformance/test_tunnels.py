@@ -206,7 +206,7 @@ async def test_another_tunnel_is_just_ended():
 
 
 async def test_drain_says_going_away():
-    """At the bound of a drain a WebSocket is told 1001."""
+    """When the drain begins a WebSocket is told 1001, not only at its bound."""
     async with Plane(switching(then=b"\x81\x02hi")) as plane:
         client = await plane.client()
         await client.ask(ask())

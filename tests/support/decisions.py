@@ -10,7 +10,7 @@ from gateway.core.context import Knowledge, Memory
 from gateway.core.decision import decide
 from gateway.core.denylist import Denylist
 from gateway.core.model import Header, Request, Session
-from gateway.core.needs import Need, Revoke
+from gateway.core.needs import Body, Need, Revoke
 from tests.support.pure import ISSUER, NOW, PREFIX, settings
 
 ROUTES: tuple[dict[str, Any], ...] = (
@@ -54,14 +54,14 @@ def ask(
     host: bytes = b"app.example.com",
     peer: str = "192.0.2.1",
 ) -> Answer | Need:
-    """Decide one request with a fresh replica; revocations are written at once."""
+    """Decide one request with a fresh replica; bodies are empty, revocations are written at once."""
     denylist = Denylist()
     denylist.synchronised_at = NOW
     facts: dict[Need, object] = {}
     knowledge = Knowledge(known, {}, denylist, Memory(), lambda _: None, lambda _: False, facts)
     req = Request(method, target.encode("latin-1"), host, ((b"Host", host), *headers), peer)
     answer = decide(req, knowledge, NOW, "request-1")
-    if isinstance(answer, Revoke):
-        facts[answer] = True
+    while isinstance(answer, Body | Revoke):
+        facts[answer] = b"" if isinstance(answer, Body) else True
         answer = decide(req, knowledge, NOW, "request-1")
     return answer

@@ -10,6 +10,8 @@ from gateway.core.config import UpstreamSettings
 from gateway.core.model import Fault, Header
 from gateway.core.reasons import status_of
 from gateway.http.exchange import Finished, Limits
+from gateway.http.response_head import ResponseHead
+from gateway.http.serialise import request_fields, response_fields
 from gateway.http.server import Server
 
 PATIENCE = 20.0
@@ -243,6 +245,8 @@ class Handler:
     exchanges: list[Any] = field(default_factory=list)
     max_body: int | None = None
     extra: list[Header] = field(default_factory=list)
+    added: list[Header] = field(default_factory=list)
+    raw: bytes = b""
 
     def handle(self, exchange: Any) -> None:
         """Take one request."""
@@ -254,19 +258,13 @@ class Handler:
     def forward(self, exchange: Any, *, max_body: int | None = None) -> None:
         """Forward as it came."""
         request = exchange.request
-        exchange.forward(
-            "app",
-            request.target,
-            [*request.headers, *self.extra],
-            on_response=self.on_response,
-            on_fault=self.on_fault,
-            max_body=self.max_body if max_body is None else max_body,
-        )
+        fields = request_fields([*request.headers, *self.extra])
+        start = b"%b %b HTTP/1.1\r\n%b" % (request.method, request.target, fields + self.raw)
+        exchange.forward("app", start, self, self.max_body if max_body is None else max_body)
 
-    @staticmethod
-    def on_response(_: int, headers: list[Header]) -> list[Header]:
+    def on_response(self, head: ResponseHead) -> bytes:
         """Change nothing."""
-        return headers
+        return response_fields([*head.headers, *self.added])
 
     def on_fault(self, fault: Fault) -> tuple[int, list[Header], bytes]:
         """Render the reason."""

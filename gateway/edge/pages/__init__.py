@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.core.reasons import Reason
 from gateway.edge.pages.template import Markup, Template, escaped
-from gateway.edge.pages.words import WORDS, Action, Words
+from gateway.edge.pages.words import LOGGED_OUT_EVERYWHERE, WORDS, Action, Words
 
 __all__ = ["STYLE_HASH", "WORDS", "Words", "logged_out", "logout_confirm", "refusal"]
 
@@ -51,33 +51,34 @@ def refusal(
     if detail:
         rows.append(("Detail", detail[:_MOST_DETAIL]))
     rows.append(("Request ID", request_id))
-    return _fill(reason, retry_after, _group(actions), _footer(rows))
+    return _fill(WORDS[reason], retry_after, _group(actions), _footer(rows))
 
 
 def logout_confirm(action: str) -> bytes:
     """Return the page that asks whether to log out; its form posts to ``action``."""
     form = Template(
         '<form method="post" action="{{action}}">'
-        '<button class="button first" type="submit">Log out</button></form>'
+        '<button class="button first" type="submit">Log out</button>'
+        '<button class="button" type="submit" name="everywhere" value="1">Log out everywhere</button></form>'
     ).render({"action": _link(action) or ""})
     stay = '<a class="button" href="/">Stay logged in</a>'
-    return _fill(Reason.LOGOUT_CONFIRM, None, _group([form, stay]), Markup(""))
+    return _fill(WORDS[Reason.LOGOUT_CONFIRM], None, _group([form, stay]), Markup(""))
 
 
-def logged_out(login_url: str) -> bytes:
-    """Return the page after a logout."""
-    return _fill(Reason.LOGGED_OUT, None, _group([_action("login", login_url)]), Markup(""))
+def logged_out(login_url: str, *, at_provider: bool = False) -> bytes:
+    """Return the page after a logout; ``at_provider`` says that the login there has ended as well."""
+    words = LOGGED_OUT_EVERYWHERE if at_provider else WORDS[Reason.LOGGED_OUT]
+    return _fill(words, None, _group([_action("login", login_url)]), Markup(""))
 
 
-def _fill(reason: Reason, retry_after: int | None, actions: Markup, footer: Markup) -> bytes:
-    frame = _frame(reason, retry_after)
+def _fill(words: Words, retry_after: int | None, actions: Markup, footer: Markup) -> bytes:
+    frame = _frame(words, retry_after)
     return frame.render({"actions": actions, "footer": footer}).encode("utf-8")
 
 
 @lru_cache(maxsize=256)
-def _frame(reason: Reason, retry_after: int | None) -> Template:
-    """Return a reason's page with only its actions and its footer left open."""
-    words = WORDS[reason]
+def _frame(words: Words, retry_after: int | None) -> Template:
+    """Return a page with only its actions and its footer left open."""
     filled = _LAYOUT.render(
         {
             "title": words.title,

@@ -118,6 +118,16 @@ def _too_large(sentence: str, message: str) -> Words:
     return Words(sentence, "That was too much at once", message, (_CONTACT,))
 
 
+LOGGED_OUT_EVERYWHERE: Final = Words(
+    "The session has ended, and the login at the provider.",
+    "You are logged out",
+    "Your session here has ended, in every tab of this browser, and so has the login of the account that "
+    "you logged in with.",
+    actions=("login",),
+    tone="good",
+)
+"""The page of ``logged_out`` when the provider has confirmed its part."""
+
 WORDS: Final[dict[Reason, Words]] = {
     Reason.PUBLIC: _good("This page is open to everybody."),
     Reason.AUTHENTICATED: _good("You are logged in."),
@@ -131,8 +141,8 @@ WORDS: Final[dict[Reason, Words]] = {
     Reason.LOGGED_OUT: Words(
         "The session has ended.",
         "You are logged out",
-        "Your session here has ended, in every tab of this browser. On a shared computer, also log out of "
-        "the account that you logged in with, or close the browser.",
+        "Your session here has ended, in every tab of this browser. The account that you logged in with may "
+        "still be open: on a shared computer, log out of it as well, or close the browser.",
         actions=("login",),
         tone="good",
     ),

@@ -1,0 +1,34 @@
+"""What may change while the gateway runs, and what became different."""
+
+from dataclasses import replace
+
+from gateway.core.compiled import Compiled
+from gateway.core.config import Settings
+from gateway.core.seal import KeyRing
+
+_FIXED = ("listen", "workers", "redis", "state_dir")
+
+
+def needs_restart(old: Settings, new: Settings) -> list[str]:
+    """Return one line for each setting that differs and cannot change at run time."""
+    names = [name for name in _FIXED if getattr(old, name) != getattr(new, name)]
+    if old.admin.listen != new.admin.listen:
+        names.append("admin.listen")
+    return [f"{name}: this change needs a restart" for name in names]
+
+
+def changed_sections(old: Settings, new: Settings) -> list[str]:
+    """Return the names of the top-level settings that differ."""
+    return [name for name in Settings.model_fields if getattr(old, name) != getattr(new, name)]
+
+
+def bridge(old: Compiled, new: Compiled) -> Compiled:
+    """Return ``old`` that also opens what ``new`` will seal.
+
+    Every worker runs this before any one runs ``new``: a cookie that the first of them has sealed under a new
+    key opens in the others, too.
+    """
+    keys = dict.fromkeys((*old.ring.keys, *new.ring.keys))
+    return replace(old, ring=KeyRing(tuple(keys)))
+
+
