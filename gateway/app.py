@@ -3,17 +3,18 @@
 import asyncio
 import contextlib
 import os
-import signal
+import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gateway.core.compiled import Compiled, compile_settings
-from gateway.core.config import Settings
+from gateway.core.config import LimitSettings, Settings
 from gateway.core.context import Knowledge, Memory
 from gateway.core.denylist import Denylist
-from gateway.core.model import DenyEntry, Fault, Outcome
+from gateway.core.model import DenyEntry, Fault, Json, Outcome
 from gateway.core.needs import (
     Confirm,
     EndSession,
@@ -25,22 +26,31 @@ from gateway.core.needs import (
     Refresh,
     Revoke,
     RevokeToken,
+    SaveSession,
+    SessionRecord,
+    Touch,
     UseOnce,
     UserInfo,
 )
-from gateway.edge.admin import Admin
+from gateway.core.reload import bridge
 from gateway.edge.claims import Claims
 from gateway.edge.embedded import EmbeddedValkey
 from gateway.edge.issuer import Issuers
 from gateway.edge.logins import Logins
 from gateway.edge.logs import Logs
+from gateway.edge.metric_merge import snapshot
 from gateway.edge.metrics import Metrics
+from gateway.edge.rate_limits import RateLimits
 from gateway.edge.refresher import Refresher
 from gateway.edge.revocations import Acknowledgement, Revocations
+from gateway.edge.session_desk import SessionDesk
+from gateway.edge.sessions import Sessions
 from gateway.edge.store import Store
 from gateway.edge.token_revocations import TokenRevocations
 from gateway.http.exchange import Limits
 from gateway.http.server import Server
+from gateway.http.tls import Certificates, watch
+from gateway.http.upstream_pool import UpstreamPool
 from gateway.pipeline import Pipeline, Ways
 
 
@@ -50,12 +60,12 @@ class Recorder:
     def __init__(self, metrics: Metrics, logs: Logs, *, access: bool) -> None:
         self._metrics = metrics
         self._logs = logs
-        self._access = access
+        self.access = access
 
     def outcome(self, outcome: Outcome) -> None:
         """Take the one record of a finished request."""
         self._metrics.observe(outcome)
-        if self._access:
+        if self.access:
             self._logs.access(outcome)
 
     def audit(self, event: str, **fields: object) -> None:
@@ -68,6 +78,27 @@ class Recorder:
         self._logs.error(message, **fields)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A worker's place under a supervisor, which keeps the sockets, the store and the admin listener.
+
+    ``sockets`` are bound; ``store_url`` is the embedded store's, None where ``redis.url`` is set.
+    """
+
+    worker: int
+    sockets: tuple[socket.socket, ...]
+    store_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration that is ready to be gone on with; nothing can fail any more."""
+
+    compiled: Compiled
+    pools: dict[str, UpstreamPool]
+    certificates: Certificates | None
+
+
 class Gateway:
     """One gateway: listener, admin listener, store, replica, issuers. Start it, close it.
 
@@ -75,12 +106,19 @@ class Gateway:
         settings: the validated configuration.
         clock: wall time in seconds since the epoch.
         logs: where log lines go; standard error when None.
+        place: under a supervisor; None when this is the only process, with its own store and admin listener.
     """
 
     def __init__(
-        self, settings: Settings, *, clock: Callable[[], float] = time.time, logs: Logs | None = None
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+        logs: Logs | None = None,
+        place: Place | None = None,
     ) -> None:
         self.settings = settings
+        self.place = place
         self.clock = clock
         self.compiled: Compiled = compile_settings(settings)
         self.logs = logs if logs is not None else Logs(settings.log)
@@ -90,7 +128,7 @@ class Gateway:
             self.compiled.providers, clock, allow_insecure_http=settings.allow_insecure_http
         )
         self.embedded: EmbeddedValkey | None = None
-        self._closers: list[Callable[[], object]] = []
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
@@ -116,19 +154,23 @@ class Gateway:
         try:
             await self._start_store()
             await self._start_plane()
-            await self._start_admin()
+            self._register_metrics()
+            if self.place is None:
+                await self._start_admin()
         except BaseException:
             await self.close()
             raise
 
     async def _start_store(self) -> None:
         redis = self.settings.redis
-        if redis is None:
+        prefix, timeout = ("gateway:", 1.0) if redis is None else (redis.prefix, redis.timeout)
+        if redis is not None:
+            url = redis.url.get_secret_value()
+        elif self.place is not None and self.place.store_url is not None:
+            url = self.place.store_url
+        else:
             self.embedded = EmbeddedValkey()
             url = await self.embedded.start(Path(self.settings.state_dir))
-            prefix, timeout = "gateway:", 1.0
-        else:
-            url, prefix, timeout = redis.url.get_secret_value(), redis.prefix, redis.timeout
         self.store = Store(url, prefix, timeout, self.clock)
         await self.store.start()
         worker = f"{os.uname().nodename}:{os.getpid()}"
@@ -140,15 +182,18 @@ class Gateway:
     async def _start_plane(self) -> None:
         settings = self.settings
         await self.issuers.start()
-        recorder = Recorder(self.metrics, self.logs, access=settings.log.access)
+        self.recorder = recorder = Recorder(self.metrics, self.logs, access=settings.log.access)
+        self.sessions = Sessions(self.store, self._knowledge, self._end, self.clock, recorder.audit)
+        self.session_desk = SessionDesk(self.sessions.index, self._knowledge, self.revoke)
         self.refresher = Refresher(
             self.compiled,
             self.issuers,
             self.claims,
             self.denylist,
-            self.revocations.revoke,
+            self._end,
             self.clock,
             recorder.audit,
+            self.sessions,
         )
         self.token_revocations = TokenRevocations(self.issuers.revoke_token, recorder.audit)
         knowledge = Knowledge(
@@ -159,32 +204,35 @@ class Gateway:
             news=self.refresher.news,
             confirmed=self.refresher.confirmed,
         )
+        self.rate_limits = RateLimits(self.store)
+        self.logins = Logins(self.compiled.providers, self.issuers.metadata)
         ways = Ways(
             resolvers=self._resolvers(),
-            logins=Logins(self.compiled.providers, self.issuers.metadata),
+            logins=self.logins,
             background=self._background,
             recorder=recorder,
             clock=self.clock,
+            limiter=self.rate_limits,
         )
         self.pipeline = Pipeline(knowledge, ways)
-        limits = settings.limits
         self.server = Server(
             self.pipeline,
             settings.upstreams,
-            Limits(
-                head=limits.head,
-                fields=limits.fields,
-                body=limits.body,
-                connections=limits.connections,
-                head_timeout=limits.head_timeout,
-                body_timeout=limits.body_timeout,
-                idle_timeout=limits.idle_timeout,
-                write_timeout=limits.write_timeout,
-            ),
+            client_limits(settings.limits),
             clock=self.clock,
+            certificates=Certificates(settings.tls) if settings.tls is not None else None,
         )
+        self.server.admission.exempt(settings.trusted_proxies)
         host, port = split_address(settings.listen)
-        await self.server.start(host, port)
+        await self.server.start(host, port, sockets=self.place.sockets if self.place else ())
+        if settings.tls is not None:
+            self._watching = asyncio.create_task(watch(lambda: self.server.certificates, self._renewed))
+
+    def _renewed(self, error: Exception | None) -> None:
+        if error is None:
+            self.logs.info("certificates reloaded")
+        else:
+            self.logs.error("certificates unchanged", error=error)
 
     def _resolvers(self) -> "Mapping[type, Callable[[Any], Awaitable[object]]]":
         async def random(need: Random) -> bytes:
@@ -202,37 +250,68 @@ class Gateway:
             UserInfo: userinfo,
             EndSession: self.issuers.end_session,
             UseOnce: self.store.use_once,
-            Revoke: self.revocations.revoke,
+            Revoke: self._end,
             Refresh: self.refresher.refresh,
+            SessionRecord: self.sessions.fetch,
+            SaveSession: self.sessions.save,
         }
+
+    def _knowledge(self) -> Knowledge:
+        return self.pipeline.knowledge
+
+    async def _end(self, need: Revoke) -> None:
+        await self.revocations.revoke(need)
+        self._clear(need.entries)
+
+    def _clear(self, entries: Sequence[DenyEntry]) -> None:
+        if self.settings.session.mode == "redis":
+            self.sessions.clear(entries)
 
     def _background(self, need: Need) -> None:
         if isinstance(need, RevokeToken):
             self.token_revocations.start(need)
             return
+        if isinstance(need, Touch):
+            self.sessions.start(need)
+            return
         assert isinstance(need, Refresh | Confirm)
         self.refresher.start(need)
 
-    async def _start_admin(self) -> None:
-        settings = self.settings
+    def _register_metrics(self) -> None:
         self.metrics.register("http", self.server.gauges)
         self.metrics.register("log", self.logs.stats)
+        self.metrics.register("rate_limit", self.rate_limits.stats)
         self.metrics.register("issuer", self.issuers.stats)
         self.metrics.register("denylist", self.revocations.stats)
         self.metrics.register("store", lambda: {"up": float(self.store.available)})
+
+    async def _start_admin(self) -> None:
+        # a worker has none, and an HTTP server more is not cheap to load
+        from gateway.edge.admin import Admin, Readiness  # noqa: PLC0415
+
+        async def metrics() -> tuple[bytes, str]:
+            return self.metrics.render()
+
+        async def ready() -> Readiness:
+            return Readiness(self.ready())
+
+        settings = self.settings
         self.admin = Admin(
             settings.admin,
-            metrics=self.metrics.render,
-            ready=self._ready,
-            revoke=self._revoke,
+            metrics=metrics,
+            ready=ready,
+            revoke=self.revoke,
             issuer_of_provider={name: each.issuer for name, each in self.compiled.providers.items()},
             clock=self.clock,
             entry_lifetime=settings.session.absolute_lifetime,
+            sessions=self.session_desk.answer,
         )
         await self.admin.start()
 
-    async def _revoke(self, entries: list[DenyEntry]) -> Acknowledgement:
+    async def revoke(self, entries: list[DenyEntry]) -> Acknowledgement:
+        """Write denylist entries and tell which live workers hold them. Raises Fault."""
         acknowledgement = await self.revocations.publish(entries)
+        self._clear(entries)
         for entry in entries:
             self.metrics.event("revocation", None)
             self.logs.audit(
@@ -240,7 +319,8 @@ class Gateway:
             )
         return acknowledgement
 
-    def _ready(self) -> dict[str, str | None]:
+    def ready(self) -> dict[str, str | None]:
+        """Return by check what is wrong, or None."""
         deny = self.settings.denylist
         fresh = self.denylist.is_fresh(self.clock(), deny.max_staleness)
         return {
@@ -248,9 +328,62 @@ class Gateway:
             "denylist": None if fresh or deny.when_stale == "allow" else "the denylist replica is stale",
         }
 
-    async def drain(self) -> None:
-        """Stop accepting, let open requests and refreshes end, within ``limits.drain_timeout``."""
-        bound = self.settings.limits.drain_timeout
+    def snapshot(self) -> list[Json]:
+        """Return every metric as JSON, for the supervisor's view over all workers."""
+        return snapshot(self.metrics.families())
+
+    def prepare(self, settings: Settings) -> Prepared:
+        """Compile other settings, and from now on open what they will seal; ``commit`` goes on with them.
+
+        Raises:
+            ValueError, OSError: they cannot be used; nothing has changed.
+        """
+        prepared = Prepared(
+            compile_settings(settings),
+            self.server.build_pools(settings.upstreams),
+            Certificates(settings.tls) if settings.tls is not None else None,
+        )
+        self._know(bridge(self.compiled, prepared.compiled), self.pipeline.knowledge.memory)
+        return prepared
+
+    def abandon(self) -> None:
+        """Forget what was prepared."""
+        self._know(self.compiled, Memory())
+
+    def commit(self, prepared: Prepared) -> None:
+        """Go on with what was prepared. Requests under way end with the knowledge that they began with."""
+        compiled = prepared.compiled
+        self.compiled = compiled
+        self.settings = settings = compiled.settings
+        self.issuers.configure(compiled.providers, allow_insecure_http=settings.allow_insecure_http)
+        self.logins.configure(compiled.providers)
+        session = settings.session
+        self.claims.configure(grace=session.rotation_grace, idle=session.idle_lifetime)
+        self.server.configure(prepared.pools, client_limits(settings.limits))
+        self.server.certificates = prepared.certificates
+        self.server.admission.exempt(settings.trusted_proxies)
+        self.rate_limits.configure(compiled.routes.limits)
+        self.recorder.access = settings.log.access
+        self.logs.configure(settings.log)
+        self._know(compiled, Memory())
+
+    def reload(self, settings: Settings) -> None:
+        """Go on with other settings, at once and without an end to anything.
+
+        Raises:
+            ValueError, OSError: they cannot be used; nothing has changed.
+        """
+        self.commit(self.prepare(settings))
+
+    def _know(self, compiled: Compiled, memory: Memory) -> None:
+        self.refresher.configure(compiled)
+        self.pipeline.knowledge = replace(
+            self.pipeline.knowledge, compiled=compiled, keys=self.issuers.keys, memory=memory
+        )
+
+    async def drain(self, bound: float | None = None) -> None:
+        """Stop accepting; let requests and refreshes end within ``limits.drain_timeout``, or ``bound``."""
+        bound = self.settings.limits.drain_timeout if bound is None else bound
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(bound):
                 await self.server.drain(bound)
@@ -258,10 +391,14 @@ class Gateway:
                 await self.refresher.drain()
                 await self.token_revocations.drain()
                 await self.claims.drain()
+                await self.sessions.drain()
 
     async def close(self) -> None:
         """Close everything that was started, in the reverse order."""
-        for name in ("server", "admin", "token_revocations", "claims", "issuers", "revocations", "store"):
+        if self._watching is not None:
+            self._watching.cancel()
+        behind = ("token_revocations", "sessions", "claims", "issuers", "revocations", "store")
+        for name in ("server", "admin", *behind):
             part = getattr(self, name, None)
             if part is not None and hasattr(part, "close"):
                 with contextlib.suppress(Fault, OSError):
@@ -271,32 +408,22 @@ class Gateway:
         self.logs.close()
 
 
+def client_limits(limits: LimitSettings) -> Limits:
+    """Return the bounds of the client side."""
+    return Limits(
+        head=limits.head,
+        fields=limits.fields,
+        body=limits.body,
+        connections=limits.connections,
+        connections_per_address=limits.connections_per_address,
+        head_timeout=limits.head_timeout,
+        body_timeout=limits.body_timeout,
+        idle_timeout=limits.idle_timeout,
+        write_timeout=limits.write_timeout,
+    )
+
+
 def split_address(address: str) -> tuple[str, int]:
     """Return host and port of ``host:port`` or ``[v6]:port``."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
-
-
-async def _serve(settings: Settings) -> int:
-    gateway = Gateway(settings)
-    await gateway.start()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    gateway.logs.info(
-        "started", listen=f"{settings.listen}", admin=settings.admin.listen, store=gateway.store_kind
-    )
-    await stop.wait()
-    gateway.logs.info("draining", bound=settings.limits.drain_timeout)
-    await gateway.drain()
-    await gateway.close()
-    return 0
-
-
-def run(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; return the exit code."""
-    import uvloop  # noqa: PLC0415 - absent on Windows, where nothing but this command needs it
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings))

@@ -1,4 +1,4 @@
-"""The command ``gateway``: run, demo, check, explain, revoke, schema, keys.
+"""The command ``gateway``: run, demo, check, explain, revoke, sessions, reload, schema, keys.
 
 Exit codes: 0 done; 1 it did not come to pass; 2 the command line is wrong (``argparse``'s own).
 Heavy imports stand inside the commands, so that each pays only for what it uses.
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from gateway import __version__
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from gateway.edge.configuration import Loaded
 
 _PLACES = ("gateway.yaml", "config/gateway.yaml")
@@ -55,7 +57,10 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         commands, "explain", "tell what would happen to a request, without a network", _explain
     )
     revoke = _command(commands, "revoke", "log out a token, a session, a person or everybody", _revoke)
-    for each in (run, check, explain, revoke):
+    reload = _command(
+        commands, "reload", "let the running gateway read its configuration anew, without an end", _reload
+    )
+    for each in (run, check, explain, revoke, reload):
         each.add_argument(
             "--config",
             metavar="FILE",
@@ -63,6 +68,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         )
     _explain_arguments(explain)
     _revoke_arguments(revoke)
+    _sessions_arguments(commands)
     _command(commands, "schema", "print the JSON Schema of the configuration, for editors", _schema)
     keys = commands.add_parser("keys", help="secret keys", description="Secret keys.")
     _command(
@@ -111,6 +117,32 @@ def _revoke_arguments(parser: argparse.ArgumentParser) -> None:
         type=_time,
         help="issued until then: 2026-01-31T12:00:00Z, or epoch seconds",
     )
+
+
+def _sessions_arguments(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sessions = commands.add_parser(
+        "sessions",
+        help="who is logged in, where the store keeps sessions",
+        description="Who is logged in: needs session.mode: redis.",
+    )
+    actions = sessions.add_subparsers(metavar="ACTION", required=True)
+    listed = _command(actions, "list", "list sessions, those seen last first", _list_sessions)
+    show = _command(actions, "show", "show one session", _show_session)
+    end = _command(actions, "end", "end one session, or those of a person", _end_sessions)
+    listed.add_argument("--sub", help="those of one person")
+    listed.add_argument("--sid", help="those of a session at the provider")
+    listed.add_argument("--limit", metavar="N", type=int, default=100, help="default: 100")
+    show.add_argument("id", metavar="ID", help="the public id, as listed and logged")
+    which = end.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", metavar="ID", nargs="?", help="the public id, as listed and logged")
+    which.add_argument("--sub", help="every session of a person")
+    which.add_argument("--sid", help="those of a session at the provider")
+    for each in (listed, end):
+        each.add_argument("--provider", metavar="NAME", help="only those that logged in there")
+    for each in (listed, show, end):
+        each.add_argument("--config", metavar="FILE", help="as for the other commands")
+    for each in (listed, show):
+        each.add_argument("--json", action="store_true", help="print JSON, one session on each line")
 
 
 def _time(text: str) -> float:
@@ -166,11 +198,12 @@ def _warn(path: Path, loaded: "Loaded") -> None:
 def _run(options: argparse.Namespace) -> int:
     path, loaded = _load(options)
     _warn(path, loaded)
-    from gateway.app import run  # noqa: PLC0415 - a wrong configuration is told without the whole gateway
-    from gateway.core.model import Fault  # noqa: PLC0415 - the same
+    from gateway.core.model import Fault  # noqa: PLC0415 - a wrong configuration is told without all the rest
+    from gateway.edge.configuration import load  # noqa: PLC0415 - the same
+    from gateway.supervision.supervisor import run  # noqa: PLC0415 - the same
 
     try:
-        return run(loaded.settings)
+        return run(loaded.settings, lambda: load(path))
     except Fault as error:
         raise CommandError(f"gateway: cannot start: {error.detail or error.reason}") from None
     except OSError as error:
@@ -232,6 +265,73 @@ def _revoke(options: argparse.Namespace) -> int:
         _complain("\n".join(f"not acknowledged: {worker}" for worker in answer.missing))
         _complain("these workers will refuse it once they reach the store again; until then they may not")
     return 1 if answer.missing else 0
+
+
+def _asked(
+    options: argparse.Namespace, method: "Literal['GET', 'DELETE']", names: Sequence[str], **more: str
+) -> dict[str, object]:
+    from gateway.edge.admin_client import AdminError, ask_sessions  # noqa: PLC0415 - an HTTP client
+
+    _, loaded = _load(options)
+    fields = {name: value for name in names if (value := getattr(options, name)) is not None} | more
+    try:
+        return ask_sessions(loaded.settings, method, fields, getattr(options, "id", None) or "")
+    except AdminError as error:
+        raise CommandError(f"gateway: {error}") from None
+
+
+def _list_sessions(options: argparse.Namespace) -> int:
+    from gateway.edge.session_table import MOST_PAGE, describe_line, json_line, rows_of  # noqa: PLC0415 - one command
+
+    left, cursor = max(1, options.limit), ""
+    describe = json_line if options.json else describe_line
+    while left > 0:
+        more = {"cursor": cursor} if cursor else {}
+        answer = _asked(options, "GET", ("sub", "sid", "provider"), limit=str(min(left, MOST_PAGE)), **more)
+        rows = rows_of(answer)
+        for row in rows:
+            _say(describe(row))
+        left -= len(rows)
+        cursor = str(answer.get("cursor") or "")
+        if not cursor:
+            return 0
+    _complain("there may be more: raise --limit")
+    return 0
+
+
+def _show_session(options: argparse.Namespace) -> int:
+    from gateway.edge.session_table import describe_page, json_line  # noqa: PLC0415 - only for this
+
+    answer = _asked(options, "GET", ())
+    _say(json_line(answer) if options.json else describe_page(answer))
+    return 0
+
+
+def _end_sessions(options: argparse.Namespace) -> int:
+    answer = _asked(options, "DELETE", ("sub", "sid", "provider"))
+    _say(f"ended: {answer.get('ended')}")
+    missing = answer.get("missing")
+    if isinstance(missing, list) and missing:
+        _complain("\n".join(f"not acknowledged: {worker}" for worker in missing))
+        return 1
+    return 0
+
+
+def _reload(options: argparse.Namespace) -> int:
+    from gateway.edge.admin_client import AdminError, reload  # noqa: PLC0415 - an HTTP client
+
+    _, loaded = _load(options)
+    try:
+        answer = reload(loaded.settings)
+    except AdminError as error:
+        raise CommandError(f"gateway: {error}") from None
+    if answer.errors:
+        _complain("\n".join((*answer.errors, "refused: the old configuration runs on")))
+        return 1
+    if answer.warnings:
+        _complain("\n".join(f"{line} (warning)" for line in answer.warnings))
+    _say(f"changed: {', '.join(answer.changed) or 'nothing'}")
+    return 0
 
 
 def _schema(_: argparse.Namespace) -> int:

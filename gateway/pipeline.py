@@ -15,8 +15,11 @@ from gateway.core import cookies as jar
 from gateway.core.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.context import Knowledge
 from gateway.core.decision import conclude, decide, due_cookies, wants_html
-from gateway.core.model import CookieChange, Fault, Identity, Outcome
+from gateway.core.headers import observe
+from gateway.core.lasting import Lasting, lasting
+from gateway.core.model import CookieChange, Fault, Header, Identity, Outcome, Request
 from gateway.core.needs import MOST_NEEDS, Body, Need
+from gateway.core.rate_limit import Allowance, RateLimit, fields, key_of
 from gateway.core.reasons import Reason
 from gateway.core.seal import NONCE_BYTES
 from gateway.edge.endpoints import render_fault, render_refuse, render_respond
@@ -49,6 +52,16 @@ class Starter(Protocol):
         """Return the authorization URL and the cookie of the pending login. Raises Fault."""
 
 
+class Limiter(Protocol):
+    """Counts requests of limited routes."""
+
+    def check(self, limit: RateLimit, key: str) -> Allowance:
+        """Count one request in this process, and tell whether it may pass."""
+
+    async def check_shared(self, limit: RateLimit, key: str) -> Allowance:
+        """Count one request for all gateways together. Never raises Fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ways:
     """What the pipeline calls beside the pure core."""
@@ -58,7 +71,36 @@ class Ways:
     background: Callable[[Need], None]
     recorder: Recorder
     clock: Callable[[], float]
+    limiter: Limiter
     spawned: set["asyncio.Task[None]"] = field(default_factory=set)
+
+
+class Plan:
+    """What is sent for a decision to forward, up to the request id; kept for a head that comes again.
+
+    Attributes:
+        forward: the decision.
+        limit: how often a caller may ask there, None where nobody counts.
+        start: the request line and fields, and the name of X-Request-ID.
+        lasting: how long the decision holds, for a plan that is kept.
+    """
+
+    __slots__ = ("forward", "lasting", "limit", "start")
+
+    lasting: Lasting
+
+    def __init__(self, request: Request, forward: Forward) -> None:
+        self.forward = forward
+        self.limit = forward.route.rate_limit
+        self.start = b"%b %b HTTP/1.1\r\n%bX-Request-ID: " % (request.method, forward.target, forward.fields)
+
+    def lasts(self, knowledge: Knowledge, now: float) -> "Plan | None":
+        """Return itself, ready to be kept, or None where the decision does not last."""
+        found = lasting(self.forward, knowledge, now)
+        if found is None:
+            return None
+        self.lasting = found
+        return self
 
 
 @dataclass(slots=True)
@@ -73,6 +115,19 @@ class Passage:
     answer: Answer | None = None
     decided: float = 0.0
     reason: Reason = Reason.INTERNAL_ERROR
+    quota: tuple[Header, ...] = ()
+
+    @property
+    def extra(self) -> tuple[Header, ...]:
+        """The fields that ride on any answer: what is left of a rate limit, Strict-Transport-Security."""
+        request, hsts = self.exchange.request, self.knowledge.compiled.hsts
+        header = hsts.get(request.host) if hsts and request.tls else None
+        return self.quota if header is None else (*self.quota, header)
+
+    @property
+    def timeouts(self) -> tuple[float | None, float | None]:
+        """The route's own bounds on the upstream."""
+        return self.answer.route.timeouts if isinstance(self.answer, Forward) else (None, None)
 
     def on_response(self, head: ResponseHead) -> bytes:
         """Edit the upstream's response head; the cookies are looked up now, not when it was decided."""
@@ -81,17 +136,22 @@ class Passage:
         changes = due_cookies(answer, knowledge, self.pipeline.clock()) if answer.session else ()
         if changes:
             lines = self.pipeline.cookie_lines(changes)
-            return response_fields(conclude(list(head.headers), knowledge, lines))
+            return response_fields([*conclude(list(head.headers), knowledge, lines), *self.extra])
         rules, rendered = knowledge.compiled.rules, head.rendered
         if rendered is None or rendered[0] is not rules:
             rendered = (rules, response_fields(conclude(list(head.headers), knowledge, [])))
             head.rendered = rendered
+        if self.quota or knowledge.compiled.hsts:
+            return rendered[1] + response_fields(self.extra)
         return rendered[1]
 
     def on_fault(self, fault: Fault) -> Rendered:
         """Render what the caller sees when the upstream could not answer."""
         self.reason = fault.reason
-        return render_fault(fault, wants_html(self.exchange.request, self.knowledge), self.request_id)
+        status, headers, body = render_fault(
+            fault, wants_html(self.exchange.request, self.knowledge), self.request_id
+        )
+        return status, [*headers, *self.extra], body
 
     def finished(self, finished: Finished) -> None:
         """Make the one record of this request."""
@@ -113,8 +173,19 @@ class Pipeline:
         passage = Passage(self, exchange, knowledge, next(self._ids), perf_counter())
         exchange.on_finished(passage.finished)
         try:
-            decision = decide(exchange.request, knowledge, self.clock(), passage.request_id)
-            if isinstance(decision, ANSWERS):
+            now = self.clock()
+            request = exchange.request
+            plan: Plan | None = request.plan
+            if plan is not None and plan.lasting.holds(knowledge, now):
+                self._forward(passage, plan)
+                return
+            decision = decide(request, knowledge, now, passage.request_id)
+            if isinstance(decision, Forward):
+                plan = Plan(request, decision)
+                if request.kept:
+                    request.plan = plan.lasts(knowledge, now)
+                self._forward(passage, plan)
+            elif isinstance(decision, ANSWERS):
                 self._answer(passage, decision)
             else:
                 self._spawn(self._fetch(passage, decision))
@@ -138,7 +209,8 @@ class Pipeline:
                     raise RuntimeError(f"the same need twice: {type(need).__name__}")  # noqa: TRY301
                 fact = await self._resolve(passage, need)
                 facts[need] = True if fact is None else fact
-                passage.knowledge = replace(self.knowledge, facts=facts)
+                # what the request began with: the configuration may have been reloaded meanwhile
+                passage.knowledge = replace(passage.knowledge, facts=facts)
                 decision = decide(
                     passage.exchange.request, passage.knowledge, self.clock(), passage.request_id
                 )
@@ -165,20 +237,12 @@ class Pipeline:
         if isinstance(answer, Login):
             self._spawn(self._login(passage, answer))
             return
+        if isinstance(answer, Forward):
+            self._forward(passage, Plan(passage.exchange.request, answer))
+            return
         passage.answer = answer
         passage.reason = answer.reason
         passage.decided = perf_counter()
-        if isinstance(answer, Forward):
-            for need in answer.background:
-                self.ways.background(need)
-            start = b"%b %b HTTP/1.1\r\n%bX-Request-ID: %b\r\n" % (
-                passage.exchange.request.method,
-                answer.target,
-                answer.fields,
-                passage.request_id.encode(),
-            )
-            passage.exchange.forward(answer.route.upstream, start, passage, answer.route.max_body)
-            return
         self._audit(passage, answer)
         if isinstance(answer, Refuse):
             rendered = render_refuse(answer, passage.request_id)
@@ -187,6 +251,52 @@ class Pipeline:
             for need in answer.background:
                 self.ways.background(need)
         self._respond(passage, rendered, answer.cookies)
+
+    def _forward(self, passage: Passage, plan: Plan) -> None:
+        if plan.limit is not None:
+            self._limit(passage, plan, plan.limit)
+        else:
+            self._pass_on(passage, plan)
+
+    def _limit(self, passage: Passage, plan: Plan, limit: RateLimit) -> None:
+        request, rules = passage.exchange.request, passage.knowledge.compiled.rules
+        key = key_of(limit.by, plan.forward.identity, observe(request, rules).client)
+        if limit.shared:
+            self._spawn(self._limit_shared(passage, plan, limit, key))
+        else:
+            self._weigh(passage, plan, limit, self.ways.limiter.check(limit, key))
+
+    async def _limit_shared(self, passage: Passage, plan: Plan, limit: RateLimit, key: str) -> None:
+        try:
+            self._weigh(passage, plan, limit, await self.ways.limiter.check_shared(limit, key))
+        except Exception as error:  # noqa: BLE001 - as in handle
+            self._broken(passage, error)
+
+    def _weigh(self, passage: Passage, plan: Plan, limit: RateLimit, allowance: Allowance) -> None:
+        passage.quota = fields(limit, allowance)
+        if allowance.wait is None:
+            self._pass_on(passage, plan)
+            return
+        # no line in the audit log: whoever asks too often would write it
+        forward = plan.forward
+        html = wants_html(passage.exchange.request, passage.knowledge)
+        refusal = Refuse(
+            Reason.RATE_LIMITED, forward.route, forward.identity, html, retry_after=allowance.wait
+        )
+        passage.answer, passage.reason, passage.decided = refusal, refusal.reason, perf_counter()
+        # a session that was renewed for this request is not lost with it
+        changes = due_cookies(forward, passage.knowledge, self.clock())
+        self._respond(passage, render_refuse(refusal, passage.request_id), changes)
+
+    def _pass_on(self, passage: Passage, plan: Plan) -> None:
+        forward = passage.answer = plan.forward
+        passage.reason = forward.reason
+        passage.decided = perf_counter()
+        for need in forward.background:
+            self.ways.background(need)
+        route = forward.route
+        start = b"%b%b\r\n" % (plan.start, passage.request_id.encode())
+        passage.exchange.forward(route.upstream, start, passage, route.max_body)
 
     async def _login(self, passage: Passage, login: Login) -> None:
         try:
@@ -204,6 +314,7 @@ class Pipeline:
     def _respond(self, passage: Passage, rendered: Rendered, changes: tuple[CookieChange, ...]) -> None:
         status, headers, body = rendered
         headers.extend((b"Set-Cookie", line) for line in self.cookie_lines(changes))
+        headers.extend(passage.extra)
         passage.exchange.respond(status, headers, body)
 
     def cookie_lines(self, changes: tuple[CookieChange, ...]) -> list[bytes]:

@@ -25,10 +25,11 @@ from gateway.core.model import (
     Session,
     SessionOver,
 )
-from gateway.core.needs import Confirm, Keys, Need, Refresh
+from gateway.core.needs import Confirm, Keys, Need, Refresh, Touch
 from gateway.core.reasons import Reason
 from gateway.core.refusals import refuse
 from gateway.core.routes import Route
+from gateway.core.session_record import Handle, handle_change
 
 # these sessions were ended against somebody's will: a page says so instead of a silent new login
 _SAY_WHY = frozenset({Reason.REVOKED, Reason.SESSION_REUSED})
@@ -43,6 +44,7 @@ class Live:
     grant: Grant | None
     cookies: tuple[CookieChange, ...] = ()
     background: tuple[Need, ...] = ()
+    claim: str = ""
 
 
 Verdict: TypeAlias = Identity | Need | Reason
@@ -57,6 +59,8 @@ def access(context: Context) -> Forward | Refuse | Login | Need:
     credentials = present(context)
     if isinstance(credentials, Reason):
         return refuse(context, credentials, bearer=True)
+    if not isinstance(credentials, list):
+        return credentials
     bearer = next((each for each in credentials if isinstance(each, BearerToken)), None)
     cookie = next((each for each in credentials if isinstance(each, SessionCookie)), None)
     if bearer is not None:
@@ -87,7 +91,7 @@ def _with_bearer(
 
 
 def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forward | Refuse | Login | Need:
-    verdict = judge_session(context, cookie.opened)
+    verdict = judge_session(context, cookie)
     if isinstance(verdict, Live):
         return _allowed(context, route, verdict.identity, verdict)
     if not isinstance(verdict, Reason):
@@ -160,13 +164,14 @@ def is_live(context: Context, session: Session) -> Reason | None:
     return None
 
 
-def judge_session(context: Context, opened: OpenedSession | None) -> Live | Need | Reason:
+def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reason:
     """Judge a presented session; renew it where its access token is due or has expired.
 
     A request that presents an older generation goes on as the newest one known (the two-phase rotation).
     """
+    opened = cookie.opened
     if opened is None:
-        return Reason.SESSION_INVALID
+        return cookie.gone
     settings = context.knowledge.compiled.settings.session
     session, grant, claim = opened.session, opened.grant, opened.claim
     renewed = context.knowledge.news(claim) if grant is not None else None
@@ -212,13 +217,17 @@ def _live(
     changes: tuple[CookieChange, ...] = ()
     if is_newer:
         changes = session_cookies(context.site, current, context.cookies, context.now)
-    elif not background and context.now - session.seen_at > settings.idle_lifetime / 10:
+    elif background or context.now - session.seen_at <= settings.idle_lifetime / 10:
+        pass
+    elif opened.record:
+        background = (Touch(opened.record, context.now, session),)
+    else:
         changes = session_cookies(context.site, Renewed(session, None), context.cookies, context.now)
     if opened.grant is not None and (claims := opened.grant.unconfirmed):
         waiting = tuple(claim for claim in claims if not context.knowledge.confirmed(claim))
         if waiting:
             background = (*background, Confirm(waiting, session.ends_at))
-    return Live(identity, opened.session, opened.grant, changes, background)
+    return Live(identity, opened.session, opened.grant, changes, background, opened.claim)
 
 
 def _session_identity(context: Context, session: Session) -> Verdict:
@@ -254,6 +263,8 @@ def session_cookies(
     site: Site, current: Renewed, sent: dict[str, str], now: float
 ) -> tuple[CookieChange, ...]:
     """Return the changes that give the browser this session; without a grant the refresh cookie stays."""
+    if current.grant is not None and current.grant.handle:
+        return (handle_cookie(site, current.session, current.grant.handle, sent, now),)
     session = replace(current.session, seen_at=now)
     max_age = max(1, int(session.ends_at - now))
     name = site.session_cookie
@@ -276,6 +287,16 @@ def session_cookies(
             )
         )
     return tuple(changes)
+
+
+def handle_cookie(
+    site: Site, session: Session, secret: str, sent: dict[str, str], now: float
+) -> CookieChange:
+    """Return the change that gives the browser the handle of a session that the store keeps."""
+    name = site.session_cookie
+    max_age = max(1, int(session.ends_at - now))
+    handle = Handle(session.session_id, secret)
+    return handle_change(name, site.purpose("handle"), handle, max_age, cookies.presented(sent, name))
 
 
 def _allowed(
@@ -340,15 +361,20 @@ def _forward(
         identity,
         pass_authorization=route.authorization == "pass",
     )
+    target = context.target.path + context.target.query
+    if route.replacement is not None:
+        target = route.forwarded(context.target.path) + context.target.query
+        lines += route.prefix_line
     return Forward(
         route=route,
         reason=reason,
-        target=context.target.path + context.target.query,
+        target=target,
         fields=lines,
         request_id=context.request_id,
         identity=identity,
         session=live.session if live else None,
         grant=live.grant if live else None,
+        claim=live.claim if live else "",
         cookies=live.cookies if live else (),
         background=live.background if live else (),
         site=context.site,

@@ -19,7 +19,8 @@ class Forward:
 
     The pipeline adds X-Request-ID, the data plane one framing header, Connection, and Upgrade for a tunnel.
     ``background`` are needs to resolve behind the request's back. ``session`` and ``grant`` are what this
-    very request presented on ``site``, and ``sent`` its own cookies, for ``due_cookies``.
+    very request presented on ``site``, and ``sent`` its own cookies, for ``due_cookies``; ``claim`` names the
+    session's next rotation.
     """
 
     route: "Route"
@@ -30,6 +31,7 @@ class Forward:
     identity: Identity | None = None
     session: Session | None = None
     grant: Grant | None = None
+    claim: str = ""
     cookies: tuple[CookieChange, ...] = ()
     background: tuple[Need, ...] = ()
     site: "Site | None" = None

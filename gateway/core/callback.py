@@ -5,17 +5,18 @@ OpenID Connect Core section 3.1.2.5 to 3.1.3.7; RFC 9207; RFC 9700 section 4.
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from gateway.core import access, id_token, id_token_hint, refresh
+from gateway.core import cookies as jar
 from gateway.core import session as codec
 from gateway.core.answers import Refuse, Respond
 from gateway.core.compiled import Provider
-from gateway.core.context import Context
+from gateway.core.context import Context, OpenedSession
 from gateway.core.cookies import Site
-from gateway.core.credentials import session_cookie
+from gateway.core.credentials import SessionCookie, session_cookie
 from gateway.core.jose import UnknownKey
 from gateway.core.keys import KeySet
 from gateway.core.login import open_pending, parameters, state_cookie_name
@@ -32,9 +33,20 @@ from gateway.core.model import (
     TokenRefusal,
     TokenSet,
 )
-from gateway.core.needs import Exchange, Metadata, Need, Random, Revoke, UseOnce, UserInfo
+from gateway.core.needs import (
+    Exchange,
+    Metadata,
+    Need,
+    Random,
+    Revoke,
+    SaveSession,
+    SessionRecord,
+    UseOnce,
+    UserInfo,
+)
 from gateway.core.reasons import Reason
 from gateway.core.refusals import plain
+from gateway.core.session_record import HANDLE_BYTES, record_name
 from gateway.core.strict import encode_base64url
 
 LOOP_SECONDS = 30
@@ -62,6 +74,22 @@ def process_response(query: bytes) -> Response | None:
     if error is None and not code:
         return None
     return Response(fields["state"], code, fields.get("iss"), error)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A session about to be given to the browser; ``handle`` is empty where its cookies hold all of it."""
+
+    session: Session
+    grant: Grant | None
+    handle: str = field(repr=False)
+    id_token: str | None = field(repr=False)
+
+    def fits(self) -> bool:
+        """Tell whether the cookies (R40), or a record of the store, have room for it."""
+        if self.handle:
+            return refresh.record_fits(self.session, self.grant)
+        return refresh.fits(self.session) and (self.grant is None or refresh.grant_fits(self.grant))
 
 
 def callback(context: Context) -> Step:
@@ -100,22 +128,20 @@ def callback(context: Context) -> Step:
     return _redeem(context, provider, pending, response, name)
 
 
-def _stranger(context: Context, reason: Reason, return_to: str) -> Respond | Refuse:
+def _stranger(context: Context, reason: Reason, return_to: str) -> Step:
     # a losing tab, or the back button: whoever has a session by now simply goes on, and no token call is made
-    if _live_session(context) is not None:
+    presented = _presented_session(context)
+    if isinstance(presented, SessionRecord):
+        return presented
+    if presented is not None and access.is_live(context, presented.session) is None:
         assert context.site is not None
         return Respond(Reason.ALREADY_LOGGED_IN, 303, location=context.site.origin + return_to)
     return _failed(context, reason)
 
 
-def _live_session(context: Context) -> Session | None:
-    opened = _presented_session(context)
-    return opened if opened is not None and access.is_live(context, opened) is None else None
-
-
-def _presented_session(context: Context) -> Session | None:
+def _presented_session(context: Context) -> OpenedSession | SessionRecord | None:
     cookie = session_cookie(context)
-    return cookie.opened.session if cookie is not None and cookie.opened is not None else None
+    return cookie.opened if isinstance(cookie, SessionCookie) else cookie
 
 
 def _failed(context: Context, reason: Reason, cookie: str | None = None, detail: str | None = None) -> Refuse:
@@ -222,12 +248,18 @@ def _with_userinfo(
         # OIDC Core section 5.3.2: a response about somebody else must not be used (R30)
         if userinfo.get("sub") != claims["sub"]:
             return _failed(context, Reason.TOKEN_CLAIMS, cookie)
-    random = Random(32)
+    is_kept = context.knowledge.compiled.settings.session.mode == "redis"
+    random = Random(32 + HANDLE_BYTES if is_kept else 32)
     drawn = context.knowledge.fact(random, bytes)
     if drawn is None:
         return random
-    session = _new_session(context, provider, tokens, claims, userinfo, encode_base64url(drawn))
-    return _complete(context, pending, session, tokens, cookie)
+    session = _new_session(context, provider, tokens, claims, userinfo, encode_base64url(drawn[:32]))
+    handle = encode_base64url(drawn[32:])
+    grant = None
+    if tokens.refresh_token:
+        grant = Grant(session.session_id, 0, tokens.refresh_token, handle=handle)
+    begun = Begun(session, grant, handle, tokens.id_token)
+    return _complete(context, pending, begun, cookie)
 
 
 def _new_session(
@@ -258,24 +290,17 @@ def _new_session(
     )
 
 
-def _complete(
-    context: Context, pending: codec.PendingLogin, session: Session, tokens: TokenSet, cookie: str
-) -> Step:
-    site = context.site
+def _complete(context: Context, pending: codec.PendingLogin, begun: Begun, cookie: str) -> Step:
+    site, session = context.site, begun.session
     assert site is not None
-    grant = Grant(session.session_id, 0, tokens.refresh_token) if tokens.refresh_token else None
-    if not refresh.fits(session) or (grant is not None and not refresh.grant_fits(grant)):
-        size = refresh.cookie_size(session, grant)
+    if not begun.fits():
+        size = refresh.cookie_size(session, begun.grant)
         return _failed(context, Reason.LOGIN_COOKIE_TOO_LARGE, cookie, f"{size} characters")
-    previous = _presented_session(context)
-    if previous is not None and (previous.issuer, previous.subject) != (session.issuer, session.subject):
-        # B logs in after A in this browser: A's session dies (CVE-2026-34454, R41)
-        revoke = Revoke((session_entry(previous),))
-        if revoke not in context.knowledge.facts:
-            return revoke
+    if (need := _replaced(context, begun)) is not None:
+        return need
     recent = [*_recent(context, site), (context.now, _page(pending))]
     changes = [
-        *access.session_cookies(site, Renewed(session, grant), context.cookies, context.now),
+        *_given(context, site, begun),
         CookieChange(cookie, None, 0, (cookie,)),
         CookieChange(
             site.loop_cookie,
@@ -283,9 +308,7 @@ def _complete(
             LOOP_SECONDS,
         ),
     ]
-    if grant is None:
-        changes.append(CookieChange(site.refresh_cookie, None, 0, ()))
-    changes += id_token_hint.keep(context, session, tokens.id_token, changes)
+    changes += id_token_hint.keep(context, session, begun.id_token, changes)
     return Respond(
         Reason.LOGIN_COMPLETED,
         303,
@@ -294,6 +317,43 @@ def _complete(
         identity=access.identity_of(session, session.claims, session.scopes),
         audit="login",
     )
+
+
+def _replaced(context: Context, begun: Begun) -> Need | None:
+    """Return what is still to be done before the browser gets this session: end the one before, keep this."""
+    session, facts = begun.session, context.knowledge.facts
+    previous = _presented_session(context)
+    if isinstance(previous, SessionRecord):
+        return previous
+    if previous is not None:
+        before = previous.session
+        if (before.issuer, before.subject) != (session.issuer, session.subject):
+            # B logs in after A in this browser: A's session dies (CVE-2026-34454, R41)
+            revoke = Revoke((session_entry(before),))
+            if revoke not in facts:
+                return revoke
+    if not begun.handle:
+        return None
+    agents = [value for name, value in context.request.headers if name.lower() == b"user-agent"]
+    save = SaveSession(
+        record_name(begun.handle),
+        begun.handle,
+        Renewed(session, begun.grant),
+        context.observed.client,
+        agents[0].decode("latin-1") if agents else "",
+        previous.session.session_id if previous is not None else "",
+    )
+    return save if save not in facts else None
+
+
+def _given(context: Context, site: Site, begun: Begun) -> tuple[CookieChange, ...]:
+    sent, name = context.cookies, site.refresh_cookie
+    if begun.handle:
+        given = (access.handle_cookie(site, begun.session, begun.handle, sent, context.now),)
+        # what the other mode left behind
+        return (*given, CookieChange(name, None, 0, jar.presented(sent, name))) if name in sent else given
+    changes = access.session_cookies(site, Renewed(begun.session, begun.grant), sent, context.now)
+    return changes if begun.grant is not None else (*changes, CookieChange(name, None, 0, ()))
 
 
 def session_entry(session: Session) -> DenyEntry:

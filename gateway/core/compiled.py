@@ -1,12 +1,13 @@
 """The configuration compiled once into one frozen value that every decision reads."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gateway.core.config import ProviderSettings, RequireSettings, Settings
 from gateway.core.cookies import Site
+from gateway.core.model import Header
 from gateway.core.seal import KeyRing
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Everything a decision looks up. ``sites`` is by authority, ``by_issuer`` by exact issuer."""
+    """Everything a decision looks up. ``sites`` is by authority, ``by_issuer`` by exact issuer.
+
+    ``hsts`` is Strict-Transport-Security by the authority of an https site, empty where it is not sent.
+    """
 
     settings: Settings
     sites: "Mapping[bytes, Site]"
@@ -42,6 +46,7 @@ class Compiled:
     rules: "HeaderRules"
     kept_claims: frozenset[str]
     prefix: bytes
+    hsts: "Mapping[bytes, Header]" = field(default_factory=dict)
 
     def default_provider(self) -> Provider:
         """Return the provider that a login uses when nothing names one: the first."""
@@ -96,6 +101,17 @@ def _cookie_prefixes(sites: "Iterable[Site]") -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for site in sites for name in (site.cookie_prefix, site.scoped_prefix)))
 
 
+def _hsts(settings: Settings, sites: "Mapping[bytes, Site]") -> "dict[bytes, Header]":
+    hsts = settings.tls.hsts if settings.tls is not None else None
+    if hsts is None:
+        return {}
+    value = b"max-age=%d" % hsts.max_age
+    value += b"; includeSubDomains" if hsts.include_subdomains else b""
+    value += b"; preload" if hsts.preload else b""
+    header = (b"Strict-Transport-Security", value)
+    return {authority: header for authority, site in sites.items() if site.secure}
+
+
 def compile_settings(settings: Settings) -> Compiled:
     """Compile validated settings into one frozen value."""
     from gateway.core.headers import compile_rules  # noqa: PLC0415 - both read Provider's neighbours
@@ -130,4 +146,5 @@ def compile_settings(settings: Settings) -> Compiled:
         rules=compile_rules(settings, _cookie_prefixes(sites.values())),
         kept_claims=_kept_claims(settings),
         prefix=settings.prefix.encode(),
+        hsts=_hsts(settings, sites),
     )

@@ -46,11 +46,24 @@ def _preflight_kind(value: object) -> str:
     return UNION_TAGS[1] if isinstance(value, dict | CorsSettings) else UNION_TAGS[0]
 
 
+def _rate_limit_kind(value: object) -> str:
+    return UNION_TAGS[1] if isinstance(value, dict | RateLimitSettings) else UNION_TAGS[0]
+
+
+def _workers_kind(value: object) -> str:
+    return UNION_TAGS[0] if value == "auto" else UNION_TAGS[1]
+
+
 def _no_truth(value: object) -> object:
     # true would count as the number 1
     if isinstance(value, bool):
         raise ValueError("write a number")  # noqa: TRY004 - pydantic collects ValueError alone
     return value
+
+
+def _status_text(value: object) -> object:
+    # YAML reads 503 as a number
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 UNION_TAGS = ("<word>", "<section>")
@@ -65,6 +78,13 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Secret = Annotated[SecretStr, Field(min_length=1, max_length=16384)]
 Duration = Annotated[float, Field(gt=0, le=10 * 365 * 86400), _duration]
 Number = Annotated[int, BeforeValidator(_no_truth)]
+_STATUS = r"^[1-5]([0-9]{2}|xx)$"
+_WrittenStatus = Annotated[str, Field(pattern=_STATUS)] | Annotated[int, Field(ge=100, le=599)]
+StatusClass = Annotated[
+    str,
+    StringConstraints(pattern=_STATUS),
+    BeforeValidator(_status_text, json_schema_input_type=_WrittenStatus),
+]
 PublicUrls = Annotated[
     tuple[Text, ...],
     Field(min_length=1, max_length=100),
@@ -91,6 +111,69 @@ class AdminSettings(Model):
     """Address and port of metrics, health and revocation; never the public listener's."""
     token: Secret | None = None
     """Bearer token of every change, at least 16 characters; without one nothing can be changed."""
+
+
+class CertificateSettings(Model):
+    """One certificate of the public listener."""
+
+    certificate: Text
+    """PEM file: the certificate, then the intermediate ones."""
+    key: Text
+    """PEM file of its private key, without a passphrase."""
+
+
+class HstsSettings(Model):
+    """Strict-Transport-Security (RFC 6797): browsers come back by https alone, whatever they are told."""
+
+    max_age: Annotated[float, Field(ge=0, le=10 * 365 * 86400), _duration] = 365 * 86400.0
+    """How long a browser remembers; 0s makes it forget."""
+    include_subdomains: bool = False
+    """Whether that holds for every name below the host too."""
+    preload: bool = False
+    """Whether browsers may ship the host in their lists; that takes months to undo."""
+
+
+class TlsSettings(Model):
+    """TLS on the public listener; absent: plain HTTP, and TLS ends in front."""
+
+    certificate: Text | None = None
+    """PEM file of the only certificate, with its chain; instead of ``certificates``."""
+    key: Text | None = None
+    """PEM file of its private key, without a passphrase."""
+    certificates: tuple[CertificateSettings, ...] = Field(default=(), max_length=1000)
+    """Certificates, chosen by the name that a client asks for (SNI); the first serves every other name."""
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    """The oldest version of TLS that is spoken."""
+    client_certificates: Literal["none", "optional", "required"] = "none"
+    """Whether clients are asked for a certificate, and turned away without one."""
+    client_ca: Text | None = None
+    """PEM file of the authorities that may sign clients' certificates."""
+    handshake_timeout: Duration = 10.0
+    """The longest time for a handshake."""
+    hsts: HstsSettings | None = None
+    """Strict-Transport-Security on the responses of https sites; absent: not sent."""
+
+    @property
+    def chains(self) -> tuple[CertificateSettings, ...]:
+        """Every certificate, however it was written."""
+        if self.certificate is not None and self.key is not None:
+            return (CertificateSettings(certificate=self.certificate, key=self.key), *self.certificates)
+        return self.certificates
+
+
+class RateLimitSettings(Model):
+    """How often one caller may ask; beyond it, 429."""
+
+    requests: Annotated[Number, Field(ge=1, le=1_000_000)]
+    """So many requests ..."""
+    per: Duration
+    """... in so much time, on average."""
+    burst: Annotated[Number, Field(ge=1, le=1_000_000)] | None = None
+    """The most requests at once; absent: as many as ``requests``."""
+    by: Literal["identity", "address", "session"] = "identity"
+    """Whose requests count together; somebody without an identity counts by address."""
+    shared: bool = False
+    """Whether all workers and gateways count together, through the store, or each worker for itself."""
 
 
 class RedisSettings(Model):
@@ -185,23 +268,82 @@ class DenylistSettings(Model):
     """What happens then to requests that need an identity; a route may differ."""
 
 
+class HealthSettings(Model):
+    """Active health checks: each worker asks each server itself, on connections of their own."""
+
+    path: Text
+    """What is asked for, with GET."""
+    host: Text | None = None
+    """The Host that is asked for; absent: the server's own."""
+    interval: Duration = 10.0
+    """The time from one check to the next."""
+    timeout: Duration = 2.0
+    """The longest check."""
+    status: tuple[StatusClass, ...] = Field(default=("2xx",), min_length=1)
+    """The status codes of a healthy server, such as ``2xx`` or ``204``."""
+    unhealthy_after: Annotated[Number, Field(ge=1, le=100)] = 3
+    """After so many failed checks in a row a server gets no requests."""
+    healthy_after: Annotated[Number, Field(ge=1, le=100)] = 2
+    """After so many good checks in a row it gets them again."""
+
+
+class BreakerSettings(Model):
+    """A circuit breaker for each server, of each worker."""
+
+    failures: Annotated[Number, Field(ge=0, le=10000)] = 5
+    """After so many failures in a row a server is left alone; 0: never."""
+    delay: Duration = 2.0
+    """How long; then one request may try, and again after each such time until one succeeds."""
+    status: tuple[StatusClass, ...] = ()
+    """Status codes of responses that count as failures too, such as ``503``."""
+
+
+class UpstreamTlsSettings(Model):
+    """TLS towards the https servers of an upstream. Their certificates are verified."""
+
+    ca_file: Text | None = None
+    """PEM file of the authorities that may sign the servers' certificates, instead of the system's."""
+    server_name: Text | None = None
+    """The name that is asked for (SNI) and that certificates must hold; absent: the URL's host."""
+    client_certificate: Text | None = None
+    """PEM file of the gateway's own certificate, with its chain, for servers that demand one."""
+    client_key: Text | None = None
+    """PEM file of its key, not encrypted; absent: it is in the certificate's file."""
+    verify: bool = True
+    """false: believe any certificate, so that anybody on the network can be the upstream."""
+
+
 class UpstreamSettings(Model):
     """Where requests go; the destination is never taken from a request (R55)."""
 
-    servers: tuple[Text, ...] = Field(min_length=1)
-    """The servers' URLs: scheme, host and port."""
-    ca_file: Text | None = None
-    """PEM file of the authorities that may sign the servers' certificates, instead of the system's."""
+    servers: tuple[Text, ...] = Field(min_length=1, max_length=100)
+    """The servers: ``http://`` or ``https://`` with host and port, or ``unix:`` with an absolute path."""
+    balance: Literal["least_connections", "round_robin"] = "least_connections"
+    """Which server is next: the one with the fewest requests, or each in its turn."""
+    weights: tuple[Annotated[Number, Field(ge=1, le=100)], ...] | None = Field(default=None, min_length=1)
+    """Each server's share in relation to the others', in the order of ``servers``; absent: all the same."""
+    host: Literal["preserve", "rewrite"] = "preserve"
+    """Whether servers see the public Host, or their own authority; X-Forwarded-Host is public always."""
+    tls: UpstreamTlsSettings = UpstreamTlsSettings()
+    """TLS towards https servers."""
+    health: HealthSettings | None = None
+    """Active health checks; absent: none."""
+    breaker: BreakerSettings = BreakerSettings()
+    """When a server that fails is left alone."""
     connect_timeout: Duration = 5.0
-    """The longest wait for a connection, TLS included."""
+    """The longest wait for a connection to one server, TLS included."""
     response_timeout: Duration = 60.0
-    """The longest wait for a response head once the request was sent."""
+    """The longest wait for a response head once the request was sent; a route may differ."""
     idle_timeout: Duration = 300.0
-    """The longest silence within a response or a tunnel."""
+    """The longest silence within a response body, event streams excepted; a route may differ."""
     max_connections: Number = Field(default=1024, ge=1)
     """How many connections one worker opens to each server at most."""
+    max_idle: Number = Field(default=256, ge=0)
+    """How many unused connections to each server it keeps at most."""
     keepalive: Duration = 60.0
     """How long an unused connection is kept."""
+    max_age: Duration = 3600.0
+    """The age at which a connection serves no further request."""
 
 
 class RequireSettings(Model):
@@ -269,6 +411,22 @@ class RouteSettings(Model):
     """As ``denylist.when_stale``, for this route."""
     max_body: Annotated[Number, Field(ge=0)] | None = None
     """The largest request body in bytes; absent: ``limits.body``."""
+    timeout: Duration | None = None
+    """The upstream's ``response_timeout``, for this route."""
+    idle_timeout: Duration | None = None
+    """The upstream's ``idle_timeout``, for this route."""
+    strip_prefix: bool = False
+    """Whether the upstream sees the path without the route's: ``/api/x`` as ``/x``."""
+    replace_prefix: Text | None = None
+    """What the upstream sees in place of the route's path: with ``/v2/``, ``/api/x`` as ``/v2/x``."""
+    rate_limit: (
+        Annotated[
+            Annotated[Text, Tag(UNION_TAGS[0])] | Annotated[RateLimitSettings, Tag(UNION_TAGS[1])],
+            Discriminator(_rate_limit_kind),
+        ]
+        | None
+    ) = None
+    """How often one caller may ask: a name of ``rate_limits``, or a section of its own; absent: no limit."""
 
 
 class LimitSettings(Model):
@@ -282,6 +440,8 @@ class LimitSettings(Model):
     """The largest request body."""
     connections: Number = Field(default=10000, ge=1)
     """The most client connections of one worker."""
+    connections_per_address: Number = Field(default=0, ge=0)
+    """The most of them from one address (in IPv6: one /64); 0: no limit. Trusted proxies are exempt."""
     head_timeout: Duration = 10.0
     """The longest time for a request head to arrive."""
     body_timeout: Duration = 30.0
@@ -314,8 +474,16 @@ class Settings(Model):
     """Address and port of the public listener."""
     prefix: Text = "/.gateway/"
     """The path under which the gateway's own endpoints are."""
+    tls: TlsSettings | None = None
+    """TLS on the public listener; absent: plain HTTP."""
     admin: AdminSettings = AdminSettings()
     """The admin listener."""
+    workers: Annotated[
+        Annotated[Literal["auto"], Tag(UNION_TAGS[0])]
+        | Annotated[int, Field(ge=1, le=256), BeforeValidator(_no_truth), Tag(UNION_TAGS[1])],
+        Discriminator(_workers_kind),
+    ] = 1
+    """How many processes serve; ``auto`` is one for each usable processor."""
     trusted_proxies: tuple[Text, ...] = ()
     """Networks whose ``X-Forwarded-*`` are believed: nobody by default."""
     secret_keys: tuple[Secret, ...] = Field(min_length=1, max_length=16)
@@ -334,6 +502,8 @@ class Settings(Model):
     """The upstreams by name."""
     routes: tuple[RouteSettings, ...] = Field(min_length=1)
     """The rules; a request that no route matches is refused."""
+    rate_limits: dict[Text, RateLimitSettings] = Field(default_factory=dict, max_length=1000)
+    """Rate limits by name; routes that name the same one count together."""
     identity_headers: dict[Text, Text] = Field(
         default_factory=lambda: {
             "X-Forwarded-User": "sub",

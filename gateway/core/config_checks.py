@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 from gateway.core import config_syntax as syntax
 from gateway.core.compiled import compile_settings, decode_secret_key
 from gateway.core.config import ProviderSettings, Settings
+from gateway.core.config_listener import check_rate_limits, check_tls, warn_listener
 from gateway.core.config_routes import check_path, check_routes
+from gateway.core.config_upstreams import check_upstreams, warn_upstreams
 from gateway.core.fields import fold
 from gateway.core.problems import Path, Problem
 
@@ -249,24 +251,6 @@ def _check_session(settings: Settings) -> Iterator[Problem]:
             yield Problem(("session", setting), f"shorter than {limit}")
 
 
-def _check_upstreams(settings: Settings) -> Iterator[Problem]:
-    for name, upstream in settings.upstreams.items():
-        if _NAME.fullmatch(name) is None:
-            yield Problem(("upstreams", name), "an upstream's name has letters, digits, - and _, at most 64")
-        seen: dict[tuple[str, str], int] = {}
-        for index, url in enumerate(upstream.servers):
-            at: Path = ("upstreams", name, "servers", index)
-            message = syntax.judge_url(url, insecure=True, path=False, query=False)
-            parts = syntax.split_url(url)
-            if message is not None or parts is None:
-                yield Problem(at, message or "not a URL")
-                continue
-            server = (parts.scheme, syntax.authority_of(parts))
-            if server in seen:
-                yield Problem(at, f"the same server as servers[{seen[server]}]")
-            seen.setdefault(server, index)
-
-
 def _check_identity_headers(settings: Settings) -> Iterator[Problem]:
     seen: set[bytes] = set()
     for name, claim in settings.identity_headers.items():
@@ -291,13 +275,15 @@ def _check_identity_headers(settings: Settings) -> Iterator[Problem]:
 CHECKS: tuple[Check, ...] = (
     _check_public_urls,
     _check_listeners,
+    check_tls,
     _check_prefix,
     _check_proxies,
     _check_keys,
     _check_store,
     _check_providers,
     _check_session,
-    _check_upstreams,
+    check_upstreams,
+    check_rate_limits,
     check_routes,
     _check_identity_headers,
 )
@@ -310,6 +296,8 @@ def _warnings(settings: Settings) -> Iterator[Problem]:
             ("admin", "listen"),
             "other machines can read the metrics here, and without admin.token nobody can revoke anything",
         )
+    yield from warn_listener(settings)
+    yield from warn_upstreams(settings)
     if settings.allow_insecure_http:
         yield Problem(
             ("allow_insecure_http",), "whoever is on the network can read and replay cookies and tokens"

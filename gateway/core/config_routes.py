@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 from gateway.core import config_syntax as syntax
-from gateway.core.config import CorsSettings, RequireSettings, RouteSettings, Settings
+from gateway.core.config import CorsSettings, RateLimitSettings, RequireSettings, RouteSettings, Settings
 from gateway.core.problems import Path, Problem, suggestion
 
 _TUNNELS = frozenset({"TRACE", "CONNECT"})
+# an interval is whole microseconds: beyond this, rounding would be felt
+_MOST_PER_SECOND = 10_000
 
 
 def check_routes(settings: Settings) -> Iterator[Problem]:
@@ -18,6 +20,7 @@ def check_routes(settings: Settings) -> Iterator[Problem]:
         yield from _check_hosts(settings, route, at)
         yield from _check_methods(route.methods, (*at, "methods"))
         yield from _check_require(route, at)
+        yield from _check_rate_limit(settings, route, at)
         if isinstance(route.preflight, CorsSettings):
             yield from _check_cors(route.preflight, (*at, "preflight"))
         for earlier in range(index):
@@ -51,6 +54,11 @@ def _check_path(settings: Settings, route: RouteSettings, at: Path) -> Iterator[
         yield Problem(at, message)
     elif len(settings.prefix) > 2 and (route.path + "/").startswith(settings.prefix):
         yield Problem(at, "the gateway's own endpoints are there (see prefix), this route would never match")
+    replacement = route.replace_prefix
+    if replacement is not None and (message := check_path(replacement)) is not None:
+        yield Problem((*at[:-1], "replace_prefix"), message)
+    elif replacement is not None and route.strip_prefix:
+        yield Problem((*at[:-1], "strip_prefix"), "there is a replace_prefix: remove one of them")
 
 
 def _check_names(settings: Settings, route: RouteSettings, at: Path) -> Iterator[Problem]:
@@ -125,6 +133,21 @@ def _check_require(route: RouteSettings, at: Path) -> Iterator[Problem]:
     for index, scope in enumerate(require.scopes or ()):
         if not syntax.is_scope(scope):
             yield Problem((*at, "scopes", index), "write one scope without white space, quote or backslash")
+
+
+def _check_rate_limit(settings: Settings, route: RouteSettings, at: Path) -> Iterator[Problem]:
+    limit = route.rate_limit
+    if isinstance(limit, RateLimitSettings):
+        yield from judge_rate_limit(limit, (*at, "rate_limit"))
+    elif limit is not None and limit not in settings.rate_limits:
+        known = {**settings.rate_limits}
+        yield Problem((*at, "rate_limit"), f"rate_limits has no such name{suggestion(limit, known)}")
+
+
+def judge_rate_limit(limit: RateLimitSettings, at: Path) -> Iterator[Problem]:
+    """Yield what is wrong with one rate limit."""
+    if limit.requests / limit.per > _MOST_PER_SECOND:
+        yield Problem((*at, "requests"), f"at most {_MOST_PER_SECOND} a second")
 
 
 def _check_cors(cors: CorsSettings, at: Path) -> Iterator[Problem]:

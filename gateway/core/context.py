@@ -22,15 +22,13 @@ Fact = TypeVar("Fact")
 class OpenedSession:
     """A session cookie that opened, with its refresh cookie's grant and the claim id of its next rotation.
 
-    ``record`` names the record where the store keeps the session, and ``key`` what it is remembered under;
-    both are empty where the browser keeps it.
+    ``record`` names the record where the store keeps the session; it is empty where the browser does.
     """
 
     session: Session
     grant: Grant | None
     claim: str
     record: str = ""
-    key: str = field(default="", repr=False)
 
 
 @dataclass(slots=True)
@@ -38,7 +36,7 @@ class Memory:
     """What was learned under exact bytes. Forgetting it changes no answer.
 
     ``tokens`` hold a verified bearer token's identity with the key set that verified it: another key set, and
-    it is verified again. ``sessions`` hold opened cookies by their sealed texts.
+    it is verified again. ``sessions`` hold opened cookies by their sealed texts, and records by their names.
     """
 
     tokens: Memo[tuple[KeySet, Identity]] = field(default_factory=Memo)

@@ -92,6 +92,11 @@ class HeaderRules:
     response_names: NameKinds
 
 
+def _response_kind_with_hsts(name: bytes) -> Kind:
+    # RFC 6797 section 7.1: one field at most, and that is ours
+    return fields.DROP if name.lower() == b"strict-transport-security" else _response_kind(name)
+
+
 def _is_reserved(folded: bytes) -> bool:
     special = (b"authorization", b"cookie", b"set-cookie", b"proxy")
     return folded in _HOP_BY_HOP or folded in _INJECTED or folded in special or folded.startswith(b"proxy-")
@@ -108,6 +113,8 @@ def compile_rules(settings: Settings, cookie_prefixes: tuple[str, ...]) -> Heade
     parts = [part for part in map(split_url, settings.public_url) if part is not None]
     secure = {authority_of(part).encode() for part in parts if part.scheme == "https"}
 
+    hsts = settings.tls.hsts if settings.tls is not None else None
+
     def classify(name: bytes) -> Kind:
         return _request_kind(name, own)
 
@@ -116,7 +123,7 @@ def compile_rules(settings: Settings, cookie_prefixes: tuple[str, ...]) -> Heade
         identity=identity,
         cookie_prefixes=tuple(prefix.lower().encode() for prefix in cookie_prefixes),
         request_names=NameKinds(classify),
-        response_names=NameKinds(_response_kind),
+        response_names=NameKinds(_response_kind if hsts is None else _response_kind_with_hsts),
     )
 
 

@@ -17,7 +17,7 @@ from gateway.core.seal import sealed_length
 def scoped_cookies(context: Context) -> dict[str, str]:
     """Return the cookies that only the gateway's own endpoints are sent."""
     assert context.site is not None
-    return cookies.read(context.request.headers, context.site.scoped_prefix)
+    return cookies.read(context.sketch.cookies, context.site.scoped_prefix)
 
 
 def keep(

@@ -15,7 +15,7 @@ from gateway.core.context import Context, OpenedSession
 from gateway.core.credentials import session_cookie
 from gateway.core.login import parameters
 from gateway.core.model import CookieChange, DenyEntry, Fault, Json, Renewed, Seal, Session
-from gateway.core.needs import Body, EndSession, Need, Random, Revoke, RevokeToken
+from gateway.core.needs import Body, EndSession, Need, Random, Revoke, RevokeToken, SessionRecord
 from gateway.core.reasons import Reason
 from gateway.core.refusals import cleared_cookies, plain, refuse
 from gateway.core.strict import encode_base64url
@@ -69,6 +69,8 @@ def logout(context: Context) -> Respond | Refuse | Need:
     if everywhere is None:
         return plain(context, Reason.REQUEST_MALFORMED)
     cookie = session_cookie(context)
+    if isinstance(cookie, SessionRecord):
+        return cookie
     opened = cookie.opened if cookie is not None else None
     written = written_entries(context)
     if written is None:
@@ -228,7 +230,7 @@ def _comes_from_provider(context: Context) -> bool:
     presented = (parameters(context.target.query) or {}).get("state", "")
     sealed = id_token_hint.scoped_cookies(context).get(site.logout_cookie, "")
     payload = compiled.ring.open(site.purpose("logout"), sealed)
-    if payload is None:
+    if payload is None or not presented:
         return False
     # what was sealed for this purpose was written above
     state, at = json.loads(payload)
@@ -243,7 +245,9 @@ def userinfo(context: Context) -> Respond | Refuse | Need:
     cookie = session_cookie(context)
     if cookie is None:
         return refuse(context, Reason.CREDENTIALS_MISSING)
-    verdict = access.judge_session(context, cookie.opened)
+    if isinstance(cookie, SessionRecord):
+        return cookie
+    verdict = access.judge_session(context, cookie)
     if isinstance(verdict, Reason):
         return refuse(context, verdict)
     if not isinstance(verdict, access.Live):

@@ -42,8 +42,8 @@ class Request:
     ``target`` is origin-form (an absolute-form whose authority equals Host has been reduced) or ``*``.
     ``host`` is the Host field, lower case, with its port when one was sent. ``headers`` keep order and
     spelling; values are without surrounding white space. ``lines`` are the same fields as whole lines with
-    CRLF, or nothing where nobody parsed them. ``peer`` is the socket's address. ``plan`` is the pipeline's:
-    what it worked out for this very head, if the head is kept.
+    CRLF, or nothing where nobody parsed them. ``peer`` is the socket's address. ``kept`` tells that this
+    very object will come again, and ``plan`` is the pipeline's: what it worked out for it.
     """
 
     method: bytes
@@ -53,6 +53,7 @@ class Request:
     peer: str
     tls: bool = False
     lines: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
+    kept: bool = field(default=False, repr=False, compare=False)
     plan: Any = field(default=None, repr=False, compare=False)
 
 
@@ -217,9 +218,11 @@ class ProviderMetadata:
     token_auth_methods: tuple[str, ...] = ("client_secret_basic",)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What happened to one request: the one record that feeds metrics, access log and audit log.
+
+    Never changed once made; it is not frozen only because a frozen record takes four times as long to make.
 
     Durations are seconds; ``gateway_seconds`` is the gateway's own time before the request went on or was
     answered; ``upstream_seconds`` is from the forward to the last byte of the response, or None.
@@ -245,4 +248,4 @@ class Outcome:
     subject: str | None = None
     session_id: str | None = None
     fault: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] | None = None

@@ -126,7 +126,7 @@ class RevokeToken:
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """What the store has of a session. Answer: core.session_record.StoredSession, empty where there is none."""
+    """What the store has of a session. Answer: core.session_record.StoredSession, empty for nothing."""
 
     record: str
     session_id: str
@@ -136,8 +136,8 @@ class SessionRecord:
 class SaveSession:
     """Keep a session that begins, before its cookie is given. Answer: None.
 
-    ``address`` and ``agent`` are the browser's, for the list. ``replaces`` names the record of the session
-    that this browser had before, empty where it had none.
+    ``address`` and ``agent`` are the browser's, for the list. ``replaces`` is the id of the session that this
+    browser had before, empty where it had none.
     """
 
     record: str
@@ -150,15 +150,11 @@ class SaveSession:
 
 @dataclass(frozen=True, slots=True)
 class Touch:
-    """A session of the store was in use at ``seen_at`` (epoch seconds). Background only. Answer: None.
-
-    ``key`` is what the worker remembers the session under.
-    """
+    """A session of the store was in use at ``seen_at`` (epoch seconds). Background only. Answer: None."""
 
     record: str
     seen_at: float = field(compare=False)
     session: Session = field(compare=False, repr=False)
-    key: str = field(compare=False, repr=False)
 
 
 Need: TypeAlias = (

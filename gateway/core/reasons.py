@@ -75,6 +75,7 @@ class Reason(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     EXPECTATION_FAILED = "expectation_failed"
     CLIENT_ABORTED = "client_aborted"
+    RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"
     # faults of others
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
@@ -123,6 +124,7 @@ _STATUS: dict[Reason, int] = {
     Reason.BODY_TOO_LARGE: 413,
     Reason.EXPECTATION_FAILED: 417,
     Reason.HOST_UNKNOWN: 421,
+    Reason.RATE_LIMITED: 429,
     Reason.HEAD_TOO_LARGE: 431,
     Reason.CLIENT_ABORTED: 499,
     Reason.INTERNAL_ERROR: 500,

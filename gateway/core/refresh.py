@@ -122,7 +122,7 @@ def renew(
 
 
 def seal_secret(grant: Grant) -> str:
-    """Return what a rotation's result is sealed under, beside the ring: what only its browser's cookie holds."""
+    """Return what a rotation's result is sealed under, beside the ring: what only the cookie leads to."""
     return grant.handle or grant.refresh_token
 
 
@@ -142,7 +142,7 @@ def grant_fits(grant: Grant) -> bool:
 
 
 def record_fits(session: Session, grant: Grant | None) -> bool:
-    """Tell whether a session with its grant stays within a record of the store, with room for its rotations."""
+    """Tell whether a session with its grant stays within a record, with room for its rotations."""
     size = len(codec.encode_session(session)) + (len(codec.encode_grant(grant)) if grant is not None else 0)
     return size + 50 * codec.MOST_UNCONFIRMED <= MOST_RECORD
 

@@ -14,6 +14,8 @@ def needs_restart(old: Settings, new: Settings) -> list[str]:
     names = [name for name in _FIXED if getattr(old, name) != getattr(new, name)]
     if old.admin.listen != new.admin.listen:
         names.append("admin.listen")
+    if (old.tls is None) != (new.tls is None):
+        names.append("tls")
     return [f"{name}: this change needs a restart" for name in names]
 
 
@@ -30,5 +32,3 @@ def bridge(old: Compiled, new: Compiled) -> Compiled:
     """
     keys = dict.fromkeys((*old.ring.keys, *new.ring.keys))
     return replace(old, ring=KeyRing(tuple(keys)))
-
-

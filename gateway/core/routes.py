@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
-from gateway.core.config import CorsSettings, RouteSettings, Settings
+from gateway.core.config import CorsSettings, RateLimitSettings, RouteSettings, Settings
 from gateway.core.config_syntax import authority_of, split_url
 from gateway.core.policies import Require, compile_require
+from gateway.core.rate_limit import RateLimit, compile_rate_limit
 
 _ALPHANUMERIC = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _UNRESERVED = _ALPHANUMERIC + b"-._~"
@@ -95,6 +96,10 @@ class Route:
     It covers itself and everything below it: ``/api`` covers ``/api`` and ``/api/x``, not ``/apix``.
     ``hosts`` None: every known host, so no rule for one host opens what a rule for all of them guards. Known
     are the ``public_url``s and what any route names. ``methods`` None: every method.
+
+    ``timeouts`` bound the wait for the response head and the silence within its body (seconds), None where
+    the upstream's hold. ``replacement`` is what the upstream sees in place of ``path``, also without a
+    trailing slash; None where it sees the path as it was decided on. ``prefix_line`` then tells it the path.
     """
 
     name: str
@@ -110,6 +115,21 @@ class Route:
     authorization: Literal["pass", "strip"] = "strip"
     when_stale: Literal["refuse", "allow"] | None = None
     max_body: int | None = None
+    timeouts: tuple[float | None, float | None] = (None, None)
+    replacement: bytes | None = None
+    prefix_line: bytes = b""
+    rate_limit: RateLimit | None = None
+
+
+    def forwarded(self, path: bytes) -> bytes:
+        """Return what the upstream sees of a canonical path that this route has matched.
+
+        Only the route's own prefix is replaced, at a segment's end: what follows it, which the decision
+        has judged, keeps every byte, and the result is canonical as well (R56).
+        """
+        if self.replacement is None:
+            return path
+        return self.replacement + path[len(self.path) :] or b"/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +179,11 @@ class RouteTable:
     _patterns: frozenset[bytes] = frozenset()
     _tables: dict[frozenset[bytes], _HostRoutes] = field(default_factory=dict, repr=False, compare=False)
     _hosts: dict[bytes, _HostRoutes] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def limits(self) -> frozenset[RateLimit]:
+        """Every rate limit of a route."""
+        return frozenset(route.rate_limit for route in self.routes if route.rate_limit is not None)
 
     def knows(self, host: bytes) -> bool:
         """Tell whether any route is meant for this host (lower case, with its port when one was sent)."""
@@ -234,6 +259,14 @@ def _methods(settings: RouteSettings) -> frozenset[bytes] | None:
     return methods | {b"HEAD"} if b"GET" in methods else methods
 
 
+def _problems_of_replacement(path: bytes, *, strips: bool) -> list[str]:
+    target = canonicalise(path)
+    problems = ["strip_prefix and replace_prefix exclude each other"] if strips else []
+    if target is None or target.path != path or target.query or b";" in path:
+        problems.append("replace_prefix is not canonical")
+    return problems
+
+
 def _problems(route: RouteSettings) -> list[str]:
     problems = []
     path = route.path.encode()
@@ -242,6 +275,8 @@ def _problems(route: RouteSettings) -> list[str]:
         problems.append("the path is not canonical")
     elif b";" in path:
         problems.append("the path has parameters, which no rule can rest on")
+    if route.replace_prefix is not None:
+        problems.extend(_problems_of_replacement(route.replace_prefix.encode(), strips=route.strip_prefix))
     if route.require is not None and route.access != "required":
         problems.append(f"require has no effect with access: {route.access}")
     return problems
@@ -260,6 +295,28 @@ def _sites(settings: Settings) -> frozenset[bytes]:
     return frozenset(found)
 
 
+def _rate_limit(route: RouteSettings, settings: Settings) -> RateLimit | None:
+    limit = route.rate_limit
+    if limit is None:
+        return None
+    if isinstance(limit, RateLimitSettings):
+        return compile_rate_limit(limit, route.name or route.path)
+    if limit not in settings.rate_limits:
+        raise ValueError("rate_limit names none of rate_limits")
+    return compile_rate_limit(settings.rate_limits[limit], limit)
+
+
+def _replacement(route: RouteSettings) -> bytes | None:
+    if route.strip_prefix:
+        return b""
+    return None if route.replace_prefix is None else route.replace_prefix.encode().rstrip(b"/")
+
+
+def _prefix_line(route: RouteSettings) -> bytes:
+    path = route.path.encode().rstrip(b"/")
+    return b"X-Forwarded-Prefix: %b\r\n" % path if path and _replacement(route) is not None else b""
+
+
 def _compile_route(route: RouteSettings, settings: Settings) -> Route:
     return Route(
         name=route.name or route.path,
@@ -275,6 +332,10 @@ def _compile_route(route: RouteSettings, settings: Settings) -> Route:
         authorization=route.authorization,
         when_stale=route.when_stale,
         max_body=route.max_body,
+        timeouts=(route.timeout, route.idle_timeout),
+        replacement=_replacement(route),
+        prefix_line=_prefix_line(route),
+        rate_limit=_rate_limit(route, settings),
     )
 
 

@@ -146,9 +146,7 @@ def decode_about(data: bytes) -> About | None:
         return None
     if any(isinstance(time, bool) or not isinstance(time, int | float) for time in (login_at, ends_at)):
         return None
-    return About(
-        session_id, provider, issuer, subject, sid, float(login_at), float(ends_at), address, agent
-    )
+    return About(session_id, provider, issuer, subject, sid, float(login_at), float(ends_at), address, agent)
 
 
 def as_session(about: About, seen_at: float) -> Session:
@@ -170,15 +168,13 @@ def as_session(about: About, seen_at: float) -> Session:
 
 
 def index_names(ring: KeyRing, kind: str, issuer: str, value: str) -> tuple[str, ...]:
-    """Name the list of one subject's, or one ``sid``'s, sessions: under each key of the ring, the first first.
+    """Name the list of the sessions of one subject or ``sid``: under each key of the ring, the first first.
 
     Keyed hashes: a copy of the store tells nobody's name, not even to whoever guesses it.
     """
     fields: list[Json] = [kind, issuer, value]
     text = json.dumps(fields).encode()
     return tuple(
-        encode_base64url(
-            hmac.digest(hmac.digest(key, b"gateway session index", "sha256"), text, "sha256")
-        )
+        encode_base64url(hmac.digest(hmac.digest(key, b"gateway session index", "sha256"), text, "sha256"))
         for key in ring.keys
     )

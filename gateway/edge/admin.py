@@ -6,7 +6,8 @@ Host is refused (DNS rebinding), and so is a change that carries an Origin (CSRF
 
 import hmac
 import ipaddress
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
@@ -17,49 +18,83 @@ from gateway.core.model import DenyEntry, Fault, Json
 from gateway.core.reasons import status_of
 from gateway.edge.revocation_request import Refused, parse_revocation
 from gateway.edge.revocations import Acknowledgement
+from gateway.edge.session_desk import Answer
 
 MOST_BODY: Final = 16_384
 _RETRY_AFTER: Final = 5
-_PATHS: Final = "GET /metrics, GET /livez, GET /readyz, POST /revoke"
+_PATHS: Final = "GET /metrics, GET /livez, GET /readyz, POST /revoke, POST /reload, GET and DELETE /sessions"
 # names that public DNS gives to nobody, so that no stranger's page can be rebound to them (RFC 6761, 6762;
 # ".internal" is reserved by ICANN; ".svc" is Kubernetes' own and no public domain)
 _PRIVATE: Final = (".localhost", ".local", ".internal", ".svc", ".test")
 
 
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """By check what is wrong, or None; and each worker as it tells, where there are several processes."""
+
+    checks: Mapping[str, str | None]
+    workers: list[Json] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What became of a reload: refused where there are ``errors``, and nothing has changed then.
+
+    ``changed`` names the top-level settings that differ; ``workers`` counts those that go on with them.
+    """
+
+    errors: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    changed: Sequence[str] = ()
+    workers: int = 0
+
+
 class Admin:
-    """Serves one process' admin endpoints.
+    """Serves the admin endpoints.
 
     Args:
         settings: where to listen, and the token of every change.
         metrics: returns the text of a scrape and its content type.
-        ready: returns by check what is wrong, or None.
+        ready: returns what is wrong, if anything.
         revoke: writes entries and tells which workers hold them; raises Fault.
         issuer_of_provider: the issuers by the providers' names.
         clock: wall time in seconds since the epoch.
         entry_lifetime: seconds that an entry lives at least; it outlives what it names.
+        reload: reads the configuration anew; None where that is not offered.
+        sessions: answers questions about sessions (``SessionDesk.answer``); raises Fault.
     """
 
     def __init__(
         self,
         settings: AdminSettings,
         *,
-        metrics: Callable[[], tuple[bytes, str]],
-        ready: Callable[[], Mapping[str, str | None]],
+        metrics: Callable[[], Awaitable[tuple[bytes, str]]],
+        ready: Callable[[], Awaitable[Readiness]],
         revoke: Callable[[list[DenyEntry]], Awaitable[Acknowledgement]],
         issuer_of_provider: Mapping[str, str],
         clock: Callable[[], float],
         entry_lifetime: float,
+        reload: Callable[[], Awaitable[Reloaded]] | None = None,
+        sessions: Callable[[str, Mapping[str, str]], Awaitable[Answer]] | None = None,
     ) -> None:
         self._host, self._port = _split(settings.listen)
-        token = settings.token.get_secret_value() if settings.token is not None else ""
-        self._token = token.encode("utf-8", "surrogatepass")
+        self._reload = reload
+        self._sessions = sessions
         self._metrics = metrics
         self._ready = ready
         self._revoke = revoke
-        self._issuers = dict(issuer_of_provider)
         self._clock = clock
-        self._entry_lifetime = entry_lifetime
         self._runner: web.AppRunner | None = None
+        self.configure(settings, issuer_of_provider, entry_lifetime)
+
+    def configure(
+        self, settings: AdminSettings, issuer_of_provider: Mapping[str, str], entry_lifetime: float
+    ) -> None:
+        """Go on with another token, other providers, another lifetime; the address stays."""
+        token = settings.token.get_secret_value() if settings.token is not None else ""
+        self._token = token.encode("utf-8", "surrogatepass")
+        self._issuers = dict(issuer_of_provider)
+        self._entry_lifetime = entry_lifetime
 
     @property
     def port(self) -> int:
@@ -80,6 +115,14 @@ class Admin:
         app.router.add_get("/livez", self._get_livez)
         app.router.add_get("/readyz", self._get_readyz)
         app.router.add_post("/revoke", self._post_revoke)
+        app.router.add_post("/reload", self._post_reload)
+        for path, method in (
+            ("/sessions", "GET"),
+            ("/sessions/{id}", "GET"),
+            ("/sessions", "DELETE"),
+            ("/sessions/{id}", "DELETE"),
+        ):
+            app.router.add_route(method, path, self._any_sessions)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
@@ -120,29 +163,27 @@ class Admin:
             return _problem(405, f"There is {_PATHS}.", {"Allow": ", ".join(sorted(error.allowed_methods))})
 
     async def _get_metrics(self, _request: web.Request) -> web.Response:
-        body, content_type = self._metrics()
+        body, content_type = await self._metrics()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _get_livez(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "alive"})
 
     async def _get_readyz(self, _request: web.Request) -> web.Response:
-        checks = self._ready()
-        is_ready = not any(checks.values())
-        document = {
+        readiness = await self._ready()
+        is_ready = not any(readiness.checks.values())
+        document: dict[str, Json] = {
             "status": "ready" if is_ready else "unready",
-            "checks": {name: wrong or "ok" for name, wrong in checks.items()},
+            "checks": {name: wrong or "ok" for name, wrong in readiness.checks.items()},
         }
+        if readiness.workers is not None:
+            document["workers"] = readiness.workers
         headers = {} if is_ready else {"Retry-After": str(_RETRY_AFTER)}
         return web.json_response(document, status=200 if is_ready else 503, headers=headers)
 
     async def _post_revoke(self, request: web.Request) -> web.Response:
-        if not self._token:
-            return _problem(403, "Nothing can be changed here: set admin.token.")
-        if not self._holds_token(request.headers.getall("Authorization", [])):
-            return _problem(
-                401, "A change needs the admin token.", {"WWW-Authenticate": 'Bearer realm="gateway admin"'}
-            )
+        if (refusal := self._judge_change(request)) is not None:
+            return refusal
         entry = parse_revocation(
             await request.read(),
             MOST_BODY,
@@ -152,6 +193,52 @@ class Admin:
         )
         acknowledgement = await self._revoke([entry])
         return web.json_response(acknowledgement.to_json())
+
+    async def _any_sessions(self, request: web.Request) -> web.Response:
+        # who is logged in is not for everybody who reaches this port, so reading needs the token, too
+        if (refusal := self._judge_change(request)) is not None:
+            return refusal
+        if self._sessions is None:
+            return _problem(404, "This process cannot tell about sessions.")
+        fields = dict(request.query)
+        if len(fields) != len(request.query) or "id" in fields:
+            return _problem(400, "Each parameter at most once.")
+        action = "end" if request.method == "DELETE" else "list"
+        if (session_id := request.match_info.get("id")) is not None:
+            fields["id"] = session_id
+            action = "end" if request.method == "DELETE" else "show"
+        answer = await self._sessions(action, fields)
+        if answer.status != 200:
+            return _problem(answer.status, answer.detail)
+        return web.json_response(answer.document)
+
+    async def _post_reload(self, request: web.Request) -> web.Response:
+        if (refusal := self._judge_change(request)) is not None:
+            return refusal
+        if self._reload is None:
+            return _problem(404, "This process cannot read its configuration anew.")
+        await request.read()
+        reloaded = await self._reload()
+        if reloaded.errors:
+            more: dict[str, Json] = {"errors": list(reloaded.errors)}
+            return _problem(422, "The new configuration is refused; the old one runs on.", more=more)
+        return web.json_response(
+            {
+                "status": "reloaded",
+                "changed": list(reloaded.changed),
+                "warnings": list(reloaded.warnings),
+                "workers": reloaded.workers,
+            }
+        )
+
+    def _judge_change(self, request: web.Request) -> web.Response | None:
+        if not self._token:
+            return _problem(403, "Nothing can be changed here: set admin.token.")
+        if not self._holds_token(request.headers.getall("Authorization", [])):
+            return _problem(
+                401, "A change needs the admin token.", {"WWW-Authenticate": 'Bearer realm="gateway admin"'}
+            )
+        return None
 
     def _holds_token(self, fields: list[str]) -> bool:
         if len(fields) != 1:
@@ -170,8 +257,13 @@ async def _close_up(_request: web.Request, response: web.StreamResponse) -> None
     response.headers.pop("Server", None)
 
 
-def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    document: dict[str, Json] = {"type": "about:blank", "status": status, "detail": detail}
+def _problem(
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Json] | None = None,
+) -> web.Response:
+    document: dict[str, Json] = {"type": "about:blank", "status": status, "detail": detail, **(more or {})}
     return web.json_response(
         document, status=status, headers=headers, content_type="application/problem+json"
     )

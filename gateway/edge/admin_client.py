@@ -4,6 +4,8 @@ import http.client
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote, urlencode
 
 from gateway.core.config import Settings
 from gateway.core.config_syntax import parse_listen
@@ -51,14 +53,70 @@ def revoke(settings: Settings, entry: Mapping[str, object]) -> Acknowledgement:
     return Acknowledgement(tuple(map(_plain, acknowledged)), tuple(map(_plain, missing)))
 
 
-def _post(settings: Settings, path: str, body: str, token: str) -> tuple[int, bytes]:
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What became of a reload: nothing has changed where there are ``errors``."""
+
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+def reload(settings: Settings) -> Reloaded:
+    """Let the running gateway read its configuration anew.
+
+    Args:
+        settings: name the admin listener and hold its token.
+
+    Raises:
+        AdminError: no token, no gateway, or no answer to this question.
+    """
+    token = settings.admin.token
+    if token is None:
+        raise AdminError("admin.token is not set: send the signal SIGHUP to the gateway instead")
+    status, answer = _post(settings, "/reload", "", token.get_secret_value())
+    if status == 401:
+        raise AdminError("the running gateway has another admin.token: send it the signal SIGHUP instead")
+    document = _object(answer)
+    if status == 422 and isinstance(errors := document.get("errors"), list):
+        return Reloaded(errors=tuple(map(_plain, errors)))
+    if status != 200:
+        raise AdminError(f"the gateway answered {status}: {_explanation(answer)}")
+    changed, warnings = document.get("changed"), document.get("warnings")
+    if not isinstance(changed, list) or not isinstance(warnings, list):
+        raise AdminError("what listens at admin.listen is no gateway of this version")
+    return Reloaded(changed=tuple(map(_plain, changed)), warnings=tuple(map(_plain, warnings)))
+
+
+def ask_sessions(
+    settings: Settings, method: Literal["GET", "DELETE"], fields: Mapping[str, str], session_id: str = ""
+) -> dict[str, object]:
+    """Ask about sessions, or end some; docs/sessions.md names the fields and the answer's members.
+
+    Raises:
+        AdminError: no token, no gateway, or a refusal, which is quoted.
+    """
+    token = settings.admin.token
+    if token is None:
+        raise AdminError("admin.token is not set: without one nothing is told about sessions")
+    path = f"/sessions/{quote(session_id, safe='')}" if session_id else "/sessions"
+    query = f"?{urlencode(fields)}" if fields else ""
+    status, answer = _post(settings, path + query, "", token.get_secret_value(), method)
+    if status == 401:
+        raise AdminError("the running gateway has another admin.token: restart it, or use its configuration")
+    if status != 200:
+        raise AdminError(f"the gateway answered {status}: {_explanation(answer)}")
+    return _object(answer)
+
+
+def _post(settings: Settings, path: str, body: str, token: str, method: str = "POST") -> tuple[int, bytes]:
     address = parse_listen(settings.admin.listen)
     if address is None:
         raise AdminError("admin.listen is no address")
     connection = http.client.HTTPConnection(_WILD.get(address[0], address[0]), address[1], timeout=_TIMEOUT)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     try:
-        connection.request("POST", path, body, headers)
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
         return response.status, response.read(_MOST_ANSWER)
     except ConnectionRefusedError:

@@ -12,6 +12,7 @@ from gateway.core.config_checks import warn
 from gateway.core.problems import Path, Problem
 from gateway.edge.document import MOST_OCTETS, Document, read
 from gateway.edge.interpolation import resolve
+from gateway.edge.tls_files import find_tls_files
 from gateway.edge.validation import validate
 
 _MOST_PROBLEMS = 100
@@ -100,6 +101,7 @@ def parse(octets: bytes, source: str, base: FilePath, environment: Mapping[str, 
     settings, problems = None, list(document.problems)
     if isinstance(document.data, dict):
         _find_files(document, base)
+        find_tls_files(document, base)
         settings, found = validate(document)
         problems = [*document.problems, *found]
     if problems or settings is None:
@@ -117,19 +119,44 @@ def _located(problem: Problem, document: Document) -> Problem:
 
 
 def _find_files(document: Document, base: FilePath) -> None:
-    """Make the paths of authorities' files absolute, and tell which cannot be used."""
+    """Make the paths of certificates and keys absolute, and tell which cannot be used."""
     assert isinstance(document.data, dict)
-    for name in ("providers", "upstreams"):
+    for name, inner in (("providers", ()), ("upstreams", ("tls",))):
         group = document.data.get(name)
         for key, section in group.items() if isinstance(group, dict) else ():
-            path: Path = (name, key, "ca_file")
-            written = section.get("ca_file") if isinstance(section, dict) else None
-            if not written or not isinstance(written, str) or path in document.broken:
-                continue
-            section["ca_file"] = str(base.absolute() / written)
-            if (message := _judge_authorities(section["ca_file"])) is not None:
-                document.problems.append(Problem(path, message))
-                document.broken.add(path)
+            within = section.get("tls") if inner and isinstance(section, dict) else section
+            if isinstance(within, dict):
+                _find_files_of(document, base, within, (name, key, *inner))
+
+
+def _find_files_of(document: Document, base: FilePath, section: dict[Any, Any], at: Path) -> None:
+    for setting in ("ca_file", "client_certificate", "client_key"):
+        written, path = section.get(setting), (*at, setting)
+        if not written or not isinstance(written, str) or path in document.broken:
+            continue
+        section[setting] = str(base.absolute() / written)
+        message = None
+        if setting == "ca_file":
+            message = _judge_authorities(section[setting])
+        elif setting == "client_certificate":
+            key = section.get("client_key")
+            key = str(base.absolute() / key) if key and isinstance(key, str) else None
+            message = _judge_certificate(section[setting], key)
+        if message is not None:
+            document.problems.append(Problem(path, message))
+            document.broken.add(path)
+
+
+def _judge_certificate(name: str, key: str | None) -> str | None:
+    import ssl  # noqa: PLC0415 - only where a certificate is named
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(name, key, password="")
+    except ssl.SSLError:
+        return "no certificate in PEM form with the key that belongs to it, not encrypted"
+    except (OSError, ValueError) as error:
+        return f"it or its key cannot be read: {getattr(error, 'strerror', None) or 'not a path'}"
+    return None
 
 
 def _judge_authorities(name: str) -> str | None:

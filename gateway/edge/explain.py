@@ -13,6 +13,7 @@ from gateway.core.decision import decide
 from gateway.core.denylist import Denylist
 from gateway.core.model import Header, Request
 from gateway.core.needs import Need
+from gateway.core.rate_limit import MICROSECONDS, RateLimit
 from gateway.core.reasons import status_of
 
 _HIDDEN = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"})
@@ -93,6 +94,8 @@ def _tell(answer: Answer) -> list[str]:
     kind = {Forward: "forward", Refuse: "refuse", Login: "login", Respond: "respond"}[type(answer)]
     lines += [f"decision: {kind}", f"reason:   {answer.reason}"]
     if isinstance(answer, Forward):
+        if (limit := answer.route.rate_limit) is not None:
+            lines.append(f"limit:    {_tell_limit(limit)}")
         lines += [f"upstream: {answer.route.upstream}", f"target:   {answer.target.decode('latin-1')}"]
         lines += ["headers:", *(f"  {_line(header)}" for header in answer.headers)]
     elif isinstance(answer, Refuse):
@@ -107,6 +110,12 @@ def _tell(answer: Answer) -> list[str]:
         if answer.location is not None:
             lines.append(f"location: {answer.location}")
     return lines
+
+
+def _tell_limit(limit: RateLimit) -> str:
+    whom = "for all gateways together" if limit.shared else "in each worker"
+    pause = limit.interval / MICROSECONDS
+    return f"{limit.burst} at once, then one every {pause:g} s, by {limit.by}, counted {whom}"
 
 
 def _tell_need(need: Need) -> list[str]:

@@ -9,8 +9,8 @@ from gateway.core.login import state_cookie_name
 from gateway.core.model import CookieChange, Fault, ProviderMetadata, Seal
 from gateway.core.needs import Metadata
 from gateway.core.reasons import Reason
-from gateway.core.strict import encode_base64url
 from gateway.core.session import PendingLogin, encode_pending
+from gateway.core.strict import encode_base64url
 from gateway.oauth.authorization import build_request
 
 

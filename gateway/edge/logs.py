@@ -175,7 +175,7 @@ def _encode_who(outcome: Outcome) -> str:
 
 def _encode_rare(outcome: Outcome) -> str:
     fault = "" if outcome.fault is None else f',"fault":{quote(outcome.fault)}'
-    labels = encode_members(dict(outcome.labels), 1)[1:-1]
+    labels = encode_members(dict(outcome.labels or {}), 1)[1:-1]
     return f"{fault},{labels}" if labels else fault
 
 

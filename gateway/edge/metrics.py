@@ -126,6 +126,10 @@ class Metrics(Collector):
         """
         self._sources[name] = source
 
+    def families(self) -> Iterator[Family]:
+        """Return the families of a scrape."""
+        return iter(self._registry.collect())
+
     def render(self) -> tuple[bytes, str]:
         """Return the text of a scrape and its content type."""
         return generate_latest(self._registry), CONTENT_TYPE_LATEST

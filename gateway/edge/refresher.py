@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from gateway.core import id_token, refresh
@@ -27,6 +27,8 @@ from gateway.core.model import (
 from gateway.core.needs import Confirm, Keys, Refresh, Revoke, UserInfo
 from gateway.core.reasons import Reason
 from gateway.core.seal import NONCE_BYTES
+from gateway.core.session_record import HANDLE_BYTES
+from gateway.core.strict import encode_base64url
 from gateway.edge.claims import Claims as ClaimTable
 from gateway.edge.claims import Ended, Lost, Refusal, Spent, Stored, Success
 
@@ -47,8 +49,21 @@ class TokenSource(Protocol):
         """Return the UserInfo response, or None. Raises Fault."""
 
 
+class Records(Protocol):
+    """Where sessions are kept that are not in cookies."""
+
+    async def install(self, renewed: Renewed) -> None:
+        """Keep the record that a rotation's result leads to, if nobody has yet. Raises Fault."""
+
+    async def retire(self, records: Iterable[str]) -> None:
+        """Let records of handles that were replaced go once the grace has passed. Raises Fault."""
+
+
 class Refresher:
-    """Renews sessions, remembers how recent refreshes ended, and confirms rotations."""
+    """Renews sessions, remembers how recent refreshes ended, and confirms rotations.
+
+    ``records`` is where sessions are kept in ``session.mode: redis``.
+    """
 
     def __init__(
         self,
@@ -59,6 +74,7 @@ class Refresher:
         revoke: Callable[[Revoke], Awaitable[None]],
         clock: Callable[[], float],
         on_event: Callable[..., None],
+        records: Records | None = None,
     ) -> None:
         self._compiled = compiled
         self._tokens = tokens
@@ -67,6 +83,7 @@ class Refresher:
         self._revoke = revoke
         self._clock = clock
         self._on_event = on_event
+        self._records = records
         self._news: OrderedDict[str, tuple[float, RefreshOutcome]] = OrderedDict()
         self._running: dict[str, asyncio.Task[None]] = {}
 
@@ -114,6 +131,8 @@ class Refresher:
     async def confirm(self, need: Confirm) -> None:
         """The browser presented the cookie that these rotations led to: phase two. Raises Fault."""
         await self._claims.confirm(need)
+        if self._records is not None and self._compiled.settings.session.mode == "redis":
+            await self._records.retire(need.claims)
 
     async def refresh(self, need: Refresh) -> RefreshOutcome:
         """Return new tokens for a session, following the chain of results that others left.
@@ -155,11 +174,14 @@ class Refresher:
         if isinstance(found, Stored):
             # what another worker has sealed by now may be under a newer key than this refresh began with
             opened = self._compiled.ring.open_under(
-                grant.refresh_token, refresh.RESULT_PURPOSE, found.sealed.decode("latin-1")
+                refresh.seal_secret(grant), refresh.RESULT_PURPOSE, found.sealed.decode("latin-1")
             )
             outcome = refresh.decode_outcome(opened) if opened is not None else None
             if outcome is None:
                 raise Fault("store", Reason.STORE_UNAVAILABLE, "a refresh result does not open")
+            if grant.handle and self._records is not None and isinstance(outcome, Renewed):
+                # before anybody is given the new handle: it must lead somewhere at every worker
+                await self._records.install(outcome)
             return outcome
         if isinstance(found, Spent):
             await self._end_family(session)
@@ -189,8 +211,9 @@ class Refresher:
             outcome: RefreshOutcome = SessionOver(id_claims)
         else:
             userinfo = await self._userinfo(provider, tokens)
+            handle = encode_base64url(os.urandom(HANDLE_BYTES)) if grant.handle else ""
             outcome = refresh.renew(
-                compiled, session, grant, claim, tokens, id_claims, userinfo, self._clock()
+                compiled, session, grant, claim, tokens, id_claims, userinfo, self._clock(), handle
             )
         over = outcome.reason if isinstance(outcome, SessionOver) else None
         self._on_event(
@@ -202,7 +225,7 @@ class Refresher:
             generation=outcome.session.generation if isinstance(outcome, Renewed) else None,
         )
         sealed = self._compiled.ring.seal_under(
-            grant.refresh_token,
+            refresh.seal_secret(grant),
             refresh.RESULT_PURPOSE,
             refresh.encode_outcome(outcome),
             os.urandom(NONCE_BYTES),

@@ -117,7 +117,7 @@ class Revocations:
             await self._script(log.LEAVE, self.worker_id)
 
     async def dismiss(self, worker_id: str) -> None:
-        """Take a worker that has died off the list of live ones, so that nobody waits for it. Raises Fault."""
+        """Take a worker that has died off the list: nobody is to wait for it. Raises Fault."""
         await self._script(log.LEAVE, worker_id)
 
     def deny(self, entries: Iterable[DenyEntry]) -> None:

@@ -22,6 +22,8 @@ _AHEAD, _FULL = 1, 2
 _MOST_IN_A_ROW = 16
 _MOST_TURNED_AWAY = 64
 _LINGER_SECONDS = 5.0
+# shorter, since without a half-close nothing but the answer tells the client to stop
+_TLS_LINGER_SECONDS = 1.0
 _LINGER_BYTES = 16 << 20
 _CONTINUE_SECONDS = 1.0
 
@@ -106,7 +108,8 @@ class ClientConnection(ClientTransport):
         """The client sends no more: that ends a tunnel's one direction, and anything else wholly."""
         if self._state == State.TUNNEL:
             assert self._tunnel is not None
-            return self._tunnel.client_ended()
+            # a connection over TLS is never half-closed: what is left of the tunnel ends too
+            return self._tunnel.client_ended() and not self.tls
         if self._exchange is not None:
             self._exchange.client_lost()
         return False
@@ -139,8 +142,12 @@ class ClientConnection(ClientTransport):
 
     def send_end(self) -> None:
         """End the tunnel's direction to the client."""
-        if self._state == State.TUNNEL and self._transport.can_write_eof():
+        if self._state != State.TUNNEL:
+            return
+        if not self.tls:
             self._transport.write_eof()
+        elif self._exchange is not None:
+            self._exchange.tunnel_closed()
 
     def hold_body(self) -> None:
         """Read no more of the body, or of the tunnel, for now."""
@@ -177,7 +184,8 @@ class ClientConnection(ClientTransport):
         self._since = self.server.now
         self._release(_FULL)
         if not keep or self.server.draining:
-            self._end(unread=not exchange.body_done or self._state == State.TUNNEL)
+            half_closes = self._state == State.TUNNEL and not self.tls
+            self._end(unread=not exchange.body_done or half_closes)
             return
         if exchange.body_done:
             self._state = State.HEAD
@@ -347,7 +355,8 @@ class ClientConnection(ClientTransport):
             self._state = State.LINGER
             self._discarded = 0
             self._release(_AHEAD | _FULL)
-            self._transport.write_eof()
+            if not self.tls:
+                self._transport.write_eof()
         else:
             self._state = State.CLOSED
             self._transport.close()
@@ -377,11 +386,19 @@ class ClientConnection(ClientTransport):
             if waited > self.server.limits.body_timeout:
                 self._end(unread=True)
         elif state == State.LINGER:
-            if waited > _LINGER_SECONDS and not self._transport.get_write_buffer_size():
-                self._transport.abort()
+            self._sweep_linger(waited)
         elif state == State.TUNNEL:
             assert self._tunnel is not None
             self._tunnel.sweep(now)
+
+    def _sweep_linger(self, waited: float) -> None:
+        if self._transport.get_write_buffer_size():
+            return
+        if self.tls and waited > _TLS_LINGER_SECONDS:
+            self._state = State.CLOSED
+            self._transport.close()
+        elif waited > _LINGER_SECONDS:
+            self._transport.abort()
 
     def _sweep_head(self, waited: float) -> None:
         limits = self.server.limits

@@ -10,6 +10,7 @@ from gateway.http.chunked import LAST_CHUNK, encode_chunk
 from gateway.http.exchange import Finished, Forwarding
 from gateway.http.fields import Malformed
 from gateway.http.head import RequestHead
+from gateway.http.origin import with_host
 from gateway.http.request_body import MOST_HELD, RequestBody
 from gateway.http.response_head import ResponseHead
 from gateway.http.serialise import CONTINUE, Unsafe, build_request_head, build_response_head, status_line
@@ -17,6 +18,7 @@ from gateway.http.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from gateway.http.client_connection import ClientConnection
+    from gateway.http.origin import Origin
     from gateway.http.upstream_connection import UpstreamConnection
     from gateway.http.upstream_pool import UpstreamPool
 
@@ -233,10 +235,27 @@ class ClientExchange:
         """Whether a connection to the upstream is still wanted."""
         return self._state == _FORWARDED
 
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether sending it twice does what sending it once does, and its content will still be here."""
+        return self.body is None and self.head.method in _IDEMPOTENT
+
+    @property
+    def _is_unspent(self) -> bool:
+        return self.head.method in _IDEMPOTENT and (self.body is None or not self.body.sent)
+
+    @property
+    def timeouts(self) -> tuple[float | None, float | None]:
+        """The route's own bounds on the wait for a head, and on silence in the body (seconds)."""
+        return (None, None) if self._forwarding is None else self._forwarding.timeouts
+
     def attach(self, upstream: "UpstreamConnection") -> None:
         """Send the request, and what there is of its body, on this connection in one write."""
         self._upstream = upstream
         data = self._sent
+        host_line = upstream.origin.host_line
+        if host_line is not None:
+            data = with_host(data, host_line)
         if self.body is not None:
             data += self.body.encode(self.body.take_held())
             self._connection.release_body()
@@ -328,19 +347,21 @@ class ClientExchange:
             self.tunnel.from_upstream(rest)
         self._connection.enter_tunnel(self.tunnel)
 
-    def upstream_lost(self, *, reused: bool, untouched: bool) -> None:
+    def upstream_lost(self, origin: "Origin", *, reused: bool, untouched: bool) -> None:
         """The upstream's connection ended before its response did.
 
-        A kept connection may have been closed just as we used it: then, and only then, an idempotent request
-        whose body is still here goes once more, on a fresh connection (RFC 9110 section 9.2.2).
+        A kept connection may have been closed just as we used it, and a server that has gone has perhaps a
+        neighbour: then, and only then, an idempotent request whose body is still here, and to which no byte
+        of a response came, goes once more, on a fresh connection (RFC 9110 section 9.2.2).
         """
         self._upstream = None
-        retry = reused and untouched and not self._retried and self.head.method in _IDEMPOTENT
-        if retry and self._state == _FORWARDED and (self.body is None or not self.body.sent):
-            self._retried = True
-            assert self._pool is not None
-            self._pool.acquire(self, fresh=True)
-            return
+        if self._state == _FORWARDED and untouched and not self._retried and self._is_unspent:
+            pool = self._pool
+            assert pool is not None
+            if reused or pool.has_other(origin):
+                self._retried = True
+                pool.retry(self, origin)
+                return
         self.fail(Fault("upstream", Reason.UPSTREAM_ABORTED))
 
     def fail(self, fault: Fault) -> None:

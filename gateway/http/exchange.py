@@ -16,6 +16,7 @@ class Limits:
     fields: int = 100
     body: int = 1 << 30
     connections: int = 10000
+    connections_per_address: int = 0
     head_timeout: float = 10.0
     body_timeout: float = 30.0
     idle_timeout: float = 75.0
@@ -43,6 +44,10 @@ Rendered: TypeAlias = "tuple[int, list[Header], bytes]"
 
 class Forwarding(Protocol):
     """What a forwarded exchange asks of who forwarded it."""
+
+    @property
+    def timeouts(self) -> tuple[float | None, float | None]:
+        """Bounds on the wait for a response head and on silence within its body; None: the upstream's."""
 
     def on_response(self, head: ResponseHead) -> bytes:
         """Return the lines of the final head, just before it is sent; framing is the data plane's."""

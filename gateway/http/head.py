@@ -39,7 +39,7 @@ class RequestHead:
 
     ``length`` is the Content-Length, None when chunked; 0 when there is no body. ``upgrade`` is the protocol
     asked for, where a tunnel would be possible. ``minor`` is the minor version of HTTP/1. ``request`` is the
-    last request that was made of it.
+    last request that was made of it, and ``kept`` tells whether this head will be found again.
     """
 
     method: bytes
@@ -53,13 +53,14 @@ class RequestHead:
     expects_continue: bool
     upgrade: bytes | None
     request: Request | None = None
+    kept: bool = False
 
     def of(self, peer: str, *, tls: bool) -> Request:
         """Return the request that this head makes when it comes from ``peer``."""
         request = self.request
         if request is None or request.peer != peer or request.tls is not tls:
             request = self.request = Request(
-                self.method, self.target, self.host, self.headers, peer, tls, self.lines
+                self.method, self.target, self.host, self.headers, peer, tls, self.lines, self.kept
             )
         return request
 
@@ -85,7 +86,7 @@ def read_request_head(data: bytes) -> RequestHead:
             head = _read(data)
         except Malformed as error:
             raise Fault("client", Reason.REQUEST_MALFORMED, str(error)) from None
-        _heads.put(data, head)
+        head.kept = _heads.put(data, head)
     return head
 
 

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import formatdate
 
 from gateway.core.config import UpstreamSettings
+from gateway.http.admission import Admission
 from gateway.http.client_connection import ClientConnection
 from gateway.http.client_exchange import GOING_AWAY, ClientExchange
 from gateway.http.exchange import Handler, Limits
+from gateway.http.handshake import Handshake, TlsListener, bind
+from gateway.http.tls import Certificates
 from gateway.http.upstream_pool import UpstreamPool
 
 _SLOWEST_SWEEP = 0.5
@@ -37,10 +40,13 @@ class Server:
             that a process that was stopped for a while does not find everybody late.
         in_flight: open requests, tunnels included.
         draining: whether every answer is its connection's last.
+        certificates: what TLS is spoken with, and may be replaced; None: plain HTTP, for good.
+        admission: counts connections by address.
+        handshakes_failed: how many clients did not get as far as HTTP.
         least_progress: bytes of a body that count as progress.
 
     Raises:
-        ValueError: a server's URL is not one. OSError: a ``ca_file`` cannot be read.
+        ValueError: a server's URL is not one. OSError: a file of ``tls`` cannot be used.
     """
 
     def __init__(
@@ -49,8 +55,12 @@ class Server:
         upstreams: Mapping[str, UpstreamSettings],
         limits: Limits,
         clock: Callable[[], float] = time.time,
+        certificates: Certificates | None = None,
     ) -> None:
         self.handler = handler
+        self.certificates = certificates
+        self.admission = Admission()
+        self.handshakes_failed = 0
         self.limits = limits
         self.now = 0.0
         self.in_flight = 0
@@ -61,8 +71,9 @@ class Server:
         self._leaving: dict[str, float] = {}
         self._retired: set[UpstreamPool] = set()
         self._connections: set[ClientConnection] = set()
+        self._handshakes: set[Handshake] = set()
         self._empty = asyncio.Event()
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: list[asyncio.Server | TlsListener] = []
         self._timer: asyncio.TimerHandle | None = None
         self._swept = 0.0
         self._port = 0
@@ -78,7 +89,15 @@ class Server:
                 limits.idle_timeout,
                 limits.write_timeout,
                 *(
-                    min(each.response_timeout, each.idle_timeout, each.keepalive, each.connect_timeout)
+                    min(
+                        each.response_timeout,
+                        each.idle_timeout,
+                        each.keepalive,
+                        each.connect_timeout,
+                        each.max_age,
+                        each.breaker.delay,
+                        each.health.interval if each.health is not None else each.keepalive,
+                    )
                     for each in upstreams.values()
                 ),
             )
@@ -94,11 +113,16 @@ class Server:
             OSError: the address is taken or not ours.
         """
         self.loop = asyncio.get_running_loop()
-        places: list[dict[str, object]] = [{"sock": each} for each in sockets]
-        for place in places or [{"host": host, "port": port}]:
-            self._listeners.append(
-                await self.loop.create_server(lambda: ClientConnection(self), backlog=_BACKLOG, **place)  # type: ignore[call-overload]
-            )
+        if self.certificates is not None:
+            listener = TlsListener(self, sockets or await bind(host, port))
+            listener.start(_BACKLOG)
+            self._listeners.append(listener)
+        else:
+            places: list[dict[str, object]] = [{"sock": each} for each in sockets]
+            for place in places or [{"host": host, "port": port}]:
+                self._listeners.append(
+                    await self.loop.create_server(lambda: ClientConnection(self), backlog=_BACKLOG, **place)  # type: ignore[call-overload]
+                )
         self._port = int(self._listeners[0].sockets[0].getsockname()[1])
         self._swept = self.loop.time()
         self._timer = self.loop.call_later(self._interval, self._sweep)
@@ -111,13 +135,15 @@ class Server:
     def build_pools(self, upstreams: Mapping[str, UpstreamSettings]) -> dict[str, UpstreamPool]:
         """Return the pools of other upstreams; those that are the same stay the same.
 
+        The same are settings and the files of certificates and keys that they name.
+
         Raises:
             ValueError, OSError: as the constructor.
         """
         pools = {}
         for name, settings in upstreams.items():
             known = self.pools.get(name)
-            same = known is not None and known.settings == settings
+            same = known is not None and known.settings == settings and known.is_current
             pools[name] = known if known is not None and same else UpstreamPool(settings, self)
         return pools
 
@@ -175,6 +201,9 @@ class Server:
             exchange.abort(GOING_AWAY)
         for connection in tuple(self._connections):
             connection.reset()
+        for handshake in tuple(self._handshakes):
+            if handshake.task is not None:
+                handshake.task.cancel()
         for pool in (*self.pools.values(), *self._retired):
             await pool.close()
         if self._timer is not None:
@@ -189,13 +218,33 @@ class Server:
     def admit(self, connection: ClientConnection) -> int:
         """Take a connection in; return by how many it is beyond the limit, 0 if it is welcome."""
         self._connections.add(connection)
-        return max(0, len(self._connections) - self.limits.connections)
+        limits = self.limits
+        beyond = self.admission.enter(connection.peer, limits.connections_per_address)
+        return max(beyond, len(self._connections) - limits.connections)
 
     def forget(self, connection: ClientConnection) -> None:
         """A connection has ended."""
         self._connections.discard(connection)
+        self.admission.leave(connection.peer)
         if not self._connections:
             self._empty.set()
+
+    def admit_handshake(self, handshake: Handshake) -> bool:
+        """Take a handshake in, unless it would be beyond a limit."""
+        limits = self.limits
+        if len(self._connections) + len(self._handshakes) >= limits.connections:
+            return False
+        if self.admission.enter(handshake.peer, limits.connections_per_address):
+            self.admission.leave(handshake.peer)
+            return False
+        self._handshakes.add(handshake)
+        return True
+
+    def forget_handshake(self, handshake: Handshake) -> None:
+        """A handshake has ended, one way or the other."""
+        if handshake in self._handshakes:
+            self._handshakes.discard(handshake)
+            self.admission.leave(handshake.peer)
 
     def date(self) -> bytes:
         """Return the value of Date (RFC 9110 section 6.6.1)."""
@@ -219,7 +268,13 @@ class Server:
             "client_connections": float(len(self._connections)),
             "requests_in_flight": float(self.in_flight),
             "tunnels": float(tunnels),
+            "connections_refused_per_address_total": float(self.admission.refused),
+            "tls_handshakes": float(len(self._handshakes)),
+            "tls_handshakes_failed_total": float(self.handshakes_failed),
         }
+        if self.certificates is not None:
+            gauges["tls_certificate_expires_seconds"] = self.certificates.expires
+            gauges["tls_certificate_reloads_total"] = float(self.certificates.reloads)
         for name, pool in self.pools.items():
             word = _NOT_A_WORD.sub("_", name.lower())
             for key, value in pool.gauges().items():

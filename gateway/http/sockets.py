@@ -35,7 +35,11 @@ def reset(transport: asyncio.Transport) -> None:
 
 def peer_address(transport: asyncio.Transport) -> str:
     """Return the address of the other end; an IPv4 address that arrived by an IPv6 socket is told as IPv4."""
-    name = transport.get_extra_info("peername")
+    return peer_name(transport.get_extra_info("peername"))
+
+
+def peer_name(name: object) -> str:
+    """Return the address of a socket's name, empty where it has none."""
     if not isinstance(name, tuple):
         return ""
     address = str(name[0])

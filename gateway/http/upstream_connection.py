@@ -23,6 +23,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     Attributes:
         origin: the server at its other end.
+        retires_at: when it is too old to serve another request (the data plane's coarse clock, seconds).
         since: when it last did something (the data plane's coarse clock, seconds).
         write_paused: whether the server does not keep up with the upload.
     """
@@ -41,6 +42,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_transport",
         "_untouched",
         "origin",
+        "retires_at",
         "since",
         "write_paused",
     )
@@ -60,6 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._reading_paused = False
         self.write_paused = False
         self.since = pool.time.now
+        self.retires_at = self.since + pool.settings.max_age
 
     @property
     def usable(self) -> bool:
@@ -152,6 +155,8 @@ class UpstreamConnection(asyncio.Protocol):
                     return
                 exchange.interim(head)
         except Fault as fault:
+            if fault.source == "upstream":
+                self._pool.failed(self.origin)
             exchange.fail(fault)
 
     def _next_head(self, data: bytes) -> tuple[ResponseHead | None, bytes]:
@@ -169,6 +174,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _take_final(self, exchange: "ClientExchange", head: ResponseHead, rest: bytes) -> None:
         status = head.status
+        if self.origin.attentive:
+            self._pool.answered(self.origin, status)
         if status == 101:
             self._mode = _TUNNEL
             exchange.switch(self, head, rest)
@@ -254,7 +261,11 @@ class UpstreamConnection(asyncio.Protocol):
         if mode == _TUNNEL:
             exchange.tunnel_closed()
         else:
-            exchange.upstream_lost(reused=self._served > 0, untouched=self._untouched)
+            reused = self._served > 0
+            if mode == _HEAD and not (reused and self._untouched):
+                # a kept connection may end at any time: that alone is no failure
+                self._pool.failed(self.origin)
+            exchange.upstream_lost(self.origin, reused=reused, untouched=self._untouched)
 
     def pause_writing(self) -> None:
         """The server does not keep up; asyncio.Protocol."""
@@ -274,16 +285,17 @@ class UpstreamConnection(asyncio.Protocol):
         settings, exchange = self._pool.settings, self._exchange
         waited = now - self.since
         if exchange is None:
-            if self._mode == _IDLE and waited > settings.keepalive:
+            if self._mode == _IDLE and (waited > settings.keepalive or now > self.retires_at):
                 self.finish()
-        elif self._mode == _HEAD:
+            return
+        response_timeout, idle_timeout = exchange.timeouts
+        if self._mode == _HEAD:
             # while the upload goes on, its own time-out is the client's
-            if waited > settings.response_timeout and (exchange.body_done or self.write_paused):
+            due = settings.response_timeout if response_timeout is None else response_timeout
+            if waited > due and (exchange.body_done or self.write_paused):
+                self._pool.failed(self.origin)
                 exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "no response head"))
-        elif (
-            self._mode == _BODY
-            and waited > settings.idle_timeout
-            and not self._stream
-            and not self._reading_paused
-        ):
-            exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "response body stalled"))
+        elif self._mode == _BODY and not self._stream and not self._reading_paused:
+            due = settings.idle_timeout if idle_timeout is None else idle_timeout
+            if waited > due:
+                exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "response body stalled"))

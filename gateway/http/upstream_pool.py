@@ -1,20 +1,25 @@
-"""The connections to one upstream: kept alive, bounded, waited for, spread over its servers."""
+"""The connections to one upstream: kept alive, bounded, waited for, spread over the servers that are up."""
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from math import ceil
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
 
 from gateway.core.config import UpstreamSettings
 from gateway.core.model import Fault
 from gateway.core.reasons import Reason
+from gateway.http.balance import Balance
+from gateway.http.health import Checks
+from gateway.http.origin import AnyProtocol, Origin, dial
 from gateway.http.upstream_connection import UpstreamConnection
+from gateway.http.upstream_tls import Version, client_context, version_of
 
 if TYPE_CHECKING:
     from gateway.http.client_exchange import ClientExchange
 
 _COOL_DOWN = 5.0
+_MOST_TRIES = 3
 
 
 class CoarseTime(Protocol):
@@ -23,71 +28,93 @@ class CoarseTime(Protocol):
     now: float
 
 
-class Origin:
-    """One server of an upstream. ``busy`` counts its requests, those connecting included."""
-
-    __slots__ = ("busy", "failed_until", "host", "idle", "port", "tls")
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("a server is http://host:port or https://host:port")
-        if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
-            raise ValueError("a server is a scheme, a host and a port, nothing else")
-        self.tls = parts.scheme == "https"
-        self.host = parts.hostname
-        self.port = parts.port or (443 if self.tls else 80)
-        self.idle: dict[UpstreamConnection, None] = {}
-        self.busy = 0
-        self.failed_until = 0.0
-
-
 class UpstreamPool:
     """Connections to the servers of one upstream.
 
-    A request takes the last idle connection of the least busy server, else a new one, else its turn in a
-    bounded queue. A server that cannot be reached is passed over for the next, since nothing was sent; for
-    some seconds it is then tried last.
+    A request takes the last idle connection of the server whose turn it is, else a new one, else its turn in
+    a bounded queue. A server that cannot be reached is passed over for the next, since nothing was sent, and
+    for some seconds it is tried last. A server whose breaker is open or whose health checks fail has no idle
+    connection and is not in rotation: so the way of an ordinary request asks for neither.
 
     Raises:
-        ValueError: a server's URL is not one. OSError: ``ca_file`` cannot be read.
+        ValueError: a server's URL is not one. OSError: a file of ``tls`` cannot be used.
     """
 
     def __init__(self, settings: UpstreamSettings, time: CoarseTime) -> None:
         self.settings = settings
         self.time = time
-        self._origins = [Origin(url) for url in settings.servers]
+        weights = settings.weights or (1,) * len(settings.servers)
+        self._origins = [
+            Origin(url, settings.breaker, weight=weight, rewrite=settings.host == "rewrite")
+            for url, weight in zip(settings.servers, weights, strict=True)
+        ]
+        self._sole = self._origins[0] if len(self._origins) == 1 else None
+        self._balance = Balance(in_turn=settings.balance == "round_robin")
+        self._due: list[Origin] = []
         self._connections: set[UpstreamConnection] = set()
         self._waiting: dict[ClientExchange, float] = {}
         self._opening: set[asyncio.Task[None]] = set()
-        self._open = 0
         self._retired = False
-        self._turn = 0
         self._ssl: ssl.SSLContext | None = None
+        self._files: Version = version_of(settings.tls)
         if any(origin.tls for origin in self._origins):
-            self._ssl = ssl.create_default_context(cafile=settings.ca_file)
-            self._ssl.set_alpn_protocols(["http/1.1"])
+            self._ssl = client_context(settings.tls)
+        self._checks: Checks | None = None
+        if settings.health is not None:
+            self._checks = Checks(settings.health, self._origins, self._dial, self._health_changed)
+        self._rotate()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the files that ``tls`` names are still those that were read."""
+        return version_of(self.settings.tls) == self._files
 
     def gauges(self) -> dict[str, float]:
-        """Return how many connections are open and idle, and how many requests wait for one."""
-        idle = sum(len(origin.idle) for origin in self._origins)
-        return {"open": float(self._open), "idle": float(idle), "waiting": float(len(self._waiting))}
+        """Return how many connections are open and idle, how many requests wait, and how each server does.
+
+        A server is told by its place in the list; ``healthy`` and ``breaker`` (1: open) are 0 or 1.
+        """
+        gauges = {
+            "open": float(sum(origin.open for origin in self._origins)),
+            "idle": float(sum(len(origin.idle) for origin in self._origins)),
+            "waiting": float(len(self._waiting)),
+        }
+        for place, origin in enumerate(self._origins):
+            gauges[f"server_{place}_healthy"] = float(origin.healthy)
+            gauges[f"server_{place}_breaker"] = float(origin.breaker.is_open)
+            gauges[f"server_{place}_busy"] = float(origin.busy)
+        return gauges
 
     # taking and giving back
 
-    def acquire(self, exchange: "ClientExchange", *, fresh: bool = False) -> None:
+    def acquire(self, exchange: "ClientExchange") -> None:
         """Attach a connection to the exchange, now or later; or fail it."""
-        if not fresh:
-            connection = self._take_idle()
+        if self._due and (origin := self._try_again(exchange)) is not None:
+            self._begin_opening(exchange, origin)
+            return
+        first = self._sole or self._balance.pick()
+        if first is not None:
+            connection = self._pop_idle(first)
             if connection is not None:
                 exchange.attach(connection)
                 return
-        if self._open < self.settings.max_connections:
-            self._begin_opening(exchange)
-        elif len(self._waiting) < self.settings.max_connections:
-            self._waiting[exchange] = self.time.now
-        else:
-            exchange.fail(Fault("upstream", Reason.OVERLOADED, "too many requests wait for a connection"))
+            if first.up and first.open < self.settings.max_connections:
+                self._begin_opening(exchange, first)
+                return
+        self._acquire_elsewhere(exchange)
+
+    def retry(self, exchange: "ClientExchange", failed: Origin) -> None:
+        """Send the exchange once more, on a fresh connection: to another server, if one is in rotation."""
+        others = [each for each in self._ranked() if each is not failed]
+        for origin in (*others, failed):
+            if origin.up and origin.open < self.settings.max_connections:
+                self._begin_opening(exchange, origin)
+                return
+        self._wait(exchange)
+
+    def has_other(self, origin: Origin) -> bool:
+        """Tell whether another server is up."""
+        return any(each.up and each is not origin for each in self._origins)
 
     def cancel(self, exchange: "ClientExchange") -> None:
         """Forget an exchange that waits; a connection that is being opened for it will serve another."""
@@ -95,43 +122,32 @@ class UpstreamPool:
 
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection that may serve again."""
-        connection.origin.busy -= 1
-        if self._waiting:
-            exchange = next(iter(self._waiting))
-            del self._waiting[exchange]
-            connection.origin.busy += 1
-            exchange.attach(connection)
-        elif self._retired:
-            connection.origin.busy += 1
-            connection.finish()
-        else:
-            connection.origin.idle[connection] = None
+        origin = connection.origin
+        if origin.up and connection.retires_at > self.time.now:
+            if self._waiting:
+                exchange = next(iter(self._waiting))
+                del self._waiting[exchange]
+                exchange.attach(connection)
+                return
+            if not self._retired and len(origin.idle) < self.settings.max_idle:
+                origin.busy -= 1
+                origin.idle[connection] = None
+                return
+        connection.finish()
 
     def lost(self, connection: UpstreamConnection) -> None:
         """Note that a connection has ended."""
         if connection not in self._connections:
             return
         self._connections.discard(connection)
-        self._open -= 1
         origin = connection.origin
+        origin.open -= 1
         if connection in origin.idle:
             del origin.idle[connection]
         else:
             origin.busy -= 1
-        self._serve_waiting()
-
-    def _take_idle(self) -> UpstreamConnection | None:
-        origins = self._origins
-        if len(origins) == 1:
-            return self._pop_idle(origins[0])
-        best = self._order()
-        connection = self._pop_idle(best[0])
-        if connection is None and self._open >= self.settings.max_connections:
-            for origin in best[1:]:
-                connection = self._pop_idle(origin)
-                if connection is not None:
-                    break
-        return connection
+        if self._waiting:
+            self._serve_waiting()
 
     @staticmethod
     def _pop_idle(origin: Origin) -> UpstreamConnection | None:
@@ -142,74 +158,173 @@ class UpstreamPool:
                 return connection
         return None
 
-    def _order(self) -> list[Origin]:
-        """Return the servers, best first: not failed lately, least busy, and in turn among equals."""
-        self._turn = (self._turn + 1) % len(self._origins)
-        turned = self._origins[self._turn :] + self._origins[: self._turn]
-        now = self.time.now
-        return sorted(turned, key=lambda origin: (origin.failed_until > now, origin.busy))
+    def _ranked(self) -> list[Origin]:
+        """Return the servers that are up, best first."""
+        best = self._sole or self._balance.pick()
+        return sorted(
+            (origin for origin in self._origins if origin.up),
+            key=lambda origin: (
+                origin.cooling_until,
+                origin.busy / origin.weight if self.settings.balance != "round_robin" else 0.0,
+                origin is not best,
+            ),
+        )
+
+    def _acquire_elsewhere(self, exchange: "ClientExchange") -> None:
+        """The server whose turn it is can take no more: another one, or wait."""
+        ranked = self._ranked()
+        for origin in ranked:
+            connection = self._pop_idle(origin)
+            if connection is not None:
+                exchange.attach(connection)
+                return
+        for origin in ranked:
+            if origin.open < self.settings.max_connections:
+                self._begin_opening(exchange, origin)
+                return
+        self._wait(exchange)
+
+    def _wait(self, exchange: "ClientExchange") -> None:
+        if not self._is_anybody_up():
+            exchange.fail(self._unreachable("no server is up"))
+        elif len(self._waiting) < self.settings.max_connections:
+            self._waiting[exchange] = self.time.now
+        else:
+            exchange.fail(Fault("upstream", Reason.OVERLOADED, "too many requests wait for a connection"))
 
     def _serve_waiting(self) -> None:
-        while self._waiting and self._open < self.settings.max_connections:
+        """Open connections for those who wait, as many as there may be; with no server left, tell them."""
+        while self._waiting:
             exchange = next(iter(self._waiting))
+            room = [each for each in self._ranked() if each.open < self.settings.max_connections]
+            if not room and self._is_anybody_up():
+                return
             del self._waiting[exchange]
-            self._begin_opening(exchange)
+            if room:
+                self._begin_opening(exchange, room[0])
+            else:
+                exchange.fail(self._unreachable("no server is up"))
+
+    # who is up
+
+    def failed(self, origin: Origin) -> None:
+        """Note that a server did not answer as a server does."""
+        origin.breaker.failed(self.time.now)
+        self._settle(origin)
+
+    def answered(self, origin: Origin, status: int) -> None:
+        """Note the status of a response; called only where ``origin.attentive``."""
+        if status in origin.failing:
+            self.failed(origin)
+        elif origin.breaker.failures:
+            origin.breaker.succeeded()
+            self._settle(origin)
+
+    def _health_changed(self, origin: Origin) -> None:
+        if origin.healthy:
+            # it has proven itself since whatever its breaker saw
+            origin.breaker.succeeded()
+            origin.cooling_until = 0.0
+        self._settle(origin)
+
+    def _settle(self, origin: Origin) -> None:
+        was_up = origin.up
+        origin.settle()
+        if origin.up != was_up:
+            self._rotate()
+            self._due = [each for each in self._due if each.breaker.is_open and each.healthy]
+            if not origin.up:
+                self._close_idle(origin)
+            self._serve_waiting()
+
+    def _rotate(self) -> None:
+        up = [origin for origin in self._origins if origin.up]
+        self._balance.rotate([origin for origin in up if not origin.cooling_until] or up)
+
+    def _try_again(self, exchange: "ClientExchange") -> Origin | None:
+        """Return a server whose breaker lets one request try, if this request may be it.
+
+        What must not be sent twice tries only where nobody else is up.
+        """
+        if not exchange.is_repeatable and self._is_anybody_up():
+            return None
+        origin = self._due.pop()
+        origin.breaker.hold(self.time.now)
+        return origin
+
+    def _is_anybody_up(self) -> bool:
+        return not self._balance.is_empty
+
+    def _unreachable(self, detail: str) -> Fault:
+        now, interval = self.time.now, self.settings.health.interval if self.settings.health else 0.0
+        waits = [
+            interval if not each.healthy else each.breaker.retry_at - now if each.breaker.is_open else 0.0
+            for each in self._origins
+        ]
+        return Fault("upstream", Reason.UPSTREAM_UNREACHABLE, detail, retry_after=max(1, ceil(min(waits))))
 
     # opening
 
-    def _begin_opening(self, exchange: "ClientExchange") -> None:
-        self._open += 1
-        order = self._order()
-        order[0].busy += 1
-        task = asyncio.get_running_loop().create_task(self._open_one(exchange, order))
+    def _begin_opening(self, exchange: "ClientExchange", origin: Origin) -> None:
+        origin.busy += 1
+        origin.open += 1
+        task = asyncio.get_running_loop().create_task(self._open_one(exchange, origin))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
-    async def _open_one(self, exchange: "ClientExchange", order: list[Origin]) -> None:
-        detail = ""
-        connection: UpstreamConnection | None = None
-        for index, origin in enumerate(order):
-            if index:
-                order[index - 1].busy -= 1
-                origin.busy += 1
-            try:
-                connection = await self._connect(origin)
-            except (OSError, ValueError) as error:
-                # an SSLError is an OSError; a bad name may be a UnicodeError
-                detail = type(error).__name__
-                origin.failed_until = self.time.now + _COOL_DOWN
-                continue
-            except BaseException:
-                origin.busy -= 1
-                self._open -= 1
-                raise
-            if connection.usable:
-                break
-            connection = None
-        if connection is None:
-            order[-1].busy -= 1
-            self._open -= 1
-            exchange.fail(Fault("upstream", Reason.UPSTREAM_UNREACHABLE, detail))
-            self._serve_waiting()
-            return
-        connection.origin.failed_until = 0.0
+    async def _open_one(self, exchange: "ClientExchange", origin: Origin) -> None:
+        tried: set[Origin] = set()
+        while (connection := await self._connect(origin)) is None:
+            tried.add(origin)
+            if not exchange.awaits_upstream:
+                self._serve_waiting()
+                return
+            room = [
+                each
+                for each in self._ranked()
+                if each not in tried and each.open < self.settings.max_connections
+            ]
+            if not room or len(tried) >= _MOST_TRIES:
+                exchange.fail(self._unreachable("no connection"))
+                self._serve_waiting()
+                return
+            origin = room[0]
+            origin.busy += 1
+            origin.open += 1
         self._connections.add(connection)
         if exchange.awaits_upstream:
             exchange.attach(connection)
         else:
             self.release(connection)
 
-    async def _connect(self, origin: Origin) -> UpstreamConnection:
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self.settings.connect_timeout):
-            _, connection = await loop.create_connection(
-                lambda: UpstreamConnection(self, origin),
-                origin.host,
-                origin.port,
-                ssl=self._ssl if origin.tls else None,
-                server_hostname=origin.host if origin.tls else None,
+    async def _connect(self, origin: Origin) -> UpstreamConnection | None:
+        """Return a new connection, None where there is none; the server's counts know of it already."""
+        connection: UpstreamConnection | None = None
+        try:
+            connection = await self._dial(
+                origin, lambda: UpstreamConnection(self, origin), self.settings.connect_timeout
             )
+        except (OSError, ValueError):
+            # an SSLError is an OSError; a bad name may be a UnicodeError
+            pass
+        finally:
+            if connection is None or not connection.usable:
+                connection = None
+                origin.busy -= 1
+                origin.open -= 1
+        if connection is None:
+            origin.cooling_until = self.time.now + _COOL_DOWN
+            self._rotate()
+            self.failed(origin)
+        elif origin.cooling_until:
+            origin.cooling_until = 0.0
+            self._rotate()
         return connection
+
+    async def _dial(self, origin: Origin, make: Callable[[], AnyProtocol], timeout: float) -> AnyProtocol:  # noqa: ASYNC109
+        return await dial(
+            origin, make, timeout=timeout, context=self._ssl, server_name=self.settings.tls.server_name
+        )
 
     # time and end
 
@@ -220,35 +335,54 @@ class UpstreamPool:
             yield exchange
 
     def sweep(self, now: float) -> None:
-        """Cut what takes too long; called a few times a second."""
+        """Cut what takes too long, see who may be tried again, check who is well; a few times a second."""
         for exchange in list(self._expired(now)):
             self._waiting.pop(exchange, None)
             exchange.fail(Fault("upstream", Reason.OVERLOADED, "waited too long for a connection"))
         for connection in tuple(self._connections):
             connection.sweep(now)
+        for origin in self._origins:
+            if origin.cooling_until and now >= origin.cooling_until:
+                origin.cooling_until = 0.0
+                self._rotate()
+        self._due = [each for each in self._origins if each.healthy and each.breaker.is_due(now)]
+        if self._checks is not None and not self._retired:
+            self._checks.sweep(now)
 
     def retire(self) -> None:
         """Keep no connection beyond the requests that are here already."""
         self._retired = True
+        if self._checks is not None:
+            self._checks.stop()
         self.close_idle()
 
     @property
     def is_done(self) -> bool:
         """Whether nothing is open and nobody waits."""
-        return not (self._open or self._waiting)
+        return not (any(origin.open for origin in self._origins) or self._waiting)
 
     def close_idle(self) -> None:
         """Close the connections that serve nobody."""
         for origin in self._origins:
-            while origin.idle:
-                connection, _ = origin.idle.popitem()
-                origin.busy += 1
-                connection.finish()
+            self._close_idle(origin)
+
+    @staticmethod
+    def _close_idle(origin: Origin) -> None:
+        while origin.idle:
+            connection, _ = origin.idle.popitem()
+            origin.busy += 1
+            connection.finish()
 
     async def close(self) -> None:
         """Close everything."""
-        for task in tuple(self._opening):
+        running: list[asyncio.Task[None]] = [*self._opening]
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._opening, return_exceptions=True)
+        if self._checks is not None:
+            running += self._checks.stop()
+        await asyncio.gather(*running, return_exceptions=True)
         for connection in tuple(self._connections):
             connection.abandon()
+
+
+__all__ = ["CoarseTime", "Origin", "UpstreamPool"]

@@ -328,7 +328,7 @@ async def test_https_upstreams_are_verified(certificate, host: str, trusted: boo
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     upstream = await Upstream(echo).start(ssl=context)
-    settings = {"ca_file": str(certificate)} if trusted else {}
+    settings = {"tls": {"ca_file": str(certificate)}} if trusted else {}
     try:
         async with Plane(servers=(f"https://{host}:{upstream.port}",), **settings) as plane:
             client = await plane.client()

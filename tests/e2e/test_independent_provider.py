@@ -28,6 +28,7 @@ async def canaille_world(iam_server, valkey_url, tmp_path):
     registration = {
         "client_name": "token gateway",
         "redirect_uris": [f"{world.base}/.gateway/callback"],
+        "post_logout_redirect_uris": [f"{world.base}/.gateway/logged-out"],
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
         "scope": "openid profile email groups",

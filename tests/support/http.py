@@ -13,6 +13,7 @@ from gateway.http.exchange import Finished, Limits
 from gateway.http.response_head import ResponseHead
 from gateway.http.serialise import request_fields, response_fields
 from gateway.http.server import Server
+from gateway.http.tls import Certificates
 
 PATIENCE = 20.0
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -247,6 +248,7 @@ class Handler:
     extra: list[Header] = field(default_factory=list)
     added: list[Header] = field(default_factory=list)
     raw: bytes = b""
+    timeouts: tuple[float | None, float | None] = (None, None)
 
     def handle(self, exchange: Any) -> None:
         """Take one request."""
@@ -287,8 +289,10 @@ class Plane:
         handler: Handler | None = None,
         limits: Limits | None = None,
         servers: tuple[str, ...] | None = None,
+        certificates: Certificates | None = None,
         **settings: Any,
     ) -> None:
+        self.certificates = certificates
         self.upstream = Upstream(behaviour)
         self.handler = handler or Handler()
         self.limits = limits or Limits()
@@ -300,13 +304,14 @@ class Plane:
         await self.upstream.start()
         servers = self.servers or (f"http://127.0.0.1:{self.upstream.port}",)
         upstreams = {"app": UpstreamSettings(servers=servers, **self.settings)}
-        self.server = Server(self.handler, upstreams, self.limits)
+        self.server = Server(self.handler, upstreams, self.limits, certificates=self.certificates)
         await self.server.start("127.0.0.1", 0)
         return self
 
     async def client(self, **more: Any) -> Client:
         """Connect another client."""
-        client = Client(*await asyncio.open_connection("127.0.0.1", self.server.port, **more))
+        where = () if "sock" in more else ("127.0.0.1", self.server.port)
+        client = Client(*await asyncio.open_connection(*where, **more))
         self.clients.append(client)
         return client
 

@@ -170,6 +170,6 @@ def logout_claims(**changes: Any) -> dict[str, Any]:
 
 
 def logout_token(**changes: Any) -> str:
-    """Return a good logout token, or as changed; ``typ``, ``alg``, ``kind`` and ``name`` are how it is signed."""
+    """Return a good logout token, or as changed; ``typ``, ``alg``, ``name`` say how it is signed."""
     signing = {name: changes.pop(name) for name in ("typ", "alg", "kind", "name") if name in changes}
     return jose.sign(logout_claims(**changes), **{"typ": "logout+jwt", **signing})

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from gateway.core.config import AdminSettings
 from gateway.core.model import DenyEntry, Fault
 from gateway.core.reasons import Reason
-from gateway.edge.admin import MOST_BODY, Admin
+from gateway.edge.admin import MOST_BODY, Admin, Readiness
 from gateway.edge.revocation_request import Refused, parse_revocation
 from gateway.edge.revocations import Acknowledgement
 
@@ -40,8 +40,8 @@ class Asked:
         settings = AdminSettings.model_construct(listen="127.0.0.1:0", token=token)
         self.admin = Admin(
             settings,
-            metrics=lambda: (b"gateway_up 1\n", "text/plain; version=0.0.4"),
-            ready=lambda: self.checks,
+            metrics=self._metrics,
+            ready=self._ready,
             revoke=self._revoke,
             issuer_of_provider=self.issuers,
             clock=lambda: NOW,
@@ -50,6 +50,12 @@ class Asked:
         await self.admin.start()
         self.session = aiohttp.ClientSession(f"http://127.0.0.1:{self.admin.port}")
         return self
+
+    async def _metrics(self) -> tuple[bytes, str]:
+        return b"gateway_up 1\n", "text/plain; version=0.0.4"
+
+    async def _ready(self) -> Readiness:
+        return Readiness(self.checks)
 
     async def _revoke(self, entries: list[DenyEntry]) -> Acknowledgement:
         if self.fault is not None:

@@ -294,8 +294,8 @@ def test_ca_files(tmp_path):
         found = faults(MINIMAL.replace("client_id", f"ca_file: {name}\n    client_id"), tmp_path)
         assert fault in found[0]
         assert found[0].startswith("6: providers.corporate.ca_file")
-    found = faults(MINIMAL.replace("{servers:", "{ca_file: none.pem, servers:"), tmp_path)
-    assert "upstreams.app.ca_file" in found[0]
+    found = faults(MINIMAL.replace("{servers:", "{tls: {ca_file: none.pem}, servers:"), tmp_path)
+    assert "upstreams.app.tls.ca_file" in found[0]
 
 
 def test_the_file_itself(tmp_path):

@@ -7,11 +7,20 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gateway.core import id_token_hint, refresh
-from gateway.core.answers import Refuse, Respond
-from gateway.core.model import CookieChange, Fault, Grant, Renewed, Seal
+from gateway.core.answers import Forward, Refuse, Respond
+from gateway.core.context import Context, Knowledge, Memory
+from gateway.core.cookies import MOST_BYTES, set_cookie_lines
+from gateway.core.decision import decide
+from gateway.core.denylist import Denylist
+from gateway.core.headers import observe, response_headers
+from gateway.core.model import CookieChange, Fault, Grant, ProviderMetadata, Renewed, Request, Seal
 from gateway.core.needs import Body, EndSession, Random, Revoke, RevokeToken
 from gateway.core.reasons import Reason
-from tests.support import logout as support
+from gateway.core.routes import Target
+from gateway.core.sketch import draw
+from gateway.oauth import revocation
+from gateway.oauth.errors import MessageError
+from gateway.oauth.logout import build_request
 from tests.support.jose import ISSUER, NOW
 from tests.support.logout import (
     END_SESSION,
@@ -33,8 +42,8 @@ HERE = f"{ORIGIN}/.gateway/logged-out"
 JSON_TYPE = (b"Content-Type", b"application/json")
 
 
-def hint(session_id: str = "session-1", token: str = "the-id-token") -> str:
-    return sealed(KNOWN, "hint", json.dumps([session_id, token]).encode())
+def hint(session_id: str = "session-1") -> str:
+    return sealed(KNOWN, "hint", json.dumps([session_id, "the-id-token"]).encode())
 
 
 def remembered(state: str = "the-state", at: float = NOW - 5) -> str:
@@ -239,27 +248,39 @@ def test_r16_no_token_is_shown():
         assert secret not in shown
 
 
+KEPT = {
+    "right": remembered(),
+    "old": remembered(at=NOW - 601),
+    "empty": remembered(""),
+    "none": "",
+    "garbage": "garbage",
+    "of another purpose": sealed(KNOWN, "hint", b'["the-state", 1800000000]'),
+}
+
+
 @pytest.mark.parametrize(
     ("query", "kept", "ended"),
     [
-        ("?state=the-state", remembered(), True),
-        ("?state=the-state&iss=x", remembered(), True),
-        ("", remembered(), False),
-        ("?state=", remembered(), False),
-        ("?state=other", remembered(), False),
-        ("?state=the-stat%C3%A9", remembered(), False),
-        ("?state=the-state&state=the-state", remembered(), False),
-        ("?state=%ff", remembered(), False),
-        ("?state=the-state", remembered(at=NOW - 601), False),
-        ("?state=the-state", "", False),
+        ("?state=the-state", "right", True),
+        ("?state=the-state&iss=x", "right", True),
+        ("", "right", False),
+        ("?state=", "right", False),
+        ("?state=other", "right", False),
+        ("?state=the-stat%C3%A9", "right", False),
+        ("?state=the-state&state=the-state", "right", False),
+        ("?state=%ff", "right", False),
+        ("?state=the-state", "old", False),
+        ("?state=the-state", "none", False),
         ("?state=the-state", "garbage", False),
-        ("?state=the-state", sealed(KNOWN, "hint", b'["the-state", 1800000000]'), False),
-        ("?state=", remembered(""), False),
+        ("?state=the-state", "of another purpose", False),
+        ("?state=", "empty", False),
+        ("", "empty", False),
     ],
 )
 def test_r50_state_on_the_way_back(query, kept, ended):
     """R50, rp-init-logout-no-state, -other-state: the page is shown, and claims no more than is proven."""
-    answer = Desk(KNOWN).ask(b"GET", f"logged-out{query}", *NAVIGATE, cookie(KNOWN, None, None, logout=kept))
+    sent = cookie(KNOWN, None, None, logout=KEPT[kept])
+    answer = Desk(KNOWN).ask(b"GET", f"logged-out{query}", *NAVIGATE, sent)
     assert isinstance(answer, Respond)
     assert (answer.status, answer.page) == (200, "logged_out")
     assert answer.values["provider_session"] == ("ended" if ended else "open")
@@ -272,20 +293,13 @@ def test_nothing_is_cleared_that_was_not_sent():
     assert Desk(KNOWN).ask(b"GET", "logged-out", *NAVIGATE).cookies == ()
 
 
-def context_of(known, *headers):
+def context_of(known, *headers) -> Context:
     """Return the context of a callback, as the decision would make it."""
-    from gateway.core.context import Context, Knowledge, Memory
-    from gateway.core.denylist import Denylist
-    from gateway.core.headers import observe
-    from gateway.core.model import Request
-    from gateway.core.routes import Target
-
     request = Request(b"GET", b"/.gateway/callback", b"app.example.com", headers, "192.0.2.1")
     knowledge = Knowledge(known, {}, Denylist(), Memory(), lambda _: None, lambda _: False)
-    site = known.sites[b"app.example.com"]
-    return Context(
-        request, Target(b"/", b""), observe(request, known.rules), site, knowledge, NOW, "request-1"
-    )
+    site, sketch = known.sites[b"app.example.com"], draw(request, known.rules.request_names)
+    observed = observe(request, known.rules)
+    return Context(request, Target(b"/", b""), observed, site, knowledge, NOW, "request-1", sketch, {})
 
 
 def test_the_hint_is_kept_for_our_own_endpoints_alone():
@@ -313,9 +327,7 @@ def test_a_hint_that_is_not_kept_removes_the_one_before(why):
 
 def test_the_longest_hint_that_is_kept_is_one_cookie():
     """R40: never a chunk, never more than 4096 bytes with its attributes."""
-    from gateway.core.cookies import MOST_BYTES, set_cookie_lines
-
-    longest = ""
+    longest = b""
     for size in range(2800, 3200):
         (*changes,) = id_token_hint.keep(context_of(KNOWN), SESSION, "t" * size, ())
         if not changes:
@@ -341,40 +353,29 @@ def test_r46_a_tossed_hint_makes_neither_count():
 
 def test_r54_the_scoped_cookies_are_ours_on_the_way_up_and_down():
     """R54: an upstream neither sees nor sets them, whatever path it claims."""
-    from gateway.core.headers import response_headers
-
-    desk = Desk(KNOWN)
-    request_cookies = (
-        b"Cookie",
-        cookie(KNOWN, grant=None)[1] + f"; a=1; {SCOPED}hint=x; {SCOPED}logout=y".encode(),
-    )
-    from gateway.core.context import Knowledge, Memory
-    from gateway.core.decision import decide
-    from gateway.core.model import Request
-
-    request = Request(b"GET", b"/x", b"app.example.com", (request_cookies,), "192.0.2.1")
-    knowledge = Knowledge(KNOWN, {}, desk.denylist, Memory(), lambda _: None, lambda _: False)
+    sent = cookie(KNOWN, grant=None)[1] + f"; a=1; {SCOPED}hint=x; {SCOPED}logout=y".encode()
+    request = Request(b"GET", b"/x", b"app.example.com", ((b"Cookie", sent),), "192.0.2.1")
+    denylist = Denylist()
+    denylist.synchronised_at = NOW
+    knowledge = Knowledge(KNOWN, {}, denylist, Memory(), lambda _: None, lambda _: False)
     forward = decide(request, knowledge, NOW, "request-1")
-    head = repr(forward)
+    assert isinstance(forward, Forward)
+    head = repr(forward.headers)
     assert "a=1" in head
     assert "hint=x" not in head
     assert "logout=y" not in head
-    forged = [
-        (b"Set-Cookie", f"{name}=evil; Path=/.gateway/; Secure".encode())
-        for name in (f"{SCOPED}hint", f"{SCOPED.lower()}logout")
-    ]
-    assert response_headers([*forged, (b"Set-Cookie", b"b=2")], KNOWN.rules, []) == [(b"Set-Cookie", b"b=2")]
+    names = (f"{SCOPED}hint", f"{SCOPED}logout", f"{SCOPED.lower()}hint")
+    forged = [(b"Set-Cookie", f"{name}=evil; Path=/.gateway/; Secure".encode()) for name in names]
+    theirs = (b"Set-Cookie", b"b=2")
+    assert response_headers([*forged, theirs], KNOWN.rules, []) == [theirs]
 
 
 def test_the_end_session_request():
     """RP-Initiated Logout section 2: the parameters, once each; an endpoint's own query is kept."""
-    from gateway.core.model import ProviderMetadata
-    from gateway.oauth.logout import build_request
-
     metadata = ProviderMetadata(
         ISSUER, "a", "t", "j", end_session_endpoint="https://i.example/out?tenant=a%20b&state=x"
     )
-    settings = support.compiled().providers["main"].settings
+    settings = compiled().providers["main"].settings
     url = build_request(metadata, settings, redirect_uri=HERE, state="s&s", id_token_hint="h")
     assert url.startswith("https://i.example/out?tenant=a%20b&")
     assert parse_qs(urlsplit(url).query) == {
@@ -393,9 +394,6 @@ def test_the_end_session_request():
 @pytest.mark.parametrize("status", [201, 204, 302, 400, 401, 403, 404, 500, 503])
 def test_revocation_responses(status):
     """RFC 7009 section 2.2: 200 alone says that the token is dead."""
-    from gateway.oauth import revocation
-    from gateway.oauth.errors import MessageError
-
     revocation.process_response(200)
     with pytest.raises(MessageError, match="revocation_refused"):
         revocation.process_response(status)

@@ -306,7 +306,16 @@ def test_every_name_is_ours_and_documented():
     metrics.register(
         "http",
         lambda: dict.fromkeys(
-            ("client_connections", "requests_in_flight", "tunnels", "upstream_app_open", "upstream_app_idle"),
+            (
+                "client_connections",
+                "requests_in_flight",
+                "tunnels",
+                "upstream_app_open",
+                "upstream_app_idle",
+                "upstream_app_server_0_healthy",
+                "upstream_app_server_0_breaker",
+                "upstream_app_server_0_busy",
+            ),
             0.0,
         ),
     )

@@ -344,6 +344,11 @@ WORDS: Final[dict[Reason, Words]] = {
     Reason.EXPECTATION_FAILED: _bad_request(
         "The Expect field asks for something unknown.", "Your browser expects something that this site lacks."
     ),
+    Reason.RATE_LIMITED: _busy(
+        "Too many requests in too short a time.",
+        "That was a little too fast",
+        "More was asked of this page in a short time than one visitor may ask.",
+    ),
     Reason.CLIENT_ABORTED: _bad_request(
         "The client left before its request was complete.",
         "The connection was closed before the request ended.",

@@ -1,0 +1,90 @@
+"""How long a decision to forward stays the same for the very same request.
+
+The fast path of a head that is seen again rests on this: until then, as long as configuration, denylist and
+keys are the ones that were decided on, ``decide`` would give the same answer, so it need not be asked. Where
+that cannot be told cheaply the answer does not last at all.
+"""
+
+from dataclasses import dataclass
+from math import inf
+
+from gateway.core.answers import Forward
+from gateway.core.context import Knowledge
+from gateway.core.keys import KeySet
+from gateway.core.model import Session
+from gateway.core.reasons import Reason
+
+_ANYBODY = frozenset({Reason.PUBLIC, Reason.PREFLIGHT})
+
+
+@dataclass(slots=True)
+class Lasting:
+    """An answer and what it rests on.
+
+    ``since`` and ``until`` are epoch seconds; ``claim`` names the session's next rotation, of which there must
+    be no news.
+    """
+
+    forward: Forward
+    knowledge: Knowledge
+    version: int
+    provider: str
+    keys: KeySet | None
+    claim: str
+    since: float
+    until: float
+
+    def holds(self, knowledge: Knowledge, now: float) -> bool:
+        """Tell whether ``decide`` would still give this answer."""
+        return (
+            self.since <= now < self.until
+            and knowledge is self.knowledge
+            and knowledge.denylist.version == self.version
+            and (self.keys is None or knowledge.keys.get(self.provider) is self.keys)
+            and (not self.claim or knowledge.news(self.claim) is None)
+        )
+
+
+def lasting(forward: Forward, knowledge: Knowledge, now: float) -> Lasting | None:
+    """Return a decision of ``now`` (epoch seconds) with what it rests on, None where it does not last."""
+    if forward.cookies or forward.background:
+        return None
+    version = knowledge.denylist.version
+    if forward.reason in _ANYBODY or (forward.reason is Reason.ANONYMOUS and not forward.sent):
+        return Lasting(forward, knowledge, version, "", None, "", now, inf)
+    identity = forward.identity
+    if identity is None or forward.route.require.max_age is not None:
+        return None
+    until = _fresh_until(forward, knowledge)
+    provider = identity.provider
+    if forward.session is not None:
+        if knowledge.compiled.providers[provider].settings.access_token == "jwt":  # noqa: S105 - a kind of token
+            return None
+        until = min(until, _session_until(forward.session, forward, knowledge))
+        return Lasting(forward, knowledge, version, provider, None, forward.claim, now, until)
+    keys = knowledge.keys.get(provider)
+    # a session that came along must not be somebody else's, and sessions end
+    if keys is None or forward.sent:
+        return None
+    until = min(until, identity.expires_at, keys.stale_after)
+    return Lasting(forward, knowledge, version, provider, keys, "", now, until)
+
+
+def _fresh_until(forward: Forward, knowledge: Knowledge) -> float:
+    deny = knowledge.compiled.settings.denylist
+    if (forward.route.when_stale or deny.when_stale) != "refuse":
+        return inf
+    at = knowledge.denylist.synchronised_at
+    return at + deny.max_staleness if at is not None else 0.0
+
+
+def _session_until(session: Session, forward: Forward, knowledge: Knowledge) -> float:
+    settings = knowledge.compiled.settings.session
+    life = (session.access_expires_at - session.renewed_at) / 4
+    window = min(settings.refresh_before_expiry, life) if forward.grant is not None else 0.0
+    return min(
+        session.ends_at,
+        # from here on it is sealed anew, to say that it was active
+        session.seen_at + settings.idle_lifetime / 10,
+        session.access_expires_at - window,
+    )

@@ -1,0 +1,142 @@
+"""The listener for TLS: accepts, lets clients shake hands within bounds, and hands connections over."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from gateway.http.client_connection import ClientConnection
+from gateway.http.sockets import peer_name
+
+if TYPE_CHECKING:
+    from gateway.http.server import Server
+    from gateway.http.tls import Certificates
+
+# how long a client may take to answer close_notify
+_SHUTDOWN_SECONDS: Final = 5.0
+_MOST_AT_ONCE: Final = 32
+# after the process has run out of descriptors
+_REST_SECONDS: Final = 0.5
+
+
+class Handshake:
+    """One client that has not finished its handshake: it takes a place already, as a connection does."""
+
+    __slots__ = ("_server", "peer", "task")
+
+    def __init__(self, server: "Server", peer: str) -> None:
+        self.peer = peer
+        self.task: asyncio.Task[None] | None = None
+        self._server = server
+
+    async def shake(self, sock: socket.socket, certificates: "Certificates") -> None:
+        """Shake hands; what fails is counted, and not logged."""
+        server = self._server
+        try:
+            await server.loop.connect_accepted_socket(
+                lambda: _Secured(server, self),
+                sock,
+                ssl=certificates.context,
+                ssl_handshake_timeout=certificates.settings.handshake_timeout,
+                ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
+            )
+        except OSError:
+            # time-outs, resets, plain HTTP, unknown versions, certificates that do not verify
+            server.handshakes_failed += 1
+        finally:
+            self.over()
+
+    def over(self) -> None:
+        """Give the place back."""
+        self._server.forget_handshake(self)
+
+
+class _Secured(ClientConnection):
+    """A connection that takes the place of its handshake."""
+
+    __slots__ = ("_handshake",)
+
+    def __init__(self, server: "Server", handshake: Handshake) -> None:
+        super().__init__(server)
+        self._handshake = handshake
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._handshake.over()
+        super().connection_made(transport)
+
+
+class TlsListener:
+    """Accepts by itself, since whom to turn away is best known before any work was done for him."""
+
+    def __init__(self, server: "Server", sockets: Sequence[socket.socket]) -> None:
+        self.sockets = tuple(sockets)
+        self._server = server
+        self._timers: set[asyncio.TimerHandle] = set()
+
+    def start(self, backlog: int) -> None:
+        """Listen."""
+        for each in self.sockets:
+            each.setblocking(False)
+            each.listen(backlog)
+            self._server.loop.add_reader(each, self._accept, each)
+
+    def close(self) -> None:
+        """Listen no more."""
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        for each in self.sockets:
+            if each.fileno() >= 0:
+                self._server.loop.remove_reader(each)
+                each.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        server = self._server
+        for _ in range(_MOST_AT_ONCE):
+            try:
+                sock, name = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:
+                # no descriptors left: those that are open must end first
+                server.loop.remove_reader(listener)
+                self._timers.add(server.loop.call_later(_REST_SECONDS, self._resume, listener))
+                return
+            sock.setblocking(False)
+            handshake = Handshake(server, peer_name(name))
+            if server.certificates is not None and server.admit_handshake(handshake):
+                handshake.task = server.loop.create_task(handshake.shake(sock, server.certificates))
+            else:
+                sock.close()
+
+    def _resume(self, listener: socket.socket) -> None:
+        self._timers.clear()
+        if listener.fileno() >= 0:
+            self._server.loop.add_reader(listener, self._accept, listener)
+
+
+async def bind(host: str, port: int) -> list[socket.socket]:
+    """Return sockets bound to every address of a host; port 0 takes a free one.
+
+    Raises:
+        OSError: the address is taken or not ours.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            sock = socket.socket(family, kind, protocol)
+            sockets.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(address)
+    except OSError:
+        for sock in sockets:
+            with contextlib.suppress(OSError):
+                sock.close()
+        raise
+    return sockets

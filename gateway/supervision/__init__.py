@@ -1,0 +1,1 @@
+"""Worker processes and the one that starts, watches, reloads and ends them."""

@@ -1,0 +1,118 @@
+"""Reloading: the file is read and checked, every worker prepares, and only then all go on with it.
+
+In between every worker opens what any of them may seal by then, so that a new secret key logs nobody out.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.compiled import compile_settings
+from gateway.core.config import Settings
+from gateway.core.model import Json
+from gateway.core.reload import changed_sections, needs_restart
+from gateway.edge.admin import Admin, Reloaded
+from gateway.edge.configuration import ConfigurationError, Loaded
+from gateway.supervision.channel import Gone, Refused
+from gateway.supervision.slot import Slot
+from gateway.supervision.wire import encode_settings
+
+if TYPE_CHECKING:
+    from gateway.supervision.supervisor import Supervisor
+
+_STEP_WITHIN: Final = 10.0
+
+
+class Reloader:
+    """Swaps the configuration of all workers, or of none.
+
+    Args:
+        supervisor: whose workers these are.
+        load: reads the configuration anew; raises ConfigurationError.
+        admin: goes on with the new token.
+    """
+
+    def __init__(self, supervisor: "Supervisor", load: Callable[[], Loaded], admin: Admin) -> None:
+        self._supervisor = supervisor
+        self._load = load
+        self._admin = admin
+        self._turn = asyncio.Lock()
+        self._applied = 0
+        self._refused = 0
+
+    def stats(self) -> dict[str, float]:
+        """Return how many reloads came to pass and how many were refused."""
+        return {"applied_total": float(self._applied), "refused_total": float(self._refused)}
+
+    async def reload(self) -> Reloaded:
+        """Read the configuration anew and let all workers go on with it, if it can be used."""
+        async with self._turn:
+            reloaded = await self._reload()
+        logs = self._supervisor.logs
+        if reloaded.errors:
+            self._refused += 1
+            logs.error("the new configuration is refused; the old one runs on", errors=list(reloaded.errors))
+        else:
+            self._applied += 1
+            logs.audit(
+                "reloaded",
+                changed=list(reloaded.changed),
+                warnings=list(reloaded.warnings) or None,
+                workers=reloaded.workers,
+            )
+        return reloaded
+
+    async def _reload(self) -> Reloaded:
+        try:
+            # the file may be on a disk that hangs
+            loaded = await asyncio.to_thread(self._load)
+        except ConfigurationError as error:
+            return Reloaded(errors=str(error).splitlines())
+        old, new = self._supervisor.settings, loaded.settings
+        if errors := needs_restart(old, new):
+            return Reloaded(errors=errors)
+        try:
+            compile_settings(new)
+        except ValueError as error:
+            return Reloaded(errors=[str(error)])
+        async with self._supervisor.unchanging() as slots:
+            if errors := await self._prepare(slots, new):
+                return Reloaded(errors=errors)
+            self._supervisor.settings = new
+            await asyncio.gather(*(self._finish(slot) for slot in slots))
+        issuers = {name: each.issuer for name, each in new.providers.items()}
+        self._admin.configure(new.admin, issuers, new.session.absolute_lifetime)
+        self._supervisor.logs.configure(new.log)
+        return Reloaded(
+            warnings=[str(each) for each in loaded.warnings],
+            changed=changed_sections(old, new),
+            workers=len(slots),
+        )
+
+    async def _prepare(self, slots: list[Slot], new: Settings) -> list[str]:
+        """Let every worker prepare; return why that failed, with nothing changed then."""
+        data = encode_settings(new)
+        answers = await asyncio.gather(*(_try(slot, "prepare", settings=data) for slot in slots))
+        errors = list(dict.fromkeys(answer for answer in answers if answer is not None))
+        if errors:
+            await asyncio.gather(*(_try(slot, "abandon") for slot in slots))
+        return errors
+
+    @staticmethod
+    async def _finish(slot: Slot) -> None:
+        if await _try(slot, "commit") is not None:
+            # its successor begins with the new configuration
+            slot.kill()
+
+
+async def _try(slot: Slot, order: str, **fields: Json) -> str | None:
+    """Give an order; return why it was not carried out. A worker that has ended needs none."""
+    try:
+        await slot.call(order, _STEP_WITHIN, **fields)
+    except Refused as refused:
+        return f"worker {slot.number}: {refused}"
+    except TimeoutError:
+        slot.kill()
+    except Gone:
+        pass
+    return None

@@ -1,0 +1,216 @@
+"""The process that keeps workers running: it holds the sockets, the admin listener and the embedded store.
+
+It serves no request itself. Its own work is small, so that it answers for the workers when they cannot.
+"""
+
+import asyncio
+import contextlib
+import importlib
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gateway.core.config import Settings
+from gateway.core.model import Json
+from gateway.edge.configuration import Loaded
+from gateway.edge.embedded import EmbeddedValkey
+from gateway.edge.logs import Logs
+from gateway.edge.metric_merge import Merged
+from gateway.supervision.slot import Slot
+from gateway.supervision.sockets import Sockets, bind
+from gateway.supervision.wire import encode_settings
+
+if TYPE_CHECKING:
+    from gateway.supervision.view import View
+
+_CPU_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+
+
+def run(settings: Settings, load: Callable[[], Loaded]) -> int:
+    """Run until SIGTERM or SIGINT; return the exit code.
+
+    Args:
+        settings: the validated configuration.
+        load: reads it anew; raises ConfigurationError.
+
+    Raises:
+        OSError: an address is taken or not ours. RuntimeError: no store or no worker can be started.
+    """
+    import uvloop  # noqa: PLC0415 - absent on Windows, where nothing but this needs it
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(settings, load))
+
+
+async def _run(settings: Settings, load: Callable[[], Loaded]) -> int:
+    return await Supervisor(settings, load).run()
+
+
+def count_workers(settings: Settings) -> int:
+    """Return how many workers to run; ``auto`` is the processors that this process may use."""
+    if settings.workers != "auto":
+        return settings.workers
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):
+        # a container's share of the machine (cgroup v2)
+        quota, period = _CPU_QUOTA.read_text().split()
+        usable = min(usable, max(1, round(int(quota) / int(period))))
+    return usable
+
+
+class Supervisor:
+    """Starts workers, tells them what changes, and ends them.
+
+    Args:
+        settings: the validated configuration.
+        load: reads it anew; raises ConfigurationError.
+        logs: of this process; standard error when None.
+    """
+
+    def __init__(self, settings: Settings, load: Callable[[], Loaded], *, logs: Logs | None = None) -> None:
+        self.settings = settings
+        self.logs = logs if logs is not None else Logs(settings.log)
+        self.slots: list[Slot] = []
+        self.is_draining = False
+        self.merged = Merged()
+        self._load = load
+        self._embedded: EmbeddedValkey | None = None
+        self._store_url: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._unchanging = asyncio.Event()
+        self._unchanging.set()
+        self._sockets: list[Sockets] = []
+        self._view: View | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> int:
+        """Run until SIGTERM or SIGINT; a second one ends everything at once. Return the exit code.
+
+        Raises:
+            OSError, RuntimeError: it cannot start.
+        """
+        stop, haste, reload = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            (haste if stop.is_set() else stop).set()
+
+        loop.add_signal_handler(signal.SIGTERM, end)
+        loop.add_signal_handler(signal.SIGINT, end)
+        loop.add_signal_handler(signal.SIGHUP, reload.set)
+        try:
+            starting = loop.create_task(self.start())
+            await _first(starting, stop.wait())
+            if starting.done():
+                await starting
+                self._tasks.add(loop.create_task(self._obey(reload)))
+                await stop.wait()
+                drained = loop.create_task(self.drain())
+                self._tasks.add(drained)
+                if not await _first(drained, haste.wait()):
+                    return 1
+                await drained
+            else:
+                starting.cancel()
+                await asyncio.gather(starting, return_exceptions=True)
+        finally:
+            await self.close()
+        return 0
+
+    async def orders(self) -> Mapping[str, Json]:
+        """Return what a worker is started with, once that is known and is not being changed."""
+        url = await asyncio.shield(self._store_url)
+        while not self._unchanging.is_set():
+            await self._unchanging.wait()
+        return {"settings": encode_settings(self.settings), "store_url": url}
+
+    @contextlib.asynccontextmanager
+    async def unchanging(self) -> AsyncIterator[list[Slot]]:
+        """Let no worker start meanwhile; yield the slots whose workers serve."""
+        self._unchanging.clear()
+        try:
+            for slot in self.slots:
+                await slot.settled.wait()
+            yield [slot for slot in self.slots if slot.is_ready]
+        finally:
+            self._unchanging.set()
+
+    # life
+
+    async def start(self) -> None:
+        """Start everything and wait until every worker serves.
+
+        Raises:
+            OSError: an address is taken or not ours. RuntimeError: no store or no worker can be started.
+        """
+        self._sockets = bind(self.settings.listen, count_workers(self.settings))
+        self.slots = [
+            Slot(number, sockets, self, self.logs, self.merged.retire)
+            for number, sockets in enumerate(self._sockets)
+        ]
+        # the workers load their modules meanwhile
+        await asyncio.to_thread(importlib.import_module, "gateway.supervision.view")
+        from gateway.supervision.view import View  # noqa: PLC0415
+
+        self._view = View(self, self._load)
+        await self._view.start()
+        url = None
+        if self.settings.redis is None:
+            self._embedded = EmbeddedValkey()
+            url = await self._embedded.start(Path(self.settings.state_dir))
+        self._store_url.set_result(url)
+        await asyncio.gather(*(slot.first for slot in self.slots))
+        self.logs.info(
+            "started",
+            listen=self.settings.listen,
+            admin=self.settings.admin.listen,
+            store="redis" if url is None else "embedded",
+            workers=len(self.slots),
+        )
+
+    async def drain(self) -> None:
+        """Tell everybody that this ends, stop accepting, and let open requests end."""
+        self.is_draining = True
+        bound = self.settings.limits.drain_timeout
+        self.logs.info("draining", bound=bound)
+        drained = asyncio.gather(*(slot.drain(bound) for slot in self.slots))
+        # the workers hold theirs until they have taken in what has queued
+        await asyncio.sleep(0)
+        self._close_sockets()
+        await drained
+        self.logs.info("ended")
+
+    async def close(self) -> None:
+        """End everything at once."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(slot.end() for slot in self.slots))
+        self._close_sockets()
+        if self._view is not None:
+            await self._view.close()
+        if self._embedded is not None:
+            await self._embedded.stop()
+        self.logs.close()
+
+    def _close_sockets(self) -> None:
+        for each in (each for sockets in self._sockets for each in sockets):
+            each.close()
+
+    async def _obey(self, reload: asyncio.Event) -> None:
+        """Reload whenever that is asked for; what is asked for meanwhile is done once, afterwards."""
+        while True:
+            await reload.wait()
+            reload.clear()
+            assert self._view is not None
+            await self._view.reloader.reload()
+
+
+async def _first(task: "asyncio.Task[None]", other: Coroutine[None, None, object]) -> bool:
+    """Wait for either; tell whether the task is done."""
+    waiting = asyncio.ensure_future(other)
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    return task.done()

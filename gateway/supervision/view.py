@@ -1,0 +1,142 @@
+"""What the admin listener shows and changes: all workers as one."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, cast
+
+from gateway.core.model import DenyEntry, Fault, Json
+from gateway.core.reasons import Reason
+from gateway.edge.admin import Admin, Readiness, Reloaded
+from gateway.edge.configuration import Loaded
+from gateway.edge.metric_merge import snapshot
+from gateway.edge.metrics import Metrics
+from gateway.edge.revocations import Acknowledgement
+from gateway.edge.session_desk import Answer
+from gateway.supervision.channel import Gone, Refused
+from gateway.supervision.reloading import Reloader
+from gateway.supervision.slot import Slot
+from gateway.supervision.wire import encode_entries
+
+if TYPE_CHECKING:
+    from gateway.supervision.supervisor import Supervisor
+
+_MEASURE_EVERY: Final = 2.0
+_PUBLISH_WITHIN: Final = 5.0
+
+
+class View:
+    """The admin listener over all workers.
+
+    Args:
+        supervisor: whose workers these are.
+        load: reads the configuration anew; raises ConfigurationError.
+    """
+
+    def __init__(self, supervisor: "Supervisor", load: Callable[[], Loaded]) -> None:
+        self._supervisor = supervisor
+        settings = supervisor.settings
+        self.admin = Admin(
+            settings.admin,
+            metrics=self._metrics,
+            ready=self._ready,
+            revoke=self._revoke,
+            reload=self._reload_now,
+            sessions=self._sessions,
+            issuer_of_provider={name: each.issuer for name, each in settings.providers.items()},
+            clock=time.time,
+            entry_lifetime=settings.session.absolute_lifetime,
+        )
+        self.reloader = Reloader(supervisor, load, self.admin)
+        self._own = Metrics()
+        self._own.register("workers", self._count)
+        self._own.register("reload", self.reloader.stats)
+        self._own.register("log", supervisor.logs.stats)
+        self._measuring: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises OSError."""
+        await self.admin.start()
+        self._measuring = asyncio.get_running_loop().create_task(self._keep_measuring())
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._measuring is not None:
+            self._measuring.cancel()
+            await asyncio.gather(self._measuring, return_exceptions=True)
+        await self.admin.close()
+
+    async def _reload_now(self) -> Reloaded:
+        return await self.reloader.reload()
+
+    async def _keep_measuring(self) -> None:
+        # a worker that dies takes with it what it has counted since
+        while True:
+            await asyncio.sleep(_MEASURE_EVERY)
+            await self._measure()
+
+    async def _measure(self) -> None:
+        await asyncio.gather(*(slot.measure() for slot in self._supervisor.slots))
+
+    async def _metrics(self) -> tuple[bytes, str]:
+        await self._measure()
+        told = [slot.last for slot in self._supervisor.slots]
+        return self._supervisor.merged.render([snapshot(self._own.families()), *told])
+
+    def _count(self) -> dict[str, float]:
+        slots = self._supervisor.slots
+        return {
+            "configured": float(len(slots)),
+            "ready": float(sum(slot.is_ready for slot in slots)),
+            "restarts_total": float(sum(slot.restarts for slot in slots)),
+        }
+
+    async def _ready(self) -> Readiness:
+        workers = await asyncio.gather(*(self._describe(slot) for slot in self._supervisor.slots))
+        wrong = None
+        if self._supervisor.is_draining:
+            wrong = "the gateway is ending"
+        elif not any(cast("dict[str, Json]", each)["status"] == "ready" for each in workers):
+            wrong = "no worker is ready"
+        return Readiness({"workers": wrong}, list(workers))
+
+    @staticmethod
+    async def _describe(slot: Slot) -> Json:
+        about: dict[str, Json] = {"worker": slot.number, "pid": slot.pid}
+        if not slot.is_ready:
+            return {**about, "status": "starting"}
+        try:
+            checks = cast("dict[str, str | None]", await slot.call("status"))
+        except (Gone, Refused, TimeoutError):
+            return {**about, "status": "silent"}
+        told: dict[str, Json] = {name: wrong or "ok" for name, wrong in checks.items()}
+        return {**about, "status": "unready" if any(checks.values()) else "ready", "checks": told}
+
+    async def _revoke(self, entries: list[DenyEntry]) -> Acknowledgement:
+        """Let every worker refuse at once, and one of them write; the others take over where it cannot."""
+        data = encode_entries(entries)
+        ready = [slot for slot in self._supervisor.slots if slot.is_ready]
+        await asyncio.gather(*(_ask(slot, "deny", data) for slot in ready))
+        told = await self._ask_one("revoke", entries=data)
+        return Acknowledgement(**cast("dict[str, object]", told))  # type: ignore[arg-type]
+
+    async def _sessions(self, action: str, fields: Mapping[str, str]) -> Answer:
+        told = await self._ask_one("sessions", action=action, fields=dict(fields))
+        return Answer(**cast("dict[str, object]", told))  # type: ignore[arg-type]
+
+    async def _ask_one(self, order: str, **fields: Json) -> Json:
+        """Return what one worker answers; the next is asked where one ends over it. Raises Fault."""
+        for slot in [slot for slot in self._supervisor.slots if slot.is_ready]:
+            with contextlib.suppress(Gone, TimeoutError):
+                try:
+                    return await slot.call(order, _PUBLISH_WITHIN, **fields)
+                except Refused as refused:
+                    reason = refused.kind if refused.kind in set(Reason) else Reason.INTERNAL_ERROR
+                    raise Fault("store", Reason(reason), str(refused)) from None
+        raise Fault("gateway", Reason.OVERLOADED, "no worker is ready")
+
+
+async def _ask(slot: Slot, order: str, entries: Json) -> None:
+    with contextlib.suppress(Gone, Refused, TimeoutError):
+        await slot.call(order, entries=entries)

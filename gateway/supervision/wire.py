@@ -1,0 +1,45 @@
+"""What travels on the control channel, as JSON.
+
+The settings travel with their secrets in the clear: the channel is a socket pair that nobody else holds, and
+so every worker runs exactly what the supervisor has read and checked.
+"""
+
+from dataclasses import asdict
+from typing import cast
+
+from pydantic import SecretStr
+
+from gateway.core.config import Settings
+from gateway.core.model import DenyEntry, Json
+
+
+def encode_settings(settings: Settings) -> Json:
+    """Return validated settings as JSON, secrets included."""
+    return _reveal(settings.model_dump())
+
+
+def decode_settings(data: Json) -> Settings:
+    """Return the settings that were encoded."""
+    return Settings.model_validate(data)
+
+
+def encode_entries(entries: list[DenyEntry]) -> Json:
+    """Return denylist entries as JSON."""
+    return [cast("Json", asdict(entry)) for entry in entries]
+
+
+def decode_entries(data: Json) -> list[DenyEntry]:
+    """Return the entries that were encoded."""
+    assert isinstance(data, list)
+    return [DenyEntry(**cast("dict[str, str]", each)) for each in data]  # type: ignore[arg-type]
+
+
+def _reveal(value: object) -> Json:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, dict):
+        return {str(name): _reveal(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_reveal(each) for each in value]
+    assert value is None or isinstance(value, bool | int | float | str)
+    return value

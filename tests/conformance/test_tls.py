@@ -1,0 +1,343 @@
+"""TLS on the public listener, between real clients and both loops."""
+
+import asyncio
+import contextlib
+import ssl
+
+import pytest
+from cryptography import x509
+
+from gateway.core.config import TlsSettings
+from gateway.http.exchange import Limits
+from gateway.http.tls import CertificateError, Certificates
+from tests.support.certificates import Authority
+from tests.support.http import GET, Handler, Plane, always, echo
+
+
+@pytest.fixture
+def authority(tmp_path):
+    """A fresh authority."""
+    return Authority(tmp_path)
+
+
+def settings(*pairs, **more):
+    return TlsSettings.model_validate({"certificates": [pair.written for pair in pairs], **more})
+
+
+def listening(tls: TlsSettings, **more):
+    return Plane(certificates=Certificates(tls), **more)
+
+
+async def names(plane, context, server_name):
+    """Return the names of the certificate that a client is shown who asks for a name."""
+    context.check_hostname = False
+    client = await plane.client(ssl=context, server_hostname=server_name)
+    shown = client.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    extension = x509.load_der_x509_certificate(shown).extensions
+    found = extension.get_extension_for_class(x509.SubjectAlternativeName).value
+    client.writer.transport.abort()
+    return found.get_values_for_type(x509.DNSName)
+
+
+async def test_requests_over_tls(authority):
+    """Several requests and bodies pass on one connection, and the handler sees that it is TLS."""
+    pair = authority.issue("localhost")
+    async with listening(settings(pair)) as plane:
+        client = await plane.client(ssl=authority.trusting(), server_hostname="localhost")
+        assert (await client.ask(GET)).body == b"GET / 0"
+        body = b"x" * 300_000
+        post = b"POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % len(body)
+        assert (await client.ask(post + body)).body == b"POST /a 300000"
+        assert (await client.ask(GET)).status == 200
+        assert [each.request.tls for each in plane.handler.exchanges] == [True] * 3
+        assert {each.request.peer for each in plane.handler.exchanges} == {"127.0.0.1"}
+        assert plane.server.gauges()["client_connections"] == 1
+        assert plane.server.gauges()["tls_handshakes"] == 0
+
+
+async def test_large_responses_over_tls(authority):
+    """A response larger than every buffer arrives whole."""
+    content = bytes(range(256)) * 20_000
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content
+    async with listening(settings(authority.issue("localhost")), behaviour=always(answer)) as plane:
+        client = await plane.client(ssl=authority.trusting(), server_hostname="localhost")
+        assert (await client.ask(GET)).body == content
+
+
+async def test_a_request_sent_with_the_end_of_the_handshake(authority):
+    """TLS 1.3 lets a client send its request in the flight that ends the handshake: none of it is lost."""
+    pair = authority.issue("localhost")
+    async with listening(settings(pair)) as plane:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = authority.trusting().wrap_bio(incoming, outgoing, server_hostname="localhost")
+        client = await plane.client()
+        while True:
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await client.send(outgoing.read())
+                incoming.write(await client.some())
+        tls.write(GET)
+        await client.send(outgoing.read())
+        answer = b""
+        while not answer.endswith(b"GET / 0"):
+            incoming.write(await client.some())
+            with contextlib.suppress(ssl.SSLWantReadError):
+                answer += tls.read(65536)
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def test_certificates_by_name(authority):
+    """SNI chooses by exact name, then by a wildcard of one label; every other name gets the first."""
+    tls = settings(
+        authority.issue("first.example", "also.example"),
+        authority.issue("second.example"),
+        authority.issue("*.wild.example"),
+        authority.issue("own.wild.example"),
+    )
+    async with listening(tls) as plane:
+        context = authority.trusting()
+        first = ["first.example", "also.example"]
+        assert await names(plane, context, "also.example") == first
+        assert await names(plane, context, "second.example") == ["second.example"]
+        assert await names(plane, context, "SECOND.example") == ["second.example"]
+        assert await names(plane, context, "a.wild.example") == ["*.wild.example"]
+        assert await names(plane, context, "own.wild.example") == ["own.wild.example"]
+        assert await names(plane, context, "a.b.wild.example") == first
+        assert await names(plane, context, "wild.example") == first
+        assert await names(plane, context, "unknown.example") == first
+        assert await names(plane, context, None) == first
+
+
+async def test_renewal_under_an_open_connection(authority):
+    """A renewed certificate serves new connections, whether they name the server or not; open ones go on."""
+    tls = settings(authority.issue("old.example", file="site"))
+    async with listening(tls) as plane:
+        context = authority.trusting()
+        context.check_hostname = False
+        client = await plane.client(ssl=context, server_hostname="old.example")
+        assert (await client.ask(GET)).status == 200
+        certificates = plane.server.certificates
+        assert not certificates.refresh()
+        authority.issue("new.example", file="site", days=90)
+        before = certificates.expires
+        assert certificates.refresh()
+        assert certificates.expires > before
+        assert (await client.ask(GET)).status == 200
+        assert await names(plane, context, "old.example") == ["new.example"]
+        assert await names(plane, context, None) == ["new.example"]
+        assert plane.server.gauges()["tls_certificate_reloads_total"] == 1
+
+
+async def test_a_broken_renewal_changes_nothing(authority):
+    """Files that do not fit keep the old certificate, are told of once, and the next good ones are taken."""
+    pair = authority.issue("old.example", file="site")
+    async with listening(settings(pair)) as plane:
+        certificates = plane.server.certificates
+        other = authority.issue("other.example")
+        pair.certificate.write_bytes(other.certificate.read_bytes())
+        with pytest.raises(CertificateError, match="do not belong together"):
+            certificates.refresh()
+        assert not certificates.refresh()
+        context = authority.trusting()
+        assert await names(plane, context, "old.example") == ["old.example"]
+        pair.key.unlink()
+        with pytest.raises(CertificateError, match="cannot be read"):
+            certificates.refresh()
+        assert await names(plane, context, "old.example") == ["old.example"]
+        pair.key.write_bytes(other.key.read_bytes())
+        assert certificates.refresh()
+        assert await names(plane, context, "old.example") == ["other.example"]
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("minimum", "spoken", "accepted"),
+    [
+        ("1.2", ssl.TLSVersion.TLSv1_1, False),
+        ("1.2", ssl.TLSVersion.TLSv1_2, True),
+        ("1.2", ssl.TLSVersion.TLSv1_3, True),
+        ("1.3", ssl.TLSVersion.TLSv1_2, False),
+        ("1.3", ssl.TLSVersion.TLSv1_3, True),
+    ],
+)
+async def test_versions(authority, minimum, spoken, accepted):
+    """TLS 1.1 is never spoken, and 1.2 only where the configuration says so."""
+    async with listening(settings(authority.issue("localhost"), minimum_version=minimum)) as plane:
+        context = authority.trusting()
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = context.maximum_version = spoken
+        if accepted:
+            client = await plane.client(ssl=context, server_hostname="localhost")
+            assert (await client.ask(GET)).status == 200
+        else:
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                await plane.client(ssl=context, server_hostname="localhost")
+            await plane.eventually(lambda: plane.server.handshakes_failed == 1)
+
+
+async def test_weak_suites_are_refused(authority):
+    """A TLS 1.2 client that knows only CBC or static key exchange is turned away."""
+    async with listening(settings(authority.issue("localhost"))) as plane:
+        context = authority.trusting()
+        context.set_ciphers("ECDHE+AES:!AESGCM:!AESCCM")
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await plane.client(ssl=context, server_hostname="localhost")
+
+
+@pytest.mark.parametrize("offered", [["http/1.1"], ["h2", "http/1.1"]])
+async def test_alpn(authority, offered):
+    """HTTP/1.1 is agreed on, whatever else a client offers (RFC 7301)."""
+    async with listening(settings(authority.issue("localhost"))) as plane:
+        context = authority.trusting()
+        context.set_alpn_protocols(offered)
+        client = await plane.client(ssl=context, server_hostname="localhost")
+        assert client.writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
+        assert (await client.ask(GET)).status == 200
+
+
+async def outcome(plane, context):
+    """Return the status that a client gets, or None where TLS turns it away."""
+    try:
+        client = await plane.client(ssl=context, server_hostname="localhost")
+        # in TLS 1.3 a client learns only afterwards that it was turned away
+        return (await client.ask(GET)).status
+    except (OSError, asyncio.IncompleteReadError):
+        return None
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("demand", ["required", "optional"])
+async def test_client_certificates(authority, tmp_path, demand, version):
+    """Required: without a certificate of the named authority nobody gets in. Optional: with a wrong one nobody."""
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other", "other")
+    tls = settings(authority.issue("localhost"), client_certificates=demand, client_ca=str(authority.file))
+    async with listening(tls) as plane:
+        known = authority.trusting(authority.issue("client", client=True))
+        foreign = authority.trusting(other.issue("client", client=True))
+        server_cert = authority.trusting(authority.issue("not-a-client"))
+        nobody = authority.trusting()
+        for context in (known, foreign, server_cert, nobody):
+            context.maximum_version = version
+        assert await outcome(plane, known) == 200
+        assert await outcome(plane, foreign) is None
+        assert await outcome(plane, server_cert) is None
+        assert await outcome(plane, nobody) == (200 if demand == "optional" else None)
+        # one that got in before is asked again: no session is resumed
+        assert await outcome(plane, known) == 200
+        seen = 2 if demand == "required" else 3
+        assert len(plane.handler.exchanges) == seen
+
+
+async def test_authorities_are_renewed_too(authority, tmp_path):
+    """A changed file of authorities holds from the next handshake on."""
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other", "other")
+    file = tmp_path / "clients.pem"
+    file.write_bytes(authority.file.read_bytes())
+    tls = settings(authority.issue("localhost"), client_certificates="required", client_ca=str(file))
+    async with listening(tls) as plane:
+        known = authority.trusting(authority.issue("client", client=True))
+        later = authority.trusting(other.issue("client", client=True))
+        assert (await outcome(plane, known), await outcome(plane, later)) == (200, None)
+        file.write_bytes(other.file.read_bytes() + b"\n")
+        assert plane.server.certificates.refresh()
+        assert (await outcome(plane, known), await outcome(plane, later)) == (None, 200)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", b"\x00" * 1000],
+)
+async def test_what_is_no_handshake_is_cut(authority, garbage):
+    """Plain HTTP and garbage on a TLS port are counted and cut; they reach no handler (R60)."""
+    async with listening(settings(authority.issue("localhost"))) as plane:
+        client = await plane.client()
+        await client.send(garbage)
+        assert await client.ended()
+        await plane.eventually(lambda: plane.server.handshakes_failed == 1)
+        assert plane.handler.exchanges == []
+        assert len(plane.server.admission) == 0
+
+
+async def test_who_never_shakes_hands_is_cut(authority):
+    """A client that says nothing holds its place only until the handshake's time-out (R60)."""
+    async with listening(settings(authority.issue("localhost"), handshake_timeout="200ms")) as plane:
+        silent = [await plane.client() for _ in range(5)]
+        client = await plane.client(ssl=authority.trusting(), server_hostname="localhost")
+        assert (await client.ask(GET)).status == 200
+        for each in silent:
+            assert await each.ended()
+        await plane.eventually(lambda: plane.server.gauges()["tls_handshakes"] == 0)
+        assert plane.server.handshakes_failed == 5
+        assert (await client.ask(GET)).status == 200
+
+
+async def test_handshakes_count_as_connections(authority):
+    """Who has not shaken hands yet takes a place as well: the number of both is bounded (R60)."""
+    tls = settings(authority.issue("localhost"), handshake_timeout="10s")
+    async with listening(tls, limits=Limits(connections=4)) as plane:
+        silent = [await plane.client() for _ in range(4)]
+        await plane.eventually(lambda: plane.server.gauges()["tls_handshakes"] == 4)
+        assert await (await plane.client()).ended()
+        silent[0].writer.transport.abort()
+        await plane.eventually(lambda: plane.server.gauges()["tls_handshakes"] == 3)
+        assert await outcome(plane, authority.trusting()) == 200
+
+
+async def test_a_refused_request_over_tls(authority):
+    """An upload that is refused in its middle gets its answer, and an orderly end after it."""
+    handler = Handler(max_body=10)
+    async with listening(settings(authority.issue("localhost")), handler=handler) as plane:
+        client = await plane.client(ssl=authority.trusting(), server_hostname="localhost")
+        answer = await client.ask(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\nxxxx")
+        assert answer.status == 413
+        assert answer.get("connection") == "close"
+        assert await client.some() == b""
+        await plane.eventually(lambda: plane.server.gauges()["client_connections"] == 0)
+
+
+async def test_a_reader_that_stalls_over_tls(authority):
+    """A client that takes nothing of its response is cut (R60)."""
+    content = bytes(8 << 20)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content
+    limits = Limits(write_timeout=0.3)
+    tls = settings(authority.issue("localhost"))
+    async with listening(tls, behaviour=always(answer), limits=limits) as plane:
+        client = await plane.client(ssl=authority.trusting(), server_hostname="localhost", limit=1024)
+        client.writer.transport.pause_reading()
+        await client.send(GET)
+        await plane.eventually(lambda: plane.handler.finished)
+        assert plane.handler.finished[0].fault is not None
+        await plane.eventually(lambda: plane.server.gauges()["client_connections"] == 0)
+
+
+async def test_tunnels_over_tls(authority):
+    """A tunnel passes both ways, and its end at the upstream ends it at the client."""
+
+    async def behave(side):
+        await side.request()
+        await side.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n")
+        assert await side.exactly(4) == b"ping"
+        await side.send(b"pong")
+
+    async with listening(settings(authority.issue("localhost")), behaviour=behave) as plane:
+        client = await plane.client(ssl=authority.trusting(), server_hostname="localhost")
+        await client.send(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n")
+        assert b" 101 " in await client.head()
+        await client.send(b"ping")
+        assert await client.exactly(4) == b"pong"
+        assert await client.some() == b""
+        await plane.eventually(lambda: plane.server.in_flight == 0)
+
+
+async def test_closing_breaks_handshakes_off(authority):
+    """Closing waits for no handshake, and leaves no task behind."""
+    async with listening(settings(authority.issue("localhost")), behaviour=echo) as plane:
+        client = await plane.client()
+        await plane.eventually(lambda: plane.server.gauges()["tls_handshakes"] == 1)
+    assert await client.ended()
+    await plane.eventually(lambda: plane.server.gauges()["tls_handshakes"] == 0)

@@ -1,0 +1,47 @@
+"""Upstreams and routes as configured, through a whole gateway."""
+
+import asyncio
+
+import pytest
+
+
+@pytest.mark.settings(
+    {
+        "upstreams": {"app": {"host": "rewrite", "response_timeout": "1h", "connect_timeout": "200ms"}},
+        "routes": [
+            {
+                "path": "/old/",
+                "upstream": "app",
+                "access": "public",
+                "replace_prefix": "/new/",
+                "timeout": "100ms",
+            }
+        ],
+    }
+)
+async def test_a_route_s_prefix_and_time_out(world):
+    """The upstream sees its own Host and another path; a route's time-out ends a wait, others go on."""
+    browser = world.browser()
+    page = await browser.fetch("/old/x?y=1")
+    assert (page.status, page.text) == (200, "hello nobody GET /new/x?y=1 0")
+    headers = world.upstream.last().headers
+    assert headers["Host"] == f"127.0.0.1:{world.upstream.port}"
+    assert headers["X-Forwarded-Host"] == f"localhost:{world.public_port}"
+    assert headers["X-Forwarded-Prefix"] == "/old"
+    world.upstream.hold = asyncio.Event()
+    assert (await browser.fetch("/old/x")).status == 504
+    world.upstream.hold.set()
+
+
+@pytest.mark.settings({"upstreams": {"app": {"servers": ["http://127.0.0.1:1", "unix:/nowhere/app.sock"]}}})
+async def test_nobody_is_there(world):
+    """502 with Retry-After, and the figures of each server."""
+    browser = world.browser()
+    for _ in range(6):
+        page = await browser.fetch("/public/x")
+        assert page.status == 502
+        assert int(page.headers["Retry-After"]) >= 1
+        assert page.headers["Content-Type"].startswith("application/problem+json")
+    text = world.gateway.metrics.render()[0].decode()
+    assert 'gateway_http_upstream_server_breaker{server="0",upstream="app"} 1.0' in text
+    assert 'gateway_http_upstream_server_healthy{server="1",upstream="app"} 1.0' in text

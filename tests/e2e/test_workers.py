@@ -1,0 +1,177 @@
+"""Several workers on one port, as processes: sessions, revocations and the port are shared."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+import pytest_asyncio
+
+from tests.support.fleet import Client, Fleet, is_alive, load
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+WORKERS = 4
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fleet():
+    """Four workers that these tests share; each leaves them whole."""
+    async with Fleet(WORKERS, session={"refresh_before_expiry": "200ms"}) as fleet:
+        yield fleet
+
+
+async def log_in(fleet: Fleet, count: int, lifetime: float):
+    """Return browsers whose access tokens expire together after ``lifetime`` seconds."""
+    browsers = [fleet.browser() for _ in range(count)]
+    fleet.provider.access_lifetime = lifetime
+    for start in range(0, count, 25):
+        await asyncio.gather(*(each.login() for each in browsers[start : start + 25]))
+    fleet.provider.access_lifetime = 3600.0
+    return browsers
+
+
+async def test_r32_one_call_for_one_session_across_workers(fleet: Fleet):
+    """R32: 1,000 parallel requests of one expired session, over four workers: one token call, all 200."""
+    (browser,) = await log_in(fleet, 1, 0.5)
+    await asyncio.sleep(0.6)
+    before = fleet.provider.counts["token:refresh_token"]
+    pages = await asyncio.gather(*(browser.fetch(f"/r32-{i}") for i in range(1000)))
+    assert {page.status for page in pages} == {200}
+    assert fleet.provider.counts["token:refresh_token"] - before == 1
+    await fleet.eventually(lambda: len(served(fleet, "/r32-")) == WORKERS)
+
+
+def served(fleet: Fleet, path: str) -> set[int]:
+    """Return the workers that have answered requests of such paths."""
+    return {line["worker"] for line in fleet.events("request") if line["path"].startswith(path)}
+
+
+async def test_r32_as_many_calls_as_sessions(fleet: Fleet):
+    """R32: 200 sessions that have expired, each asking three times at once: 200 token calls, all 200."""
+    browsers = await log_in(fleet, 200, 2.0)
+    expired = asyncio.get_running_loop().time() + 2.1
+    before = fleet.provider.counts["token:refresh_token"]
+    await asyncio.sleep(max(0.0, expired - asyncio.get_running_loop().time()))
+    pages = await asyncio.gather(*(each.fetch(f"/many-{i}") for each in browsers for i in range(3)))
+    assert {page.status for page in pages} == {200}
+    assert fleet.provider.counts["token:refresh_token"] - before == 200
+
+
+async def test_r44_a_revocation_reaches_every_worker_before_it_returns(fleet: Fleet):
+    """R44: when the revocation is acknowledged, each of the four workers refuses."""
+    browser = fleet.browser()
+    await browser.login(user="bob")
+    status, text = await fleet.admin("POST", "/revoke", json={"sub": "bob"})
+    assert status == 200, text
+    asked = 0
+    while asked < 640 and len(served(fleet, "/revoked-")) < WORKERS:
+        clients = [browser.clone() for _ in range(16)]
+        pages = await asyncio.gather(*(each.fetch(f"/revoked-{asked}") for each in clients))
+        assert {page.status for page in pages} == {401}
+        asked += len(pages)
+        await asyncio.sleep(0.15)
+    assert served(fleet, "/revoked-") == set(range(WORKERS))
+
+
+async def test_gateway_revoke_names_every_worker(fleet: Fleet):
+    """The command prints the acknowledgement of each worker and nothing else."""
+    code, text = await fleet.command("revoke", "--sub", "carol")
+    assert code == 0, text
+    assert text.count("acknowledged: ") == len(text.splitlines()) == WORKERS
+
+
+async def test_a_worker_that_is_killed_comes_back(fleet: Fleet):
+    """A worker is killed under load: only its own connections fail, it is back, no total goes backwards."""
+    clients = [Client(fleet, number) for number in range(32)]
+    before = await fleet.counted("gateway_requests_total")
+    killed = (await fleet.pids())[2]
+    async with load(clients):
+        await asyncio.sleep(0.5)
+        seen = await fleet.counted("gateway_requests_total")
+        os.kill(killed, signal.SIGKILL)
+        totals = [seen]
+        async with asyncio.timeout(20):
+            while True:
+                totals.append(await fleet.counted("gateway_requests_total"))
+                if await fleet.counted("gateway_workers_ready") == WORKERS and not is_alive(killed):
+                    break
+        await asyncio.sleep(0.3)
+    assert totals == sorted(totals)
+    assert totals[0] > before
+    assert (await fleet.pids())[2] != killed
+    failed = [name for client in clients for name in client.failed]
+    await asyncio.sleep(0.3)
+    workers = {line["path"].removeprefix("/public/"): line["worker"] for line in fleet.events("request")}
+    assert {workers[name] for name in failed} <= {2}
+    assert len(failed) <= len(clients)
+    assert {status for client in clients for status in client.statuses} == {200}
+    (line,) = [line for line in fleet.lines() if line.get("message") == "a worker has ended"]
+    assert line["why"] == "killed by SIGKILL"
+    assert line["worker"] == 2
+    code, text = await fleet.command("revoke", "--sub", "carol")
+    assert code == 0, text
+
+
+async def test_sigterm_drains():
+    """SIGTERM: not ready, open requests end, then nothing is left: no process, no store, exit code 0."""
+    async with Fleet(2) as fleet:
+        everybody = fleet.family()
+        assert len(everybody) == 3
+        fleet.upstream.hold = asyncio.Event()
+        browser = fleet.browser()
+        open_requests = [asyncio.create_task(browser.fetch(f"/public/{i}")) for i in range(8)]
+        await fleet.eventually(lambda: len(fleet.upstream.seen) == 8)
+        fleet.signal(signal.SIGTERM)
+        await fleet.eventually(lambda: any(line.get("message") == "draining" for line in fleet.lines()))
+        status, document = await fleet.readiness()
+        assert (status, document["checks"]) == (503, {"workers": "the gateway is ending"})
+        await fleet.eventually(lambda: refuses(fleet.public_port))
+        assert not any(task.done() for task in open_requests)
+        fleet.upstream.hold.set()
+        assert {(await task).status for task in open_requests} == {200}
+        assert await fleet.process.wait() == 0
+        assert not any(map(is_alive, everybody))
+
+
+async def refuses(port: int) -> bool:
+    """Tell whether nobody listens."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return True
+    writer.close()
+    return False
+
+
+async def test_a_second_signal_ends_at_once():
+    """Whoever asks twice does not wait for open requests; the exit code says that some were cut."""
+    async with Fleet(2) as fleet:
+        everybody = fleet.family()
+        fleet.upstream.hold = asyncio.Event()
+        browser = fleet.browser()
+        held = asyncio.create_task(browser.fetch("/public/held"))
+        await fleet.eventually(lambda: fleet.upstream.seen)
+        fleet.signal(signal.SIGINT)
+        await fleet.eventually(lambda: any(line.get("message") == "draining" for line in fleet.lines()))
+        fleet.signal(signal.SIGINT)
+        assert await fleet.process.wait() == 1
+        assert not any(map(is_alive, everybody))
+        fleet.upstream.hold.set()
+        await asyncio.gather(held, return_exceptions=True)
+
+
+async def test_nobody_outlives_the_supervisor():
+    """The supervisor is killed: workers and store notice, and end."""
+    async with Fleet(2) as fleet:
+        everybody = fleet.family()
+        fleet.process.kill()
+        await fleet.process.wait()
+        await fleet.eventually(lambda: not any(map(is_alive, everybody)))
+
+
+async def test_a_port_that_is_served_is_not_shared(fleet: Fleet):
+    """A second gateway on the same port is told so, although ports can be shared."""
+    code, text = await fleet.command("run")
+    assert code == 1
+    assert "is taken" in text
