@@ -362,7 +362,7 @@ class Gateway:
         self.server.configure(prepared.pools, client_limits(settings.limits))
         self.server.certificates = prepared.certificates
         self.server.admission.exempt(settings.trusted_proxies)
-        self.rate_limits.configure(compiled.routes.limits)
+        self.rate_limits.configure((*compiled.routes.limits, *filter(None, (compiled.login_limit,))))
         self.recorder.access = settings.log.access
         self.logs.configure(settings.log)
         self._know(compiled, Memory())

@@ -17,10 +17,11 @@ from gateway.core.context import Knowledge
 from gateway.core.decision import conclude, decide, due_cookies, wants_html
 from gateway.core.headers import observe
 from gateway.core.lasting import Lasting, lasting
-from gateway.core.model import CookieChange, Fault, Header, Identity, Outcome, Request
-from gateway.core.needs import MOST_NEEDS, Body, Need
+from gateway.core.model import CookieChange, Fault, Header, Identity, Matter, Outcome, Request
+from gateway.core.needs import MOST_NEEDS, Body, Need, UseOnce
 from gateway.core.rate_limit import Allowance, RateLimit, fields, key_of
 from gateway.core.reasons import Reason
+from gateway.core.routes import Route
 from gateway.core.seal import NONCE_BYTES
 from gateway.edge.endpoints import render_fault, render_refuse, render_respond
 from gateway.http.exchange import Exchange, Finished, Rendered
@@ -30,6 +31,8 @@ from gateway.http.serialise import response_fields
 Resolver: TypeAlias = "Callable[[Any], Awaitable[object]]"
 
 ANSWERS = (Forward, Refuse, Login, Respond)
+
+_DECISIONS: Mapping[type, Any] = {Forward: "forward", Refuse: "refuse", Login: "login", Respond: "respond"}
 
 
 class Recorder(Protocol):
@@ -80,17 +83,19 @@ class Plan:
 
     Attributes:
         forward: the decision.
+        about: the same, as the record tells it.
         limit: how often a caller may ask there, None where nobody counts.
         start: the request line and fields, and the name of X-Request-ID.
         lasting: how long the decision holds, for a plan that is kept.
     """
 
-    __slots__ = ("forward", "lasting", "limit", "start")
+    __slots__ = ("about", "forward", "lasting", "limit", "start")
 
     lasting: Lasting
 
-    def __init__(self, request: Request, forward: Forward) -> None:
+    def __init__(self, request: Request, forward: Forward, about: Matter) -> None:
         self.forward = forward
+        self.about = about
         self.limit = forward.route.rate_limit
         self.start = b"%b %b HTTP/1.1\r\n%bX-Request-ID: " % (request.method, forward.target, forward.fields)
 
@@ -112,6 +117,7 @@ class Passage:
     knowledge: Knowledge
     request_id: str
     started: float
+    plan: Plan | None = None
     answer: Answer | None = None
     decided: float = 0.0
     reason: Reason = Reason.INTERNAL_ERROR
@@ -127,13 +133,13 @@ class Passage:
     @property
     def timeouts(self) -> tuple[float | None, float | None]:
         """The route's own bounds on the upstream."""
-        return self.answer.route.timeouts if isinstance(self.answer, Forward) else (None, None)
+        return (None, None) if self.plan is None else self.plan.forward.route.timeouts
 
     def on_response(self, head: ResponseHead) -> bytes:
         """Edit the upstream's response head; the cookies are looked up now, not when it was decided."""
-        answer, knowledge = self.answer, self.knowledge
-        assert isinstance(answer, Forward)
-        changes = due_cookies(answer, knowledge, self.pipeline.clock()) if answer.session else ()
+        assert self.plan is not None
+        forward, knowledge = self.plan.forward, self.knowledge
+        changes = due_cookies(forward, knowledge, self.pipeline.clock()) if forward.session else ()
         if changes:
             lines = self.pipeline.cookie_lines(changes)
             return response_fields([*conclude(list(head.headers), knowledge, lines), *self.extra])
@@ -147,10 +153,9 @@ class Passage:
 
     def on_fault(self, fault: Fault) -> Rendered:
         """Render what the caller sees when the upstream could not answer."""
-        self.reason = fault.reason
-        status, headers, body = render_fault(
-            fault, wants_html(self.exchange.request, self.knowledge), self.request_id
-        )
+        self.pipeline.note(self, fault)
+        html = wants_html(self.exchange.request, self.knowledge)
+        status, headers, body = render_fault(fault, html, self.request_id)
         return status, [*headers, *self.extra], body
 
     def finished(self, finished: Finished) -> None:
@@ -177,11 +182,12 @@ class Pipeline:
             request = exchange.request
             plan: Plan | None = request.plan
             if plan is not None and plan.lasting.holds(knowledge, now):
+                # this very head was decided before, and everything that it was decided on is as it was
                 self._forward(passage, plan)
                 return
             decision = decide(request, knowledge, now, passage.request_id)
             if isinstance(decision, Forward):
-                plan = Plan(request, decision)
+                plan = Plan(request, decision, _about(request, knowledge, decision, decision.reason))
                 if request.kept:
                     request.plan = plan.lasts(knowledge, now)
                 self._forward(passage, plan)
@@ -197,7 +203,7 @@ class Pipeline:
         request_id = next(self._ids)
         rendered = render_fault(fault, html=False, request_id=request_id)
         self.ways.recorder.outcome(
-            Outcome(request_id, "", "", "", peer, "", "refuse", fault.reason, rendered[0], 0.0, 0.0)
+            Outcome(Matter("", "", "", peer, "", "refuse", fault.reason), request_id, rendered[0], 0.0, 0.0)
         )
         return rendered
 
@@ -231,14 +237,28 @@ class Pipeline:
         # the one fact that is the request's own
         if isinstance(need, Body):
             return await passage.exchange.read_body(need.limit)
+        if isinstance(need, UseOnce) and need.purpose == "login":
+            self._brake(passage)
         return await self.ways.resolvers[type(need)](need)
+
+    def _brake(self, passage: Passage) -> None:
+        """Count a login that is about to be completed, which costs the provider a call. Raises Fault."""
+        compiled = passage.knowledge.compiled
+        limit = compiled.login_limit
+        if limit is not None:
+            client = observe(passage.exchange.request, compiled.rules).client
+            allowance = self.ways.limiter.check(limit, key_of(limit.by, None, client))
+            if allowance.wait is not None:
+                raise Fault("client", Reason.RATE_LIMITED, "too many logins", allowance.wait)
 
     def _answer(self, passage: Passage, answer: Answer) -> None:
         if isinstance(answer, Login):
             self._spawn(self._login(passage, answer))
             return
         if isinstance(answer, Forward):
-            self._forward(passage, Plan(passage.exchange.request, answer))
+            request = passage.exchange.request
+            about = _about(request, passage.knowledge, answer, answer.reason)
+            self._forward(passage, Plan(request, answer, about))
             return
         passage.answer = answer
         passage.reason = answer.reason
@@ -289,8 +309,8 @@ class Pipeline:
         self._respond(passage, render_refuse(refusal, passage.request_id), changes)
 
     def _pass_on(self, passage: Passage, plan: Plan) -> None:
-        forward = passage.answer = plan.forward
-        passage.reason = forward.reason
+        passage.plan = plan
+        forward = plan.forward
         passage.decided = perf_counter()
         for need in forward.background:
             self.ways.background(need)
@@ -328,8 +348,12 @@ class Pipeline:
             lines.extend(jar.set_cookie_lines(change, sealed))
         return lines
 
-    def _fault(self, passage: Passage, fault: Fault) -> None:
+    def note(self, passage: Passage, fault: Fault) -> None:
+        """Take down a fault that the caller is told of; its detail is for the log alone."""
         passage.reason, passage.decided = fault.reason, perf_counter()
+        if fault.reason is Reason.RATE_LIMITED:
+            # whoever asks too often must not write the log
+            return
         self.ways.recorder.error(
             "fault",
             request_id=passage.request_id,
@@ -337,10 +361,11 @@ class Pipeline:
             reason=fault.reason,
             detail=fault.detail,
         )
-        rendered = render_fault(
-            fault, wants_html(passage.exchange.request, passage.knowledge), passage.request_id
-        )
-        self._respond(passage, rendered, ())
+
+    def _fault(self, passage: Passage, fault: Fault) -> None:
+        self.note(passage, fault)
+        html = wants_html(passage.exchange.request, passage.knowledge)
+        self._respond(passage, render_fault(fault, html, passage.request_id), ())
 
     def _broken(self, passage: Passage, error: Exception) -> None:
         self.ways.recorder.error(
@@ -363,7 +388,7 @@ class Pipeline:
         fields: dict[str, object] = {
             "request_id": passage.request_id,
             "reason": answer.reason,
-            "client": passage.exchange.request.peer,
+            "client": observe(passage.exchange.request, passage.knowledge.compiled.rules).client,
             **_who(identity),
         }
         if isinstance(answer, Refuse):
@@ -379,44 +404,50 @@ class Pipeline:
 
     def finished(self, passage: Passage, finished: Finished) -> None:
         """Make the one record of a request that has ended."""
-        request, answer = passage.exchange.request, passage.answer
         end = perf_counter()
-        fault = finished.fault
-        reason = fault.reason if fault is not None else passage.reason
-        identity = getattr(answer, "identity", None)
-        route = getattr(answer, "route", None)
+        plan, fault = passage.plan, finished.fault
+        if plan is not None and fault is None:
+            about = plan.about
+        else:
+            reason = passage.reason if fault is None else fault.reason
+            answer = plan.forward if plan is not None else passage.answer
+            about = _about(passage.exchange.request, passage.knowledge, answer, reason)
         self.ways.recorder.outcome(
             Outcome(
-                request_id=passage.request_id,
-                method=request.method.decode("latin-1"),
-                host=request.host.decode("latin-1"),
-                path=request.target.partition(b"?")[0].decode("latin-1"),
-                client=request.peer,
-                route=route.name if route is not None else "",
-                decision=_decision(answer),
-                reason=reason,
-                status=finished.status,
-                gateway_seconds=(passage.decided or end) - passage.started,
-                total_seconds=end - passage.started,
-                upstream=answer.route.upstream if isinstance(answer, Forward) else None,
-                upstream_seconds=finished.upstream_seconds,
-                bytes_in=finished.bytes_in,
-                bytes_out=finished.bytes_out,
-                issuer=identity.issuer if identity else None,
-                subject=identity.subject if identity else None,
-                session_id=identity.session_id if identity else None,
-                fault=fault.source if fault is not None else None,
+                about,
+                passage.request_id,
+                finished.status,
+                (passage.decided or end) - passage.started,
+                end - passage.started,
+                finished.upstream_seconds,
+                finished.bytes_in,
+                finished.bytes_out,
+                None if fault is None else fault.source,
             )
         )
+
+
+def _about(request: Request, knowledge: Knowledge, answer: Answer | None, reason: Reason) -> Matter:
+    identity: Identity | None = getattr(answer, "identity", None)
+    route: Route | None = getattr(answer, "route", None)
+    about = Matter(
+        request.method.decode("latin-1"),
+        request.host.decode("latin-1"),
+        request.target.partition(b"?")[0].decode("latin-1"),
+        observe(request, knowledge.compiled.rules).client,
+        "" if route is None else route.name,
+        _DECISIONS.get(type(answer), "refuse"),
+        reason,
+    )
+    if isinstance(answer, Forward):
+        about.upstream = answer.route.upstream
+    if identity is not None:
+        about.issuer, about.subject = identity.issuer, identity.subject
+        about.session_id = identity.session_id
+    return about
 
 
 def _who(identity: Identity | None) -> dict[str, object]:
     if identity is None:
         return {}
     return {"issuer": identity.issuer, "subject": identity.subject, "session": identity.session_id}
-
-
-def _decision(answer: Answer | None) -> Any:  # noqa: ANN401 - one of the literals of Outcome
-    if answer is None:
-        return "abort"
-    return {Forward: "forward", Refuse: "refuse", Login: "login", Respond: "respond"}[type(answer)]

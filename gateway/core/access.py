@@ -61,8 +61,13 @@ def access(context: Context) -> Forward | Refuse | Login | Need:
         return refuse(context, credentials, bearer=True)
     if not isinstance(credentials, list):
         return credentials
-    bearer = next((each for each in credentials if isinstance(each, BearerToken)), None)
-    cookie = next((each for each in credentials if isinstance(each, SessionCookie)), None)
+    bearer: BearerToken | None = None
+    cookie: SessionCookie | None = None
+    for each in credentials:
+        if isinstance(each, BearerToken):
+            bearer = each
+        else:
+            cookie = each
     if bearer is not None:
         return _with_bearer(context, route, bearer, cookie)
     if cookie is not None:

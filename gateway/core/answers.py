@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gateway.core.routes import Route
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Forward:
     """Let it through. ``fields`` are end-to-end lines only, forged ones stripped and known ones added.
 

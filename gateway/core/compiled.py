@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gateway.core.config import ProviderSettings, RequireSettings, Settings
+from gateway.core.config import ProviderSettings, RateLimitSettings, RequireSettings, Settings
 from gateway.core.cookies import Site
 from gateway.core.model import Header
+from gateway.core.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.seal import KeyRing
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Compiled:
     """Everything a decision looks up. ``sites`` is by authority, ``by_issuer`` by exact issuer.
 
     ``hsts`` is Strict-Transport-Security by the authority of an https site, empty where it is not sent.
+    ``login_limit`` bounds how many logins one address may complete.
     """
 
     settings: Settings
@@ -47,6 +49,7 @@ class Compiled:
     kept_claims: frozenset[str]
     prefix: bytes
     hsts: "Mapping[bytes, Header]" = field(default_factory=dict)
+    login_limit: "RateLimit | None" = None
 
     def default_provider(self) -> Provider:
         """Return the provider that a login uses when nothing names one: the first."""
@@ -112,6 +115,13 @@ def _hsts(settings: Settings, sites: "Mapping[bytes, Site]") -> "dict[bytes, Hea
     return {authority: header for authority, site in sites.items() if site.secure}
 
 
+def _login_limit(settings: Settings) -> "RateLimit | None":
+    most = settings.limits.logins_per_address
+    if not most:
+        return None
+    return compile_rate_limit(RateLimitSettings(requests=most, per=60.0, by="address"), "logins")
+
+
 def compile_settings(settings: Settings) -> Compiled:
     """Compile validated settings into one frozen value."""
     from gateway.core.headers import compile_rules  # noqa: PLC0415 - both read Provider's neighbours
@@ -147,4 +157,5 @@ def compile_settings(settings: Settings) -> Compiled:
         kept_claims=_kept_claims(settings),
         prefix=settings.prefix.encode(),
         hsts=_hsts(settings, sites),
+        login_limit=_login_limit(settings),
     )

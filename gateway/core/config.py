@@ -442,6 +442,8 @@ class LimitSettings(Model):
     """The most client connections of one worker."""
     connections_per_address: Number = Field(default=0, ge=0)
     """The most of them from one address (in IPv6: one /64); 0: no limit. Trusted proxies are exempt."""
+    logins_per_address: Number = Field(default=1200, ge=0)
+    """The most logins that one address may complete in a minute; 0: no limit."""
     head_timeout: Duration = 10.0
     """The longest time for a request head to arrive."""
     body_timeout: Duration = 30.0

@@ -35,12 +35,14 @@ class OpenedSession:
 class Memory:
     """What was learned under exact bytes. Forgetting it changes no answer.
 
-    ``tokens`` hold a verified bearer token's identity with the key set that verified it: another key set, and
-    it is verified again. ``sessions`` hold opened cookies by their sealed texts, and records by their names.
+    ``bearers`` hold the token of an Authorization field. ``tokens`` hold a verified bearer token's identity
+    with the key set that verified it: another key set, and it is verified again. ``sessions`` hold opened
+    cookies by their sealed texts, and records by their names.
     """
 
-    tokens: Memo[tuple[KeySet, Identity]] = field(default_factory=Memo)
-    sessions: Memo[OpenedSession] = field(default_factory=Memo)
+    bearers: Memo[bytes, str] = field(default_factory=Memo)
+    tokens: Memo[str, tuple[KeySet, Identity]] = field(default_factory=Memo)
+    sessions: Memo[str, OpenedSession] = field(default_factory=Memo)
 
 
 @dataclass(frozen=True, slots=True)

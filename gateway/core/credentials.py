@@ -20,7 +20,7 @@ MOST_TOKEN = 16_384
 _PRINTABLE = bytes(range(0x21, 0x7F))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BearerToken:
     """An access token of the Authorization field (RFC 6750 section 2.1)."""
 
@@ -46,13 +46,18 @@ def bearer_token(context: Context) -> BearerToken | Reason | None:
         return None
     if len(values) > 1:
         return Reason.REQUEST_MALFORMED
+    known = context.knowledge.memory.bearers.get(values[0])
+    if known is not None:
+        return BearerToken(known)
     scheme, _, token = values[0].partition(b" ")
     if scheme.lower() != b"bearer":
         return None
     token = token.strip(b" ")
     if not token or len(token) > MOST_TOKEN or not token.isascii() or token.translate(None, _PRINTABLE):
         return Reason.TOKEN_MALFORMED
-    return BearerToken(token.decode())
+    text = token.decode()
+    context.knowledge.memory.bearers.put(values[0], text)
+    return BearerToken(text)
 
 
 def session_cookie(context: Context) -> SessionCookie | SessionRecord | None:

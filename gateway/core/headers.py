@@ -54,7 +54,17 @@ _PROXY_WORDS = frozenset(
 )
 # names under which other gateways tell an identity: an upstream that once stood behind one may still believe
 _FOREIGN_IDENTITY = frozenset(
-    {b"remote-groups", b"remote-user", b"x-remote-groups", b"x-remote-user", b"x-userinfo", b"x-client-cert"}
+    {
+        # RFC 9440: what a proxy says of the client's certificate
+        b"client-cert",
+        b"client-cert-chain",
+        b"remote-groups",
+        b"remote-user",
+        b"x-client-cert",
+        b"x-remote-groups",
+        b"x-remote-user",
+        b"x-userinfo",
+    }
 )
 _FORBIDDEN_PREFIXES = (
     b"proxy-",
@@ -63,6 +73,7 @@ _FORBIDDEN_PREFIXES = (
     b"oidc-",
     b"remote-user-",
     b"ssl-client-",
+    b"x-client-cert-",
     b"x-amzn-oidc-",
     b"x-auth-request-",
     b"x-goog-authenticated-user-",

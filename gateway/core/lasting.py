@@ -21,8 +21,8 @@ _ANYBODY = frozenset({Reason.PUBLIC, Reason.PREFLIGHT})
 class Lasting:
     """An answer and what it rests on.
 
-    ``since`` and ``until`` are epoch seconds; ``claim`` names the session's next rotation, of which there must
-    be no news.
+    ``since`` and ``until`` are epoch seconds; ``claim`` names the session's next rotation, of which there
+    must be no news.
     """
 
     forward: Forward

@@ -2,10 +2,11 @@
 
 from typing import Generic, TypeVar
 
+Text = TypeVar("Text", str, bytes)
 Value = TypeVar("Value")
 
 
-class Memo(Generic[Value]):
+class Memo(Generic[Text, Value]):
     """Maps a text to what was worked out for it. Oldest entries leave first; long texts are not kept.
 
     Python's string hash is keyed at random, so chosen texts cannot be made to collide.
@@ -16,17 +17,17 @@ class Memo(Generic[Value]):
     def __init__(
         self, most_entries: int = 20_000, most_bytes: int = 32 << 20, most_text: int = 16_384
     ) -> None:
-        self._entries: dict[str, Value] = {}
+        self._entries: dict[Text, Value] = {}
         self._bytes = 0
         self._most_entries = most_entries
         self._most_bytes = most_bytes
         self._most_text = most_text
 
-    def get(self, text: str) -> Value | None:
+    def get(self, text: Text) -> Value | None:
         """Return what is known for this very text, or None."""
         return self._entries.get(text)
 
-    def put(self, text: str, value: Value) -> None:
+    def put(self, text: Text, value: Value) -> None:
         """Remember; forgets the oldest entries beyond the bounds."""
         size = len(text)
         if size > self._most_text:
@@ -40,7 +41,7 @@ class Memo(Generic[Value]):
             del entries[oldest]
             self._bytes -= len(oldest)
 
-    def forget(self, text: str) -> None:
+    def forget(self, text: Text) -> None:
         """Remember nothing of this text any more."""
         if self._entries.pop(text, None) is not None:
             self._bytes -= len(text)

@@ -33,28 +33,83 @@ class Fault(Exception):  # noqa: N818 - a fault is the field's word, and says wh
         self.retry_after = retry_after
 
 
-@dataclass(slots=True)
-class Request:
-    """One framed and validated request head (RFC 9112), before any decision.
+class Field:
+    """One header field: name and value, the whole line with CRLF as we send it, and its meaning to framing.
 
-    Never changed once made; it is not frozen only because a frozen record takes four times as long to make.
-
-    ``target`` is origin-form (an absolute-form whose authority equals Host has been reduced) or ``*``.
-    ``host`` is the Host field, lower case, with its port when one was sent. ``headers`` keep order and
-    spelling; values are without surrounding white space. ``lines`` are the same fields as whole lines with
-    CRLF, or nothing where nobody parsed them. ``peer`` is the socket's address. ``kept`` tells that this
-    very object will come again, and ``plan`` is the pipeline's: what it worked out for it.
+    ``kind`` is the data plane's; 0 means that the field says nothing about framing. A field that comes again
+    is the very same object, so fields are told apart by identity.
     """
 
-    method: bytes
-    target: bytes
-    host: bytes
-    headers: tuple[Header, ...]
-    peer: str
-    tls: bool = False
-    lines: tuple[bytes, ...] = field(default=(), repr=False, compare=False)
-    kept: bool = field(default=False, repr=False, compare=False)
-    plan: Any = field(default=None, repr=False, compare=False)
+    __slots__ = ("kind", "line", "name", "value")
+
+    def __init__(self, name: bytes, value: bytes, kind: int = 0) -> None:
+        self.name = name
+        self.value = value
+        self.kind = kind
+        self.line = b"%b: %b\r\n" % (name, value)
+
+
+class Shape:
+    """What heads have in common that differ only in their target and in fields that are new each time.
+
+    ``holes`` are the positions of those fields; each of them says nothing about framing. ``drawn`` is what
+    ``core.sketch`` worked out for the rest.
+    """
+
+    __slots__ = ("drawn", "holes")
+
+    def __init__(self, holes: tuple[int, ...]) -> None:
+        self.holes = holes
+        self.drawn: Any = None
+
+
+class Request:
+    """One framed and validated request head (RFC 9112), before any decision; never changed once made.
+
+    Args:
+        method: as sent.
+        target: origin-form (an absolute-form whose authority equals Host has been reduced) or ``*``.
+        host: the Host field, lower case, with its port when one was sent.
+        headers: (name, value) pairs in order and spelling, values without surrounding white space; unused
+            where ``fields`` are given.
+        peer: the socket's address.
+        tls: whether it came over TLS.
+        fields: the same, as the data plane parsed them.
+        shape: what this head has in common with others, if that is known.
+        kept: whether this very object will come again; ``plan`` is then what the pipeline worked out for it.
+    """
+
+    __slots__ = ("_headers", "fields", "host", "kept", "method", "peer", "plan", "shape", "target", "tls")
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        host: bytes,
+        headers: tuple[Header, ...] | None,
+        peer: str,
+        tls: bool = False,
+        fields: tuple[Field, ...] | None = None,
+        shape: Shape | None = None,
+        kept: bool = False,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.host = host
+        self.peer = peer
+        self.tls = tls
+        self.fields = fields
+        self.shape = shape
+        self.kept = kept
+        self.plan: Any = None
+        self._headers = headers
+
+    @property
+    def headers(self) -> tuple[Header, ...]:
+        """The fields as (name, value) pairs."""
+        if self._headers is None:
+            self._headers = tuple((field.name, field.value) for field in self.fields or ())
+        return self._headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,17 +274,12 @@ class ProviderMetadata:
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What happened to one request: the one record that feeds metrics, access log and audit log.
+class Matter:
+    """What a request was about, as its decision tells; shared by all requests that one plan serves.
 
-    Never changed once made; it is not frozen only because a frozen record takes four times as long to make.
-
-    Durations are seconds; ``gateway_seconds`` is the gateway's own time before the request went on or was
-    answered; ``upstream_seconds`` is from the forward to the last byte of the response, or None.
-    ``path`` is without its query.
+    ``path`` is without its query. ``series`` and ``line`` are for the recorders: what they worked out for it.
     """
 
-    request_id: str
     method: str
     host: str
     path: str
@@ -237,15 +287,29 @@ class Outcome:
     route: str
     decision: Literal["forward", "refuse", "login", "respond", "abort"]
     reason: Reason
-    status: int
-    gateway_seconds: float
-    total_seconds: float
     upstream: str | None = None
-    upstream_seconds: float | None = None
-    bytes_in: int = 0
-    bytes_out: int = 0
     issuer: str | None = None
     subject: str | None = None
     session_id: str | None = None
+    series: Any = field(default=None, repr=False, compare=False)
+    line: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What happened to one request: the one record that feeds metrics, access log and audit log.
+
+    Never changed once made; it is not frozen only because a frozen record takes four times as long to make.
+    Durations are seconds; ``gateway_seconds`` is the gateway's own time before the request went on or was
+    answered; ``upstream_seconds`` is from the forward to the last byte of the response, or None.
+    """
+
+    about: Matter
+    request_id: str
+    status: int
+    gateway_seconds: float
+    total_seconds: float
+    upstream_seconds: float | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
     fault: str | None = None
-    labels: Mapping[str, str] | None = None

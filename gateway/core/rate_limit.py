@@ -27,7 +27,8 @@ By = Literal["identity", "address", "session"]
 class RateLimit:
     """One limit, compiled. ``interval`` is microseconds per request, rounded up.
 
-    ``name`` is the route's or the limit's own. ``policy`` is the value of RateLimit-Policy: the burst, and the seconds in which it fills up again.
+    ``name`` is the route's or the limit's own. ``policy`` is the value of RateLimit-Policy: the burst, and
+    the seconds in which it fills up again.
     """
 
     name: str
@@ -47,7 +48,8 @@ class RateLimit:
 class Allowance:
     """What one check found. ``remaining`` requests may follow at once.
 
-    The burst is whole again in ``reset`` seconds. ``wait`` is None where the request may pass, else the seconds (at least 1) until one may.
+    The burst is whole again in ``reset`` seconds. ``wait`` is None where the request may pass, else the
+    seconds (at least 1) until one may.
     """
 
     remaining: int
@@ -121,7 +123,7 @@ class Buckets:
         self._most = most
         self._floor = 0
         self._arrivals: dict[str, int] = {}
-        # one entry for each caller, perhaps with an earlier time than the true one: put right when it surfaces
+        # one entry for each caller, perhaps with an earlier time than the true one until it surfaces
         self._order: list[tuple[int, str]] = []
 
     def __len__(self) -> int:

@@ -23,6 +23,7 @@ _PATH = _UNRESERVED + b"!$&'()*+,;=:@[]%/"
 # and {}|\^` too. They always escape "<>, which only serve injection.
 _QUERY = bytes(set(range(0x21, 0x7F)) - set(b'#"<>'))
 
+_PLAIN_TARGET = re.compile(rb"(/[A-Za-z0-9\-._~!$&'()*+,=:@/\[\]]*)(\?[\x21\x24-\x3b\x3d\x3f-\x7e]*)?")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _REFUSED_ESCAPES = frozenset({*range(0x20), 0x7F, *b"./\\"})
 # "%25" before two digits is an escape to whoever decodes twice; the others are ASCII in overlong UTF-8
@@ -33,7 +34,7 @@ _DOT_SEGMENT = re.compile(rb"/(?:\.{0,2}(?:;|%3B)|\.{1,2}(?:/|%3F|%23|\Z))")
 _MOST_HOSTS = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Target:
     """A canonical request target. ``path`` begins with ``/``; ``query`` includes its ``?`` or is empty."""
 
@@ -46,6 +47,13 @@ def canonicalise(target: bytes) -> Target | None:
 
     Asterisk-form has no path and so no route; it is None as well.
     """
+    plain = _PLAIN_TARGET.fullmatch(target)
+    if plain is not None:
+        # nothing in it can be read in two ways, but for empty segments and dot segments
+        path, query = plain.groups(b"")
+        if b"//" in path or (b"/." in path and _DOT_SEGMENT.search(path)):
+            return None
+        return Target(path, query)
     path, mark, query = target.partition(b"?")
     if path[:1] != b"/" or path.translate(None, _PATH) or query.translate(None, _QUERY):
         return None

@@ -5,13 +5,20 @@ their CRLF, so that what passes unchanged is never taken apart and put together 
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from gateway.core import fields
 from gateway.core.fields import NameKinds, named_in
-from gateway.core.model import Header, Request
+from gateway.core.model import Field, Header, Request
 
 # what a Connection field may say without naming anything that would otherwise go on
 _HARMLESS_OPTIONS = frozenset({b"keep-alive", b"close", b"upgrade", b"keep-alive, upgrade", b"te", b""})
+
+
+_PLAIN = frozenset({fields.PASS, fields.DROP})
+
+Places: TypeAlias = "dict[int, tuple[int, bool]]"
+"""By index of a field: where its line is among the kept ones, and whether it is there."""
 
 
 @dataclass(slots=True)
@@ -21,7 +28,8 @@ class Sketch:
     ``kept`` are the lines that pass whoever asks; ``cookies`` the Cookie fields and ``authorization`` the
     values of Authorization. ``dropped`` are the lower-case names that the client's Connection fields list
     (R58). ``mode`` is Sec-Fetch-Mode, lower case; where it comes several times, whichever is not
-    ``navigate``.
+    ``navigate``. ``xhr`` tells that X-Requested-With came. A sketch may serve many requests: it is never
+    changed once drawn.
     """
 
     kept: list[bytes]
@@ -30,12 +38,12 @@ class Sketch:
     dropped: frozenset[bytes] = frozenset()
     accept: bytes = b""
     mode: bytes | None = None
-    has_requested_with: bool = False
+    xhr: bool = False
 
     @property
     def scripted(self) -> bool:
         """Whether a script says that it calls."""
-        return self.has_requested_with or (self.mode is not None and self.mode != b"navigate")
+        return self.xhr or (self.mode is not None and self.mode != b"navigate")
 
     @property
     def wants_html(self) -> bool:
@@ -55,45 +63,118 @@ def header_of(line: bytes) -> Header:
 
 
 def draw(request: Request, names: NameKinds) -> Sketch:
-    """Sort the fields of a request by what happens to them.
+    """Sort the fields of a request by what happens to them."""
+    shape = request.shape
+    if shape is None:
+        return _draw(request, names)[0]
+    drawn: _Drawn | None = shape.drawn
+    if drawn is None or drawn.names is not names:
+        sketch, places = _draw(request, names)
+        shape.drawn = _remembered(names, sketch, places, shape.holes)
+        return sketch
+    if not drawn.holes:
+        return drawn.sketch
+    fields_of = request.fields
+    assert fields_of is not None
+    known, kept = drawn.sketch, drawn.parts.copy()
+    for place, index in drawn.holes:
+        field = fields_of[index]
+        kind = names.kinds.get(field.name)
+        if kind is None:
+            kind = names.learn(field.name)
+        if kind == fields.PASS:
+            kept[place] = field.line
+        elif kind != fields.DROP:
+            return _draw(request, names)[0]
+    return Sketch(
+        kept, known.cookies, known.authorization, known.dropped, known.accept, known.mode, known.xhr
+    )
+
+
+class _Drawn:
+    """The sketch of a shape: whole but for the lines that go into its holes.
+
+    ``parts`` are the kept lines, joined between the holes; ``holes`` are (place in parts, index of field).
+    """
+
+    __slots__ = ("holes", "names", "parts", "sketch")
+
+    def __init__(
+        self, names: NameKinds, sketch: Sketch, parts: list[bytes], holes: list[tuple[int, int]]
+    ) -> None:
+        self.names = names
+        self.sketch = sketch
+        self.parts = parts
+        self.holes = holes
+
+
+def _remembered(
+    names: NameKinds, sketch: Sketch, places: Places, holes: tuple[int, ...]
+) -> _Drawn | None:
+    """Return what can be remembered of a sketch for its shape; None where a hole does not simply pass."""
+    if sketch.dropped or any(index not in places for index in holes):
+        return None
+    parts: list[bytes] = []
+    filled: list[tuple[int, int]] = []
+    start = 0
+    for index in holes:
+        end, is_kept = places[index]
+        parts.append(b"".join(sketch.kept[start:end]))
+        filled.append((len(parts), index))
+        parts.append(b"")
+        start = end + is_kept
+    parts.append(b"".join(sketch.kept[start:]))
+    whole = Sketch(
+        parts, sketch.cookies, sketch.authorization, sketch.dropped, sketch.accept, sketch.mode, sketch.xhr
+    )
+    return _Drawn(names, whole, parts, filled)
+
+
+def _draw(request: Request, names: NameKinds) -> tuple[Sketch, Places]:
+    """Return the sketch, and where in its ``kept`` a plain field's line is, or would be.
 
     A line break or NUL in a value, which no parsed head has, drops its field.
     """
-    lines = request.lines or tuple(map(line_of, request.headers))
+    is_parsed = request.fields is not None
+    all_fields = request.fields or tuple(Field(*header) for header in request.headers)
     kept: list[bytes] = []
     sketch = Sketch(kept, [], [])
+    places: Places = {}
     kinds, options = names.kinds, list[bytes]()
-    for header, line in zip(request.headers, lines, strict=True):
-        kind = kinds.get(header[0])
+    for index, field in enumerate(all_fields):
+        kind = kinds.get(field.name)
         if kind is None:
-            kind = names.learn(header[0])
+            kind = names.learn(field.name)
+        if kind in _PLAIN:
+            places[index] = (len(kept), kind == fields.PASS)
         if kind == fields.PASS:
-            kept.append(line)
+            kept.append(field.line)
         elif kind != fields.DROP:
-            _note(sketch, kind, header, line, options)
+            _note(sketch, kind, field, options)
     if options:
         sketch.dropped = named_in(options) - {b"content-length"}
         sketch.kept = [line for line in kept if line.partition(b":")[0].lower() not in sketch.dropped]
-    if not request.lines:
+    if not is_parsed:
         sketch.kept = [line for line in sketch.kept if _is_one_line(line)]
-    return sketch
+        sketch.cookies = [header for header in sketch.cookies if _is_one_line(line_of(header))]
+    return sketch, places
 
 
-def _note(sketch: Sketch, kind: fields.Kind, header: Header, line: bytes, options: list[bytes]) -> None:
-    value = header[1]
+def _note(sketch: Sketch, kind: fields.Kind, field: Field, options: list[bytes]) -> None:
+    value = field.value
     if kind == fields.COOKIE:
-        sketch.cookies.append(header)
+        sketch.cookies.append((field.name, value))
     elif kind == fields.AUTHORIZATION:
         sketch.authorization.append(value)
     elif kind == fields.CONNECTION:
         if value.lower() not in _HARMLESS_OPTIONS:
             options.append(value)
     else:
-        sketch.kept.append(line)
+        sketch.kept.append(field.line)
         if kind == fields.ACCEPT:
             sketch.accept = value.lower()
         elif kind == fields.REQUESTED_WITH:
-            sketch.has_requested_with = True
+            sketch.xhr = True
         elif kind == fields.FETCH_MODE and (sketch.mode is None or sketch.mode == b"navigate"):
             sketch.mode = value.lower()
 

@@ -8,8 +8,8 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import Final, Protocol
 
 from gateway.core.config import LogSettings
-from gateway.core.model import Outcome
-from gateway.edge.log_values import MOST_FIELDS, MOST_VALUE, clean_text, encode_member, encode_members
+from gateway.core.model import Matter, Outcome
+from gateway.edge.log_values import MOST_FIELDS, MOST_VALUE, clean_text, encode_member
 from gateway.edge.log_writer import Writer
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -88,28 +88,36 @@ class Logs:
         second = int(now)
         if second != self._second:
             self._tick(second)
-        path = outcome.path
-        if len(path) > MOST_VALUE or "eyJ" in path or "=" in path or "@" in path or " " in path:
-            path = clean_text(path)
-        kind = (outcome.method, outcome.host, outcome.route, outcome.decision, outcome.reason, outcome.status)
-        who = (outcome.issuer, outcome.subject, outcome.session_id)
-        more = self._known.get(who)
-        if more is None:
-            more = self._remember(who, _encode_who(outcome))
-        if outcome.upstream is not None:
-            more = f'{more},"upstream":{quote(outcome.upstream)}'
-            if (seconds := outcome.upstream_seconds) is not None:
-                more = f'{more},"upstream_us":{int(seconds * 1e6)}'
-        if outcome.fault is not None or outcome.labels:
-            more += _encode_rare(outcome)
-        total = int(outcome.total_seconds * 1e6)
+        status, about = outcome.status, outcome.about
+        known = about.line
+        if known is None or known[0] != status:
+            known = about.line = (status, self._told_of(about, status))
+        more = ""
+        if (seconds := outcome.upstream_seconds) is not None:
+            more = f',"upstream_us":{int(seconds * 1e6)}'
+        if outcome.fault is not None:
+            more = f'{more},"fault":{quote(outcome.fault)}'
         self._put(
             f'{{"time":"{self._stamp}{int((now - second) * 1000):03d}Z","level":"info","event":"request"'
-            f',"request_id":{quote(outcome.request_id)},"path":{quote(path)},"client":{quote(outcome.client)}'
-            f"{self._known.get(kind) or self._remember(kind, _encode_kind(outcome))}"
-            f',"gateway_us":{int(outcome.gateway_seconds * 1e6)},"total_us":{total}'
+            f',"request_id":"{outcome.request_id}"{known[1]}'
+            f',"gateway_us":{int(outcome.gateway_seconds * 1e6)}'
+            f',"total_us":{int(outcome.total_seconds * 1e6)}'
             f',"bytes_in":{outcome.bytes_in},"bytes_out":{outcome.bytes_out}{more}{self._end}'
         )
+
+    def _told_of(self, about: Matter, status: int) -> str:
+        path = about.path
+        if len(path) > MOST_VALUE or "eyJ" in path or "=" in path or "@" in path or " " in path:
+            path = clean_text(path)
+        kind = (about.method, about.host, about.route, about.decision, about.reason, status)
+        who = (about.issuer, about.subject, about.session_id)
+        more = self._known.get(who)
+        if more is None:
+            more = self._remember(who, _encode_who(about))
+        if about.upstream is not None:
+            more = f'{more},"upstream":{quote(about.upstream)}'
+        told = self._known.get(kind) or self._remember(kind, _encode_kind(about, status))
+        return f',"path":{quote(path)},"client":{quote(about.client)}{told}{more}'
 
     def audit(self, event: str, **fields: object) -> None:
         """Write an audit event. Fields that are None are left out."""
@@ -160,23 +168,17 @@ class Logs:
         self._put("{" + ",".join(members) + self._end)
 
 
-def _encode_kind(outcome: Outcome) -> str:
+def _encode_kind(about: Matter, status: int) -> str:
     return (
-        f',"method":{quote(outcome.method[:32])},"host":{quote(clean_text(outcome.host, 256))}'
-        f',"route":{quote(outcome.route)},"decision":{quote(outcome.decision)}'
-        f',"reason":{quote(outcome.reason)},"status":{outcome.status}'
+        f',"method":{quote(about.method[:32])},"host":{quote(clean_text(about.host, 256))}'
+        f',"route":{quote(about.route)},"decision":{quote(about.decision)}'
+        f',"reason":{quote(about.reason)},"status":{status}'
     )
 
 
-def _encode_who(outcome: Outcome) -> str:
-    named = {"issuer": outcome.issuer, "subject": outcome.subject, "session": outcome.session_id}
+def _encode_who(about: Matter) -> str:
+    named = {"issuer": about.issuer, "subject": about.subject, "session": about.session_id}
     return "".join(f",{encode_member(name, value)}" for name, value in named.items() if value is not None)
-
-
-def _encode_rare(outcome: Outcome) -> str:
-    fault = "" if outcome.fault is None else f',"fault":{quote(outcome.fault)}'
-    labels = encode_members(dict(outcome.labels or {}), 1)[1:-1]
-    return f"{fault},{labels}" if labels else fault
 
 
 def _stderr() -> int:

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 import gateway
-from gateway.core.model import Outcome
+from gateway.core.model import Matter, Outcome
 from gateway.core.reasons import Reason
 from gateway.edge.metric_sources import Family, Source, families_of
 
@@ -92,10 +92,12 @@ class Metrics(Collector):
 
     def observe(self, outcome: Outcome) -> None:
         """Count one finished request. On the hot path: no lock, no call, no label object."""
-        key = (outcome.route, outcome.decision, outcome.reason, outcome.status // 100)
-        series = self._series.get(key)
-        if series is None:
-            series = self._add(key)
+        about = outcome.about
+        kind = outcome.status // 100
+        known = about.series
+        if known is None or known[0] != kind or known[1] is not self:
+            known = about.series = (kind, self, self._series_of(about, kind), self._upstream_of(about))
+        series = known[2]
         series.count += 1
         series.bytes_in += outcome.bytes_in
         series.bytes_out += outcome.bytes_out
@@ -104,12 +106,20 @@ class Metrics(Collector):
         histogram.counts[bisect_left(OWN_BOUNDS, seconds)] += 1
         histogram.sum += seconds
         taken = outcome.upstream_seconds
-        if taken is not None and outcome.upstream is not None:
-            histogram = self._upstream.get(outcome.upstream) or self._add_upstream(outcome.upstream)
+        if taken is not None and (histogram := known[3]) is not None:
             histogram.counts[bisect_left(UPSTREAM_BOUNDS, taken)] += 1
             histogram.sum += taken
         if outcome.fault is not None:
             self._faults[outcome.fault] = self._faults.get(outcome.fault, 0) + 1
+
+    def _series_of(self, about: Matter, kind: int) -> Series:
+        key = (about.route, about.decision, about.reason, kind)
+        return self._series.get(key) or self._add(key)
+
+    def _upstream_of(self, about: Matter) -> Histogram | None:
+        if about.upstream is None:
+            return None
+        return self._upstream.get(about.upstream) or self._add_upstream(about.upstream)
 
     def event(self, event: str, reason: object = None) -> None:
         """Count an audit event; a reason that is no word of the vocabulary counts as none."""

@@ -24,7 +24,7 @@ return 1
 
 TOUCH = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-if tonumber(redis.call('HGET', KEYS[1], 's') or 0) < tonumber(ARGV[1]) then
+if (tonumber(redis.call('HGET', KEYS[1], 's') or '') or 0) < tonumber(ARGV[1]) then
   redis.call('HSET', KEYS[1], 's', ARGV[1])
 end
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
@@ -45,7 +45,9 @@ return 1
 # an empty list of records leaves them as they are
 UPDATE = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], 's', ARGV[1])
+if (tonumber(redis.call('HGET', KEYS[1], 's') or '') or 0) < tonumber(ARGV[1]) then
+  redis.call('HSET', KEYS[1], 's', ARGV[1])
+end
 if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'r', ARGV[2]) end
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1

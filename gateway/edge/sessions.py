@@ -9,7 +9,7 @@ follows the result writes if it is not there.
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,6 +61,7 @@ class Sessions:
         self._on_event = on_event
         self._running: dict[str, asyncio.Task[None]] = {}
         self._fetching: dict[str, asyncio.Task[StoredSession | Fault]] = {}
+        self._replaced: dict[str, tuple[asyncio.TimerHandle, Listed]] = {}
         self._installing: dict[str, asyncio.Task[Fault | None]] = {}
         self._clearing: set[asyncio.Task[None]] = set()
         self.index = SessionIndex(store, knowledge, clock)
@@ -132,11 +133,36 @@ class Sessions:
         lifetime = self._lifetime(session, now)
         await self.index.add(about, now, need.record, lifetime, os.urandom(NONCE_BYTES))
         await self._keep(need.handle, need.current, now, lifetime)
-        # the new session stands whatever becomes of the old one
+        if need.replaces:
+            # the new session stands whatever becomes of the old one
+            with contextlib.suppress(Fault):
+                await self._replace(need.replaces)
+
+    async def _replace(self, session_id: str) -> None:
+        before = await self.index.read(session_id)
+        if before is None:
+            return
+        await self.retire(before.records)
+        # later, since requests under way carry the old handle: their refusal would clear the new cookie
+        grace = self._knowledge().compiled.settings.session.rotation_grace
+        timer = asyncio.get_running_loop().call_later(grace, self._end_replaced, before)
+        self._replaced[session_id] = (timer, before)
+
+    def _end_replaced(self, before: Listed) -> None:
+        self._replaced.pop(before.about.session_id, None)
+        self._spawn(self._end(before.about.session_id, before.about.ends_at))
+
+    async def _end(self, session_id: str, ends_at: float) -> None:
+        # what the store does not take now holds here, and is written later
         with contextlib.suppress(Fault):
-            if need.replaces and (before := await self.index.read(need.replaces)) is not None:
-                await self.retire(before.records)
-                await self.index.remove(replace(before, records=()))
+            await self._revoke(
+                Revoke((DenyEntry("session", "", session_id, ends_at, ends_at + _ENTRY_MARGIN),))
+            )
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._clearing.add(task)
+        task.add_done_callback(self._clearing.discard)
 
     async def _keep(self, handle: str, current: Renewed, now: float, lifetime: float) -> bool:
         kept = replace(current, session=replace(current.session, seen_at=now))
@@ -217,12 +243,17 @@ class Sessions:
         await self.index.update(need.session, need.seen_at, lifetime)
 
     async def drain(self) -> None:
-        """Wait for what is under way behind requests' backs."""
+        """Do at once what was put off, and wait for what is under way behind requests' backs."""
+        for timer, before in list(self._replaced.values()):
+            timer.cancel()
+            self._end_replaced(before)
         while pending := {*self._running.values(), *self._clearing}:
             await asyncio.wait(pending)
 
     async def close(self) -> None:
         """Give up whatever is under way; drain first."""
+        for timer, _ in self._replaced.values():
+            timer.cancel()
         pending: list[asyncio.Task[Any]] = [
             *self._running.values(),
             *self._fetching.values(),
@@ -235,9 +266,7 @@ class Sessions:
 
     def clear(self, entries: Sequence[DenyEntry]) -> None:
         """Begin to delete, behind the caller's back, the records that these entries have ended."""
-        task = asyncio.get_running_loop().create_task(self.ended(entries))
-        self._clearing.add(task)
-        task.add_done_callback(self._clearing.discard)
+        self._spawn(self.ended(entries))
 
     async def ended(self, entries: Sequence[DenyEntry]) -> None:
         """Delete the records of sessions that the denylist has ended; what fails is left to expire.

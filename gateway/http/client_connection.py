@@ -8,7 +8,7 @@ from gateway.core.reasons import Reason
 from gateway.http.client_exchange import ClientExchange
 from gateway.http.client_transport import ClientTransport, State
 from gateway.http.fields import HEAD_END, Malformed
-from gateway.http.head import REQUEST_LINE, read_request_head
+from gateway.http.head import REQUEST_LINE, RequestHead, known_heads, read_request_head
 from gateway.http.serialise import build_response_head
 from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address
 from gateway.http.tunnel import Tunnel
@@ -88,6 +88,12 @@ class ClientConnection(ClientTransport):
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
         state = self._state
+        if state == State.HEAD and not self._ahead and not self._held and not self.write_paused:
+            # one whole head that came before, byte for byte: nothing about it is to be found out again
+            head = known_heads.get(data)
+            if head is not None and self._is_within_limits(head, len(data)):
+                self._begin(head)
+                return
         if state == State.TUNNEL:
             assert self._tunnel is not None
             self._tunnel.from_client(data)
@@ -257,8 +263,17 @@ class ClientConnection(ClientTransport):
             self._ahead = data[end:]
             data = data[:end]
         head = read_request_head(data)
-        if len(head.headers) > server.limits.fields:
+        if not self._is_within_limits(head, end):
             raise Fault("client", Reason.HEAD_TOO_LARGE, "too many fields")
+        self._begin(head)
+        return True
+
+    def _is_within_limits(self, head: RequestHead, size: int) -> bool:
+        limits = self.server.limits
+        return size <= limits.head and len(head.fields) <= limits.fields
+
+    def _begin(self, head: RequestHead) -> None:
+        server = self.server
         self._since = server.now
         self._progress = 0
         exchange = self._exchange = ClientExchange(self, head.of(self.peer, tls=self.tls), head)
@@ -271,7 +286,6 @@ class ClientConnection(ClientTransport):
             if self._ahead:
                 self._take_body()
         server.handler.handle(exchange)
-        return True
 
     def _check_partial(self, data: bytes) -> None:
         """Refuse early what can never become a request head."""

@@ -297,12 +297,40 @@ class ClientExchange:
             self._keep = keep
             data = b"%b%b%b%b\r\n" % (status_line(status), fields, framing, self._persistence())
         except Exception as error:
-            raise Fault(
-                "gateway", Reason.INTERNAL_ERROR, f"{type(error).__name__} in a response head"
-            ) from error
+            raise _broken_head(error) from error
         self._state = _ANSWERING
         self._status = status
         return data
+
+    def answer_whole(self, head: ResponseHead, content: bytes) -> None:
+        """Send a response that has arrived whole, in one write: its Content-Length is ``content``'s.
+
+        Raises:
+            Fault: the head cannot be sent.
+        """
+        forwarding = self._forwarding
+        if (
+            forwarding is None
+            or not head.has_date
+            or not self.head.minor
+            or not self._may_keep()
+            or not self.body_done
+        ):
+            self.deliver(self.begin(head, bodyless=False), content, done=True)
+            return
+        try:
+            fields = forwarding.on_response(head)
+        except Exception as error:
+            raise _broken_head(error) from error
+        ready = head.ready
+        if ready is None or ready[0] is not fields:
+            start = status_line(head.status)
+            ready = head.ready = (fields, b"%b%bContent-Length: %d\r\n\r\n" % (start, fields, len(content)))
+        self._keep = True
+        self._state = _ANSWERING
+        self._status = head.status
+        self._bytes_out = len(content)
+        self._connection.send(ready[1] + content)
 
     def deliver(self, head: bytes, content: bytes, *, done: bool) -> None:
         """Send content of the response, after its head if given, before its end if done; in one write."""
@@ -336,9 +364,7 @@ class ClientExchange:
             assert self._forwarding is not None
             data = b"%b%b%b\r\n" % (status_line(101), self._forwarding.on_response(head), framing)
         except Exception as error:
-            raise Fault(
-                "gateway", Reason.INTERNAL_ERROR, f"{type(error).__name__} in a response head"
-            ) from error
+            raise _broken_head(error) from error
         self._state = _TUNNEL
         self._status = 101
         self.tunnel = Tunnel(self, upstream, is_websocket=wanted.lower() == b"websocket")
@@ -457,3 +483,7 @@ class ClientExchange:
         if self.tunnel is not None:
             return self.tunnel.bytes_in
         return 0 if self.body is None else self.body.received
+
+
+def _broken_head(error: Exception) -> Fault:
+    return Fault("gateway", Reason.INTERNAL_ERROR, f"{type(error).__name__} in a response head")

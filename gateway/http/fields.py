@@ -1,9 +1,8 @@
 """Field lines (RFC 9112 section 5), read strictly; what was learned of a line is kept under its bytes."""
 
 import re
-from typing import TypeAlias
 
-from gateway.core.model import Header
+from gateway.core.model import Field, Header
 from gateway.http.memo import HeadMemo
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
@@ -61,13 +60,13 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-Field: TypeAlias = "tuple[Header, int, bytes]"
-"""Name and value, what the name means to framing, and the line as we send it."""
-
 lines: HeadMemo[Field] = HeadMemo(most_entries=8192, most_bytes=2 << 20, most_size=4096)
 _written: dict[Header, tuple[int, bytes]] = {}
 _MOST_WRITTEN = 8192
 _LONGEST_WRITTEN = 1024
+_kinds: dict[bytes, int] = {}
+_MOST_NAMES = 4096
+_LONGEST_NAME = 128
 
 
 class Malformed(ValueError):  # noqa: N818 - the word of the vocabulary
@@ -100,14 +99,24 @@ def read_field(line: bytes) -> Field:
     if match is None:
         raise Malformed("field line")
     name, value = match.groups()
+    kind = _kinds.get(name)
+    if kind is None:
+        kind = _learn(name)
+    field = Field(name, value.strip(b" \t"), kind)
+    lines.put(line, field)
+    return field
+
+
+def _learn(name: bytes) -> int:
     lower = name.lower()
     kind = _KINDS.get(lower, Kind.PLAIN)
     if kind == Kind.PLAIN and _NOT_ALPHANUMERIC.sub(b"-", lower) in _FRAMING:
         raise Malformed("disguised framing field")
-    value = value.strip(b" \t")
-    field = ((name, value), kind, b"%b: %b\r\n" % (name, value))
-    lines.put(line, field)
-    return field
+    if len(_kinds) >= _MOST_NAMES:
+        _kinds.clear()
+    if len(name) <= _LONGEST_NAME:
+        _kinds[name] = kind
+    return kind
 
 
 def is_token(text: bytes) -> bool:

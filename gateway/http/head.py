@@ -5,11 +5,11 @@ here: every doubt about where a message ends or whom it is for closes the connec
 """
 
 import re
-from dataclasses import dataclass
+from typing import TypeAlias, cast
 
 import httptools
 
-from gateway.core.model import Fault, Header, Request
+from gateway.core.model import Fault, Field, Header, Request, Shape
 from gateway.core.reasons import Reason
 from gateway.http import fields
 from gateway.http.fields import Kind, Malformed, is_token, read_field, read_length, tokens
@@ -33,36 +33,78 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9\-._]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-
 _HTTP_INSIDE = (b"h2c", b"h2", b"http", b"tls")
 
 
-@dataclass(slots=True)
-class RequestHead:
-    """A request head without its sender; see ``core.model.Request`` for the first five fields.
+class HeadShape(Shape):
+    """What the fields of a head say about its framing.
 
-    ``length`` is the Content-Length, None when chunked; 0 when there is no body. ``upgrade`` is the protocol
-    asked for, where a tunnel would be possible. ``minor`` is the minor version of HTTP/1. ``request`` is the
-    last request that was made of it, and ``kept`` tells whether this head will be found again.
+    Attributes:
+        host: the one Host, lower case.
+        minor: the minor version of HTTP/1.
+        length: the Content-Length, None when chunked; 0 when there is no body.
+        keep_alive: whether the client keeps the connection.
+        expects_continue: whether it waits for 100 before its body.
+        upgrade: the protocol asked for, where a tunnel would be possible.
     """
 
-    method: bytes
-    target: bytes
+    __slots__ = ("expects_continue", "host", "keep_alive", "length", "minor", "upgrade")
+
     host: bytes
-    headers: tuple[Header, ...]
-    lines: tuple[bytes, ...]
     minor: int
     length: int | None
     keep_alive: bool
     expects_continue: bool
     upgrade: bytes | None
-    request: Request | None = None
-    kept: bool = False
+
+
+class RequestHead:
+    """A request head without its sender; attributes are those of ``HeadShape`` and ``core.model.Request``.
+
+    ``kept`` tells whether this very head will be found again.
+    """
+
+    __slots__ = (
+        "_request",
+        "_shape",
+        "expects_continue",
+        "fields",
+        "host",
+        "keep_alive",
+        "kept",
+        "length",
+        "method",
+        "minor",
+        "target",
+        "upgrade",
+    )
+
+    def __init__(
+        self, method: bytes, target: bytes, fields: tuple[Field, ...], shape: HeadShape, *, is_shared: bool
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.fields = fields
+        self.host = shape.host
+        self.minor = shape.minor
+        self.length = shape.length
+        self.keep_alive = shape.keep_alive
+        self.expects_continue = shape.expects_continue
+        self.upgrade = shape.upgrade
+        self.kept = False
+        self._shape = shape if is_shared else None
+        self._request: Request | None = None
 
     def of(self, peer: str, *, tls: bool) -> Request:
         """Return the request that this head makes when it comes from ``peer``."""
-        request = self.request
+        request = self._request
         if request is None or request.peer != peer or request.tls is not tls:
-            request = self.request = Request(
-                self.method, self.target, self.host, self.headers, peer, tls, self.lines, self.kept
+            request = self._request = Request(
+                self.method, self.target, self.host, None, peer, tls, self.fields, self._shape, self.kept
             )
         return request
+
+    @property
+    def headers(self) -> tuple[Header, ...]:
+        """The fields as (name, value) pairs."""
+        return tuple((field.name, field.value) for field in self.fields)
 
     @property
     def has_body(self) -> bool:
@@ -70,7 +112,13 @@ class RequestHead:
         return self.length != 0
 
 
-_heads: HeadMemo[RequestHead] = HeadMemo()
+known_heads: HeadMemo[RequestHead] = HeadMemo()
+
+ShapeKey: TypeAlias = "tuple[bytes, bytes, tuple[Field | None, ...]]"
+
+_shapes: dict[ShapeKey, HeadShape] = {}
+_MOST_SHAPES = 2048
+_MOST_HOLES = 8
 
 
 def read_request_head(data: bytes) -> RequestHead:
@@ -79,14 +127,16 @@ def read_request_head(data: bytes) -> RequestHead:
     Raises:
         Fault: ``request_malformed``, ``host_invalid``, ``expectation_failed`` or ``method_unsupported``.
     """
-    head = _heads.get(data)
+    head = known_heads.get(data)
     if head is None:
         try:
-            _ask_llhttp(data)
-            head = _read(data)
+            head = _read_alike(data)
+            if head is None:
+                _ask_llhttp(data)
+                head = _read(data)
         except Malformed as error:
             raise Fault("client", Reason.REQUEST_MALFORMED, str(error)) from None
-        head.kept = _heads.put(data, head)
+        head.kept = known_heads.put(data, head)
     return head
 
 
@@ -110,34 +160,70 @@ def _read(data: bytes) -> RequestHead:
     method, target, version = match.groups()
     if method not in METHODS:
         raise Malformed("method")
-    headers: list[Header] = []
-    written: list[bytes] = []
+    found = tuple(map(fields.lines.young.get, lines[1:-2]))
+    filled = tuple(each or read_field(line) for each, line in zip(found, lines[1:-2], strict=True))
+    shape = _read_shape(method, version, filled)
+    head = RequestHead(method, _read_target(method, target, shape.host), filled, shape, is_shared=False)
+    _remember_shape((method, version, found), filled, shape)
+    return head
+
+
+def _read_shape(method: bytes, version: bytes, filled: tuple[Field, ...]) -> HeadShape:
     special: dict[int, list[bytes]] = {}
-    known = fields.lines.young
-    for line in lines[1:-2]:
-        header, kind, sent = known.get(line) or read_field(line)
-        headers.append(header)
-        written.append(sent)
-        if kind:
-            special.setdefault(kind, []).append(header[1])
-    host = _read_host(special.get(Kind.HOST, ()))
+    for field in filled:
+        if field.kind:
+            special.setdefault(field.kind, []).append(field.value)
+    shape = HeadShape(())
+    shape.host = _read_host(special.get(Kind.HOST, ()))
     if method in (b"CONNECT", b"TRACE"):
         raise Fault("client", Reason.METHOD_UNSUPPORTED)
-    minor = 1 if version == b"1" else 0
-    length = _read_framing(special, minor)
+    minor = shape.minor = 1 if version == b"1" else 0
+    length = shape.length = _read_framing(special, minor)
     options = [token for value in special.get(Kind.CONNECTION, ()) for token in tokens(value)]
-    return RequestHead(
-        method=method,
-        target=_read_target(method, target, host),
-        host=host,
-        headers=tuple(headers),
-        lines=tuple(written),
-        minor=minor,
-        length=length,
-        keep_alive=b"close" not in options and (minor == 1 or b"keep-alive" in options),
-        expects_continue=_read_expectation(special.get(Kind.EXPECT, ()), minor) and length != 0,
-        upgrade=_read_upgrade(special.get(Kind.UPGRADE, ()), options, method, minor, length),
-    )
+    shape.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
+    shape.expects_continue = _read_expectation(special.get(Kind.EXPECT, ()), minor) and length != 0
+    shape.upgrade = _read_upgrade(special.get(Kind.UPGRADE, ()), options, method, minor, length)
+    return shape
+
+
+def _remember_shape(key: ShapeKey, filled: tuple[Field, ...], shape: HeadShape) -> None:
+    """Keep a shape where all that may differ are a few fields which say nothing about framing."""
+    holes = tuple(index for index, each in enumerate(key[2]) if each is None)
+    if len(holes) > _MOST_HOLES or any(filled[index].kind for index in holes):
+        return
+    shape.holes = holes
+    if len(_shapes) >= _MOST_SHAPES:
+        _shapes.clear()
+    _shapes[key] = shape
+
+
+def _read_alike(data: bytes) -> RequestHead | None:
+    """Read a head that differs from one read before by its target and by some new plain fields; None else.
+
+    llhttp has judged one of the same shape; the target and the new lines are judged here, and more strictly.
+
+    Raises:
+        Malformed: the target, or a new line.
+        Fault: the target names another host.
+    """
+    lines = data.split(b"\r\n")
+    match = REQUEST_LINE.fullmatch(lines[0])
+    if match is None:
+        return None
+    method, target, version = match.groups()
+    found = tuple(map(fields.lines.young.get, lines[1:-2]))
+    shape = _shapes.get((method, version, found))
+    if shape is None:
+        return None
+    if shape.holes:
+        filled = list(found)
+        for index in shape.holes:
+            field = filled[index] = read_field(lines[index + 1])
+            if field.kind:
+                return None
+        found = tuple(filled)
+    target = _read_target(method, target, shape.host)
+    return RequestHead(method, target, cast("tuple[Field, ...]", found), shape, is_shared=True)
 
 
 def _read_host(values: "list[bytes] | tuple[()]") -> bytes:

@@ -21,7 +21,8 @@ class ResponseHead:
 
     ``length`` is the Content-Length, None without one. ``reusable`` tells whether the connection may serve
     another request; ``upgrade`` is the protocol of a 101; ``is_stream`` marks server-sent events.
-    ``rendered`` is the handler's: what it made of these very bytes, for the next response that has them.
+    ``rendered`` is the handler's: what it made of these very bytes, for the next response that has them;
+    ``ready`` the same as it goes to a client, with the handler's part that it was made of.
     """
 
     status: int
@@ -33,6 +34,7 @@ class ResponseHead:
     has_date: bool
     is_stream: bool
     rendered: tuple[object, bytes] | None = field(default=None, repr=False, compare=False)
+    ready: tuple[bytes, bytes] | None = field(default=None, repr=False, compare=False)
 
     @property
     def interim(self) -> tuple[Header, ...]:
@@ -40,7 +42,7 @@ class ResponseHead:
         return tuple(header for header in self.headers if header[0].lower() != b"set-cookie")
 
 
-_heads: HeadMemo[ResponseHead] = HeadMemo()
+known_heads: HeadMemo[ResponseHead] = HeadMemo()
 
 
 def read_response_head(data: bytes) -> ResponseHead:
@@ -49,14 +51,14 @@ def read_response_head(data: bytes) -> ResponseHead:
     Raises:
         Fault: ``upstream_malformed``.
     """
-    head = _heads.get(data)
+    head = known_heads.get(data)
     if head is None:
         try:
             _ask_llhttp(data)
             head = _read(data)
         except Malformed as error:
             raise Fault("upstream", Reason.UPSTREAM_MALFORMED, f"response: {error}") from None
-        _heads.put(data, head)
+        known_heads.put(data, head)
     return head
 
 
@@ -80,11 +82,11 @@ def _read(data: bytes) -> ResponseHead:
     headers: list[Header] = []
     special: dict[int, list[bytes]] = {}
     for line in lines[1:-2]:
-        header, kind, _ = read_field(line)
-        if kind:
-            special.setdefault(kind, []).append(header[1])
-        if kind not in HOP_BY_HOP:
-            headers.append(header)
+        field = read_field(line)
+        if field.kind:
+            special.setdefault(field.kind, []).append(field.value)
+        if field.kind not in HOP_BY_HOP:
+            headers.append((field.name, field.value))
     length, chunked = _read_framing(special, minor)
     options = {token for value in special.get(Kind.CONNECTION, ()) for token in tokens(value)}
     bodyless = status in (204, 304) or status < 200

@@ -23,6 +23,8 @@ _BACKLOG = 1024
 # longer than a request that was decided under the last configuration waits to be forwarded
 _LINGER = 120.0
 _SETTLE = 0.02
+# for handshakes that have begun when the gateway drains
+_PATIENCE = 1.0
 _NOT_A_WORD = re.compile(r"[^a-z0-9]+")
 
 
@@ -175,6 +177,9 @@ class Server:
         await asyncio.sleep(_SETTLE)
         for listener in self._listeners:
             listener.close()
+        shaking = [each.task for each in self._handshakes if each.task is not None]
+        if shaking:
+            await asyncio.wait(shaking, timeout=min(bound, _PATIENCE))
         for connection in tuple(self._connections):
             connection.drain()
         for exchange in tuple(self.exchanges()):

@@ -7,7 +7,7 @@ from gateway.core.model import Fault
 from gateway.core.reasons import Reason
 from gateway.http.chunked import BodyReader, ChunkedReader, LengthReader, UntilCloseReader
 from gateway.http.fields import HEAD_END, Malformed
-from gateway.http.response_head import MOST_HEAD, ResponseHead, read_response_head
+from gateway.http.response_head import MOST_HEAD, ResponseHead, known_heads, read_response_head
 from gateway.http.sockets import HIGH_WATER, keep_alive
 
 if TYPE_CHECKING:
@@ -128,7 +128,18 @@ class UpstreamConnection(asyncio.Protocol):
         mode = self._mode
         self.since = self._pool.time.now
         if mode == _HEAD:
-            self._take_heads(data)
+            end = data.find(HEAD_END) + len(HEAD_END)
+            # a head that came before, byte for byte: nothing about it is to be found out again
+            head = None if self._buffer else known_heads.get(data[:end])
+            exchange = self._exchange
+            if head is None or head.status < 200 or exchange is None:
+                self._take_heads(data)
+                return
+            self._untouched = False
+            try:
+                self._take_final(exchange, head, data[end:])
+            except Fault as fault:
+                exchange.fail(fault)
         elif mode == _BODY:
             self._take_body(data, b"")
         elif mode == _TUNNEL:
@@ -183,15 +194,15 @@ class UpstreamConnection(asyncio.Protocol):
         self._reusable = head.reusable
         self._stream = head.is_stream
         bodyless = status in (204, 304) or exchange.head.method == b"HEAD"
+        if head.length == len(rest) and not bodyless:
+            # the whole body came with the head, as short ones do
+            exchange.answer_whole(head, rest)
+            self._complete(exchange, b"")
+            return
         prefix = exchange.begin(head, bodyless=bodyless)
         if bodyless or head.length == 0:
             exchange.deliver(prefix, b"", done=True)
             self._complete(exchange, rest)
-            return
-        if head.length == len(rest):
-            # the whole body came with the head, as short ones do
-            exchange.deliver(prefix, rest, done=True)
-            self._complete(exchange, b"")
             return
         if head.chunked:
             self._reader = ChunkedReader()

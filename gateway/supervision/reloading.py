@@ -47,7 +47,10 @@ class Reloader:
     async def reload(self) -> Reloaded:
         """Read the configuration anew and let all workers go on with it, if it can be used."""
         async with self._turn:
-            reloaded = await self._reload()
+            try:
+                reloaded = await self._reload()
+            except Exception as error:  # noqa: BLE001 - the next attempt must be possible
+                reloaded = Reloaded(errors=[f"failed inside the gateway: {type(error).__name__}"])
         logs = self._supervisor.logs
         if reloaded.errors:
             self._refused += 1

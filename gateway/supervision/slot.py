@@ -122,13 +122,13 @@ class Slot:
     async def drain(self, bound: float) -> None:
         """Let the process finish what it has begun, for at most about ``bound`` seconds, and end it."""
         self._is_ending = True
-        if self.is_ready:
+        was_ready, self.is_ready = self.is_ready, False
+        if was_ready:
             with contextlib.suppress(Gone, Refused, TimeoutError):
                 told = await self.call("drain", bound + _END_WITHIN)
                 self.last = told if isinstance(told, list) else self.last
         else:
             self.kill()
-        self.is_ready = False
         if self._process is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_END_WITHIN):

@@ -101,11 +101,10 @@ class View:
             wrong = "no worker is ready"
         return Readiness({"workers": wrong}, list(workers))
 
-    @staticmethod
-    async def _describe(slot: Slot) -> Json:
+    async def _describe(self, slot: Slot) -> Json:
         about: dict[str, Json] = {"worker": slot.number, "pid": slot.pid}
         if not slot.is_ready:
-            return {**about, "status": "starting"}
+            return {**about, "status": "ending" if self._supervisor.is_draining else "starting"}
         try:
             checks = cast("dict[str, str | None]", await slot.call("status"))
         except (Gone, Refused, TimeoutError):

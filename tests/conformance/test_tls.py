@@ -211,7 +211,7 @@ async def outcome(plane, context):
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("demand", ["required", "optional"])
 async def test_client_certificates(authority, tmp_path, demand, version):
-    """Required: without a certificate of the named authority nobody gets in. Optional: with a wrong one nobody."""
+    """Required: nobody without a certificate of the named authority. Optional: nobody with a wrong one."""
     (tmp_path / "other").mkdir()
     other = Authority(tmp_path / "other", "other")
     tls = settings(authority.issue("localhost"), client_certificates=demand, client_ca=str(authority.file))
@@ -332,6 +332,21 @@ async def test_tunnels_over_tls(authority):
         assert await client.exactly(4) == b"pong"
         assert await client.some() == b""
         await plane.eventually(lambda: plane.server.in_flight == 0)
+
+
+async def test_draining_waits_for_handshakes(authority):
+    """Who is at the door when the gateway drains is let in, and nothing is left open."""
+    async with listening(settings(authority.issue("localhost"))) as plane:
+        client = await plane.client(ssl=authority.trusting(), server_hostname="localhost")
+        assert (await client.ask(GET)).status == 200
+        silent = await plane.client()
+        await plane.eventually(lambda: plane.server.gauges()["tls_handshakes"] == 1)
+        await plane.server.drain(5.0)
+        assert await client.some() == b""
+        assert plane.server.gauges()["client_connections"] == 0
+        with pytest.raises(OSError, match=r"refused|Connect call failed"):
+            await plane.client()
+    assert await silent.ended()
 
 
 async def test_closing_breaks_handshakes_off(authority):

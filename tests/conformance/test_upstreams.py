@@ -497,3 +497,51 @@ async def test_a_retired_pool_ends():
         assert (await client.answer()).status == 200
         await cluster.eventually(lambda: old.is_done)
         assert (await client.ask(get())).status == 200
+
+
+async def test_an_old_connection_is_not_handed_on():
+    """Who waits for a connection gets a new one in place of one that is too old, or that has ended."""
+
+    async def behave(side: UpstreamSide) -> None:
+        while True:
+            await side.request()
+            await release.wait()
+            await side.send(answer)
+
+    for answer in (OK, OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")):
+        release = asyncio.Event()
+        async with Cluster(1, behave, max_age=0.1, max_connections=1) as cluster:
+            first, second = await cluster.client(), await cluster.client()
+            await first.send(get())
+            await cluster.eventually(lambda cluster=cluster: cluster.seen() == [1])
+            await second.send(get())
+            await cluster.eventually(lambda cluster=cluster: cluster.server.gauges()["upstream_app_waiting"])
+            if answer == OK:
+                await cluster.until(0.2)
+            release.set()
+            assert (await first.answer()).status == (await second.answer()).status == 200
+            assert cluster.members[0].connections == 2
+
+
+async def test_the_end_of_kept_connections_is_no_failure():
+    """Three in a row, each just as it is used: the requests fail, and the server is not left alone."""
+
+    async def behave(side: UpstreamSide) -> None:
+        await side.request()
+        await release.wait()
+        await side.send(OK)
+        await side.request()
+
+    release = asyncio.Event()
+    async with Cluster(1, behave, breaker=FOREVER) as cluster:
+        clients = [await cluster.client() for _ in range(3)]
+        for client in clients:
+            await client.send(get())
+        await cluster.eventually(lambda: cluster.seen() == [3])
+        release.set()
+        for client in clients:
+            assert (await client.answer()).status == 200
+        for client in clients:
+            assert (await client.ask(post())).status == 502
+        assert cluster.gauge("breaker") == 0
+        assert (await clients[0].ask(post())).status == 200

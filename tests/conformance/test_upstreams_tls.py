@@ -161,3 +161,17 @@ async def test_health_checks_are_verified_too(tmp_path):
         async with Plane(servers=(f"https://localhost:{server.port}",), health=health) as side:
             await side.eventually(lambda: side.server.gauges()["upstream_app_server_0_healthy"] == 0)
         assert not server.seen
+
+
+async def test_a_server_that_cannot_be_reached_is_tried_last(tmp_path):
+    """For a while after one failed handshake, nobody pays for another."""
+    authority, tries = Authority(tmp_path), []
+    bad, good = authority.issue("elsewhere.example"), authority.issue("localhost")
+    async with upstream(bad, names=tries) as first, upstream(good) as second:
+        servers = tuple(f"https://localhost:{each.port}" for each in (first, second))
+        settings = {"balance": "round_robin", "breaker": {"failures": 0}}
+        async with Plane(servers=servers, tls={"ca_file": str(authority.file)}, **settings) as side:
+            for _ in range(6):
+                assert await ask(side) == 200
+        assert len(second.seen) == 6
+        assert len(tries) == 1

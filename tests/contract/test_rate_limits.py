@@ -20,9 +20,7 @@ def limits(store):
 async def test_no_more_than_the_burst_passes_anywhere(store):
     """Forty requests at once through four gateways: exactly ten pass."""
     gateways = [limits(store) for _ in range(4)]
-    found = await asyncio.gather(
-        *(gateways[index % 4].check_shared(HOURLY, "alice") for index in range(40))
-    )
+    found = await asyncio.gather(*(gateways[index % 4].check_shared(HOURLY, "alice") for index in range(40)))
     passed = [each for each in found if each.wait is None]
     assert len(passed) == 10
     assert sorted(each.remaining for each in passed) == list(range(10))

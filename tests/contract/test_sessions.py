@@ -123,6 +123,7 @@ async def test_a_late_touch_takes_nothing_back(desk: Desk):
     for seen in (at + 20, at + 10):
         await desk.sessions.touch(Touch(need.record, seen, need.current.session))
     assert (await desk.sessions.fetch(of(need))).seen_at == pytest.approx(at + 20, abs=0.01)
+    assert (await desk.sessions.index.find(text(1))).seen_at == pytest.approx(at + 20, abs=0.01)
 
 
 async def test_the_record_of_a_rotation_is_written_once(desk: Desk, store: Store):
@@ -173,9 +174,13 @@ async def test_a_replaced_record_goes_after_the_grace(desk: Desk, store: Store):
 
 
 async def test_a_login_replaces_the_session_before(desk: Desk, store: Store):
-    """The session that the browser had before leaves the list; requests under way may end with its record."""
+    """What the browser had before ends after the grace: requests under way may carry its handle."""
     before = await desk.begin(1)
     await desk.begin(2, replaces=text(1))
+    assert not desk.denylist.judge_session(before.current.session, desk.now())
+    assert len((await desk.sessions.index.page(Filter(), 10))[0]) == 2
+    await desk.sessions.drain()
+    assert desk.denylist.judge_session(before.current.session, desk.now())
     (listed,) = (await desk.sessions.index.page(Filter(), 10))[0]
     assert listed.about.session_id == text(2)
     assert 0 < await life(store, "session", before.record) <= 6000
@@ -257,6 +262,8 @@ async def test_r42_a_garbled_time_prolongs_nothing(desk: Desk, store: Store, gar
     need = await desk.begin()
     await store.execute("HSET", store.key("session", f"{{{need.record}}}"), "s", garbage)
     assert (await desk.sessions.fetch(of(need))).seen_at == 0.0
+    await store.execute("HSET", store.key("listed", f"{{{text(1)}}}"), "s", garbage)
+    await desk.sessions.touch(Touch(need.record, desk.now(), need.current.session))
 
 
 async def test_an_entry_under_another_name_is_not_shown(desk: Desk, store: Store):

@@ -4,10 +4,10 @@ import asyncio
 import re
 
 import pytest
-from tests.support.store import ValkeyServer
-from tests.support.world import World
 
 from gateway.core.config import Settings
+from tests.support.store import ValkeyServer
+from tests.support.world import World
 
 BURST = {"requests": 3, "per": "1h"}
 
@@ -155,7 +155,8 @@ async def test_metrics_and_log(world):
     await statuses(browser, "/open/x", 5)
     text = (await world.admin("GET", "/metrics")).text
     assert (
-        'gateway_requests_total{decision="refuse",reason="rate_limited",route="/open/",status="4xx"} 2.0' in text
+        'gateway_requests_total{decision="refuse",reason="rate_limited",route="/open/",status="4xx"} 2.0'
+        in text
     )
     assert "gateway_rate_limit_callers 1.0" in text
     assert not world.audit("refusal")
@@ -204,3 +205,16 @@ async def test_the_store_is_away(tmp_path):
             assert world.gateway.rate_limits.stats()["unshared_total"] == 2
     finally:
         server.close()
+
+
+async def test_logins_of_one_address(valkey_url, tmp_path):
+    """Beyond the limit a login ends in 429, before its state is used up: the same link works later."""
+    async with World(valkey_url, tmp_path, limits={"logins_per_address": 1}) as world:
+        assert (await world.browser().login()).status == 200
+        browser = world.browser()
+        page = await browser.login()
+        assert page.status == 429
+        assert 1 <= int(page.headers["Retry-After"]) <= 60
+        assert not [line for line in world.lines if line.get("message") == "fault"]
+        world.gateway.rate_limits.configure(())
+        assert (await browser.get(str(page.url))).status == 200

@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.core.session_record import decode_handle
+from tests.e2e import test_refresh as in_cookies
 
 # the very same scenarios as in cookie mode, asked once more of this one
 from tests.e2e.test_login import (  # noqa: F401
@@ -31,7 +32,6 @@ from tests.e2e.test_refresh import (  # noqa: F401
     test_a_client_that_leaves_does_not_cancel_the_refresh,
     test_r32_a_thousand_parallel_requests_make_one_token_call,
     test_r33_a_response_lost_on_its_way,
-    test_r34_an_outage_keeps_the_session,
     test_r34_invalid_grant_ends_the_session,
     test_r35_a_refresh_about_somebody_else_ends_the_session,
     test_r36_what_real_providers_leave_out,
@@ -56,6 +56,7 @@ from tests.e2e.test_sessions import (  # noqa: F401
 from tests.support.store import ValkeyServer
 from tests.support.world import World, free_port
 
+OUTAGE = in_cookies.test_r34_an_outage_keeps_the_session
 REDIS = {"session": {"mode": "redis", "rotation_grace": "1s"}}
 pytestmark = [pytest.mark.asyncio, pytest.mark.settings(REDIS)]
 
@@ -158,6 +159,12 @@ async def test_a_refresh_behind_the_requests_back(world: World):
     assert page.status == 200
     assert not page.set_cookies
     assert refreshes(world) == 1
+
+
+@pytest.mark.parametrize("quirk", ["token-5xx", "token-html"])
+async def test_r34_an_outage_keeps_the_session(world: World, quirk: str):
+    """R34: 5xx and garbage are no verdict: 503, no cookie cleared, and it goes on after."""
+    await OUTAGE(world, quirk)
 
 
 async def test_r37_reuse_at_a_worker_that_remembers_nothing(world: World):
@@ -297,14 +304,19 @@ async def test_logout_deletes_what_was_kept(world: World):
 
 
 async def test_a_new_login_replaces_the_session_on_the_list(world: World):
-    """The same person logs in again in the same browser: one session is listed, under a new id."""
+    """The same person logs in again in the same browser: the session before ends, also for a copy of it."""
     browser = world.browser()
     await browser.login()
+    copy = browser.clone()
     first = handle_of(world, browser).session_id
     page = await browser.get("/.gateway/login")
     if "password" in page.text:
         await browser.submit(page, username="alice", password="alice")
     assert handle_of(world, browser).session_id != first
+    assert (await copy.fetch("/under-way")).status == 200
+    await world.eventually(lambda: len(world.gateway.denylist))
+    assert (await copy.fetch("/x")).status == 401
+    assert (await browser.fetch("/x")).status == 200
     listed = (await world.gateway.session_desk.answer("list", {})).document["sessions"]
     assert [each["session_id"] for each in listed] == [handle_of(world, browser).session_id]
 

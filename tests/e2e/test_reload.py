@@ -38,9 +38,11 @@ async def fleet(running: Fleet):
 
 async def hang_up(fleet: Fleet, event: str = "reloaded"):
     """Send SIGHUP and return the line that tells what became of it."""
-    before = len(reloads(fleet, event))
+    # lines are written a moment after they are made
+    figure = "gateway_reload_applied_total" if event == "reloaded" else "gateway_reload_refused_total"
+    before = int(await fleet.counted(figure))
     fleet.signal(signal.SIGHUP)
-    return (await fleet.eventually(lambda: reloads(fleet, event)[before:]))[-1]
+    return (await fleet.eventually(lambda: reloads(fleet, event)[before:]))[0]
 
 
 def reloads(fleet: Fleet, event: str):

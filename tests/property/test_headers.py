@@ -101,7 +101,8 @@ def test_groups_can_be_read_back(groups):
 @given(st.lists(st.binary(max_size=10) | st.just(b" __Host-gateway-session=x"), max_size=6))
 def test_r54_nothing_else_in_a_cookie_changes(pairs):
     """R54: the other cookies keep their bytes and order; ours are gone."""
-    pairs = [pair.replace(b";", b"") for pair in pairs]
+    # a parsed head has neither in a value
+    pairs = [pair.translate(None, b";\r\n\0") for pair in pairs]
     found = b";".join(values(sent_on(request((b"Cookie", b";".join(pairs))), RULES), b"cookie"))
     assert b"__Host-gateway-session" not in found
     theirs = b";".join(pair for pair in pairs if b"__Host-gateway" not in pair)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gateway.core.model import Fault
 from gateway.core.routes import canonicalise
 from gateway.http.fields import Kind, write_field
-from gateway.http.head import METHODS, read_request_head
+from gateway.http.head import METHODS, RequestHead, read_request_head
 from gateway.http.response_head import read_response_head
 from gateway.http.serialise import Unsafe, build_request_head, build_response_head, request_fields
 
@@ -96,6 +96,13 @@ class Witness:
         self.messages += 1
 
 
+def everything(head: RequestHead) -> list:
+    """Return what a head says."""
+    names = ("method", "target", "host", "headers", "minor", "length", "keep_alive", "expects_continue", "upgrade")
+    return [getattr(head, name) for name in names]
+
+
+
 @settings(max_examples=400)
 @given(heads())
 @example(b"GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -122,7 +129,7 @@ def test_r57_what_we_accept_llhttp_accepts(data: bytes):
     names = [name.lower() for name, _ in head.headers]
     assert names.count(b"host") == 1
     assert names.count(b"content-length") + names.count(b"transfer-encoding") <= 1
-    assert read_request_head(data) == head
+    assert everything(read_request_head(data)) == everything(head)
 
 
 @settings(max_examples=300)

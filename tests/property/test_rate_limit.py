@@ -41,7 +41,9 @@ def test_no_window_lets_more_through_than_burst_and_rate(limit, steps):
 def test_nobody_is_refused_below_the_rate(limit, steps):
     """Whoever leaves one interval between requests is never refused."""
     buckets = Buckets(limit)
-    assert all(buckets.take("k", now).wait is None for now in arrivals(limit.interval + step for step in steps))
+    assert all(
+        buckets.take("k", now).wait is None for now in arrivals(limit.interval + step for step in steps)
+    )
 
 
 @given(LIMITS, STEPS)

@@ -13,26 +13,35 @@ from gateway.http.websocket import FrameBoundary, close_frame
 
 
 def test_a_memo_forgets_in_constant_time():
-    """Bounded in entries and bytes; what is used stays, long keys never enter."""
+    """Bounded in entries and bytes; what is used stays, long keys never enter, nor what comes but once."""
     memo: HeadMemo[int] = HeadMemo(most_entries=10, most_bytes=1000, most_size=100)
-    memo.put(b"used", -1)
+    assert not memo.put(b"used", -1)
+    assert memo.get(b"used") is None
+    assert memo.put(b"used", -1)
     for index in range(1000):
-        memo.put(b"%d" % index, index)
+        assert not memo.put(b"%d" % index, index)
+        assert memo.get(b"%d" % index) is None
+        assert memo.put(b"%d" % index, index)
         assert memo.get(b"used") == -1
         assert len(memo) <= 20
     assert memo.get(b"1") is None
     assert memo.get(b"999") == 999
-    memo.put(b"x" * 101, 1)
-    assert memo.get(b"x" * 101) is None
+    for _ in range(2):
+        assert not memo.put(b"x" * 101, 1)
+        assert memo.get(b"x" * 101) is None
     for index in range(100):
+        memo.put(b"%090d" % index, index)
         memo.put(b"%090d" % index, index)
         assert len(memo) <= 22
 
 
 def test_the_same_bytes_are_read_once():
-    """A repeated head is the very same value."""
+    """A head that came twice is the very same value from then on."""
     data = b"GET /once HTTP/1.1\r\nHost: h\r\n\r\n"
-    assert read_request_head(data) is read_request_head(bytes(bytearray(data)))
+    first = read_request_head(data)
+    second = read_request_head(data)
+    assert (first.target, first.headers, first.host) == (second.target, second.headers, second.host)
+    assert read_request_head(bytes(bytearray(data))) is second
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])

@@ -9,13 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.core.model import Outcome
+from gateway.core.model import Matter, Outcome
 from gateway.core.reasons import Reason
 from gateway.edge.issuer import IssuerStats
 from gateway.edge.metrics import OWN_BOUNDS, Metrics
 
-OUTCOME = Outcome(
-    "id",
+ABOUT = Matter(
     "GET",
     "host.example",
     "/secret-path",
@@ -23,16 +22,19 @@ OUTCOME = Outcome(
     "orders",
     "forward",
     Reason.AUTHENTICATED,
-    200,
-    0.0003,
-    0.05,
     upstream="app",
-    upstream_seconds=0.04,
-    bytes_in=3,
-    bytes_out=5,
     issuer="https://idp",
     subject="alice",
 )
+OUTCOME = Outcome(ABOUT, "id", 200, 0.0003, 0.05, upstream_seconds=0.04, bytes_in=3, bytes_out=5)
+
+
+def outcome(**changes) -> Outcome:
+    """Return the outcome with changes, wherever they belong."""
+    fields = set(Outcome.__dataclass_fields__)
+    about = {name: value for name, value in changes.items() if name not in fields}
+    fresh = replace(ABOUT, line=None, series=None, **about)
+    return replace(OUTCOME, about=fresh, **{name: value for name, value in changes.items() if name in fields})
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
@@ -58,18 +60,16 @@ def test_requests_are_counted_by_what_happened():
     metrics = Metrics()
     for _ in range(3):
         metrics.observe(OUTCOME)
-    metrics.observe(replace(OUTCOME, status=404))
+    metrics.observe(outcome(status=404))
     metrics.observe(
-        replace(
-            OUTCOME,
-            decision="refuse",
+        outcome(decision="refuse",
             reason=Reason.REVOKED,
             status=401,
             upstream=None,
             upstream_seconds=None,
         )
     )
-    metrics.observe(replace(OUTCOME, reason=Reason.UPSTREAM_ABORTED, status=502, fault="upstream"))
+    metrics.observe(outcome(reason=Reason.UPSTREAM_ABORTED, status=502, fault="upstream"))
     labels = {"route": "orders", "decision": "forward", "reason": "authenticated"}
     assert value(metrics, "gateway_requests_total", status="2xx", **labels) == 3
     assert value(metrics, "gateway_requests_total", status="4xx", **labels) == 1
@@ -97,7 +97,7 @@ def test_histograms_are_cumulative_and_bounds_inclusive(times):
     """``le`` means at most: each bucket holds everything up to and including its bound, the last one all."""
     metrics = Metrics()
     for seconds in times:
-        metrics.observe(replace(OUTCOME, gateway_seconds=seconds))
+        metrics.observe(outcome(gateway_seconds=seconds))
     found = samples(metrics)
     for bound in OWN_BOUNDS:
         key = ("gateway_own_seconds_bucket", (("decision", "forward"), ("le", repr(float(bound)))))
@@ -179,9 +179,7 @@ def test_r16_nothing_of_a_request_is_a_label():
     before = len(samples(metrics))
     for index in range(50):
         metrics.observe(
-            replace(
-                OUTCOME,
-                method=f"M{index}",
+            outcome(method=f"M{index}",
                 host=f"h{index}",
                 path=f"/p{index}",
                 client=f"c{index}",
@@ -199,7 +197,7 @@ def test_series_are_bounded(monkeypatch):
     monkeypatch.setattr("gateway.edge.metrics._MOST_SERIES", 10)
     metrics = Metrics()
     for index in range(100):
-        metrics.observe(replace(OUTCOME, route=f"r{index}"))
+        metrics.observe(outcome(route=f"r{index}"))
         metrics.event(f"e{index}")
     counted = {
         labels: each for (name, labels), each in samples(metrics).items() if name == "gateway_requests_total"
@@ -281,7 +279,7 @@ def test_every_name_is_ours_and_documented():
     """Every metric begins with ``gateway_`` and stands in docs/metrics.md with its kind, and no other."""
     metrics = Metrics()
     metrics.observe(OUTCOME)
-    metrics.observe(replace(OUTCOME, fault="client"))
+    metrics.observe(outcome(fault="client"))
     metrics.event("refusal")
     metrics.register("issuer", lambda: {"a": IssuerStats(1.0, {("jwks", "ok"): 1})})
     metrics.register("store", lambda: {"up": 1.0})
@@ -310,6 +308,11 @@ def test_every_name_is_ours_and_documented():
                 "client_connections",
                 "requests_in_flight",
                 "tunnels",
+                "connections_refused_per_address_total",
+                "tls_handshakes",
+                "tls_handshakes_failed_total",
+                "tls_certificate_expires_seconds",
+                "tls_certificate_reloads_total",
                 "upstream_app_open",
                 "upstream_app_idle",
                 "upstream_app_server_0_healthy",
@@ -319,6 +322,9 @@ def test_every_name_is_ours_and_documented():
             0.0,
         ),
     )
+    metrics.register("rate_limit", lambda: {"callers": 0.0, "unshared_total": 0.0})
+    metrics.register("workers", lambda: {"configured": 1, "ready": 1, "restarts_total": 0})
+    metrics.register("reload", lambda: {"applied_total": 0, "refused_total": 0})
     found = {}
     for family in text_string_to_metric_families(metrics.render()[0].decode()):
         found[family.name + ("_total" if family.type == "counter" else "")] = family.type

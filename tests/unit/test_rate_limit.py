@@ -15,6 +15,7 @@ from gateway.core.rate_limit import (
 )
 from gateway.core.reasons import Reason, status_of
 from gateway.core.routes import compile_routes
+from gateway.edge.explain import explain
 from tests.support.configuration import KEY
 
 
@@ -137,7 +138,12 @@ def settings(**more):
             "public_url": "https://app.example.com",
             "secret_keys": [KEY],
             "providers": {
-                "p": {"issuer": "https://i.example", "client_id": "c", "client_secret": "s", "audiences": ["a"]}
+                "p": {
+                    "issuer": "https://i.example",
+                    "client_id": "c",
+                    "client_secret": "s",
+                    "audiences": ["a"],
+                }
             },
             "upstreams": {"app": {"servers": ["http://127.0.0.1:1"]}},
             "routes": [{"path": "/", "upstream": "app", "access": "required"}],
@@ -203,3 +209,15 @@ def test_unused_limit():
     """A limit that no route names is hardly meant."""
     found = [str(problem) for problem in warn(settings(rate_limits={"a": {"requests": 1, "per": "1s"}}))]
     assert any("no route names this limit" in each for each in found)
+
+
+def test_explain_tells_the_limit():
+    """``gateway explain`` names the limit of the route, and nothing where there is none."""
+    shared = {"requests": 100, "per": "1m", "burst": 20, "by": "address", "shared": True}
+    limited = settings(routes=[route(access="public", rate_limit=shared)])
+    lines = explain(limited, "/", "GET", [])
+    assert (
+        "limit:    20 at once, then one every 0.6 s, by address, counted for all gateways together" in lines
+    )
+    lines = explain(settings(routes=[route(access="public")]), "/", "GET", [])
+    assert not any(line.startswith("limit:") for line in lines)

@@ -21,6 +21,7 @@ from gateway.supervision.slot import Slot
 from gateway.supervision.sockets import bind
 from gateway.supervision.wire import decode_entries, decode_settings, encode_entries, encode_settings
 from tests.support.configuration import KEY
+from tests.support.store import eventually
 
 
 def settings_of(**override: object) -> Settings:
@@ -194,6 +195,41 @@ async def test_a_worker_that_never_becomes_ready(boot: str, why: str, starts: in
     assert slot.pid is None
     with pytest.raises(Gone):
         await slot.call("status")
+
+
+SILENT = """
+import json, socket, struct, sys, time
+end = socket.socket(fileno=int(sys.argv[1]))
+(length,) = struct.unpack("!I", end.recv(4))
+answer = json.dumps({"id": json.loads(end.recv(length))["id"], "result": {"worker_id": "w"}}).encode()
+end.sendall(struct.pack("!I", len(answer)) + answer)
+time.sleep(600)
+"""
+
+
+async def test_a_worker_that_never_answers_is_replaced(monkeypatch):
+    """Ready once, then silent: after some questions without an answer it is killed and replaced."""
+    monkeypatch.setattr(slots, "_BOOT", SILENT)
+    monkeypatch.setattr(slots, "MOST_SILENCES", 3)
+    lines = []
+    slot = Slot(0, (), Ready(), Logs(LogSettings(), write=lines.append), lambda _: None)
+    await slot.first
+    first = slot.pid
+    real = slot.call
+
+    def impatient(order, patience=0.01, **fields):
+        return real(order, patience, **fields)
+
+    monkeypatch.setattr(slot, "call", impatient)
+    for _ in range(2):
+        await slot.measure()
+    assert slot.is_ready
+    assert slot.pid == first
+    await slot.measure()
+    await eventually(lambda: slot.pid not in (first, None), tries=2000)
+    assert slot.restarts == 1
+    assert "killed by SIGKILL" in lines[-1]
+    await slot.end()
 
 
 @pytest.mark.parametrize(

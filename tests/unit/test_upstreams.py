@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.config import BreakerSettings
+from gateway.core.config import BreakerSettings, UpstreamSettings
 from gateway.core.config_checks import check, warn
 from gateway.core.model import Fault
 from gateway.core.problems import shown_path
@@ -12,6 +12,7 @@ from gateway.edge.endpoints import render_fault
 from gateway.http.balance import Balance, interleave
 from gateway.http.breaker import Breaker
 from gateway.http.origin import Origin, expand_statuses, with_host
+from gateway.http.upstream_pool import UpstreamPool
 from tests.support.decisions import ask, compiled
 from tests.support.pure import HOST, settings, values
 
@@ -272,3 +273,36 @@ def test_warnings():
     assert warnings(public | {"replace_prefix": "/zones"}) == []
     assert warnings({"path": "/open", "strip_prefix": True}) == []
     assert warnings(public) == []
+
+
+class Time:
+    """A clock that stands still."""
+
+    now = 0.0
+
+
+class Asking:
+    """A request, as far as the choice of a server sees it."""
+
+    is_repeatable = True
+
+
+async def test_one_try_for_each_delay():
+    """A try that is on its way lets no other one follow before the delay is over again."""
+    breaker = BreakerSettings(failures=1, delay=10.0)
+    pool = UpstreamPool(UpstreamSettings(servers=("http://a", "http://b"), breaker=breaker), Time())
+    origin = pool._origins[0]
+    pool.failed(origin)
+    pool.sweep(9.0)
+    assert pool._due == []
+    pool.time.now = 10.0
+    pool.sweep(10.0)
+    assert pool._due == [origin]
+    assert pool._try_again(Asking()) is origin
+    for now, due in ((10.0, []), (19.0, []), (20.0, [origin])):
+        pool.time.now = now
+        pool.sweep(now)
+        assert pool._due == due
+    pool.answered(origin, 200)
+    assert origin.up
+    assert pool._due == []

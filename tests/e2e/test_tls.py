@@ -1,0 +1,104 @@
+"""A whole gateway that speaks TLS itself."""
+
+import asyncio
+import ssl
+
+import aiohttp
+import pytest
+
+from gateway.core.config import Settings
+from tests.support.certificates import Authority
+from tests.support.world import World
+
+
+@pytest.fixture
+async def world(valkey_url, tmp_path):
+    """An https site whose TLS ends at the gateway, with Strict-Transport-Security."""
+    authority = Authority(tmp_path)
+    pair = authority.issue("localhost")
+    world = World(valkey_url, tmp_path, tls=pair.written | {"hsts": {"max_age": "1d"}})
+    world.base = world.base.replace("http://", "https://")
+    world.authority, world.pair = authority, pair
+    async with world:
+        yield world
+
+
+def connector(world):
+    return aiohttp.TCPConnector(ssl=world.authority.trusting(), limit=0)
+
+
+async def ask(session, world, path, **more):
+    async with session.get(world.base + path, allow_redirects=False, **more) as answer:
+        await answer.read()
+        return answer
+
+
+async def test_every_answer_over_tls(world):
+    """What is let through, pages, problems and redirects carry HSTS once; the upstream hears of https."""
+    world.upstream.headers = [("Strict-Transport-Security", "max-age=1; includeSubDomains")]
+    async with aiohttp.ClientSession(connector=connector(world)) as session:
+        for path, status in (("/public/x", 200), ("/api/x", 401), ("/.gateway/login", 303), ("/a//b", 400)):
+            answer = await ask(session, world, path)
+            assert answer.status == status
+            assert answer.headers.getall("Strict-Transport-Security") == ["max-age=86400"]
+        seen = world.upstream.last().headers
+        assert seen["X-Forwarded-Proto"] == "https"
+        cookies = [
+            line
+            for line in (await ask(session, world, "/.gateway/login")).headers.getall("Set-Cookie")
+            if "Max-Age=0" not in line
+        ]
+        assert cookies
+        assert all(line.startswith("__Host-") and "Secure" in line for line in cookies)
+
+
+async def test_an_upstream_that_is_away(world):
+    """The page of a fault carries HSTS as well."""
+    await world.upstream.close()
+    async with aiohttp.ClientSession(connector=connector(world)) as session:
+        answer = await ask(session, world, "/public/x")
+        assert answer.status == 502
+        assert answer.headers.getall("Strict-Transport-Security") == ["max-age=86400"]
+
+
+async def test_a_foreign_name_gets_no_hsts(world):
+    """A host that is no https site of ours is told nothing for a day."""
+    async with aiohttp.ClientSession(connector=connector(world)) as session:
+        answer = await ask(session, world, "/public/x", headers={"Host": "other.example"})
+        assert answer.status == 421
+        assert "Strict-Transport-Security" not in answer.headers
+
+
+async def test_reload_of_the_configuration(world):
+    """Another certificate and another HSTS hold at once, and the open connection goes on."""
+    async with aiohttp.ClientSession(connector=connector(world)) as session:
+        assert (await ask(session, world, "/public/x")).status == 200
+        other = world.authority.issue("localhost", "second.example")
+        data = world.config() | {"tls": other.written}
+        world.gateway.reload(Settings.model_validate(data))
+        answer = await ask(session, world, "/public/x")
+        assert answer.status == 200
+        assert "Strict-Transport-Security" not in answer.headers
+    _, writer = await asyncio.open_connection(
+        "127.0.0.1", world.public_port, ssl=world.authority.trusting(), server_hostname="second.example"
+    )
+    writer.close()
+    broken = data | {"tls": {"certificate": "/nowhere", "key": "/nowhere"}}
+    with pytest.raises(ValueError, match="cannot be read"):
+        world.gateway.reload(Settings.model_validate(broken))
+
+
+async def test_plain_http_is_refused(world):
+    """On a TLS listener nobody is answered without TLS, and the failure is counted, not logged."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.public_port)
+    writer.write(b"GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    assert not answer.startswith(b"HTTP")
+    context = world.authority.trusting()
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+        assert (await ask(session, world, "/public/x")).status == 200
+    text = (await world.admin("GET", "/metrics")).text
+    assert "gateway_http_tls_handshakes_failed_total 1.0" in text
+    assert not [line for line in world.lines if line.get("level") == "error"]
