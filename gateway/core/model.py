@@ -42,11 +42,11 @@ class Field:
 
     __slots__ = ("kind", "line", "name", "value")
 
-    def __init__(self, name: bytes, value: bytes, kind: int = 0) -> None:
+    def __init__(self, name: bytes, value: bytes, kind: int = 0, line: bytes | None = None) -> None:
         self.name = name
         self.value = value
         self.kind = kind
-        self.line = b"%b: %b\r\n" % (name, value)
+        self.line = b"%b: %b\r\n" % (name, value) if line is None else line
 
 
 class Shape:

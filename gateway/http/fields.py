@@ -65,6 +65,8 @@ _written: dict[Header, tuple[int, bytes]] = {}
 _MOST_WRITTEN = 8192
 _LONGEST_WRITTEN = 1024
 _kinds: dict[bytes, int] = {}
+_VALUE = bytes({0x09, *range(0x20, 0x7F), *range(0x80, 0x100)})
+_SPACE = 0x20
 _MOST_NAMES = 4096
 _LONGEST_NAME = 128
 
@@ -93,16 +95,24 @@ def read_field(line: bytes) -> Field:
         Malformed: no field line, obsolete folding, or a disguised spelling of a framing field.
     """
     found = lines.get(line)
-    if found is not None:
-        return found
-    match = _FIELD.fullmatch(line)
-    if match is None:
-        raise Malformed("field line")
-    name, value = match.groups()
+    return read_new_field(line) if found is None else found
+
+
+def read_new_field(line: bytes) -> Field:
+    """Return the field of a line that is not known yet; as ``read_field``."""
+    name, colon, value = line.partition(b":")
     kind = _kinds.get(name)
-    if kind is None:
+    if kind is None or not colon or value.translate(None, _VALUE):
+        # with a known name and nothing else than these bytes in its value the line is well-formed
+        match = _FIELD.fullmatch(line)
+        if match is None:
+            raise Malformed("field line")
+        name, value = match.groups()
         kind = _learn(name)
-    field = Field(name, value.strip(b" \t"), kind)
+    plain = value.strip(b" \t")
+    # nearly all are written with one space, as we write them
+    is_ours = len(value) == len(plain) + 1 and value[0] == _SPACE
+    field = Field(name, plain, kind, line + b"\r\n" if is_ours else None)
     lines.put(line, field)
     return field
 

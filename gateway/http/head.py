@@ -12,7 +12,7 @@ import httptools
 from gateway.core.model import Fault, Field, Header, Request, Shape
 from gateway.core.reasons import Reason
 from gateway.http import fields
-from gateway.http.fields import Kind, Malformed, is_token, read_field, read_length, tokens
+from gateway.http.fields import Kind, Malformed, is_token, read_field, read_length, read_new_field, tokens
 from gateway.http.memo import HeadMemo
 
 # the methods of the IANA registry that llhttp knows; PRI, ICE, RTSP and UPnP are other protocols
@@ -218,7 +218,7 @@ def _read_alike(data: bytes) -> RequestHead | None:
     if shape.holes:
         filled = list(found)
         for index in shape.holes:
-            field = filled[index] = read_field(lines[index + 1])
+            field = filled[index] = read_new_field(lines[index + 1])
             if field.kind:
                 return None
         found = tuple(filled)
