@@ -128,7 +128,6 @@ class Route:
     prefix_line: bytes = b""
     rate_limit: RateLimit | None = None
 
-
     def forwarded(self, path: bytes) -> bytes:
         """Return what the upstream sees of a canonical path that this route has matched.
 

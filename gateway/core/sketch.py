@@ -108,9 +108,7 @@ class _Drawn:
         self.holes = holes
 
 
-def _remembered(
-    names: NameKinds, sketch: Sketch, places: Places, holes: tuple[int, ...]
-) -> _Drawn | None:
+def _remembered(names: NameKinds, sketch: Sketch, places: Places, holes: tuple[int, ...]) -> _Drawn | None:
     """Return what can be remembered of a sketch for its shape; None where a hole does not simply pass."""
     if sketch.dropped or any(index not in places for index in holes):
         return None

@@ -208,7 +208,7 @@ def _read_alike(data: bytes) -> RequestHead | None:
     """
     lines = data.split(b"\r\n")
     match = REQUEST_LINE.fullmatch(lines[0])
-    if match is None:
+    if match is None or len(lines) < 3 or lines[-1] or lines[-2]:
         return None
     method, target, version = match.groups()
     found = tuple(map(fields.lines.young.get, lines[1:-2]))

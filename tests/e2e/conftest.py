@@ -1,6 +1,7 @@
 """The world of the end-to-end tests."""
 
 import pytest
+
 from tests.support.world import World
 
 

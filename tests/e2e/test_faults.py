@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+
 from tests.support.world import World
 
 pytestmark = pytest.mark.asyncio
@@ -76,7 +77,9 @@ async def test_faulty_id_tokens_begin_no_session(world: World, quirk: str, reaso
     assert world.audit("login_failed") or world.audit("refusal")
 
 
-@pytest.mark.parametrize("quirk", ["kid-absent-single-jwks", "access-token-typ-jwt", "double-slash-endpoints"])
+@pytest.mark.parametrize(
+    "quirk", ["kid-absent-single-jwks", "access-token-typ-jwt", "double-slash-endpoints"]
+)
 async def test_odd_but_fine_providers(world: World, quirk: str):
     """What real providers do and what the specifications allow is accepted."""
     world.provider.quirks.add(quirk)
@@ -121,4 +124,3 @@ async def test_r28_jwks_outage(world: World):
     assert page.status == 503
     world.provider.quirks.clear()
     await world.eventually(lambda: True)
-

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from tests.support.world import World
 
 pytestmark = pytest.mark.asyncio
@@ -60,7 +61,9 @@ async def test_r58_connection_cannot_drop_an_identity_header(world: World):
     """R58, CVE-2024-45410: naming an injected header in Connection does not remove it."""
     browser = world.browser()
     await browser.login()
-    page = await browser.fetch("/x", headers={"Connection": "keep-alive, X-Forwarded-User, X-App", "X-App": "1"})
+    page = await browser.fetch(
+        "/x", headers={"Connection": "keep-alive, X-Forwarded-User, X-App", "X-App": "1"}
+    )
     assert page.status == 200
     seen = world.upstream.last().headers
     assert seen["X-Forwarded-User"] == "alice"
@@ -119,7 +122,15 @@ async def test_r23_an_id_token_is_no_bearer_token(world: World):
     """R23: what was made for the client is refused at the API."""
     now = int(world.clock())
     token = world.provider.sign(
-        {"iss": world.provider.issuer, "sub": "alice", "aud": "demo", "exp": now + 60, "iat": now, "nonce": "n", "scope": "api"}
+        {
+            "iss": world.provider.issuer,
+            "sub": "alice",
+            "aud": "demo",
+            "exp": now + 60,
+            "iat": now,
+            "nonce": "n",
+            "scope": "api",
+        }
     )
     page = await world.browser().fetch("/api/x", headers={"Authorization": f"Bearer {token}"})
     assert page.status == 401
@@ -151,7 +162,17 @@ async def test_two_credentials_that_disagree(world: World):
 
 
 @pytest.mark.parametrize(
-    "path", ["/public/%2e%2e/x", "/public/../x", "/public//x", "/public/%2fx", "/public/;/x", "/public/%5cx", "/public/%252e%252e/x", "/public/%00"]
+    "path",
+    [
+        "/public/%2e%2e/x",
+        "/public/../x",
+        "/public//x",
+        "/public/%2fx",
+        "/public/;/x",
+        "/public/%5cx",
+        "/public/%252e%252e/x",
+        "/public/%00",
+    ],
 )
 async def test_r56_ambiguous_paths_are_400(world: World, path: str):
     """R56: what an upstream might read otherwise is refused, not resolved."""
@@ -184,7 +205,15 @@ async def test_r16_nothing_secret_is_logged(world: World):
     await browser.fetch("/x")
     logged = json.dumps(world.lines) + (await world.admin("GET", "/metrics")).text
     assert world.lines
-    for secret in (token, token[:40], "query-secret", "demo-secret", "admin-token-of", "eyJ", *browser.cookies().values()):
+    for secret in (
+        token,
+        token[:40],
+        "query-secret",
+        "demo-secret",
+        "admin-token-of",
+        "eyJ",
+        *browser.cookies().values(),
+    ):
         assert secret not in logged
 
 

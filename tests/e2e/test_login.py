@@ -5,8 +5,9 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tests.support.world import World
 from yarl import URL
+
+from tests.support.world import World
 
 pytestmark = pytest.mark.asyncio
 
@@ -111,7 +112,10 @@ async def test_r5_a_callback_in_another_browser_fails(world: World):
 
 async def test_r6_issuer_of_the_response(world: World):
     """R6, RFC 9207: a wrong or missing iss is refused before any token call."""
-    for change in (lambda u: u.update_query(iss="https://evil.example"), lambda u: u.without_query_params("iss")):
+    for change in (
+        lambda u: u.update_query(iss="https://evil.example"),
+        lambda u: u.without_query_params("iss"),
+    ):
         browser = world.browser()
         location = await callback_of(world, browser)
         page = await browser.get(str(change(URL(location))), follow=False)
@@ -207,7 +211,9 @@ async def test_no_login_is_begun_for_a_script(world: World):
 
 async def test_an_unsafe_method_is_never_redirected(world: World):
     """A POST without a session is told with 401: a redirect would lose it."""
-    page = await world.browser().request("POST", "/form", follow=False, headers={"Accept": "text/html"}, data="x")
+    page = await world.browser().request(
+        "POST", "/form", follow=False, headers={"Accept": "text/html"}, data="x"
+    )
     assert page.status == 401
 
 
@@ -256,12 +262,16 @@ async def test_garbage_in_any_own_cookie(world: World, garbage: str):
     sent = "; ".join(f"{name}{kind}={garbage}" for kind in ("session", "refresh", "recent", "login-x"))
     page = await world.browser().fetch("/x", headers={"Cookie": sent.encode().decode("latin-1")})
     assert page.status == 401
-    page = await world.browser().get("/.gateway/callback?state=x&code=y", headers={"Cookie": sent}, follow=False)
+    page = await world.browser().get(
+        "/.gateway/callback?state=x&code=y", headers={"Cookie": sent}, follow=False
+    )
     assert page.status == 400
 
 
 async def test_logging_in_in_parallel_browsers(world: World):
     """Twenty people at once: each gets their own session."""
-    pages = await asyncio.gather(*(world.browser().login(f"/p{i}", ("alice", "bob")[i % 2]) for i in range(20)))
+    pages = await asyncio.gather(
+        *(world.browser().login(f"/p{i}", ("alice", "bob")[i % 2]) for i in range(20))
+    )
     for index, page in enumerate(pages):
         assert page.text == f"hello {('alice', 'bob')[index % 2]} GET /p{index} 0"

@@ -5,6 +5,7 @@ import json
 import sys
 
 import pytest
+
 from tests.support.world import ADMIN_TOKEN, World
 
 pytestmark = pytest.mark.asyncio
@@ -99,12 +100,25 @@ async def test_the_command(world: World, tmp_path):
     import yaml
 
     config = tmp_path / "gateway.yaml"
-    config.write_text(yaml.safe_dump(world.config() | {"admin": {"listen": f"127.0.0.1:{world.gateway.admin_port}", "token": ADMIN_TOKEN}}))
+    config.write_text(
+        yaml.safe_dump(
+            world.config()
+            | {"admin": {"listen": f"127.0.0.1:{world.gateway.admin_port}", "token": ADMIN_TOKEN}}
+        )
+    )
     browser = world.browser()
     await browser.login()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "revoke", "--config", str(config), "--sub", "alice",
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        sys.executable,
+        "-m",
+        "gateway",
+        "revoke",
+        "--config",
+        str(config),
+        "--sub",
+        "alice",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await process.communicate()
     assert process.returncode == 0, output
@@ -121,7 +135,19 @@ async def test_revoking_needs_the_token(world: World, token):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"x", b"[]", b"{}", b'{"sub":""}', b'{"sub":1}', b'{"nope":"x"}', b'{"sub":"a","jti":"b"}', b"\xff", b"[" * 10000]
+    "body",
+    [
+        b"",
+        b"x",
+        b"[]",
+        b"{}",
+        b'{"sub":""}',
+        b'{"sub":1}',
+        b'{"nope":"x"}',
+        b'{"sub":"a","jti":"b"}',
+        b"\xff",
+        b"[" * 10000,
+    ],
 )
 async def test_garbage_revokes_nothing(world: World, body: bytes):
     """Anything but one well-formed entry is 400 with a reason, and the list stays as it was."""

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from tests.support.world import World
 
 pytestmark = pytest.mark.asyncio

@@ -98,9 +98,18 @@ class Witness:
 
 def everything(head: RequestHead) -> list:
     """Return what a head says."""
-    names = ("method", "target", "host", "headers", "minor", "length", "keep_alive", "expects_continue", "upgrade")
+    names = (
+        "method",
+        "target",
+        "host",
+        "headers",
+        "minor",
+        "length",
+        "keep_alive",
+        "expects_continue",
+        "upgrade",
+    )
     return [getattr(head, name) for name in names]
-
 
 
 @settings(max_examples=400)

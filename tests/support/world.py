@@ -116,7 +116,9 @@ class Browser:
         self.world = world
         self.jar = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
         self.session = aiohttp.ClientSession(
-            cookie_jar=self.jar, timeout=aiohttp.ClientTimeout(total=30), connector=aiohttp.TCPConnector(limit=0)
+            cookie_jar=self.jar,
+            timeout=aiohttp.ClientTimeout(total=30),
+            connector=aiohttp.TCPConnector(limit=0),
         )
 
     def url(self, path: str) -> str:
@@ -127,7 +129,9 @@ class Browser:
         """Navigate."""
         return await self.request("GET", path, follow=follow, headers={**NAVIGATE, **(headers or {})}, **more)
 
-    async def fetch(self, path: str, *, method: str = "GET", headers: dict | None = None, **more: Any) -> Page:
+    async def fetch(
+        self, path: str, *, method: str = "GET", headers: dict | None = None, **more: Any
+    ) -> Page:
         """Ask as a script of the page would."""
         sent = {"Accept": "*/*", "Sec-Fetch-Mode": "cors", **(headers or {})}
         return await self.request(method, path, follow=False, headers=sent, **more)
@@ -135,15 +139,21 @@ class Browser:
     async def request(self, method: str, path: str, *, follow: bool, headers: dict, **more: Any) -> Page:
         """Send one request."""
         url = URL(self.url(path), encoded=True)
-        async with self.session.request(method, url, allow_redirects=follow, headers=headers, **more) as answer:
+        async with self.session.request(
+            method, url, allow_redirects=follow, headers=headers, **more
+        ) as answer:
             history = [each.status for each in answer.history]
-            return Page(answer.status, answer.headers, await answer.text(errors="replace"), answer.url, history)
+            return Page(
+                answer.status, answer.headers, await answer.text(errors="replace"), answer.url, history
+            )
 
     async def submit(self, page: Page, **fields: str) -> Page:
         """Fill in and send the page's form; follow where it leads."""
         action = re.search(r'<form[^>]*action="([^"]*)"', page.text)
         target = page.url.join(URL(html.unescape(action[1]), encoded=True)) if action else page.url
-        hidden = dict(re.findall(r'<input[^>]*type="hidden"[^>]*name="([^"]*)"[^>]*value="([^"]*)"', page.text))
+        hidden = dict(
+            re.findall(r'<input[^>]*type="hidden"[^>]*name="([^"]*)"[^>]*value="([^"]*)"', page.text)
+        )
         data = {name: html.unescape(value) for name, value in hidden.items()} | fields
         return await self.request(
             "POST", str(target), follow=True, headers={**NAVIGATE, "Origin": str(target.origin())}, data=data
@@ -215,7 +225,12 @@ class World:
                     "unauthenticated": "reject",
                     "require": {"scopes": ["api"]},
                 },
-                {"path": "/admin/", "upstream": "app", "access": "required", "require": {"groups": ["admins"]}},
+                {
+                    "path": "/admin/",
+                    "upstream": "app",
+                    "access": "required",
+                    "require": {"groups": ["admins"]},
+                },
                 {"path": "/", "upstream": "app", "access": "required", "unauthenticated": "login"},
             ],
         }
@@ -223,7 +238,11 @@ class World:
 
     async def __aenter__(self) -> "World":
         self.provider = DemoProvider(
-            client_id="demo", client_secret=CLIENT_SECRET, redirect_uris=(), audience="demo-api", clock=self.clock
+            client_id="demo",
+            client_secret=CLIENT_SECRET,
+            redirect_uris=(),
+            audience="demo-api",
+            clock=self.clock,
         )
         await self.provider.start()
         self.provider.redirect_uris = (f"{self.base}/.gateway/callback",)

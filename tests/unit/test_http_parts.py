@@ -92,7 +92,9 @@ def test_disguised_framing_fields(name: bytes):
         read_field(name + b": x")
 
 
-@pytest.mark.parametrize("line", [b"Accept", b"Accept\t: x", b"Accept : x", b"Accept: a\rb", b"Accept: a\0b", b":x", b""])
+@pytest.mark.parametrize(
+    "line", [b"Accept", b"Accept\t: x", b"Accept : x", b"Accept: a\rb", b"Accept: a\0b", b":x", b""]
+)
 def test_a_line_that_begins_like_a_known_field(line: bytes):
     """R57: what is remembered of a name does not make a line well-formed."""
     assert read_field(b"Accept: x").name == b"Accept"

@@ -35,6 +35,8 @@ def outcome(**changes) -> Outcome:
     about = {name: value for name, value in changes.items() if name not in fields}
     fresh = replace(ABOUT, line=None, series=None, **about)
     return replace(OUTCOME, about=fresh, **{name: value for name, value in changes.items() if name in fields})
+
+
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
@@ -62,7 +64,8 @@ def test_requests_are_counted_by_what_happened():
         metrics.observe(OUTCOME)
     metrics.observe(outcome(status=404))
     metrics.observe(
-        outcome(decision="refuse",
+        outcome(
+            decision="refuse",
             reason=Reason.REVOKED,
             status=401,
             upstream=None,
@@ -179,7 +182,8 @@ def test_r16_nothing_of_a_request_is_a_label():
     before = len(samples(metrics))
     for index in range(50):
         metrics.observe(
-            outcome(method=f"M{index}",
+            outcome(
+                method=f"M{index}",
                 host=f"h{index}",
                 path=f"/p{index}",
                 client=f"c{index}",
