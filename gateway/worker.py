@@ -40,8 +40,8 @@ def main(descriptor: int) -> int:
 def _settle() -> None:
     """Tell the collector that what lives now lives on.
 
-    Requests leave no cycles behind, and a collection that walks modules, memories and connections to find that
-    out costs as much as hundreds of requests.
+    Requests leave no cycles behind, and a collection that walks modules, memories and connections to find
+    that out costs as much as hundreds of requests.
     """
     gc.collect()
     gc.freeze()

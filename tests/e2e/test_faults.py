@@ -26,7 +26,7 @@ async def test_upstream_down_is_502_with_a_request_id(world: World):
 @pytest.mark.parametrize("quirk", ["html", "huge", "truncated", "non-json", "5xx"])
 @pytest.mark.parametrize("where", ["discovery", "jwks", "token"])
 async def test_a_provider_that_answers_nonsense(world: World, where: str, quirk: str):
-    """Provider answers that are HTML, huge or cut off: 503 with a page, no session, and a login once it is well."""
+    """Provider answers of HTML, huge or cut off: 503 with a page, no session; a login once it is well."""
     browser = world.browser()
     if where == "token":
         page = await browser.get("/x")

@@ -193,7 +193,7 @@ async def test_cve_2026_34457_a_user_agent_is_no_credential(world: World):
 
 
 async def test_r16_nothing_secret_is_logged(world: World):
-    """R16: after login, refresh, refusal and revocation no token, cookie, code or secret is in any log line or metric."""
+    """R16: after login, refresh, refusal and revocation no secret is in any log line or metric."""
     browser = world.browser()
     await browser.login()
     world.clock.advance(61)

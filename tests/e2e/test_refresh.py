@@ -54,7 +54,7 @@ async def test_a_refresh_behind_the_requests_back(world: World):
 
 
 async def test_a_background_refresh_then_ten_minutes_of_silence(world: World):
-    """The browser never saw the new cookie, went to lunch, and comes back with the old one: still logged in."""
+    """The browser never saw the new cookie, went to lunch, comes back with the old one: still logged in."""
     browser = world.browser()
     await browser.login()
     world.clock.advance(50)

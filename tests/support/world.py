@@ -9,7 +9,7 @@ import socket
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 from aiohttp import web
@@ -41,6 +41,7 @@ class Clock:
         self.listeners: list[Any] = []
 
     def __call__(self) -> float:
+        """Return the time, in seconds since the epoch."""
         return time.time() + self.offset
 
     def advance(self, seconds: float) -> None:
@@ -77,9 +78,8 @@ class Upstream:
         body = await request.read()
         if self.hold is not None:
             await self.hold.wait()
-        response = web.Response(
-            text=f"hello {request.headers.get('X-Forwarded-User', 'nobody')} {request.method} {request.path_qs} {len(body)}"
-        )
+        who = request.headers.get("X-Forwarded-User", "nobody")
+        response = web.Response(text=f"hello {who} {request.method} {request.path_qs} {len(body)}")
         for name, value in self.headers:
             response.headers.add(name, value)
         return response
@@ -170,7 +170,7 @@ class Browser:
         return {name: morsel.value for name, morsel in self.jar.filter_cookies(URL(self.world.base)).items()}
 
     def clone(self) -> "Browser":
-        """Return another browser with the same cookies: a second tab that does not share updates, or a thief."""
+        """Return another browser with the same cookies: a tab that does not share updates, or a thief."""
         other = Browser(self.world)
         other.jar.update_cookies(self.cookies(), URL(self.world.base))
         self.world.browsers.append(other)
@@ -236,7 +236,7 @@ class World:
         }
         return merge(data, self.override)
 
-    async def __aenter__(self) -> "World":
+    async def __aenter__(self) -> Self:
         self.provider = DemoProvider(
             client_id="demo",
             client_secret=CLIENT_SECRET,

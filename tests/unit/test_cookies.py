@@ -27,7 +27,7 @@ def test_reads_own_cookies_only():
     [
         cookie("__Host-gateway-session=a", "__Host-gateway-session=b"),
         cookie("__Host-gateway-session=a", "__Host-gateway-session=a"),
-        cookie("__Host-gateway-session=a") + [(b"cookie", b"__Host-gateway-session=b")],
+        [*cookie("__Host-gateway-session=a"), (b"cookie", b"__Host-gateway-session=b")],
     ],
 )
 def test_r46_the_same_own_cookie_twice_and_neither_counts(headers):

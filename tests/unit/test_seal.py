@@ -19,7 +19,7 @@ def test_opens_what_it_sealed():
 
 
 def test_the_first_key_seals_and_all_open():
-    """Rotating keys logs nobody out: what the old key sealed still opens; the old ring cannot read the new."""
+    """Rotating keys logs nobody out: what the old key sealed opens; the old ring cannot read the new."""
     before, after = KeyRing((OLD,)), KeyRing((NEW, OLD))
     assert after.open("session", before.seal("session", b"p", NONCE)) == b"p"
     assert before.open("session", after.seal("session", b"p", NONCE)) is None
