@@ -32,12 +32,15 @@ from gateway.core.needs import (
     UseOnce,
     UserInfo,
 )
+from gateway.core.reasons import Reason
 from gateway.core.reload import bridge
+from gateway.core.store_address import StoreAddress, address_of
 from gateway.edge.claims import Claims
 from gateway.edge.embedded import EmbeddedValkey
 from gateway.edge.issuer import Issuers
 from gateway.edge.logins import Logins
 from gateway.edge.logs import Logs
+from gateway.edge.long_lived import LongLived
 from gateway.edge.metric_merge import snapshot
 from gateway.edge.metrics import Metrics
 from gateway.edge.rate_limits import RateLimits
@@ -46,6 +49,7 @@ from gateway.edge.revocations import Acknowledgement, Revocations
 from gateway.edge.session_desk import SessionDesk
 from gateway.edge.sessions import Sessions
 from gateway.edge.store import Store
+from gateway.edge.store_watch import StoreWatch
 from gateway.edge.token_revocations import TokenRevocations
 from gateway.http.exchange import Limits
 from gateway.http.server import Server
@@ -123,7 +127,9 @@ class Gateway:
         self.compiled: Compiled = compile_settings(settings)
         self.logs = logs if logs is not None else Logs(settings.log)
         self.metrics = Metrics()
+        self.recorder = Recorder(self.metrics, self.logs, access=settings.log.access)
         self.denylist = Denylist()
+        self.long_lived = LongLived(self.denylist, clock, self.recorder.audit)
         self.issuers = Issuers(
             self.compiled.providers, clock, allow_insecure_http=settings.allow_insecure_http
         )
@@ -165,24 +171,27 @@ class Gateway:
         redis = self.settings.redis
         prefix, timeout = ("gateway:", 1.0) if redis is None else (redis.prefix, redis.timeout)
         if redis is not None:
-            url = redis.url.get_secret_value()
+            address: StoreAddress | str = address_of(redis)
         elif self.place is not None and self.place.store_url is not None:
-            url = self.place.store_url
+            address = self.place.store_url
         else:
-            self.embedded = EmbeddedValkey()
-            url = await self.embedded.start(Path(self.settings.state_dir))
-        self.store = Store(url, prefix, timeout, self.clock)
+            self.embedded = EmbeddedValkey(self.logs.error)
+            address = await self.embedded.start(Path(self.settings.state_dir))
+        self.store = Store(address, prefix, timeout, self.clock)
         await self.store.start()
+        self.store_watch = StoreWatch(self.store, self.logs)
+        self.store_watch.start()
         worker = f"{os.uname().nodename}:{os.getpid()}"
-        self.revocations = Revocations(self.store, self.denylist, self.clock, worker_id=worker)
+        self.revocations = Revocations(
+            self.store, self.denylist, self.clock, worker_id=worker, on_added=self.long_lived.denied
+        )
         await self.revocations.start()
         session = self.settings.session
         self.claims = Claims(self.store, self.clock, grace=session.rotation_grace, idle=session.idle_lifetime)
 
     async def _start_plane(self) -> None:
-        settings = self.settings
+        settings, recorder = self.settings, self.recorder
         await self.issuers.start()
-        self.recorder = recorder = Recorder(self.metrics, self.logs, access=settings.log.access)
         self.sessions = Sessions(self.store, self._knowledge, self._end, self.clock, recorder.audit)
         self.session_desk = SessionDesk(self.sessions.index, self._knowledge, self.revoke)
         self.refresher = Refresher(
@@ -192,7 +201,7 @@ class Gateway:
             self.denylist,
             self._end,
             self.clock,
-            recorder.audit,
+            self._refreshed,
             self.sessions,
         )
         self.token_revocations = TokenRevocations(self.issuers.revoke_token, recorder.audit)
@@ -213,6 +222,7 @@ class Gateway:
             recorder=recorder,
             clock=self.clock,
             limiter=self.rate_limits,
+            watcher=self.long_lived,
         )
         self.pipeline = Pipeline(knowledge, ways)
         self.server = Server(
@@ -256,6 +266,12 @@ class Gateway:
             SaveSession: self.sessions.save,
         }
 
+    def _refreshed(self, event: str, **fields: object) -> None:
+        self.recorder.audit(event, **fields)
+        session, reason = fields.get("session"), fields.get("reason")
+        if event == "refresh_failed" and isinstance(session, str) and isinstance(reason, Reason):
+            self.long_lived.session_over(session, reason)
+
     def _knowledge(self) -> Knowledge:
         return self.pipeline.knowledge
 
@@ -279,6 +295,7 @@ class Gateway:
 
     def _register_metrics(self) -> None:
         self.metrics.register("http", self.server.gauges)
+        self.metrics.register("long_lived", self.long_lived.stats)
         self.metrics.register("log", self.logs.stats)
         self.metrics.register("rate_limit", self.rate_limits.stats)
         self.metrics.register("issuer", self.issuers.stats)
@@ -324,7 +341,7 @@ class Gateway:
         deny = self.settings.denylist
         fresh = self.denylist.is_fresh(self.clock(), deny.max_staleness)
         return {
-            "store": None if self.store.available else "the store does not answer",
+            "store": self.store.trouble,
             "denylist": None if fresh or deny.when_stale == "allow" else "the denylist replica is stale",
         }
 
@@ -397,8 +414,8 @@ class Gateway:
         """Close everything that was started, in the reverse order."""
         if self._watching is not None:
             self._watching.cancel()
-        behind = ("token_revocations", "sessions", "claims", "issuers", "revocations", "store")
-        for name in ("server", "admin", *behind):
+        behind = ("token_revocations", "sessions", "claims", "issuers", "revocations", "store_watch", "store")
+        for name in ("server", "admin", "long_lived", *behind):
             part = getattr(self, name, None)
             if part is not None and hasattr(part, "close"):
                 with contextlib.suppress(Fault, OSError):

@@ -215,7 +215,8 @@ def _run(options: argparse.Namespace) -> int:
 def _why(error: OSError, loaded: "Loaded") -> str:
     import errno  # noqa: PLC0415 - only a failed start needs it
 
-    listen = f"listen ({loaded.settings.listen}) or admin.listen ({loaded.settings.admin.listen})"
+    both = f"listen ({loaded.settings.listen}) or admin.listen ({loaded.settings.admin.listen})"
+    listen = next(iter(getattr(error, "__notes__", ())), both)
     if error.errno == errno.EADDRINUSE:
         return f"the port of {listen} is taken: stop what uses it, or choose another port"
     if error.errno == errno.EADDRNOTAVAIL:

@@ -14,25 +14,20 @@ from typing import Any, Protocol, TypeAlias
 from gateway.core import cookies as jar
 from gateway.core.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.context import Knowledge
-from gateway.core.decision import conclude, decide, due_cookies, wants_html
+from gateway.core.decision import decide, due_cookies, wants_html
 from gateway.core.headers import observe
-from gateway.core.lasting import Lasting, lasting
-from gateway.core.model import CookieChange, Fault, Header, Identity, Matter, Outcome, Request
+from gateway.core.model import CookieChange, Fault, Identity, Matter, Outcome
 from gateway.core.needs import MOST_NEEDS, Body, Need, UseOnce
 from gateway.core.rate_limit import Allowance, RateLimit, fields, key_of
 from gateway.core.reasons import Reason
-from gateway.core.routes import Route
 from gateway.core.seal import NONCE_BYTES
 from gateway.edge.endpoints import render_fault, render_refuse, render_respond
 from gateway.http.exchange import Exchange, Finished, Rendered
-from gateway.http.response_head import ResponseHead
-from gateway.http.serialise import response_fields
+from gateway.passage import Passage, Plan, about_of
 
 Resolver: TypeAlias = "Callable[[Any], Awaitable[object]]"
 
 ANSWERS = (Forward, Refuse, Login, Respond)
-
-_DECISIONS: Mapping[type, Any] = {Forward: "forward", Refuse: "refuse", Login: "login", Respond: "respond"}
 
 
 class Recorder(Protocol):
@@ -65,6 +60,15 @@ class Limiter(Protocol):
         """Count one request for all gateways together. Never raises Fault."""
 
 
+class Watcher(Protocol):
+    """Ends what outlives its decision."""
+
+    def watch(
+        self, exchange: Exchange, forward: Forward, knowledge: Knowledge, request_id: str, about: Matter
+    ) -> None:
+        """Watch an exchange from now on; to be told again changes nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ways:
     """What the pipeline calls beside the pure core."""
@@ -75,92 +79,8 @@ class Ways:
     recorder: Recorder
     clock: Callable[[], float]
     limiter: Limiter
+    watcher: Watcher
     spawned: set["asyncio.Task[None]"] = field(default_factory=set)
-
-
-class Plan:
-    """What is sent for a decision to forward, up to the request id; kept for a head that comes again.
-
-    Attributes:
-        forward: the decision.
-        about: the same, as the record tells it.
-        limit: how often a caller may ask there, None where nobody counts.
-        start: the request line and fields, and the name of X-Request-ID.
-        lasting: how long the decision holds, for a plan that is kept.
-    """
-
-    __slots__ = ("about", "forward", "lasting", "limit", "start")
-
-    lasting: Lasting
-
-    def __init__(self, request: Request, forward: Forward, about: Matter) -> None:
-        self.forward = forward
-        self.about = about
-        self.limit = forward.route.rate_limit
-        self.start = b"%b %b HTTP/1.1\r\n%bX-Request-ID: " % (request.method, forward.target, forward.fields)
-
-    def lasts(self, knowledge: Knowledge, now: float) -> "Plan | None":
-        """Return itself, ready to be kept, or None where the decision does not last."""
-        found = lasting(self.forward, knowledge, now)
-        if found is None:
-            return None
-        self.lasting = found
-        return self
-
-
-@dataclass(slots=True)
-class Passage:
-    """One request on its way: what is remembered between its head and its end."""
-
-    pipeline: "Pipeline"
-    exchange: Exchange
-    knowledge: Knowledge
-    request_id: str
-    started: float
-    plan: Plan | None = None
-    answer: Answer | None = None
-    decided: float = 0.0
-    reason: Reason = Reason.INTERNAL_ERROR
-    quota: tuple[Header, ...] = ()
-
-    @property
-    def extra(self) -> tuple[Header, ...]:
-        """The fields that ride on any answer: what is left of a rate limit, Strict-Transport-Security."""
-        request, hsts = self.exchange.request, self.knowledge.compiled.hsts
-        header = hsts.get(request.host) if hsts and request.tls else None
-        return self.quota if header is None else (*self.quota, header)
-
-    @property
-    def timeouts(self) -> tuple[float | None, float | None]:
-        """The route's own bounds on the upstream."""
-        return (None, None) if self.plan is None else self.plan.forward.route.timeouts
-
-    def on_response(self, head: ResponseHead) -> bytes:
-        """Edit the upstream's response head; the cookies are looked up now, not when it was decided."""
-        assert self.plan is not None
-        forward, knowledge = self.plan.forward, self.knowledge
-        changes = due_cookies(forward, knowledge, self.pipeline.clock()) if forward.session else ()
-        if changes:
-            lines = self.pipeline.cookie_lines(changes)
-            return response_fields([*conclude(list(head.headers), knowledge, lines), *self.extra])
-        rules, rendered = knowledge.compiled.rules, head.rendered
-        if rendered is None or rendered[0] is not rules:
-            rendered = (rules, response_fields(conclude(list(head.headers), knowledge, [])))
-            head.rendered = rendered
-        if self.quota or knowledge.compiled.hsts:
-            return rendered[1] + response_fields(self.extra)
-        return rendered[1]
-
-    def on_fault(self, fault: Fault) -> Rendered:
-        """Render what the caller sees when the upstream could not answer."""
-        self.pipeline.note(self, fault)
-        html = wants_html(self.exchange.request, self.knowledge)
-        status, headers, body = render_fault(fault, html, self.request_id)
-        return status, [*headers, *self.extra], body
-
-    def finished(self, finished: Finished) -> None:
-        """Make the one record of this request."""
-        self.pipeline.finished(self, finished)
 
 
 class Pipeline:
@@ -187,7 +107,7 @@ class Pipeline:
                 return
             decision = decide(request, knowledge, now, passage.request_id)
             if isinstance(decision, Forward):
-                plan = Plan(request, decision, _about(request, knowledge, decision, decision.reason))
+                plan = Plan(request, decision, about_of(request, knowledge, decision, decision.reason))
                 if request.kept:
                     request.plan = plan.lasts(knowledge, now)
                 self._forward(passage, plan)
@@ -257,7 +177,7 @@ class Pipeline:
             return
         if isinstance(answer, Forward):
             request = passage.exchange.request
-            about = _about(request, passage.knowledge, answer, answer.reason)
+            about = about_of(request, passage.knowledge, answer, answer.reason)
             self._forward(passage, Plan(request, answer, about))
             return
         passage.answer = answer
@@ -322,6 +242,8 @@ class Pipeline:
         try:
             location, cookie = await self.ways.logins.start(login)
         except Fault as fault:
+            # so that the record tells which route it was
+            passage.answer = Refuse(fault.reason, login.route)
             self._fault(passage, fault)
             return
         except Exception as error:  # noqa: BLE001 - as in handle
@@ -361,6 +283,14 @@ class Pipeline:
             reason=fault.reason,
             detail=fault.detail,
         )
+
+    def outlive(self, passage: Passage) -> None:
+        """Watch an exchange that outlives its decision."""
+        plan = passage.plan
+        if plan is not None:
+            self.ways.watcher.watch(
+                passage.exchange, plan.forward, passage.knowledge, passage.request_id, plan.about
+            )
 
     def _fault(self, passage: Passage, fault: Fault) -> None:
         self.note(passage, fault)
@@ -411,7 +341,7 @@ class Pipeline:
         else:
             reason = passage.reason if fault is None else fault.reason
             answer = plan.forward if plan is not None else passage.answer
-            about = _about(passage.exchange.request, passage.knowledge, answer, reason)
+            about = about_of(passage.exchange.request, passage.knowledge, answer, reason)
         self.ways.recorder.outcome(
             Outcome(
                 about,
@@ -425,26 +355,6 @@ class Pipeline:
                 None if fault is None else fault.source,
             )
         )
-
-
-def _about(request: Request, knowledge: Knowledge, answer: Answer | None, reason: Reason) -> Matter:
-    identity: Identity | None = getattr(answer, "identity", None)
-    route: Route | None = getattr(answer, "route", None)
-    about = Matter(
-        request.method.decode("latin-1"),
-        request.host.decode("latin-1"),
-        request.target.partition(b"?")[0].decode("latin-1"),
-        observe(request, knowledge.compiled.rules).client,
-        "" if route is None else route.name,
-        _DECISIONS.get(type(answer), "refuse"),
-        reason,
-    )
-    if isinstance(answer, Forward):
-        about.upstream = answer.route.upstream
-    if identity is not None:
-        about.issuer, about.subject = identity.issuer, identity.subject
-        about.session_id = identity.session_id
-    return about
 
 
 def _who(identity: Identity | None) -> dict[str, object]:

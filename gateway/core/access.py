@@ -27,9 +27,10 @@ from gateway.core.model import (
 )
 from gateway.core.needs import Confirm, Keys, Need, Refresh, Touch
 from gateway.core.reasons import Reason
-from gateway.core.refusals import refuse
+from gateway.core.refusals import plain, refuse
 from gateway.core.routes import Route
 from gateway.core.session_record import Handle, handle_change
+from gateway.core.websocket import may_connect
 
 # these sessions were ended against somebody's will: a page says so instead of a silent new login
 _SAY_WHY = frozenset({Reason.REVOKED, Reason.SESSION_REUSED})
@@ -98,6 +99,8 @@ def _with_bearer(
 def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forward | Refuse | Login | Need:
     verdict = judge_session(context, cookie)
     if isinstance(verdict, Live):
+        if context.sketch.websocket and not _comes_from_here(context, route):
+            return replace(plain(context, Reason.ORIGIN_FORBIDDEN), identity=verdict.identity)
         return _allowed(context, route, verdict.identity, verdict)
     if not isinstance(verdict, Reason):
         return verdict
@@ -108,15 +111,22 @@ def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forw
     return unauthenticated(context, verdict, clear=verdict is not Reason.TOKEN_KEY_UNKNOWN)
 
 
+def _comes_from_here(context: Context, route: Route) -> bool:
+    # no CORS rule holds for a WebSocket, and the browser sends its cookies along whoever asks for it
+    assert context.site is not None
+    own = context.site.origin.encode()
+    return may_connect(context.request.headers, own, route.websocket_origins)
+
+
 def judge_bearer(context: Context, token: str) -> Verdict:
     """Verify a bearer token against the key set of the provider that it claims; RFC 9068 section 4."""
     knowledge = context.knowledge
     memo = knowledge.memory.tokens
     if (remembered := memo.get(token)) is not None:
-        keys, identity = remembered
+        keys, identity, since = remembered
         if (
             keys is knowledge.keys.get(identity.provider)
-            and context.now < keys.stale_after
+            and since <= context.now < keys.stale_after
             and context.now < identity.expires_at
         ):
             return identity
@@ -130,7 +140,7 @@ def judge_bearer(context: Context, token: str) -> Verdict:
     if isinstance(verdict, Identity):
         current = knowledge.keys.get(provider.name)
         if current is not None:
-            memo.put(token, (current, verdict))
+            memo.put(token, (current, verdict, context.now))
     return verdict
 
 

@@ -6,7 +6,6 @@ No message repeats a value, only names of settings, providers and upstreams: a v
 import re
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 from gateway.core import config_syntax as syntax
 from gateway.core.compiled import compile_settings, decode_secret_key
@@ -16,6 +15,7 @@ from gateway.core.config_routes import check_path, check_routes
 from gateway.core.config_upstreams import check_upstreams, warn_upstreams
 from gateway.core.fields import fold
 from gateway.core.problems import Path, Problem
+from gateway.core.store_address import AddressError, address_of
 
 Check: TypeAlias = "Callable[[Settings], Iterator[Problem]]"
 
@@ -30,7 +30,6 @@ _ENDPOINTS = (
     "jwks_uri",
     "end_session_endpoint",
 )
-_STORE_SCHEMES = frozenset({"redis", "rediss", "valkey", "valkeys", "unix"})
 # the protocol's own parameters, which nothing may replace (RFC 6749, RFC 7636, RFC 9101, OIDC Core)
 _RESERVED_PARAMETERS = frozenset(
     {
@@ -172,23 +171,26 @@ def _check_keys(settings: Settings) -> Iterator[Problem]:
 
 
 def _check_store(settings: Settings) -> Iterator[Problem]:
-    if settings.redis is None:
+    redis = settings.redis
+    if redis is None:
         return
     try:
-        parts = urlsplit(settings.redis.url.get_secret_value())
-        usable = parts.scheme in _STORE_SCHEMES and bool(
-            parts.path if parts.scheme == "unix" else parts.netloc
-        )
-        usable = usable and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        yield Problem(
-            ("redis", "url"), "write redis://host:6379/0, rediss:// for TLS, or unix:///path/to/socket"
-        )
-    prefix = settings.redis.prefix
+        address_of(redis)
+    except AddressError as error:
+        yield Problem(("redis", *error.setting), str(error))
+    prefix = redis.prefix
     if not prefix.isascii() or not prefix.isprintable() or any(sign in prefix for sign in "{}* "):
         yield Problem(("redis", "prefix"), "printable ASCII without white space, *, { and }")
+
+
+def _warn_store(settings: Settings) -> Iterator[Problem]:
+    redis = settings.redis
+    if redis is not None and redis.tls is not None and not redis.tls.verify:
+        yield Problem(
+            ("redis", "tls", "verify"),
+            "NOT VERIFIED: whoever is on the network can pose as the store, and end or forge revocations;"
+            " name the authority in ca_file instead",
+        )
 
 
 def _check_providers(settings: Settings) -> Iterator[Problem]:
@@ -298,6 +300,7 @@ def _warnings(settings: Settings) -> Iterator[Problem]:
         )
     yield from warn_listener(settings)
     yield from warn_upstreams(settings)
+    yield from _warn_store(settings)
     if settings.allow_insecure_http:
         yield Problem(
             ("allow_insecure_http",), "whoever is on the network can read and replay cookies and tokens"

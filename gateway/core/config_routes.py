@@ -21,6 +21,7 @@ def check_routes(settings: Settings) -> Iterator[Problem]:
         yield from _check_methods(route.methods, (*at, "methods"))
         yield from _check_require(route, at)
         yield from _check_rate_limit(settings, route, at)
+        yield from _check_websocket_origins(route, (*at, "websocket_origins"))
         if isinstance(route.preflight, CorsSettings):
             yield from _check_cors(route.preflight, (*at, "preflight"))
         for earlier in range(index):
@@ -158,6 +159,14 @@ def _check_cors(cors: CorsSettings, at: Path) -> Iterator[Problem]:
     for index, name in enumerate(cors.headers):
         if not syntax.is_token(name) or name == "*":
             yield Problem((*at, "headers", index), "write the name of a header field; never *")
+
+
+def _check_websocket_origins(route: RouteSettings, at: Path) -> Iterator[Problem]:
+    if route.websocket_origins is not None and route.access == "public":
+        yield Problem(at, "a public route looks at no session, so anybody's pages may connect: remove it")
+    for index, origin in enumerate(route.websocket_origins or ()):
+        if (message := syntax.judge_origin(origin)) is not None:
+            yield Problem((*at, index), message)
 
 
 def _are_same(one: RouteSettings, other: RouteSettings) -> bool:

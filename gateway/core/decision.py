@@ -14,6 +14,7 @@ from gateway.core.headers import observe, response_headers
 from gateway.core.login import login
 from gateway.core.model import CookieChange, Header, Renewed, Request
 from gateway.core.needs import Need, Refresh
+from gateway.core.policies import named_methods
 from gateway.core.reasons import Reason
 from gateway.core.refusals import plain
 from gateway.core.routes import Route, Target, canonicalise
@@ -54,6 +55,12 @@ def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) 
         known = compiled.routes.knows(observed.host)
         return plain(context, Reason.ROUTE_UNKNOWN if known else Reason.HOST_UNKNOWN)
     context.route = route
+    if compiled.routes.by_method and not all(
+        compiled.routes.match(observed.host, target.path, method) is route
+        for method in named_methods(request)
+    ):
+        # the upstream might act on a method that another rule guards
+        return plain(context, Reason.METHOD_UNSUPPORTED)
     if request.method == b"OPTIONS" and route.access != "public":
         answer = _preflight(context, route)
         if answer is not None:

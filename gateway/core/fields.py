@@ -15,6 +15,8 @@ SHARED_CACHE: Final = 7
 ACCEPT: Final = 8
 FETCH_MODE: Final = 9
 REQUESTED_WITH: Final = 10
+# the data plane's, and read by the decision
+UPGRADE: Final = 11
 
 Kind: TypeAlias = int
 """One of the words above: what happens to a field."""

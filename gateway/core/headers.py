@@ -150,6 +150,7 @@ def _request_kind(name: bytes, own: frozenset[bytes]) -> Kind:
             b"accept": fields.ACCEPT,
             b"sec-fetch-mode": fields.FETCH_MODE,
             b"x-requested-with": fields.REQUESTED_WITH,
+            b"upgrade": fields.UPGRADE,
         }.get(name.lower())
     if special is not None:
         return special

@@ -175,7 +175,8 @@ def decode_outcome(data: bytes) -> RefreshOutcome | None:
     if not isinstance(fields, dict):
         return None
     if "over" in fields:
-        return SessionOver(Reason(fields["over"])) if fields["over"] in _REASONS else None
+        over = fields["over"]
+        return SessionOver(Reason(over)) if isinstance(over, str) and over in _REASONS else None
     inner, grant = fields.get("s"), fields.get("r")
     session = codec.session_from(inner) if isinstance(inner, Mapping) else None
     if session is None:

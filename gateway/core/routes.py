@@ -127,6 +127,7 @@ class Route:
     replacement: bytes | None = None
     prefix_line: bytes = b""
     rate_limit: RateLimit | None = None
+    websocket_origins: frozenset[bytes] = frozenset()
 
     def forwarded(self, path: bytes) -> bytes:
         """Return what the upstream sees of a canonical path that this route has matched.
@@ -179,10 +180,14 @@ def _prefixes(routes: Iterable[tuple[bytes, Route]]) -> _Prefixes:
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
-    """All routes. ``sites`` are the authorities of every ``public_url``, with and without a default port."""
+    """All routes. ``sites`` are the authorities of every ``public_url``, with and without a default port.
+
+    ``by_method`` tells whether the method matters to which route it is.
+    """
 
     routes: tuple[Route, ...]
     sites: frozenset[bytes]
+    by_method: bool = False
     _patterns: frozenset[bytes] = frozenset()
     _tables: dict[frozenset[bytes], _HostRoutes] = field(default_factory=dict, repr=False, compare=False)
     _hosts: dict[bytes, _HostRoutes] = field(default_factory=dict, repr=False, compare=False)
@@ -343,6 +348,7 @@ def _compile_route(route: RouteSettings, settings: Settings) -> Route:
         replacement=_replacement(route),
         prefix_line=_prefix_line(route),
         rate_limit=_rate_limit(route, settings),
+        websocket_origins=frozenset(origin.encode() for origin in route.websocket_origins or ()),
     )
 
 
@@ -382,5 +388,6 @@ def compile_routes(settings: Settings) -> RouteTable:
     return RouteTable(
         routes=tuple(routes),
         sites=_sites(settings),
+        by_method=any(route.methods is not None for route in routes),
         _patterns=frozenset(host for route in routes for host in route.hosts or ()),
     )

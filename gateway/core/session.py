@@ -45,9 +45,15 @@ def _optional(value: Json) -> str | None:
 
 
 def _time(value: Json) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError
-    return float(value)
+    try:
+        time = float(value)
+    except OverflowError:
+        raise TypeError from None
+    if not math.isfinite(time):
+        raise TypeError
+    return time
 
 
 def _count(value: Json) -> int:

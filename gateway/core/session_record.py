@@ -146,7 +146,11 @@ def decode_about(data: bytes) -> About | None:
         return None
     if any(isinstance(time, bool) or not isinstance(time, int | float) for time in (login_at, ends_at)):
         return None
-    return About(session_id, provider, issuer, subject, sid, float(login_at), float(ends_at), address, agent)
+    try:
+        times = float(login_at), float(ends_at)
+    except OverflowError:
+        return None
+    return About(session_id, provider, issuer, subject, sid, *times, address, agent)
 
 
 def as_session(about: About, seen_at: float) -> Session:

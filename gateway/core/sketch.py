@@ -4,7 +4,7 @@ Everything after the pass works on what was found here; nothing reads the fields
 their CRLF, so that what passes unchanged is never taken apart and put together again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from gateway.core import fields
@@ -28,8 +28,8 @@ class Sketch:
     ``kept`` are the lines that pass whoever asks; ``cookies`` the Cookie fields and ``authorization`` the
     values of Authorization. ``dropped`` are the lower-case names that the client's Connection fields list
     (R58). ``mode`` is Sec-Fetch-Mode, lower case; where it comes several times, whichever is not
-    ``navigate``. ``xhr`` tells that X-Requested-With came. A sketch may serve many requests: it is never
-    changed once drawn.
+    ``navigate``. ``xhr`` tells that X-Requested-With came, ``websocket`` that a WebSocket is asked for. A
+    sketch may serve many requests: it is never changed once drawn.
     """
 
     kept: list[bytes]
@@ -39,6 +39,7 @@ class Sketch:
     accept: bytes = b""
     mode: bytes | None = None
     xhr: bool = False
+    websocket: bool = False
 
     @property
     def scripted(self) -> bool:
@@ -86,8 +87,16 @@ def draw(request: Request, names: NameKinds) -> Sketch:
             kept[place] = field.line
         elif kind != fields.DROP:
             return _draw(request, names)[0]
+    # not dataclasses.replace, which takes five times as long
     return Sketch(
-        kept, known.cookies, known.authorization, known.dropped, known.accept, known.mode, known.xhr
+        kept,
+        known.cookies,
+        known.authorization,
+        known.dropped,
+        known.accept,
+        known.mode,
+        known.xhr,
+        known.websocket,
     )
 
 
@@ -122,10 +131,7 @@ def _remembered(names: NameKinds, sketch: Sketch, places: Places, holes: tuple[i
         parts.append(b"")
         start = end + is_kept
     parts.append(b"".join(sketch.kept[start:]))
-    whole = Sketch(
-        parts, sketch.cookies, sketch.authorization, sketch.dropped, sketch.accept, sketch.mode, sketch.xhr
-    )
-    return _Drawn(names, whole, parts, filled)
+    return _Drawn(names, replace(sketch, kept=parts), parts, filled)
 
 
 def _draw(request: Request, names: NameKinds) -> tuple[Sketch, Places]:
@@ -167,6 +173,9 @@ def _note(sketch: Sketch, kind: fields.Kind, field: Field, options: list[bytes])
     elif kind == fields.CONNECTION:
         if value.lower() not in _HARMLESS_OPTIONS:
             options.append(value)
+    elif kind == fields.UPGRADE:
+        # whatever else it offers, and however it is listed: the data plane decides whether it becomes one
+        sketch.websocket = sketch.websocket or b"websocket" in value.lower()
     else:
         sketch.kept.append(field.line)
         if kind == fields.ACCEPT:

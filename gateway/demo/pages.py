@@ -115,9 +115,9 @@ def login_form(
 <input type="hidden" name="transaction" value="{text(transaction)}">
 <label for="username">User name</label>
 <input id="username" name="username" value="{text(user)}" autocomplete="username"
-  autocapitalize="none" spellcheck="false" required autofocus>
+  autocapitalize="none" spellcheck="false" required{"" if user else " autofocus"}>
 <label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required>
+<input id="password" name="password" type="password" autocomplete="current-password" required{" autofocus" if user else ""}>
 <button type="submit">Log in</button>
 </form>
 </div>

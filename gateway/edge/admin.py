@@ -6,6 +6,7 @@ Host is refused (DNS rebinding), and so is a change that carries an Origin (CSRF
 
 import hmac
 import ipaddress
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -26,6 +27,11 @@ _PATHS: Final = "GET /metrics, GET /livez, GET /readyz, POST /revoke, POST /relo
 # names that public DNS gives to nobody, so that no stranger's page can be rebound to them (RFC 6761, 6762;
 # ".internal" is reserved by ICANN; ".svc" is Kubernetes' own and no public domain)
 _PRIVATE: Final = (".localhost", ".local", ".internal", ".svc", ".test")
+
+# what aiohttp says of a request that it cannot read repeats bytes of it, a token perhaps (R16), and is no line
+# of ours
+_SILENT: Final = logging.getLogger("gateway.admin")
+_SILENT.disabled = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +129,9 @@ class Admin:
             ("/sessions/{id}", "DELETE"),
         ):
             app.router.add_route(method, path, self._any_sessions)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(
+            app, access_log=None, logger=_SILENT, handle_signals=False, shutdown_timeout=1.0
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
 

@@ -32,6 +32,7 @@ LEASE = 5.0
 LONGEST_CALL = 30.0
 _POLL = 1.0
 _MOST_CONFIRMED = 50_000
+_MOST_UNHEARD = 10_000
 _MOST_BACKOFF = 2.0
 
 
@@ -136,6 +137,7 @@ class Claims:
         self._storing: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Task[None] | None = None
         self._confirmed: OrderedDict[str, None] = OrderedDict()
+        self._unheard: OrderedDict[str, str] = OrderedDict()
 
     def configure(self, *, grace: float, idle: float) -> None:
         """Go on with these durations."""
@@ -203,9 +205,11 @@ class Claims:
         await asyncio.gather(*pending, return_exceptions=True)
 
     async def _run(self, script: Script, claim: str, *arguments: Argument) -> Any:  # noqa: ANN401 - of the script
+        return await self._store.run(script, self._keys(claim), arguments)
+
+    def _keys(self, claim: str) -> list[str]:
         tag = f"{{{claim}}}"
-        keys = [self._store.key("refresh", tag, part) for part in ("claim", "result", "spent", "fence")]
-        return await self._store.run(script, keys, arguments)
+        return [self._store.key("refresh", tag, part) for part in ("claim", "result", "spent", "fence")]
 
     async def _fly(self, flight: _Flight) -> Obtained | Fault:
         try:
@@ -220,16 +224,7 @@ class Claims:
         patience = loop.time() + 2 * self._longest + self._lease
         while True:
             flight.wake.clear()
-            # an owner of its own for each attempt, or a claim that was left to lapse would seem to be ours
-            owner = os.urandom(12).hex()
-            reply = await self._run(
-                scripts.ACQUIRE,
-                flight.claim,
-                owner,
-                _milliseconds(self._lease),
-                _milliseconds(self._idle),
-                self._grace,
-            )
+            owner, reply = await self._acquire(flight.claim)
             found = _judge(reply)
             if found is None and reply[0] == b"claimed":
                 found = await self._hold(flight, _Held(flight.claim, reply[1].decode(), owner))
@@ -245,6 +240,25 @@ class Claims:
                 await self._wait(flight, int(reply[1]) / 1000)
             if found is not None:
                 return found
+
+    async def _acquire(self, claim: str) -> tuple[str, list[Any]]:
+        """Ask for the claim; return under which owner, and the reply.
+
+        An owner of its own for each attempt, or a claim that was left to lapse would seem to be ours. The
+        exception is an attempt whose reply never came: the store may have run it after all, or may yet.
+        """
+        owner = self._unheard.pop(claim, None) or os.urandom(12).hex()
+        arguments = (owner, _milliseconds(self._lease), _milliseconds(self._idle), self._grace)
+        try:
+            reply: list[Any] = await self._store.run_patiently(
+                scripts.ACQUIRE, self._keys(claim), arguments, replicated=True
+            )
+        except Fault:
+            self._unheard[claim] = owner
+            while len(self._unheard) > _MOST_UNHEARD:
+                self._unheard.popitem(last=False)
+            raise
+        return owner, reply
 
     async def _hold(self, flight: _Flight, held: _Held) -> Obtained | None:
         """Make the call under the claim; None means: ask the store again."""
@@ -309,9 +323,7 @@ class Claims:
             return Stored(sealed)
 
     async def _store_result(self, held: _Held, sealed: bytes, lifetime: float) -> bytes:
-        reply: bytes = await self._run(
-            scripts.STORE,
-            held.claim,
+        arguments = (
             held.value,
             held.fence,
             sealed,
@@ -320,7 +332,9 @@ class Claims:
             self._channel,
             held.claim,
         )
-        return reply
+        # a failover that lost it would let another worker use the old token again
+        reply, _ = await self._store.run_replicated(scripts.STORE, self._keys(held.claim), arguments)
+        return bytes(reply)
 
     async def _keep_trying(self, held: _Held, sealed: bytes) -> None:
         loop = asyncio.get_running_loop()

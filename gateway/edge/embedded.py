@@ -15,7 +15,7 @@ import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -96,9 +96,15 @@ async def answers(socket: Path) -> bool:
 
 
 class EmbeddedValkey:
-    """Our part in the server of one ``state_dir``: we start it, or share it, or take it over."""
+    """Our part in the server of one ``state_dir``: we start it, or share it, or take it over.
 
-    def __init__(self) -> None:
+    Args:
+        tell: takes a message and its fields when the server ends unasked or cannot be started anew.
+    """
+
+    def __init__(self, tell: Callable[..., None] = lambda _, **__: None) -> None:
+        self._tell = tell
+        self._told = ""
         self._process: asyncio.subprocess.Process | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -201,13 +207,26 @@ class EmbeddedValkey:
         while True:
             if self._process is not None:
                 since = loop.time()
-                await self._process.wait()
+                ended = await self._process.wait()
                 self._process = None
+                # whoever was killed could not say why
+                self._complain(f"ended with {_code(ended)} and is started again", quote=ended >= 0)
                 # a server that ends again and again is not started again and again at once
                 pause = _WATCH if loop.time() - since > _STABLE else min(2 * pause, _STABLE)
             await asyncio.sleep(pause)
-            with contextlib.suppress(OSError):
+            try:
                 await self._spawn()
+            except OSError as error:
+                self._complain(f"cannot be started again ({error.strerror})", quote=False)
+            else:
+                self._told = ""
+
+    def _complain(self, what: str, *, quote: bool) -> None:
+        """Tell the log, and the same only once until a server runs again."""
+        if what != self._told:
+            self._told = what
+            detail = self._complaint(what) if quote else f"the embedded store {what}"
+            self._tell("the embedded store is away", detail=detail)
 
     def _complaint(self, what: str) -> str:
         path = self._directory / "valkey.log"
@@ -216,6 +235,10 @@ class EmbeddedValkey:
             lines = path.read_text(errors="replace").strip().splitlines()
             said = f": {lines[-1][:300]}" if lines else ""
         return f"the embedded store {what}{said} (more in {path}); mend it, or set redis.url"
+
+
+def _code(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def _prepare(state_dir: Path) -> Path:

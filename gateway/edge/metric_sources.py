@@ -45,6 +45,7 @@ HELP: Final = {
     "gateway_http_upstream_server_busy": "Requests at a server, connections being opened included.",
     "gateway_http_upstream_server_healthy": "Whether a server's health checks say that it is well.",
     "gateway_http_upstream_connections": "Connections open and idle, and requests that wait for one.",
+    "gateway_long_lived_open": "Open tunnels, streams and other long exchanges that serve somebody.",
     "gateway_issuer_jwks_age_seconds": "Seconds since the provider's keys were last fetched.",
     "gateway_issuer_calls_total": "Calls to a provider by call and outcome.",
     "gateway_rate_limit_callers": "Callers that this process remembers for rate limits.",

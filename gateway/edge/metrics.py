@@ -36,12 +36,14 @@ _EVENTS: Final = {
     "login_failed": ("logins", "failed"),
     "logout": ("logouts", "completed"),
     "revocation": ("revocations", "written"),
+    "stream_ended": ("streams_ended", "ended"),
 }
 _EVENT_HELP: Final = {
     "refreshes": "Session refreshes by how they ended.",
     "logins": "Logins by how they ended.",
     "logouts": "Sessions ended by their own person, or by the provider.",
     "revocations": "Denylist entries written through this process' admin listener.",
+    "streams_ended": "WebSockets, event streams and other long exchanges that the gateway ended.",
 }
 
 SeriesKey: TypeAlias = "tuple[str, str, Reason, int]"
@@ -84,6 +86,7 @@ class Metrics(Collector):
             ("refresh", ""): 0,
             ("reuse_detected", ""): 0,
             ("revocation", ""): 0,
+            ("stream_ended", Reason.REVOKED.value): 0,
         }
         self._sources: dict[str, Source] = {}
         self._registry = CollectorRegistry(auto_describe=False)

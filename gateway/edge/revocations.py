@@ -70,6 +70,8 @@ class Revocations:
         worker_id: names the worker to the operator; made unique here.
         live_for: seconds after which a worker that was not heard of is not waited for.
         log_length: about how many changes the log keeps.
+        on_added: is told of entries just after they were added to the replica, some of them perhaps again; it
+            must not raise.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Revocations:
         worker_id: str,
         live_for: float = LIVE_FOR,
         log_length: int = LOG_LENGTH,
+        on_added: Callable[[Iterable[DenyEntry]], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._denylist = denylist
@@ -88,6 +91,7 @@ class Revocations:
         self.worker_id = f"{worker_id}:{os.urandom(3).hex()}"
         self._live_for = live_for
         self._log_length = log_length
+        self._on_added = on_added
         self._keys = [store.key(log.TAG, name) for name in log.KEYS]
         self._epoch: bytes | None = None
         self._seq = 0
@@ -122,8 +126,12 @@ class Revocations:
 
     def deny(self, entries: Iterable[DenyEntry]) -> None:
         """Refuse from now on what the entries name, in this worker alone: another one writes them."""
+        self._add(tuple(entries))
+
+    def _add(self, entries: Sequence[DenyEntry]) -> None:
         for entry in entries:
             self._denylist.add(entry)
+        self._on_added(entries)
 
     async def revoke(self, need: Revoke) -> None:
         """Write entries. This worker refuses what they name from now on, whatever becomes of the store.
@@ -172,9 +180,8 @@ class Revocations:
 
     async def _write(self, entries: Sequence[DenyEntry], *, replicated: bool) -> tuple[int, bool | None]:
         encoded = [log.encode_entry(entry) for entry in entries]
-        for entry in entries:
-            self._denylist.add(entry)
-            self._unwritten[entry] = None
+        self._unwritten.update(dict.fromkeys(entries))
+        self._add(entries)
         seq, confirmed = 0, None
         for start in range(0, len(encoded), _BATCH):
             batch = encoded[start : start + _BATCH]
@@ -216,15 +223,17 @@ class Revocations:
         while True:
             # a scan returns whatever is there from its beginning to its end; pages by rank would shift
             cursor, members = await self._store.execute("ZSCAN", self._keys[2], cursor, "COUNT", _PAGE)
+            added = []
             for text, score in zip(members[::2], members[1::2], strict=True):
                 entry = log.decode_entry(text, score)
                 if entry is None:
                     self._counts.garbage += 1
                     continue
-                self._denylist.add(entry)
+                added.append(entry)
                 name = (entry.kind, entry.issuer, entry.value)
                 before, expires = found.get(name, (entry.before, entry.expires))
                 found[name] = max(before, entry.before), max(expires, entry.expires)
+            self._add(added)
             if cursor == b"0":
                 break
         self._epoch, self._seq, self._last = epoch, int(seq), last
@@ -244,7 +253,7 @@ class Revocations:
     async def _follow(self) -> None:
         """Follow the log until something does not fit; then it is time to synchronise again."""
         loop = asyncio.get_running_loop()
-        line = self._store.line()
+        line = self._store.line(self._keys[3])
         tasks = [loop.create_task(self._read(line)), loop.create_task(self._beat())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -291,7 +300,7 @@ class Revocations:
             if seq is not None and seq != self._seq + 1:
                 return False
             if entry is not None and seq is not None:
-                self._denylist.add(entry)
+                self._add((entry,))
                 self._written_at = int(identifier.partition(b"-")[0]) / 1000
             self._last = identifier
             self._seq = self._seq if seq is None else seq

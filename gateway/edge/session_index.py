@@ -109,7 +109,7 @@ class SessionIndex:
         life, score = int(lifetime * 1000), round(seen_at + lifetime, 3)
         key = self._listed(about.session_id)
         await asyncio.gather(
-            self._store.run(scripts.LIST, [key], [sealed, round(seen_at, 3), record, life]),
+            self._store.run_patiently(scripts.LIST, [key], [sealed, round(seen_at, 3), record, life]),
             *(
                 self._store.run(scripts.INDEX, [self._index(name)], [about.session_id, score, life, _MARGIN])
                 for name in self._newest_names(about)

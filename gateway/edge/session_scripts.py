@@ -14,9 +14,11 @@ local spent = redis.call('GET', KEYS[2]) == '1' and redis.call('EXISTS', KEYS[3]
 return {body or '', seen or '0', spent and 1 or 0}
 """)
 
-# a record is written once: whoever follows a rotation's result finds it there
+# a record is written once: whoever follows a rotation's result finds it there; a repetition of the very same
+# command, whose first answer was lost, is still the first
 KEEP = Script("""
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local body = redis.call('HGET', KEYS[1], 'b')
+if body then return body == ARGV[1] and 1 or 0 end
 redis.call('HSET', KEYS[1], 'b', ARGV[1], 's', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1

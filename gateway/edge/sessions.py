@@ -104,7 +104,7 @@ class Sessions:
             self._store.key("refresh", tag, "spent"),
             self._store.key("refresh", tag, "result"),
         ]
-        body, seen, spent = await self._store.run(scripts.LOOK_UP, keys, [])
+        body, seen, spent = await self._store.run_patiently(scripts.LOOK_UP, keys, [])
         if spent:
             await self._end_family(need.session_id)
         return StoredSession(body.decode("latin-1"), time_of(seen), bool(spent))
@@ -171,7 +171,9 @@ class Sessions:
         )
         record = record_name(handle)
         arguments: list[Argument] = [sealed, round(now, 3), int(lifetime * 1000)]
-        is_new = bool(await self._store.run(scripts.KEEP, [self._record(record)], arguments))
+        is_new = bool(
+            await self._store.run_patiently(scripts.KEEP, [self._record(record)], arguments, replicated=True)
+        )
         claim = record if current.grant is not None else ""
         opened = OpenedSession(kept.session, current.grant, claim, record)
         self._knowledge().memory.sessions.put(record, opened)

@@ -1,4 +1,4 @@
-"""The files of the public listener's TLS: their paths made absolute, and whether they can be used."""
+"""The files of TLS, of the listener and of the store: paths made absolute, and whether they are usable."""
 
 from pathlib import Path as FilePath
 from typing import Any
@@ -8,7 +8,8 @@ from gateway.edge.document import Document
 
 
 def find_tls_files(document: Document, base: FilePath) -> None:
-    """Make the paths within ``tls`` absolute, and tell which files cannot be used."""
+    """Make the paths within ``tls`` and ``redis.tls`` absolute, and tell which files cannot be used."""
+    _find_store_files(document, base)
     section = document.data.get("tls") if isinstance(document.data, dict) else None
     if not isinstance(section, dict):
         return
@@ -19,6 +20,16 @@ def find_tls_files(document: Document, base: FilePath) -> None:
             _find_pair(document, base, each, ("tls", "certificates", index))
     if (path := _absolute(document, base, section, ("tls", "client_ca"))) is not None:
         _tell(document, ("tls", "client_ca"), _judge_authorities(path))
+
+
+def _find_store_files(document: Document, base: FilePath) -> None:
+    redis = document.data.get("redis") if isinstance(document.data, dict) else None
+    section = redis.get("tls") if isinstance(redis, dict) else None
+    if isinstance(section, dict):
+        at: Path = ("redis", "tls")
+        _find_pair(document, base, section, at)
+        if (path := _absolute(document, base, section, (*at, "ca_file"))) is not None:
+            _tell(document, (*at, "ca_file"), _judge_authorities(path))
 
 
 def _find_pair(document: Document, base: FilePath, section: dict[Any, Any], at: Path) -> None:
@@ -46,6 +57,11 @@ def _tell(document: Document, path: Path, message: str | None) -> None:
 def _judge_pair(certificate: str, key: str) -> str | None:
     import ssl  # noqa: PLC0415 - only where there is TLS
 
+    for path in (certificate, key):
+        try:
+            FilePath(path).open("rb").close()
+        except (OSError, ValueError) as error:
+            return f"{path} cannot be read: {getattr(error, 'strerror', None) or 'not a path'}"
     try:
         # an encrypted key must fail, not ask at the terminal
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: b"")

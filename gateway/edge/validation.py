@@ -15,7 +15,7 @@ from gateway.edge.document import Document
 _ROUNDS = 4
 _NOT_IN_FILE = frozenset((*UNION_TAGS, "[key]"))
 _TEXT = "write a text, in quotes if it looks like a number or a truth value"
-_REQUIRED = "required"
+_REQUIRED = "missing"
 _EMPTY = "must not be empty"
 _MESSAGES = {
     "missing": _REQUIRED,
@@ -49,6 +49,15 @@ _STAND_INS: dict[str, Callable[[str], object]] = {
     "url": lambda _: "redis://stand-in.invalid",
     "origins": lambda _: ["https://stand-in.invalid"],
 }
+_WANTED = {
+    "access": "write public, optional or required",
+    "audiences": "the aud values of which a bearer token must name one",
+    "issuer": "the provider's issuer identifier, https://...",
+    "public_url": "where browsers find the gateway, https://...",
+    "secret_keys": "gateway keys generate prints one",
+    "servers": "write a list: [http://127.0.0.1:3000]",
+    "upstream": "a name of upstreams",
+}
 _BOUNDS = {
     "greater_than": ("gt", "more than"),
     "greater_than_equal": ("ge", "at least"),
@@ -79,7 +88,7 @@ def validate(document: Document) -> tuple[Settings | None, list[Problem]]:
             ]
             for each in found:
                 hidden.add(each.path)
-                if each.path and each.path[-1] in _STAND_INS and each.message == _REQUIRED:
+                if each.path and each.path[-1] in _STAND_INS and each.message.startswith(_REQUIRED):
                     stand_in = _STAND_INS[str(each.path[-1])](".".join(map(str, each.path[:-1])))
                     data = _with(data, each.path, stand_in)
                 else:
@@ -174,6 +183,10 @@ def _path_in_file(details: ErrorDetails, data: Any) -> tuple[Path, bool, object]
 
 def _message(details: ErrorDetails, path: Path) -> str:
     kind, context = details["type"], details.get("ctx", {})
+    if kind == "missing" and path and path[-1] in _WANTED:
+        return f"{_REQUIRED}: {_WANTED[str(path[-1])]}"
+    if kind == "string_type" and path and path[-1] == "listen":
+        return "write an address and a port: 127.0.0.1:8080"
     if kind == "extra_forbidden" and path:
         return _unknown(path)
     if kind == "value_error":

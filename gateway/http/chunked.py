@@ -51,37 +51,40 @@ class ChunkedReader:
             Malformed: not the chunked coding, or beyond its bounds.
         """
         found: list[bytes] = []
-        while data and not self.done:
+        # a place in the piece, not the rest of it: many small chunks must not be copied again for each
+        at, size = 0, len(data)
+        while at < size and not self.done:
             if self._remaining:
-                piece = data[: self._remaining]
+                piece = data[at : at + self._remaining]
                 found.append(piece)
                 self._remaining -= len(piece)
-                data = data[len(piece) :]
+                at += len(piece)
                 if not self._remaining:
                     self._step = _END
             else:
-                data = self._take_line(data)
+                at = self._take_line(data, at)
         if self.done:
-            self.rest = data
+            self.rest = data[at:]
         return found[0] if len(found) == 1 else b"".join(found)
 
-    def _take_line(self, data: bytes) -> bytes:
-        kept = len(self._line)
-        end = data.find(b"\n") + 1
-        line = self._line + (data[:end] if end else data)
-        if len(line) > (_MOST_TRAILERS if self._step == _TRAILER else _MOST_LINE):
+    def _take_line(self, data: bytes, at: int) -> int:
+        """Take a line, or as much of it as there is, from a place on; return the place after it."""
+        most = _MOST_TRAILERS if self._step == _TRAILER else _MOST_LINE
+        end = data.find(b"\n", at, at + most + 1) + 1
+        line = self._line + data[at : end or at + most + 1]
+        if len(line) > most:
             raise Malformed("line of the chunked coding too long")
         if not end:
             # a CR may be only the last byte so far
             if b"\r" in line[:-1]:
                 raise Malformed("bare CR in the chunked coding")
             self._line = line
-            return b""
+            return len(data)
         if line[-2:] != b"\r\n" or line.find(b"\r") != len(line) - 2:
             raise Malformed("line of the chunked coding without CRLF")
         self._line = b""
         self._read_line(line[:-2])
-        return data[len(line) - kept :]
+        return end
 
     def _read_line(self, line: bytes) -> None:
         if self._step == _SIZE:

@@ -390,6 +390,8 @@ class ClientConnection(ClientTransport):
             if self._exchange is not None:
                 self._exchange.client_lost("write time-out")
             return
+        if self._exchange is not None:
+            self._exchange.sweep()
         state = self._state
         waited = now - self._since
         if state == State.HEAD:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # an answer before the body's end keeps the connection only if so much or less is left to discard
 MOST_DISCARDED = 65_536
+# what takes longer than this may outlive the decision that let it through
+_LONG_SECONDS = 2.0
 GOING_AWAY = 1001
 POLICY_VIOLATION = 1008
 
@@ -300,6 +302,8 @@ class ClientExchange:
             raise _broken_head(error) from error
         self._state = _ANSWERING
         self._status = status
+        if head.is_stream:
+            forwarding.on_long_lived()
         return data
 
     def answer_whole(self, head: ResponseHead, content: bytes) -> None:
@@ -372,6 +376,7 @@ class ClientExchange:
         if rest:
             self.tunnel.from_upstream(rest)
         self._connection.enter_tunnel(self.tunnel)
+        self._tell_of_long_life()
 
     def upstream_lost(self, origin: "Origin", *, reused: bool, untouched: bool) -> None:
         """The upstream's connection ended before its response did.
@@ -400,6 +405,16 @@ class ClientExchange:
         assert self._forwarding is not None
         status, headers, content = self._forwarding.on_fault(fault)
         self._respond(status, headers, content, fault)
+
+    def sweep(self) -> None:
+        """Tell of what goes on for long; called a few times a second."""
+        started = self._started
+        if started is not None and self._state != _TUNNEL and perf_counter() - started > _LONG_SECONDS:
+            self._tell_of_long_life()
+
+    def _tell_of_long_life(self) -> None:
+        if self._forwarding is not None:
+            self._forwarding.on_long_lived()
 
     # what the tunnel calls
 

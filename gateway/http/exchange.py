@@ -55,6 +55,13 @@ class Forwarding(Protocol):
     def on_fault(self, fault: Fault) -> Rendered:
         """Render a fault met before any response head was sent."""
 
+    def on_long_lived(self) -> None:
+        """Be told that the exchange outlives its decision; some are told of again and again.
+
+        It has become a tunnel or an event stream, or has been under way for seconds. Nothing is ended from
+        within this call.
+        """
+
 
 class Exchange(Protocol):
     """One request on a client connection, waiting for its answer. Exactly one answer is given."""

@@ -119,6 +119,10 @@ ShapeKey: TypeAlias = "tuple[bytes, bytes, tuple[Field | None, ...]]"
 _shapes: dict[ShapeKey, HeadShape] = {}
 _MOST_SHAPES = 2048
 _MOST_HOLES = 8
+# what is remembered of heads weighs a multiple of their bytes, and more so the more fields they have: those
+# that no browser sends are read anew each time (R60)
+_MOST_REMEMBERED_FIELDS = 64
+_MOST_SHAPED_BYTES = 8192
 
 
 def read_request_head(data: bytes) -> RequestHead:
@@ -136,7 +140,8 @@ def read_request_head(data: bytes) -> RequestHead:
                 head = _read(data)
         except Malformed as error:
             raise Fault("client", Reason.REQUEST_MALFORMED, str(error)) from None
-        head.kept = known_heads.put(data, head)
+        if len(head.fields) <= _MOST_REMEMBERED_FIELDS:
+            head.kept = known_heads.put(data, head)
     return head
 
 
@@ -164,7 +169,8 @@ def _read(data: bytes) -> RequestHead:
     filled = tuple(each or read_field(line) for each, line in zip(found, lines[1:-2], strict=True))
     shape = _read_shape(method, version, filled)
     head = RequestHead(method, _read_target(method, target, shape.host), filled, shape, is_shared=False)
-    _remember_shape((method, version, found), filled, shape)
+    if len(filled) <= _MOST_REMEMBERED_FIELDS and len(data) <= _MOST_SHAPED_BYTES:
+        _remember_shape((method, version, found), filled, shape)
     return head
 
 

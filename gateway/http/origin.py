@@ -173,6 +173,14 @@ async def dial(
         raise failure
 
 
+def describe_failure(origin: Origin, error: Exception) -> str:
+    """Say in a line, for the log, why there is no connection to a server."""
+    why = "no answer in time" if isinstance(error, TimeoutError) else getattr(error, "strerror", None)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = f"its certificate is refused: {error.verify_message}"
+    return f"no connection to {origin.path or origin.authority.decode()}: {why or type(error).__name__}"
+
+
 async def _addresses(origin: Origin) -> list[str]:
     """Return a host's addresses in the resolver's order, the families by turns (RFC 8305 section 4)."""
     try:

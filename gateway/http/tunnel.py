@@ -1,5 +1,6 @@
 """What follows a 101 (Switching Protocols): bytes both ways until both sides have ended."""
 
+import os
 from typing import TYPE_CHECKING
 
 from gateway.http.websocket import FrameBoundary, close_frame
@@ -8,6 +9,9 @@ if TYPE_CHECKING:
     from gateway.http.client_exchange import ClientExchange
     from gateway.http.upstream_connection import UpstreamConnection
 
+# what the upstream is told, whatever the client is: for the upstream, its client has gone
+_GOING_AWAY = 1001
+_MASK_BYTES = 4
 _LAST_FRAME_SECONDS = 2.0
 _HALF_CLOSED_SECONDS = 300.0
 
@@ -21,6 +25,7 @@ class Tunnel:
 
     __slots__ = (
         "_client_ended",
+        "_client_frames",
         "_code",
         "_exchange",
         "_frames",
@@ -37,6 +42,7 @@ class Tunnel:
         self._exchange = exchange
         self._upstream = upstream
         self._frames = FrameBoundary() if is_websocket else None
+        self._client_frames = FrameBoundary()
         self._code: int | None = None
         self._client_ended = False
         self._upstream_ended = False
@@ -45,7 +51,11 @@ class Tunnel:
         self.bytes_out = 0
 
     def from_client(self, data: bytes) -> None:
-        """Pass on what the client sent."""
+        """Pass on what the client sent; nothing any more once the tunnel is to end."""
+        if self._code is not None:
+            return
+        if self._frames is not None:
+            self._client_frames.advance(data)
         self.bytes_in += len(data)
         self._upstream.send(data)
 
@@ -68,7 +78,11 @@ class Tunnel:
         return self._frames is not None
 
     def end(self, code: int) -> None:
-        """End the tunnel: a close frame to the client at the next frame boundary, if it is a WebSocket."""
+        """End the tunnel: a close frame to both sides, if it is a WebSocket.
+
+        The client's comes at the next frame boundary; the upstream's if there is one now, since nothing more
+        is taken from the client.
+        """
         if self._code is not None:
             return
         self._code = code
@@ -83,6 +97,8 @@ class Tunnel:
         assert self._code is not None
         if self._frames.at_boundary:
             self._exchange.connection.send(close_frame(self._code))
+            if self._client_frames.at_boundary and not self._client_ended:
+                self._upstream.send(close_frame(_GOING_AWAY, os.urandom(_MASK_BYTES)))
             self._exchange.tunnel_closed()
 
     def cut(self) -> None:

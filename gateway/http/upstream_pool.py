@@ -11,7 +11,7 @@ from gateway.core.model import Fault
 from gateway.core.reasons import Reason
 from gateway.http.balance import Balance
 from gateway.http.health import Checks
-from gateway.http.origin import AnyProtocol, Origin, dial
+from gateway.http.origin import AnyProtocol, Origin, describe_failure, dial
 from gateway.http.upstream_connection import UpstreamConnection
 from gateway.http.upstream_tls import Version, client_context, version_of
 
@@ -54,6 +54,7 @@ class UpstreamPool:
         self._connections: set[UpstreamConnection] = set()
         self._waiting: dict[ClientExchange, float] = {}
         self._opening: set[asyncio.Task[None]] = set()
+        self._trouble = "no connection"
         self._retired = False
         self._ssl: ssl.SSLContext | None = None
         self._files: Version = version_of(settings.tls)
@@ -285,7 +286,7 @@ class UpstreamPool:
                 if each not in tried and each.open < self.settings.max_connections
             ]
             if not room or len(tried) >= _MOST_TRIES:
-                exchange.fail(self._unreachable("no connection"))
+                exchange.fail(self._unreachable(self._trouble))
                 self._serve_waiting()
                 return
             origin = room[0]
@@ -304,9 +305,9 @@ class UpstreamPool:
             connection = await self._dial(
                 origin, lambda: UpstreamConnection(self, origin), self.settings.connect_timeout
             )
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             # an SSLError is an OSError; a bad name may be a UnicodeError
-            pass
+            self._trouble = describe_failure(origin, error)
         finally:
             if connection is None or not connection.usable:
                 connection = None

@@ -3,13 +3,16 @@
 import struct
 
 
-def close_frame(code: int) -> bytes:
-    """Return a server's close frame with a status code (RFC 6455 section 5.5.1)."""
-    return b"\x88\x02" + struct.pack("!H", code)
+def close_frame(code: int, mask: bytes = b"") -> bytes:
+    """Return a close frame with a status code (RFC 6455 section 5.5.1); a client's has a mask of 4 bytes."""
+    payload = struct.pack("!H", code)
+    if not mask:
+        return b"\x88\x02" + payload
+    return b"\x88\x82" + mask + bytes(one ^ other for one, other in zip(payload, mask, strict=False))
 
 
 class FrameBoundary:
-    """Follows a server's frames, to know where another frame may be put in between."""
+    """Follows the frames of one direction, to know where another frame may be put in between."""
 
     __slots__ = ("_header", "_remaining")
 

@@ -8,7 +8,7 @@ import contextlib
 import importlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -144,7 +144,8 @@ class Supervisor:
         Raises:
             OSError: an address is taken or not ours. RuntimeError: no store or no worker can be started.
         """
-        self._sockets = bind(self.settings.listen, count_workers(self.settings))
+        with _naming(f"listen ({self.settings.listen})"):
+            self._sockets = bind(self.settings.listen, count_workers(self.settings))
         self.slots = [
             Slot(number, sockets, self, self.logs, self.merged.retire)
             for number, sockets in enumerate(self._sockets)
@@ -154,10 +155,11 @@ class Supervisor:
         from gateway.supervision.view import View  # noqa: PLC0415
 
         self._view = View(self, self._load)
-        await self._view.start()
+        with _naming(f"admin.listen ({self.settings.admin.listen})"):
+            await self._view.start()
         url = None
         if self.settings.redis is None:
-            self._embedded = EmbeddedValkey()
+            self._embedded = EmbeddedValkey(self.logs.error)
             url = await self._embedded.start(Path(self.settings.state_dir))
         self._store_url.set_result(url)
         await asyncio.gather(*(slot.first for slot in self.slots))
@@ -205,6 +207,16 @@ class Supervisor:
             reload.clear()
             assert self._view is not None
             await self._view.reloader.reload()
+
+
+@contextlib.contextmanager
+def _naming(setting: str) -> Iterator[None]:
+    """Let an OSError tell whose address it is about."""
+    try:
+        yield
+    except OSError as error:
+        error.add_note(setting)
+        raise
 
 
 async def _first(task: "asyncio.Task[None]", other: Coroutine[None, None, object]) -> bool:

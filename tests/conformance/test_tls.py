@@ -334,6 +334,27 @@ async def test_tunnels_over_tls(authority):
         await plane.eventually(lambda: plane.server.in_flight == 0)
 
 
+async def test_r49_a_websocket_over_tls_is_told_why_it_ends(authority):
+    """R49: 1008, then the end, whoever else is to say something."""
+
+    async def behave(side):
+        await side.request()
+        await side.send(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x00"
+        )
+        await side.ended()
+
+    async with listening(settings(authority.issue("localhost")), behaviour=behave) as plane:
+        client = await plane.client(ssl=authority.trusting(), server_hostname="localhost")
+        await client.send(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+        assert b" 101 " in await client.head()
+        assert await client.exactly(2) == b"\x81\x00"
+        (exchange,) = plane.server.exchanges()
+        exchange.abort()
+        assert await client.rest() == b"\x88\x02\x03\xf0"
+        await plane.eventually(lambda: plane.upstream.open == plane.server.in_flight == 0)
+
+
 async def test_draining_waits_for_handshakes(authority):
     """Who is at the door when the gateway drains is let in, and nothing is left open."""
     async with listening(settings(authority.issue("localhost"))) as plane:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gateway.http import client_exchange
 from tests.support.http import GET, Handler, Plane, UpstreamSide, always
 
 H = b"Host: h\r\n"
@@ -179,6 +180,121 @@ async def test_r49_never_inside_a_frame():
         exchange.abort()
         go.set()
         assert await client.rest() == b"llo\x88\x02\x03\xf0"
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        (b"\x81\x82\1\2\3\4ab", True),
+        (b"\x81\xfe\x00\x80" + bytes(4 + 128) + b"\x89\x80" + bytes(4), True),
+        (b"\x81\x82\1\2\3\4a", False),
+        (b"\x81", False),
+        (b"\x81\xfe\x00", False),
+    ],
+)
+async def test_r49_the_upstream_is_told_as_well(sent: bytes, told: bool):
+    """R49: 1001 in a masked frame, as a client that goes away; not within a frame, and nothing after it."""
+    rest = []
+
+    async def behave(side: UpstreamSide) -> None:
+        await side.request()
+        await side.send(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+        assert await side.exactly(len(sent)) == sent
+        await side.send(b"\x81\x00")
+        rest.append(await side.rest())
+
+    async with Plane(behave) as plane:
+        client = await plane.client()
+        await client.ask(ask())
+        await client.send(sent)
+        assert await client.exactly(2) == b"\x81\x00"
+        (exchange,) = plane.server.exchanges()
+        exchange.abort()
+        await client.send(b"x")
+        assert await client.rest() == b"\x88\x02\x03\xf0"
+        await plane.eventually(lambda: rest)
+        (last,) = rest
+        if not told:
+            assert last == b""
+            return
+        head, mask, code = last[:2], last[2:6], last[6:]
+        assert head == b"\x88\x82"
+        assert bytes(one ^ other for one, other in zip(code, mask, strict=False)) == b"\x03\xe9"
+
+
+async def test_r49_nothing_of_the_client_is_passed_on_any_more():
+    """R49: while a frame of the upstream is still being sent to its end, the client is not heard."""
+    go = asyncio.Event()
+    rest = []
+
+    async def behave(side: UpstreamSide) -> None:
+        await side.request()
+        await side.send(
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05he"
+        )
+        await go.wait()
+        await side.send(b"llo")
+        rest.append(await side.rest())
+
+    async with Plane(behave) as plane:
+        client = await plane.client()
+        await client.ask(ask())
+        assert await client.exactly(4) == b"\x81\x05he"
+        (exchange,) = plane.server.exchanges()
+        exchange.abort()
+        await client.send(b"\x81\x81" + bytes(4) + b"x")
+        await asyncio.sleep(0.01)
+        go.set()
+        assert await client.rest() == b"llo\x88\x02\x03\xf0"
+        await plane.eventually(lambda: rest)
+        assert len(rest[0]) == 8
+        assert rest[0][:2] == b"\x88\x82"
+
+
+async def test_who_is_told_of_long_lives(monkeypatch: pytest.MonkeyPatch):
+    """Tunnels and event streams at once, what is slow after a while, and nothing else."""
+    monkeypatch.setattr(client_exchange, "_LONG_SECONDS", 3600.0)
+    go = asyncio.Event()
+
+    async def behave(side: UpstreamSide) -> None:
+        sent = await side.request()
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+        if sent.get("upgrade"):
+            await side.send(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhi"
+            )
+        elif sent.target == "/events":
+            await side.send(head + b"Content-Type: text/event-stream\r\n\r\n2\r\nhi\r\n")
+        elif sent.target == "/slow":
+            await side.send(head + b"\r\n2\r\nhi\r\n")
+        else:
+            await side.send(head + b"\r\n2\r\nhi\r\n", b"0\r\n\r\n")
+            return
+        await go.wait()
+
+    async with Plane(behave, keepalive=0.2) as plane:
+        handler = plane.handler
+
+        async def begin(data: bytes) -> None:
+            client = await plane.client()
+            await client.send(data)
+            head = await client.head()
+            # a chunk's size stands before its content
+            await client.exactly(2 if b" 101 " in head else 7)
+
+        assert (await (await plane.client()).ask(GET)).body == b"hi"
+        assert handler.long_lived == 0
+        await begin(ask(b"x"))
+        assert handler.long_lived == 1
+        await begin(GET.replace(b"GET /", b"GET /events"))
+        assert handler.long_lived == 2
+        await begin(GET.replace(b"GET /", b"GET /slow"))
+        assert handler.long_lived == 2
+        monkeypatch.setattr(client_exchange, "_LONG_SECONDS", 0.0)
+        await plane.eventually(lambda: handler.long_lived > 3)
+        go.set()
 
 
 async def test_r49_a_frame_that_never_ends():

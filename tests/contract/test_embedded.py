@@ -151,6 +151,33 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+async def test_its_end_is_told_in_a_line(state):
+    """Whoever reads the log finds out that the store was killed, and why it does not come back; once each."""
+    told: list[str] = []
+    valkey = EmbeddedValkey(lambda message, **fields: told.append(f"{message}: {fields['detail']}"))
+    await valkey.start(state)
+    directory, away = state / "valkey", state / "away"
+    try:
+        assert valkey.pid is not None
+        directory.rename(away)
+        directory.write_text("a file in its place")
+        os.kill(valkey.pid, signal.SIGKILL)
+        for _ in range(500):
+            if len(told) > 1:
+                break
+            await asyncio.sleep(0.02)
+        # some attempts later it is still the same
+        await asyncio.sleep(1)
+        assert told == [
+            "the embedded store is away: the embedded store ended with signal 9 and is started again",
+            "the embedded store is away: the embedded store cannot be started again (Not a directory)",
+        ]
+    finally:
+        directory.unlink()
+        away.rename(directory)
+        await valkey.stop()
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_it_dies_with_its_gateway_even_on_kill_9(state, start, number: signal.Signals):
     """A killed gateway leaves no server behind, and what was written is there for the next one."""

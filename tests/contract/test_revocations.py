@@ -133,6 +133,27 @@ async def test_revoke_holds_here_at_once_and_everywhere_soon(worker):
     await eventually(lambda: subjects(second) == {"alice"})
 
 
+async def test_r49_whoever_asks_is_told_of_every_entry(worker):
+    """R49: of what this worker writes, is told of, reads from the log or finds in the snapshot."""
+    told: dict[str, set[str]] = {"first": set(), "second": set()}
+
+    def note(name: str):
+        def noted(entries) -> None:
+            told[name].update(entry.value for entry in entries)
+
+        return noted
+
+    first = await worker(on_added=note("first"))
+    await first.revoke(Revoke((sub("written"),)))
+    assert told["first"] == {"written"}
+    first.deny(iter([sub("told")]))
+    assert told["first"] == {"written", "told"} == subjects(first)
+    second = await worker(on_added=note("second"))
+    assert told["second"] == {"written"}
+    await first.publish([sub("pushed")])
+    assert told["second"] == {"written", "pushed"} == subjects(second)
+
+
 async def test_step_2_a_worker_begins_with_the_snapshot(worker):
     """Steps 1 and 2: whoever starts later holds everything, over many pages, and is fresh."""
     first = await worker(log_length=50)

@@ -7,7 +7,8 @@ import signal
 import pytest
 import pytest_asyncio
 
-from tests.support.fleet import Client, Fleet, is_alive, load
+from tests.support.fleet import Client, Fleet, cookies_in, is_alive, load, tokens_of
+from tests.support.world import Page
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -32,14 +33,21 @@ async def log_in(fleet: Fleet, count: int, lifetime: float):
 
 
 async def test_r32_one_call_for_one_session_across_workers(fleet: Fleet):
-    """R32: 1,000 parallel requests of one expired session, over four workers: one token call, all 200."""
+    """R32: 1,000 parallel requests of one expired session, over four workers: one token call, all 200, the same new tokens for all."""
     (browser,) = await log_in(fleet, 1, 0.5)
     await asyncio.sleep(0.6)
     before = fleet.provider.counts["token:refresh_token"]
     pages = await asyncio.gather(*(browser.fetch(f"/r32-{i}") for i in range(1000)))
     assert {page.status for page in pages} == {200}
     assert fleet.provider.counts["token:refresh_token"] - before == 1
+    assert len({new_tokens(fleet, page) for page in pages}) == 1
     await fleet.eventually(lambda: len(served(fleet, "/r32-")) == WORKERS)
+
+
+def new_tokens(fleet: Fleet, page: Page) -> tuple[str, float, str]:
+    """Return session, expiry and refresh token that an answer brings its browser."""
+    session, grant = tokens_of(fleet, cookies_in(page))
+    return session.session_id, session.access_expires_at, grant.refresh_token
 
 
 def served(fleet: Fleet, path: str) -> set[int]:
@@ -48,7 +56,10 @@ def served(fleet: Fleet, path: str) -> set[int]:
 
 
 async def test_r32_as_many_calls_as_sessions(fleet: Fleet):
-    """R32: 200 sessions that have expired, each asking three times at once: 200 token calls, all 200."""
+    """R32: 200 sessions that have expired, each asking three times at once: 200 token calls, all 200.
+
+    All answers of one session bring the same new tokens, and nobody else's.
+    """
     browsers = await log_in(fleet, 200, 2.0)
     expired = asyncio.get_running_loop().time() + 2.1
     before = fleet.provider.counts["token:refresh_token"]
@@ -56,6 +67,9 @@ async def test_r32_as_many_calls_as_sessions(fleet: Fleet):
     pages = await asyncio.gather(*(each.fetch(f"/many-{i}") for each in browsers for i in range(3)))
     assert {page.status for page in pages} == {200}
     assert fleet.provider.counts["token:refresh_token"] - before == 200
+    tokens = [new_tokens(fleet, page) for page in pages]
+    assert tokens[0::3] == tokens[1::3] == tokens[2::3]
+    assert len({session for session, _, _ in tokens}) == len(set(tokens)) == 200
 
 
 async def test_r44_a_revocation_reaches_every_worker_before_it_returns(fleet: Fleet):

@@ -135,3 +135,26 @@ def test_a_known_length_split_anywhere(content: bytes, at: list[int]):
 def test_any_bytes_end_or_not(data: bytes, at: list[int]):
     """Garbage is malformed or unfinished, however it is cut, and raises nothing else."""
     assert decode(data, at) == decode(data, [])
+
+
+class Counting(bytes):
+    """Bytes that count how many of them are copied out."""
+
+    copied = 0
+
+    def __getitem__(self, key):
+        """Copy, and count."""
+        found = bytes(self)[key]
+        Counting.copied += len(found) if isinstance(found, bytes) else 1
+        return found
+
+
+def test_r60_small_chunks_cost_what_they_weigh():
+    """R60: the smallest chunks in one read are each copied once, not again for every chunk before them."""
+    data = Counting(b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n" + b"rest")
+    Counting.copied = 0
+    reader = ChunkedReader()
+    assert reader.feed(data) == b"x" * 5000
+    assert reader.done
+    assert reader.rest == b"rest"
+    assert Counting.copied <= len(data)

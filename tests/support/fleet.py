@@ -1,6 +1,7 @@
 """A whole gateway in processes of its own, as an operator runs it: supervisor, workers, embedded store."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import re
@@ -14,14 +15,31 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
+from gateway.core.cookies import joined
+from gateway.core.model import Grant, Session
+from gateway.core.seal import KeyRing
+from gateway.core.session import decode_grant, decode_session
 from gateway.demo.provider import DemoProvider
-from tests.support.world import ADMIN_TOKEN, CLIENT_SECRET, SECRET_KEY, Browser, Upstream, free_port, merge
+from gateway.demo.upstream import DemoUpstream
+from tests.support.world import (
+    ADMIN_TOKEN,
+    CLIENT_SECRET,
+    SECRET_KEY,
+    Browser,
+    Page,
+    Upstream,
+    free_port,
+    merge,
+)
 
 TREE = Path(__file__).parents[2]
 
 
 class Fleet:
     """``gateway run`` with its provider and upstream; what is overridden is merged into the configuration."""
+
+    provider_class: type[DemoProvider] = DemoProvider
+    upstream_class: type[Upstream] | type[DemoUpstream] = Upstream
 
     def __init__(self, workers: int, **override: Any) -> None:
         # short, since the path of the store's socket is limited
@@ -67,13 +85,13 @@ class Fleet:
         draft.replace(self.path)
 
     async def __aenter__(self) -> Self:
-        self.provider = DemoProvider(
+        self.provider = self.provider_class(
             client_id="demo", client_secret=CLIENT_SECRET, redirect_uris=(), audience="demo-api"
         )
         await self.provider.start()
         self.provider.redirect_uris = (f"{self.base}/.gateway/callback",)
         self.provider.access_lifetime = 3600.0
-        self.upstream = Upstream()
+        self.upstream = self.upstream_class()
         await self.upstream.start()
         self.write()
         try:
@@ -108,6 +126,14 @@ class Fleet:
     async def pids(self) -> dict[int, int]:
         """Return the process ids of the workers by number."""
         return {each["worker"]: each["pid"] for each in (await self.readiness())[1]["workers"]}
+
+    async def owner(self, port: int) -> tuple[int, int]:
+        """Return number and process id of the worker whose end of an open connection has this port."""
+        inode = inode_of(port)
+        for number, pid in (await self.pids()).items():
+            if inode in sockets_of(pid):
+                return number, pid
+        raise AssertionError(f"no worker has a connection from port {port}")
 
     async def admin(self, method: str, path: str, token: str = ADMIN_TOKEN, **more: Any) -> tuple[int, str]:
         """Ask the admin listener."""
@@ -183,12 +209,55 @@ class Fleet:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+def inode_of(local: int, remote: int | None = None) -> str:
+    """Return the inode of the loopback's TCP connection between these ports."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        ports = [int(field.rpartition(":")[2], 16) for field in fields[1:3]]
+        if ports[0] == local and (remote is None or ports[1] == remote) and fields[9] != "0":
+            return fields[9]
+    raise AssertionError(f"no connection from port {local}")
+
+
+def sockets_of(pid: int) -> set[str]:
+    """Return the inodes of the sockets that a process holds."""
+    found = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            target = str(link.readlink())
+            if target.startswith("socket:["):
+                found.add(target[8:-1])
+    return found
+
+
 def is_alive(pid: int) -> bool:
     """Tell whether a process runs; one that only waits to be collected does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def tokens_of(fleet: Any, cookies: dict[str, str]) -> tuple[Session, Grant]:
+    """Return the session and the grant that these cookies seal."""
+    ring = KeyRing((base64.b64decode(SECRET_KEY),))
+    prefix = f"gateway-{fleet.public_port}-"
+
+    def opened(kind: str) -> bytes:
+        payload = ring.open(f"{kind} {fleet.base}", joined(cookies, prefix + kind) or "")
+        assert payload is not None, f"no {kind} cookie that opens"
+        return payload
+
+    session, grant = decode_session(opened("session")), decode_grant(opened("refresh"))
+    assert session is not None
+    assert grant is not None
+    return session, grant
+
+
+def cookies_in(page: Page) -> dict[str, str]:
+    """Return the cookies that an answer sets."""
+    pairs = (line.partition(";")[0].partition("=") for line in page.set_cookies)
+    return {name: value for name, _, value in pairs}
 
 
 class Client:

@@ -248,6 +248,7 @@ class Handler:
     extra: list[Header] = field(default_factory=list)
     added: list[Header] = field(default_factory=list)
     raw: bytes = b""
+    long_lived: int = 0
     timeouts: tuple[float | None, float | None] = (None, None)
 
     def handle(self, exchange: Any) -> None:
@@ -272,6 +273,10 @@ class Handler:
         """Render the reason."""
         self.faults.append(fault)
         return status_of(fault.reason), [(b"Content-Type", b"text/plain")], fault.reason.encode()
+
+    def on_long_lived(self) -> None:
+        """Count it."""
+        self.long_lived += 1
 
     def malformed(self, fault: Fault, peer: str) -> tuple[int, list[Header], bytes]:
         """Render the reason."""

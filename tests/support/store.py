@@ -15,14 +15,18 @@ from gateway.edge.embedded import find_server, tethered
 
 
 class ValkeyServer:
-    """One Valkey on a Unix socket (or a port), with an append-only file if asked; ours to kill."""
+    """One Valkey on a Unix socket (or a port), with an append-only file if asked; ours to kill.
 
-    def __init__(self, *options: str, port: int = 0) -> None:
+    ``binary`` is another server than the one that the gateway itself would start.
+    """
+
+    def __init__(self, *options: str, port: int = 0, binary: str | None = None) -> None:
         # short, since the path of a Unix socket is limited; pytest's own directories are not
         self.directory = Path(tempfile.mkdtemp(prefix="gw-"))
         self.socket = self.directory / "s"
         self.port = port
         self.options = options
+        self.binary = binary
         self.process: subprocess.Popen | None = None
 
     @property
@@ -33,8 +37,9 @@ class ValkeyServer:
     def start(self) -> "ValkeyServer":
         """Start it and wait until it answers."""
         command = [
-            find_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket),
-            "--dir", str(self.directory), "--save", "", "--loglevel", "warning", *self.options,
+            self.binary or find_server(), "--port", str(self.port), "--bind", "127.0.0.1",
+            "--unixsocket", str(self.socket), "--dir", str(self.directory), "--save", "",
+            "--loglevel", "warning", *self.options,
         ]  # fmt: skip
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(tethered(command), stdout=log, stderr=log, start_new_session=True)

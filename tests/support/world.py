@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import aiohttp
-from aiohttp import web
+from aiohttp import WSMsgType, web
 from yarl import URL
 
 from gateway.app import Gateway
@@ -56,12 +56,20 @@ class Clock:
 
 
 class Upstream:
-    """A real aiohttp server that records what reached it and answers as told."""
+    """A real aiohttp server that records what reached it and answers as told.
+
+    A WebSocket gets back what it sends; ``close 4001 why`` closes it so. ``closed`` are the status codes with
+    which they ended here. A path that ends in ``/events`` is an event stream, one that ends in ``/download``
+    a body without an end: both get what is put into ``feeds``, in the order in which they came, up to None.
+    """
 
     def __init__(self) -> None:
         self.seen: list[web.Request] = []
         self.headers: list[tuple[str, str]] = []
         self.hold: asyncio.Event | None = None
+        self.feeds: list[asyncio.Queue[bytes | None]] = []
+        self.closed: list[int | None] = []
+        self._sockets: set[web.WebSocketResponse] = set()
 
     async def start(self) -> None:
         """Listen on an ephemeral port of the loopback."""
@@ -75,6 +83,10 @@ class Upstream:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.seen.append(request)
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._echo(request)
+        if request.path.endswith(("/events", "/download")):
+            return await self._feed(request)
         body = await request.read()
         if self.hold is not None:
             await self.hold.wait()
@@ -84,12 +96,45 @@ class Upstream:
             response.headers.add(name, value)
         return response
 
+    async def _echo(self, request: web.BaseRequest) -> web.StreamResponse:
+        ws = web.WebSocketResponse(protocols=("chat.v2", "chat.v1"))
+        await ws.prepare(request)
+        self._sockets.add(ws)
+        async for message in ws:
+            if message.type is WSMsgType.BINARY:
+                await ws.send_bytes(message.data)
+            elif message.data.startswith("close "):
+                _, code, why = message.data.split(" ", 2)
+                await ws.close(code=int(code), message=why.encode())
+            else:
+                await ws.send_str(message.data)
+        self.closed.append(ws.close_code)
+        self._sockets.discard(ws)
+        return ws
+
+    async def _feed(self, request: web.BaseRequest) -> web.StreamResponse:
+        feed: asyncio.Queue[bytes | None] = asyncio.Queue()
+        kind = "text/event-stream" if request.path.endswith("/events") else "application/octet-stream"
+        response = web.StreamResponse(headers={"Content-Type": kind})
+        await response.prepare(request)
+        self.feeds.append(feed)
+        with contextlib.suppress(ConnectionError):
+            while (data := await feed.get()) is not None:
+                await response.write(data)
+        return response
+
     def last(self) -> web.BaseRequest:
         """Return the last request that reached it."""
         return self.seen[-1]
 
     async def close(self) -> None:
         """Stop listening."""
+        if self.hold is not None:
+            self.hold.set()
+        for feed in self.feeds:
+            feed.put_nowait(None)
+        for ws in tuple(self._sockets):
+            await ws.close()
         await self.runner.cleanup()
 
 
@@ -184,6 +229,8 @@ class Browser:
 class World:
     """Everything together; ``settings`` may be overridden by deep-merged keys."""
 
+    provider_class: type[DemoProvider] = DemoProvider
+
     def __init__(self, store_url: str, tmp_path: Any, **override: Any) -> None:
         self.clock = Clock()
         self.store_url = store_url
@@ -237,7 +284,7 @@ class World:
         return merge(data, self.override)
 
     async def __aenter__(self) -> Self:
-        self.provider = DemoProvider(
+        self.provider = self.provider_class(
             client_id="demo",
             client_secret=CLIENT_SECRET,
             redirect_uris=(),

@@ -1,5 +1,6 @@
 """The admin listener: who may ask what, and what a revocation must look like."""
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from typing import Self
@@ -275,6 +276,21 @@ async def test_garbage_revokes_nothing(body: bytes):
         assert headers["Content-Type"].startswith("application/problem+json")
         assert json.loads(text)["detail"]
         assert not ask.written
+
+
+async def test_r16_an_unreadable_request_is_not_repeated_in_the_log(capfd, caplog):
+    """R16: what cannot be read may hold the token; the log gets neither that nor a line that is not ours."""
+    async with Asked() as admin:
+        for fields in (
+            b"Authorization: Bearer secret\0\r\n",
+            b"Content-Length: 1\r\nTransfer-Encoding: secret\r\n",
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", admin.admin.port)
+            writer.write(b"GET /sessions HTTP/1.1\r\nHost: localhost\r\n" + fields + b"\r\n")
+            assert b" 400 " in await reader.readline()
+            writer.close()
+    assert caplog.records == []
+    assert capfd.readouterr() == ("", "")
 
 
 async def test_a_huge_body_is_refused():

@@ -120,7 +120,8 @@ def test_a_fault_has_no_false_echo():
         ("upstreams:", "redis:\nupstreams:", None),
         ("upstreams:", "log: {access: maybe}\nupstreams:", "true or false"),
         ("upstreams:", "denylist: {max_staleness: true}\nupstreams:", "60s"),
-        ("upstreams:", "listen: [a]\nupstreams:", "write a text"),
+        ("upstreams:", "listen: [a]\nupstreams:", "write an address and a port"),
+        ("upstreams:", "state_dir: [a]\nupstreams:", "write a text"),
         ("upstreams:", "limits: [a]\nupstreams:", "a section of settings"),
     ],
 )

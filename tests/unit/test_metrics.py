@@ -326,6 +326,7 @@ def test_every_name_is_ours_and_documented():
             0.0,
         ),
     )
+    metrics.register("long_lived", lambda: {"open": 0.0})
     metrics.register("rate_limit", lambda: {"callers": 0.0, "unshared_total": 0.0})
     metrics.register("workers", lambda: {"configured": 1, "ready": 1, "restarts_total": 0})
     metrics.register("reload", lambda: {"applied_total": 0, "refused_total": 0})

@@ -1,0 +1,62 @@
+"""Tells the log when the store goes away and when it is back: one line for each, not one for each request."""
+
+import asyncio
+from typing import Protocol
+
+LOOK_EVERY = 1.0
+
+
+class Asked(Protocol):
+    """What is watched: ``trouble`` says what was wrong with the last command, None where it was answered."""
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong; safe to show."""
+
+
+class Teller(Protocol):
+    """The two kinds of lines."""
+
+    def error(self, message: str, **fields: object) -> None:
+        """Take an error."""
+
+    def info(self, message: str, **fields: object) -> None:
+        """Take a message."""
+
+
+class StoreWatch:
+    """Looks once a second, which bounds the lines; the replica's comparison asks the store as often."""
+
+    def __init__(self, store: Asked, logs: Teller) -> None:
+        self._store = store
+        self._logs = logs
+        self._told: str | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Look now, and from now on."""
+        self.look()
+        self._task = asyncio.get_running_loop().create_task(self._keep_looking())
+
+    async def close(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    def look(self) -> None:
+        """Tell what has changed since the last look."""
+        trouble = self._store.trouble
+        if trouble == self._told:
+            return
+        self._told = trouble
+        if trouble is None:
+            self._logs.info("the store answers again")
+        else:
+            self._logs.error("the store is away: no login, no refresh, no new revocation", detail=trouble)
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            self.look()

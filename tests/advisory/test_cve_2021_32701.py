@@ -1,0 +1,67 @@
+"""CVE-2021-32701, CVE-2026-33496: what was remembered of a token ignored wanted scopes, or its issuer."""
+
+from gateway.core.answers import Forward, Refuse
+from gateway.core.context import Knowledge, Memory
+from gateway.core.decision import decide
+from gateway.core.denylist import Denylist
+from gateway.core.model import Request
+from gateway.core.reasons import Reason
+from tests.support.decisions import compiled
+from tests.support.jose import access_claims, jwk, key_set, sign
+from tests.support.pure import HOST, ISSUER, NOW
+
+OTHER = "https://other.example.com"
+PROVIDERS = {
+    name: {"issuer": issuer, "client_id": "w", "client_secret": "s", "audiences": [audience]}
+    for name, issuer, audience in (("corporate", ISSUER, "a"), ("other", OTHER, "b"))
+}
+KNOWN = compiled(
+    {"path": "/read/", "require": {"scopes": ["read"]}},
+    {"path": "/write/", "require": {"scopes": ["write"]}},
+    {"path": "/"},
+    providers=PROVIDERS,
+)
+
+
+def asker(**keys):
+    """Return a function that asks with one memory for all requests."""
+    denylist = Denylist()
+    denylist.synchronised_at = NOW
+    knowledge = Knowledge(KNOWN, keys, denylist, Memory(), lambda _: None, lambda _: False)
+
+    def ask(path: str, token: str):
+        field = (b"Authorization", f"Bearer {token}".encode())
+        return decide(Request(b"GET", path.encode(), HOST, (field,), "192.0.2.1"), knowledge, NOW, "id")
+
+    return ask
+
+
+def test_a_remembered_token_has_the_scopes_that_it_has():
+    """A token that one route accepted is judged anew by the next one."""
+    ask = asker(corporate=key_set())
+    token = sign(access_claims(iss=ISSUER, aud="a", scope="read"))
+    for _ in range(2):
+        assert isinstance(ask("/read/x", token), Forward)
+        answer = ask("/write/x", token)
+        assert isinstance(answer, Refuse)
+        assert answer.reason is Reason.SCOPE_MISSING
+
+
+def test_the_same_key_at_two_providers_makes_no_token_of_one_the_others():
+    """R26: one key id, even one key, at two issuers: issuer and audience still decide."""
+    ask = asker(corporate=key_set(), other=key_set())
+    assert isinstance(ask("/x", sign(access_claims(iss=ISSUER, aud="a"))), Forward)
+    assert isinstance(ask("/x", sign(access_claims(iss=OTHER, aud="b"))), Forward)
+    for issuer, audience in ((ISSUER, "b"), (OTHER, "a")):
+        answer = ask("/x", sign(access_claims(iss=issuer, aud=audience)))
+        assert isinstance(answer, Refuse)
+        assert answer.reason is Reason.TOKEN_AUDIENCE
+
+
+def test_a_provider_cannot_sign_for_another():
+    """The key id of one issuer and the name of the other: the signature is judged by the named one's keys."""
+    ask = asker(corporate=key_set(jwk(name="main")), other=key_set(jwk(name="second", kid="main")))
+    assert isinstance(ask("/x", sign(access_claims(iss=OTHER, aud="b"), name="second", kid="main")), Forward)
+    answer = ask("/x", sign(access_claims(iss=ISSUER, aud="a"), name="second", kid="main"))
+    assert isinstance(answer, Refuse)
+    assert answer.reason is Reason.TOKEN_SIGNATURE

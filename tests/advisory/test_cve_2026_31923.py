@@ -1,0 +1,27 @@
+"""CVE-2026-31923: certificates were not verified unless somebody asked for it."""
+
+import ssl
+
+import pytest
+
+from gateway.core.config import ProviderSettings, UpstreamSettings
+from gateway.edge.issuer_client import IssuerClient
+from gateway.http.upstream_tls import client_context
+
+
+def contexts() -> dict[str, ssl.SSLContext]:
+    """Return what connections to an upstream and to a provider are made with by default."""
+    provider = ProviderSettings(
+        issuer="https://i.example", client_id="c", client_secret="s", audiences=("a",)
+    )
+    upstream = UpstreamSettings(servers=("https://u.example",))
+    return {"upstream": client_context(upstream.tls), "provider": IssuerClient(provider)._trust()}
+
+
+@pytest.mark.parametrize("which", ["upstream", "provider"])
+def test_certificates_are_verified_by_default(which: str):
+    """Without a setting, a certificate must be trusted and be for this host, by TLS 1.2 at least."""
+    context = contexts()[which]
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2

@@ -1,0 +1,220 @@
+"""A long run that must not fail, grow or leak: ``python -m tests.bench.soak`` (``make soak SECONDS=180``).
+
+Two workers, a reload every two seconds, people who log in, refresh, open WebSockets, log out and are revoked, and
+clients that ask without a pause. Ends with exit code 0, or 1 where any request failed, memory grew after the
+warm-up, or descriptors stayed open.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+
+from gateway.demo.upstream import DemoUpstream
+from tests.bench.processes import resident
+from tests.support.fleet import Client, Fleet, load, tokens_of
+from tests.support.world import NAVIGATE, Browser
+
+SECONDS = 180.0
+PEOPLE, CLIENTS = 16, 4
+RELOAD_EVERY, REPORT_EVERY = 2.0, 10.0
+WARM_UP = 1 / 3
+# what allocators and bounded memories may still take after the warm-up, of what a process had then
+GROWTH, GROWTH_BYTES = 0.10, 12 << 20
+# connections to the provider and of the admin listener that are about to close
+LEFT_OPEN = 4
+_TOKEN_LIFE = 3.0
+
+
+class SoakFleet(Fleet):
+    """Two workers in front of an upstream that keeps no record and echoes WebSockets."""
+
+    upstream_class = DemoUpstream
+
+    def __init__(self) -> None:
+        super().__init__(2, session={"refresh_before_expiry": "500ms", "rotation_grace": "2s"}, log={"access": False})
+        self.counts: Counter[str] = Counter()
+        self.failures: list[str] = []
+
+    def failed(self, what: str) -> None:
+        """Take down a failure."""
+        self.failures.append(what)
+
+    def processes(self) -> list[int]:
+        """Return supervisor and workers; the store is not ours."""
+        pids = [self.process.pid, *sorted(self.family())]
+        return [pid for pid in pids if b"gateway" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def descriptors(self) -> list[int]:
+        """Return how many descriptors each process has open."""
+        return [len(os.listdir(f"/proc/{pid}/fd")) for pid in self.processes()]
+
+
+class Person:
+    """Somebody with a browser who does things in turn until told to stop; each is told in ``counts``."""
+
+    def __init__(self, fleet: SoakFleet, number: int) -> None:
+        self.fleet = fleet
+        self.draw = random.Random(number)
+        self.user = ("alice", "bob")[number % 2]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Live one session after the other."""
+        while not stop.is_set():
+            browser = Browser(self.fleet)
+            try:
+                await self._session(browser, stop)
+            except (aiohttp.ClientError, TimeoutError, AssertionError) as error:
+                self.fleet.failed(f"{type(error).__name__}: {str(error)[:200]}")
+                await asyncio.sleep(0.5)
+            finally:
+                await browser.close()
+
+    async def _session(self, browser: Browser, stop: asyncio.Event) -> None:
+        fleet = self.fleet
+        page = await browser.login("/x", self.user)
+        assert page.status == 200, f"a login ended with {page.status}"
+        fleet.counts["logins"] += 1
+        ending: Callable[[Browser], Awaitable[None]] = self.draw.choice([self._log_out, self._revoked, self._revoked])
+        async with browser.session.ws_connect(browser.url("/ws"), origin=fleet.base) as socket:
+            for _ in range(self.draw.randrange(40, 120)):
+                if stop.is_set():
+                    return
+                pages = await asyncio.gather(*(browser.fetch("/y") for _ in range(self.draw.choice((1, 1, 3)))))
+                fleet.counts["requests"] += len(pages)
+                for page in pages:
+                    assert page.status == 200, f"a session that lives was answered {page.status}: {page.text}"
+                await socket.send_str("hello")
+                message = await socket.receive(timeout=10)
+                assert message.data == "hello", f"a WebSocket of a session that lives ended: {message}"
+                fleet.counts["messages"] += 1
+                await asyncio.sleep(0.1)
+            await ending(browser)
+            message = await socket.receive(timeout=10)
+            assert message.type is aiohttp.WSMsgType.CLOSE, f"a session has ended, and its WebSocket: {message}"
+        page = await browser.clone().fetch("/z")
+        assert page.status == 401, f"a session that has ended was answered {page.status}"
+
+    async def _log_out(self, browser: Browser) -> None:
+        headers = {**NAVIGATE, "Origin": self.fleet.base}
+        page = await browser.request("POST", "/.gateway/logout", follow=False, headers=headers)
+        assert page.status == 303, f"a logout was answered {page.status}"
+        self.fleet.counts["logouts"] += 1
+
+    async def _revoked(self, browser: Browser) -> None:
+        session = tokens_of(self.fleet, browser.cookies())[0].session_id
+        status, text = await self.fleet.admin("POST", "/revoke", json={"session": session})
+        assert status == 200, f"a revocation was answered {status}: {text}"
+        self.fleet.counts["revocations"] += 1
+
+
+async def reload(fleet: SoakFleet, stop: asyncio.Event) -> None:
+    """Change the configuration and reload by SIGHUP, again and again."""
+    while not stop.is_set():
+        fleet.counts["reloads"] += 1
+        fleet.write(limits={"idle_timeout": f"{60 + fleet.counts['reloads'] % 2}s"})
+        fleet.signal(signal.SIGHUP)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RELOAD_EVERY):
+                await stop.wait()
+
+
+async def watch(fleet: SoakFleet, seconds: float, clients: list[Client]) -> tuple[list[int], list[int]]:
+    """Report while it runs; return the resident bytes of each process after the warm-up and at the end."""
+    began, warm = time.monotonic(), None
+    while True:
+        await asyncio.sleep(min(REPORT_EVERY, max(0.1, seconds - (time.monotonic() - began))))
+        passed, memory = time.monotonic() - began, resident(fleet.processes())
+        counts = {**fleet.counts, "requests": fleet.counts["requests"] + sum(each.answered for each in clients)}
+        counts["refreshes"] = fleet.provider.counts["token:refresh_token"]
+        say(
+            f"{passed:4.0f} s  {', '.join(f'{count} {what}' for what, count in counts.items())};"
+            f" {failures_of(fleet, clients)} failures; MiB {'/'.join(str(each >> 20) for each in memory)};"
+            f" descriptors {'/'.join(map(str, fleet.descriptors()))}"
+        )
+        if warm is None and passed >= seconds * WARM_UP:
+            warm = memory
+        if passed >= seconds:
+            return warm or memory, memory
+
+
+def failures_of(fleet: SoakFleet, clients: list[Client]) -> int:
+    """Return how many things went wrong so far."""
+    wrong = sum(1 for each in clients for status in each.statuses if status != 200)
+    return len(fleet.failures) + sum(len(each.failed) for each in clients) + wrong
+
+
+async def run(seconds: float) -> int:
+    """Run it; return the exit code."""
+    async with SoakFleet() as fleet:
+        fleet.provider.access_lifetime = _TOKEN_LIFE
+        await asyncio.sleep(1)
+        before = fleet.descriptors()
+        people = [Person(fleet, number) for number in range(PEOPLE)]
+        clients = [Client(fleet, number) for number in range(CLIENTS)]
+        stop = asyncio.Event()
+        tasks = [asyncio.create_task(work) for work in (*(each.run(stop) for each in people), reload(fleet, stop))]
+        async with load(clients):
+            warm, last = await watch(fleet, seconds, clients)
+        stop.set()
+        await asyncio.gather(*tasks)
+        for browser in fleet.browsers:
+            await browser.close()
+        after = await settled(fleet, before)
+        problems = [*dict.fromkeys(fleet.failures)][:5]
+        if failed := failures_of(fleet, clients):
+            problems.append(f"{failed} failures")
+        # a request is a failure only where the log does not know of it
+        errors = Counter(str(line.get("message")) for line in fleet.lines() if line.get("level") == "error")
+        problems += [f"in the log, {count} times: {message}" for message, count in errors.items()]
+        problems += [
+            f"process {index} grew from {was >> 20} to {now >> 20} MiB"
+            for index, (was, now) in enumerate(zip(warm, last, strict=True))
+            if now > was * (1 + GROWTH) + GROWTH_BYTES
+        ]
+        if any(now > was + LEFT_OPEN for was, now in zip(before, after, strict=True)):
+            problems.append(f"descriptors were {before} and are {after}")
+        if fleet.counts["reloads"] > len(fleet.events("reloaded")) + 1:
+            problems.append(f"{fleet.counts['reloads']} reloads, {len(fleet.events('reloaded'))} done")
+    for problem in problems:
+        say(problem)
+    say("failed" if problems else f"{seconds:.0f} s without a failure, growth or leak")
+    return 1 if problems else 0
+
+
+async def settled(fleet: SoakFleet, before: list[int]) -> list[int]:
+    """Return the open descriptors once they are as few as before, or after a while."""
+    after = fleet.descriptors()
+    for _ in range(100):
+        if all(now <= was + LEFT_OPEN for was, now in zip(before, after, strict=True)):
+            break
+        await asyncio.sleep(0.1)
+        after = fleet.descriptors()
+    return after
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main(argv: list[str]) -> int:
+    """Run the soak; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"{SECONDS:.0f} by default")
+    options = parser.parse_args(argv)
+    return asyncio.run(run(max(10.0, options.seconds)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

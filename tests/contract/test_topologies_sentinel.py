@@ -1,0 +1,192 @@
+"""A real master with replicas and Sentinels: the master is found, and found again after a failover."""
+
+import asyncio
+import time
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from gateway.core.config import RedisSettings
+from gateway.core.denylist import Denylist
+from gateway.core.model import DenyEntry, Fault
+from gateway.core.needs import Revoke
+from gateway.core.store_address import StoreAddress, address_of
+from gateway.edge.claims import Claims, Stored, Success
+from gateway.edge.revocations import Revocations
+from gateway.edge.store import Script, Store
+from gateway.edge.store_clients import OneServer, Opener
+from gateway.edge.store_sentinel import Sentinels, _read
+from tests.support.redis import HOST, Replicated
+from tests.support.store import ValkeyServer, eventually
+from tests.support.world import free_port
+
+PUT = Script("redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])")
+
+
+@pytest.fixture(scope="module")
+def replicated():
+    """One master, one replica, three Sentinels."""
+    with Replicated() as replicated:
+        yield replicated
+
+
+@pytest.fixture
+async def store(replicated: Replicated):
+    """A store behind them."""
+    store = Store(address_of(RedisSettings.model_validate(replicated.settings)), "s:", 1.0, time.time)
+    await store.start()
+    yield store
+    await store.close()
+
+
+def entry(value: str) -> DenyEntry:
+    return DenyEntry("sub", "https://issuer.example", value, time.time(), time.time() + 1000)
+
+
+async def follower(store: Store, name: str) -> Revocations:
+    revocations = Revocations(store, Denylist(), time.time, worker_id=name)
+    await revocations.start()
+    return revocations
+
+
+def holds(revocations: Revocations, value: str) -> bool:
+    return any(each.value == value for each in revocations._denylist.entries(0))
+
+
+async def test_the_master_is_found(replicated: Replicated, store: Store):
+    """Commands go to the master, and a replica confirms a write."""
+    assert store.available
+    role = await store.execute("ROLE")
+    assert role[0] == b"master"
+    assert await store.run_replicated(PUT, ["s:k"], ["v"]) == (b"v", True)
+
+
+async def test_a_sentinel_that_hangs_or_is_gone(replicated: Replicated):
+    """Another one is asked within the time limit, and first from then on."""
+    address = address_of(RedisSettings.model_validate(replicated.settings))
+    gone = (HOST, free_port())
+    address = StoreAddress("sentinel", (address.nodes[0], gone, *address.nodes[1:]), service="main")
+    replicated.sentinels[0].files.pause()
+    store = Store(address, "s:", 1.0, time.time)
+    try:
+        assert await store.execute("PING")
+        assert await store._servers._sentinels.master() == (HOST, replicated.master.port)
+        assert store._servers._sentinels._clients[0].connection_pool.connection_kwargs["port"] == (
+            replicated.sentinels[1].port
+        )
+    finally:
+        replicated.sentinels[0].files.resume()
+        await store.close()
+
+
+async def test_a_service_that_nobody_knows(replicated: Replicated):
+    """A Fault within the time limit; it names neither service nor address."""
+    nodes = address_of(RedisSettings.model_validate(replicated.settings)).nodes
+    store = Store(StoreAddress("sentinel", nodes, service="hunter2"), "s:", 1.0, time.time)
+    with pytest.raises(Fault, match="cannot be reached") as caught:
+        await store.execute("PING")
+    assert "hunter2" not in str(caught.value)
+    await store.close()
+
+
+async def test_a_replica_is_not_taken_for_the_master():
+    """Whoever the Sentinels name must say itself that it is the master."""
+    master = ValkeyServer(port=free_port()).start()
+    replica = ValkeyServer("--replicaof", f"{HOST} {master.port}", port=free_port()).start()
+    where = [(HOST, replica.port)]
+
+    async def find():
+        return where[0]
+
+    client = Opener(StoreAddress("sentinel", ((HOST, 1),), service="main"), 1.0).master(find, 2)
+    with pytest.raises(RedisConnectionError, match="not the master"):
+        await client.execute_command("PING")
+    where[0] = (HOST, master.port)
+    assert await client.execute_command("PING")
+    await client.aclose()
+    replica.close()
+    master.close()
+
+
+async def test_a_failover(replicated: Replicated, store: Store):
+    """R32, R44: the master is killed; reads, claims and revocations go on at the new one, by themselves.
+
+    What a replica had confirmed is there: a result is not asked of the provider again.
+    """
+    first, second = await follower(store, "a"), await follower(store, "b")
+    claims = Claims(store, time.time, grace=1.0, idle=60.0)
+    calls = []
+
+    async def call():
+        calls.append(1)
+        return Success(b"sealed")
+
+    assert await claims.obtain("before", call) == Stored(b"sealed")
+    listener = asyncio.create_task(claims._listen())
+    await first.publish([entry("before")])
+    replicated.master.kill()
+    with pytest.raises(Fault):
+        await first.revoke(Revoke((entry("meanwhile"),)))
+
+    async def is_back() -> bool:
+        try:
+            return bool(await store.execute("PING"))
+        except Fault:
+            return False
+
+    await eventually(is_back, tries=1500)
+    assert replicated.told_master() == replicated.replicas[0].port
+    await eventually(lambda: holds(second, "meanwhile"), tries=600)
+    told = await second.publish([entry("after")])
+    assert not told.missing
+    assert holds(first, "after")
+    assert await claims.obtain("before", call) == Stored(b"sealed")
+    assert len(calls) == 1
+    # the old master comes back and takes itself for one; nobody follows it
+    replicated.master.start()
+    with replicated.master.client() as old:
+        assert old.info("replication")["role"] == "master"
+        await store._servers.doubt()
+        assert await store.run(PUT, ["s:new"], ["v"]) == b"v"
+        assert not old.exists("s:new")
+    listener.cancel()
+    for each in (first, second):
+        await each.close()
+    await claims.close()
+
+
+async def test_a_master_that_is_demoted_while_connected():
+    """READONLY at a connection that is still open leads to the new master without an error."""
+    old = ValkeyServer(port=free_port()).start()
+    new = ValkeyServer("--replicaof", f"{HOST} {old.port}", port=free_port()).start()
+    where = [(HOST, old.port)]
+
+    async def find():
+        return where[0]
+
+    opener = Opener(StoreAddress("sentinel", ((HOST, 1),), service="main"), 1.0)
+    store = Store("unix:///nowhere", "s:", 2.0, time.time)
+    store._servers = OneServer(lambda connections: opener.master(find, connections))
+    assert await store.run(PUT, ["s:k"], ["1"]) == b"1"
+    with old.client() as here, new.client() as there:
+        there.execute_command("REPLICAOF", "NO", "ONE")
+        here.execute_command("REPLICAOF", HOST, new.port)
+    where[0] = (HOST, new.port)
+    assert await store.run(PUT, ["s:k"], ["2"]) == b"2"
+    with new.client() as there:
+        assert there.get("s:k") == b"2"
+    await store.close()
+    new.close()
+    old.close()
+
+
+async def test_sentinels_that_talk_nonsense():
+    """A reply of another shape is no address."""
+    for reply in (None, b"x", [], [b"h"], [b"h", b"x"], [b"", b"1"], [b"h", b"0"], [b"h", b"99999"], [1, 2]):
+        assert _read(reply) is None
+    assert _read([b"h", b"6379"]) == ("h", 6379)
+    opener = Opener(StoreAddress("sentinel", ((HOST, free_port()),), service="main"), 0.5)
+    sentinels = Sentinels(opener)
+    with pytest.raises(RedisConnectionError, match="no Sentinel names a master"):
+        await sentinels.master()
+    await sentinels.close()
