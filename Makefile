@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo test check format bench bench-fleet soak lock clean
 
 help:
 	@echo "make demo     try it: provider, upstream, store and gateway in this terminal"
@@ -11,6 +11,8 @@ help:
 	@echo "make check    the quick ones: lint, types, import contracts"
 	@echo "make format   let ruff format and fix"
 	@echo "make bench    measure beside other proxies; QUICK=1 for under a minute"
+	@echo "make bench-fleet  from a revocation to the last worker's refusal, under load"
+	@echo "make soak     logins, refreshes, reloads, WebSockets: nothing may fail or grow; SECONDS=180"
 	@echo "make lock     resolve the dependencies anew (needs uv)"
 
 setup: .venv/.installed
@@ -42,6 +44,12 @@ format: setup
 
 bench: setup
 	@QUICK="$(QUICK)" exec $(BIN)/python -m tests.bench $(ARGS)
+
+bench-fleet: setup
+	@exec $(BIN)/python -m tests.bench.fleet $(ARGS)
+
+soak: setup
+	@exec $(BIN)/python -m tests.bench.soak $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 lock:
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \

@@ -35,7 +35,7 @@ from gateway.core.needs import (
 from gateway.core.reasons import Reason
 from gateway.core.reload import bridge
 from gateway.core.store_address import StoreAddress, address_of
-from gateway.edge.claims import Claims
+from gateway.edge.claims import LONGEST_CALL, Claims
 from gateway.edge.embedded import EmbeddedValkey
 from gateway.edge.issuer import Issuers
 from gateway.edge.logins import Logins
@@ -45,7 +45,7 @@ from gateway.edge.metric_merge import snapshot
 from gateway.edge.metrics import Metrics
 from gateway.edge.rate_limits import RateLimits
 from gateway.edge.refresher import Refresher
-from gateway.edge.revocations import Acknowledgement, Revocations
+from gateway.edge.revocations import LIVE_FOR, Acknowledgement, Revocations
 from gateway.edge.session_desk import SessionDesk
 from gateway.edge.sessions import Sessions
 from gateway.edge.store import Store
@@ -183,11 +183,25 @@ class Gateway:
         self.store_watch.start()
         worker = f"{os.uname().nodename}:{os.getpid()}"
         self.revocations = Revocations(
-            self.store, self.denylist, self.clock, worker_id=worker, on_added=self.long_lived.denied
+            self.store,
+            self.denylist,
+            self.clock,
+            worker_id=worker,
+            on_added=self.long_lived.denied,
+            # a worker that is cut off serves until it is stale; so long it is missing, not gone
+            live_for=max(LIVE_FOR, 1.5 * self.settings.denylist.max_staleness),
         )
         await self.revocations.start()
         session = self.settings.session
-        self.claims = Claims(self.store, self.clock, grace=session.rotation_grace, idle=session.idle_lifetime)
+        # a refresh asks for tokens, for keys and for UserInfo
+        slowest = max(provider.timeout for provider in self.settings.providers.values())
+        self.claims = Claims(
+            self.store,
+            self.clock,
+            grace=session.rotation_grace,
+            idle=session.idle_lifetime,
+            longest_call=max(LONGEST_CALL, 3 * slowest),
+        )
 
     async def _start_plane(self) -> None:
         settings, recorder = self.settings, self.recorder

@@ -273,8 +273,8 @@ class Pipeline:
     def note(self, passage: Passage, fault: Fault) -> None:
         """Take down a fault that the caller is told of; its detail is for the log alone."""
         passage.reason, passage.decided = fault.reason, perf_counter()
-        if fault.reason is Reason.RATE_LIMITED:
-            # whoever asks too often must not write the log
+        if fault.source == "client":
+            # the access line says it already, and a client must not write the error log
             return
         self.ways.recorder.error(
             "fault",

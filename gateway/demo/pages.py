@@ -117,7 +117,8 @@ def login_form(
 <input id="username" name="username" value="{text(user)}" autocomplete="username"
   autocapitalize="none" spellcheck="false" required{"" if user else " autofocus"}>
 <label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required{" autofocus" if user else ""}>
+<input id="password" name="password" type="password" autocomplete="current-password"
+  required{" autofocus" if user else ""}>
 <button type="submit">Log in</button>
 </form>
 </div>

@@ -28,8 +28,8 @@ _PATHS: Final = "GET /metrics, GET /livez, GET /readyz, POST /revoke, POST /relo
 # ".internal" is reserved by ICANN; ".svc" is Kubernetes' own and no public domain)
 _PRIVATE: Final = (".localhost", ".local", ".internal", ".svc", ".test")
 
-# what aiohttp says of a request that it cannot read repeats bytes of it, a token perhaps (R16), and is no line
-# of ours
+# what aiohttp says of a request that it cannot read repeats bytes of it, a token perhaps (R16), and is no
+# line of ours
 _SILENT: Final = logging.getLogger("gateway.admin")
 _SILENT.disabled = True
 

@@ -111,7 +111,9 @@ class SessionIndex:
         await asyncio.gather(
             self._store.run_patiently(scripts.LIST, [key], [sealed, round(seen_at, 3), record, life]),
             *(
-                self._store.run(scripts.INDEX, [self._index(name)], [about.session_id, score, life, _MARGIN])
+                self._store.run_patiently(
+                    scripts.INDEX, [self._index(name)], [about.session_id, score, life, _MARGIN]
+                )
                 for name in self._newest_names(about)
             ),
         )
@@ -123,9 +125,11 @@ class SessionIndex:
         life, score = int(lifetime * 1000), round(seen_at + lifetime, 3)
         key, joined = self._listed(session.session_id), " ".join(records)
         await asyncio.gather(
-            self._store.run(scripts.UPDATE, [key], [round(seen_at, 3), joined, life]),
+            self._store.run_patiently(scripts.UPDATE, [key], [round(seen_at, 3), joined, life]),
             *(
-                self._store.run(scripts.REINDEX, [self._index(name)], [session.session_id, score, life])
+                self._store.run_patiently(
+                    scripts.REINDEX, [self._index(name)], [session.session_id, score, life]
+                )
                 for name in self._names(session)
             ),
         )

@@ -99,7 +99,8 @@ def _read(data: bytes) -> ResponseHead:
         # a body where none is allowed may follow all the same: then the next response would begin in it
         reusable=minor == 1
         and b"close" not in options
-        and not (bodyless and status != 304 and (length or chunked)),
+        # (a 304 may tell the length that its 200 would have, RFC 9110 section 8.6)
+        and not (bodyless and (chunked or (length and status != 304))),
         upgrade=upgrade[0] if len(upgrade) == 1 else None,
         has_date=Kind.DATE in special and b"date" not in options,
         is_stream=special.get(Kind.CONTENT_TYPE, [b""])[0].lower().startswith(b"text/event-stream"),

@@ -81,9 +81,7 @@ async def lines(fleet: Fleet) -> dict[int, Line]:
     found: dict[int, Line] = {}
     pids = await fleet.pids()
     for _ in range(200):
-        line = Line(
-            fleet.public_port, *await asyncio.open_connection("127.0.0.1", fleet.public_port)
-        )
+        line = Line(fleet.public_port, *await asyncio.open_connection("127.0.0.1", fleet.public_port))
         await line.ask("none")
         inode = inode_of(fleet.public_port, line.writer.get_extra_info("sockname")[1])
         number = next(number for number, pid in pids.items() if inode in sockets_of(pid))
@@ -217,7 +215,9 @@ def load(fleet: Fleet, rate: float, seconds: float) -> Iterator[None]:
     path = fleet.directory / "plan.json"
     path.write_text(json.dumps(asdict(plan)))
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.openloop", str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "tests.bench.openloop", str(path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         yield

@@ -257,9 +257,7 @@ async def test_a_long_outage_is_not_waited_for_again(server: ValkeyServer, own_s
     assert len(attempts) == 1
 
 
-async def test_r32_a_claim_whose_answer_was_lost_is_ours(
-    server: ValkeyServer, own_store: Store, monkeypatch
-):
+async def test_r32_a_claim_whose_answer_was_lost_is_ours(server: ValkeyServer, own_store: Store, monkeypatch):
     """R32: the store hung, and ran the claim when it went on: the next attempt is its owner, not kept out."""
     claims = Claims(own_store, time.time, grace=1.0, idle=60.0, lease=60.0)
     calls = []

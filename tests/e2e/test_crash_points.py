@@ -252,7 +252,9 @@ async def test_killed_after_the_provider_committed(lost):
     assert {page.status for page in pages} == {401}
     assert all("refresh_lost" in page.text for page in pages)
     assert refresh.calls == 2
-    assert {(event, reason) for event, _, reason in await refresh.events()} == {("refresh_failed", "refresh_lost")}
+    assert {(event, reason) for event, _, reason in await refresh.events()} == {
+        ("refresh_failed", "refresh_lost")
+    }
     page = await browser.get("/x", follow=False)
     assert page.status == 303
     assert page.headers["Location"].startswith(fleet.provider.issuer)

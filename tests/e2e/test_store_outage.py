@@ -143,7 +143,7 @@ async def refreshed_once(load: Load) -> None:
     before = world.provider.counts["token:refresh_token"]
     world.clock.advance(61)
     pages = await asyncio.gather(*(each.fetch(f"/burst/{n}") for each in load.browsers for n in range(20)))
-    assert {page.status for page in pages} == {200}
+    assert {page.status for page in pages} == {200}, [page.text for page in pages if page.status != 200][:1]
     await until_well(load)
     assert world.provider.counts["token:refresh_token"] - before == len(PEOPLE)
 

@@ -13,7 +13,13 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from gateway.app import Gateway
 from tests.support.fleet import tokens_of
@@ -113,7 +119,9 @@ class History(RuleBasedStateMachine):
 
     # asking ------------------------------------------------------------------------------------------------
 
-    async def _ask(self, where: int, path: str, jar: dict[str, str], method: str = "GET", **headers: str) -> Page:
+    async def _ask(
+        self, where: int, path: str, jar: dict[str, str], method: str = "GET", **headers: str
+    ) -> Page:
         """Ask one gateway with exactly these cookies, and wait for what it does behind the answer."""
         self.client.jar.clear()
         headers = {
@@ -183,8 +191,10 @@ class History(RuleBasedStateMachine):
     async def _settle(self) -> None:
         """Wait until both replicas hold what the store holds: what an acknowledgement waits for."""
         await self.world.eventually(
-            lambda: len({gateway.revocations._seq for gateway in self.gateways}) == 1
-            and len({len(gateway.denylist) for gateway in self.gateways}) == 1
+            lambda: (
+                len({gateway.revocations._seq for gateway in self.gateways}) == 1
+                and len({len(gateway.denylist) for gateway in self.gateways}) == 1
+            )
         )
 
     # rules -------------------------------------------------------------------------------------------------
@@ -208,7 +218,7 @@ class History(RuleBasedStateMachine):
         return self._read(Model(tokens_of(self.world, jar)[0].session_id, user), jar)
 
     @rule(choice=CHOICE, where=WHERE, expired=st.booleans(), lost=st.booleans())
-    def ask(self, choice: int, where: int, expired: bool, lost: bool) -> None:  # noqa: FBT001 - drawn
+    def ask(self, choice: int, where: int, expired: bool, lost: bool) -> None:
         """A browser asks, perhaps when its access token has expired; perhaps the answer never reaches it."""
         index = choice % BROWSERS
         if expired:
@@ -224,7 +234,7 @@ class History(RuleBasedStateMachine):
 
     @precondition(lambda self: self.old)
     @rule(choice=CHOICE, where=WHERE, expired=st.booleans())
-    def show_old_cookies(self, choice: int, where: int, expired: bool) -> None:  # noqa: FBT001 - drawn
+    def show_old_cookies(self, choice: int, where: int, expired: bool) -> None:
         """Old cookies come back."""
         if expired:
             self._expire()
@@ -232,7 +242,7 @@ class History(RuleBasedStateMachine):
         self._renew_the_dead()
 
     @rule(choice=CHOICE, where=WHERE, shown=st.sampled_from([True, True, False]))
-    def come_back_late(self, choice: int, where: int, shown: bool) -> None:  # noqa: FBT001 - drawn
+    def come_back_late(self, choice: int, where: int, shown: bool) -> None:
         """A session is renewed, the new cookie is shown or not, and after the grace the old one comes back."""
         index = choice % BROWSERS
         old = self.jars[index]
@@ -249,7 +259,7 @@ class History(RuleBasedStateMachine):
         self.world.clock.advance(LIFETIME + 1)
 
     @rule(choice=CHOICE, where=WHERE, everybody=st.booleans())
-    def revoke(self, choice: int, where: int, everybody: bool) -> None:  # noqa: FBT001 - drawn
+    def revoke(self, choice: int, where: int, everybody: bool) -> None:
         """An operator ends one session, or all of one person; it holds everywhere once acknowledged."""
         self.do(self._revoke(self.jars[choice % BROWSERS].model, where, everybody=everybody))
         self._renew_the_dead()
@@ -303,7 +313,7 @@ class History(RuleBasedStateMachine):
         moment=st.sampled_from(["before", "after"]),
         leeway=st.booleans(),
     )
-    def kill_in_a_refresh(self, choice: int, where: int, moment: str, leeway: bool) -> None:  # noqa: FBT001 - drawn
+    def kill_in_a_refresh(self, choice: int, where: int, moment: str, leeway: bool) -> None:
         """A worker dies with its token call out, before or after the provider has done its work."""
         index = choice % BROWSERS
         self.jars[index] = self.do(self._kill_in_a_refresh(self.jars[index], where, moment, leeway=leeway))

@@ -156,6 +156,9 @@ async def test_a_wrong_password_shows_the_form_again(client):
         assert answer.status == 403
         assert "do not match" in page
         assert "<b>" not in page
+        # whoever has given a name goes on with the password
+        focused = page.partition(" autofocus")[0].rpartition("<input id=")[2]
+        assert focused.startswith('"password"' if user else '"username"')
     answer, _ = await client.submit(page)
     assert answer.status == 303
 
