@@ -341,6 +341,8 @@ def _forbidden(
     answer = refuse(context, reason, identity=identity, bearer=live is None)
     return replace(
         answer,
+        # who is known already gains nothing by logging in again; single sign-on would lead straight back
+        login_url=answer.login_url if step_up else None,
         acr_values=acr_values if step_up else (),
         max_age=max_age if step_up else None,
         required_scopes=route.require.scopes if reason is Reason.SCOPE_MISSING else (),

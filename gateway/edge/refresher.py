@@ -161,8 +161,11 @@ class Refresher:
         return outcome
 
     def _remember(self, claim: str, outcome: RefreshOutcome) -> None:
-        self._news[claim] = (self._clock() + self._compiled.settings.session.rotation_grace, outcome)
-        while len(self._news) > MOST_NEWS:
+        now = self._clock()
+        self._news[claim] = (now + self._compiled.settings.session.rotation_grace, outcome)
+        self._news.move_to_end(claim)
+        # most are never asked for again, and would stay until there are too many
+        while self._news and (len(self._news) > MOST_NEWS or next(iter(self._news.values()))[0] <= now):
             self._news.popitem(last=False)
 
     async def _once(self, compiled: Compiled, session: Session, grant: Grant, claim: str) -> RefreshOutcome:

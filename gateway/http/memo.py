@@ -64,5 +64,11 @@ class HeadMemo(Generic[Value]):
         self.young[key] = value
         self._bytes += size
 
+    def clear(self) -> None:
+        """Forget every value; which bytes came before stays known."""
+        self.young = {}
+        self._old = {}
+        self._bytes = 0
+
     def __len__(self) -> int:
         return len(self.young) + len(self._old)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import formatdate
 
 from gateway.core.config import UpstreamSettings
+from gateway.http import head, response_head
 from gateway.http.admission import Admission
 from gateway.http.client_connection import ClientConnection
 from gateway.http.client_exchange import GOING_AWAY, ClientExchange
@@ -162,6 +163,9 @@ class Server:
         self.pools = {name: self.pools[name] for name in self._leaving} | pools
         self.limits = limits
         self._interval = self._sweep_interval({name: pool.settings for name, pool in self.pools.items()})
+        # what was decided for a head holds on to the configuration that it was decided under, secrets too
+        head.known_heads.clear()
+        response_head.known_heads.clear()
 
     def _retire(self, pool: UpstreamPool) -> None:
         pool.retire()

@@ -1,8 +1,9 @@
 """How fast a revocation holds: ``python -m tests.bench.fleet`` (``make bench-fleet``).
 
-Two workers under half of the load that they can bear. A token that every worker knows is revoked in the store, as
-another gateway would; from the store's reply on, each worker is asked until it refuses, and each WebSocket is
-waited for until it ends. Ends with a summary; exit code 0, or 1 beyond a bound, or 2 where nothing can be measured.
+Two workers under half of the load that they can bear. A token that every worker knows is revoked in the
+store, as another gateway would; from the store's reply on, each worker is asked until it refuses, and each
+WebSocket is waited for until it ends. Ends with a summary. Exit code: 0; 1 beyond a bound; 2 where nothing
+can be measured.
 """
 
 import argparse
@@ -77,7 +78,7 @@ def request(port: int, path: str, token: str, **fields: str) -> str:
 
 
 async def lines(fleet: Fleet) -> dict[int, Line]:
-    """Return one connection to each worker, by its number; the kernel chooses, so it is asked until it does."""
+    """Return one connection to each worker by number; the kernel chooses, so it is asked until it does."""
     found: dict[int, Line] = {}
     pids = await fleet.pids()
     for _ in range(200):

@@ -185,7 +185,7 @@ async def test_killed_when_the_result_was_stored(fleet: HeldFleet):
 async def test_a_late_success_is_stored(fleet: HeldFleet):
     """Steps 3 and 4: the holder is stopped beyond its lease; the success it finds on waking counts.
 
-    The worker that took over is refused meanwhile, and does not count that refusal: the first call is in doubt.
+    The worker that took over is refused meanwhile; that does not count, since the first call is in doubt.
     """
     refresh = await begin(fleet, "after")
     os.kill(refresh.pid, signal.SIGSTOP)

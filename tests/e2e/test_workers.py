@@ -33,7 +33,10 @@ async def log_in(fleet: Fleet, count: int, lifetime: float):
 
 
 async def test_r32_one_call_for_one_session_across_workers(fleet: Fleet):
-    """R32: 1,000 parallel requests of one expired session, over four workers: one token call, all 200, the same new tokens for all."""
+    """R32: 1,000 parallel requests of one expired session, over four workers: one token call, all 200.
+
+    Every answer brings the same new tokens.
+    """
     (browser,) = await log_in(fleet, 1, 0.5)
     await asyncio.sleep(0.6)
     before = fleet.provider.counts["token:refresh_token"]

@@ -1,8 +1,8 @@
 """Random histories of sessions on two gateways against a model: who is revoked, and who is not.
 
 Two gateways share a store and a provider, all of them real; the clock is pushed. Whatever happens (logins,
-expiries, lost answers, dead workers, revocations, logouts), two things hold: nobody whose session has ended is
-served once that was acknowledged, and nobody else is logged out.
+expiries, lost answers, dead workers, revocations, logouts), two things hold: nobody whose session has ended
+is served once that was acknowledged, and nobody else is logged out.
 """
 
 import asyncio
@@ -243,7 +243,7 @@ class History(RuleBasedStateMachine):
 
     @rule(choice=CHOICE, where=WHERE, shown=st.sampled_from([True, True, False]))
     def come_back_late(self, choice: int, where: int, shown: bool) -> None:
-        """A session is renewed, the new cookie is shown or not, and after the grace the old one comes back."""
+        """A session is renewed, the new cookie shown or not, and after the grace the old one comes back."""
         index = choice % BROWSERS
         old = self.jars[index]
         self._expire()

@@ -1,4 +1,4 @@
-"""The demo provider with a hand on its token endpoint: refreshes can be held before or after they are done."""
+"""The demo provider with a hand on its token endpoint: refreshes are held before or after they are done."""
 
 import asyncio
 from collections.abc import Callable
