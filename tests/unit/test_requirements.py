@@ -16,7 +16,7 @@ FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @cache
-def tests_by_file() -> dict[str, dict[str, str]]:
+def names_by_file() -> dict[str, dict[str, str]]:
     """Return, by file and name, what each test says of itself: docstring and parametrisation."""
     found: dict[str, dict[str, str]] = {}
     for path in sorted(TESTS.rglob("test_*.py")):
@@ -57,7 +57,7 @@ def test_every_requirement_is_named_by_a_test():
     """A number that no docstring and no parametrisation names is proven by nothing."""
     named = {
         int(number)
-        for tests in tests_by_file().values()
+        for tests in names_by_file().values()
         for text in tests.values()
         for number in NUMBER.findall(text)
     }
@@ -80,8 +80,8 @@ def test_the_table_names_modules_and_tests_that_exist(number: int):
     named = re.findall(r"`([^`]+)::([^`]+)`", tests)
     assert named
     for file, name in named:
-        assert name in tests_by_file().get(file, {}), f"{file} has no {name}"
-        assert str(number) in NUMBER.findall(tests_by_file()[file][name]), (
+        assert name in names_by_file().get(file, {}), f"{file} has no {name}"
+        assert str(number) in NUMBER.findall(names_by_file()[file][name]), (
             f"{name} does not speak of R{number}"
         )
 
@@ -89,4 +89,4 @@ def test_the_table_names_modules_and_tests_that_exist(number: int):
 def test_every_test_that_the_document_names_exists():
     """Also those of the properties, which belong to no single number."""
     for file, name in re.findall(r"`([^`]+)::([^`]+)`", TABLE.read_text(encoding="utf-8")):
-        assert name in tests_by_file().get(file, {}), f"{file} has no {name}"
+        assert name in names_by_file().get(file, {}), f"{file} has no {name}"
