@@ -90,9 +90,14 @@ class ClientConnection(ClientTransport):
         state = self._state
         if state == State.HEAD and not self._ahead and not self._held and not self.write_paused:
             # one whole head that came before, byte for byte: nothing about it is to be found out again
-            head = known_heads.get(data)
-            if head is not None and self._is_within_limits(head, len(data)):
-                self._begin(head)
+            head = known_heads.young.get(data)
+            if head is not None and head.length == 0 and self._is_within_limits(head, len(data)):
+                server = self.server
+                self._since = server.now
+                self._state = State.WAIT
+                exchange = self._exchange = ClientExchange(self, head.of(self.peer, tls=self.tls), head)
+                server.in_flight += 1
+                server.handler.handle(exchange)
                 return
         if state == State.TUNNEL:
             assert self._tunnel is not None

@@ -485,7 +485,7 @@ class ClientExchange:
                 callback(
                     Finished(
                         self._status,
-                        self._bytes_in(),
+                        0 if self.body is None and self.tunnel is None else self._bytes_in(),
                         self._bytes_out,
                         None if self._started is None else perf_counter() - self._started,
                         fault,

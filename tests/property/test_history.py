@@ -357,7 +357,7 @@ def test_nobody_revoked_is_served_and_nobody_else_is_logged_out(valkey_url):
     run_state_machine_as_test(
         History,
         settings=settings(
-            max_examples=10,
+            max_examples=8,
             stateful_step_count=20,
             derandomize=True,
             deadline=None,
