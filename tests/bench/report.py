@@ -17,6 +17,8 @@ minute, measures the first two rows against nginx and Envoy, and fails below the
 
 ![Requests per CPU second of each proxy](benchmarks.svg)
 
+What is in the way where a target is missed: [performance.md](performance.md).
+
 ## How it is measured
 
 - Machine: {machine}.
