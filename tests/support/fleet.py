@@ -159,7 +159,9 @@ class Fleet:
 
     def lines(self) -> list[dict[str, Any]]:
         """Return what was logged so far."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        # the last line may be on its way
+        whole, _, _ = self.log.read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def events(self, event: str) -> list[dict[str, Any]]:
         """Return the lines of this event so far."""
