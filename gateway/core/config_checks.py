@@ -30,23 +30,6 @@ _ENDPOINTS = (
     "jwks_uri",
     "end_session_endpoint",
 )
-# the protocol's own parameters, which nothing may replace (RFC 6749, RFC 7636, RFC 9101, OIDC Core)
-_RESERVED_PARAMETERS = frozenset(
-    {
-        "response_type",
-        "response_mode",
-        "client_id",
-        "client_secret",
-        "redirect_uri",
-        "scope",
-        "state",
-        "nonce",
-        "code_challenge",
-        "code_challenge_method",
-        "request",
-        "request_uri",
-    }
-)
 # RFC 9110 section 7.6.1 and 8.6, credentials, and what the gateway says itself
 _RESERVED_HEADERS = frozenset(
     {
@@ -237,7 +220,7 @@ def _check_client(provider: ProviderSettings, at: Path) -> Iterator[Problem]:
         if not syntax.is_scope(scope):
             yield Problem((*at, "scopes", index), "write one scope without white space, quote or backslash")
     for parameter in provider.extra_authorization_parameters:
-        if parameter in _RESERVED_PARAMETERS:
+        if parameter in syntax.RESERVED_PARAMETERS:
             yield Problem(
                 (*at, "extra_authorization_parameters", parameter), "the gateway sets this one itself"
             )

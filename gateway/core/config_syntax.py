@@ -15,6 +15,24 @@ _BEARER = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
 _UNSAFE = frozenset('"<>\\^`{|}')
 _MAPPED = ip_network("::ffff:0:0/96")
 
+# the protocol's own parameters, which nothing may replace (RFC 6749, RFC 7636, RFC 9101, OIDC Core)
+RESERVED_PARAMETERS = frozenset(
+    {
+        "response_type",
+        "response_mode",
+        "client_id",
+        "client_secret",
+        "redirect_uri",
+        "scope",
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+        "request",
+        "request_uri",
+    }
+)
+
 
 def is_token(text: str) -> bool:
     """Tell whether a text is a token (RFC 9110 section 5.6.2), as field names and methods are."""

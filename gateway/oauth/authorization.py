@@ -6,27 +6,11 @@ from collections.abc import Sequence
 from urllib.parse import parse_qsl, quote, urlencode
 
 from gateway.core.config import ProviderSettings
+from gateway.core.config_syntax import RESERVED_PARAMETERS
 from gateway.core.model import ProviderMetadata
 from gateway.core.strict import encode_base64url
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
-# what the configuration's extra parameters cannot touch, whether this request uses it or not
-_RESERVED = frozenset(
-    (
-        "response_type",
-        "response_mode",
-        "client_id",
-        "client_secret",
-        "redirect_uri",
-        "scope",
-        "state",
-        "nonce",
-        "code_challenge",
-        "code_challenge_method",
-        "request",
-        "request_uri",
-    )
-)
 
 
 def challenge_s256(verifier: str) -> str:
@@ -70,7 +54,7 @@ def build_request(
     parameters = {
         name: value
         for name, value in settings.extra_authorization_parameters.items()
-        if name not in _RESERVED
+        if name not in RESERVED_PARAMETERS
     }
     parameters |= {
         "response_type": "code",
@@ -92,7 +76,7 @@ def build_request(
 def _with_query(url: str, parameters: dict[str, str]) -> str:
     """Add parameters to a URL; none may appear twice (RFC 6749 section 3.1)."""
     base, _, query = url.partition("?")
-    taken = _RESERVED | parameters.keys()
+    taken = RESERVED_PARAMETERS | parameters.keys()
     kept = [
         piece
         for piece in query.split("&")
