@@ -5,6 +5,7 @@ Heavy imports stand inside the commands, so that each pays only for what it uses
 """
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the command's own name; the process's by default.
     """
+    # a plugin of pydantic's would see every secret of the configuration, and to look for one takes time
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser(words)
     options = parser.parse_args(words)
@@ -196,6 +199,15 @@ def _warn(path: Path, loaded: "Loaded") -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    # modules are no garbage: collecting while they are loaded finds nothing; the supervisor goes on with it
+    gc.disable()
+    try:
+        return _serve(options)
+    finally:
+        gc.enable()
+
+
+def _serve(options: argparse.Namespace) -> int:
     path, loaded = _load(options)
     _warn(path, loaded)
     from gateway.core.model import Fault  # noqa: PLC0415 - a wrong configuration is told without all the rest

@@ -38,14 +38,14 @@ def main(descriptor: int) -> int:
 
 
 def _settle() -> None:
-    """Tell the collector that what lives now lives on.
+    """Tell the collector that what lives now lives on, and let it begin.
 
     Requests leave no cycles behind, and a collection that walks modules, memories and connections to find
-    that out costs as much as hundreds of requests.
+    that out costs as much as hundreds of requests. The few that the start leaves are not worth it either.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, 20, 50)
+    gc.enable()
 
 
 async def _serve(end: socket.socket) -> int:

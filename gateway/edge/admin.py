@@ -7,6 +7,7 @@ Host is refused (DNS rebinding), and so is a change that carries an Origin (CSRF
 import hmac
 import ipaddress
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -109,8 +110,11 @@ class Admin:
         address = self._runner.addresses[0]
         return int(address[1])
 
-    async def start(self) -> None:
+    async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Listen.
+
+        Args:
+            sockets: bound to the address already; without any it is bound here.
 
         Raises:
             OSError: the address is taken or not ours.
@@ -133,7 +137,9 @@ class Admin:
             app, access_log=None, logger=_SILENT, handle_signals=False, shutdown_timeout=1.0
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+        sites: Sequence[web.BaseSite] = [web.SockSite(self._runner, each) for each in sockets]
+        for site in sites or [web.TCPSite(self._runner, self._host, self._port)]:
+            await site.start()
 
     async def close(self) -> None:
         """Stop listening."""

@@ -25,8 +25,10 @@ _ASK_WITHIN: Final = 1.0
 _END_WITHIN: Final = 5.0
 
 # -P and the supervisor's own path: neither the working directory nor the environment decides what is run
+# modules are no garbage: collecting while they are loaded finds nothing; the worker goes on with it
 _BOOT: Final = """
-import json, sys
+import gc, json, sys
+gc.disable()
 sys.path[:] = json.loads(sys.argv[2])
 from gateway.worker import main
 sys.exit(main(int(sys.argv[1])))

@@ -5,6 +5,7 @@ It serves no request itself. Its own work is small, so that it answers for the w
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.supervision.view import View
 
 _CPU_QUOTA: Final = Path("/sys/fs/cgroup/cpu.max")
+_VIEW_WITHIN: Final = 2.0
 
 
 def run(settings: Settings, load: Callable[[], Loaded]) -> int:
@@ -50,8 +52,11 @@ async def _run(settings: Settings, load: Callable[[], Loaded]) -> int:
 
 def count_workers(settings: Settings) -> int:
     """Return how many workers to run; ``auto`` is the processors that this process may use."""
-    if settings.workers != "auto":
-        return settings.workers
+    return count_processors() if settings.workers == "auto" else settings.workers
+
+
+def count_processors() -> int:
+    """Return how many processors this process may use."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with contextlib.suppress(OSError, ValueError):
         # a container's share of the machine (cgroup v2)
@@ -81,6 +86,7 @@ class Supervisor:
         self._unchanging = asyncio.Event()
         self._unchanging.set()
         self._sockets: list[Sockets] = []
+        self._admin_sockets: Sockets = ()
         self._view: View | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -146,23 +152,24 @@ class Supervisor:
         """
         with _naming(f"listen ({self.settings.listen})"):
             self._sockets = bind(self.settings.listen, count_workers(self.settings))
+        with _naming(f"admin.listen ({self.settings.admin.listen})"):
+            (self._admin_sockets,) = bind(self.settings.admin.listen, 1)
         self.slots = [
             Slot(number, sockets, self, self.logs, self.merged.retire)
             for number, sockets in enumerate(self._sockets)
         ]
-        # the workers load their modules meanwhile
-        await asyncio.to_thread(importlib.import_module, "gateway.supervision.view")
-        from gateway.supervision.view import View  # noqa: PLC0415
-
-        self._view = View(self, self._load)
-        with _naming(f"admin.listen ({self.settings.admin.listen})"):
-            await self._view.start()
         url = None
         if self.settings.redis is None:
             self._embedded = EmbeddedValkey(self.logs.error)
             url = await self._embedded.start(Path(self.settings.state_dir))
         self._store_url.set_result(url)
-        await asyncio.gather(*(slot.first for slot in self.slots))
+        firsts = [slot.first for slot in self.slots]
+        if count_processors() <= len(firsts):
+            # to load an HTTP server takes a third of a second of a processor that a worker needs to start
+            await asyncio.wait(firsts, timeout=_VIEW_WITHIN, return_when=asyncio.FIRST_COMPLETED)
+        await self._open_view()
+        await asyncio.gather(*firsts)
+        gc.enable()
         self.logs.info(
             "started",
             listen=self.settings.listen,
@@ -170,6 +177,14 @@ class Supervisor:
             store="redis" if url is None else "embedded",
             workers=len(self.slots),
         )
+
+    async def _open_view(self) -> None:
+        """Serve on the admin listener; whoever asked since it was bound has queued."""
+        await asyncio.to_thread(importlib.import_module, "gateway.supervision.view")
+        from gateway.supervision.view import View  # noqa: PLC0415
+
+        self._view = View(self, self._load)
+        await self._view.start(self._admin_sockets)
 
     async def drain(self) -> None:
         """Tell everybody that this ends, stop accepting, and let open requests end."""
@@ -192,6 +207,8 @@ class Supervisor:
         self._close_sockets()
         if self._view is not None:
             await self._view.close()
+        for each in self._admin_sockets:
+            each.close()
         if self._embedded is not None:
             await self._embedded.stop()
         self.logs.close()

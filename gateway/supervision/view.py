@@ -17,6 +17,7 @@ from gateway.edge.session_desk import Answer
 from gateway.supervision.channel import Gone, Refused
 from gateway.supervision.reloading import Reloader
 from gateway.supervision.slot import Slot
+from gateway.supervision.sockets import Sockets
 from gateway.supervision.wire import encode_entries
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ class View:
         self._own.register("log", supervisor.logs.stats)
         self._measuring: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Listen. Raises OSError."""
-        await self.admin.start()
+    async def start(self, sockets: Sockets) -> None:
+        """Serve on the sockets of the admin listener."""
+        await self.admin.start(sockets)
         self._measuring = asyncio.get_running_loop().create_task(self._keep_measuring())
 
     async def close(self) -> None:
