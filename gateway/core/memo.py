@@ -10,12 +10,18 @@ class Memo(Generic[Text, Value]):
     """Maps a text to what was worked out for it. Oldest entries leave first; long texts are not kept.
 
     Python's string hash is keyed at random, so chosen texts cannot be made to collide.
+
+    Args:
+        most_entries: how many are kept.
+        most_bytes: of the texts together; what was worked out of a session or a token takes two to four times
+            as much again.
+        most_text: characters or bytes of one text; longer ones are not kept.
     """
 
     __slots__ = ("_bytes", "_entries", "_most_bytes", "_most_entries", "_most_text")
 
     def __init__(
-        self, most_entries: int = 20_000, most_bytes: int = 32 << 20, most_text: int = 16_384
+        self, most_entries: int = 20_000, most_bytes: int = 16 << 20, most_text: int = 16_384
     ) -> None:
         self._entries: dict[Text, Value] = {}
         self._bytes = 0

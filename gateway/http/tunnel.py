@@ -125,6 +125,14 @@ class Tunnel:
         self._exchange.connection.send_end()
         return True
 
+    def release(self) -> None:
+        """Let go of both sides, once it has ended and nothing is asked of it any more.
+
+        The exchange and the client's connection refer to it: a cycle would stay until the collector looks for
+        it, with both connections and the request.
+        """
+        del self._exchange, self._upstream
+
     def sweep(self, now: float) -> None:
         """Cut what has been ending for too long."""
         waited = now - self._since
