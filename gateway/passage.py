@@ -1,21 +1,21 @@
 """One request on its way through the pipeline: its plan, its answer, and what its record will say."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from gateway.core.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.context import Knowledge
 from gateway.core.decision import conclude, due_cookies, wants_html
-from gateway.core.headers import observe
+from gateway.core.headers import Observed, observe
 from gateway.core.lasting import Lasting, lasting
-from gateway.core.model import CookieChange, Fault, Header, Identity, Matter, Request
+from gateway.core.model import CookieChange, Fault, Header, Identity, Matter, Outcome, Request
 from gateway.core.reasons import Reason
 from gateway.core.routes import Route
 from gateway.edge.endpoints import render_fault
-from gateway.http.exchange import Exchange, Finished, Rendered
+from gateway.http.exchange import Exchange, Rendered
 from gateway.http.response_head import ResponseHead
-from gateway.http.serialise import response_fields
+from gateway.http.serialise import Start, check_start, response_fields
 
 _DECISIONS: Mapping[type, Any] = {Forward: "forward", Refuse: "refuse", Login: "login", Respond: "respond"}
 
@@ -36,30 +36,40 @@ class Way(Protocol):
     def outlive(self, passage: "Passage") -> None:
         """Watch an exchange that outlives its decision."""
 
-    def finished(self, passage: "Passage", finished: Finished) -> None:
-        """Make the one record of a request that has ended."""
+    def record(self, outcome: Outcome) -> None:
+        """Take the one record of a request that has ended."""
 
 
 class Plan:
-    """What is sent for a decision to forward, up to the request id; kept for a head that comes again.
+    """What is sent for a decision to forward, up to the request id.
+
+    An exact plan is for one head, and is kept for it where that comes again; a general one is for all heads
+    that its pattern recognises on its route (see ``gateway.recall``).
 
     Attributes:
         forward: the decision.
-        about: the same, as the record tells it.
+        about: the same, as the record tells it; without a path where the plan is general.
         limit: how often a caller may ask there, None where nobody counts.
-        start: the request line and fields, and the name of X-Request-ID.
         lasting: how long the decision holds, for a plan that is kept.
+
+    Raises:
+        Unsafe: a blank line would end the head early.
     """
 
-    __slots__ = ("about", "forward", "lasting", "limit", "start")
+    __slots__ = ("_block", "_start", "_tail", "about", "forward", "lasting", "limit", "max_body", "upstream")
 
     lasting: Lasting
 
-    def __init__(self, request: Request, forward: Forward, about: Matter) -> None:
+    def __init__(self, forward: Forward, about: Matter, start: bytes | None) -> None:
+        route = forward.route
         self.forward = forward
         self.about = about
-        self.limit = forward.route.rate_limit
-        self.start = b"%b %b HTTP/1.1\r\n%bX-Request-ID: " % (request.method, forward.target, forward.fields)
+        self.limit = route.rate_limit
+        self.upstream = route.upstream
+        self.max_body = route.max_body
+        self._start = None if start is None else check_start(start)
+        self._block = b""
+        self._tail = b""
 
     def lasts(self, knowledge: Knowledge, now: float) -> "Plan | None":
         """Return itself, ready to be kept, or None where the decision does not last."""
@@ -68,6 +78,56 @@ class Plan:
             return None
         self.lasting = found
         return self
+
+    def start_for(self, request: Request) -> Start:
+        """Return the request line and fields of such a request, and the name of X-Request-ID."""
+        if self._start is not None:
+            return self._start
+        pattern, match = request.pattern, request.match
+        assert pattern is not None
+        assert match is not None
+        target, *passing = match.group(*pattern.sent)
+        route = self.forward.route
+        if route.replacement is not None:
+            target = route.forwarded(match[2]) + target[len(match[2]) :]
+        # the plan was checked with one such request, and no other has a line break within what differs
+        return pattern.template % (target, self._block, *passing, self._tail)  # type: ignore[return-value]
+
+    def path_of(self, request: Request) -> str | None:
+        """Return the path that the record of a request tells, None where ``about`` does."""
+        match = request.match
+        return None if self._start is not None or match is None else match[2].decode("ascii")
+
+    def generalise(self, request: Request, observed: Observed) -> "Plan | None":
+        """Return an exact plan for all heads of the request's pattern; None where that cannot be."""
+        pattern, match = request.pattern, request.match
+        assert pattern is not None
+        assert match is not None
+        _, *passing = match.group(*pattern.sent)
+        lines = self.forward.fields
+        before = observed.block + b"".join(passing)
+        if not lines.startswith(before):
+            return None
+        # the lines are in the parts
+        plan = Plan(replace(self.forward, fields=b""), replace(self.about, path="", line=None), None)
+        plan._block = observed.block
+        plan._tail = lines[len(before) :]
+        plan.lasting = self.lasting
+        # what it makes of the head that it was made of has to be what was decided, byte for byte
+        return plan if plan.start_for(request) == self._start else None
+
+    def specialise(self, request: Request) -> "Plan":
+        """Return a general plan for one head that comes again."""
+        about = replace(self.about, path=self.path_of(request) or self.about.path, line=None)
+        plan = Plan(self.forward, about, self.start_for(request))
+        plan.lasting = self.lasting
+        return plan
+
+
+def plan_of(request: Request, forward: Forward, about: Matter) -> Plan:
+    """Return the exact plan of a decision. Raises Unsafe: a blank line would end the head early."""
+    start = b"%b %b HTTP/1.1\r\n%bX-Request-ID: " % (request.method, forward.target, forward.fields)
+    return Plan(forward, about, start)
 
 
 @dataclass(slots=True)
@@ -124,9 +184,36 @@ class Passage:
         """Have the exchange ended when what it rests on is over."""
         self.pipeline.outlive(self)
 
-    def finished(self, finished: Finished) -> None:
+    def finished(
+        self,
+        status: int,
+        sizes: tuple[int, int],
+        started: float | None,
+        ended: float,
+        fault: Fault | None,
+    ) -> None:
         """Make the one record of this request."""
-        self.pipeline.finished(self, finished)
+        plan, request = self.plan, self.exchange.request
+        if plan is not None and fault is None:
+            about, path = plan.about, plan.path_of(request)
+        else:
+            reason = self.reason if fault is None else fault.reason
+            answer = plan.forward if plan is not None else self.answer
+            about, path = about_of(request, self.knowledge, answer, reason), None
+        self.pipeline.record(
+            Outcome(
+                about,
+                self.request_id,
+                status,
+                (self.decided or ended) - self.started,
+                ended - self.started,
+                None if started is None else ended - started,
+                sizes[0],
+                sizes[1],
+                None if fault is None else fault.source,
+                path,
+            )
+        )
 
 
 def about_of(request: Request, knowledge: Knowledge, answer: Answer | None, reason: Reason) -> Matter:

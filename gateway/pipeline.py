@@ -22,8 +22,9 @@ from gateway.core.rate_limit import Allowance, RateLimit, fields, key_of
 from gateway.core.reasons import Reason
 from gateway.core.seal import NONCE_BYTES
 from gateway.edge.endpoints import render_fault, render_refuse, render_respond
-from gateway.http.exchange import Exchange, Finished, Rendered
-from gateway.passage import Passage, Plan, about_of
+from gateway.http.exchange import Exchange, Rendered
+from gateway.passage import Passage, Plan, about_of, plan_of
+from gateway.recall import Recall
 
 Resolver: TypeAlias = "Callable[[Any], Awaitable[object]]"
 
@@ -87,36 +88,61 @@ class Pipeline:
     """The data plane's handler: turns exchanges into answers. ``knowledge`` is swapped whole on reload."""
 
     def __init__(self, knowledge: Knowledge, ways: Ways) -> None:
-        self.knowledge = knowledge
         self.ways = ways
         self.clock = ways.clock
+        self.record = ways.recorder.outcome
+        self._recall = Recall(knowledge)
         self._ids = map("{}{:08x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count())
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """What new requests are decided on."""
+        return self._recall.knowledge
+
+    @knowledge.setter
+    def knowledge(self, knowledge: Knowledge) -> None:
+        # what was remembered goes with what it was decided on
+        self._recall = Recall(knowledge)
 
     def handle(self, exchange: Exchange) -> None:
         """Take one request; answer it now, or later when a fact has been fetched."""
-        knowledge = self.knowledge
+        recall = self._recall
+        knowledge = recall.knowledge
         passage = Passage(self, exchange, knowledge, next(self._ids), perf_counter())
-        exchange.on_finished(passage.finished)
+        exchange.handling = passage
         try:
             now = self.clock()
             request = exchange.request
             plan: Plan | None = request.plan
-            if plan is not None and plan.lasting.holds(knowledge, now):
-                # this very head was decided before, and everything that it was decided on is as it was
-                self._forward(passage, plan)
-                return
-            decision = decide(request, knowledge, now, passage.request_id)
-            if isinstance(decision, Forward):
-                plan = Plan(request, decision, about_of(request, knowledge, decision, decision.reason))
-                if request.kept:
-                    request.plan = plan.lasts(knowledge, now)
-                self._forward(passage, plan)
-            elif isinstance(decision, ANSWERS):
-                self._answer(passage, decision)
-            else:
-                self._spawn(self._fetch(passage, decision))
+            if plan is None or not plan.lasting.holds(knowledge, now):
+                plan = recall.find(request, now)
+                if plan is None:
+                    self._judge(passage, now)
+                    return
+            # everything that it was decided on is as it was: ``decide`` would say the same
+            self._forward(passage, plan)
         except Exception as error:  # noqa: BLE001 - one request's fault must not end its connection's loop
             self._broken(passage, error)
+
+    def _judge(self, passage: Passage, now: float) -> None:
+        """Decide a request of which nothing is remembered."""
+        exchange, knowledge = passage.exchange, passage.knowledge
+        request = exchange.request
+        decision = decide(request, knowledge, now, passage.request_id)
+        if isinstance(decision, Forward):
+            plan = plan_of(request, decision, about_of(request, knowledge, decision, decision.reason))
+            if plan.lasts(knowledge, now) is not None:
+                if request.kept:
+                    request.plan = plan
+                self._recall.learn(request, plan)
+                pattern = self._recall.pattern_of(request, now)
+                if pattern is not None:
+                    exchange.expect(pattern)
+            self._forward(passage, plan)
+        elif isinstance(decision, ANSWERS):
+            self._answer(passage, decision)
+        else:
+            self._spawn(self._fetch(passage, decision))
 
     def malformed(self, fault: Fault, peer: str) -> Rendered:
         """Render the refusal of bytes that are no acceptable request head."""
@@ -178,7 +204,7 @@ class Pipeline:
         if isinstance(answer, Forward):
             request = passage.exchange.request
             about = about_of(request, passage.knowledge, answer, answer.reason)
-            self._forward(passage, Plan(request, answer, about))
+            self._forward(passage, plan_of(request, answer, about))
             return
         passage.answer = answer
         passage.reason = answer.reason
@@ -230,13 +256,12 @@ class Pipeline:
 
     def _pass_on(self, passage: Passage, plan: Plan) -> None:
         passage.plan = plan
-        forward = plan.forward
         passage.decided = perf_counter()
-        for need in forward.background:
+        for need in plan.forward.background:
             self.ways.background(need)
-        route = forward.route
-        start = b"%b%b\r\n" % (plan.start, passage.request_id.encode())
-        passage.exchange.forward(route.upstream, start, passage, route.max_body)
+        exchange = passage.exchange
+        start = plan.start_for(exchange.request)
+        exchange.forward(plan.upstream, start, passage.request_id.encode(), plan.max_body)
 
     async def _login(self, passage: Passage, login: Login) -> None:
         try:
@@ -331,30 +356,6 @@ class Pipeline:
             )
         elif answer.audit is not None:
             self.ways.recorder.audit(answer.audit, **fields | answer.details)
-
-    def finished(self, passage: Passage, finished: Finished) -> None:
-        """Make the one record of a request that has ended."""
-        end = perf_counter()
-        plan, fault = passage.plan, finished.fault
-        if plan is not None and fault is None:
-            about = plan.about
-        else:
-            reason = passage.reason if fault is None else fault.reason
-            answer = plan.forward if plan is not None else passage.answer
-            about = about_of(passage.exchange.request, passage.knowledge, answer, reason)
-        self.ways.recorder.outcome(
-            Outcome(
-                about,
-                passage.request_id,
-                finished.status,
-                (passage.decided or end) - passage.started,
-                end - passage.started,
-                finished.upstream_seconds,
-                finished.bytes_in,
-                finished.bytes_out,
-                None if fault is None else fault.source,
-            )
-        )
 
 
 def _who(identity: Identity | None) -> dict[str, object]:

@@ -110,13 +110,14 @@ class Proxies:
     def observe(self, request: Request) -> Observed:
         """Return how this request came."""
         peer = request.peer
-        known = self._peers.get(peer)
-        if known is None:
-            known = self._learn(peer)
-        address, trusted = known
+        address, trusted = self._peers.get(peer) or self._learn(peer)
         if trusted:
             return self._through_proxy(request, address)
         return self._observed(request.host, self._proto(request, request.host), (address,))
+
+    def is_trusted(self, peer: str) -> bool:
+        """Tell whether forwarding fields are believed that come from this address."""
+        return (self._peers.get(peer) or self._learn(peer))[1]
 
     def _proto(self, request: Request, host: bytes) -> str:
         return "https" if request.tls or host in self._secure else "http"

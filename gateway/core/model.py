@@ -1,10 +1,14 @@
 """The values that travel between the layers."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gateway.core.reasons import Reason
+
+if TYPE_CHECKING:
+    from gateway.core.pattern import Pattern
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Claims: TypeAlias = Mapping[str, Json]
@@ -36,8 +40,7 @@ class Fault(Exception):  # noqa: N818 - a fault is the field's word, and says wh
 class Field:
     """One header field: name and value, the whole line with CRLF as we send it, and its meaning to framing.
 
-    ``kind`` is the data plane's; 0 means that the field says nothing about framing. A field that comes again
-    is the very same object, so fields are told apart by identity.
+    ``kind`` is the data plane's; 0 means that the field says nothing about framing.
     """
 
     __slots__ = ("kind", "line", "name", "value")
@@ -47,20 +50,6 @@ class Field:
         self.value = value
         self.kind = kind
         self.line = b"%b: %b\r\n" % (name, value) if line is None else line
-
-
-class Shape:
-    """What heads have in common that differ only in their target and in fields that are new each time.
-
-    ``holes`` are the positions of those fields; each of them says nothing about framing. ``drawn`` is what
-    ``core.sketch`` worked out for the rest.
-    """
-
-    __slots__ = ("drawn", "holes")
-
-    def __init__(self, holes: tuple[int, ...]) -> None:
-        self.holes = holes
-        self.drawn: Any = None
 
 
 class Request:
@@ -75,11 +64,26 @@ class Request:
         peer: the socket's address.
         tls: whether it came over TLS.
         fields: the same, as the data plane parsed them.
-        shape: what this head has in common with others, if that is known.
+
+    Attributes:
+        pattern: the ``core.pattern.Pattern`` that recognised it; None where it was read field by field.
+        match: where in its bytes the pattern found what differs; ``fields`` are then read when asked for.
         kept: whether this very object will come again; ``plan`` is then what the pipeline worked out for it.
     """
 
-    __slots__ = ("_headers", "fields", "host", "kept", "method", "peer", "plan", "shape", "target", "tls")
+    __slots__ = (
+        "_fields",
+        "_headers",
+        "host",
+        "kept",
+        "match",
+        "method",
+        "pattern",
+        "peer",
+        "plan",
+        "target",
+        "tls",
+    )
 
     def __init__(
         self,
@@ -90,19 +94,27 @@ class Request:
         peer: str,
         tls: bool = False,
         fields: tuple[Field, ...] | None = None,
-        shape: Shape | None = None,
-        kept: bool = False,
+        pattern: "Pattern | None" = None,
+        match: "re.Match[bytes] | None" = None,
     ) -> None:
         self.method = method
         self.target = target
         self.host = host
         self.peer = peer
         self.tls = tls
-        self.fields = fields
-        self.shape = shape
-        self.kept = kept
+        self.pattern = pattern
+        self.match = match
+        self.kept = False
         self.plan: Any = None
+        self._fields = fields
         self._headers = headers
+
+    @property
+    def fields(self) -> tuple[Field, ...] | None:
+        """The fields as the data plane parsed them, None where only ``headers`` were given."""
+        if self._fields is None and self.match is not None and self.pattern is not None:
+            self._fields = self.pattern.read(self.match.string)
+        return self._fields
 
     @property
     def headers(self) -> tuple[Header, ...]:
@@ -299,9 +311,10 @@ class Matter:
 class Outcome:
     """What happened to one request: the one record that feeds metrics, access log and audit log.
 
-    Never changed once made; it is not frozen only because a frozen record takes four times as long to make.
-    Durations are seconds; ``gateway_seconds`` is the gateway's own time before the request went on or was
-    answered; ``upstream_seconds`` is from the forward to the last byte of the response, or None.
+    ``path`` is set where ``about`` serves requests for several paths. Never changed once made; it is not
+    frozen only because a frozen record takes four times as long to make. Durations are seconds;
+    ``gateway_seconds`` is the gateway's own time before the request went on or was answered;
+    ``upstream_seconds`` is from the forward to the last byte of the response, or None.
     """
 
     about: Matter
@@ -313,3 +326,4 @@ class Outcome:
     bytes_in: int = 0
     bytes_out: int = 0
     fault: str | None = None
+    path: str | None = None

@@ -18,8 +18,10 @@ from gateway.core.token_claims import read_time
 MOST_SKEW = 300.0
 """Seconds that ``auth_time`` may lie in the future."""
 
-_OVERRIDES = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
-_LENGTHS = frozenset(map(len, _OVERRIDES))
+METHOD_OVERRIDES = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
+"""Folded names of the fields that name another method than the request line."""
+
+_LENGTHS = frozenset(map(len, METHOD_OVERRIDES))
 
 Check: TypeAlias = Callable[[Identity, Request, float], Reason | None]
 Policy: TypeAlias = Callable[[RequireSettings, str], Check | None]
@@ -58,7 +60,7 @@ def named_methods(request: Request) -> list[bytes]:
     return [
         value.strip().upper()
         for name, value in request.headers
-        if len(name) in _LENGTHS and fold(name) in _OVERRIDES
+        if len(name) in _LENGTHS and fold(name) in METHOD_OVERRIDES
     ]
 
 

@@ -97,7 +97,7 @@ def loose_reading(path: bytes) -> bytes:
     return path.lower()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
     """One rule, compiled. ``path`` is a prefix without a trailing slash, so the root's is empty.
 

@@ -4,8 +4,7 @@ Everything after the pass works on what was found here; nothing reads the fields
 their CRLF, so that what passes unchanged is never taken apart and put together again.
 """
 
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from dataclasses import dataclass
 
 from gateway.core import fields
 from gateway.core.fields import NameKinds, named_in
@@ -15,12 +14,6 @@ from gateway.core.model import Field, Header, Request
 _HARMLESS_OPTIONS = frozenset({b"keep-alive", b"close", b"upgrade", b"keep-alive, upgrade", b"te", b""})
 
 
-_PLAIN = frozenset({fields.PASS, fields.DROP})
-
-Places: TypeAlias = "dict[int, tuple[int, bool]]"
-"""By index of a field: where its line is among the kept ones, and whether it is there."""
-
-
 @dataclass(slots=True)
 class Sketch:
     """A request's fields, sorted.
@@ -28,8 +21,7 @@ class Sketch:
     ``kept`` are the lines that pass whoever asks; ``cookies`` the Cookie fields and ``authorization`` the
     values of Authorization. ``dropped`` are the lower-case names that the client's Connection fields list
     (R58). ``mode`` is Sec-Fetch-Mode, lower case; where it comes several times, whichever is not
-    ``navigate``. ``xhr`` tells that X-Requested-With came, ``websocket`` that a WebSocket is asked for. A
-    sketch may serve many requests: it is never changed once drawn.
+    ``navigate``. ``xhr`` tells that X-Requested-With came, ``websocket`` that a WebSocket is asked for.
     """
 
     kept: list[bytes]
@@ -64,93 +56,22 @@ def header_of(line: bytes) -> Header:
 
 
 def draw(request: Request, names: NameKinds) -> Sketch:
-    """Sort the fields of a request by what happens to them."""
-    shape = request.shape
-    if shape is None:
-        return _draw(request, names)[0]
-    drawn: _Drawn | None = shape.drawn
-    if drawn is None or drawn.names is not names:
-        sketch, places = _draw(request, names)
-        shape.drawn = _remembered(names, sketch, places, shape.holes)
-        return sketch
-    if not drawn.holes:
-        return drawn.sketch
-    fields_of = request.fields
-    assert fields_of is not None
-    known, kept = drawn.sketch, drawn.parts.copy()
-    for place, index in drawn.holes:
-        field = fields_of[index]
-        kind = names.kinds.get(field.name)
-        if kind is None:
-            kind = names.learn(field.name)
-        if kind == fields.PASS:
-            kept[place] = field.line
-        elif kind != fields.DROP:
-            return _draw(request, names)[0]
-    # not dataclasses.replace, which takes five times as long
-    return Sketch(
-        kept,
-        known.cookies,
-        known.authorization,
-        known.dropped,
-        known.accept,
-        known.mode,
-        known.xhr,
-        known.websocket,
-    )
-
-
-class _Drawn:
-    """The sketch of a shape: whole but for the lines that go into its holes.
-
-    ``parts`` are the kept lines, joined between the holes; ``holes`` are (place in parts, index of field).
-    """
-
-    __slots__ = ("holes", "names", "parts", "sketch")
-
-    def __init__(
-        self, names: NameKinds, sketch: Sketch, parts: list[bytes], holes: list[tuple[int, int]]
-    ) -> None:
-        self.names = names
-        self.sketch = sketch
-        self.parts = parts
-        self.holes = holes
-
-
-def _remembered(names: NameKinds, sketch: Sketch, places: Places, holes: tuple[int, ...]) -> _Drawn | None:
-    """Return what can be remembered of a sketch for its shape; None where a hole does not simply pass."""
-    if sketch.dropped or any(index not in places for index in holes):
-        return None
-    parts: list[bytes] = []
-    filled: list[tuple[int, int]] = []
-    start = 0
-    for index in holes:
-        end, is_kept = places[index]
-        parts.append(b"".join(sketch.kept[start:end]))
-        filled.append((len(parts), index))
-        parts.append(b"")
-        start = end + is_kept
-    parts.append(b"".join(sketch.kept[start:]))
-    return _Drawn(names, replace(sketch, kept=parts), parts, filled)
-
-
-def _draw(request: Request, names: NameKinds) -> tuple[Sketch, Places]:
-    """Return the sketch, and where in its ``kept`` a plain field's line is, or would be.
+    """Sort the fields of a request by what happens to them.
 
     A line break or NUL in a value, which no parsed head has, drops its field.
     """
+    pattern, match = request.pattern, request.match
+    if pattern is not None and match is not None and pattern.names is names:
+        return pattern.sketch(match)
     is_parsed = request.fields is not None
     all_fields = request.fields or tuple(Field(*header) for header in request.headers)
     kept: list[bytes] = []
     sketch = Sketch(kept, [], [])
-    places: Places = {}
     kinds, options = names.kinds, list[bytes]()
-    for index, field in enumerate(all_fields):
+    for field in all_fields:
         kind = kinds.get(field.name)
         if kind is None:
             kind = names.learn(field.name)
-        if kind in _PLAIN:
-            places[index] = (len(kept), kind == fields.PASS)
         if kind == fields.PASS:
             kept.append(field.line)
         elif kind != fields.DROP:
@@ -161,7 +82,7 @@ def _draw(request: Request, names: NameKinds) -> tuple[Sketch, Places]:
     if not is_parsed:
         sketch.kept = [line for line in sketch.kept if _is_one_line(line)]
         sketch.cookies = [header for header in sketch.cookies if _is_one_line(line_of(header))]
-    return sketch, places
+    return sketch
 
 
 def _note(sketch: Sketch, kind: fields.Kind, field: Field, options: list[bytes]) -> None:

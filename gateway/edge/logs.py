@@ -88,10 +88,11 @@ class Logs:
         second = int(now)
         if second != self._second:
             self._tick(second)
-        status, about = outcome.status, outcome.about
+        status, about, path = outcome.status, outcome.about, outcome.path
         known = about.line
         if known is None or known[0] != status:
-            known = about.line = (status, self._told_of(about, status))
+            known = about.line = (status, self._told_of(about, status, None if path is None else ""))
+        told = known[1] if path is None else f',"path":{_encode_path(path)}{known[1]}'
         more = ""
         if (seconds := outcome.upstream_seconds) is not None:
             more = f',"upstream_us":{int(seconds * 1e6)}'
@@ -99,16 +100,14 @@ class Logs:
             more = f'{more},"fault":{quote(outcome.fault)}'
         self._put(
             f'{{"time":"{self._stamp}{int((now - second) * 1000):03d}Z","level":"info","event":"request"'
-            f',"request_id":"{outcome.request_id}"{known[1]}'
+            f',"request_id":"{outcome.request_id}"{told}'
             f',"gateway_us":{int(outcome.gateway_seconds * 1e6)}'
             f',"total_us":{int(outcome.total_seconds * 1e6)}'
             f',"bytes_in":{outcome.bytes_in},"bytes_out":{outcome.bytes_out}{more}{self._end}'
         )
 
-    def _told_of(self, about: Matter, status: int) -> str:
-        path = about.path
-        if len(path) > MOST_VALUE or "eyJ" in path or "=" in path or "@" in path or " " in path:
-            path = clean_text(path)
+    def _told_of(self, about: Matter, status: int, path: str | None) -> str:
+        """Return what is told of a matter; ``path`` is empty where each request tells its own."""
         kind = (about.method, about.host, about.route, about.decision, about.reason, status)
         who = (about.issuer, about.subject, about.session_id)
         more = self._known.get(who)
@@ -117,7 +116,8 @@ class Logs:
         if about.upstream is not None:
             more = f'{more},"upstream":{quote(about.upstream)}'
         told = self._known.get(kind) or self._remember(kind, _encode_kind(about, status))
-        return f',"path":{quote(path)},"client":{quote(about.client)}{told}{more}'
+        where = f',"path":{_encode_path(about.path)}' if path is None else path
+        return f'{where},"client":{quote(about.client)}{told}{more}'
 
     def audit(self, event: str, **fields: object) -> None:
         """Write an audit event. Fields that are None are left out."""
@@ -166,6 +166,12 @@ class Logs:
             if value is not None and name not in self._taken
         )
         self._put("{" + ",".join(members) + self._end)
+
+
+def _encode_path(path: str) -> str:
+    if len(path) > MOST_VALUE or "eyJ" in path or "=" in path or "@" in path or " " in path:
+        path = clean_text(path)
+    return quote(path)
 
 
 def _encode_kind(about: Matter, status: int) -> str:

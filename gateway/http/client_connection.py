@@ -3,12 +3,13 @@
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from gateway.core.model import Fault
+from gateway.core.model import Fault, Request
+from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
 from gateway.http.client_exchange import ClientExchange
 from gateway.http.client_transport import ClientTransport, State
 from gateway.http.fields import HEAD_END, Malformed
-from gateway.http.head import REQUEST_LINE, RequestHead, known_heads, read_request_head
+from gateway.http.head import REQUEST_LINE, Framing, RequestHead, known_heads, read_match, read_request_head
 from gateway.http.serialise import build_response_head
 from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address
 from gateway.http.tunnel import Tunnel
@@ -26,6 +27,8 @@ _LINGER_SECONDS = 5.0
 _TLS_LINGER_SECONDS = 1.0
 _LINGER_BYTES = 16 << 20
 _CONTINUE_SECONDS = 1.0
+# a browser asks for documents, styles, images and data, each in its own way
+_MOST_PATTERNS = 6
 
 
 class ClientConnection(ClientTransport):
@@ -42,6 +45,7 @@ class ClientConnection(ClientTransport):
         "_body",
         "_discarded",
         "_exchange",
+        "_patterns",
         "_progress",
         "_since",
         "_tunnel",
@@ -59,6 +63,7 @@ class ClientConnection(ClientTransport):
         self._exchange: ClientExchange | None = None
         self._body: ClientExchange | None = None
         self._tunnel: Tunnel | None = None
+        self._patterns: tuple[Pattern, ...] = ()
         self._since = server.now
         self._progress = 0
         self._discarded = 0
@@ -91,13 +96,11 @@ class ClientConnection(ClientTransport):
         if state == State.HEAD and not self._ahead and not self._held and not self.write_paused:
             # one whole head that came before, byte for byte: nothing about it is to be found out again
             head = known_heads.young.get(data)
-            if head is not None and head.length == 0 and self._is_within_limits(head, len(data)):
-                server = self.server
-                self._since = server.now
-                self._state = State.WAIT
-                exchange = self._exchange = ClientExchange(self, head.of(self.peer, tls=self.tls), head)
-                server.in_flight += 1
-                server.handler.handle(exchange)
+            if head is None:
+                if self._patterns and self._recognise(data):
+                    return
+            elif head.length == 0 and self._is_within_limits(head, len(data)):
+                self._open(head.of(self.peer, tls=self.tls), head)
                 return
         if state == State.TUNNEL:
             assert self._tunnel is not None
@@ -160,6 +163,11 @@ class ClientConnection(ClientTransport):
         elif self._exchange is not None:
             self._exchange.tunnel_closed()
 
+    def expect(self, pattern: Pattern) -> None:
+        """Try a pattern on the heads to come."""
+        if pattern not in self._patterns:
+            self._patterns = (pattern, *self._patterns[: _MOST_PATTERNS - 1])
+
     def hold_body(self) -> None:
         """Read no more of the body, or of the tunnel, for now."""
         self._hold(_FULL)
@@ -189,12 +197,14 @@ class ClientConnection(ClientTransport):
         if self._exchange is not exchange:
             return
         self._exchange = None
-        self.server.in_flight -= 1
+        server = self.server
+        server.in_flight -= 1
         if self._state == State.CLOSED:
             return
-        self._since = self.server.now
-        self._release(_FULL)
-        if not keep or self.server.draining:
+        self._since = server.now
+        if self._held:
+            self._release(_FULL)
+        if not keep or server.draining:
             half_closes = self._state == State.TUNNEL and not self.tls
             self._end(unread=not exchange.body_done or half_closes)
             return
@@ -273,23 +283,42 @@ class ClientConnection(ClientTransport):
         self._begin(head)
         return True
 
-    def _is_within_limits(self, head: RequestHead, size: int) -> bool:
+    def _is_within_limits(self, head: Framing, size: int) -> bool:
         limits = self.server.limits
-        return size <= limits.head and len(head.fields) <= limits.fields
+        return size <= limits.head and head.count <= limits.fields
+
+    def _recognise(self, data: bytes) -> bool:
+        """Take one whole head if it is of a pattern that this connection has shown; tell whether it is."""
+        for pattern in self._patterns:
+            match = pattern.fullmatch(data)
+            if match is not None and self._is_within_limits(pattern.framing, len(data)):
+                self._open(read_match(pattern, match, self.peer, tls=self.tls), pattern.framing)
+                return True
+        return False
+
+    def _open(self, request: Request, head: Framing) -> None:
+        """Begin a request without a body, of which nothing more is to be read."""
+        server = self.server
+        self._since = server.now
+        self._state = State.WAIT
+        exchange = self._exchange = ClientExchange(self, request, head)
+        server.in_flight += 1
+        server.handler.handle(exchange)
 
     def _begin(self, head: RequestHead) -> None:
+        request = head.of(self.peer, tls=self.tls)
+        if head.length == 0:
+            self._open(request, head)
+            return
         server = self.server
         self._since = server.now
         self._progress = 0
-        exchange = self._exchange = ClientExchange(self, head.of(self.peer, tls=self.tls), head)
+        exchange = self._exchange = ClientExchange(self, request, head)
         server.in_flight += 1
-        if exchange.body is None:
-            self._state = State.WAIT
-        else:
-            self._state = State.BODY
-            self._body = exchange
-            if self._ahead:
-                self._take_body()
+        self._state = State.BODY
+        self._body = exchange
+        if self._ahead:
+            self._take_body()
         server.handler.handle(exchange)
 
     def _check_partial(self, data: bytes) -> None:

@@ -1,19 +1,19 @@
 """One request on a client connection, and its one answer: from here, from an upstream, or a tunnel."""
 
-from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from gateway.core.model import Fault, Header, Request
+from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
 from gateway.http.chunked import LAST_CHUNK, encode_chunk
-from gateway.http.exchange import Finished, Forwarding
+from gateway.http.exchange import Handling
 from gateway.http.fields import Malformed
-from gateway.http.head import RequestHead
+from gateway.http.head import Framing, attach
 from gateway.http.origin import with_host
 from gateway.http.request_body import MOST_HELD, RequestBody
 from gateway.http.response_head import ResponseHead
-from gateway.http.serialise import CONTINUE, Unsafe, build_request_head, build_response_head, status_line
+from gateway.http.serialise import CONTINUE, Start, Unsafe, build_response_head, status_line
 from gateway.http.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -39,10 +39,8 @@ class ClientExchange:
 
     __slots__ = (
         "_bytes_out",
-        "_callback",
         "_chunk_out",
         "_connection",
-        "_forwarding",
         "_keep",
         "_pool",
         "_retried",
@@ -52,21 +50,21 @@ class ClientExchange:
         "_status",
         "_upstream",
         "body",
+        "handling",
         "head",
         "request",
         "tunnel",
     )
 
-    def __init__(self, connection: "ClientConnection", request: Request, head: RequestHead) -> None:
+    def __init__(self, connection: "ClientConnection", request: Request, head: Framing) -> None:
         self.request = request
+        self.handling: Handling | None = None
         self.head = head
         self.body = RequestBody(head) if head.length != 0 else None
         self.tunnel: Tunnel | None = None
         self._connection = connection
         self._state = _WAITING
         self._status = 499
-        self._callback: Callable[[Finished], None] | None = None
-        self._forwarding: Forwarding | None = None
         self._upstream: UpstreamConnection | None = None
         self._pool: UpstreamPool | None = None
         self._started: float | None = None
@@ -87,44 +85,43 @@ class ClientExchange:
         """Whether it is a tunnel or an answer under way: what outlives its decision."""
         return self._state in (_ANSWERING, _TUNNEL)
 
-    def on_finished(self, callback: Callable[[Finished], None]) -> None:
-        """Register the one callback that is told how the exchange ended."""
-        self._callback = callback
-
     def respond(self, status: int, headers: list[Header], body: bytes = b"") -> None:
         """Answer from here; a no-op once answered."""
         if self._state == _WAITING:
             self._respond(status, headers, body, None)
 
-    def forward(self, upstream: str, start: bytes, forwarding: Forwarding, max_body: int | None) -> None:
+    def forward(self, upstream: str, start: Start, last: bytes, max_body: int | None) -> None:
         """Proxy to a server of the named upstream; a no-op once answered."""
         if self._state != _WAITING:
             return
         self._state = _FORWARDED
-        self._forwarding = forwarding
-        server = self._connection.server
         head, body = self.head, self.body
-        framing = b""
         if body is not None:
-            fault = body.admit(server.limits.body if max_body is None else max_body)
+            fault = body.admit(self._connection.server.limits.body if max_body is None else max_body)
             if fault is not None:
                 self.fail(fault)
                 return
-            framing = body.framing
-            if body.continue_due:
-                framing += b"Expect: 100-continue\r\n"
+            expects = b"Expect: 100-continue\r\n" if body.continue_due else b""
+            self._sent = b"%b%b\r\n%b%b\r\n" % (start, last, body.framing, expects)
         elif head.upgrade is not None:
-            framing = b"Connection: upgrade\r\nUpgrade: %b\r\n" % head.upgrade
+            self._sent = b"%b%b\r\nConnection: upgrade\r\nUpgrade: %b\r\n\r\n" % (start, last, head.upgrade)
         elif head.method in _USUALLY_WITH_BODY:
-            framing = b"Content-Length: 0\r\n"
-        try:
-            self._sent = build_request_head(start, framing)
-            self._pool = server.pools[upstream]
-        except (Unsafe, KeyError) as error:
-            self.fail(Fault("gateway", Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"))
+            self._sent = b"%b%b\r\nContent-Length: 0\r\n\r\n" % (start, last)
+        else:
+            self._sent = b"%b%b\r\n\r\n" % (start, last)
+        pool = self._pool = self._connection.server.pools.get(upstream)
+        if pool is None:
+            self.fail(Fault("gateway", Reason.INTERNAL_ERROR, f"no upstream {upstream}"))
             return
         self._started = perf_counter()
-        self._pool.acquire(self)
+        pool.acquire(self)
+
+    def expect(self, pattern: Pattern) -> None:
+        """Let the connection recognise heads like this one, which has no body, by a pattern."""
+        if self.head.length == 0 and self.head.upgrade is None:
+            if pattern.framing is None:
+                attach(pattern, self.head)
+            self._connection.expect(pattern)
 
     async def read_body(self, limit: int) -> bytes:
         """Return the whole request body of at most ``limit`` bytes.
@@ -249,7 +246,7 @@ class ClientExchange:
     @property
     def timeouts(self) -> tuple[float | None, float | None]:
         """The route's own bounds on the wait for a head, and on silence in the body (seconds)."""
-        return (None, None) if self._forwarding is None else self._forwarding.timeouts
+        return (None, None) if self.handling is None else self.handling.timeouts
 
     def attach(self, upstream: "UpstreamConnection") -> None:
         """Send the request, and what there is of its body, on this connection in one write."""
@@ -280,10 +277,10 @@ class ClientExchange:
         Raises:
             Fault: the head cannot be sent.
         """
-        status, forwarding = head.status, self._forwarding
-        assert forwarding is not None
+        status, handling = head.status, self.handling
+        assert handling is not None
         try:
-            fields = forwarding.on_response(head)
+            fields = handling.on_response(head)
             if not head.has_date:
                 fields += b"Date: %b\r\n" % self._connection.server.date()
             keep = self._may_keep() and self.body_done
@@ -303,7 +300,7 @@ class ClientExchange:
         self._state = _ANSWERING
         self._status = status
         if head.is_stream:
-            forwarding.on_long_lived()
+            handling.on_long_lived()
         return data
 
     def answer_whole(self, head: ResponseHead, content: bytes) -> None:
@@ -312,18 +309,19 @@ class ClientExchange:
         Raises:
             Fault: the head cannot be sent.
         """
-        forwarding = self._forwarding
+        connection, handling, framing = self._connection, self.handling, self.head
         if (
-            forwarding is None
+            handling is None
             or not head.has_date
-            or not self.head.minor
-            or not self._may_keep()
-            or not self.body_done
+            or not (framing.minor and framing.keep_alive)
+            or connection.last_request
+            or connection.server.draining
+            or not (self.body is None or self.body.done)
         ):
             self.deliver(self.begin(head, bodyless=False), content, done=True)
             return
         try:
-            fields = forwarding.on_response(head)
+            fields = handling.on_response(head)
         except Exception as error:
             raise _broken_head(error) from error
         ready = head.ready
@@ -334,7 +332,7 @@ class ClientExchange:
         self._state = _ANSWERING
         self._status = head.status
         self._bytes_out = len(content)
-        self._connection.send(ready[1] + content)
+        connection.send(ready[1] + content)
 
     def deliver(self, head: bytes, content: bytes, *, done: bool) -> None:
         """Send content of the response, after its head if given, before its end if done; in one write."""
@@ -365,8 +363,8 @@ class ClientExchange:
             raise Fault("upstream", Reason.UPSTREAM_MALFORMED, "101 that was not asked for")
         framing = b"Connection: upgrade\r\nUpgrade: %b\r\n" % head.upgrade
         try:
-            assert self._forwarding is not None
-            data = b"%b%b%b\r\n" % (status_line(101), self._forwarding.on_response(head), framing)
+            assert self.handling is not None
+            data = b"%b%b%b\r\n" % (status_line(101), self.handling.on_response(head), framing)
         except Exception as error:
             raise _broken_head(error) from error
         self._state = _TUNNEL
@@ -402,8 +400,8 @@ class ClientExchange:
                 self._break(fault)
             return
         self._leave_upstream()
-        assert self._forwarding is not None
-        status, headers, content = self._forwarding.on_fault(fault)
+        assert self.handling is not None
+        status, headers, content = self.handling.on_fault(fault)
         self._respond(status, headers, content, fault)
 
     def sweep(self) -> None:
@@ -413,8 +411,8 @@ class ClientExchange:
             self._tell_of_long_life()
 
     def _tell_of_long_life(self) -> None:
-        if self._forwarding is not None:
-            self._forwarding.on_long_lived()
+        if self.handling is not None:
+            self.handling.on_long_lived()
 
     # what the tunnel calls
 
@@ -428,6 +426,7 @@ class ClientExchange:
             self._upstream = None
         self._bytes_out = tunnel.bytes_out
         self._finish(None, keep=False)
+        tunnel.release()
 
     # the ends
 
@@ -477,19 +476,13 @@ class ClientExchange:
 
     def _finish(self, fault: Fault | None, *, keep: bool) -> None:
         self._state = _FINISHED
-        callback, self._callback = self._callback, None
-        # what the handler gave may refer back to this exchange: no cycle is left to the collector
-        self._forwarding = None
+        # whoever handles it may refer back to this exchange: no cycle is left to the collector
+        handling, self.handling = self.handling, None
         try:
-            if callback is not None:
-                callback(
-                    Finished(
-                        self._status,
-                        0 if self.body is None and self.tunnel is None else self._bytes_in(),
-                        self._bytes_out,
-                        None if self._started is None else perf_counter() - self._started,
-                        fault,
-                    )
+            if handling is not None:
+                received = 0 if self.body is None and self.tunnel is None else self._bytes_in()
+                handling.finished(
+                    self._status, (received, self._bytes_out), self._started, perf_counter(), fault
                 )
         finally:
             self._connection.exchange_finished(self, keep=keep)

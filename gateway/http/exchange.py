@@ -1,11 +1,12 @@
 """The seam between the data plane and the pipeline: one object for each request and its response."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from gateway.core.model import Fault, Header, Request
+from gateway.core.pattern import Pattern
 from gateway.http.response_head import ResponseHead
+from gateway.http.serialise import Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,27 +24,12 @@ class Limits:
     write_timeout: float = 60.0
 
 
-@dataclass(slots=True)
-class Finished:
-    """How an exchange ended; ``upstream_seconds`` is None where nothing was forwarded.
-
-    ``status`` is what the client was sent (499 when it left before). ``fault`` is set when the upstream or
-    the client broke off, before or after the head.
-    """
-
-    status: int
-    bytes_in: int
-    bytes_out: int
-    upstream_seconds: float | None
-    fault: Fault | None
-
-
 Rendered: TypeAlias = "tuple[int, list[Header], bytes]"
 """A whole answer: status, headers, body."""
 
 
-class Forwarding(Protocol):
-    """What a forwarded exchange asks of who forwarded it."""
+class Handling(Protocol):
+    """What an exchange asks of who handles it."""
 
     @property
     def timeouts(self) -> tuple[float | None, float | None]:
@@ -62,11 +48,33 @@ class Forwarding(Protocol):
         within this call.
         """
 
+    def finished(
+        self,
+        status: int,
+        sizes: tuple[int, int],
+        started: float | None,
+        ended: float,
+        fault: Fault | None,
+    ) -> None:
+        """Be told, once, how the exchange ended.
+
+        Args:
+            status: what the client was sent (499 when it left before).
+            sizes: bytes of content that came from the client, and that went to it.
+            started: when it was forwarded, None where it was not (``perf_counter``, seconds).
+            ended: now, on the same clock.
+            fault: set when the upstream or the client broke off, before or after the head.
+        """
+
 
 class Exchange(Protocol):
-    """One request on a client connection, waiting for its answer. Exactly one answer is given."""
+    """One request on a client connection, waiting for its answer. Exactly one answer is given.
+
+    ``handling`` is who handles it, set before it is answered.
+    """
 
     request: Request
+    handling: Handling | None
 
     @property
     def aborted(self) -> bool:
@@ -75,21 +83,22 @@ class Exchange(Protocol):
     def respond(self, status: int, headers: list[Header], body: bytes = b"") -> None:
         """Answer from here. Framing, Date, Connection and HEAD are the data plane's work."""
 
-    def forward(self, upstream: str, start: bytes, forwarding: Forwarding, max_body: int | None) -> None:
+    def forward(self, upstream: str, start: Start, last: bytes, max_body: int | None) -> None:
         """Proxy to a server of the named upstream, streaming both ways with back-pressure.
 
-        ``start`` is the request line and the lines of the end-to-end fields, Host among them; framing,
-        Connection and Upgrade are added by the data plane. ``max_body`` (bytes) replaces the limit of all.
+        ``start`` is the request line and the lines of the end-to-end fields, Host among them, up to the value
+        of the last one, and ``last`` is that value, of the handler's own making. Framing, Connection and
+        Upgrade are added by the data plane. ``max_body`` (bytes) replaces the limit of all.
         """
+
+    def expect(self, pattern: Pattern) -> None:
+        """Let the connection recognise heads like this one, which has no body, by a pattern."""
 
     async def read_body(self, limit: int) -> bytes:
         """Read the whole request body. Raises Fault(client, body_too_large | client_aborted | ...)."""
 
     def abort(self, code: int = 1008) -> None:
         """End it now, at any time: a WebSocket gets a close frame with ``code``, others are broken off."""
-
-    def on_finished(self, callback: Callable[[Finished], None]) -> None:
-        """Register the one callback that is told how the exchange ended."""
 
 
 class Handler(Protocol):

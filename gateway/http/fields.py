@@ -60,10 +60,17 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-lines: HeadMemo[Field] = HeadMemo(most_entries=8192, most_bytes=2 << 20, most_size=4096)
-_written: dict[Header, tuple[int, bytes]] = {}
-_MOST_WRITTEN = 8192
-_LONGEST_WRITTEN = 1024
+lines: HeadMemo[bytes, Field] = HeadMemo(len, most_entries=8192, most_bytes=2 << 20, most_size=4096)
+
+
+def _size_of(header: Header) -> int:
+    return len(header[0]) + len(header[1])
+
+
+# a line for one person alone, as one that sets a cookie, is not written again
+_written: HeadMemo[Header, tuple[int, bytes]] = HeadMemo(
+    _size_of, most_entries=1024, most_bytes=256 << 10, most_size=1024
+)
 _kinds: dict[bytes, int] = {}
 _VALUE = bytes({0x09, *range(0x20, 0x7F), *range(0x80, 0x100)})
 _SPACE = 0x20
@@ -81,10 +88,7 @@ def write_field(header: Header) -> tuple[int, bytes]:
     if found is None:
         line = b"%b: %b\r\n" % header
         found = _KINDS.get(header[0].lower(), Kind.PLAIN), line
-        if len(line) <= _LONGEST_WRITTEN:
-            if len(_written) >= _MOST_WRITTEN:
-                _written.clear()
-            _written[header] = found
+        _written.put(header, found)
     return found
 
 

@@ -5,14 +5,13 @@ here: every doubt about where a message ends or whom it is for closes the connec
 """
 
 import re
-from typing import TypeAlias, cast
 
 import httptools
 
-from gateway.core.model import Fault, Field, Header, Request, Shape
+from gateway.core.model import Fault, Field, Header, Request
+from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
-from gateway.http import fields
-from gateway.http.fields import Kind, Malformed, is_token, read_field, read_length, read_new_field, tokens
+from gateway.http.fields import Kind, Malformed, is_token, read_field, read_length, tokens
 from gateway.http.memo import HeadMemo
 
 # the methods of the IANA registry that llhttp knows; PRI, ICE, RTSP and UPnP are other protocols
@@ -33,63 +32,59 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9\-._]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-
 _HTTP_INSIDE = (b"h2c", b"h2", b"http", b"tls")
 
 
-class HeadShape(Shape):
-    """What the fields of a head say about its framing.
+class Framing:
+    """What a request head says of its message, whatever else it says.
 
     Attributes:
+        method: as sent.
         host: the one Host, lower case.
         minor: the minor version of HTTP/1.
         length: the Content-Length, None when chunked; 0 when there is no body.
         keep_alive: whether the client keeps the connection.
         expects_continue: whether it waits for 100 before its body.
         upgrade: the protocol asked for, where a tunnel would be possible.
+        count: how many fields there are.
     """
 
-    __slots__ = ("expects_continue", "host", "keep_alive", "length", "minor", "upgrade")
+    __slots__ = ("count", "expects_continue", "host", "keep_alive", "length", "method", "minor", "upgrade")
 
+    method: bytes
     host: bytes
     minor: int
     length: int | None
     keep_alive: bool
     expects_continue: bool
     upgrade: bytes | None
+    count: int
+
+    def copy(self) -> "Framing":
+        """Return the same without what a subclass adds."""
+        other = Framing()
+        for name in Framing.__slots__:
+            setattr(other, name, getattr(self, name))
+        return other
 
 
-class RequestHead:
-    """A request head without its sender; attributes are those of ``HeadShape`` and ``core.model.Request``.
+class RequestHead(Framing):
+    """A request head without its sender; attributes are those of ``Framing`` and ``core.model.Request``.
 
     ``kept`` tells whether this very head will be found again.
     """
 
-    __slots__ = (
-        "_request",
-        "_shape",
-        "expects_continue",
-        "fields",
-        "host",
-        "keep_alive",
-        "kept",
-        "length",
-        "method",
-        "minor",
-        "target",
-        "upgrade",
-    )
+    __slots__ = ("_fields", "_match", "_pattern", "_request", "kept", "target")
 
     def __init__(
-        self, method: bytes, target: bytes, fields: tuple[Field, ...], shape: HeadShape, *, is_shared: bool
+        self,
+        target: bytes,
+        fields: tuple[Field, ...] | None,
+        pattern: Pattern | None = None,
+        match: "re.Match[bytes] | None" = None,
     ) -> None:
-        self.method = method
         self.target = target
-        self.fields = fields
-        self.host = shape.host
-        self.minor = shape.minor
-        self.length = shape.length
-        self.keep_alive = shape.keep_alive
-        self.expects_continue = shape.expects_continue
-        self.upgrade = shape.upgrade
         self.kept = False
-        self._shape = shape if is_shared else None
+        self._fields = fields
+        self._pattern = pattern
+        self._match = match
         self._request: Request | None = None
 
     def of(self, peer: str, *, tls: bool) -> Request:
@@ -97,9 +92,17 @@ class RequestHead:
         request = self._request
         if request is None or request.peer != peer or request.tls is not tls:
             request = self._request = Request(
-                self.method, self.target, self.host, None, peer, tls, self.fields, self._shape, self.kept
+                self.method, self.target, self.host, None, peer, tls, self._fields, self._pattern, self._match
             )
+            request.kept = self.kept
         return request
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields as they were parsed, or are now."""
+        if self._fields is None and self._pattern is not None and self._match is not None:
+            self._fields = self._pattern.read(self._match.string)
+        return self._fields or ()
 
     @property
     def headers(self) -> tuple[Header, ...]:
@@ -112,17 +115,11 @@ class RequestHead:
         return self.length != 0
 
 
-known_heads: HeadMemo[RequestHead] = HeadMemo()
+known_heads: HeadMemo[bytes, RequestHead] = HeadMemo(len)
 
-ShapeKey: TypeAlias = "tuple[bytes, bytes, tuple[Field | None, ...]]"
-
-_shapes: dict[ShapeKey, HeadShape] = {}
-_MOST_SHAPES = 2048
-_MOST_HOLES = 8
 # what is remembered of heads weighs a multiple of their bytes, and more so the more fields they have: those
 # that no browser sends are read anew each time (R60)
 _MOST_REMEMBERED_FIELDS = 64
-_MOST_SHAPED_BYTES = 8192
 
 
 def read_request_head(data: bytes) -> RequestHead:
@@ -134,15 +131,36 @@ def read_request_head(data: bytes) -> RequestHead:
     head = known_heads.get(data)
     if head is None:
         try:
-            head = _read_alike(data)
-            if head is None:
-                _ask_llhttp(data)
-                head = _read(data)
+            _ask_llhttp(data)
+            head = _read(data)
         except Malformed as error:
             raise Fault("client", Reason.REQUEST_MALFORMED, str(error)) from None
-        if len(head.fields) <= _MOST_REMEMBERED_FIELDS:
+        if head.count <= _MOST_REMEMBERED_FIELDS:
             head.kept = known_heads.put(data, head)
     return head
+
+
+def read_match(pattern: Pattern, match: "re.Match[bytes]", peer: str, *, tls: bool) -> Request:
+    """Return the request of a head that a pattern recognised; what comes a second time is remembered."""
+    data = match.string
+    if not known_heads.comes_again(data):
+        return Request(pattern.method, match[1], pattern.host, None, peer, tls, None, pattern, match)
+    head = RequestHead(match[1], None, pattern, match)
+    for name in Framing.__slots__:
+        setattr(head, name, getattr(pattern.framing, name))
+    head.kept = known_heads.put(data, head)
+    return head.of(peer, tls=tls)
+
+
+def attach(pattern: Pattern, framing: Framing) -> None:
+    """Give a new pattern the data plane's part: the framing of a head that it was made of."""
+    pattern.framing = framing.copy()
+    pattern.read = read_lines
+
+
+def read_lines(data: bytes) -> tuple[Field, ...]:
+    """Return the fields of a head that has been judged."""
+    return tuple(map(read_field, data.split(b"\r\n")[1:-2]))
 
 
 def _ask_llhttp(data: bytes) -> None:
@@ -165,71 +183,32 @@ def _read(data: bytes) -> RequestHead:
     method, target, version = match.groups()
     if method not in METHODS:
         raise Malformed("method")
-    found = tuple(map(fields.lines.young.get, lines[1:-2]))
-    filled = tuple(each or read_field(line) for each, line in zip(found, lines[1:-2], strict=True))
-    shape = _read_shape(method, version, filled)
-    head = RequestHead(method, _read_target(method, target, shape.host), filled, shape, is_shared=False)
-    if len(filled) <= _MOST_REMEMBERED_FIELDS and len(data) <= _MOST_SHAPED_BYTES:
-        _remember_shape((method, version, found), filled, shape)
+    fields = tuple(map(read_field, lines[1:-2]))
+    framing = _read_framing_of(method, version, fields)
+    head = RequestHead(_read_target(method, target, framing.host), fields)
+    for name in Framing.__slots__:
+        setattr(head, name, getattr(framing, name))
     return head
 
 
-def _read_shape(method: bytes, version: bytes, filled: tuple[Field, ...]) -> HeadShape:
+def _read_framing_of(method: bytes, version: bytes, fields: tuple[Field, ...]) -> Framing:
     special: dict[int, list[bytes]] = {}
-    for field in filled:
+    for field in fields:
         if field.kind:
             special.setdefault(field.kind, []).append(field.value)
-    shape = HeadShape(())
-    shape.host = _read_host(special.get(Kind.HOST, ()))
+    framing = Framing()
+    framing.method = method
+    framing.count = len(fields)
+    framing.host = _read_host(special.get(Kind.HOST, ()))
     if method in (b"CONNECT", b"TRACE"):
         raise Fault("client", Reason.METHOD_UNSUPPORTED)
-    minor = shape.minor = 1 if version == b"1" else 0
-    length = shape.length = _read_framing(special, minor)
+    minor = framing.minor = 1 if version == b"1" else 0
+    length = framing.length = _read_framing(special, minor)
     options = [token for value in special.get(Kind.CONNECTION, ()) for token in tokens(value)]
-    shape.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
-    shape.expects_continue = _read_expectation(special.get(Kind.EXPECT, ()), minor) and length != 0
-    shape.upgrade = _read_upgrade(special.get(Kind.UPGRADE, ()), options, method, minor, length)
-    return shape
-
-
-def _remember_shape(key: ShapeKey, filled: tuple[Field, ...], shape: HeadShape) -> None:
-    """Keep a shape where all that may differ are a few fields which say nothing about framing."""
-    holes = tuple(index for index, each in enumerate(key[2]) if each is None)
-    if len(holes) > _MOST_HOLES or any(filled[index].kind for index in holes):
-        return
-    shape.holes = holes
-    if len(_shapes) >= _MOST_SHAPES:
-        _shapes.clear()
-    _shapes[key] = shape
-
-
-def _read_alike(data: bytes) -> RequestHead | None:
-    """Read a head that differs from one read before by its target and by some new plain fields; None else.
-
-    llhttp has judged one of the same shape; the target and the new lines are judged here, and more strictly.
-
-    Raises:
-        Malformed: the target, or a new line.
-        Fault: the target names another host.
-    """
-    lines = data.split(b"\r\n")
-    match = REQUEST_LINE.fullmatch(lines[0])
-    if match is None or len(lines) < 3 or lines[-1] or lines[-2]:
-        return None
-    method, target, version = match.groups()
-    found = tuple(map(fields.lines.young.get, lines[1:-2]))
-    shape = _shapes.get((method, version, found))
-    if shape is None:
-        return None
-    if shape.holes:
-        filled = list(found)
-        for index in shape.holes:
-            field = filled[index] = read_new_field(lines[index + 1])
-            if field.kind:
-                return None
-        found = tuple(filled)
-    target = _read_target(method, target, shape.host)
-    return RequestHead(method, target, cast("tuple[Field, ...]", found), shape, is_shared=True)
+    framing.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
+    framing.expects_continue = _read_expectation(special.get(Kind.EXPECT, ()), minor) and length != 0
+    framing.upgrade = _read_upgrade(special.get(Kind.UPGRADE, ()), options, method, minor, length)
+    return framing
 
 
 def _read_host(values: "list[bytes] | tuple[()]") -> bytes:

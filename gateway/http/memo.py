@@ -1,12 +1,14 @@
-"""A memory under exact bytes whose every operation takes constant time."""
+"""A memory under exact keys whose every operation takes constant time."""
 
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class HeadMemo(Generic[Value]):
-    """Maps bytes to what was worked out for them, in two generations.
+class HeadMemo(Generic[Key, Value]):
+    """Maps bytes, or what consists of bytes, to what was worked out for them, in two generations.
 
     Only what comes a second time is kept, so that bytes that never come again push nothing out and cost no
     memory. A full young generation becomes the old one and the old one is dropped; what is asked for again
@@ -14,6 +16,7 @@ class HeadMemo(Generic[Value]):
     hash of bytes is keyed at random, so chosen bytes cannot be made to collide.
 
     Args:
+        measure: returns the bytes that a key takes, and what is kept with it.
         most_entries: entries of one generation.
         most_bytes: bytes of the keys of one generation.
         most_size: bytes of one key; longer ones are not kept.
@@ -22,41 +25,54 @@ class HeadMemo(Generic[Value]):
         young: the young generation, for a first look without a call.
     """
 
-    __slots__ = ("_bytes", "_most_bytes", "_most_entries", "_most_size", "_old", "_seen", "young")
+    __slots__ = ("_bytes", "_measure", "_most_bytes", "_most_entries", "_most_size", "_old", "_seen", "young")
 
-    def __init__(self, most_entries: int = 4096, most_bytes: int = 4 << 20, most_size: int = 8192) -> None:
-        self.young: dict[bytes, Value] = {}
-        self._old: dict[bytes, Value] = {}
+    def __init__(
+        self,
+        measure: Callable[[Key], int],
+        most_entries: int = 4096,
+        most_bytes: int = 4 << 20,
+        most_size: int = 8192,
+    ) -> None:
+        self.young: dict[Key, Value] = {}
+        self._old: dict[Key, Value] = {}
         self._seen: set[int] = set()
         self._bytes = 0
-        self._most_entries = most_entries
+        self._measure = measure
         self._most_bytes = most_bytes
+        self._most_entries = most_entries
         self._most_size = most_size
 
-    def get(self, key: bytes) -> Value | None:
-        """Return what is known for these very bytes, or None."""
+    def get(self, key: Key) -> Value | None:
+        """Return what is known for this very key, or None."""
         found = self.young.get(key)
         if found is None:
             found = self._old.get(key)
             if found is not None:
-                self._keep(key, found)
+                self._keep(key, found, self._measure(key))
         return found
 
-    def put(self, key: bytes, value: Value) -> bool:
-        """Remember, if these bytes came before; tell whether they are kept."""
+    def comes_again(self, key: Key) -> bool:
+        """Tell whether this key came before, and note that it came."""
         seen, mark = self._seen, hash(key)
-        if mark not in seen:
-            if len(seen) >= 2 * self._most_entries:
-                seen.clear()
-            seen.add(mark)
+        if mark in seen:
+            return True
+        if len(seen) >= 2 * self._most_entries:
+            seen.clear()
+        seen.add(mark)
+        return False
+
+    def put(self, key: Key, value: Value) -> bool:
+        """Remember, if this key came before; tell whether it is kept."""
+        if not self.comes_again(key):
             return False
-        if len(key) > self._most_size:
+        size = self._measure(key)
+        if size > self._most_size:
             return False
-        self._keep(key, value)
+        self._keep(key, value, size)
         return True
 
-    def _keep(self, key: bytes, value: Value) -> None:
-        size = len(key)
+    def _keep(self, key: Key, value: Value, size: int) -> None:
         if len(self.young) >= self._most_entries or self._bytes + size > self._most_bytes:
             self._old = self.young
             self.young = {}
@@ -65,7 +81,7 @@ class HeadMemo(Generic[Value]):
         self._bytes += size
 
     def clear(self) -> None:
-        """Forget every value; which bytes came before stays known."""
+        """Forget every value; which keys came before stays known."""
         self.young = {}
         self._old = {}
         self._bytes = 0

@@ -5,7 +5,7 @@ import asyncio
 from gateway.core.model import Fault
 from gateway.core.reasons import Reason
 from gateway.http.chunked import LAST_CHUNK, ChunkedReader, LengthReader, encode_chunk
-from gateway.http.head import RequestHead
+from gateway.http.head import Framing
 
 MOST_HELD = 65_536
 _NO_LIMIT = 1 << 62
@@ -37,7 +37,7 @@ class RequestBody:
         "sent",
     )
 
-    def __init__(self, head: RequestHead) -> None:
+    def __init__(self, head: Framing) -> None:
         self.length = head.length
         self._reader = ChunkedReader() if head.length is None else LengthReader(head.length)
         self._held: list[bytes] = []

@@ -42,7 +42,7 @@ class ResponseHead:
         return tuple(header for header in self.headers if header[0].lower() != b"set-cookie")
 
 
-known_heads: HeadMemo[ResponseHead] = HeadMemo()
+known_heads: HeadMemo[bytes, ResponseHead] = HeadMemo(len)
 
 
 def read_response_head(data: bytes) -> ResponseHead:

@@ -130,7 +130,7 @@ class UpstreamConnection(asyncio.Protocol):
         if mode == _HEAD:
             end = data.find(HEAD_END) + len(HEAD_END)
             # a head that came before, byte for byte: nothing about it is to be found out again
-            head = None if self._buffer else known_heads.get(data[:end])
+            head = None if self._buffer else known_heads.young.get(data[:end])
             exchange = self._exchange
             if head is None or head.status < 200 or exchange is None:
                 self._take_heads(data)
@@ -240,7 +240,8 @@ class UpstreamConnection(asyncio.Protocol):
             and not transport.is_closing()
             and not transport.get_write_buffer_size()
         ):
-            self.resume_reading()
+            if self._reading_paused:
+                self.resume_reading()
             self._pool.release(self)
         else:
             self.abandon()

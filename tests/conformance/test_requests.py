@@ -115,15 +115,6 @@ async def test_r57_the_handler_cannot_frame():
     assert sent.headers == [("Host", "h"), ("X-Forwarded-User", "alice"), ("Content-Length", "5")]
 
 
-async def test_a_head_that_would_be_two_is_not_sent():
-    """R57: a blank line in what the handler gives is our own fault: 500, and nothing reaches the upstream."""
-    async with Plane(handler=Handler(raw=b"X: a\r\n\r\nGET /admin HTTP/1.1\r\nHost: h\r\n")) as plane:
-        client = await plane.client()
-        assert (await client.ask(GET)).status == 500
-        assert not plane.upstream.connections
-        assert plane.handler.finished[0].fault.source == "gateway"
-
-
 async def test_http_1_0():
     """An HTTP/1.0 client gets its answer and the end, or keeps the connection if it asked."""
     async with Plane() as plane:

@@ -4,29 +4,34 @@ Heads that are mutated from each other, from several clients, through two config
 plane's memory, while keys rotate, entries are written to the denylist, time passes and settings are reloaded.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields as members
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from functools import cache
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway import recall
 from gateway.core import session as codec
 from gateway.core.compiled import Compiled, compile_settings
 from gateway.core.context import Knowledge, Memory
 from gateway.core.cookies import Site
 from gateway.core.denylist import Denylist
 from gateway.core.model import CookieChange, DenyEntry, Fault, Session
+from gateway.core.pattern import Pattern, compile_pattern
 from gateway.core.routes import Route
 from gateway.core.sketch import draw
-from gateway.http import fields, head
+from gateway.http import client_connection, fields, head
+from gateway.http.client_connection import ClientConnection
+from gateway.http.exchange import Limits
 from gateway.http.memo import HeadMemo
+from gateway.http.server import Server
 from gateway.pipeline import Pipeline, Ways
 from tests.support import pure
 from tests.support.jose import access_claims, jwk, key_set, sign
@@ -39,6 +44,7 @@ ROUTES = (
     {"path": "/admin/", "require": {"groups": ["admins"]}},
     {"path": "/api/", "unauthenticated": "reject", "require": {"scopes": ["api"]}, "when_stale": "allow"},
     {"path": "/old/", "require": {"max_age": "5m"}, "when_stale": "allow"},
+    {"path": "/part/", "require": {"methods": ["GET", "POST"]}, "strip_prefix": True},
     {"path": "/"},
 )
 PROVIDERS = {
@@ -54,6 +60,11 @@ TARGETS = [
     b"/api/x",
     b"/admin/x",
     b"/old/x",
+    b"/part/x?y=1",
+    b"/part/",
+    b"/auth/userinfo",
+    b"/auth/x",
+    b"/api//x",
     b"/public/../api/x",
     b"/public/%2e%2e/x",
     b"http://app.example.com/api/x",
@@ -61,13 +72,23 @@ TARGETS = [
     b"*",
     b"/a b",
 ]
-HOSTS = [b"app.example.com", b"app.example.com", b"app.example.com:443", b"evil.example.com"]
+HOSTS = [
+    b"app.example.com",
+    b"app.example.com",
+    b"plain.example.com",
+    b"app.example.com:443",
+    b"evil.example.com",
+]
 PEERS = ["192.0.2.1", "192.0.2.2", "10.0.0.1"]
 PLAIN = [
     b"X-Forwarded-User: root",
     b"X_Forwarded_User: root",
     b"X-Forwarded-Host: evil.example.com",
     b"X-Forwarded-For: 198.51.100.7",
+    b"X-Forwarded-For: 198.51.100.8",
+    b"X-Forwarded-For: nobody",
+    b"X-HTTP-Method-Override: GET",
+    b"X-HTTP-Method-Override: DELETE",
     b"Connection: X-Forwarded-User, x-one",
     b"Connection: close",
     b"Connection: keep-alive",
@@ -97,7 +118,13 @@ PLAIN = [
 @cache
 def compiled(which: int) -> Compiled:
     """Return one of two configurations; the second trusts another provider's tokens no more."""
-    changes: dict[str, Any] = {"providers": PROVIDERS, "trusted_proxies": ["10.0.0.0/8"]}
+    changes: dict[str, Any] = {
+        "providers": PROVIDERS,
+        "trusted_proxies": ["10.0.0.0/8"],
+        "public_url": ["https://app.example.com", "http://plain.example.com"],
+        "allow_insecure_http": True,
+        "prefix": "/auth/",
+    }
     if which:
         changes["providers"] = {"corporate": {**PROVIDERS["corporate"], "audiences": ["b"]}}
         changes["identity_headers"] = {"X-Who": "sub"}
@@ -150,20 +177,62 @@ def session_line(subject: str, life: int) -> bytes:
 @contextmanager
 def forgetful() -> Iterator[None]:
     """Read heads without anything that was learned from others."""
-    kept = head.known_heads, head._shapes, fields.lines, fields._kinds
-    head.known_heads, head._shapes, fields.lines, fields._kinds = HeadMemo(), {}, HeadMemo(), {}
+    kept = head.known_heads, fields.lines, fields._kinds
+    head.known_heads, fields.lines, fields._kinds = HeadMemo(len), HeadMemo(len), {}
+    client_connection.known_heads = head.known_heads
     try:
         yield
     finally:
-        head.known_heads, head._shapes, fields.lines, fields._kinds = kept
+        head.known_heads, fields.lines, fields._kinds = kept
+        client_connection.known_heads = head.known_heads
+
+
+@contextmanager
+def keeping_at_once(is_so: bool) -> Iterator[None]:
+    """Keep what comes for the first time already, not what comes again."""
+    usual = HeadMemo.comes_again
+    if is_so:
+        HeadMemo.comes_again = lambda *_: True
+    try:
+        yield
+    finally:
+        HeadMemo.comes_again = usual
+
+
+@pytest.fixture(autouse=True)
+def _eager(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Begin with nothing, and make a pattern of whatever comes."""
+    monkeypatch.setattr(recall, "_OFTEN", 1)
+    monkeypatch.setattr(recall, "_PAUSE", 0.0)
+    with forgetful():
+        yield
 
 
 class Told(Pipeline):
     """A pipeline that tells what it would do."""
 
+    told: Any = None
+
+    def handle(self, exchange) -> None:
+        """Note what was read, and go on."""
+        self.framing = framing_of(exchange.head, exchange.request.target)
+        super().handle(exchange)
+
+    def malformed(self, fault, _peer):
+        """Note why it is refused."""
+        self.framing, self.told = None, (fault.source, fault.reason)
+        return 400, [], b""
+
     def _forward(self, passage, plan) -> None:
-        start = re.sub(rb"[0-9a-f]{20}\Z", b"", plan.start)
-        self.told = ("forward", start, plan.forward.route.name, plan.about, plain(plan.forward.identity))
+        request = passage.exchange.request
+        about = replace(plan.about, path=plan.path_of(request) or plan.about.path)
+        self.told = (
+            "forward",
+            plan.start_for(request),
+            plan.forward.route.name,
+            about,
+            plain(plan.forward.identity),
+        )
 
     def _answer(self, passage, answer) -> None:
         self.told = ("answer", plain(answer))
@@ -178,14 +247,23 @@ class Told(Pipeline):
         raise error
 
 
-class Asked:
-    """An exchange as far as deciding needs one."""
+class Transport:
+    """A client's socket as far as reading one head needs it."""
 
-    def __init__(self, request) -> None:
-        self.request = request
+    def __init__(self, peer: str, *, tls: bool) -> None:
+        self._extra = {"peername": (peer, 1), "sslcontext": tls or None}
 
-    def on_finished(self, callback) -> None:
-        """Nothing is finished here."""
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return the peer, and whether it speaks TLS."""
+        return self._extra.get(name, default)
+
+    def is_closing(self) -> bool:
+        """It stays open."""
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        """Take whatever else is asked of it."""
+        return lambda *_, **__: None
 
 
 def plain(value: Any) -> Any:
@@ -217,10 +295,12 @@ class Process:
         self.denylist = Denylist()
         self.denylist.synchronised_at = NOW
         self.pipelines = [self._pipeline(compiled(which), Memory()) for which in (0, 1)]
+        self.patterns: tuple[Pattern, ...] = ()
 
     def _pipeline(self, known: Compiled, memory: Memory) -> Told:
         knowledge = Knowledge(known, self.keys, self.denylist, memory, lambda _: None, lambda _: False)
         unused = {each.name: None for each in members(Ways) if each.init}
+        unused["recorder"] = SimpleNamespace(outcome=None)
         return Told(knowledge, Ways(**unused | {"clock": lambda: self.now}))
 
     def reload(self, which: int, other: int) -> None:
@@ -231,23 +311,26 @@ class Process:
         """Set the clock, the denylist being in step."""
         self.now = self.denylist.synchronised_at = now
 
-    def ask(self, pipeline: Told, data: bytes, peer: str, tls: bool) -> Any:
-        """Return what is made of a head, down to the bytes that would go upstream."""
-        try:
-            found = head.read_request_head(data)
-        except Fault as fault:
-            return fault.source, fault.reason
-        pipeline.told = None
-        pipeline.handle(Asked(found.of(peer, tls=tls)))
-        return framing_of(found), pipeline.told
+    def ask(self, pipeline: Told, data: bytes, peer: str, tls: bool, patterns: tuple[Pattern, ...]) -> Any:
+        """Return what is made of a head, down to the bytes that would go upstream; keep its pattern."""
+        server = Server(pipeline, pipeline.knowledge.compiled.settings.upstreams, Limits())
+        connection = ClientConnection(server)
+        connection.connection_made(Transport(peer, tls=tls))
+        connection._patterns = patterns
+        pipeline.told = pipeline.framing = None
+        connection.data_received(data)
+        self.patterns = connection._patterns
+        return pipeline.framing, pipeline.told
 
     def check(self, which: int, data: bytes, peer: str, tls: bool) -> None:
         """Ask twice: with everything that was learned, and from nothing."""
         warm = self.pipelines[which]
-        told = self.ask(warm, data, peer, tls)
+        told = self.ask(warm, data, peer, tls, self.patterns)
+        kept = self.patterns
         with forgetful():
             settings_again = warm.knowledge.compiled.settings
-            cold = self.ask(self._pipeline(compile_settings(settings_again), Memory()), data, peer, tls)
+            cold = self.ask(self._pipeline(compile_settings(settings_again), Memory()), data, peer, tls, ())
+        self.patterns = kept
         assert told == cold
 
 
@@ -261,16 +344,19 @@ def questions(draw: st.DrawFn) -> list[tuple]:
     """Draw a head with its sender, and some that differ from it a little."""
     line = st.one_of(st.sampled_from(PLAIN), st.integers(0, 3).map(lambda n: b"X-One: %d" % n))
     who = st.lists(st.sampled_from(credentials()), min_size=1, max_size=2)
-    method, target, host = b"GET", draw(st.sampled_from(TARGETS[:6])), HOSTS[0]
+    method, target, host = b"GET", draw(st.sampled_from(TARGETS[:8])), draw(st.sampled_from(HOSTS[1:3]))
     lines = draw(who) + draw(st.lists(line, max_size=1))
     peer, tls, which = draw(st.sampled_from(PEERS)), draw(st.booleans()), draw(st.sampled_from([0, 0, 0, 1]))
     found = [(which, head_of(method, target, host, lines), peer, tls)]
     for change in draw(
-        st.lists(st.sampled_from(["target", "line", "who", "host", "peer", "tls", "which"]), max_size=2)
+        st.lists(
+            st.sampled_from(["target", "line", "value", "who", "host", "peer", "tls", "which"]), max_size=2
+        )
     ):
         other = {
             "target": lambda: head_of(method, draw(st.sampled_from(TARGETS)), host, lines),
             "line": lambda: head_of(method, target, host, [*lines, draw(line)]),
+            "value": lambda: head_of(method, target, host, [*lines[:-1], draw(line)]),
             "who": lambda: head_of(method, target, host, draw(who) + lines[1:]),
             "host": lambda: head_of(method, target, draw(st.sampled_from(HOSTS)), lines),
         }.get(change, lambda: found[0][1])()
@@ -307,9 +393,15 @@ def steps(draw: st.DrawFn) -> list[tuple]:
 
 
 @settings(max_examples=200)
-@given(steps())
-def test_what_was_remembered_changes_no_answer(happening: list[tuple]):
+@given(steps(), st.booleans())
+def test_what_was_remembered_changes_no_answer(happening: list[tuple], at_once: bool):
     """R44, R53, R57: verdict, framing and the bytes for the upstream are those of a fresh process."""
+    with keeping_at_once(at_once):
+        go_through(happening)
+
+
+def go_through(happening: list[tuple]) -> None:
+    """Ask, and let happen what happens in between."""
     process = Process()
     for name, *more in happening:
         if name == "ask":
@@ -349,44 +441,75 @@ ALIKE = st.tuples(
 )
 
 
-@settings(max_examples=400)
-@given(st.lists(ALIKE, min_size=1, max_size=4), st.lists(st.integers(0, 3), min_size=4, max_size=12))
-def test_heads_alike_are_read_as_if_they_were_not(heads: list[tuple], order: list[int]):
-    """R53, R57: a head is read, and its fields are sorted, as by a process that has seen no other head."""
-    for place, turn in enumerate(order):
-        data = head_of(*heads[turn % len(heads)])
-        rules = compiled(place % 2).rules
-        told = read_and_sort(data, rules.request_names)
-        with forgetful():
-            again = compile_settings(compiled(place % 2).settings).rules
-            assert told == read_and_sort(data, again.request_names)
+NOISE = st.one_of(
+    st.binary(max_size=6),
+    st.sampled_from(
+        [b"", b" ", b"a b", b" a", b"a ", b"\t", b"a\r\nHost: evil", b"a\nX: y", b"\x00", b"\xff", b"a: b"]
+    ),
+)
 
 
-def read_and_sort(data: bytes, names: Any) -> Any:
-    """Return what framing and decision read of a head, or why it is refused."""
+@settings(max_examples=800)
+@given(
+    st.tuples(
+        st.sampled_from(METHODS),
+        st.sampled_from(TARGETS),
+        st.sampled_from(HOSTS[:3]),
+        st.lists(st.sampled_from(PLAIN), max_size=4),
+    ),
+    st.lists(st.tuples(st.integers(0, 5), NOISE), max_size=1),
+    st.sampled_from(
+        [None, None, *TARGETS, b"/%2e", b"/\xff", b"/a b", b"/a?b#c", b"/;x", b'/?"', b"/\r\n", b"/?{"]
+    ),
+)
+def test_r57_what_a_pattern_recognises_is_what_it_says(known: tuple, changes: list, path: bytes | None):
+    """R53, R57: whatever bytes match, a process that knows no pattern reads the same of them."""
+    rules = compiled(0).rules
+    pattern = pattern_of(head_of(*known), rules.request_names)
+    if pattern is None:
+        return
+    method, target, host, lines = known
+    changed = list(lines)
+    for place, value in changes:
+        if changed:
+            index = place % len(changed)
+            changed[index] = changed[index].partition(b": ")[0] + b": " + value
+    data = head_of(method, path or target, host, changed)
+    match = pattern.fullmatch(data)
+    if match is None:
+        return
+    found = head.read_match(pattern, match, "192.0.2.1", tls=False)
+    with forgetful():
+        again = head.read_request_head(data)
+        request = again.of("192.0.2.1", tls=False)
+    assert framing_of(pattern.framing, found.target) == framing_of(again, again.target)
+    assert (found.method, found.host, found.headers) == (again.method, again.host, again.headers)
+    assert sorted_by(draw(found, rules.request_names)) == sorted_by(draw(request, rules.request_names))
+
+
+def pattern_of(data: bytes, names: Any) -> Pattern | None:
+    """Return the pattern of a head, with the data plane's part; None where it has none."""
     try:
         found = head.read_request_head(data)
-    except Fault as fault:
-        return fault.source, fault.reason
-    sketch = draw(found.of("192.0.2.1", tls=False), names)
-    sorted_fields = {each.name: getattr(sketch, each.name) for each in members(sketch)}
-    # lines that always pass may have been joined
-    sorted_fields["kept"] = b"".join(sketch.kept)
-    return framing_of(found), found.headers, sorted_fields
+    except Fault:
+        return None
+    pattern = compile_pattern(found.of("192.0.2.1", tls=False), names)
+    if pattern is not None:
+        head.attach(pattern, found)
+        assert found.length == 0
+        assert found.upgrade is None
+    return pattern
 
 
-def framing_of(found: head.RequestHead) -> tuple:
-    """Return what a head says of its message."""
-    return (
-        found.method,
-        found.target,
-        found.host,
-        found.minor,
-        found.length,
-        found.keep_alive,
-        found.expects_continue,
-        found.upgrade,
-    )
+def sorted_by(sketch: Any) -> dict[str, Any]:
+    """Return a sketch as data; lines that always pass may have been joined."""
+    found = {each.name: getattr(sketch, each.name) for each in members(sketch)}
+    return found | {"kept": b"".join(sketch.kept)}
+
+
+def framing_of(found: head.Framing, target: bytes) -> tuple:
+    """Return what a head says of its message, and its target."""
+    return (target, *(getattr(found, name) for name in head.Framing.__slots__))
 
 
 def bearer(jti: str) -> bytes:
@@ -439,3 +562,112 @@ def test_what_changes_is_noticed(lines: list[bytes], path: bytes, change: str):
     CHANGES[change](process)
     for _ in range(3):
         process.check(*question)
+
+
+def asked(path: bytes, *lines: bytes, host: bytes = HOSTS[0], method: bytes = b"GET") -> bytes:
+    """Return a head with a bearer token and these lines."""
+    return head_of(method, path, host, [bearer("main900"), *lines])
+
+
+TRICKY = {
+    "another route": ([asked(b"/x%d" % n) for n in range(4)], asked(b"/old/x")),
+    "a route that matches a part": ([asked(b"/part/%d" % n) for n in range(4)], asked(b"/part")),
+    "our own endpoint": ([asked(b"/%d" % n) for n in range(4)], asked(b"/auth/logout")),
+    "an unknown endpoint": ([asked(b"/%d" % n) for n in range(4)], asked(b"/auth/x")),
+    "two slashes": ([asked(b"/a/%d" % n) for n in range(4)], asked(b"/a//x")),
+    "a dot segment": ([asked(b"/a/%d" % n) for n in range(4)], asked(b"/a/../api/x")),
+    "an escape": ([asked(b"/a/%d" % n) for n in range(4)], asked(b"/%61pi/x")),
+    "another case": ([asked(b"/a/%d" % n) for n in range(4)], asked(b"/API/x")),
+    "another host": (
+        [asked(b"/%d" % n, host=HOSTS[2]) for n in range(4)],
+        asked(b"/x", host=b"app.example.com"),
+    ),
+    "another method": (
+        [asked(b"/part/%d" % n, b"X-HTTP-Method-Override: GET") for n in range(4)],
+        asked(b"/part/x", b"X-HTTP-Method-Override: DELETE"),
+    ),
+    "another method, disguised": (
+        [asked(b"/part/%d" % n, b"X_HTTP.Method-Override: GET") for n in range(4)],
+        asked(b"/part/x", b"X_HTTP.Method-Override: DELETE"),
+    ),
+    "a field named by Connection": (
+        [asked(b"/%d" % n, b"Connection: x-one", b"X-One: 1") for n in range(4)],
+        asked(b"/x", b"Connection: x-one", b"X-One: 2"),
+    ),
+    "space before a value": (
+        [asked(b"/%d" % n, b"X-One: 1") for n in range(4)],
+        asked(b"/x", b"X-One:  2"),
+    ),
+    "space after a value": (
+        [asked(b"/%d" % n, b"X-One: 1") for n in range(4)],
+        asked(b"/x", b"X-One: 2\t"),
+    ),
+    "a preflight": (
+        [asked(b"/public/%d" % n, b"Origin: https://a.example", method=b"OPTIONS") for n in range(4)],
+        asked(b"/x", b"Origin: https://b.example", method=b"OPTIONS"),
+    ),
+    "another's cookie": (
+        [asked(b"/%d" % n, cookie("alice500")) for n in range(4)],
+        asked(b"/x", cookie("bob500")),
+    ),
+    "another's session": (
+        [head_of(b"GET", b"/%d" % n, HOSTS[0], [cookie("alice500")]) for n in range(4)],
+        head_of(b"GET", b"/admin/x", HOSTS[0], [cookie("bob500")]),
+    ),
+    "another's token": (
+        [head_of(b"GET", b"/%d" % n, HOSTS[0], [bearer("main900")]) for n in range(4)],
+        head_of(b"GET", b"/x", HOSTS[0], [b"Authorization: Bearer e30.e30.AA"]),
+    ),
+    "no field of ours": (
+        [asked(b"/%d" % n, b"X-One: 1") for n in range(4)],
+        asked(b"/x", b"X-Forwarded-User: root"),
+    ),
+    "a header of another's": (
+        [asked(b"/%d" % n, b"X-One: 1", b"X-Two: 2") for n in range(4)],
+        asked(b"/x", b"X-Two: 1", b"X-One: 2"),
+    ),
+}
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("case", TRICKY)
+def test_r56_what_only_looks_alike(case: str, peer: str, at_once: bool, tls: bool):
+    """R53, R56, R57: a head that is nearly of a known pattern is decided for what it is."""
+    known, head_to_judge = TRICKY[case]
+    process = Process()
+    with keeping_at_once(at_once):
+        for data in known:
+            process.check(0, data, peer, tls)
+        process.check(0, head_to_judge, peer, tls)
+        # and one that came over another kind of connection
+        process.check(0, known[-1], peer, not tls)
+        process.check(0, head_to_judge, PEERS[0], tls)
+
+
+@pytest.mark.parametrize("first", [b"nobody", b"198.51.100.7", b"127.0.0.1"])
+def test_r53_a_trusted_proxy_tells_of_many_clients(first: bytes):
+    """R53: what its fields say is read each time, whatever they said before."""
+    process = Process()
+    for number, client in enumerate([first] * 4 + [b"198.51.100.8", b"nobody", b"198.51.100.9, 10.0.0.2"]):
+        data = asked(b"/%d" % number, b"X-Forwarded-For: " + client)
+        process.check(0, data, "10.0.0.1", False)
+
+
+def test_what_is_alike_is_decided_once(monkeypatch: pytest.MonkeyPatch):
+    """After a few heads of a pattern with one token on one route, nothing is decided anew."""
+    process = Process()
+    pipeline = process.pipelines[0]
+    judged = []
+    usual = Pipeline._judge
+    monkeypatch.setattr(
+        Pipeline, "_judge", lambda self, passage, now: judged.append(1) or usual(self, passage, now)
+    )
+    for number in range(12):
+        data = asked(b"/api/%d?q=%%20" % number, b"traceparent: 00-%d" % number)
+        process.ask(pipeline, data, PEERS[0], False, process.patterns)
+        assert pipeline.told[0] == "forward"
+        assert b"GET /api/%d?q=%%20 HTTP/1.1\r\n" % number in pipeline.told[1]
+        assert b"traceparent: 00-%d\r\n" % number in pipeline.told[1]
+    assert len(judged) == 3

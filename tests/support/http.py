@@ -9,9 +9,9 @@ from typing import Any, Self
 from gateway.core.config import UpstreamSettings
 from gateway.core.model import Fault, Header
 from gateway.core.reasons import status_of
-from gateway.http.exchange import Finished, Limits
+from gateway.http.exchange import Limits
 from gateway.http.response_head import ResponseHead
-from gateway.http.serialise import request_fields, response_fields
+from gateway.http.serialise import check_start, request_fields, response_fields
 from gateway.http.server import Server
 from gateway.http.tls import Certificates
 
@@ -237,6 +237,17 @@ class Upstream:
 
 
 @dataclass
+class Finished:
+    """How an exchange ended."""
+
+    status: int
+    bytes_in: int
+    bytes_out: int
+    upstream_seconds: float | None
+    fault: Fault | None
+
+
+@dataclass
 class Handler:
     """Forwards everything as it came, unless ``decide`` answers; remembers how everything ended."""
 
@@ -247,14 +258,13 @@ class Handler:
     max_body: int | None = None
     extra: list[Header] = field(default_factory=list)
     added: list[Header] = field(default_factory=list)
-    raw: bytes = b""
     long_lived: int = 0
     timeouts: tuple[float | None, float | None] = (None, None)
 
     def handle(self, exchange: Any) -> None:
         """Take one request."""
         self.exchanges.append(exchange)
-        exchange.on_finished(self.finished.append)
+        exchange.handling = Handling(self)
         if self.decide is None or not self.decide(exchange):
             self.forward(exchange)
 
@@ -262,8 +272,10 @@ class Handler:
         """Forward as it came."""
         request = exchange.request
         fields = request_fields([*request.headers, *self.extra])
-        start = b"%b %b HTTP/1.1\r\n%b" % (request.method, request.target, fields + self.raw)
-        exchange.forward("app", start, self, self.max_body if max_body is None else max_body)
+        # the last field's value is given apart
+        start, _, last = fields[:-2].rpartition(b": ")
+        start = check_start(b"%b %b HTTP/1.1\r\n%b: " % (request.method, request.target, start))
+        exchange.forward("app", start, last, self.max_body if max_body is None else max_body)
 
     def on_response(self, head: ResponseHead) -> bytes:
         """Change nothing."""
@@ -282,6 +294,23 @@ class Handler:
         """Render the reason."""
         assert peer
         return self.on_fault(fault)
+
+
+class Handling:
+    """What an exchange asks of a ``Handler``."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.timeouts = handler.timeouts
+        self.on_response = handler.on_response
+        self.on_fault = handler.on_fault
+        self.on_long_lived = handler.on_long_lived
+        self._finished = handler.finished
+
+    def finished(
+        self, status: int, sizes: tuple[int, int], started: float | None, ended: float, fault: Fault | None
+    ) -> None:
+        """Note how it ended."""
+        self._finished.append(Finished(status, *sizes, None if started is None else ended - started, fault))
 
 
 class Plane:

@@ -1,0 +1,201 @@
+"""Heads that no decision to forward can tell apart, recognised by one regular expression.
+
+A client's requests differ in little: a path, an id, a token. Heads of one pattern have the same method, the
+same field names in the same order, and the same values wherever the framing of a message or a decision reads
+one. They may differ in a plain target, in what is presented (Authorization, Cookie), and in values that only
+pass or are only dropped. Whatever an expression matches has been judged with it: it lets through no byte that
+the strict reading of a head (``http.head``) would refuse.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from gateway.core import fields
+from gateway.core.fields import NameKinds, fold
+from gateway.core.model import Field, Header, Request
+from gateway.core.policies import METHOD_OVERRIDES
+from gateway.core.sketch import Sketch, draw
+
+MOST_FIELDS: Final = 48
+MOST_LITERAL: Final = 4096
+"""Bytes of names and of values that have to be the same."""
+
+# a path in which only an empty segment or a dot segment could be read in two ways, and any query (RFC 3986)
+_TARGET: Final = (
+    rb"((/[A-Za-z0-9\-._~!$&'()*+,=:@/]*+)(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]]*+)?+) HTTP/1\.1\r\n"
+)
+# a field's value without white space around it (RFC 9110 section 5.5), which may not be empty
+_VALUE: Final = rb"[\x21-\x7e\x80-\xff][\t\x20-\x7e\x80-\xff]*+(?<![\t ])"
+_METHOD: Final = re.compile(rb"[A-Z\-]+")
+
+_ANY_VALUE: Final = frozenset({fields.PASS, fields.DROP})
+_TELLING: Final = frozenset({fields.AUTHORIZATION, fields.COOKIE})
+# what does not go on as it is
+_STAYING: Final = _TELLING | {fields.DROP, fields.CONNECTION}
+# what makes a message longer than its head, or another protocol
+_NOT_ALONE: Final = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+
+PatternKey: TypeAlias = tuple[bytes, ...]
+
+
+class Pattern:
+    """What heads have in common, and where they may differ.
+
+    Attributes:
+        fullmatch: of the expression, on the bytes of one whole head.
+        method: the method of all of them.
+        host: their Host, lower case.
+        names: the kinds of field names that it was made with: under others it says nothing.
+        count: how many fields they have.
+        sent: the groups of the target and of the lines that go on as they are.
+        telling: the groups of the values of Authorization and Cookie; an empty group where there are none.
+        template: the upstream's head up to the value of X-Request-ID, with holes for the target, what the
+            gateway says of the connection, each of those lines, and what it says of the caller.
+        framing: what the data plane read of the first such head, which holds for all of them.
+        read: parses the bytes of a head that matched into fields; the data plane's.
+    """
+
+    __slots__ = (
+        "_known",
+        "_presented",
+        "count",
+        "framing",
+        "fullmatch",
+        "host",
+        "method",
+        "names",
+        "read",
+        "sent",
+        "telling",
+        "template",
+    )
+
+    fullmatch: Callable[[bytes], "re.Match[bytes] | None"]
+    framing: Any
+    read: Callable[[bytes], tuple[Field, ...]]
+
+    def __init__(self, method: bytes, host: bytes, names: NameKinds, known: Sketch, parts: "_Parts") -> None:
+        self.method = method
+        self.host = host
+        self.names = names
+        self.count = parts.count
+        # an empty group at the end, so that a look-up always has one to name
+        empty = parts.groups + 1
+        self.fullmatch = re.compile(method + b" " + _TARGET + parts.expression + rb"\r\n()").fullmatch
+        self.sent = (1, *(parts.passing or (empty,)))
+        self.telling = tuple(group for _, _, group in parts.presented) or (empty,)
+        self.template = method + b" %b HTTP/1.1\r\n%b" + b"%b" * (len(self.sent) - 1) + b"%bX-Request-ID: "
+        self.framing = None
+        self._known = known
+        self._presented = parts.presented
+
+    def sketch(self, match: "re.Match[bytes]") -> Sketch:
+        """Return the sketch of a head that matched, as ``core.sketch.draw`` would draw it."""
+        known, kept = self._known, match.group(*self.sent)
+        cookies: list[Header] = []
+        authorization: list[bytes] = []
+        for name, kind, group in self._presented:
+            if kind == fields.COOKIE:
+                cookies.append((name, match[group]))
+            else:
+                authorization.append(match[group])
+        return Sketch(
+            list(kept[1:]), cookies, authorization, known.dropped, known.accept, known.mode, known.xhr
+        )
+
+
+class _Parts:
+    """An expression under construction; groups 1 and 2 are the target and its path."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.groups = 2
+        self.expression = b""
+        self.passing: list[int] = []
+        self.presented: list[tuple[bytes, fields.Kind, int]] = []
+        self._is_open = False
+
+    def add(self, field: Field, kind: fields.Kind) -> None:
+        """Add one field's line."""
+        self.count += 1
+        if (kind not in _STAYING) != self._is_open:
+            self._turn()
+        name = re.escape(field.name) + b": "
+        if kind in _TELLING:
+            self.groups += 1
+            self.presented.append((field.name, kind, self.groups))
+            self.expression += name + b"(" + _VALUE + rb")\r\n"
+        elif kind in _ANY_VALUE and not field.kind:
+            self.expression += name + _VALUE + rb"\r\n"
+        else:
+            self.expression += name + re.escape(field.value) + rb"\r\n"
+
+    def finish(self) -> "_Parts":
+        """Close what is open."""
+        if self._is_open:
+            self._turn()
+        return self
+
+    def _turn(self) -> None:
+        """Begin a span of lines that go on as they are, or end it."""
+        if self._is_open:
+            self.expression += b")"
+        else:
+            self.groups += 1
+            self.passing.append(self.groups)
+            self.expression += b"("
+        self._is_open = not self._is_open
+
+
+def key_of(request: Request, names: NameKinds) -> PatternKey | None:
+    """Return what heads of one pattern have in common, None where a head is of no pattern.
+
+    The members are the method, the name of each field whose value may differ, and the whole line of each
+    other field.
+    """
+    found = request.fields
+    if found is None or len(found) > MOST_FIELDS:
+        return None
+    kinds = names.kinds
+    key = [request.method]
+    for field in found:
+        kind = kinds.get(field.name)
+        if kind is None:
+            kind = names.learn(field.name)
+        if field.kind or (kind not in _ANY_VALUE and kind not in _TELLING):
+            key.append(field.line)
+        else:
+            key.append(field.name)
+    return tuple(key)
+
+
+def compile_pattern(request: Request, names: NameKinds) -> Pattern | None:
+    """Return the pattern of a request's head; None where each such head is a case of its own.
+
+    That is one with a message that goes on after it, a protocol asked for, a Connection field that names
+    other fields, a field that names another method, or a CORS preflight.
+    """
+    found = request.fields
+    if not found or len(found) > MOST_FIELDS or request.method == b"OPTIONS":
+        return None
+    known = draw(request, names)
+    if known.dropped or known.websocket or _METHOD.fullmatch(request.method) is None:
+        return None
+    parts, literal = _Parts(), 0
+    for field in found:
+        folded = fold(field.name)
+        if folded in _NOT_ALONE or folded in METHOD_OVERRIDES:
+            return None
+        kind = names.kinds.get(field.name)
+        if kind is None:
+            kind = names.learn(field.name)
+        if field.kind and kind in _TELLING:
+            return None
+        literal += len(field.name)
+        if field.kind or (kind not in _ANY_VALUE and kind not in _TELLING):
+            literal += len(field.value)
+        parts.add(field, kind)
+    if literal > MOST_LITERAL:
+        return None
+    return Pattern(request.method, request.host, names, known, parts.finish())

@@ -1,0 +1,111 @@
+"""What is remembered of decisions to forward: a request that a pattern recognised need not be decided anew.
+
+Requests of one pattern, on one route, from one peer, presenting the same credentials, get the same answer
+for as long as that answer lasts (``core.lasting``): a decision to forward reads nothing else of them.
+"""
+
+import re
+from typing import Final, TypeAlias
+
+from gateway.core.context import Knowledge
+from gateway.core.headers import observe
+from gateway.core.model import Request
+from gateway.core.pattern import Pattern, PatternKey, compile_pattern, key_of
+from gateway.core.routes import Route
+from gateway.http.memo import HeadMemo
+from gateway.passage import Plan
+
+_MOST_PATTERNS: Final = 256
+# a pattern takes a millisecond to compile: so often must its heads have come, and so many seconds must lie
+# between two of them
+_OFTEN: Final = 32
+_PAUSE: Final = 0.02
+
+PlanKey: TypeAlias = tuple[Pattern, Route, str, bool, bytes | tuple[bytes, ...]]
+
+
+def _measure(key: PlanKey) -> int:
+    """Return about how many bytes are kept for a key, and for the plan with it."""
+    presented = key[4]
+    return 1536 + (len(presented) if isinstance(presented, bytes) else sum(map(len, presented)))
+
+
+class Recall:
+    """Patterns, and the plans of requests that they recognise, under one state of knowledge.
+
+    Bounded in entries and bytes; plans are kept only for what is presented a second time.
+
+    Args:
+        knowledge: what every plan here was decided on; under another nothing here is of use.
+    """
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self.knowledge = knowledge
+        self._names = knowledge.compiled.rules.request_names
+        self._routes = knowledge.compiled.routes
+        self._prefix = knowledge.compiled.prefix
+        self._patterns: dict[PatternKey, Pattern | int | None] = {}
+        self._compiled_at = 0.0
+        self._plans: HeadMemo[PlanKey, Plan] = HeadMemo(
+            _measure, most_entries=16_384, most_bytes=24 << 20, most_size=32_768
+        )
+
+    def pattern_of(self, request: Request, now: float) -> Pattern | None:
+        """Return the pattern of a head that its connection did not recognise; ``now`` is in seconds."""
+        if request.match is not None:
+            return None
+        key = key_of(request, self._names)
+        if key is None:
+            return None
+        known = self._patterns.get(key, 0)
+        if not isinstance(known, int):
+            return known
+        if len(self._patterns) >= _MOST_PATTERNS:
+            self._patterns.clear()
+        if known + 1 < _OFTEN or abs(now - self._compiled_at) < _PAUSE:
+            self._patterns[key] = known + 1
+            return None
+        self._compiled_at = now
+        pattern = self._patterns[key] = compile_pattern(request, self._names)
+        return pattern
+
+    def find(self, request: Request, now: float) -> Plan | None:
+        """Return the plan of such a request, if one is known that holds at ``now`` (epoch seconds)."""
+        pattern, match = request.pattern, request.match
+        if pattern is None or match is None:
+            return None
+        key = self._key(pattern, match, request)
+        plan = None if key is None else self._plans.get(key)
+        if plan is None or not plan.lasting.holds(self.knowledge, now):
+            return None
+        if request.kept:
+            plan = request.plan = plan.specialise(request)
+        return plan
+
+    def learn(self, request: Request, plan: Plan) -> None:
+        """Keep the plan that a request was given, for those that cannot be told from it."""
+        pattern, match = request.pattern, request.match
+        if pattern is None or match is None:
+            return
+        key = self._key(pattern, match, request)
+        if key is None or not self._plans.comes_again(key):
+            return
+        rules = self.knowledge.compiled.rules
+        if rules.proxies.is_trusted(request.peer):
+            # it tells who is calling, in fields whose values differ
+            return
+        general = plan.generalise(request, observe(request, rules))
+        if general is not None:
+            self._plans.put(key, general)
+
+    def _key(self, pattern: Pattern, match: "re.Match[bytes]", request: Request) -> PlanKey | None:
+        if pattern.names is not self._names:
+            return None
+        path = match[2]
+        # what could be read in two ways, and what is our own, is for ``decide``
+        if b"//" in path or b"/." in path or path.startswith(self._prefix):
+            return None
+        route = self._routes.match(pattern.host, path, pattern.method)
+        if route is None:
+            return None
+        return (pattern, route, request.peer, request.tls, match.group(*pattern.telling))
