@@ -11,7 +11,7 @@ from gateway.core.context import Context, OpenedSession
 from gateway.core.cookies import Site
 from gateway.core.credentials import BearerToken, SessionCookie, present
 from gateway.core.headers import upstream_fields
-from gateway.core.jose import UnknownKey
+from gateway.core.jose import Parsed, UnknownKey, read
 from gateway.core.keys import KeySet
 from gateway.core.login import begin
 from gateway.core.model import (
@@ -130,13 +130,16 @@ def judge_bearer(context: Context, token: str) -> Verdict:
             and context.now < identity.expires_at
         ):
             return identity
-    issuer = access_token.issuer_of(token)
+    parsed = read(token)
+    if isinstance(parsed, Reason):
+        return parsed
+    issuer = access_token.issuer_of(parsed)
     if isinstance(issuer, Reason):
         return issuer
     provider = knowledge.compiled.by_issuer.get(issuer)
     if provider is None:
         return Reason.TOKEN_ISSUER
-    verdict = _verified(context, provider, token)
+    verdict = _verified(context, provider, parsed)
     if isinstance(verdict, Identity):
         current = knowledge.keys.get(provider.name)
         if current is not None:
@@ -156,7 +159,7 @@ def key_set(context: Context, provider: Provider, kid: str | None) -> KeySet | N
     return need
 
 
-def _verified(context: Context, provider: Provider, token: str) -> Verdict:
+def _verified(context: Context, provider: Provider, token: str | Parsed) -> Verdict:
     keys = key_set(context, provider, None)
     if not isinstance(keys, KeySet):
         return keys

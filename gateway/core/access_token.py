@@ -22,24 +22,29 @@ _FOREIGN_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash", "events")
 _FOREIGN_KINDS = frozenset(("id", "refresh", "offline", "logout"))
 
 
-def issuer_of(token: str) -> str | Reason:
+def issuer_of(token: str | Parsed) -> str | Reason:
     """Return the issuer that a token claims, unverified: good for choosing the provider, nothing else.
+
+    Args:
+        token: as presented, or as read already.
 
     Returns:
         The ``iss`` claim, ``TOKEN_MALFORMED``, or ``TOKEN_ISSUER`` when it has none.
     """
-    parsed = read(token)
+    parsed = read(token) if isinstance(token, str) else token
     if isinstance(parsed, Reason):
         return parsed
     issuer = parsed.claims.get("iss")
     return issuer if isinstance(issuer, str) and issuer else Reason.TOKEN_ISSUER
 
 
-def check(token: str, provider: Provider, keys: KeySet | None, now: float) -> Identity | UnknownKey | Reason:
+def check(
+    token: str | Parsed, provider: Provider, keys: KeySet | None, now: float
+) -> Identity | UnknownKey | Reason:
     """Decide whether a bearer JWT is a valid access token for us (R18-R24, R26-R29).
 
     Args:
-        token: as presented.
+        token: as presented, or as read already.
         provider: whose token it claims to be.
         keys: the provider's keys; None when none were fetched yet.
         now: epoch seconds.
@@ -48,7 +53,7 @@ def check(token: str, provider: Provider, keys: KeySet | None, now: float) -> Id
         Who is calling; ``UnknownKey`` when usable keys that hold the token's key are lacking; or the reason
         of the refusal.
     """
-    parsed = read(token)
+    parsed = read(token) if isinstance(token, str) else token
     if isinstance(parsed, Reason):
         return parsed
     verified = _verify(parsed, provider, keys, now)

@@ -35,13 +35,11 @@ class OpenedSession:
 class Memory:
     """What was learned under exact bytes. Forgetting it changes no answer.
 
-    ``bearers`` hold the token of an Authorization field. ``tokens`` hold a verified bearer token's identity
-    with the key set that verified it, and when (epoch seconds): another key set, or a clock that was set
-    back, and it is verified again. ``sessions`` hold opened cookies by their sealed texts, and records by
-    their names.
+    ``tokens`` hold a verified bearer token's identity with the key set that verified it, and when (epoch
+    seconds): another key set, or a clock that was set back, and it is verified again. ``sessions`` hold
+    opened cookies by their sealed texts, and records by their names.
     """
 
-    bearers: Memo[bytes, str] = field(default_factory=Memo)
     tokens: Memo[str, tuple[KeySet, Identity, float]] = field(default_factory=Memo)
     sessions: Memo[str, OpenedSession] = field(default_factory=Memo)
 

@@ -46,18 +46,13 @@ def bearer_token(context: Context) -> BearerToken | Reason | None:
         return None
     if len(values) > 1:
         return Reason.REQUEST_MALFORMED
-    known = context.knowledge.memory.bearers.get(values[0])
-    if known is not None:
-        return BearerToken(known)
     scheme, _, token = values[0].partition(b" ")
     if scheme.lower() != b"bearer":
         return None
     token = token.strip(b" ")
     if not token or len(token) > MOST_TOKEN or not token.isascii() or token.translate(None, _PRINTABLE):
         return Reason.TOKEN_MALFORMED
-    text = token.decode()
-    context.knowledge.memory.bearers.put(values[0], text)
-    return BearerToken(text)
+    return BearerToken(token.decode())
 
 
 def session_cookie(context: Context) -> SessionCookie | SessionRecord | None:

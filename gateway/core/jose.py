@@ -21,10 +21,14 @@ ALGORITHMS = frozenset(
 )
 """The algorithms that exist here; asymmetric all, so that no public key can serve as a secret (R18)."""
 
+_MOST_HEADERS = 256
+_LONGEST_HEADER = 512
+_headers: dict[bytes, Claims] = {}
+
 _VERIFIERS = {name: verifier for name, verifier in get_default_algorithms().items() if name in ALGORITHMS}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parsed:
     """A well-formed JWT whose signature nobody has checked yet.
 
@@ -39,7 +43,7 @@ class Parsed:
     signature: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verified:
     """Header and claims of a JWT whose signature is good. The claims are not judged yet."""
 
@@ -69,11 +73,12 @@ def read(token: str | bytes, most: int = MOST_TOKEN) -> Parsed | Reason:
     segments = octets.split(b".", 3)
     if len(segments) != 3:
         return Reason.TOKEN_MALFORMED
-    head, body, signature = (decode_base64url(segment, most) for segment in segments)
-    if head is None or body is None or signature is None:
+    header = _headers.get(segments[0]) or _read_header(segments[0], most)
+    body, signature = decode_base64url(segments[1], most), decode_base64url(segments[2], most)
+    if header is None or body is None or signature is None:
         return Reason.TOKEN_MALFORMED
-    header, claims = parse_object(head, most), parse_object(body, most)
-    if header is None or claims is None:
+    claims = parse_object(body, most)
+    if claims is None:
         return Reason.TOKEN_MALFORMED
     alg, kid = header.get("alg"), header.get("kid")
     # no extension is understood here, so any that is critical refuses (RFC 7515 section 4.1.11), and
@@ -83,6 +88,17 @@ def read(token: str | bytes, most: int = MOST_TOKEN) -> Parsed | Reason:
     if kid is not None and (not isinstance(kid, str) or len(kid) > MOST_KEY_ID):
         return Reason.TOKEN_MALFORMED
     return Parsed(header, claims, alg, kid, octets[: octets.rindex(b".")], signature)
+
+
+def _read_header(segment: bytes, most: int) -> Claims | None:
+    """Return a header by its segment; the tokens of one key have the same."""
+    octets = decode_base64url(segment, most)
+    header = None if octets is None else parse_object(octets, most)
+    if header and len(segment) <= _LONGEST_HEADER:
+        if len(_headers) >= _MOST_HEADERS:
+            _headers.clear()
+        _headers[segment] = header
+    return header
 
 
 def _octets(token: str | bytes, most: int) -> bytes:

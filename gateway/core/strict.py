@@ -5,7 +5,9 @@ passes, base64 skips foreign characters, deep nesting exhausts the stack. Nothin
 """
 
 import base64
+import binascii
 import json
+from json.scanner import make_scanner
 from math import isfinite
 
 from gateway.core.model import Json
@@ -39,9 +41,18 @@ def _constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_members, parse_int=_integer, parse_float=_real, parse_constant=_constant
+_WHITE = " \t\r\n"
+# what ``JSONDecoder.decode`` calls, without its two searches for white space
+_SCAN = make_scanner(
+    json.JSONDecoder(  # type: ignore[arg-type] # what the scanner reads of its argument, a decoder has
+        object_pairs_hook=_members, parse_int=_integer, parse_float=_real, parse_constant=_constant
+    )
 )
+
+_BASE64URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_TO_BASE64 = bytes.maketrans(b"-_", b"+/")
+# by what is left over of four: the characters that an encoder may end with, whose unused bits are zero
+_LAST = {2: _BASE64URL[::16], 3: _BASE64URL[::4]}
 
 
 def parse_object(data: bytes, limit: int) -> dict[str, Json] | None:
@@ -59,12 +70,13 @@ def parse_object(data: bytes, limit: int) -> dict[str, Json] | None:
     if len(data) > limit:
         return None
     try:
-        value = _DECODER.decode(data.decode("utf-8"))
-        if not isinstance(value, dict) or _is_deep(data, value):
+        text = data.decode("utf-8").strip(_WHITE)
+        value, end = _SCAN(text, 0)
+        if end != len(text) or not isinstance(value, dict) or _is_deep(data, value):
             return None
         if b"\\u" in data:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, StopIteration):
         return None
     return value
 
@@ -99,13 +111,11 @@ def decode_base64url(text: str | bytes, limit: int) -> bytes | None:
     """
     if len(text) > limit:
         return None
-    try:
-        encoded = text if isinstance(text, str) else text.decode("ascii")
-        decoded = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-    except ValueError:
+    octets = text.encode("ascii", "replace") if isinstance(text, str) else text
+    over = len(octets) & 3
+    if over == 1 or octets.translate(None, _BASE64URL) or (over and octets[-1] not in _LAST[over]):
         return None
-    # also refuses what the decoder skips: foreign characters, and trailing bits that a flip could hide in
-    return decoded if encode_base64url(decoded) == encoded else None
+    return binascii.a2b_base64(octets.translate(_TO_BASE64) + b"=" * (-over & 3))
 
 
 def encode_base64url(data: bytes) -> str:
