@@ -68,7 +68,7 @@ class Request:
     Attributes:
         pattern: the ``core.pattern.Pattern`` that recognised it; None where it was read field by field.
         match: where in its bytes the pattern found what differs; ``fields`` are then read when asked for.
-        kept: whether this very object will come again; ``plan`` is then what the pipeline worked out for it.
+        kept: whether this very object may come again; ``plan`` is then what the pipeline worked out for it.
     """
 
     __slots__ = (

@@ -9,7 +9,7 @@ from gateway.core.reasons import Reason
 from gateway.http.client_exchange import ClientExchange
 from gateway.http.client_transport import ClientTransport, State
 from gateway.http.fields import HEAD_END, Malformed
-from gateway.http.head import REQUEST_LINE, Framing, RequestHead, known_heads, read_match, read_request_head
+from gateway.http.head import REQUEST_LINE, Framing, RequestHead, read_match, read_request_head
 from gateway.http.serialise import build_response_head
 from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address
 from gateway.http.tunnel import Tunnel
@@ -27,6 +27,10 @@ _LINGER_SECONDS = 5.0
 _TLS_LINGER_SECONDS = 1.0
 _LINGER_BYTES = 16 << 20
 _CONTINUE_SECONDS = 1.0
+# R60: what is remembered of a head weighs a multiple of it; no browser sends larger ones
+_MOST_REMEMBERED = 8192
+_MOST_REMEMBERED_FIELDS = 64
+_REMEMBERED_SECONDS = 5.0
 # a browser asks for documents, styles, images and data, each in its own way
 _MOST_PATTERNS = 6
 
@@ -42,9 +46,11 @@ class ClientConnection(ClientTransport):
 
     __slots__ = (
         "_advancing",
+        "_again",
         "_body",
         "_discarded",
         "_exchange",
+        "_last",
         "_patterns",
         "_progress",
         "_since",
@@ -64,6 +70,9 @@ class ClientConnection(ClientTransport):
         self._body: ClientExchange | None = None
         self._tunnel: Tunnel | None = None
         self._patterns: tuple[Pattern, ...] = ()
+        # the last head, and the request that it made when it had come again
+        self._last = b""
+        self._again: tuple[Request, Framing] | None = None
         self._since = server.now
         self._progress = 0
         self._discarded = 0
@@ -94,13 +103,13 @@ class ClientConnection(ClientTransport):
         """Take what the client sent."""
         state = self._state
         if state == State.HEAD and not self._ahead and not self._held and not self.write_paused:
-            # one whole head that came before, byte for byte: nothing about it is to be found out again
-            head = known_heads.young.get(data)
-            if head is None:
-                if self._patterns and self._recognise(data):
+            again = self._again
+            if again is not None and data == self._last:
+                # one whole head, byte for byte the one before: nothing about it is to be found out again
+                if self._is_within_limits(again[1], len(data)):
+                    self._open(*again)
                     return
-            elif head.length == 0 and self._is_within_limits(head, len(data)):
-                self._open(head.of(self.peer, tls=self.tls), head)
+            elif self._patterns and self._recognise(data):
                 return
         if state == State.TUNNEL:
             assert self._tunnel is not None
@@ -280,7 +289,12 @@ class ClientConnection(ClientTransport):
         head = read_request_head(data)
         if not self._is_within_limits(head, end):
             raise Fault("client", Reason.HEAD_TOO_LARGE, "too many fields")
-        self._begin(head)
+        request = head.of(self.peer, tls=self.tls)
+        if head.length == 0:
+            self._remember(data, request, head)
+            self._open(request, head)
+        else:
+            self._begin(request, head)
         return True
 
     def _is_within_limits(self, head: Framing, size: int) -> bool:
@@ -292,9 +306,25 @@ class ClientConnection(ClientTransport):
         for pattern in self._patterns:
             match = pattern.fullmatch(data)
             if match is not None and self._is_within_limits(pattern.framing, len(data)):
-                self._open(read_match(pattern, match, self.peer, tls=self.tls), pattern.framing)
+                request = read_match(pattern, match, self.peer, tls=self.tls)
+                self._remember(data, request, pattern.framing)
+                self._open(request, pattern.framing)
                 return True
         return False
+
+    def _remember(self, data: bytes, request: Request, head: Framing) -> None:
+        """Keep a head, and when it comes once more the request that it makes."""
+        if data == self._last:
+            request.kept = True
+            self._again = (request, head)
+        elif len(data) <= _MOST_REMEMBERED and head.count <= _MOST_REMEMBERED_FIELDS:
+            self._last = data
+            self._again = None
+
+    def forget(self) -> None:
+        """Keep nothing of the last head, nor of what was decided on it."""
+        self._last = b""
+        self._again = None
 
     def _open(self, request: Request, head: Framing) -> None:
         """Begin a request without a body, of which nothing more is to be read."""
@@ -305,11 +335,7 @@ class ClientConnection(ClientTransport):
         server.in_flight += 1
         server.handler.handle(exchange)
 
-    def _begin(self, head: RequestHead) -> None:
-        request = head.of(self.peer, tls=self.tls)
-        if head.length == 0:
-            self._open(request, head)
-            return
+    def _begin(self, request: Request, head: RequestHead) -> None:
         server = self.server
         self._since = server.now
         self._progress = 0
@@ -457,6 +483,8 @@ class ClientConnection(ClientTransport):
         if not self._ahead:
             if waited > limits.idle_timeout:
                 self._end(unread=False)
+            elif waited > _REMEMBERED_SECONDS:
+                self.forget()
         elif waited > limits.head_timeout:
             self._refuse(Fault("client", Reason.REQUEST_TIMEOUT, "head"))
 

@@ -12,7 +12,6 @@ from gateway.core.model import Fault, Field, Header, Request
 from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
 from gateway.http.fields import Kind, Malformed, is_token, read_field, read_length, tokens
-from gateway.http.memo import HeadMemo
 
 # the methods of the IANA registry that llhttp knows; PRI, ICE, RTSP and UPnP are other protocols
 METHODS = frozenset(
@@ -66,60 +65,22 @@ class Framing:
 
 
 class RequestHead(Framing):
-    """A request head without its sender; attributes are those of ``Framing`` and ``core.model.Request``.
+    """A request head without its sender; attributes are those of ``Framing`` and ``core.model.Request``."""
 
-    ``kept`` tells whether this very head will be found again.
-    """
+    __slots__ = ("fields", "target")
 
-    __slots__ = ("_fields", "_match", "_pattern", "_request", "kept", "target")
-
-    def __init__(
-        self,
-        target: bytes,
-        fields: tuple[Field, ...] | None,
-        pattern: Pattern | None = None,
-        match: "re.Match[bytes] | None" = None,
-    ) -> None:
+    def __init__(self, target: bytes, fields: tuple[Field, ...]) -> None:
         self.target = target
-        self.kept = False
-        self._fields = fields
-        self._pattern = pattern
-        self._match = match
-        self._request: Request | None = None
+        self.fields = fields
 
     def of(self, peer: str, *, tls: bool) -> Request:
         """Return the request that this head makes when it comes from ``peer``."""
-        request = self._request
-        if request is None or request.peer != peer or request.tls is not tls:
-            request = self._request = Request(
-                self.method, self.target, self.host, None, peer, tls, self._fields, self._pattern, self._match
-            )
-            request.kept = self.kept
-        return request
-
-    @property
-    def fields(self) -> tuple[Field, ...]:
-        """The fields as they were parsed, or are now."""
-        if self._fields is None and self._pattern is not None and self._match is not None:
-            self._fields = self._pattern.read(self._match.string)
-        return self._fields or ()
+        return Request(self.method, self.target, self.host, None, peer, tls, self.fields)
 
     @property
     def headers(self) -> tuple[Header, ...]:
         """The fields as (name, value) pairs."""
         return tuple((field.name, field.value) for field in self.fields)
-
-    @property
-    def has_body(self) -> bool:
-        """Whether a body follows."""
-        return self.length != 0
-
-
-known_heads: HeadMemo[bytes, RequestHead] = HeadMemo(len)
-
-# what is remembered of heads weighs a multiple of their bytes, and more so the more fields they have: those
-# that no browser sends are read anew each time (R60)
-_MOST_REMEMBERED_FIELDS = 64
 
 
 def read_request_head(data: bytes) -> RequestHead:
@@ -128,28 +89,16 @@ def read_request_head(data: bytes) -> RequestHead:
     Raises:
         Fault: ``request_malformed``, ``host_invalid``, ``expectation_failed`` or ``method_unsupported``.
     """
-    head = known_heads.get(data)
-    if head is None:
-        try:
-            _ask_llhttp(data)
-            head = _read(data)
-        except Malformed as error:
-            raise Fault("client", Reason.REQUEST_MALFORMED, str(error)) from None
-        if head.count <= _MOST_REMEMBERED_FIELDS:
-            head.kept = known_heads.put(data, head)
-    return head
+    try:
+        _ask_llhttp(data)
+        return _read(data)
+    except Malformed as error:
+        raise Fault("client", Reason.REQUEST_MALFORMED, str(error)) from None
 
 
 def read_match(pattern: Pattern, match: "re.Match[bytes]", peer: str, *, tls: bool) -> Request:
-    """Return the request of a head that a pattern recognised; what comes a second time is remembered."""
-    data = match.string
-    if not known_heads.comes_again(data):
-        return Request(pattern.method, match[1], pattern.host, None, peer, tls, None, pattern, match)
-    head = RequestHead(match[1], None, pattern, match)
-    for name in Framing.__slots__:
-        setattr(head, name, getattr(pattern.framing, name))
-    head.kept = known_heads.put(data, head)
-    return head.of(peer, tls=tls)
+    """Return the request of a head that a pattern recognised."""
+    return Request(pattern.method, match[1], pattern.host, None, peer, tls, None, pattern, match)
 
 
 def attach(pattern: Pattern, framing: Framing) -> None:

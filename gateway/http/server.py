@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import formatdate
 
 from gateway.core.config import UpstreamSettings
-from gateway.http import head, response_head
+from gateway.http import response_head
 from gateway.http.admission import Admission
 from gateway.http.client_connection import ClientConnection
 from gateway.http.client_exchange import GOING_AWAY, ClientExchange
@@ -164,7 +164,8 @@ class Server:
         self.limits = limits
         self._interval = self._sweep_interval({name: pool.settings for name, pool in self.pools.items()})
         # what was decided for a head holds on to the configuration that it was decided under, secrets too
-        head.known_heads.clear()
+        for connection in self._connections:
+            connection.forget()
         response_head.known_heads.clear()
 
     def _retire(self, pool: UpstreamPool) -> None:

@@ -27,7 +27,7 @@ from gateway.core.model import CookieChange, DenyEntry, Fault, Session
 from gateway.core.pattern import Pattern, compile_pattern
 from gateway.core.routes import Route
 from gateway.core.sketch import draw
-from gateway.http import client_connection, fields, head
+from gateway.http import fields, head
 from gateway.http.client_connection import ClientConnection
 from gateway.http.exchange import Limits
 from gateway.http.memo import HeadMemo
@@ -177,14 +177,12 @@ def session_line(subject: str, life: int) -> bytes:
 @contextmanager
 def forgetful() -> Iterator[None]:
     """Read heads without anything that was learned from others."""
-    kept = head.known_heads, fields.lines, fields._kinds
-    head.known_heads, fields.lines, fields._kinds = HeadMemo(len), HeadMemo(len), {}
-    client_connection.known_heads = head.known_heads
+    kept = fields.lines, fields._kinds
+    fields.lines, fields._kinds = HeadMemo(len), {}
     try:
         yield
     finally:
-        head.known_heads, fields.lines, fields._kinds = kept
-        client_connection.known_heads = head.known_heads
+        fields.lines, fields._kinds = kept
 
 
 @contextmanager
@@ -217,6 +215,8 @@ class Told(Pipeline):
         """Note what was read, and go on."""
         self.framing = framing_of(exchange.head, exchange.request.target)
         super().handle(exchange)
+        # so that the next one may come on this connection
+        exchange.respond(204, [])
 
     def malformed(self, fault, _peer):
         """Note why it is refused."""
@@ -252,14 +252,23 @@ class Transport:
 
     def __init__(self, peer: str, *, tls: bool) -> None:
         self._extra = {"peername": (peer, 1), "sslcontext": tls or None}
+        self._closed = False
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return the peer, and whether it speaks TLS."""
         return self._extra.get(name, default)
 
     def is_closing(self) -> bool:
-        """It stays open."""
-        return False
+        """Tell whether it has been closed."""
+        return self._closed
+
+    def close(self) -> None:
+        """Close it."""
+        self._closed = True
+
+    def get_write_buffer_size(self) -> int:
+        """Everything is sent at once."""
+        return 0
 
     def __getattr__(self, name: str) -> Any:
         """Take whatever else is asked of it."""
@@ -296,12 +305,14 @@ class Process:
         self.denylist.synchronised_at = NOW
         self.pipelines = [self._pipeline(compiled(which), Memory()) for which in (0, 1)]
         self.patterns: tuple[Pattern, ...] = ()
+        self.connections: dict[tuple, ClientConnection] = {}
 
-    def _pipeline(self, known: Compiled, memory: Memory) -> Told:
-        knowledge = Knowledge(known, self.keys, self.denylist, memory, lambda _: None, lambda _: False)
+    def _pipeline(self, known: Compiled, memory: Memory, of: "Process | None" = None) -> Told:
+        state = of or self
+        knowledge = Knowledge(known, state.keys, state.denylist, memory, lambda _: None, lambda _: False)
         unused = {each.name: None for each in members(Ways) if each.init}
-        unused["recorder"] = SimpleNamespace(outcome=None)
-        return Told(knowledge, Ways(**unused | {"clock": lambda: self.now}))
+        unused["recorder"] = SimpleNamespace(outcome=lambda _: None)
+        return Told(knowledge, Ways(**unused | {"clock": lambda: state.now}))
 
     def reload(self, which: int, other: int) -> None:
         """Go on with a configuration, as ``Gateway.commit`` does."""
@@ -311,27 +322,34 @@ class Process:
         """Set the clock, the denylist being in step."""
         self.now = self.denylist.synchronised_at = now
 
-    def ask(self, pipeline: Told, data: bytes, peer: str, tls: bool, patterns: tuple[Pattern, ...]) -> Any:
-        """Return what is made of a head, down to the bytes that would go upstream; keep its pattern."""
-        server = Server(pipeline, pipeline.knowledge.compiled.settings.upstreams, Limits())
-        connection = ClientConnection(server)
-        connection.connection_made(Transport(peer, tls=tls))
-        connection._patterns = patterns
+    def reach(self, pipeline: Told, peer: str, tls: bool) -> ClientConnection:
+        """Return the connection of a client; a new one where the last has ended."""
+        known = self.connections.get((id(pipeline), peer, tls))
+        if known is None or not known.idle or known._transport.is_closing():
+            server = Server(pipeline, pipeline.knowledge.compiled.settings.upstreams, Limits())
+            known = self.connections[id(pipeline), peer, tls] = ClientConnection(server)
+            known.connection_made(Transport(peer, tls=tls))
+        return known
+
+    def ask(self, pipeline: Told, connection: ClientConnection, data: bytes) -> Any:
+        """Return what is made of a head, down to the bytes that would go upstream."""
         pipeline.told = pipeline.framing = None
         connection.data_received(data)
-        self.patterns = connection._patterns
         return pipeline.framing, pipeline.told
 
     def check(self, which: int, data: bytes, peer: str, tls: bool) -> None:
         """Ask twice: with everything that was learned, and from nothing."""
         warm = self.pipelines[which]
-        told = self.ask(warm, data, peer, tls, self.patterns)
-        kept = self.patterns
+        connection = self.reach(warm, peer, tls)
+        # what one client's heads have shown is tried on every other's
+        connection._patterns = self.patterns
+        told = self.ask(warm, connection, data)
+        self.patterns = connection._patterns
         with forgetful():
             settings_again = warm.knowledge.compiled.settings
-            cold = self.ask(self._pipeline(compile_settings(settings_again), Memory()), data, peer, tls, ())
-        self.patterns = kept
-        assert told == cold
+            fresh = Process()
+            cold = fresh._pipeline(compile_settings(settings_again), Memory(), of=self)
+            assert told == self.ask(cold, fresh.reach(cold, peer, tls), data)
 
 
 def head_of(method: bytes, target: bytes, host: bytes, lines: list[bytes]) -> bytes:
@@ -666,7 +684,7 @@ def test_what_is_alike_is_decided_once(monkeypatch: pytest.MonkeyPatch):
     )
     for number in range(12):
         data = asked(b"/api/%d?q=%%20" % number, b"traceparent: 00-%d" % number)
-        process.ask(pipeline, data, PEERS[0], False, process.patterns)
+        process.ask(pipeline, process.reach(pipeline, PEERS[0], False), data)
         assert pipeline.told[0] == "forward"
         assert b"GET /api/%d?q=%%20 HTTP/1.1\r\n" % number in pipeline.told[1]
         assert b"traceparent: 00-%d\r\n" % number in pipeline.told[1]

@@ -35,25 +35,6 @@ def test_a_memo_forgets_in_constant_time():
         assert len(memo) <= 22
 
 
-def test_the_same_bytes_are_read_once():
-    """A head that came twice is the very same value from then on."""
-    data = b"GET /once HTTP/1.1\r\nHost: h\r\n\r\n"
-    first = read_request_head(data)
-    second = read_request_head(data)
-    assert (first.target, first.headers, first.host) == (second.target, second.headers, second.host)
-    assert read_request_head(bytes(bytearray(data))) is second
-
-
-def test_r60_heads_that_no_browser_sends_are_not_remembered():
-    """R60: what is kept of a head weighs a multiple of it, so neither many fields nor long ones are kept."""
-    many = b"".join(b"x%d: 1\r\n" % index for index in range(70))
-    long = b"".join(b"x%d: %b\r\n" % (index, b"v" * 3000) for index in range(3))
-    for more in (many, long):
-        for _ in range(4):
-            read = read_request_head(b"GET / HTTP/1.1\r\nHost: h\r\n" + more + b"\r\n")
-            assert not read.kept
-
-
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
 @pytest.mark.parametrize(
     ("connection", "old", "new"),
