@@ -92,7 +92,7 @@ class Pipeline:
         self.clock = ways.clock
         self.record = ways.recorder.outcome
         self._recall = Recall(knowledge)
-        self._ids = map("{}{:08x}".format, itertools.repeat(os.urandom(6).hex()), itertools.count())
+        self._ids = map(f"{os.urandom(6).hex()}%08x".__mod__, itertools.count())
 
     @property
     def knowledge(self) -> Knowledge:
@@ -120,7 +120,10 @@ class Pipeline:
                     self._judge(passage, now)
                     return
             # everything that it was decided on is as it was: ``decide`` would say the same
-            self._forward(passage, plan)
+            if plan.limit is None:
+                self._pass_on(passage, plan)
+            else:
+                self._forward(passage, plan)
         except Exception as error:  # noqa: BLE001 - one request's fault must not end its connection's loop
             self._broken(passage, error)
 

@@ -142,17 +142,27 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class _Prefixes:
-    """The routes of one host by path, each list in the order of preference."""
+    """The routes of one host by path, each list in the order of preference.
+
+    ``any_method`` is the first of those lists that have no route for certain methods alone.
+    """
 
     routes: dict[bytes, list[Route]]
+    any_method: dict[bytes, Route]
     longest: int
+
+    def first(self, path: bytes, method: bytes) -> Route | None:
+        """Return the route that is preferred at the longest prefix that has any for this method."""
+        end = self._end(path)
+        found = self.any_method.get(path[:end])
+        if found is not None:
+            return found
+        fitting = self.at_longest(path, method)
+        return fitting[0] if fitting else None
 
     def at_longest(self, path: bytes, method: bytes) -> list[Route]:
         """Return the routes for this method at the longest prefix that has any."""
-        end = len(path)
-        if end > self.longest:
-            # nothing longer is a key: however long a path, the work is bounded by the configuration
-            end = path.rfind(b"/", 0, self.longest + 1)
+        end = self._end(path)
         while end >= 0:
             routes = self.routes.get(path[:end])
             if routes is not None:
@@ -163,6 +173,11 @@ class _Prefixes:
                 break
             end = path.rfind(b"/", 0, end)
         return []
+
+    def _end(self, path: bytes) -> int:
+        end = len(path)
+        # nothing longer is a key: however long a path, the work is bounded by the configuration
+        return end if end <= self.longest else path.rfind(b"/", 0, self.longest + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +190,8 @@ def _prefixes(routes: Iterable[tuple[bytes, Route]]) -> _Prefixes:
     table: dict[bytes, list[Route]] = {}
     for path, route in routes:
         table.setdefault(path, []).append(route)
-    return _Prefixes(table, max(map(len, table), default=0))
+    first = {path: found[0] for path, found in table.items() if all(each.methods is None for each in found)}
+    return _Prefixes(table, first, max(map(len, table), default=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +224,12 @@ class RouteTable:
         host; then a route that names the method. None also where a laxer reading of the path (see
         ``loose_reading``) would lead elsewhere: such an upstream would serve what another rule guards.
         """
-        table = self._of_host(host)
+        table = self._hosts.get(host) or self._of_host(host)
         if table is None:
             return None
-        found = table.exact.at_longest(path, method)
-        if not found:
+        route = table.exact.first(path, method)
+        if route is None:
             return None
-        route = found[0]
         loose = loose_reading(path)
         if loose != path and route not in table.loose.at_longest(loose, method):
             return None

@@ -14,6 +14,7 @@ from gateway.edge.log_writer import Writer
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _MOST_KNOWN: Final = 4096
+_MILLISECONDS: Final = tuple(f"{number:03d}Z" for number in range(1000))
 
 
 class Sink(Protocol):
@@ -93,17 +94,18 @@ class Logs:
         if known is None or known[0] != status:
             known = about.line = (status, self._told_of(about, status, None if path is None else ""))
         told = known[1] if path is None else f',"path":{_encode_path(path)}{known[1]}'
-        more = ""
-        if (seconds := outcome.upstream_seconds) is not None:
-            more = f',"upstream_us":{int(seconds * 1e6)}'
+        time_stamp = f"{self._stamp}{_MILLISECONDS[int((now - second) * 1000)]}"
+        sizes = f',"bytes_in":{outcome.bytes_in},"bytes_out":{outcome.bytes_out}'
+        seconds = outcome.upstream_seconds
+        if seconds is not None:
+            sizes = f'{sizes},"upstream_us":{int(seconds * 1e6)}'
         if outcome.fault is not None:
-            more = f'{more},"fault":{quote(outcome.fault)}'
+            sizes = f'{sizes},"fault":{quote(outcome.fault)}'
         self._put(
-            f'{{"time":"{self._stamp}{int((now - second) * 1000):03d}Z","level":"info","event":"request"'
+            f'{{"time":"{time_stamp}","level":"info","event":"request"'
             f',"request_id":"{outcome.request_id}"{told}'
             f',"gateway_us":{int(outcome.gateway_seconds * 1e6)}'
-            f',"total_us":{int(outcome.total_seconds * 1e6)}'
-            f',"bytes_in":{outcome.bytes_in},"bytes_out":{outcome.bytes_out}{more}{self._end}'
+            f',"total_us":{int(outcome.total_seconds * 1e6)}{sizes}{self._end}'
         )
 
     def _told_of(self, about: Matter, status: int, path: str | None) -> str:
@@ -183,8 +185,8 @@ def _encode_kind(about: Matter, status: int) -> str:
 
 
 def _encode_who(about: Matter) -> str:
-    named = {"issuer": about.issuer, "subject": about.subject, "session": about.session_id}
-    return "".join(f",{encode_member(name, value)}" for name, value in named.items() if value is not None)
+    named = (("issuer", about.issuer), ("subject", about.subject), ("session", about.session_id))
+    return "".join([f',"{name}":{quote(clean_text(value))}' for name, value in named if value is not None])
 
 
 def _stderr() -> int:

@@ -21,6 +21,7 @@ class ResponseHead:
 
     ``length`` is the Content-Length, None without one. ``reusable`` tells whether the connection may serve
     another request; ``upgrade`` is the protocol of a 101; ``is_stream`` marks server-sent events.
+    ``is_whole`` tells that a body of a known length follows, unless it was asked for with HEAD.
     ``rendered`` is the handler's: what it made of these very bytes, for the next response that has them;
     ``ready`` the same as it goes to a client, with the handler's part that it was made of.
     """
@@ -33,6 +34,7 @@ class ResponseHead:
     upgrade: bytes | None
     has_date: bool
     is_stream: bool
+    is_whole: bool
     rendered: tuple[object, bytes] | None = field(default=None, repr=False, compare=False)
     ready: tuple[bytes, bytes] | None = field(default=None, repr=False, compare=False)
 
@@ -91,6 +93,7 @@ def _read(data: bytes) -> ResponseHead:
     options = {token for value in special.get(Kind.CONNECTION, ()) for token in tokens(value)}
     bodyless = status in (204, 304) or status < 200
     upgrade = special.get(Kind.UPGRADE, ())
+    is_stream = special.get(Kind.CONTENT_TYPE, [b""])[0].lower().startswith(b"text/event-stream")
     return ResponseHead(
         status=status,
         headers=tuple(header for header in headers if header[0].lower() not in options),
@@ -103,7 +106,8 @@ def _read(data: bytes) -> ResponseHead:
         and not (bodyless and (chunked or (length and status != 304))),
         upgrade=upgrade[0] if len(upgrade) == 1 else None,
         has_date=Kind.DATE in special and b"date" not in options,
-        is_stream=special.get(Kind.CONTENT_TYPE, [b""])[0].lower().startswith(b"text/event-stream"),
+        is_whole=length is not None and not bodyless and not is_stream,
+        is_stream=is_stream,
     )
 
 

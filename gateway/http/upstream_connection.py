@@ -187,6 +187,12 @@ class UpstreamConnection(asyncio.Protocol):
         status = head.status
         if self.origin.attentive:
             self._pool.answered(self.origin, status)
+        if head.is_whole and head.length == len(rest) and exchange.head.method != b"HEAD":
+            # the whole body came with the head, as short ones do
+            self._reusable = head.reusable
+            exchange.answer_whole(head, rest)
+            self._complete(exchange, b"")
+            return
         if status == 101:
             self._mode = _TUNNEL
             exchange.switch(self, head, rest)
@@ -194,11 +200,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._reusable = head.reusable
         self._stream = head.is_stream
         bodyless = status in (204, 304) or exchange.head.method == b"HEAD"
-        if head.length == len(rest) and not bodyless:
-            # the whole body came with the head, as short ones do
-            exchange.answer_whole(head, rest)
-            self._complete(exchange, b"")
-            return
         prefix = exchange.begin(head, bodyless=bodyless)
         if bodyless or head.length == 0:
             exchange.deliver(prefix, b"", done=True)
