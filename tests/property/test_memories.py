@@ -223,7 +223,7 @@ class Told(Pipeline):
         self.framing, self.told = None, (fault.source, fault.reason)
         return 400, [], b""
 
-    def _forward(self, passage, plan) -> None:
+    def _pass_on(self, passage, plan) -> None:
         request = passage.exchange.request
         about = replace(plan.about, path=plan.path_of(request) or plan.about.path)
         self.told = (
