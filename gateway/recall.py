@@ -46,6 +46,7 @@ class Recall:
         self._prefix = knowledge.compiled.prefix
         self._patterns: dict[PatternKey, Pattern | int | None] = {}
         self._compiled_at = 0.0
+        self._asked: PlanKey | None = None
         self._plans: HeadMemo[PlanKey, Plan] = HeadMemo(
             _measure, most_entries=16_384, most_bytes=24 << 20, most_size=32_768
         )
@@ -73,9 +74,12 @@ class Recall:
         """Return the plan of such a request, if one is known that holds at ``now`` (epoch seconds)."""
         pattern, match = request.pattern, request.match
         if pattern is None or match is None:
+            self._asked = None
             return None
-        key = self._key(pattern, match, request)
-        plan = None if key is None else self._plans.get(key)
+        key = self._asked = self._key(pattern, match, request)
+        if key is None:
+            return None
+        plan = self._plans.young.get(key) or self._plans.get(key)
         if plan is None or not plan.lasting.holds(self.knowledge, now):
             return None
         if request.kept:
@@ -83,11 +87,8 @@ class Recall:
         return plan
 
     def learn(self, request: Request, plan: Plan) -> None:
-        """Keep the plan that a request was given, for those that cannot be told from it."""
-        pattern, match = request.pattern, request.match
-        if pattern is None or match is None:
-            return
-        key = self._key(pattern, match, request)
+        """Keep the plan of the request that was looked for last, for those that cannot be told from it."""
+        key = self._asked
         if key is None or not self._plans.comes_again(key):
             return
         rules = self.knowledge.compiled.rules

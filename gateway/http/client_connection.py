@@ -305,10 +305,13 @@ class ClientConnection(ClientTransport):
         """Take one whole head if it is of a pattern that this connection has shown; tell whether it is."""
         for pattern in self._patterns:
             match = pattern.fullmatch(data)
-            if match is not None and self._is_within_limits(pattern.framing, len(data)):
+            if match is not None:
+                head = pattern.framing
+                if not self._is_within_limits(head, len(data)):
+                    return False
                 request = read_match(pattern, match, self.peer, tls=self.tls)
-                self._remember(data, request, pattern.framing)
-                self._open(request, pattern.framing)
+                self._remember(data, request, head)
+                self._open(request, head)
                 return True
         return False
 
