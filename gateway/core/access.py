@@ -149,14 +149,14 @@ def judge_bearer(context: Context, token: str) -> Verdict:
 
 def key_set(context: Context, provider: Provider, kid: str | None) -> KeySet | Need:
     """Return the provider's usable key set, or the need that would bring it."""
-    need = Keys(provider.name, kid)
-    fact = context.knowledge.fact(need, KeySet)
-    if fact is not None:
-        return fact
-    keys = context.knowledge.keys.get(provider.name)
-    if kid is None and keys is not None and context.now < keys.stale_after:
+    knowledge = context.knowledge
+    keys = knowledge.keys.get(provider.name)
+    if kid is not None or (keys is not None and context.now >= keys.stale_after):
+        keys = None
+    if keys is not None and not knowledge.facts:
         return keys
-    return need
+    need = Keys(provider.name, kid)
+    return knowledge.fact(need, KeySet) or keys or need
 
 
 def _verified(context: Context, provider: Provider, token: str | Parsed) -> Verdict:

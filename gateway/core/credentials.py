@@ -154,8 +154,9 @@ def present(context: Context) -> list[Credential] | SessionRecord | Reason:
     found: list[Credential] = []
     for source in CREDENTIAL_SOURCES:
         credential = source(context)
-        if isinstance(credential, Reason | SessionRecord):
+        if credential is None:
+            continue
+        if isinstance(credential, (Reason, SessionRecord)):
             return credential
-        if credential is not None:
-            found.append(credential)
+        found.append(credential)
     return found

@@ -124,10 +124,11 @@ class Request:
         return self._headers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Identity:
     """Who is calling. Issuer and subject together name somebody (R26).
 
+    Never changed once made; frozen records take four times as long to make, and each new token makes one.
     ``issued_at`` is what the denylist judges: ``iat`` of a bearer token (0 if absent), the login time of
     a session. Times are seconds since the epoch. ``told`` remembers what upstreams are told of this identity,
     with the rules that say so.
