@@ -113,7 +113,7 @@ class Request:
     def fields(self) -> tuple[Field, ...] | None:
         """The fields as the data plane parsed them, None where only ``headers`` were given."""
         if self._fields is None and self.match is not None and self.pattern is not None:
-            self._fields = self.pattern.read(self.match.string)
+            self._fields = self.pattern.read(self.match[0])
         return self._fields
 
     @property

@@ -2,9 +2,9 @@
 
 A client's requests differ in little: a path, an id, a token. Heads of one pattern have the same method, the
 same field names in the same order, and the same values wherever the framing of a message or a decision reads
-one. They may differ in a plain target, in what is presented (Authorization, Cookie), and in values that only
-pass or are only dropped. Whatever an expression matches has been judged with it: it lets through no byte that
-the strict reading of a head (``http.head``) would refuse.
+one. They may differ in a plain target, in what is presented (Authorization, Cookie), in the length of their
+bodies, and in values that only pass or are only dropped. Whatever an expression matches has been judged with
+it: it lets through no byte that the strict reading of a head (``http.head``) would refuse.
 """
 
 import re
@@ -33,8 +33,11 @@ _ANY_VALUE: Final = frozenset({fields.PASS, fields.DROP})
 _TELLING: Final = frozenset({fields.AUTHORIZATION, fields.COOKIE})
 # what does not go on as it is
 _STAYING: Final = _TELLING | {fields.DROP, fields.CONNECTION}
-# what makes a message longer than its head, or another protocol
-_NOT_ALONE: Final = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
+# RFC 9110 section 8.6; as many digits as ``http.fields.read_length`` takes
+_LENGTH: Final = b"content-length"
+_DIGITS: Final = rb"[0-9]{1,18}+"
+# what waits for an answer before the body, or asks for another protocol
+_NEVER: Final = frozenset({b"expect", b"upgrade"})
 
 PatternKey: TypeAlias = tuple[bytes, ...]
 
@@ -43,16 +46,18 @@ class Pattern:
     """What heads have in common, and where they may differ.
 
     Attributes:
-        fullmatch: of the expression, on the bytes of one whole head.
+        match: of the expression, at the start of some bytes; it ends with the head.
         method: the method of all of them.
         host: their Host, lower case.
         names: the kinds of field names that it was made with: under others it says nothing.
         count: how many fields they have.
         sent: the groups of the target and of the lines that go on as they are.
         telling: the groups of the values of Authorization and Cookie; an empty group where there are none.
+        length: the group of the Content-Length, 0 where there is none.
         template: the upstream's head up to the value of X-Request-ID, with holes for the target, what the
             gateway says of the connection, each of those lines, and what it says of the caller.
-        framing: what the data plane read of the first such head, which holds for all of them.
+        framing: what the data plane read of the first such head, which holds for all of them but for
+            ``length``.
         read: parses the bytes of a head that matched into fields; the data plane's.
     """
 
@@ -61,8 +66,9 @@ class Pattern:
         "_presented",
         "count",
         "framing",
-        "fullmatch",
         "host",
+        "length",
+        "match",
         "method",
         "names",
         "read",
@@ -71,7 +77,7 @@ class Pattern:
         "template",
     )
 
-    fullmatch: Callable[[bytes], "re.Match[bytes] | None"]
+    match: Callable[[bytes], "re.Match[bytes] | None"]
     framing: Any
     read: Callable[[bytes], tuple[Field, ...]]
 
@@ -82,7 +88,8 @@ class Pattern:
         self.count = parts.count
         # an empty group at the end, so that a look-up always has one to name
         empty = parts.groups + 1
-        self.fullmatch = re.compile(method + b" " + _TARGET + parts.expression + rb"\r\n()").fullmatch
+        self.match = re.compile(method + b" " + _TARGET + parts.expression + rb"\r\n()").match
+        self.length = parts.length
         self.sent = (1, *(parts.passing or (empty,)))
         self.telling = tuple(group for _, _, group in parts.presented) or (empty,)
         self.template = method + b" %b HTTP/1.1\r\n%b" + b"%b" * (len(self.sent) - 1) + b"%bX-Request-ID: "
@@ -111,6 +118,7 @@ class _Parts:
     def __init__(self) -> None:
         self.count = 0
         self.groups = 2
+        self.length = 0
         self.expression = b""
         self.passing: list[int] = []
         self.presented: list[tuple[bytes, fields.Kind, int]] = []
@@ -126,6 +134,10 @@ class _Parts:
             self.groups += 1
             self.presented.append((field.name, kind, self.groups))
             self.expression += name + b"(" + _VALUE + rb")\r\n"
+        elif field.name.lower() == _LENGTH:
+            self.groups += 1
+            self.length = self.groups
+            self.expression += name + b"(" + _DIGITS + rb")\r\n"
         elif kind in _ANY_VALUE and not field.kind:
             self.expression += name + _VALUE + rb"\r\n"
         else:
@@ -163,18 +175,18 @@ def key_of(request: Request, names: NameKinds) -> PatternKey | None:
         kind = kinds.get(field.name)
         if kind is None:
             kind = names.learn(field.name)
-        if field.kind or (kind not in _ANY_VALUE and kind not in _TELLING):
-            key.append(field.line)
-        else:
+        if kind in _TELLING or (kind in _ANY_VALUE and (not field.kind or field.name.lower() == _LENGTH)):
             key.append(field.name)
+        else:
+            key.append(field.line)
     return tuple(key)
 
 
 def compile_pattern(request: Request, names: NameKinds) -> Pattern | None:
     """Return the pattern of a request's head; None where each such head is a case of its own.
 
-    That is one with a message that goes on after it, a protocol asked for, a Connection field that names
-    other fields, a field that names another method, or a CORS preflight.
+    That is one that waits for 100 (Continue), that asks for another protocol, whose Connection field names
+    other fields, that names another method in a field, or that is a CORS preflight.
     """
     found = request.fields
     if not found or len(found) > MOST_FIELDS or request.method == b"OPTIONS":
@@ -185,7 +197,7 @@ def compile_pattern(request: Request, names: NameKinds) -> Pattern | None:
     parts, literal = _Parts(), 0
     for field in found:
         folded = fold(field.name)
-        if folded in _NOT_ALONE or folded in METHOD_OVERRIDES:
+        if folded in _NEVER or folded in METHOD_OVERRIDES:
             return None
         kind = names.kinds.get(field.name)
         if kind is None:

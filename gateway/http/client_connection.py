@@ -9,7 +9,7 @@ from gateway.core.reasons import Reason
 from gateway.http.client_exchange import ClientExchange
 from gateway.http.client_transport import ClientTransport, State
 from gateway.http.fields import HEAD_END, Malformed
-from gateway.http.head import REQUEST_LINE, Framing, RequestHead, read_match, read_request_head
+from gateway.http.head import REQUEST_LINE, Framing, framing_of, read_match, read_request_head
 from gateway.http.serialise import build_response_head
 from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address
 from gateway.http.tunnel import Tunnel
@@ -302,17 +302,29 @@ class ClientConnection(ClientTransport):
         return size <= limits.head and head.count <= limits.fields
 
     def _recognise(self, data: bytes) -> bool:
-        """Take one whole head if it is of a pattern that this connection has shown; tell whether it is."""
+        """Take a head, and what there is of its body, if this connection has shown its pattern."""
         for pattern in self._patterns:
-            match = pattern.fullmatch(data)
-            if match is not None:
-                head = pattern.framing
-                if not self._is_within_limits(head, len(data)):
-                    return False
-                request = read_match(pattern, match, self.peer, tls=self.tls)
-                self._remember(data, request, head)
-                self._open(request, head)
+            match = pattern.match(data)
+            if match is None:
+                continue
+            head, end = framing_of(pattern, match), match.end()
+            if not self._is_within_limits(head, end):
+                return False
+            if len(data) > end + _MOST_REMEMBERED:
+                # a match holds on to all that was searched
+                match = pattern.match(data[:end]) or match
+            request = read_match(pattern, match, self.peer, tls=self.tls)
+            if head.length != 0:
+                self._ahead = data[end:]
+                self._begin(request, head)
+                if self._ahead:
+                    self._advance()
                 return True
+            if end < len(data):
+                return False
+            self._remember(data, request, head)
+            self._open(request, head)
+            return True
         return False
 
     def _remember(self, data: bytes, request: Request, head: Framing) -> None:
@@ -338,7 +350,7 @@ class ClientConnection(ClientTransport):
         server.in_flight += 1
         server.handler.handle(exchange)
 
-    def _begin(self, request: Request, head: RequestHead) -> None:
+    def _begin(self, request: Request, head: Framing) -> None:
         server = self.server
         self._since = server.now
         self._progress = 0

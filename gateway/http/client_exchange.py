@@ -117,8 +117,8 @@ class ClientExchange:
         pool.acquire(self)
 
     def expect(self, pattern: Pattern) -> None:
-        """Let the connection recognise heads like this one, which has no body, by a pattern."""
-        if self.head.length == 0 and self.head.upgrade is None:
+        """Let the connection recognise heads like this one by a pattern."""
+        if self.head.upgrade is None and not self.head.expects_continue:
             if pattern.framing is None:
                 attach(pattern, self.head)
             self._connection.expect(pattern)

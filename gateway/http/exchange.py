@@ -92,7 +92,7 @@ class Exchange(Protocol):
         """
 
     def expect(self, pattern: Pattern) -> None:
-        """Let the connection recognise heads like this one, which has no body, by a pattern."""
+        """Let the connection recognise heads like this one by a pattern."""
 
     async def read_body(self, limit: int) -> bytes:
         """Read the whole request body. Raises Fault(client, body_too_large | client_aborted | ...)."""

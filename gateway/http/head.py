@@ -101,6 +101,17 @@ def read_match(pattern: Pattern, match: "re.Match[bytes]", peer: str, *, tls: bo
     return Request(pattern.method, match[1], pattern.host, None, peer, tls, None, pattern, match)
 
 
+def framing_of(pattern: Pattern, match: "re.Match[bytes]") -> Framing:
+    """Return the framing of a head that a pattern recognised."""
+    framing: Framing = pattern.framing
+    if pattern.length:
+        length = int(match[pattern.length])
+        if length != framing.length:
+            framing = framing.copy()
+            framing.length = length
+    return framing
+
+
 def attach(pattern: Pattern, framing: Framing) -> None:
     """Give a new pattern the data plane's part: the framing of a head that it was made of."""
     pattern.framing = framing.copy()

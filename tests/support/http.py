@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from gateway.core.config import UpstreamSettings
+from gateway.core.fields import COOKIE, PASS, NameKinds
 from gateway.core.model import Fault, Header
+from gateway.core.pattern import compile_pattern
 from gateway.core.reasons import status_of
 from gateway.http.exchange import Limits
 from gateway.http.response_head import ResponseHead
@@ -236,6 +238,10 @@ class Upstream:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+NAMES = NameKinds(lambda name: COOKIE if name.lower() == b"cookie" else PASS)
+"""Every field goes on as it is."""
+
+
 @dataclass
 class Finished:
     """How an exchange ended."""
@@ -249,7 +255,10 @@ class Finished:
 
 @dataclass
 class Handler:
-    """Forwards everything as it came, unless ``decide`` answers; remembers how everything ended."""
+    """Forwards everything as it came, unless ``decide`` answers; remembers how everything ended.
+
+    The pattern of every head is tried on the connection's next ones.
+    """
 
     decide: Callable[[Any], bool] | None = None
     finished: list[Finished] = field(default_factory=list)
@@ -265,6 +274,8 @@ class Handler:
         """Take one request."""
         self.exchanges.append(exchange)
         exchange.handling = Handling(self)
+        if (pattern := compile_pattern(exchange.request, NAMES)) is not None:
+            exchange.expect(pattern)
         if self.decide is None or not self.decide(exchange):
             self.forward(exchange)
 
