@@ -79,6 +79,11 @@ class Plan:
         self.lasting = found
         return self
 
+    @property
+    def size(self) -> int:
+        """The bytes of what a general plan adds to a head."""
+        return len(self._block) + len(self._tail)
+
     def start_for(self, request: Request) -> Start:
         """Return the request line and fields of such a request, and the name of X-Request-ID."""
         if self._start is not None:
@@ -109,7 +114,8 @@ class Plan:
         if not lines.startswith(before):
             return None
         # the lines are in the parts
-        plan = Plan(replace(self.forward, fields=b""), replace(self.about, path="", line=None), None)
+        forward = replace(self.forward, target=b"", fields=b"")
+        plan = Plan(forward, replace(self.about, path="", line=None), None)
         plan._block = observed.block
         plan._tail = lines[len(before) :]
         plan.lasting = self.lasting

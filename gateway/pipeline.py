@@ -138,7 +138,7 @@ class Pipeline:
                 if request.kept:
                     request.plan = plan
                 self._recall.learn(request, plan)
-                pattern = self._recall.pattern_of(request, now)
+                pattern = self._recall.pattern_of(request)
                 if pattern is not None:
                     exchange.expect(pattern)
             self._forward(passage, plan)

@@ -5,6 +5,7 @@ for as long as that answer lasts (``core.lasting``): a decision to forward reads
 """
 
 import re
+from time import perf_counter
 from typing import Final, TypeAlias
 
 from gateway.core.context import Knowledge
@@ -16,18 +17,22 @@ from gateway.http.memo import HeadMemo
 from gateway.passage import Plan
 
 _MOST_PATTERNS: Final = 256
-# a pattern takes a millisecond to compile: so often must its heads have come, and so many seconds must lie
-# between two of them
 _OFTEN: Final = 32
-_PAUSE: Final = 0.02
+"""So often must heads have come before a pattern is made of them."""
+
+_PAUSE: Final = 20.0
+"""Times as long as one pattern took to compile, none is: nobody can buy more than a twentieth of the core."""
+
+_MOST_SAID: Final = 4096
+_RECORDS: Final = 1536
 
 PlanKey: TypeAlias = tuple[Pattern, Route, str, bool, bytes | tuple[bytes, ...]]
 
 
-def _measure(key: PlanKey) -> int:
-    """Return about how many bytes are kept for a key, and for the plan with it."""
+def _measure(key: PlanKey, plan: Plan) -> int:
     presented = key[4]
-    return 1536 + (len(presented) if isinstance(presented, bytes) else sum(map(len, presented)))
+    size = len(presented) if isinstance(presented, bytes) else sum(map(len, presented))
+    return _RECORDS + plan.size + size
 
 
 class Recall:
@@ -44,31 +49,48 @@ class Recall:
         self._names = knowledge.compiled.rules.request_names
         self._routes = knowledge.compiled.routes
         self._prefix = knowledge.compiled.prefix
-        self._patterns: dict[PatternKey, Pattern | int | None] = {}
-        self._compiled_at = 0.0
+        self._patterns: dict[PatternKey, Pattern | int] = {}
+        self._older: dict[PatternKey, Pattern | int] = {}
+        self._compile_after = 0.0
         self._asked: PlanKey | None = None
         self._plans: HeadMemo[PlanKey, Plan] = HeadMemo(
-            _measure, most_entries=16_384, most_bytes=24 << 20, most_size=32_768
+            _measure, most_entries=16_384, most_bytes=28 << 20, most_size=32_768
         )
 
-    def pattern_of(self, request: Request, now: float) -> Pattern | None:
-        """Return the pattern of a head that its connection did not recognise; ``now`` is in seconds."""
-        if request.match is not None:
+    def pattern_of(self, request: Request) -> Pattern | None:
+        """Return the pattern of a head that its connection did not recognise; None where it has none yet."""
+        if request.pattern is not None and request.pattern.names is self._names:
             return None
         key = key_of(request, self._names)
         if key is None:
             return None
-        known = self._patterns.get(key, 0)
-        if not isinstance(known, int):
+        known = self._patterns.get(key)
+        if known is None:
+            known = self._older.pop(key, 0)
+            self._keep(key, known)
+        if isinstance(known, Pattern):
             return known
-        if len(self._patterns) >= _MOST_PATTERNS:
-            self._patterns.clear()
-        if known + 1 < _OFTEN or abs(now - self._compiled_at) < _PAUSE:
-            self._patterns[key] = known + 1
+        self._patterns[key] = known + 1
+        began = perf_counter()
+        if known + 1 < _OFTEN or began < self._compile_after:
             return None
-        self._compiled_at = now
-        pattern = self._patterns[key] = compile_pattern(request, self._names)
+        pattern = compile_pattern(request, self._names)
+        ended = perf_counter()
+        self._compile_after = ended + _PAUSE * (ended - began)
+        if pattern is not None:
+            self._patterns[key] = pattern
+        else:
+            # such heads have none: count from the beginning, so that it is not tried each time
+            self._patterns[key] = -_OFTEN
         return pattern
+
+    def _keep(self, key: PatternKey, known: Pattern | int) -> None:
+        if len(self._patterns) >= _MOST_PATTERNS:
+            for each in self._older.values():
+                if isinstance(each, Pattern):
+                    each.retire()
+            self._older, self._patterns = self._patterns, {}
+        self._patterns[key] = known
 
     def find(self, request: Request, now: float) -> Plan | None:
         """Return the plan of such a request, if one is known that holds at ``now`` (epoch seconds)."""
@@ -96,7 +118,7 @@ class Recall:
             # it tells who is calling, in fields whose values differ
             return
         general = plan.generalise(request, observe(request, rules))
-        if general is not None:
+        if general is not None and general.size <= _MOST_SAID:
             self._plans.put(key, general)
 
     def _key(self, pattern: Pattern, match: "re.Match[bytes]", request: Request) -> PlanKey | None:

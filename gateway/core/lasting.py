@@ -19,13 +19,13 @@ _ANYBODY = frozenset({Reason.PUBLIC, Reason.PREFLIGHT})
 
 @dataclass(slots=True)
 class Lasting:
-    """An answer and what it rests on.
+    """What an answer rests on.
 
     ``since`` and ``until`` are epoch seconds; ``claim`` names the session's next rotation, of which there
-    must be no news.
+    must be no news. ``staleness`` is how many seconds old the denylist's replica may be, None where its age
+    does not matter.
     """
 
-    forward: Forward
     knowledge: Knowledge
     version: int
     provider: str
@@ -33,6 +33,7 @@ class Lasting:
     claim: str
     since: float
     until: float
+    staleness: float | None = None
 
     def holds(self, knowledge: Knowledge, now: float) -> bool:
         """Tell whether ``decide`` would still give this answer."""
@@ -42,6 +43,7 @@ class Lasting:
             and knowledge.denylist.version == self.version
             and (self.keys is None or knowledge.keys.get(self.provider) is self.keys)
             and (not self.claim or knowledge.news(self.claim) is None)
+            and (self.staleness is None or knowledge.denylist.is_fresh(now, self.staleness))
         )
 
 
@@ -51,31 +53,28 @@ def lasting(forward: Forward, knowledge: Knowledge, now: float) -> Lasting | Non
         return None
     version = knowledge.denylist.version
     if forward.reason in _ANYBODY or (forward.reason is Reason.ANONYMOUS and not forward.sent):
-        return Lasting(forward, knowledge, version, "", None, "", now, inf)
+        return Lasting(knowledge, version, "", None, "", now, inf)
     identity = forward.identity
     if identity is None or forward.route.require.max_age is not None:
         return None
-    until = _fresh_until(forward, knowledge)
+    staleness = _most_staleness(forward, knowledge)
     provider = identity.provider
     if forward.session is not None:
         if knowledge.compiled.providers[provider].settings.access_token == "jwt":  # noqa: S105 - a kind of token
             return None
-        until = min(until, _session_until(forward.session, forward, knowledge))
-        return Lasting(forward, knowledge, version, provider, None, forward.claim, now, until)
+        until = _session_until(forward.session, forward, knowledge)
+        return Lasting(knowledge, version, provider, None, forward.claim, now, until, staleness)
     keys = knowledge.keys.get(provider)
     # a session that came along must not be somebody else's, and sessions end
     if keys is None or forward.sent:
         return None
-    until = min(until, identity.expires_at, keys.stale_after)
-    return Lasting(forward, knowledge, version, provider, keys, "", now, until)
+    until = min(identity.expires_at, keys.stale_after)
+    return Lasting(knowledge, version, provider, keys, "", now, until, staleness)
 
 
-def _fresh_until(forward: Forward, knowledge: Knowledge) -> float:
+def _most_staleness(forward: Forward, knowledge: Knowledge) -> float | None:
     deny = knowledge.compiled.settings.denylist
-    if (forward.route.when_stale or deny.when_stale) != "refuse":
-        return inf
-    at = knowledge.denylist.synchronised_at
-    return at + deny.max_staleness if at is not None else 0.0
+    return deny.max_staleness if (forward.route.when_stale or deny.when_stale) == "refuse" else None
 
 
 def _session_until(session: Session, forward: Forward, knowledge: Knowledge) -> float:

@@ -18,7 +18,7 @@ from gateway.core.policies import METHOD_OVERRIDES
 from gateway.core.sketch import Sketch, draw
 
 MOST_FIELDS: Final = 48
-MOST_LITERAL: Final = 4096
+MOST_LITERAL: Final = 1024
 """Bytes of names and of values that have to be the same."""
 
 # a path in which only an empty segment or a dot segment could be read in two ways, and any query (RFC 3986)
@@ -40,6 +40,10 @@ _DIGITS: Final = rb"[0-9]{1,18}+"
 _NEVER: Final = frozenset({b"expect", b"upgrade"})
 
 PatternKey: TypeAlias = tuple[bytes, ...]
+
+
+def _never(_data: bytes) -> None:
+    return None
 
 
 class Pattern:
@@ -96,6 +100,10 @@ class Pattern:
         self.framing = None
         self._known = known
         self._presented = parts.presented
+
+    def retire(self) -> None:
+        """Recognise nothing any more, whoever still tries it, and take no room."""
+        self.match = _never
 
     def sketch(self, match: "re.Match[bytes]") -> Sketch:
         """Return the sketch of a head that matched, as ``core.sketch.draw`` would draw it."""
@@ -170,7 +178,7 @@ def key_of(request: Request, names: NameKinds) -> PatternKey | None:
     if found is None or len(found) > MOST_FIELDS:
         return None
     kinds = names.kinds
-    key = [request.method]
+    key, literal = [request.method], 0
     for field in found:
         kind = kinds.get(field.name)
         if kind is None:
@@ -178,6 +186,9 @@ def key_of(request: Request, names: NameKinds) -> PatternKey | None:
         if kind in _TELLING or (kind in _ANY_VALUE and (not field.kind or field.name.lower() == _LENGTH)):
             key.append(field.name)
         else:
+            literal += len(field.line)
+            if literal > MOST_LITERAL:
+                return None
             key.append(field.line)
     return tuple(key)
 

@@ -28,8 +28,8 @@ _TLS_LINGER_SECONDS = 1.0
 _LINGER_BYTES = 16 << 20
 _CONTINUE_SECONDS = 1.0
 # R60: what is remembered of a head weighs a multiple of it; no browser sends larger ones
-_MOST_REMEMBERED = 8192
-_MOST_REMEMBERED_FIELDS = 64
+_MOST_REMEMBERED = 4096
+_MOST_REMEMBERED_FIELDS = 48
 _REMEMBERED_SECONDS = 5.0
 # a browser asks for documents, styles, images and data, each in its own way
 _MOST_PATTERNS = 6
@@ -316,7 +316,12 @@ class ClientConnection(ClientTransport):
             request = read_match(pattern, match, self.peer, tls=self.tls)
             if head.length != 0:
                 self._ahead = data[end:]
-                self._begin(request, head)
+                # what follows the body is not for now
+                self._advancing = True
+                try:
+                    self._begin(request, head)
+                finally:
+                    self._advancing = False
                 if self._ahead:
                     self._advance()
                 return True
@@ -337,9 +342,10 @@ class ClientConnection(ClientTransport):
             self._again = None
 
     def forget(self) -> None:
-        """Keep nothing of the last head, nor of what was decided on it."""
+        """Keep nothing of heads, nor of what was decided on them."""
         self._last = b""
         self._again = None
+        self._patterns = ()
 
     def _open(self, request: Request, head: Framing) -> None:
         """Begin a request without a body, of which nothing more is to be read."""

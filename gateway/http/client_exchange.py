@@ -118,9 +118,10 @@ class ClientExchange:
 
     def expect(self, pattern: Pattern) -> None:
         """Let the connection recognise heads like this one by a pattern."""
-        if self.head.upgrade is None and not self.head.expects_continue:
+        head = self.head
+        if head.minor and head.upgrade is None and not head.expects_continue:
             if pattern.framing is None:
-                attach(pattern, self.head)
+                attach(pattern, head)
             self._connection.expect(pattern)
 
     async def read_body(self, limit: int) -> bytes:

@@ -3,7 +3,7 @@
 import re
 
 from gateway.core.model import Field, Header
-from gateway.http.memo import HeadMemo
+from gateway.http.memo import HeadMemo, by_key
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 HEAD_END = b"\r\n\r\n"
@@ -60,10 +60,10 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-lines: HeadMemo[bytes, Field] = HeadMemo(len, most_entries=8192, most_bytes=2 << 20, most_size=4096)
+lines: HeadMemo[bytes, Field] = HeadMemo(by_key, most_entries=8192, most_bytes=2 << 20, most_size=4096)
 
 
-def _size_of(header: Header) -> int:
+def _size_of(header: Header, _written: object) -> int:
     return len(header[0]) + len(header[1])
 
 

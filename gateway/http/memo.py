@@ -7,6 +7,11 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
+def by_key(key: bytes, _value: object) -> int:
+    """Measure by the key alone."""
+    return len(key)
+
+
 class HeadMemo(Generic[Key, Value]):
     """Maps bytes, or what consists of bytes, to what was worked out for them, in two generations.
 
@@ -16,10 +21,10 @@ class HeadMemo(Generic[Key, Value]):
     hash of bytes is keyed at random, so chosen bytes cannot be made to collide.
 
     Args:
-        measure: returns the bytes that a key takes, and what is kept with it.
+        measure: returns the bytes that a key and its value take.
         most_entries: entries of one generation.
-        most_bytes: bytes of the keys of one generation.
-        most_size: bytes of one key; longer ones are not kept.
+        most_bytes: bytes of one generation.
+        most_size: bytes of one key with its value; larger ones are not kept.
 
     Attributes:
         young: the young generation, for a first look without a call.
@@ -29,7 +34,7 @@ class HeadMemo(Generic[Key, Value]):
 
     def __init__(
         self,
-        measure: Callable[[Key], int],
+        measure: Callable[[Key, Value], int],
         most_entries: int = 4096,
         most_bytes: int = 4 << 20,
         most_size: int = 8192,
@@ -49,7 +54,7 @@ class HeadMemo(Generic[Key, Value]):
         if found is None:
             found = self._old.get(key)
             if found is not None:
-                self._keep(key, found, self._measure(key))
+                self._keep(key, found, self._measure(key, found))
         return found
 
     def comes_again(self, key: Key) -> bool:
@@ -66,7 +71,7 @@ class HeadMemo(Generic[Key, Value]):
         """Remember, if this key came before; tell whether it is kept."""
         if not self.comes_again(key):
             return False
-        size = self._measure(key)
+        size = self._measure(key, value)
         if size > self._most_size:
             return False
         self._keep(key, value, size)

@@ -8,7 +8,7 @@ import httptools
 from gateway.core.model import Fault, Header
 from gateway.core.reasons import Reason
 from gateway.http.fields import HOP_BY_HOP, Kind, Malformed, read_field, read_length, tokens
-from gateway.http.memo import HeadMemo
+from gateway.http.memo import HeadMemo, by_key
 
 MOST_HEAD = 65536
 _MOST_FIELDS = 256
@@ -44,7 +44,7 @@ class ResponseHead:
         return tuple(header for header in self.headers if header[0].lower() != b"set-cookie")
 
 
-known_heads: HeadMemo[bytes, ResponseHead] = HeadMemo(len)
+known_heads: HeadMemo[bytes, ResponseHead] = HeadMemo(by_key)
 
 
 def read_response_head(data: bytes) -> ResponseHead:

@@ -30,7 +30,7 @@ from gateway.core.sketch import draw
 from gateway.http import fields, head
 from gateway.http.client_connection import ClientConnection
 from gateway.http.exchange import Limits
-from gateway.http.memo import HeadMemo
+from gateway.http.memo import HeadMemo, by_key
 from gateway.http.server import Server
 from gateway.pipeline import Pipeline, Ways
 from tests.support import pure
@@ -47,6 +47,7 @@ ROUTES = (
     {"path": "/part/", "require": {"methods": ["GET", "POST"]}, "strip_prefix": True},
     {"path": "/"},
 )
+MOST_STALENESS = 30.0
 PROVIDERS = {
     "corporate": {"issuer": pure.ISSUER, "client_id": "w", "client_secret": "s", "audiences": ["a"]},
     "other": {"issuer": OTHER_ISSUER, "client_id": "w", "client_secret": "s", "audiences": ["a"]},
@@ -124,6 +125,7 @@ def compiled(which: int) -> Compiled:
         "public_url": ["https://app.example.com", "http://plain.example.com"],
         "allow_insecure_http": True,
         "prefix": "/auth/",
+        "denylist": {"max_staleness": MOST_STALENESS},
     }
     if which:
         changes["providers"] = {"corporate": {**PROVIDERS["corporate"], "audiences": ["b"]}}
@@ -178,7 +180,7 @@ def session_line(subject: str, life: int) -> bytes:
 def forgetful() -> Iterator[None]:
     """Read heads without anything that was learned from others."""
     kept = fields.lines, fields._kinds
-    fields.lines, fields._kinds = HeadMemo(len), {}
+    fields.lines, fields._kinds = HeadMemo(by_key), {}
     try:
         yield
     finally:
@@ -316,11 +318,17 @@ class Process:
 
     def reload(self, which: int, other: int) -> None:
         """Go on with a configuration, as ``Gateway.commit`` does."""
-        self.pipelines[which].knowledge = self._pipeline(compiled(other), Memory()).knowledge
+        again = compile_settings(compiled(other).settings)
+        self.pipelines[which].knowledge = self._pipeline(again, Memory()).knowledge
 
     def pass_to(self, now: float) -> None:
         """Set the clock, the denylist being in step."""
         self.now = self.denylist.synchronised_at = now
+
+    def set_back(self, by: float, then: float) -> None:
+        """Set the clock back, which moves the replica's age with it; then let time pass without news."""
+        self.denylist.synchronised_at = NOW - by
+        self.now = NOW - by + then
 
     def reach(self, pipeline: Told, peer: str, tls: bool) -> ClientConnection:
         """Return the connection of a client; a new one where the last has ended."""
@@ -352,9 +360,11 @@ class Process:
             assert told == self.ask(cold, fresh.reach(cold, peer, tls), data)
 
 
-def head_of(method: bytes, target: bytes, host: bytes, lines: list[bytes]) -> bytes:
+def head_of(
+    method: bytes, target: bytes, host: bytes, lines: list[bytes], version: bytes = b"HTTP/1.1"
+) -> bytes:
     """Return a request head."""
-    return b"\r\n".join([method + b" " + target + b" HTTP/1.1", b"Host: " + host, *lines, b"", b""])
+    return b"\r\n".join([b" ".join((method, target, version)), b"Host: " + host, *lines, b"", b""])
 
 
 @st.composite
@@ -368,7 +378,8 @@ def questions(draw: st.DrawFn) -> list[tuple]:
     found = [(which, head_of(method, target, host, lines), peer, tls)]
     for change in draw(
         st.lists(
-            st.sampled_from(["target", "line", "value", "who", "host", "peer", "tls", "which"]), max_size=2
+            st.sampled_from(["target", "line", "value", "who", "version", "host", "peer", "tls", "which"]),
+            max_size=2,
         )
     ):
         other = {
@@ -377,6 +388,7 @@ def questions(draw: st.DrawFn) -> list[tuple]:
             "value": lambda: head_of(method, target, host, [*lines[:-1], draw(line)]),
             "who": lambda: head_of(method, target, host, draw(who) + lines[1:]),
             "host": lambda: head_of(method, target, draw(st.sampled_from(HOSTS)), lines),
+            "version": lambda: head_of(method, target, host, lines, b"HTTP/1.0"),
         }.get(change, lambda: found[0][1])()
         found.append(
             (
@@ -567,6 +579,7 @@ CHANGES = {
     "a session": lambda process: process.denylist.add(DenyEntry("session", "", "alice500", NOW, NOW + 999)),
     "settings": lambda process: process.reload(0, 1),
     "100 seconds": lambda process: process.pass_to(NOW + 100),
+    "the clock, back, and time": lambda process: process.set_back(by=20.0, then=MOST_STALENESS + 1.0),
     "the clock, back": lambda process: process.pass_to(NOW - 60),
     "the keys' age": lambda process: process.pass_to(NOW + 401),
 }
@@ -599,9 +612,9 @@ def test_what_changes_is_noticed(lines: list[bytes], path: bytes, change: str):
         process.check(*question)
 
 
-def asked(path: bytes, *lines: bytes, host: bytes = HOSTS[0], method: bytes = b"GET") -> bytes:
+def asked(path: bytes, *lines: bytes, host: bytes = HOSTS[0], method: bytes = b"GET", **more: bytes) -> bytes:
     """Return a head with a bearer token and these lines."""
-    return head_of(method, path, host, [bearer("main900"), *lines])
+    return head_of(method, path, host, [bearer("main900"), *lines], **more)
 
 
 TRICKY = {
@@ -640,6 +653,17 @@ TRICKY = {
     "another length": (
         [asked(b"/%d" % n, b"Content-Length: 5", method=b"POST") for n in range(4)],
         asked(b"/x", b"Content-Length: 0", method=b"POST"),
+    ),
+    "another version": (
+        [asked(b"/%d" % n, version=b"HTTP/1.0") for n in range(4)],
+        asked(b"/x"),
+    ),
+    "a body like fields": (
+        [
+            asked(b"/%d" % n, b"Content-Length: 20", method=b"POST") + b"X-Forwarded-For: 1\r\n"
+            for n in range(4)
+        ],
+        asked(b"/x", b"Content-Length: 5", method=b"POST") + b"\x00\r\n: ",
     ),
     "no length": (
         [asked(b"/%d" % n, b"Content-Length: 5", method=b"POST") for n in range(4)],
@@ -722,3 +746,56 @@ def test_what_is_alike_is_decided_once(monkeypatch: pytest.MonkeyPatch):
         assert b"GET /api/%d?q=%%20 HTTP/1.1\r\n" % number in pipeline.told[1]
         assert b"traceparent: 00-%d\r\n" % number in pipeline.told[1]
     assert len(judged) == 3
+
+
+def test_a_connection_learns_again_after_a_reload(monkeypatch: pytest.MonkeyPatch):
+    """What its heads showed under other settings does not keep a connection from the short way."""
+    process = Process()
+    pipeline = process.pipelines[0]
+    connection = process.reach(pipeline, PEERS[0], False)
+    judged = []
+    usual = Pipeline._judge
+    monkeypatch.setattr(
+        Pipeline, "_judge", lambda self, passage, now: judged.append(1) or usual(self, passage, now)
+    )
+    for number in range(24):
+        if number == 12:
+            process.reload(0, 0)
+        process.ask(pipeline, connection, asked(b"/api/%d" % number))
+        assert pipeline.told[0] == "forward"
+    assert len(judged) == 6
+
+
+def test_r60_what_is_kept_of_patterns_is_bounded(monkeypatch: pytest.MonkeyPatch):
+    """R60: however many patterns clients show, few are kept, and what is kept of a plan is not its head."""
+    monkeypatch.setattr(recall, "_MOST_PATTERNS", 4)
+    process = Process()
+    pipeline = process.pipelines[0]
+    connection = process.reach(pipeline, PEERS[0], False)
+    first: Pattern | None = None
+    for number in range(12):
+        for turn in range(4):
+            head_sent = asked(b"/%d" % turn, b"X-Name-%d: %b" % (number, b"v" * 3000))
+            process.ask(pipeline, connection, head_sent)
+        first = first or connection._patterns[0]
+    assert first is not None
+    assert first.match(asked(b"/1", b"X-Name-0: v")) is None
+    known = pipeline._recall
+    assert len(known._patterns) + len(known._older) <= 8
+    assert len(connection._patterns) <= 6
+    plans = list(known._plans.young.values())
+    assert plans
+    assert all(plan.size < 1500 and not plan.forward.fields and not plan.forward.target for plan in plans)
+
+
+def test_r60_patterns_cannot_be_bought(monkeypatch: pytest.MonkeyPatch):
+    """R60: after one was compiled, others wait; and what would be dear is not compiled at all."""
+    monkeypatch.setattr(recall, "_PAUSE", 1e6)
+    process = Process()
+    pipeline = process.pipelines[0]
+    connection = process.reach(pipeline, PEERS[0], False)
+    for number in range(6):
+        process.ask(pipeline, connection, asked(b"/", b"X-Name-%d: 1" % number))
+    assert len(connection._patterns) == 1
+    dear = head.read_request_head(asked(b"/", b"Accept: " + b"a" * 1500)).of(PEERS[0], tls=False)
+    assert compile_pattern(dear, compiled(0).rules.request_names) is None

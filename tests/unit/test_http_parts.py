@@ -7,14 +7,14 @@ import pytest
 from gateway.core.model import Fault
 from gateway.http.fields import Malformed, read_field, read_length, tokens
 from gateway.http.head import read_request_head
-from gateway.http.memo import HeadMemo
+from gateway.http.memo import HeadMemo, by_key
 from gateway.http.serialise import Unsafe, build_response_head, check_start, request_fields
 from gateway.http.websocket import FrameBoundary, close_frame
 
 
 def test_a_memo_forgets_in_constant_time():
     """Bounded in entries and bytes; what is used stays, long keys never enter, nor what comes but once."""
-    memo: HeadMemo[bytes, int] = HeadMemo(len, most_entries=10, most_bytes=1000, most_size=100)
+    memo: HeadMemo[bytes, int] = HeadMemo(by_key, most_entries=10, most_bytes=1000, most_size=100)
     assert not memo.put(b"used", -1)
     assert memo.get(b"used") is None
     assert memo.put(b"used", -1)
