@@ -56,7 +56,7 @@ class Plan:
         Unsafe: a blank line would end the head early.
     """
 
-    __slots__ = ("_block", "_start", "_tail", "about", "forward", "lasting", "limit", "max_body", "upstream")
+    __slots__ = ("_start", "_template", "about", "forward", "lasting", "limit", "max_body", "upstream")
 
     lasting: Lasting
 
@@ -68,8 +68,7 @@ class Plan:
         self.upstream = route.upstream
         self.max_body = route.max_body
         self._start = None if start is None else check_start(start)
-        self._block = b""
-        self._tail = b""
+        self._template = b""
 
     def lasts(self, knowledge: Knowledge, now: float) -> "Plan | None":
         """Return itself, ready to be kept, or None where the decision does not last."""
@@ -82,7 +81,7 @@ class Plan:
     @property
     def size(self) -> int:
         """The bytes of what a general plan adds to a head."""
-        return len(self._block) + len(self._tail)
+        return len(self._template)
 
     def start_for(self, request: Request) -> Start:
         """Return the request line and fields of such a request, and the name of X-Request-ID."""
@@ -91,12 +90,13 @@ class Plan:
         pattern, match = request.pattern, request.match
         assert pattern is not None
         assert match is not None
-        target, *passing = match.group(*pattern.sent)
+        # the plan was checked with one such request, and no other has a line break within what differs
+        filling = match.group(*pattern.sent)
         route = self.forward.route
         if route.replacement is not None:
-            target = route.forwarded(match[2]) + target[len(match[2]) :]
-        # the plan was checked with one such request, and no other has a line break within what differs
-        return pattern.template % (target, self._block, *passing, self._tail)  # type: ignore[return-value]
+            target, *passing = filling
+            filling = (route.forwarded(match[2]) + target[len(match[2]) :], *passing)
+        return self._template % filling  # type: ignore[no-any-return]
 
     def path_of(self, request: Request) -> str | None:
         """Return the path that the record of a request tells, None where ``about`` does."""
@@ -116,8 +116,11 @@ class Plan:
         # the lines are in the parts
         forward = replace(self.forward, target=b"", fields=b"")
         plan = Plan(forward, replace(self.about, path="", line=None), None)
-        plan._block = observed.block
-        plan._tail = lines[len(before) :]
+        tail = lines[len(before) :]
+        plan._template = pattern.template % (
+            observed.block.replace(b"%", b"%%"),
+            tail.replace(b"%", b"%%"),
+        )
         plan.lasting = self.lasting
         # what it makes of the head that it was made of has to be what was decided, byte for byte
         return plan if plan.start_for(request) == self._start else None

@@ -58,8 +58,8 @@ class Pattern:
         sent: the groups of the target and of the lines that go on as they are.
         telling: the groups of the values of Authorization and Cookie; an empty group where there are none.
         length: the group of the Content-Length, 0 where there is none.
-        template: the upstream's head up to the value of X-Request-ID, with holes for the target, what the
-            gateway says of the connection, each of those lines, and what it says of the caller.
+        template: of a template of the upstream's head up to the value of X-Request-ID. It has holes for what
+            the gateway says of the connection and of the caller; what it gives has holes for ``sent``.
         framing: what the data plane read of the first such head, which holds for all of them but for
             ``length``.
         read: parses the bytes of a head that matched into fields; the data plane's.
@@ -96,7 +96,8 @@ class Pattern:
         self.length = parts.length
         self.sent = (1, *(parts.passing or (empty,)))
         self.telling = tuple(group for _, _, group in parts.presented) or (empty,)
-        self.template = method + b" %b HTTP/1.1\r\n%b" + b"%b" * (len(self.sent) - 1) + b"%bX-Request-ID: "
+        holes = b"%%b" * (len(self.sent) - 1)
+        self.template = method + b" %%b HTTP/1.1\r\n%b" + holes + b"%bX-Request-ID: "
         self.framing = None
         self._known = known
         self._presented = parts.presented

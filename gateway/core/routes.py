@@ -227,10 +227,14 @@ class RouteTable:
         table = self._hosts.get(host) or self._of_host(host)
         if table is None:
             return None
-        route = table.exact.first(path, method)
+        exact = table.exact
+        end = len(path)
+        if end > exact.longest:
+            end = path.rfind(b"/", 0, exact.longest + 1)
+        route = exact.any_method.get(path[:end]) or exact.first(path, method)
         if route is None:
             return None
-        loose = loose_reading(path)
+        loose = loose_reading(path) if b"%" in path or b";" in path else path.lower()
         if loose != path and route not in table.loose.at_longest(loose, method):
             return None
         return route

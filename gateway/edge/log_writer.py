@@ -3,9 +3,17 @@
 import asyncio
 import os
 import select
+import stat
 import time
 from collections import deque
 from collections.abc import Mapping
+
+
+def _is_file(descriptor: int) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
 
 
 class Writer:
@@ -14,8 +22,8 @@ class Writer:
     Lines are gathered and go out when there are ``BATCH`` bytes of them or after ``PAUSE`` seconds. Each
     write holds whole lines and at most ``PIPE_BUF`` bytes: the kernel does not interleave those of several
     workers on one pipe, and a pipe that polls as writable takes them at once (pipe(7)). Only a line that is
-    longer than that goes in pieces. A reader that stalls makes lines wait, up to ``MOST`` bytes; beyond that
-    the newest are dropped and counted.
+    longer than that goes in pieces. A regular file takes a whole batch in one write. A reader that stalls
+    makes lines wait, up to ``MOST`` bytes; beyond that the newest are dropped and counted.
     """
 
     BATCH = 65_536
@@ -25,6 +33,7 @@ class Writer:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._most = self.BATCH if _is_file(descriptor) else select.PIPE_BUF
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
         self._lines: list[str] = []
@@ -39,7 +48,7 @@ class Writer:
     def write(self, line: str) -> None:
         """Take one ASCII line."""
         size = self._open + len(line) + 1
-        if size > select.PIPE_BUF:
+        if size > self._most:
             self._seal()
             size = len(line) + 1
         self._lines.append(line)
@@ -109,7 +118,7 @@ class Writer:
             try:
                 if not self._poll.poll(patience):
                     return
-                written = os.write(self._descriptor, self._chunks[0][: select.PIPE_BUF])
+                written = os.write(self._descriptor, self._chunks[0][: self._most])
             except BlockingIOError:
                 return
             except OSError:

@@ -307,7 +307,8 @@ class ClientConnection(ClientTransport):
             match = pattern.match(data)
             if match is None:
                 continue
-            head, end = framing_of(pattern, match), match.end()
+            head = framing_of(pattern, match) if pattern.length else pattern.framing
+            end = match.end()
             if not self._is_within_limits(head, end):
                 return False
             if len(data) > end + _MOST_REMEMBERED:
