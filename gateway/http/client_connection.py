@@ -106,8 +106,9 @@ class ClientConnection(ClientTransport):
             again = self._again
             if again is not None and data == self._last:
                 # one whole head, byte for byte the one before: nothing about it is to be found out again
-                if self._is_within_limits(again[1], len(data)):
-                    self._open(*again)
+                request, head = again
+                if self._is_within_limits(head, len(data)):
+                    self._open(request, head)
                     return
             elif self._patterns and self._recognise(data):
                 return

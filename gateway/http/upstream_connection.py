@@ -32,6 +32,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_buffer",
         "_exchange",
         "_interims",
+        "_last",
         "_mode",
         "_pool",
         "_reader",
@@ -56,6 +57,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._reader: BodyReader | None = None
         self._served = 0
         self._interims = 0
+        self._last: tuple[bytes, ResponseHead | None] = (HEAD_END, None)
         self._untouched = True
         self._reusable = False
         self._stream = False
@@ -128,16 +130,21 @@ class UpstreamConnection(asyncio.Protocol):
         mode = self._mode
         self.since = self._pool.time.now
         if mode == _HEAD:
-            end = data.find(HEAD_END) + len(HEAD_END)
             # a head that came before, byte for byte: nothing about it is to be found out again
-            head = None if self._buffer else known_heads.young.get(data[:end])
+            start, head = self._last
+            if not data.startswith(start) or self._buffer:
+                end = data.find(HEAD_END) + len(HEAD_END)
+                start = data[:end]
+                head = None if self._buffer else known_heads.young.get(start)
+                if head is not None:
+                    self._last = (start, head)
             exchange = self._exchange
             if head is None or head.status < 200 or exchange is None:
                 self._take_heads(data)
                 return
             self._untouched = False
             try:
-                self._take_final(exchange, head, data[end:])
+                self._take_final(exchange, head, data[len(start) :])
             except Fault as fault:
                 exchange.fail(fault)
         elif mode == _BODY:
