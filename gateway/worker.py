@@ -18,6 +18,7 @@ from gateway.core.model import Fault, Json
 from gateway.edge.logs import Logs
 from gateway.http.tls import CertificateError
 from gateway.supervision.channel import Channel, Gone
+from gateway.supervision.descriptors import watch
 from gateway.supervision.wire import decode_entries, decode_settings
 
 _ORPHANS_DRAIN: Final = 3.0
@@ -130,6 +131,7 @@ class Worker:
         await gateway.start()
         _settle()
         self._gateway = gateway
+        self._tasks.add(asyncio.create_task(watch(logs)))
         if isinstance(predecessor := message.get("predecessor"), str):
             with contextlib.suppress(Fault):
                 await gateway.revocations.dismiss(predecessor)

@@ -134,6 +134,11 @@ class Logs:
         if self._least <= _LEVELS["info"]:
             self._line("info", "message", {"message": message, **fields})
 
+    def warning(self, message: str, **fields: object) -> None:
+        """Write a message about what may become an error."""
+        if self._least <= _LEVELS["warning"]:
+            self._line("warning", "message", {"message": message, **fields})
+
     def stats(self) -> Mapping[str, float]:
         """Return figures for the metrics: lines dropped, bytes waiting."""
         return self._sink.stats()

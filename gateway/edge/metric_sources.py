@@ -17,7 +17,7 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _SERVER: Final = re.compile(
     r"upstream_(?P<upstream>.+)_server_(?P<server>[0-9]{1,2})_(?P<figure>healthy|breaker|busy)"
 )
-_POOL: Final = re.compile(r"upstream_(?P<upstream>.+)_(?P<state>open|idle|waiting)")
+_POOL: Final = re.compile(r"upstream_(?P<upstream>.+)_(?P<state>open|idle|waiting|uploading|gathering)")
 
 _COUNTERS: Final = frozenset(
     f"gateway_denylist_{figure}" for figure in ("resyncs", "reconnects", "garbage", "failures")
@@ -44,7 +44,7 @@ HELP: Final = {
     "gateway_http_upstream_server_breaker": "Whether a server's breaker is open; by its place in the list.",
     "gateway_http_upstream_server_busy": "Requests at a server, connections being opened included.",
     "gateway_http_upstream_server_healthy": "Whether a server's health checks say that it is well.",
-    "gateway_http_upstream_connections": "Connections open and idle, and requests that wait for one.",
+    "gateway_http_upstream_connections": "Connections open and idle, and requests by what they wait for.",
     "gateway_long_lived_open": "Open tunnels, streams and other long exchanges that serve somebody.",
     "gateway_issuer_jwks_age_seconds": "Seconds since the provider's keys were last fetched.",
     "gateway_issuer_calls_total": "Calls to a provider by call and outcome.",

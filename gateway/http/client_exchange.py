@@ -114,7 +114,10 @@ class ClientExchange:
             self.fail(Fault("gateway", Reason.INTERNAL_ERROR, f"no upstream {upstream}"))
             return
         self._started = perf_counter()
-        pool.acquire(self)
+        if body is None or body.done:
+            pool.acquire(self)
+        else:
+            pool.uploads.enter(self, body)
 
     def expect(self, pattern: Pattern) -> None:
         """Let the connection recognise heads like this one by a pattern."""
@@ -184,6 +187,8 @@ class ClientExchange:
             body.hold(content)
             if body.held_size > MOST_HELD and not body.awaited:
                 self._connection.hold_body()
+        if body.done and body.uploads is not None:
+            body.uploads.arrived(self)
         return body.rest if body.done else b""
 
     def body_failed(self, fault: Fault) -> None:
@@ -406,7 +411,17 @@ class ClientExchange:
         self._respond(status, headers, content, fault)
 
     def sweep(self) -> None:
-        """Tell of what goes on for long; called a few times a second."""
+        """Cut a body that is too slow, tell of what goes on for long; called a few times a second."""
+        body = self.body
+        if body is not None and not body.done:
+            connection = self._connection
+            body.note_time(connection.server.now, may_send=not (connection.is_held or body.continue_due))
+            if (
+                not self.long_lived
+                and body.fault is None
+                and body.is_slow(connection.server.limits.body_timeout)
+            ):
+                self.body_failed(Fault("client", Reason.REQUEST_TIMEOUT, "body too slow"))
         started = self._started
         if started is not None and self._state != _TUNNEL and perf_counter() - started > _LONG_SECONDS:
             self._tell_of_long_life()
@@ -481,17 +496,21 @@ class ClientExchange:
         handling, self.handling = self.handling, None
         try:
             if handling is not None:
-                received = 0 if self.body is None and self.tunnel is None else self._bytes_in()
+                received = 0 if self.body is None and self.tunnel is None else self._end_reading()
                 handling.finished(
                     self._status, (received, self._bytes_out), self._started, perf_counter(), fault
                 )
         finally:
             self._connection.exchange_finished(self, keep=keep)
 
-    def _bytes_in(self) -> int:
+    def _end_reading(self) -> int:
+        """Let others have the place of an upload that ends early; return how many bytes came."""
+        body = self.body
+        if body is not None and body.uploads is not None:
+            body.uploads.leave(self)
         if self.tunnel is not None:
             return self.tunnel.bytes_in
-        return 0 if self.body is None else self.body.received
+        return 0 if body is None else body.received
 
 
 def _broken_head(error: Exception) -> Fault:

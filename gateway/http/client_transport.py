@@ -51,6 +51,11 @@ class ClientTransport(asyncio.Protocol):
         self._unsent = 0
         self._written_at = 0.0
 
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing is read from the client for now."""
+        return self._held != 0
+
     def send(self, data: bytes) -> None:
         """Send, unless the connection has ended."""
         if self._state < State.LINGER:

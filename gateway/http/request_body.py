@@ -1,14 +1,49 @@
 """The body of one request on its way through: counted, bounded, and held only until somebody takes it."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from gateway.core.model import Fault
 from gateway.core.reasons import Reason
 from gateway.http.chunked import LAST_CHUNK, ChunkedReader, LengthReader, encode_chunk
 from gateway.http.head import Framing
 
+if TYPE_CHECKING:
+    from gateway.http.uploads import Uploads
+
 MOST_HELD = 65_536
 _NO_LIMIT = 1 << 62
+# bytes in a second, on the average of a whole body: slower is no network, but somebody who takes up a place
+_LEAST_RATE = 240
+# bytes that end a standstill
+_PROGRESS = 4096
+
+
+class Pace:
+    """How fast a body comes that does not come at once.
+
+    Attributes:
+        seconds: for how long its client could send.
+        still: for how many of those, up to now, next to nothing has come.
+    """
+
+    __slots__ = ("_marked", "_noted", "seconds", "still")
+
+    def __init__(self, now: float) -> None:
+        self.seconds = 0.0
+        self.still = 0.0
+        self._marked = 0
+        self._noted = now
+
+    def note(self, received: int, now: float, *, may_send: bool) -> None:
+        """Note the bytes received by now (seconds), and whether the client could send since the last time."""
+        if may_send:
+            self.seconds += now - self._noted
+            self.still += now - self._noted
+        self._noted = now
+        if received - self._marked >= _PROGRESS:
+            self._marked = received
+            self.still = 0.0
 
 
 class RequestBody:
@@ -21,6 +56,8 @@ class RequestBody:
         fault: why no more of it can be read, if so.
         continue_due: whether the client waits for 100 (Continue).
         sent: whether any of it has gone to an upstream.
+        pace: how fast it comes, once it has not come at once.
+        uploads: who counts it while it has not arrived whole, once it is forwarded.
     """
 
     __slots__ = (
@@ -33,14 +70,17 @@ class RequestBody:
         "fault",
         "held_size",
         "length",
+        "pace",
         "received",
         "sent",
+        "uploads",
     )
 
     def __init__(self, head: Framing) -> None:
         self.length = head.length
         self._reader = ChunkedReader() if head.length is None else LengthReader(head.length)
-        self._held: list[bytes] = []
+        # not a list of what came: a client that sends single bytes would make it weigh forty times as much
+        self._held: bytes | bytearray = b""
         self.held_size = 0
         self._limit = _NO_LIMIT
         self._waiter: asyncio.Future[None] | None = None
@@ -49,6 +89,8 @@ class RequestBody:
         self.fault: Fault | None = None
         self.continue_due = head.expects_continue
         self.sent = False
+        self.uploads: Uploads | None = None
+        self.pace: Pace | None = None
 
     def feed(self, data: bytes) -> bytes:
         """Return the content of what arrived.
@@ -101,17 +143,38 @@ class RequestBody:
     def hold(self, content: bytes) -> None:
         """Keep content that nobody has taken yet; wake who waits for the whole."""
         if content:
-            self._held.append(content)
+            if not self._held:
+                self._held = content
+            elif isinstance(self._held, bytes):
+                self._held = bytearray(self._held) + content
+            else:
+                self._held += content
             self.held_size += len(content)
         if self.done and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def take_held(self) -> bytes:
         """Return and forget what was kept."""
-        content = b"".join(self._held)
-        self._held.clear()
+        content = bytes(self._held)
+        self._held = b""
         self.held_size = 0
         return content
+
+    def note_time(self, now: float, *, may_send: bool) -> None:
+        """Note the time (seconds), and whether the client could send since the last time."""
+        if self.pace is None:
+            self.pace = Pace(now)
+        self.pace.note(self.received, now, may_send=may_send)
+
+    def is_slow(self, grace: float) -> bool:
+        """Tell whether it comes too slowly, after ``grace`` seconds in which the client could send.
+
+        A chunked body never does: whoever sends it may be making it, one line of a log after the other.
+        """
+        if self.length is None or self.pace is None:
+            return False
+        seconds = self.pace.seconds
+        return seconds > grace and self.received < seconds * _LEAST_RATE
 
     def fail(self, fault: Fault) -> None:
         """No more can be read, for this reason; the first one counts."""

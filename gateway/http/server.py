@@ -14,6 +14,7 @@ from gateway.http.client_connection import ClientConnection
 from gateway.http.client_exchange import GOING_AWAY, ClientExchange
 from gateway.http.exchange import Handler, Limits
 from gateway.http.handshake import Handshake, TlsListener, bind
+from gateway.http.sockets import bound_unsent
 from gateway.http.tls import Certificates
 from gateway.http.upstream_pool import UpstreamPool
 
@@ -126,6 +127,8 @@ class Server:
                 self._listeners.append(
                     await self.loop.create_server(lambda: ClientConnection(self), backlog=_BACKLOG, **place)  # type: ignore[call-overload]
                 )
+        for each in (each for listener in self._listeners for each in listener.sockets):
+            bound_unsent(each)
         self._port = int(self._listeners[0].sockets[0].getsockname()[1])
         self._swept = self.loop.time()
         self._timer = self.loop.call_later(self._interval, self._sweep)

@@ -12,6 +12,7 @@ from gateway.core.reasons import Reason
 from gateway.http.balance import Balance
 from gateway.http.health import Checks
 from gateway.http.origin import AnyProtocol, Origin, describe_failure, dial
+from gateway.http.uploads import Uploads
 from gateway.http.upstream_connection import UpstreamConnection
 from gateway.http.upstream_tls import Version, client_context, version_of
 
@@ -36,6 +37,9 @@ class UpstreamPool:
     for some seconds it is tried last. A server whose breaker is open or whose health checks fail has no idle
     connection and is not in rotation: so the way of an ordinary request asks for neither.
 
+    Attributes:
+        uploads: where requests wait whose body has not arrived whole.
+
     Raises:
         ValueError: a server's URL is not one. OSError: a file of ``tls`` cannot be used.
     """
@@ -53,6 +57,7 @@ class UpstreamPool:
         self._due: list[Origin] = []
         self._connections: set[UpstreamConnection] = set()
         self._waiting: dict[ClientExchange, float] = {}
+        self.uploads = Uploads(self)
         self._opening: set[asyncio.Task[None]] = set()
         self._trouble = "no connection"
         self._retired = False
@@ -73,12 +78,16 @@ class UpstreamPool:
     def gauges(self) -> dict[str, float]:
         """Return how many connections are open and idle, how many requests wait, and how each server does.
 
+        ``uploading`` are the requests among them whose body is still coming, ``gathering`` those that want no
+        connection before theirs has come.
+
         A server is told by its place in the list; ``healthy`` and ``breaker`` (1: open) are 0 or 1.
         """
         gauges = {
             "open": float(sum(origin.open for origin in self._origins)),
             "idle": float(sum(len(origin.idle) for origin in self._origins)),
-            "waiting": float(len(self._waiting)),
+            "waiting": float(len(self._waiting) + self.uploads.waiting),
+            **self.uploads.gauges(),
         }
         for place, origin in enumerate(self._origins):
             gauges[f"server_{place}_healthy"] = float(origin.healthy)
@@ -112,6 +121,12 @@ class UpstreamPool:
                 self._begin_opening(exchange, origin)
                 return
         self._wait(exchange)
+
+    @property
+    def most_uploads(self) -> int:
+        """How many connections may be held by requests whose body has not arrived whole: half of all."""
+        up = sum(1 for origin in self._origins if origin.up)
+        return max(1, up) * max(1, self.settings.max_connections // 2)
 
     def has_other(self, origin: Origin) -> bool:
         """Tell whether another server is up."""
@@ -340,6 +355,7 @@ class UpstreamPool:
         for exchange in list(self._expired(now)):
             self._waiting.pop(exchange, None)
             exchange.fail(Fault("upstream", Reason.OVERLOADED, "waited too long for a connection"))
+        self.uploads.sweep(now, len(self._waiting))
         for connection in tuple(self._connections):
             connection.sweep(now)
         for origin in self._origins:
@@ -360,7 +376,9 @@ class UpstreamPool:
     @property
     def is_done(self) -> bool:
         """Whether nothing is open and nobody waits."""
-        return not (any(origin.open for origin in self._origins) or self._waiting)
+        return not (
+            any(origin.open for origin in self._origins) or self._waiting or self.uploads.is_anybody_here
+        )
 
     def close_idle(self) -> None:
         """Close the connections that serve nobody."""

@@ -19,6 +19,7 @@ from gateway.edge.configuration import Loaded
 from gateway.edge.embedded import EmbeddedValkey
 from gateway.edge.logs import Logs
 from gateway.edge.metric_merge import Merged
+from gateway.supervision import descriptors
 from gateway.supervision.slot import Slot
 from gateway.supervision.sockets import Sockets, bind
 from gateway.supervision.wire import encode_settings
@@ -150,6 +151,7 @@ class Supervisor:
         Raises:
             OSError: an address is taken or not ours. RuntimeError: no store or no worker can be started.
         """
+        descriptors.prepare(self.settings, self.logs)
         with _naming(f"listen ({self.settings.listen})"):
             self._sockets = bind(self.settings.listen, count_workers(self.settings))
         with _naming(f"admin.listen ({self.settings.admin.listen})"):

@@ -13,23 +13,31 @@ EXPECT = b"POST / HTTP/1.1\r\n" + H + b"Expect: 100-continue\r\nContent-Length: 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-async def test_a_body_is_streamed():
-    """The upstream has the first bytes before the client has sent the last."""
+@pytest.mark.parametrize(
+    ("coding", "first", "last", "size"),
+    [
+        (b"Content-Length: 65537", b"hello", b"x" * 65532, 65537),
+        (b"Transfer-Encoding: chunked", b"5\r\nhello\r\n", b"5\r\nworld\r\n0\r\n\r\n", 10),
+    ],
+)
+async def test_a_body_is_streamed(coding: bytes, first: bytes, last: bytes, size: int):
+    """The upstream has the first bytes of a long or chunked body before the client has sent the last."""
     arrived = asyncio.Event()
 
     async def behave(side: UpstreamSide) -> None:
-        await side.request(body=False)
-        assert await side.exactly(5) == b"hello"
+        sent = await side.request(body=False)
+        assert await side.exactly(len(first)) == first
         arrived.set()
-        await side.exactly(5)
+        assert await side.exactly(len(last)) == last
+        assert sent.method == "PUT"
         await side.send(OK)
 
     async with Plane(behave) as plane:
         client = await plane.client()
-        await client.send(b"PUT / HTTP/1.1\r\n" + H + b"Content-Length: 10\r\n\r\nhello")
+        await client.send(b"PUT / HTTP/1.1\r\n" + H + coding + b"\r\n\r\n" + first)
         await arrived.wait()
-        assert (await client.ask(b"world")).body == b"ok"
-        assert plane.handler.finished[0].bytes_in == 10
+        assert (await client.ask(last)).body == b"ok"
+        assert plane.handler.finished[0].bytes_in == size
 
 
 @pytest.mark.parametrize(
@@ -188,17 +196,18 @@ async def test_both_ways_at_once():
         await side.request(body=False)
         await side.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(3):
-            await side.send(b"5\r\n" + await side.exactly(5) + b"\r\n")
-        await side.send(b"0\r\n\r\n")
+            await side.send(await side.exactly(10))
+        await side.send(await side.exactly(5))
 
     async with Plane(behave) as plane:
         client = await plane.client()
-        await client.send(b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 15\r\n\r\n")
+        await client.send(b"POST / HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n")
         await client.head()
         for _ in range(3):
-            await client.send(b"hello")
+            await client.send(b"5\r\nhello\r\n")
             assert await client.exactly(10) == b"5\r\nhello\r\n"
-        assert await client.rest() == b"0\r\n\r\n"
+        await client.send(b"0\r\n\r\n")
+        assert await client.exactly(5) == b"0\r\n\r\n"
 
 
 @pytest.mark.parametrize("size", [10, 60_000])

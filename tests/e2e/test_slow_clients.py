@@ -16,6 +16,7 @@ from tests.support.world import Upstream
 WANTED, LEAST = 5000, 1000
 ADDRESSES = [f"127.0.0.{last}" for last in range(2, 7)]
 BEYOND = 10
+SLOW_BODIES, MOST_CONNECTIONS = 2400, 1024
 KIB = 1024
 MOST_UNREAD = 4096 * KIB
 # by kind: its share of all in percent, the most KiB by which one may make the resident memory grow, and its
@@ -160,6 +161,47 @@ async def test_r60_thousands_of_slow_clients_keep_nobody_waiting() -> None:
             assert await fleet.counted("gateway_http_requests_in_flight") == 0
             assert await fleet.counted("gateway_http_upstream_server_busy") == 0
             assert (await fleet.browser().fetch("/public/after")).status == 200
+
+
+async def test_r60_slow_bodies_take_no_connection_from_others() -> None:
+    """R60: with upstreams as they are by default, 2,400 unfinished bodies leave room for everybody else.
+
+    Short ones are kept until they are whole, and stay; of longer and chunked ones half as many as there may
+    be connections reach the upstream, and those that stand still end for those that wait. No time-out is at
+    work but that of the queue.
+    """
+    with descriptors() as most:
+        if most < 3 * SLOW_BODIES:
+            pytest.skip(f"{most} open files are too few to hold {SLOW_BODIES} slow clients")
+        limits = dict.fromkeys(TIMEOUTS, "10m")
+        many = SLOW_BODIES // 3
+        async with (
+            SlowFleet(1, limits=limits) as fleet,
+            SlowClients(fleet.public_port) as slow,
+        ):
+            assert set(await fleet.answers()) == {200}
+            for kind in ("short body", "body", "chunked"):
+                await slow.open(kind, many, ADDRESSES[0])
+                answers = await fleet.answers()
+                assert len(answers) == 220
+                assert set(answers) == {200}
+            state = 'gateway_http_upstream_connections{.*state="%s".*}'
+            assert await fleet.counted(state % "gathering") == many
+            assert await fleet.counted(state % "uploading") <= MOST_CONNECTIONS // 2
+            browser = fleet.browser()
+            for turn in range(20):
+                page = await browser.fetch(f"/public/{turn}", method="POST", data=bytes(1000))
+                assert page.status == 200
+
+            async def uploads() -> bool:
+                page = await browser.fetch("/public/long", method="POST", data=bytes(1 << 20))
+                return page.status == 200
+
+            await fleet.eventually(uploads)
+            assert await fleet.counted(state % "gathering") == many
+            ended = await slow.ended()
+            assert set(ended) <= {"body", "chunked"}
+            assert {end for ends in ended.values() for end in ends} <= {"408 closed", "503 closed"}
 
 
 async def hold_all(fleet: SlowFleet, slow: SlowClients, kinds: dict[str, int]) -> dict[str, float]:

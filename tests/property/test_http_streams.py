@@ -11,6 +11,7 @@ from gateway.core.config import UpstreamSettings
 from gateway.http.client_connection import ClientConnection
 from gateway.http.exchange import Limits
 from gateway.http.server import Server
+from gateway.http.uploads import Uploads
 from gateway.http.upstream_connection import UpstreamConnection
 from gateway.http.upstream_pool import Origin
 from tests.support.http import Handler
@@ -90,6 +91,8 @@ class Pool:
         self.settings = UpstreamSettings(servers=("http://u:80",))
         self.connections: list[UpstreamConnection] = []
         self.free: list[UpstreamConnection] = []
+        self.most_uploads = 1
+        self.uploads = Uploads(self)
 
     def acquire(self, exchange, *, fresh: bool = False) -> None:
         if not self.free:
@@ -102,6 +105,9 @@ class Pool:
         self.free.append(connection)
 
     def cancel(self, exchange) -> None:
+        pass
+
+    def failed(self, origin: Origin) -> None:
         pass
 
     def written(self) -> bytes:

@@ -2,7 +2,8 @@
 
 ``python -m tests.support.slow_clients PORT`` takes a JSON list for each line and answers with a JSON value:
 ``["open", kind, many, address]`` with how many connections are open once that many of a kind have been added,
-``["ends"]`` once every connection has ended, with how many of each kind ended how.
+``["ended"]`` with how many of each kind have ended how by now, ``["ends"]`` with the same once every
+connection has ended.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,6 +34,7 @@ KINDS = {
     "beyond": (b"", b""),
     "head": (_GET % (b"/public/head", b"X-Slow: "), b"a"),
     "fat head": (_GET % (b"/public/fat", b"X-Slow: " + b"a" * 30_000), b"a"),
+    "short body": (_POST % (b"/public/short", b"Content-Length: 60000") + b"x" * 1000, b"x"),
     "body": (_POST % (b"/public/body", b"Content-Length: 100000") + b"x" * 1000, b"x"),
     "chunked": (_POST % (b"/public/chunked", b"Transfer-Encoding: chunked") + b"ffff\r\nx", b"x"),
     "refused": (_POST % (b"/guarded", b"Content-Length: 1000") + b"x", b"x"),
@@ -138,7 +140,12 @@ class Crowd:
             if not line:
                 return
             order, *words = json.loads(line)
-            answer: Any = self.more(*words) if order == "open" else self.last()
+            answers: dict[str, Callable[..., Any]] = {
+                "open": self.more,
+                "ended": lambda: self.ends,
+                "ends": self.last,
+            }
+            answer = answers[order](*words)
             sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()
 
@@ -163,6 +170,11 @@ class SlowClients:
     async def ends(self) -> dict[str, dict[str, int]]:
         """Wait until every connection has ended; return by kind how many ended how."""
         found: dict[str, dict[str, int]] = await self._ask(["ends"])
+        return found
+
+    async def ended(self) -> dict[str, dict[str, int]]:
+        """Return by kind how many have ended how by now."""
+        found: dict[str, dict[str, int]] = await self._ask(["ended"])
         return found
 
     async def _ask(self, order: Sequence[Any]) -> Any:
