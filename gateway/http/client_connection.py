@@ -220,6 +220,8 @@ class ClientConnection(ClientTransport):
             return
         if exchange.body_done:
             self._state = State.HEAD
+            if exchange.body is not None:
+                self._body = None
         else:
             self._state = State.DISCARD
             self._discarded = 0
