@@ -104,7 +104,7 @@ class Plan:
         return None if self._start is not None or match is None else match[2].decode("ascii")
 
     def generalise(self, request: Request, observed: Observed) -> "Plan | None":
-        """Return an exact plan for all heads of the request's pattern; None where that cannot be."""
+        """Return an exact plan made general, for all heads of the request's pattern; None if it cannot be."""
         pattern, match = request.pattern, request.match
         assert pattern is not None
         assert match is not None

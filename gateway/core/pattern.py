@@ -147,7 +147,7 @@ class _Parts:
             self.groups += 1
             self.length = self.groups
             self.expression += name + b"(" + _DIGITS + rb")\r\n"
-        elif kind in _ANY_VALUE and not field.kind:
+        elif _may_differ(field, kind):
             self.expression += name + _VALUE + rb"\r\n"
         else:
             self.expression += name + re.escape(field.value) + rb"\r\n"
@@ -169,6 +169,13 @@ class _Parts:
         self._is_open = not self._is_open
 
 
+def _may_differ(field: Field, kind: fields.Kind) -> bool:
+    """Tell whether heads of one pattern may have different values in this field."""
+    if field.kind:
+        return field.name.lower() == _LENGTH
+    return kind in _ANY_VALUE or kind in _TELLING
+
+
 def key_of(request: Request, names: NameKinds) -> PatternKey | None:
     """Return what heads of one pattern have in common, None where a head is of no pattern.
 
@@ -184,7 +191,7 @@ def key_of(request: Request, names: NameKinds) -> PatternKey | None:
         kind = kinds.get(field.name)
         if kind is None:
             kind = names.learn(field.name)
-        if kind in _TELLING or (kind in _ANY_VALUE and (not field.kind or field.name.lower() == _LENGTH)):
+        if _may_differ(field, kind):
             key.append(field.name)
         else:
             literal += len(field.line)
@@ -217,7 +224,7 @@ def compile_pattern(request: Request, names: NameKinds) -> Pattern | None:
         if field.kind and kind in _TELLING:
             return None
         literal += len(field.name)
-        if field.kind or (kind not in _ANY_VALUE and kind not in _TELLING):
+        if not _may_differ(field, kind):
             literal += len(field.value)
         parts.add(field, kind)
     if literal > MOST_LITERAL:

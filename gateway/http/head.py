@@ -144,31 +144,29 @@ def _read(data: bytes) -> RequestHead:
     if method not in METHODS:
         raise Malformed("method")
     fields = tuple(map(read_field, lines[1:-2]))
-    framing = _read_framing_of(method, version, fields)
-    head = RequestHead(_read_target(method, target, framing.host), fields)
-    for name in Framing.__slots__:
-        setattr(head, name, getattr(framing, name))
+    head = RequestHead(target, fields)
+    _read_message(head, method, version)
+    head.target = _read_target(method, target, head.host)
     return head
 
 
-def _read_framing_of(method: bytes, version: bytes, fields: tuple[Field, ...]) -> Framing:
+def _read_message(head: RequestHead, method: bytes, version: bytes) -> None:
+    """Fill in the framing that the fields of a head tell of."""
     special: dict[int, list[bytes]] = {}
-    for field in fields:
+    for field in head.fields:
         if field.kind:
             special.setdefault(field.kind, []).append(field.value)
-    framing = Framing()
-    framing.method = method
-    framing.count = len(fields)
-    framing.host = _read_host(special.get(Kind.HOST, ()))
+    head.method = method
+    head.count = len(head.fields)
+    head.host = _read_host(special.get(Kind.HOST, ()))
     if method in (b"CONNECT", b"TRACE"):
         raise Fault("client", Reason.METHOD_UNSUPPORTED)
-    minor = framing.minor = 1 if version == b"1" else 0
-    length = framing.length = _read_framing(special, minor)
+    minor = head.minor = 1 if version == b"1" else 0
+    length = head.length = _read_framing(special, minor)
     options = [token for value in special.get(Kind.CONNECTION, ()) for token in tokens(value)]
-    framing.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
-    framing.expects_continue = _read_expectation(special.get(Kind.EXPECT, ()), minor) and length != 0
-    framing.upgrade = _read_upgrade(special.get(Kind.UPGRADE, ()), options, method, minor, length)
-    return framing
+    head.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
+    head.expects_continue = _read_expectation(special.get(Kind.EXPECT, ()), minor) and length != 0
+    head.upgrade = _read_upgrade(special.get(Kind.UPGRADE, ()), options, method, minor, length)
 
 
 def _read_host(values: "list[bytes] | tuple[()]") -> bytes:
