@@ -31,13 +31,6 @@ def find_program(name: str) -> str | None:
     return shutil.which(name, path=os.pathsep.join((here, os.environ.get("PATH", ""), "/usr/sbin", "/sbin")))
 
 
-def free_port() -> int:
-    """Return a TCP port of the loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass(frozen=True, slots=True)
 class Stat:
     """What /proc/<pid>/stat tells: parent, and CPU seconds with those of children waited for."""

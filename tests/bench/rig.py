@@ -22,10 +22,10 @@ from tests.bench.processes import (
     NotStarted,
     Running,
     find_program,
-    free_port,
     started,
 )
 from tests.bench.wrk import head
+from tests.support.ports import free_port
 
 # as Chrome sends them with a fetch() to its own origin
 CHROME = {

@@ -18,6 +18,7 @@ from tests.bench.measure import Sample
 from tests.bench.peers import GATEWAY, NGINX, PEERS
 from tests.bench.processes import NotStarted
 from tests.bench.scenarios import PER_SECOND, Scenario, run
+from tests.support.ports import free_port
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_one_that_ends_at_once_is_told_with_its_words(tmp_path):
     core = min(os.sched_getaffinity(0))
     with (
         pytest.raises(NotStarted, match=r"ended with 3: no such option in x\.conf"),
-        processes.started("bad", [sys.executable, "-c", code], tmp_path, core, processes.free_port()),
+        processes.started("bad", [sys.executable, "-c", code], tmp_path, core, free_port()),
     ):
         pass
 

@@ -10,6 +10,7 @@ from gateway.core.model import Fault
 from gateway.core.needs import UseOnce
 from gateway.core.reasons import Reason
 from gateway.edge.store import Script, Store, explain
+from tests.support.ports import free_port
 from tests.support.store import ValkeyServer, eventually
 
 pytestmark = pytest.mark.asyncio
@@ -138,7 +139,7 @@ async def test_a_write_is_confirmed_by_a_replica(server: ValkeyServer, own_store
     assert await own_store.run_replicated(ECHO, ["k"], ["a"]) == ([b"k", b"a"], None)
     with server.client() as client:
         client.config_set("repl-diskless-sync-delay", 0)
-        client.config_set("port", port := _free_port())
+        client.config_set("port", port := free_port())
     replica = ValkeyServer("--replicaof", f"127.0.0.1 {port}").start()
     with replica.client() as client:
         await eventually(lambda: client.info("replication")["master_link_status"] == "up")
@@ -149,11 +150,3 @@ async def test_a_write_is_confirmed_by_a_replica(server: ValkeyServer, own_store
     assert await fresh.run_replicated(write, ["r:k"], ["b"]) == (1, False)
     replica.close()
     await fresh.close()
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

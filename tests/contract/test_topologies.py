@@ -21,9 +21,9 @@ from gateway.edge.store import PATIENCE, Script, Store
 from tests.contract.test_rate_limits import HOURLY
 from tests.contract.test_sessions import Desk
 from tests.support.certificates import Authority
+from tests.support.ports import free_port
 from tests.support.redis import HOST, Sentinel, debian_redis, until
 from tests.support.store import ValkeyServer, eventually
-from tests.support.world import free_port
 
 DOCS = (Path(__file__).parents[2] / "docs/store.md").read_text()
 PUT = Script("redis.call('SET', KEYS[1], ARGV[1]) return 1")

@@ -23,9 +23,9 @@ from gateway.edge.store_clients import Opener
 from gateway.edge.store_cluster import Cluster, _redirection, read_slots
 from tests.contract.test_rate_limits import HOURLY
 from tests.contract.test_sessions import Desk
+from tests.support.ports import free_port
 from tests.support.redis import HOST, ClusterStore
 from tests.support.store import ValkeyServer, eventually
-from tests.support.world import free_port
 
 PREFIX = "c:"
 LOG = f"{PREFIX}{{denylist}}:log"

@@ -16,9 +16,9 @@ from gateway.edge.revocations import Revocations
 from gateway.edge.store import Script, Store
 from gateway.edge.store_clients import OneServer, Opener
 from gateway.edge.store_sentinel import Sentinels, _read
+from tests.support.ports import free_port
 from tests.support.redis import HOST, Replicated
 from tests.support.store import ValkeyServer, eventually
-from tests.support.world import free_port
 
 PUT = Script("redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])")
 

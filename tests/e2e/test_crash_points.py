@@ -15,7 +15,8 @@ import pytest_asyncio
 
 from tests.support.fleet import Fleet, tokens_of
 from tests.support.held import Call, HeldProvider
-from tests.support.world import Browser, Page, World, free_port
+from tests.support.ports import free_port
+from tests.support.world import Browser, Page, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -99,7 +100,7 @@ async def begin(fleet: HeldFleet, hold: str) -> Refresh:
     tabs = [asyncio.create_task(browser.clone().fetch("/tab", timeout=PATIENCE)) for _ in range(TABS)]
     call = await fleet.next_call(before)
     fleet.provider.hold = ""
-    number, pid = await fleet.owner(call.port)
+    number, pid = await fleet.owner(call.port, fleet.provider.port)
     return Refresh(fleet, browser, tabs, call, number, pid, before)
 
 
@@ -171,7 +172,7 @@ async def test_killed_when_the_result_was_stored(fleet: HeldFleet):
         asking = asyncio.create_task(browser.clone().fetch("/x"))
         await fleet.eventually(lambda: len(fleet.upstream.seen) > seen)
         port = fleet.upstream.last().transport.get_extra_info("peername")[1]
-        os.kill((await fleet.owner(port))[1], signal.SIGKILL)
+        os.kill((await fleet.owner(port, fleet.upstream.port))[1], signal.SIGKILL)
     finally:
         fleet.upstream.hold = None
         hold.set()

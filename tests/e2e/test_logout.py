@@ -9,7 +9,9 @@ from yarl import URL
 
 from gateway.core.model import Fault
 from gateway.core.reasons import Reason
-from tests.support.world import NAVIGATE, World, free_port
+from tests.support.jose import holds_jwt
+from tests.support.ports import free_port
+from tests.support.world import NAVIGATE, World
 
 pytestmark = pytest.mark.asyncio
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -204,7 +206,7 @@ async def test_r51_r52_backchannel_by_sid(world: World):
         "alice",
         world.provider.issuer,
     )
-    assert "eyJ" not in json.dumps(world.lines)
+    assert not holds_jwt(json.dumps(world.lines))
 
 
 async def test_r51_backchannel_by_subject(world: World):

@@ -191,7 +191,7 @@ async def test_a_client_that_leaves_does_not_cancel_the_refresh(world: World):
 
 async def test_two_gateways_share_one_store(world: World):
     """Two gateways, one store: a burst against both makes one token call."""
-    from tests.support.world import free_port
+    from tests.support.ports import free_port
 
     data = world.config()
     port = free_port()

@@ -7,7 +7,8 @@ import aiohttp
 import pytest
 
 from gateway.core.config import Settings
-from tests.support.world import NAVIGATE, World, free_port, merge
+from tests.support.ports import free_port
+from tests.support.world import NAVIGATE, World, merge
 
 OTHER_KEY = base64.b64encode(bytes(range(100, 132))).decode()
 

@@ -79,7 +79,7 @@ async def test_everybody_is_logged_out(world: World):
 
 async def test_a_second_gateway_hears_of_it(world: World):
     """The revocation is pushed: another gateway on the same store has acknowledged when the call returns."""
-    from tests.support.world import free_port
+    from tests.support.ports import free_port
 
     data = world.config()
     port = free_port()

@@ -9,7 +9,8 @@ from aiohttp import WSMsgType
 
 from gateway.core.config import Settings
 from gateway.edge import long_lived
-from tests.support.world import Browser, World, free_port
+from tests.support.ports import free_port
+from tests.support.world import Browser, World
 
 pytestmark = pytest.mark.asyncio
 PATIENCE = 20.0

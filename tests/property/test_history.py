@@ -24,7 +24,8 @@ from hypothesis.stateful import (
 from gateway.app import Gateway
 from tests.support.fleet import tokens_of
 from tests.support.held import HeldProvider
-from tests.support.world import NAVIGATE, Browser, Page, World, free_port
+from tests.support.ports import free_port
+from tests.support.world import NAVIGATE, Browser, Page, World
 
 LIFETIME = 600.0
 GRACE = 0.1

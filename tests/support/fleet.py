@@ -21,6 +21,7 @@ from gateway.core.seal import KeyRing
 from gateway.core.session import decode_grant, decode_session
 from gateway.demo.provider import DemoProvider
 from gateway.demo.upstream import DemoUpstream
+from tests.support.ports import free_port
 from tests.support.world import (
     ADMIN_TOKEN,
     CLIENT_SECRET,
@@ -28,7 +29,6 @@ from tests.support.world import (
     Browser,
     Page,
     Upstream,
-    free_port,
     merge,
 )
 
@@ -127,13 +127,13 @@ class Fleet:
         """Return the process ids of the workers by number."""
         return {each["worker"]: each["pid"] for each in (await self.readiness())[1]["workers"]}
 
-    async def owner(self, port: int) -> tuple[int, int]:
-        """Return number and process id of the worker whose end of an open connection has this port."""
-        inode = inode_of(port)
+    async def owner(self, port: int, remote: int) -> tuple[int, int]:
+        """Return number and process id of the worker with the open connection between these ports."""
+        inode = inode_of(port, remote)
         for number, pid in (await self.pids()).items():
             if inode in sockets_of(pid):
                 return number, pid
-        raise AssertionError(f"no worker has a connection from port {port}")
+        raise AssertionError(f"no worker has a connection from port {port} to {remote}")
 
     async def admin(self, method: str, path: str, token: str = ADMIN_TOKEN, **more: Any) -> tuple[int, str]:
         """Ask the admin listener."""
@@ -211,14 +211,14 @@ class Fleet:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def inode_of(local: int, remote: int | None = None) -> str:
+def inode_of(local: int, remote: int) -> str:
     """Return the inode of the loopback's TCP connection between these ports."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         ports = [int(field.rpartition(":")[2], 16) for field in fields[1:3]]
-        if ports[0] == local and (remote is None or ports[1] == remote) and fields[9] != "0":
+        if ports == [local, remote] and fields[9] != "0":
             return fields[9]
-    raise AssertionError(f"no connection from port {local}")
+    raise AssertionError(f"no connection from port {local} to {remote}")
 
 
 def sockets_of(pid: int) -> set[str]:

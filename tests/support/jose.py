@@ -28,6 +28,16 @@ _MAKERS = {
 }
 
 
+def holds_jwt(text: str | bytes) -> bool:
+    """Tell whether the beginning of a JWT is anywhere in a text.
+
+    By the names that a header may begin with: base64url's first three characters alone, ``eyJ``, come up by
+    chance in what is random.
+    """
+    octets = text.encode() if isinstance(text, str) else text
+    return any(b64(f'{{"{name}"')[:8].encode() in octets for name in ("alg", "kid", "typ"))
+
+
 def b64(data: bytes | str) -> str:
     """Encode as unpadded base64url."""
     octets = data.encode() if isinstance(data, str) else data

@@ -11,8 +11,8 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from gateway.edge.embedded import find_server, tethered
+from tests.support.ports import free_port
 from tests.support.store import ValkeyServer
-from tests.support.world import free_port
 
 HOST = "127.0.0.1"
 SLOTS = 16384

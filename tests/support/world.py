@@ -5,7 +5,6 @@ import base64
 import contextlib
 import html
 import re
-import socket
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -19,18 +18,12 @@ from gateway.app import Gateway
 from gateway.core.config import Settings
 from gateway.demo.provider import DemoProvider
 from gateway.edge.logs import Logs
+from tests.support.ports import free_port
 
 SECRET_KEY = base64.b64encode(bytes(range(32))).decode()
 ADMIN_TOKEN = "admin-token-of-the-tests-0123456789abcdef"
 CLIENT_SECRET = "demo-secret"
 NAVIGATE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Clock:

@@ -11,6 +11,7 @@ import pytest
 from gateway.demo.narrator import Narrator, tell
 from gateway.demo.workspace import PORTS, DemoError, choose_ports, prepare, render, template
 from gateway.edge.configuration import load, load_settings
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -99,7 +100,8 @@ def test_a_taken_port_names_its_option() -> None:
             choose_ports({"--port": 0, "--admin-port": taken})
     chosen = choose_ports(dict.fromkeys(PORTS, 0))
     assert len(set(chosen.values())) == 4
-    assert choose_ports(chosen) == chosen
+    named = {option: free_port() for option in PORTS}
+    assert choose_ports(named) == named
     with pytest.raises(DemoError, match="--upstream-port"):
         choose_ports({"--port": chosen["--port"], "--upstream-port": chosen["--port"]})
     for wrong in (-1, 65536):
