@@ -12,6 +12,7 @@ from gateway.core.lasting import Lasting, lasting
 from gateway.core.model import CookieChange, Fault, Header, Identity, Matter, Outcome, Request
 from gateway.core.reasons import Reason
 from gateway.core.routes import Route
+from gateway.core.span import Spanned
 from gateway.edge.endpoints import render_fault
 from gateway.http.exchange import Exchange, Rendered
 from gateway.http.response_head import ResponseHead
@@ -44,7 +45,7 @@ class Plan:
     """What is sent for a decision to forward, up to the request id.
 
     An exact plan is for one head, and is kept for it where that comes again; a general one is for all heads
-    that its pattern recognises on its route (see ``gateway.recall``).
+    that its pattern recognises on its route (see ``gateway.recall``), a ``Narrow`` one for those of a span.
 
     Attributes:
         forward: the decision.
@@ -125,12 +126,38 @@ class Plan:
         # what it makes of the head that it was made of has to be what was decided, byte for byte
         return plan if plan.start_for(request) == self._start else None
 
+    def narrow(self, request: Spanned) -> "Plan | None":
+        """Return a general plan made narrower, for the heads of the request's span; None if it cannot be."""
+        if self.forward.route.replacement is not None:
+            return None
+        plan = Narrow(self.forward, self.about, None)
+        plan._template = self._template.replace(b"%%", b"%%%%") % (b"%b", *request.span.pieces)  # noqa: SLF001
+        plan.lasting = self.lasting
+        return plan if plan.start_for(request) == self.start_for(request) else None
+
     def specialise(self, request: Request) -> "Plan":
         """Return a general plan for one head that comes again."""
         about = replace(self.about, path=self.path_of(request) or self.about.path, line=None)
         plan = Plan(self.forward, about, self.start_for(request))
         plan.lasting = self.lasting
         return plan
+
+
+class Narrow(Plan):
+    """A plan for the heads of one span: only what differs among those is filled in."""
+
+    __slots__ = ()
+
+    def start_for(self, request: Request) -> Start:
+        """Return the request line and fields of such a request, and the name of X-Request-ID."""
+        assert isinstance(request, Spanned)
+        # as in a general plan: no other head of the span has a line break within what differs
+        return self._template % request.filling  # type: ignore[return-value]
+
+    def path_of(self, request: Request) -> str:
+        """Return the path that the record of a request tells."""
+        assert isinstance(request, Spanned)
+        return request.path.decode("ascii")
 
 
 def plan_of(request: Request, forward: Forward, about: Matter) -> Plan:

@@ -13,6 +13,7 @@ from gateway.core.headers import observe
 from gateway.core.model import Request
 from gateway.core.pattern import Pattern, PatternKey, compile_pattern, key_of
 from gateway.core.routes import Route
+from gateway.core.span import Spanned
 from gateway.http.memo import HeadMemo
 from gateway.passage import Plan
 
@@ -94,6 +95,26 @@ class Recall:
 
     def find(self, request: Request, now: float) -> Plan | None:
         """Return the plan of such a request, if one is known that holds at ``now`` (epoch seconds)."""
+        plan = self._find_spanned(request, now) if isinstance(request, Spanned) else self._find(request, now)
+        if plan is not None and request.kept:
+            plan = request.plan = plan.specialise(request)
+        return plan
+
+    def _find_spanned(self, request: Spanned, now: float) -> Plan | None:
+        span = request.span
+        plan: Plan | None = span.plan
+        if plan is not None and plan.lasting.holds(self.knowledge, now):
+            return plan
+        plan, pattern = self._find(request, now), span.pattern
+        span.plan = None
+        if plan is not None and self._routes.settled(pattern.host, span.directory, pattern.method):
+            span.plan = plan.narrow(request)
+        if span.plan is None and (plan is not None or self._asked is None):
+            # what is asked there is each a case of its own
+            span.retire()
+        return span.plan or plan
+
+    def _find(self, request: Request, now: float) -> Plan | None:
         pattern, match = request.pattern, request.match
         if pattern is None or match is None:
             self._asked = None
@@ -102,11 +123,7 @@ class Recall:
         if key is None:
             return None
         plan = self._plans.young.get(key) or self._plans.get(key)
-        if plan is None or not plan.lasting.holds(self.knowledge, now):
-            return None
-        if request.kept:
-            plan = request.plan = plan.specialise(request)
-        return plan
+        return plan if plan is not None and plan.lasting.holds(self.knowledge, now) else None
 
     def learn(self, request: Request, plan: Plan) -> None:
         """Keep the plan of the request that was looked for last, for those that cannot be told from it."""

@@ -9,7 +9,7 @@ it: it lets through no byte that the strict reading of a head (``http.head``) wo
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from gateway.core import fields
 from gateway.core.fields import NameKinds, fold
@@ -22,9 +22,12 @@ MOST_LITERAL: Final = 1024
 """Bytes of names and of values that have to be the same."""
 
 # a path in which only an empty segment or a dot segment could be read in two ways, and any query (RFC 3986)
-_TARGET: Final = (
-    rb"((/[A-Za-z0-9\-._~!$&'()*+,=:@/]*+)(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]]*+)?+) HTTP/1\.1\r\n"
-)
+_QUERY: Final = rb"(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]]*+)?+"
+_TARGET: Final = rb"((/[A-Za-z0-9\-._~!$&'()*+,=:@/]*+)" + _QUERY + rb")"
+match_leaf: Final = re.compile(rb"((?!\.)[A-Za-z0-9\-._~!$&'()*+,=:@]*+)" + _QUERY).match
+"""Matches what may follow the last slash in the path of such a target: a segment that could be read in one
+way only, and any query. The segment is the group."""
+
 # a field's value without white space around it (RFC 9110 section 5.5), which may not be empty
 _VALUE: Final = rb"[\x21-\x7e\x80-\xff][\t\x20-\x7e\x80-\xff]*+(?<![\t ])"
 _METHOD: Final = re.compile(rb"[A-Z\-]+")
@@ -38,6 +41,9 @@ _LENGTH: Final = b"content-length"
 _DIGITS: Final = rb"[0-9]{1,18}+"
 # what waits for an answer before the body, or asks for another protocol
 _NEVER: Final = frozenset({b"expect", b"upgrade"})
+
+_MOST_GAPS: Final = 2
+_MOST_GAP_LINES: Final = 8
 
 PatternKey: TypeAlias = tuple[bytes, ...]
 
@@ -63,10 +69,14 @@ class Pattern:
         framing: what the data plane read of the first such head, which holds for all of them but for
             ``length``.
         read: parses the bytes of a head that matched into fields; the data plane's.
+        runs: the lines of each of ``sent`` but the target, as the first and the one after the last.
+        telling_lines: the lines of ``telling``.
     """
 
     __slots__ = (
+        "_gaps",
         "_known",
+        "_lines",
         "_presented",
         "count",
         "framing",
@@ -76,8 +86,10 @@ class Pattern:
         "method",
         "names",
         "read",
+        "runs",
         "sent",
         "telling",
+        "telling_lines",
         "template",
     )
 
@@ -92,7 +104,8 @@ class Pattern:
         self.count = parts.count
         # an empty group at the end, so that a look-up always has one to name
         empty = parts.groups + 1
-        self.match = re.compile(method + b" " + _TARGET + parts.expression + rb"\r\n()").match
+        line = method + b" " + _TARGET + rb" HTTP/1\.1\r\n"
+        self.match = re.compile(line + parts.expression + rb"\r\n()").match
         self.length = parts.length
         self.sent = (1, *(parts.passing or (empty,)))
         self.telling = tuple(group for _, _, group in parts.presented) or (empty,)
@@ -101,10 +114,37 @@ class Pattern:
         self.framing = None
         self._known = known
         self._presented = parts.presented
+        self.runs = tuple(parts.runs)
+        self.telling_lines = frozenset(parts.telling)
+        self._lines = tuple(parts.lines)
+        self._gaps: list[Gap] = []
 
     def retire(self) -> None:
         """Recognise nothing any more, whoever still tries it, and take no room."""
         self.match = _never
+        self._gaps.clear()
+
+    def gap(self, first: int, last: int) -> "Gap | None":
+        """Return an expression of the lines from ``first`` to before ``last``, or of some more around them.
+
+        None where too many others have been made: each takes time to compile, and room.
+        """
+        for known in self._gaps:
+            if known.first <= first and last <= known.last:
+                return known
+        if len(self._gaps) >= _MOST_GAPS or last - first > _MOST_GAP_LINES:
+            return None
+        cut = [
+            (max(begin, first), min(end, last)) for begin, end in self.runs if begin < last and end > first
+        ]
+        begins, ends = {begin for begin, _ in cut}, {end - 1 for _, end in cut}
+        expression = b"".join(
+            b"(" * (number in begins) + self._lines[number] + b")" * (number in ends)
+            for number in range(first, last)
+        )
+        gap = Gap(first, last, re.compile(expression).match)
+        self._gaps.append(gap)
+        return gap
 
     def sketch(self, match: "re.Match[bytes]") -> Sketch:
         """Return the sketch of a head that matched, as ``core.sketch.draw`` would draw it."""
@@ -121,6 +161,17 @@ class Pattern:
         )
 
 
+class Gap(NamedTuple):
+    """Some lines of a pattern: from ``first`` to before ``last``, matched where ``match`` is told to begin.
+
+    The groups are the lines among them that go on as they are, run by run.
+    """
+
+    first: int
+    last: int
+    match: Callable[[bytes, int], "re.Match[bytes] | None"]
+
+
 class _Parts:
     """An expression under construction; groups 1 and 2 are the target and its path."""
 
@@ -131,26 +182,31 @@ class _Parts:
         self.expression = b""
         self.passing: list[int] = []
         self.presented: list[tuple[bytes, fields.Kind, int]] = []
+        self.lines: list[bytes] = []
+        self.telling: list[int] = []
+        self.runs: list[tuple[int, int]] = []
         self._is_open = False
 
     def add(self, field: Field, kind: fields.Kind) -> None:
         """Add one field's line."""
-        self.count += 1
         if (kind not in _STAYING) != self._is_open:
             self._turn()
-        name = re.escape(field.name) + b": "
+        value = re.escape(field.value)
         if kind in _TELLING:
             self.groups += 1
             self.presented.append((field.name, kind, self.groups))
-            self.expression += name + b"(" + _VALUE + rb")\r\n"
+            self.telling.append(self.count)
+            value = b"(" + _VALUE + b")"
         elif field.name.lower() == _LENGTH:
             self.groups += 1
             self.length = self.groups
-            self.expression += name + b"(" + _DIGITS + rb")\r\n"
+            value = b"(" + _DIGITS + b")"
         elif _may_differ(field, kind):
-            self.expression += name + _VALUE + rb"\r\n"
-        else:
-            self.expression += name + re.escape(field.value) + rb"\r\n"
+            value = _VALUE
+        line = re.escape(field.name) + b": " + value + rb"\r\n"
+        self.expression += line
+        self.lines.append(line)
+        self.count += 1
 
     def finish(self) -> "_Parts":
         """Close what is open."""
@@ -162,7 +218,9 @@ class _Parts:
         """Begin a span of lines that go on as they are, or end it."""
         if self._is_open:
             self.expression += b")"
+            self.runs[-1] = (self.runs[-1][0], self.count)
         else:
+            self.runs.append((self.count, self.count))
             self.groups += 1
             self.passing.append(self.groups)
             self.expression += b"("

@@ -239,6 +239,21 @@ class RouteTable:
             return None
         return route
 
+    def settled(self, host: bytes, directory: bytes, method: bytes) -> bool:
+        """Tell whether every path of a directory, which ends with a slash, is on the directory's own route.
+
+        A path of a directory is what follows it with one more segment: without a slash, ``;`` or ``%``.
+        """
+        route, table = self.match(host, directory, method), self._of_host(host)
+        if route is None or table is None:
+            return False
+        loose = loose_reading(directory)
+        return route in table.loose.at_longest(loose, method) and not any(
+            path.startswith(start)
+            for prefixes, start in ((table.exact, directory), (table.loose, loose))
+            for path in prefixes.routes
+        )
+
     def _of_host(self, host: bytes) -> _HostRoutes | None:
         table = self._hosts.get(host)
         if table is not None:

@@ -9,7 +9,8 @@ from gateway.core.reasons import Reason
 from gateway.http.client_exchange import ClientExchange
 from gateway.http.client_transport import ClientTransport, State
 from gateway.http.fields import HEAD_END, Malformed
-from gateway.http.head import REQUEST_LINE, Framing, framing_of, read_match, read_request_head
+from gateway.http.head import REQUEST_LINE, Framing, read_request_head
+from gateway.http.heads_seen import HeadsSeen
 from gateway.http.serialise import build_response_head
 from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address
 from gateway.http.tunnel import Tunnel
@@ -27,12 +28,7 @@ _LINGER_SECONDS = 5.0
 _TLS_LINGER_SECONDS = 1.0
 _LINGER_BYTES = 16 << 20
 _CONTINUE_SECONDS = 1.0
-# R60: what is remembered of a head weighs a multiple of it; no browser sends larger ones
-_MOST_REMEMBERED = 4096
-_MOST_REMEMBERED_FIELDS = 48
 _REMEMBERED_SECONDS = 5.0
-# a browser asks for documents, styles, images and data, each in its own way
-_MOST_PATTERNS = 6
 
 
 class ClientConnection(ClientTransport):
@@ -46,13 +42,11 @@ class ClientConnection(ClientTransport):
 
     __slots__ = (
         "_advancing",
-        "_again",
         "_body",
         "_discarded",
         "_exchange",
-        "_last",
-        "_patterns",
         "_progress",
+        "_seen",
         "_since",
         "_tunnel",
         "last_request",
@@ -69,10 +63,7 @@ class ClientConnection(ClientTransport):
         self._exchange: ClientExchange | None = None
         self._body: ClientExchange | None = None
         self._tunnel: Tunnel | None = None
-        self._patterns: tuple[Pattern, ...] = ()
-        # the last head, and the request that it made when it had come again
-        self._last = b""
-        self._again: tuple[Request, Framing] | None = None
+        self._seen: HeadsSeen | None = None
         self._since = server.now
         self._progress = 0
         self._discarded = 0
@@ -103,15 +94,17 @@ class ClientConnection(ClientTransport):
         """Take what the client sent."""
         state = self._state
         if state == State.HEAD and not self._ahead and not self._held and not self.write_paused:
-            again = self._again
-            if again is not None and data == self._last:
-                # one whole head, byte for byte the one before: nothing about it is to be found out again
-                request, head = again
-                if self._is_within_limits(head, len(data)):
-                    self._open(request, head)
+            seen = self._seen
+            if seen is not None:
+                again = seen.again
+                if again is not None and data == seen.last:
+                    # one whole head, byte for byte the one before: nothing about it is to be found out again
+                    request, head = again
+                    if self._is_within_limits(head, len(data)):
+                        self._open(request, head)
+                        return
+                elif self._recognise(seen, data):
                     return
-            elif self._patterns and self._recognise(data):
-                return
         if state == State.TUNNEL:
             assert self._tunnel is not None
             self._tunnel.from_client(data)
@@ -175,8 +168,9 @@ class ClientConnection(ClientTransport):
 
     def expect(self, pattern: Pattern) -> None:
         """Try a pattern on the heads to come."""
-        if pattern not in self._patterns:
-            self._patterns = (pattern, *self._patterns[: _MOST_PATTERNS - 1])
+        if self._seen is None:
+            self._seen = HeadsSeen()
+        self._seen.expect(pattern)
 
     def hold_body(self) -> None:
         """Read no more of the body, or of the tunnel, for now."""
@@ -294,7 +288,9 @@ class ClientConnection(ClientTransport):
             raise Fault("client", Reason.HEAD_TOO_LARGE, "too many fields")
         request = head.of(self.peer, tls=self.tls)
         if head.length == 0:
-            self._remember(data, request, head)
+            if self._seen is None:
+                self._seen = HeadsSeen()
+            self._seen.remember(data, request, head)
             self._open(request, head)
         else:
             self._begin(request, head)
@@ -304,52 +300,41 @@ class ClientConnection(ClientTransport):
         limits = self.server.limits
         return size <= limits.head and head.count <= limits.fields
 
-    def _recognise(self, data: bytes) -> bool:
-        """Take a head, and what there is of its body, if this connection has shown its pattern."""
-        for pattern in self._patterns:
-            match = pattern.match(data)
-            if match is None:
-                continue
-            head = framing_of(pattern, match) if pattern.length else pattern.framing
-            end = match.end()
-            if not self._is_within_limits(head, end):
-                return False
-            if len(data) > end + _MOST_REMEMBERED:
-                # a match holds on to all that was searched
-                match = pattern.match(data[:end]) or match
-            request = read_match(pattern, match, self.peer, tls=self.tls)
-            if head.length != 0:
-                self._ahead = data[end:]
-                # what follows the body is not for now
-                self._advancing = True
-                try:
-                    self._begin(request, head)
-                finally:
-                    self._advancing = False
-                if self._ahead:
-                    self._advance()
-                return True
-            if end < len(data):
-                return False
-            self._remember(data, request, head)
-            self._open(request, head)
-            return True
-        return False
+    def _recognise(self, seen: HeadsSeen, data: bytes) -> bool:
+        """Take a head, and what there is of its body, if this connection has shown its like."""
+        for span in seen.spans:
+            request = span.find(data, self.peer, self.tls)
+            if request is not None:
+                return self._take_known(seen, data, request, span.framing)
+        found = seen.match(data, self.peer, tls=self.tls)
+        if found is None:
+            return False
+        matched, head, end = found
+        if head.length == 0:
+            return end == len(data) and self._take_known(seen, data, matched, head)
+        if not self._is_within_limits(head, end):
+            return False
+        self._ahead = data[end:]
+        # what follows the body is not for now
+        self._advancing = True
+        try:
+            self._begin(matched, head)
+        finally:
+            self._advancing = False
+        if self._ahead:
+            self._advance()
+        return True
 
-    def _remember(self, data: bytes, request: Request, head: Framing) -> None:
-        """Keep a head, and when it comes once more the request that it makes."""
-        if data == self._last:
-            request.kept = True
-            self._again = (request, head)
-        elif len(data) <= _MOST_REMEMBERED and head.count <= _MOST_REMEMBERED_FIELDS:
-            self._last = data
-            self._again = None
+    def _take_known(self, seen: HeadsSeen, data: bytes, request: Request, head: Framing) -> bool:
+        if not self._is_within_limits(head, len(data)):
+            return False
+        seen.remember(data, request, head)
+        self._open(request, head)
+        return True
 
     def forget(self) -> None:
         """Keep nothing of heads, nor of what was decided on them."""
-        self._last = b""
-        self._again = None
-        self._patterns = ()
+        self._seen = None
 
     def _open(self, request: Request, head: Framing) -> None:
         """Begin a request without a body, of which nothing more is to be read."""

@@ -30,6 +30,7 @@ from gateway.core.sketch import draw
 from gateway.http import fields, head
 from gateway.http.client_connection import ClientConnection
 from gateway.http.exchange import Limits
+from gateway.http.heads_seen import HeadsSeen
 from gateway.http.memo import HeadMemo, by_key
 from gateway.http.server import Server
 from gateway.pipeline import Pipeline, Ways
@@ -48,6 +49,7 @@ ROUTES = (
     {"path": "/"},
 )
 MOST_STALENESS = 30.0
+EMAIL = "50%b%%@example.com"
 PROVIDERS = {
     "corporate": {"issuer": pure.ISSUER, "client_id": "w", "client_secret": "s", "audiences": ["a"]},
     "other": {"issuer": OTHER_ISSUER, "client_id": "w", "client_secret": "s", "audiences": ["a"]},
@@ -149,7 +151,9 @@ def credentials() -> list[bytes]:
         (pure.ISSUER, "second", 900),
         (OTHER_ISSUER, "main", 900),
     ):
-        claims = access_claims(iss=issuer, aud="a", exp=NOW + life, jti=f"{name}{life}", auth_time=NOW - 250)
+        claims = access_claims(
+            iss=issuer, aud="a", exp=NOW + life, jti=f"{name}{life}", auth_time=NOW - 250, email=EMAIL
+        )
         lines.append(b"Authorization: Bearer " + sign(claims, name=name).encode())
     lines += [session_line(subject, life) for subject, life in product(("alice", "bob"), (30, 500))]
     return lines
@@ -350,9 +354,10 @@ class Process:
         warm = self.pipelines[which]
         connection = self.reach(warm, peer, tls)
         # what one client's heads have shown is tried on every other's
-        connection._patterns = self.patterns
+        seen = connection._seen = connection._seen or HeadsSeen()
+        seen.patterns = self.patterns
         told = self.ask(warm, connection, data)
-        self.patterns = connection._patterns
+        self.patterns = seen.patterns
         with forgetful():
             settings_again = warm.knowledge.compiled.settings
             fresh = Process()
@@ -438,21 +443,27 @@ def go_through(happening: list[tuple]) -> None:
             times, which, data, peer, tls = more
             for _ in range(times):
                 process.check(which, data, peer, tls)
-        elif name == "time":
-            process.now += more[0]
-        elif name == "keys":
-            process.keys[more[1]] = keys(more[0])
-        elif name == "revoke":
-            kind, before = more
-            value = {"sub": "alice", "session": "alice500", "jti": "main900", "all": ""}[kind]
-            issuer = "" if kind in ("session", "all") else pure.ISSUER
-            process.denylist.add(DenyEntry(kind, issuer, value, NOW + before, process.now + 100))
-        elif name == "reload":
-            process.reload(*more)
-        elif name == "expire":
-            process.denylist.expire(process.now)
         else:
-            process.pass_to(process.now)
+            happen(process, name, more)
+
+
+def happen(process: Process, name: str, more: list[Any]) -> None:
+    """Let something happen to what a process knows."""
+    if name == "time":
+        process.now += more[0]
+    elif name == "keys":
+        process.keys[more[1]] = keys(more[0])
+    elif name == "revoke":
+        kind, before = more
+        value = {"sub": "alice", "session": "alice500", "jti": "main900", "all": ""}[kind]
+        issuer = "" if kind in ("session", "all") else pure.ISSUER
+        process.denylist.add(DenyEntry(kind, issuer, value, NOW + before, process.now + 100))
+    elif name == "reload":
+        process.reload(*more)
+    elif name == "expire":
+        process.denylist.expire(process.now)
+    else:
+        process.pass_to(process.now)
 
 
 ALIKE = st.tuples(
@@ -562,7 +573,9 @@ def framing_of(found: head.Framing, target: bytes) -> tuple:
 def bearer(jti: str) -> bytes:
     """Return the line of a bearer token of the corporate provider."""
     name, life = jti[:-3], int(jti[-3:])
-    claims = access_claims(iss=pure.ISSUER, aud="a", exp=NOW + life, jti=jti, auth_time=NOW - 250)
+    claims = access_claims(
+        iss=pure.ISSUER, aud="a", exp=NOW + life, jti=jti, auth_time=NOW - 250, email=EMAIL
+    )
     return b"Authorization: Bearer " + sign(claims, name=name).encode()
 
 
@@ -777,12 +790,12 @@ def test_r60_what_is_kept_of_patterns_is_bounded(monkeypatch: pytest.MonkeyPatch
         for turn in range(4):
             head_sent = asked(b"/%d" % turn, b"X-Name-%d: %b" % (number, b"v" * 3000))
             process.ask(pipeline, connection, head_sent)
-        first = first or connection._patterns[0]
+        first = first or connection._seen.patterns[0]
     assert first is not None
     assert first.match(asked(b"/1", b"X-Name-0: v")) is None
     known = pipeline._recall
     assert len(known._patterns) + len(known._older) <= 8
-    assert len(connection._patterns) <= 6
+    assert len(connection._seen.patterns) <= 6
     plans = list(known._plans.young.values())
     assert plans
     assert all(plan.size < 1500 and not plan.forward.fields and not plan.forward.target for plan in plans)
@@ -796,6 +809,6 @@ def test_r60_patterns_cannot_be_bought(monkeypatch: pytest.MonkeyPatch):
     connection = process.reach(pipeline, PEERS[0], False)
     for number in range(6):
         process.ask(pipeline, connection, asked(b"/", b"X-Name-%d: 1" % number))
-    assert len(connection._patterns) == 1
+    assert len(connection._seen.patterns) == 1
     dear = head.read_request_head(asked(b"/", b"Accept: " + b"a" * 1500)).of(PEERS[0], tls=False)
     assert compile_pattern(dear, compiled(0).rules.request_names) is None
