@@ -28,6 +28,7 @@ MEBIBYTE = 1 << 20
 IDLE_CONNECTIONS = 10_000
 TRANSFERS = 5
 MOST_LAG_MILLISECONDS = 5.0
+_SETTLES = 10.0
 
 
 def closed_loop(rig: Rig, instance: Instance, script: str, seconds: float) -> tuple[Sample, wrk.Report]:
@@ -114,6 +115,16 @@ def watched(pids: list[int]) -> Iterator[Growth]:
         over.set()
         thread.join()
         growth.most = max(growth.most, sum(resident(pids)))
+
+
+def settle(pids: list[int]) -> None:
+    """Wait, for a few seconds at most, until processes that have just started grow no more by themselves."""
+    before, since = sum(resident(pids)), time.monotonic()
+    ends = since + _SETTLES
+    while (now := time.monotonic()) < ends and now - since < 1.0:
+        time.sleep(0.05)
+        if (size := sum(resident(pids))) > before:
+            before, since = size, now
 
 
 def download(rig: Rig, instance: Instance) -> tuple[Sample, float]:

@@ -142,6 +142,7 @@ def _growth(direction: str, name: str, context: Context) -> Sample:
     # an instance of its own: one that has moved a big body before would have grown already
     with context.rig.fresh(name) as instance:
         context.rig.check(instance)
+        load.settle(instance.running.pids())
         sample, growth = (load.download if direction == "download" else load.upload)(context.rig, instance)
     # what the core had left to do says nothing of memory
     failed = sample.void if sample.primary == 0.0 else ""
