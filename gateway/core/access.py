@@ -58,10 +58,8 @@ def access(context: Context) -> Forward | Refuse | Login | Need:
     if route.access == "public":
         return _forward(context, route, Reason.PUBLIC, None)
     credentials = present(context)
-    if isinstance(credentials, Reason):
-        return refuse(context, credentials, bearer=True)
     if not isinstance(credentials, list):
-        return credentials
+        return refuse(context, credentials, bearer=True) if isinstance(credentials, Reason) else credentials
     bearer: BearerToken | None = None
     cookie: SessionCookie | None = None
     for each in credentials:
@@ -82,10 +80,8 @@ def _with_bearer(
     context: Context, route: Route, bearer: BearerToken, cookie: SessionCookie | None
 ) -> Forward | Refuse | Login | Need:
     verdict = judge_bearer(context, bearer.token)
-    if isinstance(verdict, Reason):
-        return refuse(context, verdict, bearer=True)
     if not isinstance(verdict, Identity):
-        return verdict
+        return refuse(context, verdict, bearer=True) if isinstance(verdict, Reason) else verdict
     if cookie is not None and cookie.opened is not None:
         other = cookie.opened.session
         if is_live(context, other) is None and (other.issuer, other.subject) != (
@@ -131,7 +127,7 @@ def judge_bearer(context: Context, token: str) -> Verdict:
         ):
             return identity
     parsed = read(token)
-    if isinstance(parsed, Reason):
+    if not isinstance(parsed, Parsed):
         return parsed
     issuer = access_token.issuer_of(parsed)
     if isinstance(issuer, Reason):
@@ -385,20 +381,21 @@ def _forward(
     if route.replacement is not None:
         target = route.forwarded(context.target.path) + context.target.query
         lines += route.prefix_line
+    # by position: keywords take twice as long, and each new token makes one
     return Forward(
-        route=route,
-        reason=reason,
-        target=target,
-        fields=lines,
-        request_id=context.request_id,
-        identity=identity,
-        session=live.session if live else None,
-        grant=live.grant if live else None,
-        claim=live.claim if live else "",
-        cookies=live.cookies if live else (),
-        background=live.background if live else (),
-        site=context.site,
-        sent=context.cookies,
+        route,
+        reason,
+        target,
+        lines,
+        context.request_id,
+        identity,
+        live.session if live else None,
+        live.grant if live else None,
+        live.claim if live else "",
+        live.cookies if live else (),
+        live.background if live else (),
+        context.site,
+        context.cookies,
     )
 
 

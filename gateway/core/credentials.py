@@ -61,7 +61,7 @@ def session_cookie(context: Context) -> SessionCookie | SessionRecord | None:
     Where the store keeps sessions, one that this worker does not remember is named as a need.
     """
     site = context.site
-    if site is None or site.session_cookie not in context.cookies:
+    if site is None or not context.cookies or site.session_cookie not in context.cookies:
         return None
     sealed = jar.joined(context.cookies, site.session_cookie)
     if sealed is None:

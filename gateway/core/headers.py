@@ -233,7 +233,7 @@ def _identity_block(rules: HeaderRules, identity: Identity) -> bytes:
     if remembered and remembered[0] is rules:
         known: bytes = remembered[1]
         return known
-    block = b"".join(map(line_of, identity_lines(rules.identity, identity)))
+    block = identity_lines(rules.identity, identity)
     remembered[:] = (rules, block)
     return block
 

@@ -10,7 +10,7 @@ from math import isfinite
 from urllib.parse import quote
 
 from gateway.core.fields import fold, is_token
-from gateway.core.model import Header, Identity, Json
+from gateway.core.model import Identity, Json
 from gateway.core.policies import find_claim
 
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%,")
@@ -63,23 +63,22 @@ def encode_claim(value: Json, *, is_list: bool = False) -> str | None:
     return _scalar(value, _IN_MEMBER if is_list else _IN_TEXT)
 
 
-def _claim(identity: Identity, name: str) -> Json:
-    # issuer and subject were verified as such; claims of other sources cannot replace them (R26)
-    if name == "sub":
-        return identity.subject
-    if name == "iss":
-        return identity.issuer
-    return find_claim(identity.claims, name)
-
-
-def identity_lines(headers: tuple[IdentityHeader, ...], identity: Identity) -> list[Header]:
-    """Return the fields that tell an upstream who is calling; a claim without a value has none."""
-    lines: list[Header] = []
+def identity_lines(headers: tuple[IdentityHeader, ...], identity: Identity) -> bytes:
+    """Return the lines that tell an upstream who is calling; a claim without a value has none."""
+    lines: list[bytes] = []
     for header in headers:
-        value = encode_claim(_claim(identity, header.claim), is_list=header.is_list)
+        name = header.claim
+        # issuer and subject were verified as such; claims of other sources cannot replace them (R26)
+        if name == "sub":
+            claim: Json = identity.subject
+        elif name == "iss":
+            claim = identity.issuer
+        else:
+            claim = find_claim(identity.claims, name)
+        value = None if claim is None else encode_claim(claim, is_list=header.is_list)
         if value is not None:
-            lines.append((header.name, value.encode()))
-    return lines
+            lines.append(b"%b: %b\r\n" % (header.name, value.encode()))
+    return b"".join(lines)
 
 
 def compile_identity_headers(

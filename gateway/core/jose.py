@@ -4,8 +4,12 @@ RFC 7515 (JWS), RFC 7519 (JWT), RFC 8725 (best practice). Nothing here raises on
 """
 
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple, cast
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, AsymmetricPadding, PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 from jwt.algorithms import get_default_algorithms
 from jwt.exceptions import PyJWTError
 
@@ -23,9 +27,29 @@ ALGORITHMS = frozenset(
 
 _MOST_HEADERS = 256
 _LONGEST_HEADER = 512
-_headers: dict[bytes, Claims] = {}
 
-_VERIFIERS = {name: verifier for name, verifier in get_default_algorithms().items() if name in ALGORITHMS}
+_HASHES: Final = (SHA256(), SHA384(), SHA512())
+# RFC 7518 sections 3.3 and 3.5; made once, since every signature is checked with the same
+_RSA: Final[dict[str, tuple[AsymmetricPadding, HashAlgorithm]]] = {
+    **{f"RS{each.digest_size * 8}": (PKCS1v15(), each) for each in _HASHES},
+    **{f"PS{each.digest_size * 8}": (PSS(MGF1(each), each.digest_size), each) for each in _HASHES},
+}
+_VERIFIERS = {
+    name: verifier
+    for name, verifier in get_default_algorithms().items()
+    if name in ALGORITHMS and name not in _RSA
+}
+
+
+class _Header(NamedTuple):
+    """A header that has passed, with what is read of it."""
+
+    members: Claims
+    alg: str
+    kid: str | None
+
+
+_headers: dict[bytes, _Header] = {}
 
 
 @dataclass(slots=True)
@@ -69,45 +93,42 @@ def read(token: str | bytes, most: int = MOST_TOKEN) -> Parsed | Reason:
         The parts, or ``TOKEN_MALFORMED``: not three canonical base64url segments, header or claims no JSON
         object or with a duplicate member, ``alg`` or ``kid`` of the wrong type, ``crit`` or ``b64`` used.
     """
-    octets = _octets(token, most)
-    segments = octets.split(b".", 3)
-    if len(segments) != 3:
+    if len(token) > most or not token.isascii():
         return Reason.TOKEN_MALFORMED
-    header = _headers.get(segments[0]) or _read_header(segments[0], most)
-    body, signature = decode_base64url(segments[1], most), decode_base64url(segments[2], most)
+    octets = token.encode() if isinstance(token, str) else token
+    # a fourth segment would leave a dot in the second one, and that is no base64url
+    signing_input, _, last = octets.rpartition(b".")
+    first, _, second = signing_input.partition(b".")
+    header = _headers.get(first) or _read_header(first, most)
+    body, signature = decode_base64url(second, most), decode_base64url(last, most)
     if header is None or body is None or signature is None:
         return Reason.TOKEN_MALFORMED
     claims = parse_object(body, most)
     if claims is None:
         return Reason.TOKEN_MALFORMED
-    alg, kid = header.get("alg"), header.get("kid")
+    members, alg, kid = header
+    return Parsed(members, claims, alg, kid, signing_input, signature)
+
+
+def _read_header(segment: bytes, most: int) -> _Header | None:
+    """Return a header by its segment, None where it is refused; the tokens of one key have the same."""
+    octets = decode_base64url(segment, most)
+    members = None if octets is None else parse_object(octets, most)
+    if members is None:
+        return None
+    alg, kid = members.get("alg"), members.get("kid")
     # no extension is understood here, so any that is critical refuses (RFC 7515 section 4.1.11), and
     # a JWT's payload is always encoded (RFC 7797 section 7)
-    if not isinstance(alg, str) or "crit" in header or "b64" in header:
-        return Reason.TOKEN_MALFORMED
+    if not isinstance(alg, str) or "crit" in members or "b64" in members:
+        return None
     if kid is not None and (not isinstance(kid, str) or len(kid) > MOST_KEY_ID):
-        return Reason.TOKEN_MALFORMED
-    return Parsed(header, claims, alg, kid, octets[: octets.rindex(b".")], signature)
-
-
-def _read_header(segment: bytes, most: int) -> Claims | None:
-    """Return a header by its segment; the tokens of one key have the same."""
-    octets = decode_base64url(segment, most)
-    header = None if octets is None else parse_object(octets, most)
-    if header and len(segment) <= _LONGEST_HEADER:
+        return None
+    header = _Header(members, alg, kid)
+    if len(segment) <= _LONGEST_HEADER:
         if len(_headers) >= _MOST_HEADERS:
             _headers.clear()
         _headers[segment] = header
     return header
-
-
-def _octets(token: str | bytes, most: int) -> bytes:
-    if len(token) > most:
-        return b""
-    try:
-        return token.encode("ascii") if isinstance(token, str) else token
-    except UnicodeEncodeError:
-        return b""
 
 
 def verify(parsed: Parsed, keys: KeySet, algorithms: tuple[str, ...]) -> Verified | UnknownKey | Reason:
@@ -126,13 +147,19 @@ def verify(parsed: Parsed, keys: KeySet, algorithms: tuple[str, ...]) -> Verifie
     candidates = keys.find(parsed.kid, parsed.alg)
     if not candidates:
         return UnknownKey(parsed.kid)
-    if any(_is_signed_by(parsed, key) for key in candidates):
-        return Verified(parsed.header, parsed.claims)
+    for key in candidates:
+        if _is_signed_by(parsed, key):
+            return Verified(parsed.header, parsed.claims)
     return Reason.TOKEN_SIGNATURE
 
 
 def _is_signed_by(parsed: Parsed, key: PublicKey) -> bool:
+    prepared = _RSA.get(parsed.alg)
     try:
-        return _VERIFIERS[parsed.alg].verify(parsed.signing_input, key, parsed.signature)
+        if prepared is None:
+            return _VERIFIERS[parsed.alg].verify(parsed.signing_input, key, parsed.signature)
+        # the key set has only RSA keys for these; a key of another kind takes no padding, and is a TypeError
+        cast("RSAPublicKey", key).verify(parsed.signature, parsed.signing_input, *prepared)
     except (PyJWTError, InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
         return False
+    return True

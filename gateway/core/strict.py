@@ -50,7 +50,10 @@ _SCAN = make_scanner(
 )
 
 _BASE64URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_TO_BASE64 = bytes.maketrans(b"-_", b"+/")
+# what is foreign here becomes what is foreign to the decoder
+_STANDARD = dict(zip(_BASE64URL, _BASE64URL.translate(bytes.maketrans(b"-_", b"+/")), strict=True))
+_TO_BASE64 = bytes(_STANDARD.get(byte, ord("!")) for byte in range(256))
+_PADDING = (b"", b"", b"==", b"=")
 # by what is left over of four: the characters that an encoder may end with, whose unused bits are zero
 _LAST = {2: _BASE64URL[::16], 3: _BASE64URL[::4]}
 
@@ -113,9 +116,12 @@ def decode_base64url(text: str | bytes, limit: int) -> bytes | None:
         return None
     octets = text.encode("ascii", "replace") if isinstance(text, str) else text
     over = len(octets) & 3
-    if over == 1 or octets.translate(None, _BASE64URL) or (over and octets[-1] not in _LAST[over]):
+    if over == 1 or (over and octets[-1] not in _LAST[over]):
         return None
-    return binascii.a2b_base64(octets.translate(_TO_BASE64) + b"=" * (-over & 3))
+    try:
+        return binascii.a2b_base64(octets.translate(_TO_BASE64) + _PADDING[over], strict_mode=True)
+    except binascii.Error:
+        return None
 
 
 def encode_base64url(data: bytes) -> str:

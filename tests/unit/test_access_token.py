@@ -148,6 +148,7 @@ def test_malformed_claims_refuse(change: dict[str, object]) -> None:
         ({"scope": ..., "scp": "a b"}, ["a", "b"]),
         ({"scope": ..., "scp": ["a"]}, ["a"]),
         ({"scope": "a", "scp": "root"}, ["a"]),
+        ({"scope": " ".join(f"s{number}" for number in range(900))}, [f"s{number}" for number in range(900)]),
     ],
     ids=str,
 )

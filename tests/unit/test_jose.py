@@ -5,6 +5,7 @@ import json
 import pytest
 
 from gateway.core.jose import ALGORITHMS, MOST_TOKEN, Parsed, UnknownKey, Verified, read, verify
+from gateway.core.keys import KeySet
 from gateway.core.reasons import Reason
 from tests.support.jose import NOW, access_claims, b64, jwk, key_set, private_key, raw_sign, sign
 
@@ -41,6 +42,8 @@ def test_reads_a_good_token() -> None:
         "a.b.c.d",
         "a.b.c.d.e",
         unsigned() + ".",
+        unsigned() + ".c2ln",
+        "c2ln." + unsigned(),
         unsigned() + "=",
         unsigned() + "\n",
         " " + unsigned(),
@@ -114,6 +117,19 @@ def test_unencoded_payload_is_refused() -> None:
     assert read(unsigned(header='{"alg":"RS256","b64":false}')) is Reason.TOKEN_MALFORMED
 
 
+@pytest.mark.parametrize(
+    "header",
+    ['{"alg":1}', '{"alg":"RS256","crit":["exp"]}', '{"alg":"RS256","b64":false}', '{"alg":"RS256","kid":1}'],
+)
+def test_a_refused_header_stays_refused(header: str) -> None:
+    """R20: headers that have passed are remembered, those that were refused never pass later."""
+    good = '{"alg":"RS256","kid":"again"}'
+    for _ in range(2):
+        assert read(unsigned(header=header)) is Reason.TOKEN_MALFORMED
+        parsed = parse(unsigned(header=good))
+        assert (parsed.header, parsed.alg, parsed.kid) == (json.loads(good), "RS256", "again")
+
+
 def test_nothing_secret_in_representations() -> None:
     """R16: neither signature nor claims show in the representation of a parsed token."""
     token = sign(access_claims())
@@ -166,6 +182,14 @@ def test_algorithm_and_key_type_never_mix() -> None:
     for alg, kind in (("ES256", "RS"), ("RS256", "ES256"), ("ES384", "ES256"), ("EdDSA", "ES256")):
         parsed = parse(unsigned(header=json.dumps({"alg": alg, "kid": "main"})))
         assert verify(parsed, key_set(jwk(kind)), ALL) == UnknownKey("main")
+
+
+@pytest.mark.parametrize("alg", ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"])
+@pytest.mark.parametrize("kind", ["ES256", "EdDSA", "Ed448"])
+def test_a_key_of_another_kind_verifies_nothing(alg: str, kind: str) -> None:
+    """R18, R29: even if a set held such a key for an RSA algorithm, that would be a refusal and no error."""
+    keys = KeySet({("main", alg): (private_key(kind, "foreign").public_key(),)}, NOW, NOW + 1)
+    assert verify(parse(sign(access_claims(), alg=alg)), keys, ALL) is Reason.TOKEN_SIGNATURE
 
 
 def test_keys_that_the_token_brings_are_ignored() -> None:

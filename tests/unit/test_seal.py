@@ -1,5 +1,8 @@
 """The key ring: purposes, rotation, canonical text."""
 
+import base64
+from itertools import product
+
 import pytest
 
 from gateway.core.seal import KeyRing, sealed_length
@@ -65,3 +68,16 @@ def test_a_ring_of_other_keys_is_refused(keys):
 def test_secrets_stay_out_of_the_repr():
     """R16: a ring that ends up in a log line says nothing."""
     assert "keys" not in repr(KeyRing((NEW,)))
+
+
+def test_base64url_has_one_spelling() -> None:
+    """Short texts of what is in the alphabet and what is not decode only if encoding leads back to them."""
+    for size in range(6):
+        for signs in product("AQg-_+/=! ", repeat=size):
+            text = "".join(signs)
+            try:
+                data = base64.b64decode(text + "=" * (-size % 4), altchars=b"-_", validate=True)
+            except ValueError:
+                data = None
+            good = data is not None and encode_base64url(data) == text
+            assert decode_base64url(text, 9) == (data if good else None)
