@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring_ascii as quote
+from math import inf
 from typing import Final, Protocol
 
 from gateway.core.config import LogSettings
@@ -14,6 +15,9 @@ from gateway.edge.log_writer import Writer
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _MOST_KNOWN: Final = 4096
+# most durations are short, and to write a number takes longer than to look it up
+_FEW: Final = 1000
+_NUMBERS: Final = tuple(map(str, range(_FEW)))
 _MILLISECONDS: Final = tuple(f"{number:03d}Z" for number in range(1000))
 
 
@@ -75,7 +79,7 @@ class Logs:
         self._put = self._sink.write
         self.configure(settings)
         self._clock = clock
-        self._second = -1
+        self._second = -inf
         self._stamp = ""
         self._known: dict[tuple[object, ...], str] = {}
 
@@ -86,30 +90,31 @@ class Logs:
     def access(self, outcome: Outcome) -> None:
         """Write the one line of a finished request. On the hot path: the line is put together by hand."""
         now = self._clock()
-        second = int(now)
-        if second != self._second:
-            self._tick(second)
+        since = now - self._second
+        if not 0.0 <= since < 1.0:
+            since = self._tick(now)
         status, about, path = outcome.status, outcome.about, outcome.path
         known = about.line
         if known is None or known[0] != status:
             known = about.line = (status, self._told_of(about, status, None if path is None else ""))
-        told = known[1] if path is None else f',"path":{_encode_path(path)}{known[1]}'
-        time_stamp = f"{self._stamp}{_MILLISECONDS[int((now - second) * 1000)]}"
-        sizes = f',"bytes_in":{outcome.bytes_in},"bytes_out":{outcome.bytes_out}'
-        seconds = outcome.upstream_seconds
-        if seconds is not None:
-            sizes = f'{sizes},"upstream_us":{int(seconds * 1e6)}'
+        where = "" if path is None else _encode_path(path)
+        taken, end = outcome.upstream_seconds, self._end
         if outcome.fault is not None:
-            sizes = f'{sizes},"fault":{quote(outcome.fault)}'
+            end = f',"fault":{quote(outcome.fault)}{end}'
+        if taken is not None:
+            upstream = int(taken * 1e6)
+            end = f',"upstream_us":{_NUMBERS[upstream] if upstream < _FEW else upstream}{end}'
+        own, total = int(outcome.gateway_seconds * 1e6), int(outcome.total_seconds * 1e6)
         self._put(
-            f'{{"time":"{time_stamp}","level":"info","event":"request"'
-            f',"request_id":"{outcome.request_id}"{told}'
-            f',"gateway_us":{int(outcome.gateway_seconds * 1e6)}'
-            f',"total_us":{int(outcome.total_seconds * 1e6)}{sizes}{self._end}'
+            f'{self._stamp}{_MILLISECONDS[int(since * 1000)]}","level":"info","event":"request"'
+            f',"request_id":"{outcome.request_id}","path":{where}{known[1]}'
+            f',"gateway_us":{_NUMBERS[own] if own < _FEW else own}'
+            f',"total_us":{_NUMBERS[total] if total < _FEW else total}'
+            f',"bytes_in":{outcome.bytes_in or "0"},"bytes_out":{outcome.bytes_out}{end}'
         )
 
     def _told_of(self, about: Matter, status: int, path: str | None) -> str:
-        """Return what is told of a matter; ``path`` is empty where each request tells its own."""
+        """Return what is told of a matter from its path on; ``path`` is empty where each tells its own."""
         kind = (about.method, about.host, about.route, about.decision, about.reason, status)
         who = (about.issuer, about.subject, about.session_id)
         more = self._known.get(who)
@@ -118,7 +123,7 @@ class Logs:
         if about.upstream is not None:
             more = f'{more},"upstream":{quote(about.upstream)}'
         told = self._known.get(kind) or self._remember(kind, _encode_kind(about, status))
-        where = f',"path":{_encode_path(about.path)}' if path is None else path
+        where = _encode_path(about.path) if path is None else path
         return f'{where},"client":{quote(about.client)}{told}{more}'
 
     def audit(self, event: str, **fields: object) -> None:
@@ -153,17 +158,20 @@ class Logs:
         self._known[key] = text
         return text
 
-    def _tick(self, second: int) -> None:
-        self._second = second
-        self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+    def _tick(self, now: float) -> float:
+        """Begin another second, and return what has passed of it."""
+        second = int(now)
+        self._second = float(second)
+        self._stamp = time.strftime('{"time":"%Y-%m-%dT%H:%M:%S.', time.gmtime(second))
+        return now - second
 
     def _line(self, level: str, event: str, fields: Mapping[str, object]) -> None:
         now = self._clock()
-        second = int(now)
-        if second != self._second:
-            self._tick(second)
+        since = now - self._second
+        if not 0.0 <= since < 1.0:
+            since = self._tick(now)
         members = [
-            f'"time":"{self._stamp}{int((now - second) * 1000):03d}Z"',
+            f'{self._stamp}{_MILLISECONDS[int(since * 1000)]}"',
             f'"level":"{level}"',
             f'"event":{quote(clean_text(event))}',
         ]
@@ -172,7 +180,7 @@ class Logs:
             for name, value in list(fields.items())[:MOST_FIELDS]
             if value is not None and name not in self._taken
         )
-        self._put("{" + ",".join(members) + self._end)
+        self._put(",".join(members) + self._end)
 
 
 def _encode_path(path: str) -> str:

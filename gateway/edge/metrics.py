@@ -22,6 +22,8 @@ from gateway.edge.metric_sources import Family, Source, families_of
 OWN_BOUNDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
 UPSTREAM_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
+_LEAST_OWN: Final = OWN_BOUNDS[0]
+_LEAST_UPSTREAM: Final = UPSTREAM_BOUNDS[0]
 _MOST_SERIES: Final = 20_000
 _OTHER: Final = "other"
 _REASONS: Final = frozenset(Reason)
@@ -95,23 +97,24 @@ class Metrics(Collector):
 
     def observe(self, outcome: Outcome) -> None:
         """Count one finished request. On the hot path: no lock, no call, no label object."""
-        about = outcome.about
-        kind = outcome.status // 100
+        about, status = outcome.about, outcome.status
         known = about.series
-        if known is None or known[0] != kind or known[1] is not self:
-            known = about.series = (kind, self, self._series_of(about, kind), self._upstream_of(about))
-        series = known[2]
+        if known is None or known[0] != status or known[1] is not self:
+            series = self._series_of(about, status // 100)
+            known = about.series = (status, self, series, series.own, self._upstream_of(about))
+        _, _, series, own, upstream = known
         series.count += 1
         series.bytes_in += outcome.bytes_in
         series.bytes_out += outcome.bytes_out
         seconds = outcome.gateway_seconds
-        histogram = series.own
-        histogram.counts[bisect_left(OWN_BOUNDS, seconds)] += 1
-        histogram.sum += seconds
+        # most are in the first bucket
+        own.counts[0 if seconds <= _LEAST_OWN else bisect_left(OWN_BOUNDS, seconds)] += 1
+        own.sum += seconds
         taken = outcome.upstream_seconds
-        if taken is not None and (histogram := known[3]) is not None:
-            histogram.counts[bisect_left(UPSTREAM_BOUNDS, taken)] += 1
-            histogram.sum += taken
+        if taken is not None and upstream is not None:
+            place = 0 if taken <= _LEAST_UPSTREAM else bisect_left(UPSTREAM_BOUNDS, taken)
+            upstream.counts[place] += 1
+            upstream.sum += taken
         if outcome.fault is not None:
             self._faults[outcome.fault] = self._faults.get(outcome.fault, 0) + 1
 

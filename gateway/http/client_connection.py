@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # why reading is paused: the next request has begun to arrive; the body has nowhere to go
 _AHEAD, _FULL = 1, 2
 
+# looked up once: they are on the way of every request
+_HEAD, _WAIT, _CLOSED = State.HEAD, State.WAIT, State.CLOSED
+
 _MOST_IN_A_ROW = 16
 _MOST_TURNED_AWAY = 64
 _LINGER_SECONDS = 5.0
@@ -93,7 +96,7 @@ class ClientConnection(ClientTransport):
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
         state = self._state
-        if state == State.HEAD and not self._ahead and not self._held and not self.write_paused:
+        if state == _HEAD and not self._ahead and not self._held and not self.write_paused:
             seen = self._seen
             if seen is not None:
                 again = seen.again
@@ -196,14 +199,14 @@ class ClientConnection(ClientTransport):
             tunnel.from_client(ahead)
         self._release(_AHEAD)
 
-    def exchange_finished(self, exchange: ClientExchange, *, keep: bool) -> None:
+    def exchange_finished(self, exchange: ClientExchange, keep: bool) -> None:
         """Go on to the next request, or close."""
         if self._exchange is not exchange:
             return
         self._exchange = None
         server = self.server
         server.in_flight -= 1
-        if self._state == State.CLOSED:
+        if self._state == _CLOSED:
             return
         self._since = server.now
         if self._held:
@@ -212,10 +215,12 @@ class ClientConnection(ClientTransport):
             half_closes = self._state == State.TUNNEL and not self.tls
             self._end(unread=not exchange.body_done or half_closes)
             return
-        if exchange.body_done:
-            self._state = State.HEAD
-            if exchange.body is not None:
-                self._body = None
+        body = exchange.body
+        if body is None:
+            self._state = _HEAD
+        elif body.done:
+            self._state = _HEAD
+            self._body = None
         else:
             self._state = State.DISCARD
             self._discarded = 0
@@ -340,7 +345,7 @@ class ClientConnection(ClientTransport):
         """Begin a request without a body, of which nothing more is to be read."""
         server = self.server
         self._since = server.now
-        self._state = State.WAIT
+        self._state = _WAIT
         exchange = self._exchange = ClientExchange(self, request, head)
         server.in_flight += 1
         server.handler.handle(exchange)

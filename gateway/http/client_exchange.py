@@ -108,7 +108,7 @@ class ClientExchange:
         elif head.method in _USUALLY_WITH_BODY:
             self._sent = b"%b%b\r\nContent-Length: 0\r\n\r\n" % (start, last)
         else:
-            self._sent = b"%b%b\r\n\r\n" % (start, last)
+            self._sent = b"".join((start, last, b"\r\n\r\n"))
         pool = self._pool = self._connection.server.pools.get(upstream)
         if pool is None:
             self.fail(Fault("gateway", Reason.INTERNAL_ERROR, f"no upstream {upstream}"))
@@ -216,7 +216,8 @@ class ClientExchange:
         if self.body is not None:
             self.body.fail(fault)
         self._leave_upstream()
-        self._finish(fault, keep=False)
+        self._keep = False
+        self.end(fault)
 
     def pause_upstream(self) -> None:
         """The client does not keep up: read no more for it."""
@@ -353,11 +354,6 @@ class ClientExchange:
         if content:
             self._connection.send(content)
 
-    def completed(self) -> None:
-        """The response has been sent whole; what is left of an upload ends here (R63)."""
-        self._upstream = None
-        self._finish(None, keep=self._keep)
-
     def switch(self, upstream: "UpstreamConnection", head: ResponseHead, rest: bytes) -> None:
         """Become a tunnel (RFC 9110 section 15.2.2).
 
@@ -441,7 +437,8 @@ class ClientExchange:
             self._upstream.finish()
             self._upstream = None
         self._bytes_out = tunnel.bytes_out
-        self._finish(None, keep=False)
+        self._keep = False
+        self.end()
         tunnel.release()
 
     # the ends
@@ -476,7 +473,7 @@ class ClientExchange:
         self._status = status
         self._bytes_out = len(content)
         self._connection.send(data + content)
-        self._finish(fault, keep=self._keep)
+        self.end(fault)
 
     def _leave_upstream(self) -> None:
         if self._upstream is not None:
@@ -488,10 +485,13 @@ class ClientExchange:
     def _break(self, fault: Fault | None) -> None:
         self._leave_upstream()
         self._connection.reset()
-        self._finish(fault, keep=False)
+        self._keep = False
+        self.end(fault)
 
-    def _finish(self, fault: Fault | None, *, keep: bool) -> None:
+    def end(self, fault: Fault | None = None) -> None:
+        """It is over, its answer sent whole or not; what is left of an upload ends here (R63)."""
         self._state = _FINISHED
+        self._upstream = None
         # whoever handles it may refer back to this exchange: no cycle is left to the collector
         handling, self.handling = self.handling, None
         try:
@@ -501,7 +501,7 @@ class ClientExchange:
                     self._status, (received, self._bytes_out), self._started, perf_counter(), fault
                 )
         finally:
-            self._connection.exchange_finished(self, keep=keep)
+            self._connection.exchange_finished(self, self._keep)
 
     def _end_reading(self) -> int:
         """Let others have the place of an upload that ends early; return how many bytes came."""

@@ -21,6 +21,10 @@ class State:
     CLOSED = 6
 
 
+# looked up once: on the way of every answer
+_LINGER = State.LINGER
+
+
 class ClientTransport(asyncio.Protocol):
     """What both sides of a client connection share.
 
@@ -58,7 +62,7 @@ class ClientTransport(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Send, unless the connection has ended."""
-        if self._state < State.LINGER:
+        if self._state < _LINGER:
             self._transport.write(data)
 
     def reset(self) -> None:

@@ -121,6 +121,16 @@ class Origin:
         self.port = parts.port or (443 if self.tls else 80)
         self.authority = authority_of(parts).encode("ascii")
 
+    def take(self) -> "UpstreamConnection | None":
+        """Return the idle connection that served last, for one more request; None where there is none."""
+        idle = self.idle
+        while idle:
+            connection, _ = idle.popitem()
+            self.busy += 1
+            if connection.is_usable():
+                return connection
+        return None
+
     def settle(self) -> None:
         """Draw the consequences of what was learned of its health."""
         self.up = self.healthy and not self.breaker.is_open

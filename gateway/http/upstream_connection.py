@@ -55,7 +55,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._mode = _IDLE
         self._buffer = b""
         self._reader: BodyReader | None = None
-        self._served = 0
+        self._served = False
         self._interims = 0
         self._last: tuple[bytes, ResponseHead | None] = (HEAD_END, None)
         self._untouched = True
@@ -66,9 +66,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.since = pool.time.now
         self.retires_at = self.since + pool.settings.max_age
 
-    @property
-    def usable(self) -> bool:
-        """Whether a request may be sent on it."""
+    def is_usable(self) -> bool:
+        """Tell whether a request may be sent on it."""
         return self._mode == _IDLE and not self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -127,27 +126,60 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the server sent; asyncio.Protocol."""
-        mode = self._mode
-        self.since = self._pool.time.now
-        if mode == _HEAD:
-            # a head that came before, byte for byte: nothing about it is to be found out again
-            start, head = self._last
-            if not data.startswith(start) or self._buffer:
-                end = data.find(HEAD_END) + len(HEAD_END)
-                start = data[:end]
-                head = None if self._buffer else known_heads.young.get(start)
-                if head is not None:
-                    self._last = (start, head)
-            exchange = self._exchange
-            if head is None or head.status < 200 or exchange is None:
-                self._take_heads(data)
+        pool = self._pool
+        self.since = pool.time.now
+        if self._mode != _HEAD:
+            self._take_more(data)
+            return
+        # a head that came before, byte for byte: nothing about it is to be found out again
+        start, head = self._last
+        if not data.startswith(start) or self._buffer:
+            start, head = self._recognise(data)
+        exchange = self._exchange
+        if head is None or head.status < 200 or exchange is None:
+            self._take_heads(data)
+            return
+        self._untouched = False
+        rest = data[len(start) :]
+        try:
+            if not head.is_whole or head.length != len(rest) or exchange.head.method == b"HEAD":
+                self._take_final(exchange, head, rest)
                 return
-            self._untouched = False
-            try:
-                self._take_final(exchange, head, data[len(start) :])
-            except Fault as fault:
-                exchange.fail(fault)
-        elif mode == _BODY:
+            # most responses are short: for them, ``_take_final`` and ``_complete`` without the calls
+            if self.origin.attentive:
+                pool.answered(self.origin, head.status)
+            exchange.answer_whole(head, rest)
+        except Fault as fault:
+            exchange.fail(fault)
+            return
+        transport, body = self._transport, exchange.body
+        if (
+            head.reusable
+            and not self._reading_paused
+            and (body is None or body.done)
+            and not transport.is_closing()
+            and not transport.get_write_buffer_size()
+        ):
+            self._exchange = None
+            self._mode = _IDLE
+            self._served = True
+            pool.release(self)
+            exchange.end()
+        else:
+            self._complete(exchange, head.reusable)
+
+    def _recognise(self, data: bytes) -> tuple[bytes, ResponseHead | None]:
+        """Return the bytes of a head that came before on any connection, and what they mean, if known."""
+        start = data[: data.find(HEAD_END) + len(HEAD_END)]
+        head = None if self._buffer else known_heads.young.get(start)
+        if head is not None:
+            self._last = (start, head)
+        return start, head
+
+    def _take_more(self, data: bytes) -> None:
+        """Take what belongs to no head."""
+        mode = self._mode
+        if mode == _BODY:
             self._take_body(data, b"")
         elif mode == _TUNNEL:
             assert self._exchange is not None
@@ -196,9 +228,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._pool.answered(self.origin, status)
         if head.is_whole and head.length == len(rest) and exchange.head.method != b"HEAD":
             # the whole body came with the head, as short ones do
-            self._reusable = head.reusable
             exchange.answer_whole(head, rest)
-            self._complete(exchange, b"")
+            self._complete(exchange, head.reusable)
             return
         if status == 101:
             self._mode = _TUNNEL
@@ -210,7 +241,7 @@ class UpstreamConnection(asyncio.Protocol):
         prefix = exchange.begin(head, bodyless=bodyless)
         if bodyless or head.length == 0:
             exchange.deliver(prefix, b"", done=True)
-            self._complete(exchange, rest)
+            self._complete(exchange, head.reusable and not rest)
             return
         if head.chunked:
             self._reader = ChunkedReader()
@@ -233,18 +264,17 @@ class UpstreamConnection(asyncio.Protocol):
             return
         exchange.deliver(prefix, content, done=reader.done)
         if reader.done:
-            self._complete(exchange, reader.rest)
+            self._reader = None
+            self._complete(exchange, self._reusable and not reader.rest)
 
-    def _complete(self, exchange: "ClientExchange", rest: bytes) -> None:
+    def _complete(self, exchange: "ClientExchange", reusable: bool) -> None:
         self._exchange = None
-        self._reader = None
         self._mode = _IDLE
-        self._served += 1
-        transport = self._transport
+        self._served = True
+        transport, body = self._transport, exchange.body
         if (
-            self._reusable
-            and not rest
-            and exchange.body_done
+            reusable
+            and (body is None or body.done)
             and not transport.is_closing()
             and not transport.get_write_buffer_size()
         ):
@@ -253,7 +283,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._pool.release(self)
         else:
             self.abandon()
-        exchange.completed()
+        exchange.end()
 
     def eof_received(self) -> bool:
         """The server sends no more; asyncio.Protocol. Tell whether to keep the other direction open."""
@@ -266,7 +296,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self._mode == _BODY and isinstance(self._reader, UntilCloseReader):
             self._reader.done = True
             exchange.deliver(b"", b"", done=True)
-            self._complete(exchange, b"")
+            self._reader = None
+            self._complete(exchange, False)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -281,7 +312,7 @@ class UpstreamConnection(asyncio.Protocol):
         if mode == _TUNNEL:
             exchange.tunnel_closed()
         else:
-            reused = self._served > 0
+            reused = self._served
             if mode == _HEAD and not (reused and self._untouched):
                 # a kept connection may end at any time: that alone is no failure
                 self._pool.failed(self.origin)

@@ -47,6 +47,8 @@ class UpstreamPool:
     def __init__(self, settings: UpstreamSettings, time: CoarseTime) -> None:
         self.settings = settings
         self.time = time
+        # read for every response, and slow to read from a model
+        self._max_idle = settings.max_idle
         weights = settings.weights or (1,) * len(settings.servers)
         self._origins = [
             Origin(url, settings.breaker, weight=weight, rewrite=settings.host == "rewrite")
@@ -104,7 +106,7 @@ class UpstreamPool:
             return
         first = self._sole or self._balance.pick()
         if first is not None:
-            connection = self._pop_idle(first)
+            connection = first.take()
             if connection is not None:
                 exchange.attach(connection)
                 return
@@ -145,7 +147,7 @@ class UpstreamPool:
                 del self._waiting[exchange]
                 exchange.attach(connection)
                 return
-            if not self._retired and len(origin.idle) < self.settings.max_idle:
+            if not self._retired and len(origin.idle) < self._max_idle:
                 origin.busy -= 1
                 origin.idle[connection] = None
                 return
@@ -165,15 +167,6 @@ class UpstreamPool:
         if self._waiting:
             self._serve_waiting()
 
-    @staticmethod
-    def _pop_idle(origin: Origin) -> UpstreamConnection | None:
-        while origin.idle:
-            connection, _ = origin.idle.popitem()
-            origin.busy += 1
-            if connection.usable:
-                return connection
-        return None
-
     def _ranked(self) -> list[Origin]:
         """Return the servers that are up, best first."""
         best = self._sole or self._balance.pick()
@@ -190,7 +183,7 @@ class UpstreamPool:
         """The server whose turn it is can take no more: another one, or wait."""
         ranked = self._ranked()
         for origin in ranked:
-            connection = self._pop_idle(origin)
+            connection = origin.take()
             if connection is not None:
                 exchange.attach(connection)
                 return
@@ -324,7 +317,7 @@ class UpstreamPool:
             # an SSLError is an OSError; a bad name may be a UnicodeError
             self._trouble = describe_failure(origin, error)
         finally:
-            if connection is None or not connection.usable:
+            if connection is None or not connection.is_usable():
                 connection = None
                 origin.busy -= 1
                 origin.open -= 1

@@ -5,6 +5,7 @@ import random
 import pytest
 
 from gateway.http.client_connection import ClientConnection
+from gateway.http.heads_seen import HeadsSeen
 from tests.support.http import Plane
 
 SEEDS = range(6)
@@ -47,8 +48,8 @@ async def test_r57_each_message_ends_where_it_ends(seed: int, monkeypatch: pytes
     recognised = []
     usual = ClientConnection._recognise
 
-    def counted(self: ClientConnection, data: bytes) -> bool:
-        recognised.append(usual(self, data))
+    def counted(self: ClientConnection, seen: HeadsSeen, data: bytes) -> bool:
+        recognised.append(usual(self, seen, data))
         return recognised[-1]
 
     monkeypatch.setattr(ClientConnection, "_recognise", counted)

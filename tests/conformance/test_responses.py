@@ -14,6 +14,9 @@ OK = b"HTTP/1.1 200 OK\r\n"
     [
         ((OK + b"Content-Length: 5\r\n\r\nhello",), "5", None, b"hello"),
         ((OK, b"Content-Le", b"ngth: 5\r\n\r", b"\nhel", b"lo"), "5", None, b"hello"),
+        ((OK + b"Date: d\r\nContent-Length: 5\r\n\r\nhello",), "5", None, b"hello"),
+        ((OK + b"Date: d\r\nContent-Length: 5\r\n\r\n", b"hello"), "5", None, b"hello"),
+        ((OK + b"Date: d\r\nContent-Length: 0\r\n\r\n",), "0", None, b""),
         ((OK + b"Content-Length: 0\r\n\r\n",), "0", None, b""),
         ((OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",), None, "chunked", b"hello"),
         (
@@ -141,9 +144,21 @@ async def test_interim_responses_without_end():
         assert answer.status == 502
 
 
+async def test_interim_responses_are_counted_for_each_request():
+    """A kept connection may bring any number of interim responses, if each request gets its answer."""
+    final = OK + b"Date: d\r\nContent-Length: 5\r\n\r\nhello"
+    async with Plane(always(b"HTTP/1.1 103 Early Hints\r\n\r\n" + final)) as plane:
+        client = await plane.client()
+        for _ in range(40):
+            assert (await client.ask(GET)).status == 103
+            assert (await client.answer()).body == b"hello"
+        assert plane.upstream.connections == 1
+
+
 @pytest.mark.parametrize(
     "response",
     [
+        OK + b"Date: d\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
         OK + b"Content-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
         OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
     ],

@@ -94,6 +94,36 @@ def test_an_access_line_is_exact():
     }
 
 
+def test_durations_are_whole_microseconds():
+    """Each duration is told in full, whatever its size."""
+    lines = Lines()
+    for microseconds in (0, 1, 999, 1000, 1001, 61_000_000):
+        # half a microsecond more, so that no rounding of the seconds counts
+        seconds = (microseconds + 0.5) / 1e6
+        lines.logs.access(outcome(gateway_seconds=seconds, total_seconds=seconds, upstream_seconds=seconds))
+        line = lines.last()
+        assert [line[name] for name in ("gateway_us", "total_us", "upstream_us")] == [microseconds] * 3
+
+
+def test_time_stamps_follow_the_clock():
+    """Within a second, over its end, and back again when somebody sets the clock."""
+    told = {
+        1_700_000_000.0: "13:20.000Z",
+        1_700_000_000.875: "13:20.875Z",
+        1_700_000_001.25: "13:21.250Z",
+        1_699_999_999.5: "13:19.500Z",
+        0.0: "00:00.000Z",
+        0.5: "00:00.500Z",
+    }
+    raw: list[str] = []
+    logs = Logs(LogSettings(), write=raw.append, clock=iter([*told, *told]).__next__)
+    for _ in told:
+        logs.access(OUTCOME)
+    for _ in told:
+        logs.audit("login")
+    assert [json.loads(line)["time"][-10:] for line in raw] == [*told.values(), *told.values()]
+
+
 def test_what_is_remembered_of_one_request_is_not_said_of_another():
     """Parts of a line are remembered by all they are made of: no name ends in somebody else's line."""
     lines = Lines()
