@@ -120,10 +120,15 @@ class Pipeline:
                     self._judge(passage, now)
                     return
             # everything that it was decided on is as it was: ``decide`` would say the same
-            if plan.limit is None:
-                self._pass_on(passage, plan)
-            else:
+            if plan.limit is not None:
                 self._forward(passage, plan)
+                return
+            # as ``_pass_on``; what lasts has nothing to be done in the background
+            passage.plan = plan
+            passage.decided = perf_counter()
+            exchange.forward(
+                plan.upstream, plan.start_for(request), passage.request_id.encode(), plan.max_body
+            )
         except Exception as error:  # noqa: BLE001 - one request's fault must not end its connection's loop
             self._broken(passage, error)
 

@@ -102,11 +102,9 @@ class ClientConnection(ClientTransport):
                 again = seen.again
                 if again is not None and data == seen.last:
                     # one whole head, byte for byte the one before: nothing about it is to be found out again
-                    request, head = again
-                    if self._is_within_limits(head, len(data)):
-                        self._open(request, head)
-                        return
-                elif self._recognise(seen, data):
+                    self._open(*again)
+                    return
+                if self._recognise(seen, data):
                     return
         if state == State.TUNNEL:
             assert self._tunnel is not None
@@ -309,16 +307,22 @@ class ClientConnection(ClientTransport):
         """Take a head, and what there is of its body, if this connection has shown its like."""
         for span in seen.spans:
             request = span.find(data, self.peer, self.tls)
-            if request is not None:
-                return self._take_known(seen, data, request, span.framing)
+            if request is not None and len(data) <= self.server.limits.head:
+                seen.remember(data, request, span.framing)
+                self._open(request, span.framing)
+                return True
         found = seen.match(data, self.peer, tls=self.tls)
         if found is None:
             return False
         matched, head, end = found
-        if head.length == 0:
-            return end == len(data) and self._take_known(seen, data, matched, head)
         if not self._is_within_limits(head, end):
             return False
+        if head.length == 0:
+            if end < len(data):
+                return False
+            seen.remember(data, matched, head)
+            self._open(matched, head)
+            return True
         self._ahead = data[end:]
         # what follows the body is not for now
         self._advancing = True
@@ -328,13 +332,6 @@ class ClientConnection(ClientTransport):
             self._advancing = False
         if self._ahead:
             self._advance()
-        return True
-
-    def _take_known(self, seen: HeadsSeen, data: bytes, request: Request, head: Framing) -> bool:
-        if not self._is_within_limits(head, len(data)):
-            return False
-        seen.remember(data, request, head)
-        self._open(request, head)
         return True
 
     def forget(self) -> None:

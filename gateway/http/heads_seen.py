@@ -16,6 +16,8 @@ _MOST_SPANS = 4
 class HeadsSeen:
     """The last head, the patterns of those before, and what of them came the same each time.
 
+    All of them were within the limits, and it is forgotten when those change.
+
     Attributes:
         last: the last head without a body.
         again: the request that ``last`` made, and its framing, once it has come again.

@@ -29,6 +29,7 @@ from gateway.core.routes import Route
 from gateway.core.sketch import draw
 from gateway.http import fields, head
 from gateway.http.client_connection import ClientConnection
+from gateway.http.client_exchange import ClientExchange
 from gateway.http.exchange import Limits
 from gateway.http.heads_seen import HeadsSeen
 from gateway.http.memo import HeadMemo, by_key
@@ -208,6 +209,7 @@ def _eager(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Begin with nothing, and make a pattern of whatever comes."""
     monkeypatch.setattr(recall, "_OFTEN", 1)
     monkeypatch.setattr(recall, "_PAUSE", 0.0)
+    monkeypatch.setattr(ClientExchange, "forward", forward)
     with forgetful():
         yield
 
@@ -229,17 +231,6 @@ class Told(Pipeline):
         self.framing, self.told = None, (fault.source, fault.reason)
         return 400, [], b""
 
-    def _pass_on(self, passage, plan) -> None:
-        request = passage.exchange.request
-        about = replace(plan.about, path=plan.path_of(request) or plan.about.path)
-        self.told = (
-            "forward",
-            plan.start_for(request),
-            plan.forward.route.name,
-            about,
-            plain(plan.forward.identity),
-        )
-
     def _answer(self, passage, answer) -> None:
         self.told = ("answer", plain(answer))
 
@@ -251,6 +242,15 @@ class Told(Pipeline):
 
     def _broken(self, passage, error) -> None:
         raise error
+
+
+def forward(exchange: ClientExchange, upstream: str, start: bytes, _last: bytes, max_body: Any) -> None:
+    """Note what would go upstream, instead of sending it."""
+    passage: Any = exchange.handling
+    plan = passage.plan
+    about = replace(plan.about, path=plan.path_of(exchange.request) or plan.about.path)
+    told = (start, upstream, max_body, plan.forward.route.name, about, plain(plan.forward.identity))
+    passage.pipeline.told = ("forward", *told)
 
 
 class Transport:
