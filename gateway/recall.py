@@ -1,7 +1,8 @@
 """What is remembered of decisions to forward: a request that a pattern recognised need not be decided anew.
 
-Requests of one pattern, on one route, from one peer, presenting the same credentials, get the same answer
-for as long as that answer lasts (``core.lasting``): a decision to forward reads nothing else of them.
+Requests of one pattern, on one route, from one peer, presenting the same credentials, and told of in the same
+way where the peer is a trusted proxy, get the same answer for as long as that answer lasts
+(``core.lasting``): a decision to forward reads nothing else of them.
 """
 
 import re
@@ -26,14 +27,16 @@ _PAUSE: Final = 20.0
 
 _MOST_SAID: Final = 4096
 _RECORDS: Final = 1536
+_MOST_HOSTS: Final = 4096
+_MOST_TOLD: Final = 256
 
-PlanKey: TypeAlias = tuple[Pattern, Route, str, bool, bytes | tuple[bytes, ...]]
+PlanKey: TypeAlias = tuple[Pattern, Route, str, bool, bytes | tuple[bytes, ...], tuple[bytes, ...]]
 
 
 def _measure(key: PlanKey, plan: Plan) -> int:
     presented = key[4]
     size = len(presented) if isinstance(presented, bytes) else sum(map(len, presented))
-    return _RECORDS + plan.size + size
+    return _RECORDS + plan.size + size + sum(map(len, key[5]))
 
 
 class Recall:
@@ -54,6 +57,10 @@ class Recall:
         self._older: dict[PatternKey, Pattern | int] = {}
         self._compile_after = 0.0
         self._asked: PlanKey | None = None
+        # the name under which it came
+        self._host = b""
+        self._proxies = knowledge.compiled.rules.proxies
+        self._hosts: dict[tuple[Pattern, tuple[bytes, ...]], bytes] = {}
         self._plans: HeadMemo[PlanKey, Plan] = HeadMemo(
             _measure, most_entries=16_384, most_bytes=28 << 20, most_size=32_768
         )
@@ -107,7 +114,7 @@ class Recall:
             return plan
         plan, pattern = self._find(request, now), span.pattern
         span.plan = None
-        if plan is not None and self._routes.settled(pattern.host, span.directory, pattern.method):
+        if plan is not None and self._routes.settled(self._host, span.directory, pattern.method):
             span.plan = plan.narrow(request)
         if span.plan is None and (plan is not None or self._asked is None):
             # what is asked there is each a case of its own
@@ -130,11 +137,7 @@ class Recall:
         key = self._asked
         if key is None or not self._plans.comes_again(key):
             return
-        rules = self.knowledge.compiled.rules
-        if rules.proxies.is_trusted(request.peer):
-            # it tells who is calling, in fields whose values differ
-            return
-        general = plan.generalise(request, observe(request, rules))
+        general = plan.generalise(request, observe(request, self.knowledge.compiled.rules))
         if general is not None and general.size <= _MOST_SAID:
             self._plans.put(key, general)
 
@@ -145,7 +148,27 @@ class Recall:
         # what could be read in two ways, and what is our own, is for ``decide``
         if b"//" in path or b"/." in path or path.startswith(self._prefix):
             return None
-        route = self._routes.match(pattern.host, path, pattern.method)
+        told = self._told(pattern, match, request) if pattern.forwarding else ()
+        self._host = self._host_of(pattern, told, request) if told else pattern.host
+        route = self._routes.match(self._host, path, pattern.method)
         if route is None:
             return None
-        return (pattern, route, request.peer, request.tls, match.group(*pattern.telling))
+        return (pattern, route, request.peer, request.tls, match.group(*pattern.telling), told)
+
+    def _told(self, pattern: Pattern, match: "re.Match[bytes]", request: Request) -> tuple[bytes, ...]:
+        """Return what forwarding fields say, where they are believed."""
+        if self._proxies.is_trusted(request.peer):
+            return tuple(match[group] for group in pattern.forwarding)
+        return ()
+
+    def _host_of(self, pattern: Pattern, told: tuple[bytes, ...], request: Request) -> bytes:
+        """Return under which name a request came that a trusted proxy tells of."""
+        key = (pattern, told)
+        host = self._hosts.get(key)
+        if host is None:
+            host = observe(request, self.knowledge.compiled.rules).host
+            if len(self._hosts) >= _MOST_HOSTS:
+                self._hosts.clear()
+            if sum(map(len, told)) <= _MOST_TOLD:
+                self._hosts[key] = host
+        return host

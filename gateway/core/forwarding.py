@@ -20,7 +20,9 @@ _MOST_REMEMBERED = 4096
 _MOST_HOST = 261
 _AUTHORITY = re.compile(rb"(?:[a-z0-9_-][a-z0-9_.-]{0,252}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _TOKEN_HOST = re.compile(rb"[a-z0-9_.-]+")
-_FIELDS = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
+FIELDS = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
+"""The fields, lower case, of which a trusted proxy is believed; nothing else of a head tells who called."""
+
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -152,7 +154,7 @@ class Proxies:
         fields: dict[bytes, list[str]] = {}
         for name, value in request.headers:
             lower = name.lower()
-            if lower in _FIELDS:
+            if lower in FIELDS:
                 fields.setdefault(lower, []).append(value.decode("latin-1"))
         chains: list[tuple[str, ...] | None] = []
         protos: list[str | None] = []

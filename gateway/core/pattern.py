@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from gateway.core import fields
 from gateway.core.fields import NameKinds, fold
+from gateway.core.forwarding import FIELDS
 from gateway.core.model import Field, Header, Request
 from gateway.core.policies import METHOD_OVERRIDES
 from gateway.core.sketch import Sketch, draw
@@ -63,6 +64,7 @@ class Pattern:
         count: how many fields they have.
         sent: the groups of the target and of the lines that go on as they are.
         telling: the groups of the values of Authorization and Cookie; an empty group where there are none.
+        forwarding: the groups of the values of forwarding fields, of which a trusted proxy is believed.
         length: the group of the Content-Length, 0 where there is none.
         template: of a template of the upstream's head up to the value of X-Request-ID. It has holes for what
             the gateway says of the connection and of the caller; what it gives has holes for ``sent``.
@@ -70,7 +72,7 @@ class Pattern:
             ``length``.
         read: parses the bytes of a head that matched into fields; the data plane's.
         runs: the lines of each of ``sent`` but the target, as the first and the one after the last.
-        telling_lines: the lines of ``telling``.
+        telling_lines: the lines of ``telling`` and ``forwarding``.
     """
 
     __slots__ = (
@@ -79,6 +81,7 @@ class Pattern:
         "_lines",
         "_presented",
         "count",
+        "forwarding",
         "framing",
         "host",
         "length",
@@ -114,6 +117,7 @@ class Pattern:
         self.framing = None
         self._known = known
         self._presented = parts.presented
+        self.forwarding = tuple(parts.forwarding)
         self.runs = tuple(parts.runs)
         self.telling_lines = frozenset(parts.telling)
         self._lines = tuple(parts.lines)
@@ -183,6 +187,7 @@ class _Parts:
         self.passing: list[int] = []
         self.presented: list[tuple[bytes, fields.Kind, int]] = []
         self.lines: list[bytes] = []
+        self.forwarding: list[int] = []
         self.telling: list[int] = []
         self.runs: list[tuple[int, int]] = []
         self._is_open = False
@@ -197,6 +202,11 @@ class _Parts:
             self.presented.append((field.name, kind, self.groups))
             self.telling.append(self.count)
             value = b"(" + _VALUE + b")"
+        elif field.name.lower() in FIELDS:
+            self.groups += 1
+            self.forwarding.append(self.groups)
+            self.telling.append(self.count)
+            value = b"(" + _VALUE + b")" if _may_differ(field, kind) else b"(" + value + b")"
         elif field.name.lower() == _LENGTH:
             self.groups += 1
             self.length = self.groups

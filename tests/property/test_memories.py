@@ -46,6 +46,7 @@ ROUTES = (
     {"path": "/admin/", "require": {"groups": ["admins"]}},
     {"path": "/api/", "unauthenticated": "reject", "require": {"scopes": ["api"]}, "when_stale": "allow"},
     {"path": "/old/", "require": {"max_age": "5m"}, "when_stale": "allow"},
+    {"path": "/api/plain/", "hosts": ["plain.example.com"], "access": "public"},
     {"path": "/part/", "require": {"methods": ["GET", "POST"]}, "strip_prefix": True},
     {"path": "/"},
 )
@@ -743,6 +744,81 @@ def test_r53_a_trusted_proxy_tells_of_many_clients(first: bytes):
         process.check(0, data, "10.0.0.1", False)
 
 
+TOLD = {
+    b"X-Forwarded-For": [b"198.51.100.7", b"198.51.100.8", b"nobody", b"198.51.100.9, 10.0.0.2"],
+    b"x-forwarded-proto": [b"http", b"https", b"ftp"],
+    b"X-Forwarded-Host": [b"app.example.com", b"plain.example.com", b"evil.example.com", b"a b"],
+    b"Forwarded": [
+        b"for=198.51.100.7;host=plain.example.com;proto=http",
+        b"for=198.51.100.8",
+        b'for="[2001:db8::1]";proto=https',
+        b"garbage",
+    ],
+}
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(st.sampled_from(list(TOLD)), min_size=1, max_size=3),
+    st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=2, max_size=4),
+    st.lists(st.integers(0, 3), min_size=6, max_size=10),
+    st.sampled_from(PEERS),
+    st.sampled_from(HOSTS[:3]),
+    st.sampled_from([b"/api/%d", b"/x%d", b"/part/%d", b"/api/plain/%d"]),
+    st.booleans(),
+)
+def test_r53_what_proxies_tell(
+    names: list[bytes],
+    values: list[list[int]],
+    turns: list[int],
+    peer: str,
+    host: bytes,
+    path: bytes,
+    at_once: bool,
+):
+    """R53, R54: clients that take turns on a proxy's connection are each told for what the proxy tells."""
+    process = Process()
+    with keeping_at_once(at_once):
+        for number, turn in enumerate(turns):
+            chosen = values[turn % len(values)]
+            lines = [
+                name + b": " + TOLD[name][place % len(TOLD[name])]
+                for name, place in zip(names, chosen, strict=False)
+            ]
+            process.check(0, asked(path % number, *lines, host=host), peer, False)
+
+
+def test_r53_a_host_that_a_proxy_tells_of_has_its_own_routes():
+    """R53: which route it is depends on the name that the client called, not on what the proxy calls."""
+    process = Process()
+    turns = [(b"/api/%d" % number, HOSTS[2]) for number in range(8)]
+    turns.append((b"/api/plain", HOSTS[2]))
+    for number in range(48):
+        path = b"/api/plain/%d" if number % 3 else b"/api/%d"
+        turns.append((path % number, HOSTS[2] if number % 2 else HOSTS[0]))
+    for path, host in turns:
+        lines = [bearer("main900"), b"X-Forwarded-Host: " + host]
+        process.check(0, head_of(b"GET", path, HOSTS[0], lines), "10.0.0.1", False)
+
+
+def test_what_proxies_tell_is_decided_once(monkeypatch: pytest.MonkeyPatch):
+    """A few clients behind a trusted proxy, over one connection: their requests are not each decided anew."""
+    process = Process()
+    pipeline = process.pipelines[0]
+    judged = []
+    usual = Pipeline._judge
+    monkeypatch.setattr(
+        Pipeline, "_judge", lambda self, passage, now: judged.append(1) or usual(self, passage, now)
+    )
+    for number in range(40):
+        lines = [b"X-Forwarded-For: 198.51.100.%d" % (number % 4), b"X-Forwarded-Host: plain.example.com"]
+        process.ask(pipeline, process.reach(pipeline, "10.0.0.1", False), asked(b"/api/%d" % number, *lines))
+        assert pipeline.told[0] == "forward"
+        assert b"X-Forwarded-For: 198.51.100.%d, 10.0.0.1\r\n" % (number % 4) in pipeline.told[1]
+        assert b"Host: plain.example.com\r\n" in pipeline.told[1]
+    assert len(judged) <= 10
+
+
 def test_what_is_alike_is_decided_once(monkeypatch: pytest.MonkeyPatch):
     """After a few heads of a pattern with one token on one route, nothing is decided anew."""
     process = Process()
@@ -753,7 +829,9 @@ def test_what_is_alike_is_decided_once(monkeypatch: pytest.MonkeyPatch):
         Pipeline, "_judge", lambda self, passage, now: judged.append(1) or usual(self, passage, now)
     )
     for number in range(12):
-        data = asked(b"/api/%d?q=%%20" % number, b"traceparent: 00-%d" % number)
+        # whatever a stranger says of others is dropped, and may differ
+        stranger = b"X-Forwarded-For: 198.51.100.%d" % number
+        data = asked(b"/api/%d?q=%%20" % number, b"traceparent: 00-%d" % number, stranger)
         process.ask(pipeline, process.reach(pipeline, PEERS[0], False), data)
         assert pipeline.told[0] == "forward"
         assert b"GET /api/%d?q=%%20 HTTP/1.1\r\n" % number in pipeline.told[1]
