@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
@@ -36,7 +36,8 @@ class ConfigurationError(Exception):
 class Loaded:
     """Settings that can be used, and what about them is hardly meant."""
 
-    settings: Settings
+    # R16: any setting may have been filled in from the environment
+    settings: Settings = field(repr=False)
     warnings: list[Problem]
 
 
