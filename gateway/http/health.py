@@ -9,6 +9,7 @@ from gateway.core.model import Fault
 from gateway.http.fields import HEAD_END
 from gateway.http.origin import Origin, expand_statuses
 from gateway.http.response_head import MOST_HEAD, read_response_head
+from gateway.http.sockets import is_own_lack
 
 _FIELDS = b"User-Agent: gateway-health\r\nAccept: */*\r\nConnection: close\r\n"
 
@@ -89,21 +90,25 @@ class Checks:
                 task.add_done_callback(lambda _, origin=origin: self._running.pop(origin, None))  # type: ignore[misc]
 
     async def _check(self, origin: Origin) -> None:
-        self._note(origin, good=await self._ask(origin) in self._wanted)
+        try:
+            answer = await self._ask(origin)
+        except (OSError, ValueError) as error:
+            if is_own_lack(error):
+                # says nothing of the server
+                return
+            answer = None
+        self._note(origin, good=answer in self._wanted)
 
     async def _ask(self, origin: Origin) -> int | None:
         host = self._settings.host.encode() if self._settings.host is not None else origin.authority
         request = b"GET %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (self._settings.path.encode(), host, _FIELDS)
         timeout = self._settings.timeout
-        try:
-            async with asyncio.timeout(timeout):
-                probe = await self._dial(origin, lambda: Probe(request), timeout)
-                try:
-                    return await probe.status
-                finally:
-                    probe.transport.abort()
-        except (OSError, ValueError):
-            return None
+        async with asyncio.timeout(timeout):
+            probe = await self._dial(origin, lambda: Probe(request), timeout)
+            try:
+                return await probe.status
+            finally:
+                probe.transport.abort()
 
     def _note(self, origin: Origin, *, good: bool) -> None:
         """Count checks in a row that contradict what is believed; enough of them change it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import struct
 
@@ -13,6 +14,11 @@ HIGH_WATER = 65_536
 _MOST_UNSENT = 131_072
 
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+
+
+def is_own_lack(error: Exception) -> bool:
+    """Tell whether this machine, and no server, is why there is no connection: no file may be opened."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def keep_alive(transport: asyncio.Transport) -> None:

@@ -12,6 +12,7 @@ from gateway.core.reasons import Reason
 from gateway.http.balance import Balance
 from gateway.http.health import Checks
 from gateway.http.origin import AnyProtocol, Origin, describe_failure, dial
+from gateway.http.sockets import is_own_lack
 from gateway.http.uploads import Uploads
 from gateway.http.upstream_connection import UpstreamConnection
 from gateway.http.upstream_tls import Version, client_context, version_of
@@ -282,12 +283,27 @@ class UpstreamPool:
         task.add_done_callback(self._opening.discard)
 
     async def _open_one(self, exchange: "ClientExchange", origin: Origin) -> None:
+        try:
+            connection = await self._reach(exchange, origin)
+        except OSError:
+            self._share(exchange)
+            return
+        if connection is None:
+            self._serve_waiting()
+            return
+        self._connections.add(connection)
+        if exchange.awaits_upstream:
+            exchange.attach(connection)
+        else:
+            self.release(connection)
+
+    async def _reach(self, exchange: "ClientExchange", origin: Origin) -> UpstreamConnection | None:
+        """Return a connection to this server or another; None where the exchange has failed, or has gone."""
         tried: set[Origin] = set()
         while (connection := await self._connect(origin)) is None:
             tried.add(origin)
             if not exchange.awaits_upstream:
-                self._serve_waiting()
-                return
+                return None
             room = [
                 each
                 for each in self._ranked()
@@ -295,19 +311,32 @@ class UpstreamPool:
             ]
             if not room or len(tried) >= _MOST_TRIES:
                 exchange.fail(self._unreachable(self._trouble))
-                self._serve_waiting()
-                return
+                return None
             origin = room[0]
             origin.busy += 1
             origin.open += 1
-        self._connections.add(connection)
-        if exchange.awaits_upstream:
-            exchange.attach(connection)
+        return connection
+
+    def _share(self, exchange: "ClientExchange") -> None:
+        """No connection can be opened, whichever the server: take one that others used, or wait for it."""
+        if not exchange.awaits_upstream:
+            return
+        for origin in self._ranked():
+            connection = origin.take()
+            if connection is not None:
+                exchange.attach(connection)
+                return
+        if any(origin.open for origin in self._origins):
+            self._wait(exchange)
         else:
-            self.release(connection)
+            exchange.fail(Fault("gateway", Reason.OVERLOADED, self._trouble, 1))
 
     async def _connect(self, origin: Origin) -> UpstreamConnection | None:
-        """Return a new connection, None where there is none; the server's counts know of it already."""
+        """Return a new connection, None where there is none; the server's counts know of it already.
+
+        Raises:
+            OSError: no file may be opened here, which is no server's failure.
+        """
         connection: UpstreamConnection | None = None
         try:
             connection = await self._dial(
@@ -316,6 +345,8 @@ class UpstreamPool:
         except (OSError, ValueError) as error:
             # an SSLError is an OSError; a bad name may be a UnicodeError
             self._trouble = describe_failure(origin, error)
+            if is_own_lack(error):
+                raise
         finally:
             if connection is None or not connection.is_usable():
                 connection = None
