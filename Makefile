@@ -1,5 +1,9 @@
 # Two commands do everything: `make demo` and `make test`. Both set themselves up; neither needs root.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+# The system's own interpreters first: distributions build theirs with profile-guided optimisation, which version
+# managers leave out unless they are told; docs/performance.md says what that is worth.
+PYTHON ?= $(shell for each in /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13 \
+  python3.11 python3.12 python3.13 python3; do \
+  $$each -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
 JOBS ?= 2
 
@@ -18,9 +22,10 @@ help:
 setup: .venv/.installed
 
 .venv/.installed: requirements-dev.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	  || { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.11 ..."; exit 1; }
-	@echo "setting up .venv from requirements-dev.lock ..."
+	@$(PYTHON) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "Python 3.11 or newer with venv is needed (Debian: python3-venv); name one:" \
+	    "make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@echo "setting up .venv from requirements-dev.lock with $(PYTHON) ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "token-gateway.pth").write_text(str(pathlib.Path.cwd()) + "\n")'

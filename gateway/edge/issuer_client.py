@@ -103,7 +103,10 @@ class IssuerClient:
 
     def _trust(self) -> ssl.SSLContext:
         try:
-            return ssl.create_default_context(cafile=self._settings.ca_file)
+            context = ssl.create_default_context(cafile=self._settings.ca_file)
+            # what an interpreter holds to be the least is a matter of how it was built
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            return context
         except OSError as error:
             raise NeverSent(
                 "issuer",
