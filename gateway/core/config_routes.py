@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from gateway.core import config_syntax as syntax
 from gateway.core.config import CorsSettings, RateLimitSettings, RequireSettings, RouteSettings, Settings
 from gateway.core.problems import Path, Problem, suggestion
+from gateway.core.targets import canonicalise
 
 _TUNNELS = frozenset({"TRACE", "CONNECT"})
 # an interval is whole microseconds: beyond this, rounding would be felt
@@ -34,8 +35,6 @@ def check_routes(settings: Settings) -> Iterator[Problem]:
 
 def check_path(path: str) -> str | None:
     """Judge a path prefix: canonical, so that it can match what ``canonicalise`` returns (R56)."""
-    from gateway.core.routes import canonicalise  # noqa: PLC0415 - routes reads the models beside this
-
     if not path.startswith("/"):
         return "a path begins with /"
     if any(sign in path for sign in "?#*"):

@@ -12,8 +12,9 @@ from gateway.core.keys import KeySet
 from gateway.core.memo import Memo
 from gateway.core.model import Grant, Identity, RefreshOutcome, Request, Session
 from gateway.core.needs import Need
-from gateway.core.routes import Route, Target
+from gateway.core.routes import Route
 from gateway.core.sketch import Sketch
+from gateway.core.targets import Target
 
 Fact = TypeVar("Fact")
 

@@ -17,8 +17,9 @@ from gateway.core.needs import Need, Refresh
 from gateway.core.policies import named_methods
 from gateway.core.reasons import Reason
 from gateway.core.refusals import plain
-from gateway.core.routes import Route, Target, canonicalise
+from gateway.core.routes import Route
 from gateway.core.sketch import draw
+from gateway.core.targets import Target, canonicalise
 
 _NOWHERE = Target(b"/", b"")
 

@@ -10,8 +10,8 @@ from gateway.core.cookies import Site
 from gateway.core.model import CookieChange
 from gateway.core.reasons import Reason
 from gateway.core.refusals import plain
-from gateway.core.routes import canonicalise
 from gateway.core.strict import encode_base64url
+from gateway.core.targets import canonicalise
 
 MOST_PENDING = 5
 MOST_PARAMETER = 4096

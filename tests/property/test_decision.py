@@ -9,7 +9,7 @@ from gateway.core.decision import decide
 from gateway.core.denylist import Denylist
 from gateway.core.model import Request
 from gateway.core.needs import Need
-from gateway.core.routes import canonicalise
+from gateway.core.targets import canonicalise
 from tests.support.decisions import compiled, session_cookie
 from tests.support.pure import NOW
 

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.core.model import Fault
-from gateway.core.routes import canonicalise
+from gateway.core.targets import canonicalise
 from gateway.http.fields import Kind, write_field
 from gateway.http.head import METHODS, RequestHead, read_request_head
 from gateway.http.response_head import read_response_head

@@ -5,7 +5,8 @@ from urllib.parse import unquote_to_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.routes import canonicalise, compile_routes
+from gateway.core.routes import compile_routes
+from gateway.core.targets import canonicalise
 from tests.support.pure import HOST, settings
 
 PIECES = st.sampled_from(

@@ -16,8 +16,8 @@ from gateway.core.headers import observe, response_headers
 from gateway.core.model import CookieChange, Fault, Grant, ProviderMetadata, Renewed, Request, Seal
 from gateway.core.needs import Body, EndSession, Random, Revoke, RevokeToken
 from gateway.core.reasons import Reason
-from gateway.core.routes import Target
 from gateway.core.sketch import draw
+from gateway.core.targets import Target
 from gateway.oauth import revocation
 from gateway.oauth.errors import MessageError
 from gateway.oauth.logout import build_request

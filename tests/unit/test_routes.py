@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.core.compiled import compile_settings
-from gateway.core.routes import Target, canonicalise, compile_routes, loose_reading
+from gateway.core.routes import compile_routes
+from gateway.core.targets import Target, canonicalise, loose_reading
 from tests.support.pure import HOST, settings
 
 

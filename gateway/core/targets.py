@@ -1,0 +1,88 @@
+"""Request targets in one canonical reading (R56).
+
+What could be read in two ways is refused, never resolved. Escapes of unreserved characters are decoded and
+hexadecimal digits become upper case (RFC 3986 section 6.2.2), and that form is both decided on and forwarded.
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+_ALPHANUMERIC = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+_UNRESERVED = _ALPHANUMERIC + b"-._~"
+# pchar (RFC 3986 section 3.3) and the brackets, which browsers send as they are
+_PATH = _UNRESERVED + b"!$&'()*+,;=:@[]%/"
+# No decision reads the query of a proxied request, so it may hold what browsers send unescaped: a lone "%"
+# and {}|\^` too. They always escape "<>, which only serve injection.
+_QUERY = bytes(set(range(0x21, 0x7F)) - set(b'#"<>'))
+
+_PLAIN_TARGET = re.compile(rb"(/[A-Za-z0-9\-._~!$&'()*+,=:@/\[\]]*)(\?[\x21\x24-\x3b\x3d\x3f-\x7e]*)?")
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
+_REFUSED_ESCAPES = frozenset({*range(0x20), 0x7F, *b"./\\"})
+# "%25" before two digits is an escape to whoever decodes twice; the others are ASCII in overlong UTF-8
+_TWICE = re.compile(rb"%25[0-9A-Fa-f]{2}|%C[01]%[89AB][0-9A-F]|%E0%8[01]|%F0%80%8[01]|%F8%80%80|%FC%80%80%80")
+# a segment that is empty or a dot segment by itself, or for those who cut it at ";", "?" or "#"
+_DOT_SEGMENT = re.compile(rb"/(?:\.{0,2}(?:;|%3B)|\.{1,2}(?:/|%3F|%23|\Z))")
+
+
+@dataclass(slots=True)
+class Target:
+    """A canonical request target. ``path`` begins with ``/``; ``query`` includes its ``?`` or is empty."""
+
+    path: bytes
+    query: bytes
+
+
+def canonicalise(target: bytes) -> Target | None:
+    """Return the one reading of an origin-form target (RFC 9112 section 3.2.1), None where there are several.
+
+    Asterisk-form has no path and so no route; it is None as well.
+    """
+    plain = _PLAIN_TARGET.fullmatch(target)
+    if plain is not None:
+        # nothing in it can be read in two ways, but for empty segments and dot segments
+        path, query = plain.groups(b"")
+        if b"//" in path or (b"/." in path and _DOT_SEGMENT.search(path)):
+            return None
+        return Target(path, query)
+    path, mark, query = target.partition(b"?")
+    if path[:1] != b"/" or path.translate(None, _PATH) or query.translate(None, _QUERY):
+        return None
+    if b"%" in path:
+        normal = _normalise(path)
+        if normal is None:
+            return None
+        path = normal
+    if b"//" in path or ((b"/." in path or b"/;" in path or b"/%3B" in path) and _DOT_SEGMENT.search(path)):
+        return None
+    return Target(path, mark + query)
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    digits = match[1]
+    if digits is None:
+        raise ValueError("an incomplete escape")
+    value = int(digits, 16)
+    if value in _REFUSED_ESCAPES:
+        raise ValueError("an escape that some decode too early")
+    return bytes((value,)) if value in _UNRESERVED else b"%" + digits.upper()
+
+
+def _normalise(path: bytes) -> bytes | None:
+    try:
+        normal = _ESCAPE.sub(_unescape, path)
+    except ValueError:
+        return None
+    return None if _TWICE.search(normal) else normal
+
+
+def loose_reading(path: bytes) -> bytes:
+    """Return a canonical path as the laxest upstream might read it.
+
+    Escapes decoded, cut at a decoded ``?`` or ``#``, without path parameters (``;v=1``), in lower case.
+    """
+    if b"%" in path:
+        path = unquote_to_bytes(path).partition(b"?")[0].partition(b"#")[0]
+    if b";" in path:
+        path = b"/".join(segment.partition(b";")[0] for segment in path.split(b"/"))
+    return path.lower()
