@@ -101,8 +101,7 @@ class Plan:
 
     def path_of(self, request: Request) -> str | None:
         """Return the path that the record of a request tells, None where ``about`` does."""
-        match = request.match
-        return None if self._start is not None or match is None else match[2].decode("ascii")
+        return None if self._start is not None else request.target.partition(b"?")[0].decode("ascii")
 
     def generalise(self, request: Request, observed: Observed) -> "Plan | None":
         """Return an exact plan made general, for all heads of the request's pattern; None if it cannot be."""

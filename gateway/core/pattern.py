@@ -9,6 +9,7 @@ it: it lets through no byte that the strict reading of a head (``http.head``) wo
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from gateway.core import fields
@@ -115,7 +116,7 @@ class Pattern:
         holes = b"%%b" * (len(self.sent) - 1)
         self.template = method + b" %%b HTTP/1.1\r\n%b" + holes + b"%bX-Request-ID: "
         self.framing = None
-        self._known = known
+        self._known = replace(known, kept=[], cookies=[], authorization=[])
         self._presented = parts.presented
         self.forwarding = tuple(parts.forwarding)
         self.runs = tuple(parts.runs)
@@ -127,6 +128,7 @@ class Pattern:
         """Recognise nothing any more, whoever still tries it, and take no room."""
         self.match = _never
         self._gaps.clear()
+        self._lines = ()
 
     def gap(self, first: int, last: int) -> "Gap | None":
         """Return an expression of the lines from ``first`` to before ``last``, or of some more around them.

@@ -43,8 +43,9 @@ class Span:
         self.directory = directory
         self.framing = pattern.framing
         self.plan: Any = None
-        self._start = pattern.method + b" " + directory
-        self._after = len(self._start)
+        start = pattern.method + b" " + directory
+        self._start: bytes | tuple[()] = start
+        self._after = len(start)
         self._gap = None if gap is None else gap.match
         # the blank line ends whatever comes last
         self._middle = b" HTTP/1.1\r\n" + b"".join(lines[:first]) + (b"\r\n" if gap is None else b"")
@@ -77,7 +78,8 @@ class Span:
 
     def retire(self) -> None:
         """Recognise nothing any more."""
-        self._start = b"\r"
+        # nothing starts with one of none
+        self._start = ()
 
 
 class Spanned(Request):
@@ -88,7 +90,7 @@ class Spanned(Request):
         filling: the target, and what goes on of the lines that may differ, run by run.
     """
 
-    __slots__ = ("_data", "filling", "span")
+    __slots__ = ("_data", "_match", "filling", "span")
 
     def __init__(
         self,
@@ -113,6 +115,7 @@ class Spanned(Request):
         self._fields = None
         self._headers = None
         self._data = data
+        self._match: re.Match[bytes] | None = None
 
     @property
     def path(self) -> bytes:
@@ -122,8 +125,10 @@ class Spanned(Request):
     @property
     def match(self) -> "re.Match[bytes] | None":  # type: ignore[override]
         """What the pattern makes of it; None where it recognises nothing any more."""
-        pattern: Pattern = self.span.pattern
-        return pattern.match(self._data)
+        if self._match is None:
+            pattern: Pattern = self.span.pattern
+            self._match = pattern.match(self._data)
+        return self._match
 
     @property
     def fields(self) -> tuple[Field, ...] | None:
@@ -136,9 +141,11 @@ class Spanned(Request):
 def span_of(pattern: Pattern, earlier: bytes, later: bytes) -> Span | None:
     """Return the span of two whole heads of one pattern, without bodies.
 
-    It is for the directory of the later one. None where they present different credentials, or differ in too
-    many lines.
+    It is for the directory of the later one. None where they present different credentials, differ in too
+    many lines, or say how long their body is: another such head may have one.
     """
+    if pattern.length:
+        return None
     (_, *old), (first_line, *new) = (data.split(b"\r\n")[:-2] for data in (earlier, later))
     target = first_line[len(pattern.method) + 1 : -len(b" HTTP/1.1")]
     directory = target.partition(b"?")[0].rpartition(b"/")[0] + b"/"

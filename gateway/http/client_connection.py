@@ -466,6 +466,8 @@ class ClientConnection(ClientTransport):
             self._exchange.sweep()
         state = self._state
         waited = now - self._since
+        if waited > _REMEMBERED_SECONDS:
+            self.forget()
         if state == State.HEAD:
             self._sweep_head(waited)
         elif state == State.BODY:
@@ -495,8 +497,6 @@ class ClientConnection(ClientTransport):
         if not self._ahead:
             if waited > limits.idle_timeout:
                 self._end(unread=False)
-            elif waited > _REMEMBERED_SECONDS:
-                self.forget()
         elif waited > limits.head_timeout:
             self._refuse(Fault("client", Reason.REQUEST_TIMEOUT, "head"))
 

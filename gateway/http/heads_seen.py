@@ -49,7 +49,7 @@ class HeadsSeen:
                 continue
             head = framing_of(pattern, match) if pattern.length else pattern.framing
             end = match.end()
-            if head.length == 0:
+            if not pattern.length:
                 missed = self._missed = self._missed + 1
                 # ever more seldom, where it does not pay
                 if not missed & (missed - 1):

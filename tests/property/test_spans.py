@@ -253,6 +253,61 @@ def test_r53_a_span_is_of_one_caller(one, other: str):
         process.check(0, head_of(b"GET", b"/api/%d" % number, HOSTS[0], lines), PEERS[0], False)
 
 
+@pytest.mark.parametrize("first", [b"", b"hello"])
+@pytest.mark.parametrize("between", [True, False])
+def test_r57_what_may_have_a_body_is_of_no_span(between: bool, first: bytes):
+    """R57: a Content-Length is read each time, however often it was 0; what follows is a body, no request."""
+
+    def sent(number: int, length: int) -> bytes:
+        changing = [b"X-One: %d" % number, b"X-Two: %d" % number]
+        changing[1:1] = [b"Content-Length: %d" % length] if between else []
+        lines = [*changing, *([] if between else [b"Content-Length: %d" % length])]
+        return head_of(b"POST", b"/public/%d" % number, HOSTS[0], lines)
+
+    process = Process()
+    process.check(0, sent(0, len(first)) + first, PEERS[0], False)
+    for number in range(1, 12):
+        process.check(0, sent(number, 0), PEERS[0], False)
+    pipeline = process.pipelines[0]
+    connection = process.reach(pipeline, PEERS[0], False)
+    assert not connection._seen.spans
+    hidden = head_of(b"GET", b"/public/hidden", HOSTS[0], [])
+    process.ask(pipeline, connection, sent(12, len(hidden)))
+    assert pipeline.framing is not None
+    assert not connection.idle
+    assert process.ask(pipeline, connection, hidden) == (None, None)
+
+
+@pytest.mark.parametrize("start", [b"\r", b"\r\n", b"\rXX", b"", b"\n"])
+def test_r57_a_span_that_has_retired_recognises_nothing(start: bytes):
+    """R57: whatever a head begins with that is of no request."""
+    process = Process()
+    for number in range(12):
+        process.check(0, asked(b"/part/%d" % number), PEERS[0], False)
+    spans = process.reach(process.pipelines[0], PEERS[0], False)._seen.spans
+    assert spans
+    data = asked(b"/part/9")
+    for skipped in range(len(b"GET /part/") + 1):
+        assert all(span.find(start + data[skipped:], PEERS[0], False) is None for span in spans)
+    process.check(0, start + data, PEERS[0], False)
+
+
+def test_a_record_tells_the_path_though_its_pattern_has_gone():
+    """A general plan's record says which path it was, also where a pattern retires while it is under way."""
+    process = Process()
+    pipeline = process.pipelines[0]
+    connection = process.reach(pipeline, PEERS[0], False)
+    for number in range(8):
+        process.ask(pipeline, connection, asked(b"/public/%d?x" % number))
+    seen = connection._seen
+    request = seen.spans[0].find(asked(b"/public/9?x"), PEERS[0], False)
+    plan = pipeline._recall.find(request, process.now)
+    general = pipeline._recall._find(request, process.now)
+    request = seen.spans[0].find(asked(b"/public/9?x"), PEERS[0], False)
+    seen.patterns[0].retire()
+    assert plan.path_of(request) == general.path_of(request) == "/public/9"
+
+
 @pytest.mark.parametrize("path", [b"/", b"/part/", b"/auth/", b"/old/", b"/api//"])
 def test_r56_a_directory_with_more_than_one_answer(path: bytes, monkeypatch: pytest.MonkeyPatch):
     """R56: where routes begin below it, where the path is rewritten, and at our own endpoints: no span."""
