@@ -19,6 +19,7 @@ from gateway.http.memo import HeadMemo
 from gateway.passage import Plan
 
 _MOST_PATTERNS: Final = 256
+_MOST_COUNTED: Final = 256
 _OFTEN: Final = 32
 """So often must heads have come before a pattern is made of them."""
 
@@ -53,8 +54,11 @@ class Recall:
         self._names = knowledge.compiled.rules.request_names
         self._routes = knowledge.compiled.routes
         self._prefix = knowledge.compiled.prefix
-        self._patterns: dict[PatternKey, Pattern | int] = {}
-        self._older: dict[PatternKey, Pattern | int] = {}
+        self._patterns: dict[PatternKey, Pattern] = {}
+        self._older: dict[PatternKey, Pattern] = {}
+        # apart from the patterns: heads that each come once are cheap to make, and must not displace those
+        self._counts: dict[PatternKey, int] = {}
+        self._older_counts: dict[PatternKey, int] = {}
         self._compile_after = 0.0
         self._asked: PlanKey | None = None
         # the name under which it came
@@ -73,32 +77,39 @@ class Recall:
         if key is None:
             return None
         known = self._patterns.get(key)
-        if known is None:
-            known = self._older.pop(key, 0)
+        if known is None and (known := self._older.pop(key, None)) is not None:
             self._keep(key, known)
-        if isinstance(known, Pattern):
+        if known is not None:
             return known
-        self._patterns[key] = known + 1
-        began = perf_counter()
-        if known + 1 < _OFTEN or began < self._compile_after:
+        count, began = self._count(key), perf_counter()
+        if count < _OFTEN or began < self._compile_after:
             return None
         pattern = compile_pattern(request, self._names)
         ended = perf_counter()
         self._compile_after = ended + _PAUSE * (ended - began)
         if pattern is not None:
-            self._patterns[key] = pattern
+            self._keep(key, pattern)
         else:
             # such heads have none: count from the beginning, so that it is not tried each time
-            self._patterns[key] = -_OFTEN
+            self._counts[key] = -_OFTEN
         return pattern
 
-    def _keep(self, key: PatternKey, known: Pattern | int) -> None:
+    def _count(self, key: PatternKey) -> int:
+        """Return how often heads of this key have come."""
+        count = self._counts.get(key)
+        if count is None:
+            if len(self._counts) >= _MOST_COUNTED:
+                self._older_counts, self._counts = self._counts, {}
+            count = self._older_counts.pop(key, 0)
+        self._counts[key] = count = count + 1
+        return count
+
+    def _keep(self, key: PatternKey, pattern: Pattern) -> None:
         if len(self._patterns) >= _MOST_PATTERNS:
             for each in self._older.values():
-                if isinstance(each, Pattern):
-                    each.retire()
+                each.retire()
             self._older, self._patterns = self._patterns, {}
-        self._patterns[key] = known
+        self._patterns[key] = pattern
 
     def find(self, request: Request, now: float) -> Plan | None:
         """Return the plan of such a request, if one is known that holds at ``now`` (epoch seconds)."""

@@ -879,6 +879,25 @@ def test_r60_what_is_kept_of_patterns_is_bounded(monkeypatch: pytest.MonkeyPatch
     assert all(plan.size < 1500 and not plan.forward.fields and not plan.forward.target for plan in plans)
 
 
+def test_r60_heads_that_come_once_displace_no_pattern(monkeypatch: pytest.MonkeyPatch):
+    """R60: a client whose every head has another shape does not take from others what is known of theirs."""
+    monkeypatch.setattr(recall, "_OFTEN", 2)
+    monkeypatch.setattr(recall, "_MOST_PATTERNS", 4)
+    monkeypatch.setattr(recall, "_MOST_COUNTED", 4)
+    process = Process()
+    pipeline = process.pipelines[0]
+    connection = process.reach(pipeline, PEERS[0], False)
+    for number in range(4):
+        process.ask(pipeline, connection, asked(b"/api/%d" % number))
+    (pattern,) = connection._seen.patterns
+    stranger = process.reach(pipeline, PEERS[1], False)
+    for number in range(40):
+        process.ask(pipeline, stranger, asked(b"/api/x", b"X-Name-%d: 1" % number))
+    known = pipeline._recall
+    assert len(known._counts) + len(known._older_counts) <= 8
+    assert pattern.match(asked(b"/api/9")) is not None
+
+
 def test_r60_patterns_cannot_be_bought(monkeypatch: pytest.MonkeyPatch):
     """R60: after one was compiled, others wait; and what would be dear is not compiled at all."""
     monkeypatch.setattr(recall, "_PAUSE", 1e6)
