@@ -10,7 +10,7 @@ _MOST_REMEMBERED = 4096
 _MOST_REMEMBERED_FIELDS = 48
 # a browser asks for documents, styles, images and data, each in its own way
 _MOST_PATTERNS = 6
-_MOST_SPANS = 4
+_MOST_SPANS = 2
 
 
 class HeadsSeen:
