@@ -801,15 +801,21 @@ def test_r53_a_host_that_a_proxy_tells_of_has_its_own_routes():
         process.check(0, head_of(b"GET", path, HOSTS[0], lines), "10.0.0.1", False)
 
 
-def test_what_proxies_tell_is_decided_once(monkeypatch: pytest.MonkeyPatch):
-    """A few clients behind a trusted proxy, over one connection: their requests are not each decided anew."""
-    process = Process()
-    pipeline = process.pipelines[0]
-    judged = []
+def count_judged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows by one for each request that is decided anew."""
+    judged: list[int] = []
     usual = Pipeline._judge
     monkeypatch.setattr(
         Pipeline, "_judge", lambda self, passage, now: judged.append(1) or usual(self, passage, now)
     )
+    return judged
+
+
+def test_what_proxies_tell_is_decided_once(monkeypatch: pytest.MonkeyPatch):
+    """A few clients behind a trusted proxy, over one connection: their requests are not each decided anew."""
+    process = Process()
+    pipeline = process.pipelines[0]
+    judged = count_judged(monkeypatch)
     for number in range(40):
         lines = [b"X-Forwarded-For: 198.51.100.%d" % (number % 4), b"X-Forwarded-Host: plain.example.com"]
         process.ask(pipeline, process.reach(pipeline, "10.0.0.1", False), asked(b"/api/%d" % number, *lines))
@@ -823,11 +829,7 @@ def test_what_is_alike_is_decided_once(monkeypatch: pytest.MonkeyPatch):
     """After a few heads of a pattern with one token on one route, nothing is decided anew."""
     process = Process()
     pipeline = process.pipelines[0]
-    judged = []
-    usual = Pipeline._judge
-    monkeypatch.setattr(
-        Pipeline, "_judge", lambda self, passage, now: judged.append(1) or usual(self, passage, now)
-    )
+    judged = count_judged(monkeypatch)
     for number in range(12):
         # whatever a stranger says of others is dropped, and may differ
         stranger = b"X-Forwarded-For: 198.51.100.%d" % number
@@ -844,11 +846,7 @@ def test_a_connection_learns_again_after_a_reload(monkeypatch: pytest.MonkeyPatc
     process = Process()
     pipeline = process.pipelines[0]
     connection = process.reach(pipeline, PEERS[0], False)
-    judged = []
-    usual = Pipeline._judge
-    monkeypatch.setattr(
-        Pipeline, "_judge", lambda self, passage, now: judged.append(1) or usual(self, passage, now)
-    )
+    judged = count_judged(monkeypatch)
     for number in range(24):
         if number == 12:
             process.reload(0, 0)
@@ -871,6 +869,7 @@ def test_r60_what_is_kept_of_patterns_is_bounded(monkeypatch: pytest.MonkeyPatch
         first = first or connection._seen.patterns[0]
     assert first is not None
     assert first.match(asked(b"/1", b"X-Name-0: v")) is None
+    assert not (first._known.kept or first._known.cookies or first._known.authorization)
     known = pipeline._recall
     assert len(known._patterns) + len(known._older) <= 8
     assert len(connection._seen.patterns) <= 6
