@@ -271,6 +271,8 @@ def test_r57_what_may_have_a_body_is_of_no_span(between: bool, first: bytes):
     pipeline = process.pipelines[0]
     connection = process.reach(pipeline, PEERS[0], False)
     assert not connection._seen.spans
+    assert all(span_of(each, sent(1, 0), sent(2, 0)) is None for each in connection._seen.patterns)
+    assert connection._seen.patterns
     hidden = head_of(b"GET", b"/public/hidden", HOSTS[0], [])
     process.ask(pipeline, connection, sent(12, len(hidden)))
     assert pipeline.framing is not None
