@@ -42,6 +42,7 @@ from gateway.edge.logins import Logins
 from gateway.edge.logs import Logs
 from gateway.edge.long_lived import LongLived
 from gateway.edge.metric_merge import snapshot
+from gateway.edge.metric_sources import provider_readings
 from gateway.edge.metrics import Metrics
 from gateway.edge.rate_limits import RateLimits
 from gateway.edge.refresher import Refresher
@@ -308,11 +309,11 @@ class Gateway:
         self.refresher.start(need)
 
     def _register_metrics(self) -> None:
-        self.metrics.register("http", self.server.gauges)
+        self.metrics.register("http", self.server.readings)
         self.metrics.register("long_lived", self.long_lived.stats)
         self.metrics.register("log", self.logs.stats)
         self.metrics.register("rate_limit", self.rate_limits.stats)
-        self.metrics.register("issuer", self.issuers.stats)
+        self.metrics.register("issuer", lambda: provider_readings(self.issuers.stats()))
         self.metrics.register("denylist", self.revocations.stats)
         self.metrics.register("store", lambda: {"up": float(self.store.available)})
 

@@ -1,44 +1,24 @@
 """One view over the metrics of several processes.
 
 Counters and histograms are summed, those of processes that have ended included, so that no total ever goes
-backwards. A gauge is summed unless its meaning is the worst or the least of the processes.
+backwards. A gauge is summed unless the catalogue says that the greatest or the least counts.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import add
 from typing import Final, TypeAlias, cast
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 
 from gateway.core.model import Json
+from gateway.edge.metric_catalogue import Merge, merge_of
 
 Snapshot: TypeAlias = "list[Json]"
 """Families as JSON: ``[name, type, help, [[sample, {label: value}, number], ...]]``."""
 
 SUMMED_TYPES: Final = frozenset({"counter", "histogram"})
-GREATEST: Final = frozenset(
-    {
-        "gateway_build_info",
-        "gateway_http_upstream_server_breaker",
-        "gateway_denylist_entries",
-        "gateway_denylist_lag_seconds",
-        "gateway_denylist_staleness_seconds",
-        "gateway_issuer_jwks_age_seconds",
-    }
-)
-"""Gauges of which the greatest counts."""
-LEAST: Final = frozenset(
-    {
-        "gateway_denylist_seq",
-        "gateway_http_tls_certificate_expires_seconds",
-        "gateway_http_upstream_server_healthy",
-        "gateway_process_max_fds",
-        "gateway_process_start_time_seconds",
-        "gateway_source_up",
-        "gateway_store_up",
-    }
-)
-"""Gauges of which the least counts."""
+_MERGES: Final[Mapping[Merge, Callable[[float, float], float]]] = {"sum": add, "greatest": max, "least": min}
 
 _Key: TypeAlias = "tuple[str, tuple[tuple[str, str], ...]]"
 
@@ -63,18 +43,12 @@ class _Family:
         self.name = name
         self.kind = kind
         self.text = text
+        self.merge = _MERGES[merge_of(name)]
         self.values: dict[_Key, float] = {}
 
     def add(self, key: _Key, value: float) -> None:
         known = self.values.get(key)
-        if known is None:
-            self.values[key] = value
-        elif self.name in GREATEST:
-            self.values[key] = max(known, value)
-        elif self.name in LEAST:
-            self.values[key] = min(known, value)
-        else:
-            self.values[key] = known + value
+        self.values[key] = value if known is None else self.merge(known, value)
 
 
 class Merged:

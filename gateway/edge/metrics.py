@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 import gateway
 from gateway.core.model import Matter, Outcome
 from gateway.core.reasons import Reason
+from gateway.edge.metric_catalogue import CATALOGUE
 from gateway.edge.metric_sources import Family, Source, families_of
 
 OWN_BOUNDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
@@ -40,14 +41,6 @@ _EVENTS: Final = {
     "revocation": ("revocations", "written"),
     "stream_ended": ("streams_ended", "ended"),
 }
-_EVENT_HELP: Final = {
-    "refreshes": "Session refreshes by how they ended.",
-    "logins": "Logins by how they ended.",
-    "logouts": "Sessions ended by their own person, or by the provider.",
-    "revocations": "Denylist entries written through this process' admin listener.",
-    "streams_ended": "WebSockets, event streams and other long exchanges that the gateway ended.",
-}
-
 SeriesKey: TypeAlias = "tuple[str, str, Reason, int]"
 
 
@@ -135,10 +128,9 @@ class Metrics(Collector):
         self._events[key] = self._events.get(key, 0) + 1
 
     def register(self, name: str, source: Source) -> None:
-        """Ask ``source`` at each scrape; its figures become ``gateway_<name>_<figure>``.
+        """Ask ``source`` at each scrape; its figures become ``gateway_<name>_<figure>``, as in the catalogue.
 
-        A figure that is a number becomes a gauge, or a counter when its name ends in ``_total``. A source
-        that fails costs its own figures only.
+        A source that fails costs its own figures only.
         """
         self._sources[name] = source
 
@@ -160,9 +152,7 @@ class Metrics(Collector):
         yield from self._requests()
         yield from self._times()
         yield from self._happened()
-        up = GaugeMetricFamily(
-            "gateway_source_up", "Whether a part told its figures at this scrape.", labels=["source"]
-        )
+        up = GaugeMetricFamily("gateway_source_up", _text("gateway_source_up"), labels=["source"])
         for name, source in self._sources.items():
             families = families_of(name, source)
             up.add_metric([name], 0.0 if families is None else 1.0)
@@ -170,17 +160,9 @@ class Metrics(Collector):
         yield up
 
     def _requests(self) -> Iterator[Family]:
-        requests = CounterMetricFamily(
-            "gateway_requests",
-            "Finished requests by route, decision, reason and class of status.",
-            labels=["route", "decision", "reason", "status"],
-        )
-        received = CounterMetricFamily(
-            "gateway_request_body_bytes", "Bytes of request bodies by route.", labels=["route"]
-        )
-        sent = CounterMetricFamily(
-            "gateway_response_body_bytes", "Bytes of response bodies by route.", labels=["route"]
-        )
+        requests = _counter("requests", ["route", "decision", "reason", "status"])
+        received = _counter("request_body_bytes", ["route"])
+        sent = _counter("response_body_bytes", ["route"])
         volume: dict[str, tuple[int, int]] = {}
         for (route, decision, reason, status), series in self._series.items():
             requests.add_metric([route, decision, reason, f"{status}xx"], series.count)
@@ -194,33 +176,24 @@ class Metrics(Collector):
     def _times(self) -> Iterator[Family]:
         yield _histogram(
             "gateway_own_seconds",
-            "The gateway's own time before a request went on or was answered, by decision.",
             "decision",
             OWN_BOUNDS,
             self._own,
         )
         yield _histogram(
             "gateway_upstream_seconds",
-            "Time from the forward to the last byte of the response, by upstream.",
             "upstream",
             UPSTREAM_BOUNDS,
             self._upstream,
         )
-        faults = CounterMetricFamily(
-            "gateway_request_faults", "Requests that met a fault, by whose it was.", labels=["source"]
-        )
+        faults = _counter("request_faults", ["source"])
         for source, count in self._faults.items():
             faults.add_metric([source], count)
         yield faults
 
     def _happened(self) -> Iterator[Family]:
-        families = {
-            name: CounterMetricFamily(f"gateway_{name}", text, labels=["outcome", "reason"])
-            for name, text in _EVENT_HELP.items()
-        }
-        others = CounterMetricFamily(
-            "gateway_audit_events", "Audit events that have no family of their own.", labels=["event"]
-        )
+        families = {name: _counter(name, ["outcome", "reason"]) for name, _ in _EVENTS.values()}
+        others = _counter("audit_events", ["event"])
         counted: dict[str, int] = {}
         for (event, reason), count in self._events.items():
             if event in _EVENTS:
@@ -245,10 +218,16 @@ class Metrics(Collector):
         return self._upstream.setdefault(name, Histogram(UPSTREAM_BOUNDS))
 
 
-def _histogram(
-    name: str, text: str, label: str, bounds: tuple[float, ...], found: Mapping[str, Histogram]
-) -> Family:
-    family = HistogramMetricFamily(name, text, labels=[label])
+def _text(name: str) -> str:
+    return CATALOGUE[name].text
+
+
+def _counter(name: str, labels: list[str]) -> CounterMetricFamily:
+    return CounterMetricFamily(f"gateway_{name}", _text(f"gateway_{name}_total"), labels=labels)
+
+
+def _histogram(name: str, label: str, bounds: tuple[float, ...], found: Mapping[str, Histogram]) -> Family:
+    family = HistogramMetricFamily(name, _text(name), labels=[label])
     edges = [*(repr(float(bound)) for bound in bounds), "+Inf"]
     for value, histogram in found.items():
         buckets = list(zip(edges, accumulate(histogram.counts), strict=True))
@@ -258,7 +237,7 @@ def _histogram(
 
 def _build_info() -> Family:
     family = GaugeMetricFamily(
-        "gateway_build_info", "Always 1; the labels say what runs.", labels=["version", "python"]
+        "gateway_build_info", _text("gateway_build_info"), labels=["version", "python"]
     )
     family.add_metric([gateway.__version__, platform.python_version()], 1.0)
     return family

@@ -1,7 +1,6 @@
 """The listener: accepts, bounds, sweeps what takes too long, drains and closes."""
 
 import asyncio
-import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +26,6 @@ _LINGER = 120.0
 _SETTLE = 0.02
 # for handshakes that have begun when the gateway drains
 _PATIENCE = 1.0
-_NOT_A_WORD = re.compile(r"[^a-z0-9]+")
 
 
 class Server:
@@ -274,25 +272,20 @@ class Server:
             if connection.exchange is not None:
                 yield connection.exchange
 
-    def gauges(self) -> dict[str, float]:
-        """Return what is open now, by short names."""
-        tunnels = sum(1 for exchange in self.exchanges() if exchange.tunnel is not None)
-        gauges = {
-            "client_connections": float(len(self._connections)),
-            "requests_in_flight": float(self.in_flight),
-            "tunnels": float(tunnels),
-            "connections_refused_per_address_total": float(self.admission.refused),
-            "tls_handshakes": float(len(self._handshakes)),
-            "tls_handshakes_failed_total": float(self.handshakes_failed),
-        }
+    def readings(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        """Yield what is open now: a figure's name, its labels, its value."""
+        yield "client_connections", {}, len(self._connections)
+        yield "requests_in_flight", {}, self.in_flight
+        yield "tunnels", {}, sum(1 for exchange in self.exchanges() if exchange.tunnel is not None)
+        yield "connections_refused_per_address", {}, self.admission.refused
+        yield "tls_handshakes", {}, len(self._handshakes)
+        yield "tls_handshakes_failed", {}, self.handshakes_failed
         if self.certificates is not None:
-            gauges["tls_certificate_expires_seconds"] = self.certificates.expires
-            gauges["tls_certificate_reloads_total"] = float(self.certificates.reloads)
+            yield "tls_certificate_expires_seconds", {}, self.certificates.expires
+            yield "tls_certificate_reloads", {}, self.certificates.reloads
         for name, pool in self.pools.items():
-            word = _NOT_A_WORD.sub("_", name.lower())
-            for key, value in pool.gauges().items():
-                gauges[f"upstream_{word}_{key}"] = value
-        return gauges
+            for figure, labels, value in pool.readings():
+                yield figure, {"upstream": name, **labels}, value
 
     # time
 

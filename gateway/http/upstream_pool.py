@@ -78,25 +78,27 @@ class UpstreamPool:
         """Whether the files that ``tls`` names are still those that were read."""
         return version_of(self.settings.tls) == self._files
 
-    def gauges(self) -> dict[str, float]:
-        """Return how many connections are open and idle, how many requests wait, and how each server does.
+    def readings(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        """Yield how many connections are open and idle, how many requests wait, and how each server does.
 
         ``uploading`` are the requests among them whose body is still coming, ``gathering`` those that want no
         connection before theirs has come.
 
         A server is told by its place in the list; ``healthy`` and ``breaker`` (1: open) are 0 or 1.
         """
-        gauges = {
-            "open": float(sum(origin.open for origin in self._origins)),
-            "idle": float(sum(len(origin.idle) for origin in self._origins)),
-            "waiting": float(len(self._waiting) + self.uploads.waiting),
+        states = {
+            "open": sum(origin.open for origin in self._origins),
+            "idle": sum(len(origin.idle) for origin in self._origins),
+            "waiting": len(self._waiting) + self.uploads.waiting,
             **self.uploads.gauges(),
         }
+        for state, count in states.items():
+            yield "upstream_connections", {"state": state}, count
         for place, origin in enumerate(self._origins):
-            gauges[f"server_{place}_healthy"] = float(origin.healthy)
-            gauges[f"server_{place}_breaker"] = float(origin.breaker.is_open)
-            gauges[f"server_{place}_busy"] = float(origin.busy)
-        return gauges
+            server = {"server": str(place)}
+            yield "upstream_server_healthy", server, origin.healthy
+            yield "upstream_server_breaker", server, origin.breaker.is_open
+            yield "upstream_server_busy", server, origin.busy
 
     # taking and giving back
 

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.http.exchange import Limits
-from tests.support.http import GET, Handler, Plane, UpstreamSide, always
+from tests.support.http import GET, Handler, Plane, UpstreamSide, always, figures
 
 HEAD = b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -177,7 +177,7 @@ async def test_late_surplus_bytes_end_an_idle_connection():
     async with Plane(always(OK + b"Content-Length: 5\r\n\r\nhello", b"HTTP/1.1 200 OK\r\n\r\n")) as plane:
         client = await plane.client()
         assert (await client.ask(GET)).body == b"hello"
-        await plane.eventually(lambda: plane.server.gauges()["upstream_app_open"] == 0)
+        await plane.eventually(lambda: figures(plane.server)["upstream_app_open"] == 0)
         assert (await client.ask(GET)).body == b"hello"
 
 
@@ -324,7 +324,7 @@ async def test_r60_more_connections_than_allowed():
         assert await third.ended()
         await third.close()
         await first.close()
-        await plane.eventually(lambda: plane.server.gauges()["client_connections"] == 1)
+        await plane.eventually(lambda: figures(plane.server)["client_connections"] == 1)
         assert (await (await plane.client()).ask(GET)).status == 200
 
 

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from gateway.http.exchange import Limits
-from tests.support.http import GET, Handler, Plane, UpstreamSide, always
+from tests.support.http import GET, Handler, Plane, UpstreamSide, always, figures
 
 H = b"Host: h\r\n"
 SHORT = 0.15
@@ -163,7 +163,7 @@ async def test_idle_upstream_connections_are_closed():
         client = await plane.client()
         assert (await client.ask(GET)).status == 200
         await plane.eventually(lambda: plane.upstream.open == 0)
-        assert plane.server.gauges()["upstream_app_open"] == 0
+        assert figures(plane.server)["upstream_app_open"] == 0
         assert (await client.ask(GET)).status == 200
 
 
@@ -176,5 +176,5 @@ async def test_r60_a_client_that_does_not_read_is_cut():
         await client.send(GET)
         await plane.eventually(lambda: plane.handler.finished)
         assert plane.handler.finished[0].fault.reason == "client_aborted"
-        await plane.eventually(lambda: plane.server.gauges()["client_connections"] == 0)
-        await plane.eventually(lambda: plane.server.gauges()["upstream_app_open"] == 0)
+        await plane.eventually(lambda: figures(plane.server)["client_connections"] == 0)
+        await plane.eventually(lambda: figures(plane.server)["upstream_app_open"] == 0)

@@ -11,7 +11,7 @@ from gateway.core.config import TlsSettings
 from gateway.http.exchange import Limits
 from gateway.http.tls import CertificateError, Certificates
 from tests.support.certificates import Authority
-from tests.support.http import GET, Handler, Plane, always, echo
+from tests.support.http import GET, Handler, Plane, always, echo, figures
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ async def test_requests_over_tls(authority):
         assert (await client.ask(GET)).status == 200
         assert [each.request.tls for each in plane.handler.exchanges] == [True] * 3
         assert {each.request.peer for each in plane.handler.exchanges} == {"127.0.0.1"}
-        assert plane.server.gauges()["client_connections"] == 1
-        assert plane.server.gauges()["tls_handshakes"] == 0
+        assert figures(plane.server)["client_connections"] == 1
+        assert figures(plane.server)["tls_handshakes"] == 0
 
 
 async def test_large_responses_over_tls(authority):
@@ -127,7 +127,7 @@ async def test_renewal_under_an_open_connection(authority):
         assert (await client.ask(GET)).status == 200
         assert await names(plane, context, "old.example") == ["new.example"]
         assert await names(plane, context, None) == ["new.example"]
-        assert plane.server.gauges()["tls_certificate_reloads_total"] == 1
+        assert figures(plane.server)["tls_certificate_reloads_total"] == 1
 
 
 async def test_a_broken_renewal_changes_nothing(authority):
@@ -271,7 +271,7 @@ async def test_who_never_shakes_hands_is_cut(authority):
         assert (await client.ask(GET)).status == 200
         for each in silent:
             assert await each.ended()
-        await plane.eventually(lambda: plane.server.gauges()["tls_handshakes"] == 0)
+        await plane.eventually(lambda: figures(plane.server)["tls_handshakes"] == 0)
         assert plane.server.handshakes_failed == 5
         assert (await client.ask(GET)).status == 200
 
@@ -281,10 +281,10 @@ async def test_handshakes_count_as_connections(authority):
     tls = settings(authority.issue("localhost"), handshake_timeout="10s")
     async with listening(tls, limits=Limits(connections=4)) as plane:
         silent = [await plane.client() for _ in range(4)]
-        await plane.eventually(lambda: plane.server.gauges()["tls_handshakes"] == 4)
+        await plane.eventually(lambda: figures(plane.server)["tls_handshakes"] == 4)
         assert await (await plane.client()).ended()
         silent[0].writer.transport.abort()
-        await plane.eventually(lambda: plane.server.gauges()["tls_handshakes"] == 3)
+        await plane.eventually(lambda: figures(plane.server)["tls_handshakes"] == 3)
         assert await outcome(plane, authority.trusting()) == 200
 
 
@@ -297,7 +297,7 @@ async def test_a_refused_request_over_tls(authority):
         assert answer.status == 413
         assert answer.get("connection") == "close"
         assert await client.some() == b""
-        await plane.eventually(lambda: plane.server.gauges()["client_connections"] == 0)
+        await plane.eventually(lambda: figures(plane.server)["client_connections"] == 0)
 
 
 async def test_a_reader_that_stalls_over_tls(authority):
@@ -312,7 +312,7 @@ async def test_a_reader_that_stalls_over_tls(authority):
         await client.send(GET)
         await plane.eventually(lambda: plane.handler.finished)
         assert plane.handler.finished[0].fault is not None
-        await plane.eventually(lambda: plane.server.gauges()["client_connections"] == 0)
+        await plane.eventually(lambda: figures(plane.server)["client_connections"] == 0)
 
 
 async def test_tunnels_over_tls(authority):
@@ -361,10 +361,10 @@ async def test_draining_waits_for_handshakes(authority):
         client = await plane.client(ssl=authority.trusting(), server_hostname="localhost")
         assert (await client.ask(GET)).status == 200
         silent = await plane.client()
-        await plane.eventually(lambda: plane.server.gauges()["tls_handshakes"] == 1)
+        await plane.eventually(lambda: figures(plane.server)["tls_handshakes"] == 1)
         await plane.server.drain(5.0)
         assert await client.some() == b""
-        assert plane.server.gauges()["client_connections"] == 0
+        assert figures(plane.server)["client_connections"] == 0
         with pytest.raises(OSError, match=r"refused|Connect call failed"):
             await plane.client()
     assert await silent.ended()
@@ -374,6 +374,6 @@ async def test_closing_breaks_handshakes_off(authority):
     """Closing waits for no handshake, and leaves no task behind."""
     async with listening(settings(authority.issue("localhost")), behaviour=echo) as plane:
         client = await plane.client()
-        await plane.eventually(lambda: plane.server.gauges()["tls_handshakes"] == 1)
+        await plane.eventually(lambda: figures(plane.server)["tls_handshakes"] == 1)
     assert await client.ended()
-    await plane.eventually(lambda: plane.server.gauges()["tls_handshakes"] == 0)
+    await plane.eventually(lambda: figures(plane.server)["tls_handshakes"] == 0)

@@ -9,7 +9,7 @@ from gateway.core.config import UpstreamSettings
 from gateway.http import request_body, uploads
 from gateway.http.exchange import Limits
 from gateway.http.request_body import MOST_HELD
-from tests.support.http import GET, Handler, Plane, UpstreamSide
+from tests.support.http import GET, Handler, Plane, UpstreamSide, figures
 
 H = b"Host: h\r\n"
 SHORT = 0.15
@@ -24,7 +24,7 @@ def post(size: int | None, more: bytes = b"") -> bytes:
 
 def gauge(plane: Plane, name: str) -> float:
     """Return a figure of the pool."""
-    return plane.server.gauges()[f"upstream_app_{name}"]
+    return figures(plane.server)[f"upstream_app_{name}"]
 
 
 async def begin(plane: Plane, many: int, head: bytes):

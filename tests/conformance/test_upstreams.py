@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from tests.support.cluster import OK, Cluster, die, get, hang, insist, post
-from tests.support.http import GET, Handler, Plane, Upstream, UpstreamSide, always, echo
+from tests.support.http import GET, Handler, Plane, Upstream, UpstreamSide, always, echo, figures
 
 QUICK = {"failures": 2, "delay": 0.05}
 FOREVER = {"failures": 2, "delay": 600}
@@ -49,11 +49,11 @@ async def test_max_connections_is_for_each_server():
             await client.send(get())
         await cluster.eventually(lambda: cluster.seen() == [1, 1])
         await clients[2].send(get())
-        await cluster.eventually(lambda: cluster.server.gauges()["upstream_app_waiting"])
+        await cluster.eventually(lambda: figures(cluster.server)["upstream_app_waiting"])
         go.set()
         for client in clients:
             assert (await client.answer()).status == 200
-        assert cluster.server.gauges()["upstream_app_open"] == 2
+        assert figures(cluster.server)["upstream_app_open"] == 2
 
 
 async def test_max_idle():
@@ -76,7 +76,7 @@ async def test_max_idle():
         for client in clients:
             assert (await client.answer()).status == 200
         await cluster.eventually(lambda: cluster.members[0].open == 2)
-        assert cluster.server.gauges()["upstream_app_idle"] == 2
+        assert figures(cluster.server)["upstream_app_idle"] == 2
 
 
 async def test_max_age():
@@ -124,7 +124,7 @@ async def test_all_servers_down():
         assert all(fault.retry_after >= 1 for fault in cluster.handler.faults)
         assert cluster.handler.faults[-1].detail == "no server is up"
         assert [cluster.gauge("breaker", n) for n in (0, 1)] == [1, 1]
-        assert cluster.server.gauges()["upstream_app_open"] == 0
+        assert figures(cluster.server)["upstream_app_open"] == 0
 
 
 async def test_refused_by_tcp_and_there_again():
@@ -140,7 +140,7 @@ async def test_refused_by_tcp_and_there_again():
             late._server = await asyncio.start_server(late._serve, sock=reserved)
             try:
                 await insist(client, GET)
-                assert plane.server.gauges()["upstream_app_server_0_breaker"] == 0
+                assert figures(plane.server)["upstream_app_server_0_breaker"] == 0
             finally:
                 await late.close()
 
@@ -329,7 +329,7 @@ async def test_health_checks():
         for _ in range(4):
             assert (await client.ask(get("/while"))).status == 200
         assert [len(each.asked("/while")) for each in cluster.members] == [0, 4]
-        assert cluster.server.gauges()["upstream_app_idle"] == 1
+        assert figures(cluster.server)["upstream_app_idle"] == 1
         ill["health"] = 200
         await cluster.eventually(lambda: cluster.gauge("healthy", 0) == 1)
         for _ in range(4):
@@ -515,7 +515,7 @@ async def test_an_old_connection_is_not_handed_on():
             await first.send(get())
             await cluster.eventually(lambda cluster=cluster: cluster.seen() == [1])
             await second.send(get())
-            await cluster.eventually(lambda cluster=cluster: cluster.server.gauges()["upstream_app_waiting"])
+            await cluster.eventually(lambda cluster=cluster: figures(cluster.server)["upstream_app_waiting"])
             if answer == OK:
                 await cluster.until(0.2)
             release.set()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.core.routes import compile_routes
 from gateway.core.targets import canonicalise
 from tests.support.cluster import OK, Cluster, get, post
-from tests.support.http import UpstreamSide
+from tests.support.http import UpstreamSide, figures
 from tests.support.pure import HOST, settings
 
 SEGMENT = st.sampled_from(["a", "api", "v2", "%20", "%C3%BC", "...", "a.b", "%3F", "%23", "x=y"])
@@ -91,9 +91,9 @@ async def run(histories: list[list[str]], requests: list[tuple[str, bool]]) -> N
             counted = sum(len(server.asked(target)) for server in cluster.members)
             assert counted <= (2 if method in ("GET", "DELETE") else 1), (method, counted)
         await cluster.eventually(lambda: cluster.server.in_flight == 0)
-        assert cluster.gauge("busy") == 0 or cluster.server.gauges()["upstream_app_open"]
+        assert cluster.gauge("busy") == 0 or figures(cluster.server)["upstream_app_open"]
         cluster.server.pools["app"].close_idle()
-        await cluster.eventually(lambda: cluster.server.gauges()["upstream_app_open"] == 0)
+        await cluster.eventually(lambda: figures(cluster.server)["upstream_app_open"] == 0)
         assert all(cluster.gauge("busy", n) == 0 for n in range(len(histories)))
 
 

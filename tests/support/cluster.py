@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Self
 
-from tests.support.http import Behaviour, Client, Plane, Sent, Upstream, UpstreamSide, echo
+from tests.support.http import Behaviour, Client, Plane, Sent, Upstream, UpstreamSide, echo, figures
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -89,7 +89,7 @@ class Cluster(Plane):
 
     def gauge(self, name: str, server: int = 0) -> float:
         """Return what is told of one server."""
-        return self.server.gauges()[f"upstream_app_server_{server}_{name}"]
+        return figures(self.server)[f"upstream_app_server_{server}_{name}"]
 
     def seen(self) -> list[int]:
         """Return how many requests each server has seen."""

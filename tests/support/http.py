@@ -54,6 +54,20 @@ class Sent:
     get = Answer.get
 
 
+def figures(server: Server) -> dict[str, float]:
+    """Return what a server tells of itself, the labels written into the names."""
+    told = {}
+    for figure, labels, value in server.readings():
+        name = figure
+        if "state" in labels:
+            name = f"upstream_{labels['upstream']}_{labels['state']}"
+        elif "server" in labels:
+            last = figure.removeprefix("upstream_server_")
+            name = f"upstream_{labels['upstream']}_server_{labels['server']}_{last}"
+        told[name] = float(value)
+    return told
+
+
 def _fields(lines: list[bytes]) -> list[tuple[str, str]]:
     pairs = [line.decode("latin-1").partition(":") for line in lines if line]
     return [(name, value.strip()) for name, _, value in pairs]
