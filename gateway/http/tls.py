@@ -45,13 +45,12 @@ class _Chosen:
 
 
 class Certificates:
-    """The listener's certificates. ``context`` stays the same; each handshake takes the newest certificate.
+    """The listener's certificates; each handshake takes the newest one.
 
     Args:
         settings: the listener's TLS.
 
     Attributes:
-        context: what the listener speaks TLS with.
         reloads: how often changed files were taken over.
 
     Raises:
@@ -63,8 +62,17 @@ class Certificates:
         self.reloads = 0
         self._stamps = self._look()
         self._chosen = _load(settings)
-        self.context = _context(settings, settings.chains[0])
-        self.context.sni_callback = self._choose
+        self._lasting = self._front() if settings.client_ca is None else None
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """What the next handshake begins with.
+
+        Where clients are asked for certificates, each handshake has one of its own: OpenSSL keeps the
+        sessions of TLS 1.2 with the context that a handshake began with, and one that is resumed by its id
+        skips the check of the client's certificate, whichever authority holds by then (R73).
+        """
+        return self._front() if self._lasting is None else self._lasting
 
     @property
     def expires(self) -> float:
@@ -85,6 +93,11 @@ class Certificates:
         self._chosen = _load(self.settings)
         self.reloads += 1
         return True
+
+    def _front(self) -> ssl.SSLContext:
+        context = _bare_context(self.settings)
+        context.sni_callback = self._choose
+        return context
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         # asked in every handshake, with None where the client names no server
@@ -141,6 +154,15 @@ def _load(settings: TlsSettings) -> _Chosen:
 
 
 def _context(settings: TlsSettings, chain: CertificateSettings) -> ssl.SSLContext:
+    context = _bare_context(settings)
+    _load_chain(context, chain)
+    if settings.client_ca is not None:
+        _load_authorities(context, settings.client_ca)
+    return context
+
+
+def _bare_context(settings: TlsSettings) -> ssl.SSLContext:
+    """Return a context without certificates: a handshake begins with one, and SNI chooses another."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[settings.minimum_version]
     context.set_ciphers(_CIPHERS_1_2)
@@ -148,10 +170,8 @@ def _context(settings: TlsSettings, chain: CertificateSettings) -> ssl.SSLContex
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     # the client knows which of the suites its hardware is fast at; all of them are good
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-    _load_chain(context, chain)
     context.verify_mode = _VERIFY[settings.client_certificates]
     if settings.client_ca is not None:
-        _load_authorities(context, settings.client_ca)
         # a resumed session would skip the check of the client's certificate
         context.options |= ssl.OP_NO_TICKET
         context.num_tickets = 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 
 import pytest
@@ -127,7 +128,7 @@ async def test_renewal_under_an_open_connection(authority):
         assert (await client.ask(GET)).status == 200
         assert await names(plane, context, "old.example") == ["new.example"]
         assert await names(plane, context, None) == ["new.example"]
-        assert figures(plane.server)["tls_certificate_reloads_total"] == 1
+        assert figures(plane.server)["tls_certificate_reloads"] == 1
 
 
 async def test_a_broken_renewal_changes_nothing(authority):
@@ -377,3 +378,57 @@ async def test_closing_breaks_handshakes_off(authority):
         await plane.eventually(lambda: figures(plane.server)["tls_handshakes"] == 1)
     assert await client.ended()
     await plane.eventually(lambda: figures(plane.server)["tls_handshakes"] == 0)
+
+
+def resume(port, context, session=None):
+    """Shake hands with an earlier session, and ask; return status, whether it was resumed, session."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname="localhost", session=session) as wrapped:
+                wrapped.sendall(GET)
+                return wrapped.recv(65536)[9:12], wrapped.session_reused, wrapped.session
+        except (ssl.SSLError, ConnectionError):
+            return b"", False, None
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("demand", ["required", "optional"])
+@pytest.mark.parametrize("minimum", ["1.2", "1.3"])
+async def test_r73_no_session_outlives_the_client_ca(authority, tmp_path, demand, version, minimum):
+    """R73 [1.11]: nobody comes back by ticket or id on what another client CA let in, or the same."""
+    if minimum == "1.3" and version != ssl.TLSVersion.TLSv1_3:
+        pytest.skip("not spoken")
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other", "other")
+    file = tmp_path / "clients.pem"
+    file.write_bytes(authority.file.read_bytes())
+    tls = settings(
+        authority.issue("localhost"),
+        authority.issue("second.example"),
+        client_certificates=demand,
+        client_ca=str(file),
+        minimum_version=minimum,
+    )
+    async with listening(tls) as plane:
+        known = authority.trusting(authority.issue("client", client=True))
+        known.minimum_version = known.maximum_version = version
+        status, _, session = await asyncio.to_thread(resume, plane.server.port, known)
+        assert status == b"200"
+        # what was let in a moment ago is asked for its certificate again, which may have expired meanwhile
+        status, resumed, session = await asyncio.to_thread(resume, plane.server.port, known, session)
+        assert (status, resumed) == (b"200", False)
+        file.write_bytes(other.file.read_bytes() + b"\n")
+        assert plane.server.certificates.refresh()
+        status, _, _ = await asyncio.to_thread(resume, plane.server.port, known, session)
+        assert status == b""
+        assert len(plane.handler.exchanges) == 2
+
+
+async def test_r73_without_client_certificates_sessions_are_resumed(authority):
+    """R73: where no client is asked for a certificate nothing is skipped, and resuming saves a signature."""
+    async with listening(settings(authority.issue("localhost"))) as plane:
+        context = authority.trusting()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        _, _, session = await asyncio.to_thread(resume, plane.server.port, context)
+        status, resumed, _ = await asyncio.to_thread(resume, plane.server.port, context, session)
+        assert (status, resumed) == (b"200", True)
