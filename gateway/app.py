@@ -45,6 +45,7 @@ from gateway.edge.metric_merge import snapshot
 from gateway.edge.metric_sources import provider_readings
 from gateway.edge.metrics import Metrics
 from gateway.edge.rate_limits import RateLimits
+from gateway.edge.readiness import Readiness, judge
 from gateway.edge.refresher import Refresher
 from gateway.edge.revocations import LIVE_FOR, Acknowledgement, Revocations
 from gateway.edge.session_desk import SessionDesk
@@ -319,13 +320,13 @@ class Gateway:
 
     async def _start_admin(self) -> None:
         # a worker has none, and an HTTP server more is not cheap to load
-        from gateway.edge.admin import Admin, Readiness  # noqa: PLC0415
+        from gateway.edge.admin import Admin  # noqa: PLC0415
 
         async def metrics() -> tuple[bytes, str]:
             return self.metrics.render()
 
         async def ready() -> Readiness:
-            return Readiness(self.ready())
+            return self.ready()
 
         settings = self.settings
         self.admin = Admin(
@@ -351,14 +352,9 @@ class Gateway:
             )
         return acknowledgement
 
-    def ready(self) -> dict[str, str | None]:
-        """Return by check what is wrong, or None."""
-        deny = self.settings.denylist
-        fresh = self.denylist.is_fresh(self.clock(), deny.max_staleness)
-        return {
-            "store": self.store.trouble,
-            "denylist": None if fresh or deny.when_stale == "allow" else "the denylist replica is stale",
-        }
+    def ready(self) -> Readiness:
+        """Tell whether this process serves, and what is wrong."""
+        return judge(self.settings, self.denylist, self.store.trouble, self.clock())
 
     def snapshot(self) -> list[Json]:
         """Return every metric as JSON, for the supervisor's view over all workers."""

@@ -163,7 +163,7 @@ class Worker:
         return self.gateway.snapshot()
 
     async def _status(self, _message: dict[str, Json]) -> Json:
-        return dict(self.gateway.ready())
+        return self.gateway.ready().to_json()
 
     async def _revoke(self, message: dict[str, Json]) -> Json:
         acknowledgement = await self.gateway.revoke(decode_entries(message["entries"]))

@@ -18,6 +18,7 @@ from aiohttp import web
 from gateway.core.config import AdminSettings
 from gateway.core.model import DenyEntry, Fault, Json
 from gateway.core.reasons import status_of
+from gateway.edge.readiness import Readiness
 from gateway.edge.revocation_request import Refused, parse_revocation
 from gateway.edge.revocations import Acknowledgement
 from gateway.edge.session_desk import Answer
@@ -33,14 +34,6 @@ _PRIVATE: Final = (".localhost", ".local", ".internal", ".svc", ".test")
 # line of ours
 _SILENT: Final = logging.getLogger("gateway.admin")
 _SILENT.disabled = True
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """By check what is wrong, or None; and each worker as it tells, where there are several processes."""
-
-    checks: Mapping[str, str | None]
-    workers: list[Json] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +178,10 @@ class Admin:
 
     async def _get_readyz(self, _request: web.Request) -> web.Response:
         readiness = await self._ready()
-        is_ready = not any(readiness.checks.values())
-        document: dict[str, Json] = {
-            "status": "ready" if is_ready else "unready",
-            "checks": {name: wrong or "ok" for name, wrong in readiness.checks.items()},
-        }
-        if readiness.workers is not None:
-            document["workers"] = readiness.workers
-        headers = {} if is_ready else {"Retry-After": str(_RETRY_AFTER)}
-        return web.json_response(document, status=200 if is_ready else 503, headers=headers)
+        headers = {} if readiness.is_ready else {"Retry-After": str(_RETRY_AFTER)}
+        return web.json_response(
+            readiness.to_json(), status=200 if readiness.is_ready else 503, headers=headers
+        )
 
     async def _post_revoke(self, request: web.Request) -> web.Response:
         if (refusal := self._judge_change(request)) is not None:

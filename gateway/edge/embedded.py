@@ -1,6 +1,6 @@
 """A Valkey of our own, for one machine without a store: a child process on a Unix socket.
 
-It lives in ``state_dir/valkey`` (0700) on ``valkey.sock`` (0600), listens on no port, and keeps an
+It lives in ``state_dir/store`` (0700) on ``valkey.sock`` (0600), listens on no port, and keeps an
 append-only file. Gateways with the same ``state_dir`` share it: the server itself holds the lock of its
 directory, so there is never a second one on the same files, and when it ends, whichever gateway takes the
 lock first starts it anew.
@@ -18,6 +18,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
+
+from gateway.edge.state_dir import open_file, prepare
 
 MOST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
 _START_WITHIN = 30.0
@@ -119,7 +121,7 @@ class EmbeddedValkey:
         Raises:
             RuntimeError: there is none and none can be started; says what to do.
         """
-        self._directory = _prepare(state_dir)
+        self._directory = prepare(state_dir, self._tell)
         self._socket = self._directory / "valkey.sock"
         size = len(os.fsencode(self._socket))
         if size > MOST_SOCKET_PATH:
@@ -176,15 +178,13 @@ class EmbeddedValkey:
 
     async def _spawn(self) -> None:
         """Start the server unless the directory's lock says that one lives; the child keeps the lock."""
-        lock = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = open_file(self._directory, "lock", os.O_RDWR)
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return
-            log = os.open(
-                self._directory / "valkey.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
-            )
+            log = open_file(self._directory, "valkey.log", os.O_WRONLY | os.O_TRUNC)
             try:
                 self._process = await asyncio.create_subprocess_exec(
                     *tethered(server_command(self._server, self._directory, self._socket)),
@@ -218,6 +218,8 @@ class EmbeddedValkey:
                 await self._spawn()
             except OSError as error:
                 self._complain(f"cannot be started again ({error.strerror})", quote=False)
+            except RuntimeError as error:
+                self._complain(f"cannot be started again: {error}", quote=False)
             else:
                 self._told = ""
 
@@ -239,20 +241,3 @@ class EmbeddedValkey:
 
 def _code(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _prepare(state_dir: Path) -> Path:
-    """Return the server's own directory, ours alone."""
-    directory = state_dir.absolute() / "valkey"
-    try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        directory.mkdir(mode=0o700, exist_ok=True)
-        status = directory.lstat()
-        if directory.is_symlink() or status.st_uid != os.geteuid():
-            raise RuntimeError(f"{directory} belongs to somebody else; choose another state_dir")
-        directory.chmod(0o700)
-    except OSError as error:
-        raise RuntimeError(
-            f"state_dir cannot be used: {directory}: {error.strerror}; choose another, or set redis.url"
-        ) from None
-    return directory

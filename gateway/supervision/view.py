@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 from gateway.core.model import DenyEntry, Fault, Json
 from gateway.core.reasons import Reason
-from gateway.edge.admin import Admin, Readiness, Reloaded
+from gateway.edge.admin import Admin, Reloaded
 from gateway.edge.configuration import Loaded
 from gateway.edge.metric_merge import snapshot
 from gateway.edge.metrics import Metrics
+from gateway.edge.readiness import Readiness
 from gateway.edge.revocations import Acknowledgement
 from gateway.edge.session_desk import Answer
 from gateway.supervision.channel import Gone, Refused
@@ -100,18 +101,17 @@ class View:
             wrong = "the gateway is ending"
         elif not any(cast("dict[str, Json]", each)["status"] == "ready" for each in workers):
             wrong = "no worker is ready"
-        return Readiness({"workers": wrong}, list(workers))
+        return Readiness({"workers": wrong}, workers=list(workers))
 
     async def _describe(self, slot: Slot) -> Json:
         about: dict[str, Json] = {"worker": slot.number, "pid": slot.pid}
         if not slot.is_ready:
             return {**about, "status": "ending" if self._supervisor.is_draining else "starting"}
         try:
-            checks = cast("dict[str, str | None]", await slot.call("status"))
+            told = cast("dict[str, Json]", await slot.call("status"))
         except (Gone, Refused, TimeoutError):
             return {**about, "status": "silent"}
-        told: dict[str, Json] = {name: wrong or "ok" for name, wrong in checks.items()}
-        return {**about, "status": "unready" if any(checks.values()) else "ready", "checks": told}
+        return {**about, **told}
 
     async def _revoke(self, entries: list[DenyEntry]) -> Acknowledgement:
         """Let every worker refuse at once, and one of them write; the others take over where it cannot."""

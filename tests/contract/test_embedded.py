@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
+import re
 import signal
 import socket
 import stat
@@ -17,6 +19,7 @@ from redis import Redis
 
 from gateway.edge import embedded
 from gateway.edge.embedded import EmbeddedValkey, answers, find_server
+from gateway.edge.state_dir import open_file, prepare
 from gateway.edge.store import Store
 from tests.support.store import eventually
 
@@ -68,17 +71,102 @@ async def test_it_starts_private_and_without_a_port(state, start):
     assert (settings["port"], settings["appendonly"], settings["appendfsync"]) == ("0", "yes", "everysec")
     assert settings["maxmemory-policy"] == "noeviction"
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
-    assert stat.S_IMODE((state / "valkey").stat().st_mode) == 0o700
-    assert stat.S_IMODE((state / "valkey" / "valkey.sock").stat().st_mode) == 0o600
+    assert stat.S_IMODE((state / "store").stat().st_mode) == 0o700
+    assert stat.S_IMODE((state / "store" / "valkey.sock").stat().st_mode) == 0o600
 
 
-async def test_an_open_directory_is_closed(state, start):
-    """What was readable by others before is not any more; the state directory itself is the operator's."""
-    (state / "valkey").mkdir(parents=True, mode=0o755)
-    state.chmod(0o755)
+@pytest.mark.parametrize("mode", [0o755, 0o777, 0o701, 0o1777, 0o704])
+async def test_an_open_directory_is_refused(state, mode):
+    """R83 [1.22]: what others could read or fill before is not taken for ours; the error says what to do."""
+    (state / "store").mkdir(parents=True)
+    (state / "store").chmod(mode)
+    with pytest.raises(RuntimeError, match=f"has mode {mode:04o}.*make it 0700"):
+        await EmbeddedValkey().start(state)
+
+
+async def test_the_rights_of_a_volumes_group_are_taken_away(state, start):
+    """R83 [1.22]: Kubernetes' fsGroup gives them at each mount; nothing else is changed by it."""
+    (state / "store").mkdir(parents=True)
+    (state / "store").chmod(0o2770)
+    state.chmod(0o2775)
     await start(state)
-    assert stat.S_IMODE((state / "valkey").stat().st_mode) == 0o700
-    assert stat.S_IMODE(state.stat().st_mode) == 0o755
+    assert stat.S_IMODE((state / "store").stat().st_mode) == 0o700
+    assert stat.S_IMODE(state.stat().st_mode) == 0o2775
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o777, True), (0o1777, False), (0o775, False), (0o700, False)])
+async def test_a_parent_that_others_can_write_is_warned_of(state, mode, warned):
+    """R83 [1.22]: it is the operator's, so it is told and not refused."""
+    state.mkdir()
+    state.chmod(mode)
+    told: list[str] = []
+    prepare(state, lambda message, **_: told.append(message))
+    assert bool(told) is warned
+    assert stat.S_IMODE((state / "store").stat().st_mode) == 0o700
+
+
+def plant(place: Path, kind: str, elsewhere: Path) -> None:
+    """Put something there that a store of ours would never have."""
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if kind == "symlink":
+        place.symlink_to(elsewhere)
+    elif kind == "dangling":
+        place.symlink_to(elsewhere.with_name("nowhere"))
+    elif kind == "hardlink":
+        place.hardlink_to(elsewhere)
+    elif kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.write_text("x")
+        os.chown(place, 12345, -1)
+
+
+@pytest.mark.parametrize("kind", ["symlink", "dangling", "hardlink", "pipe", "foreign"])
+@pytest.mark.parametrize(
+    "name", ["valkey.log", "lock", "valkey.sock", "appendonlydir/x.aof", "appendonlydir"]
+)
+async def test_nothing_planted_is_followed(state, kind, name):
+    """R83 [1.22]: whatever has a name of ours there is refused, and what it leads to is untouched."""
+    if kind == "foreign" and os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    elsewhere = state.with_name("elsewhere")
+    elsewhere.write_text("precious")
+    (state / "store").mkdir(parents=True, mode=0o700)
+    plant(state / "store" / name, kind, elsewhere)
+    with pytest.raises(RuntimeError, match=re.escape(f"store/{name} ")):
+        await EmbeddedValkey().start(state)
+    assert elsewhere.read_text() == "precious"
+    assert not elsewhere.with_name("nowhere").exists()
+
+
+@pytest.mark.parametrize("kind", ["symlink", "dangling", "hardlink", "pipe"])
+async def test_nothing_planted_later_is_followed(state, kind):
+    """R83 [1.22]: each opening of a file judges anew, and cuts nothing that is not ours."""
+    elsewhere = state.with_name("elsewhere")
+    elsewhere.write_text("precious")
+    directory = prepare(state)
+    plant(directory / "valkey.log", kind, elsewhere)
+    with pytest.raises(RuntimeError, match=r"valkey\.log"):
+        open_file(directory, "valkey.log", os.O_WRONLY | os.O_TRUNC)
+    assert elsewhere.read_text() == "precious"
+
+
+async def test_the_store_of_the_version_before_is_taken_over(state, start):
+    """[1.22] Its directory has another name: what was revoked stays revoked; a running one is not moved."""
+    first, url = await start(state)
+    with client(url) as redis:
+        redis.set("revoked", "alice")
+    await first.stop()
+    (state / "store").rename(state / "valkey")
+    second, url = await start(state)
+    with client(url) as redis:
+        assert redis.get("revoked") == b"alice"
+    await second.stop()
+    (state / "store").rename(state / "valkey")
+    with (state / "valkey" / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RuntimeError, match="earlier version runs"):
+            await EmbeddedValkey().start(state)
 
 
 async def test_the_address_serves_the_store_whatever_the_path(state, start):
@@ -97,7 +185,7 @@ async def test_stopping_ends_it_and_the_data_stays(state, start):
     pid = first.pid
     await first.stop()
     assert not is_alive(pid)
-    assert not await answers(state / "valkey" / "valkey.sock")
+    assert not await answers(state / "store" / "valkey.sock")
     await first.stop()
     second, url = await start(state)
     assert second.pid != pid
@@ -113,7 +201,7 @@ async def test_killed_it_is_started_anew_with_its_data(state, start):
         pid = first.pid
         os.kill(pid, signal.SIGKILL)
         await eventually(lambda: first.pid not in (None, pid))
-        await eventually(lambda: answers(state / "valkey" / "valkey.sock"))
+        await eventually(lambda: answers(state / "store" / "valkey.sock"))
         assert redis.get("k") == b"v"
 
 
@@ -130,7 +218,7 @@ async def test_gateways_share_one_and_take_over(state, start):
     third, _ = await start(state)
     await first.stop()
     await eventually(lambda: third.pid)
-    await eventually(lambda: answers(state / "valkey" / "valkey.sock"))
+    await eventually(lambda: answers(state / "store" / "valkey.sock"))
     with client(url) as redis:
         assert redis.get("k") == b"v"
 
@@ -156,7 +244,7 @@ async def test_its_end_is_told_in_a_line(state):
     told: list[str] = []
     valkey = EmbeddedValkey(lambda message, **fields: told.append(f"{message}: {fields['detail']}"))
     await valkey.start(state)
-    directory, away = state / "valkey", state / "away"
+    directory, away = state / "store", state / "away"
     try:
         assert valkey.pid is not None
         directory.rename(away)
@@ -187,7 +275,7 @@ async def test_it_dies_with_its_gateway_even_on_kill_9(state, start, number: sig
     try:
         pid = int(await asyncio.to_thread(parent.stdout.readline))
         assert is_alive(pid)
-        path = state / "valkey" / "valkey.sock"
+        path = state / "store" / "valkey.sock"
         with Redis(unix_socket_path=str(path)) as redis:
             redis.set("k", "v")
         parent.send_signal(number)
@@ -252,8 +340,8 @@ async def test_a_directory_that_cannot_be_used(state):
 async def test_a_link_in_its_place_is_refused(state, tmp_path):
     """Somebody else's directory, or a link to one, is not taken for ours."""
     state.mkdir()
-    (state / "valkey").symlink_to(tmp_path)
-    with pytest.raises(RuntimeError, match="belongs to somebody else"):
+    (state / "store").symlink_to(tmp_path)
+    with pytest.raises(RuntimeError, match="is a symbolic link"):
         await EmbeddedValkey().start(state)
 
 
@@ -263,7 +351,7 @@ async def test_damaged_data_is_told_with_the_servers_own_words(state, start):
     with client(url) as redis:
         redis.set("k", "v" * 1000)
     await first.stop()
-    (part,) = (state / "valkey" / "appendonlydir").glob("*.incr.aof")
+    (part,) = (state / "store" / "appendonlydir").glob("*.incr.aof")
     part.write_bytes(b"garbage" + part.read_bytes())
     with pytest.raises(RuntimeError, match=r"did not start|ended at once.*valkey\.log"):
         await EmbeddedValkey().start(state)

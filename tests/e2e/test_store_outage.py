@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from gateway.edge.readiness import Readiness
 from tests.support.redis import DURABLE, ClusterStore, Replicated
 from tests.support.store import ValkeyServer
 from tests.support.world import Browser, Page, World
@@ -122,7 +123,7 @@ async def fail_over(load: Load, victim: ValkeyServer) -> None:
     load.world.clock.advance(61)
     await until_well(load, 20)
     await refreshed_once(load)
-    assert load.world.gateway.ready() == {"store": None, "denylist": None}
+    assert load.world.gateway.ready() == Readiness({"denylist": None})
 
 
 async def until_well(load: Load, seconds: float = 12.0) -> None:
@@ -179,6 +180,20 @@ async def check_end(load: Load, what: str, rotations: int) -> None:
     assert not told["missing"]
     await world.eventually(lambda: load.counts[401])
     assert (await load.browsers[0].fetch("/still")).status == 200
+
+
+async def test_r87_ready_without_the_store(tmp_path):
+    """R87 [4.2]: requests go on while the store is away, so no balancer is told otherwise."""
+    async with serving(tmp_path, "cookie") as (server, load):
+        server.kill()
+        await load.world.eventually(lambda: load.world.gateway.store.trouble)
+        await only(load, 200)
+        page = await load.world.admin("GET", "/readyz")
+        told = json.loads(page.text)
+        assert (page.status, told["status"]) == (200, "ready")
+        assert told["troubles"]["store"]
+        metrics = (await load.world.admin("GET", "/metrics")).text
+        assert "gateway_store_up 0.0" in metrics
 
 
 @MODES

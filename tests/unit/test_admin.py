@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from gateway.core.config import AdminSettings
 from gateway.core.model import DenyEntry, Fault
 from gateway.core.reasons import Reason
-from gateway.edge.admin import MOST_BODY, Admin, Readiness
+from gateway.edge.admin import MOST_BODY, Admin
+from gateway.edge.readiness import Readiness
 from gateway.edge.revocation_request import Refused, parse_revocation
 from gateway.edge.revocations import Acknowledgement
 
