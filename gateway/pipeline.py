@@ -14,10 +14,10 @@ from typing import Any, Protocol, TypeAlias
 from gateway.core import cookies as jar
 from gateway.core.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.context import Knowledge
-from gateway.core.decision import decide, due_cookies, wants_html
+from gateway.core.decision import decide, due_cookies, new_login, wants_html
 from gateway.core.headers import observe
 from gateway.core.model import CookieChange, Fault, Identity, Matter, Outcome
-from gateway.core.needs import MOST_NEEDS, Body, Need, UseOnce
+from gateway.core.needs import MOST_NEEDS, Body, Need, Refresh, UseOnce
 from gateway.core.rate_limit import Allowance, RateLimit, fields, key_of
 from gateway.core.reasons import Reason
 from gateway.core.seal import NONCE_BYTES
@@ -183,7 +183,12 @@ class Pipeline:
                 need = decision
             raise RuntimeError("too many needs in one request")  # noqa: TRY301
         except Fault as fault:
-            self._fault(passage, fault)
+            url = None
+            if isinstance(need, Refresh) and fault.source == "issuer":
+                # what keeps a session that cannot be renewed must not keep the person out (R85)
+                request, now = passage.exchange.request, self.clock()
+                url = new_login(request, passage.knowledge, now, passage.request_id)
+            self._fault(passage, fault, url)
         except Exception as error:  # noqa: BLE001 - as in handle
             self._broken(passage, error)
 
@@ -325,10 +330,10 @@ class Pipeline:
                 passage.exchange, plan.forward, passage.knowledge, passage.request_id, plan.about
             )
 
-    def _fault(self, passage: Passage, fault: Fault) -> None:
+    def _fault(self, passage: Passage, fault: Fault, login_url: str | None = None) -> None:
         self.note(passage, fault)
         html = wants_html(passage.exchange.request, passage.knowledge)
-        self._respond(passage, render_fault(fault, html, passage.request_id), ())
+        self._respond(passage, render_fault(fault, html, passage.request_id, login_url), ())
 
     def _broken(self, passage: Passage, error: Exception) -> None:
         self.ways.recorder.error(

@@ -208,9 +208,8 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
             return need
         if isinstance(outcome, SessionOver):
             return outcome.reason
+        # a renewal that has just succeeded counts, however soon its access token expires
         session, grant, renewed = outcome.session, outcome.grant, outcome
-        if context.now >= session.access_expires_at:
-            return Reason.SESSION_EXPIRED
     elif phase == "due" and grant is not None:
         background = (Refresh(claim, session, grant),)
     return _live(context, opened, Renewed(session, grant), renewed is not None, background)

@@ -285,7 +285,7 @@ def _new_session(
         ends_at=now + settings.absolute_lifetime,
         seen_at=now,
         renewed_at=now,
-        access_expires_at=refresh.access_expiry(tokens, now),
+        access_expires_at=refresh.access_expiry(tokens, claims, now),
         access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
     )
 

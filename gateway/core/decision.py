@@ -16,7 +16,7 @@ from gateway.core.model import CookieChange, Header, Renewed, Request
 from gateway.core.needs import Need, Refresh
 from gateway.core.policies import named_methods
 from gateway.core.reasons import Reason
-from gateway.core.refusals import plain
+from gateway.core.refusals import login_url, plain
 from gateway.core.routes import Route
 from gateway.core.sketch import draw
 from gateway.core.targets import Target, canonicalise
@@ -40,11 +40,8 @@ def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) 
     """Judge one request at ``now`` (epoch seconds): an answer, or the one fact that is missing."""
     compiled = knowledge.compiled
     target = canonicalise(request.target)
-    observed = observe(request, compiled.rules)
-    site = compiled.sites.get(observed.host)
-    sketch = draw(request, compiled.rules.request_names)
-    own = cookies.read(sketch.cookies, site.cookie_prefix) if sketch.cookies and site is not None else {}
-    context = Context(request, target or _NOWHERE, observed, site, knowledge, now, request_id, sketch, own)
+    context = _context(request, target or _NOWHERE, knowledge, now, request_id)
+    observed = context.observed
     if target is None:
         return plain(context, Reason.PATH_AMBIGUOUS)
     if request.method in (b"TRACE", b"CONNECT"):
@@ -67,6 +64,28 @@ def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) 
         if answer is not None:
             return answer
     return access.access(context)
+
+
+def _context(request: Request, target: Target, knowledge: Knowledge, now: float, request_id: str) -> Context:
+    compiled = knowledge.compiled
+    observed = observe(request, compiled.rules)
+    site = compiled.sites.get(observed.host)
+    sketch = draw(request, compiled.rules.request_names)
+    own = cookies.read(sketch.cookies, site.cookie_prefix) if sketch.cookies and site is not None else {}
+    return Context(request, target, observed, site, knowledge, now, request_id, sketch, own)
+
+
+def new_login(request: Request, knowledge: Knowledge, now: float, request_id: str) -> str | None:
+    """Return where a person whose session cannot be renewed now may log in anew for this page (R85).
+
+    The session is kept; a login that succeeds replaces it.
+    """
+    target = canonicalise(request.target)
+    if target is None:
+        return None
+    context = _context(request, target, knowledge, now, request_id)
+    context.route = knowledge.compiled.routes.match(context.observed.host, target.path, request.method)
+    return login_url(context)
 
 
 def wants_html(request: Request, knowledge: Knowledge) -> bool:
@@ -138,4 +157,4 @@ def conclude(headers: list[Header], knowledge: Knowledge, set_cookies: list[byte
     return response_headers(headers, knowledge.compiled.rules, set_cookies)
 
 
-__all__ = ["ENDPOINTS", "conclude", "decide", "due_cookies"]
+__all__ = ["ENDPOINTS", "conclude", "decide", "due_cookies", "new_login"]

@@ -17,6 +17,7 @@ from gateway.core.reasons import Reason
 from gateway.core.seal import sealed_length
 from gateway.core.session_record import MOST_RECORD, record_name
 from gateway.core.strict import encode_base64url
+from gateway.core.token_claims import read_time
 
 RESULT_PURPOSE = "refresh result"
 DEFAULT_ACCESS_LIFETIME = 300.0
@@ -70,9 +71,15 @@ def kept_claims(compiled: Compiled, *sources: Claims | None) -> dict[str, Json]:
     return merged
 
 
-def access_expiry(tokens: TokenSet, now: float) -> float:
-    """Return when the access token expires, epoch seconds; a missing ``expires_in`` counts as 300 s."""
-    return now + (tokens.expires_in if tokens.expires_in is not None else DEFAULT_ACCESS_LIFETIME)
+def access_expiry(tokens: TokenSet, id_claims: Claims | None, now: float) -> float:
+    """Return when the access token expires, epoch seconds.
+
+    Where the response does not tell, the ID token's ``exp`` stands in, or else 300 s.
+    """
+    if tokens.expires_in is not None:
+        return now + tokens.expires_in
+    told = read_time(id_claims, "exp") if id_claims is not None else None
+    return told if isinstance(told, float) and told > now else now + DEFAULT_ACCESS_LIFETIME
 
 
 def renew(
@@ -109,7 +116,7 @@ def renew(
         claims=kept_claims(compiled, session.claims, id_claims, userinfo),
         scopes=tokens.scopes if tokens.scopes is not None else session.scopes,
         renewed_at=now,
-        access_expires_at=access_expiry(tokens, now),
+        access_expires_at=access_expiry(tokens, id_claims, now),
         generation=generation,
         access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
     )

@@ -18,6 +18,18 @@ def cleared_cookies(site: Site, sent: dict[str, str]) -> tuple[CookieChange, ...
     )
 
 
+def login_url(context: Context) -> str | None:
+    """Return where a person could log in for this page, None where no login leads."""
+    site, route = context.site, context.route
+    if site is None or (route is not None and route.unauthenticated == "reject"):
+        return None
+    url = f"{site.origin}{context.knowledge.compiled.settings.prefix}login"
+    if context.request.method not in (b"GET", b"HEAD"):
+        return url
+    back = (context.target.path + context.target.query).decode("latin-1")
+    return f"{url}?return_to={quote(back, safe='/')}"
+
+
 def refuse(
     context: Context,
     reason: Reason,
@@ -28,12 +40,6 @@ def refuse(
 ) -> Refuse:
     """Refuse with everything the edge needs for a page, a problem document or a challenge."""
     site, route = context.site, context.route
-    login_url = None
-    if site is not None and (route is None or route.unauthenticated != "reject"):
-        back = (context.target.path + context.target.query).decode("latin-1")
-        login_url = f"{site.origin}{context.knowledge.compiled.settings.prefix}login"
-        if context.request.method in (b"GET", b"HEAD"):
-            login_url += "?return_to=" + quote(back, safe="/")
     return Refuse(
         reason=reason,
         route=route,
@@ -41,7 +47,7 @@ def refuse(
         html=context.wants_html,
         challenge=True,
         bearer_presented=bearer,
-        login_url=login_url,
+        login_url=login_url(context),
         retry_after=5 if reason is Reason.DENYLIST_STALE else None,
         cookies=cleared_cookies(site, context.cookies) if clear and site is not None else (),
     )

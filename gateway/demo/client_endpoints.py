@@ -26,7 +26,7 @@ class ClientEndpoints:
         fields = await parameters(request, form_only=True)
         grant = fields.get("grant_type", "")
         provider.counts[f"token:{grant if grant in _GRANTS else 'other'}"] += 1
-        if (spoiled := await provider.spoiled(request, "token")) is not None:
+        if (spoiled := await provider.spoiled(request, "token", f"token:{grant}")) is not None:
             return spoiled
         self._authenticate(request, fields)
         match grant:
@@ -43,7 +43,8 @@ class ClientEndpoints:
                 raise OAuthError("unsupported_grant_type", f"one of {', '.join(_GRANTS)}")
         if "token-lost-after-commit" in provider.quirks:
             return await break_off(request)
-        return json_answer(answer)
+        alter = provider.alter.get(grant)
+        return json_answer(answer if alter is None else alter(answer))
 
     async def revoke(self, request: web.Request) -> web.StreamResponse:
         """The revocation endpoint (RFC 7009): a refresh token ends its login, an access token itself."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -68,6 +69,15 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
 """Every switch with what it does."""
 
 _HUGE = 2 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Canned:
+    """An answer that an endpoint gives whatever it is asked, such as one recorded of a real provider."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
 
 
 class Quirks(set[str]):

@@ -16,7 +16,7 @@ from aiohttp import web
 from gateway.demo.authorization import AuthorizationEndpoint
 from gateway.demo.backchannel import LogoutAnswer, post_logout_token
 from gateway.demo.client_endpoints import ClientEndpoints
-from gateway.demo.faults import Quirks, spoil
+from gateway.demo.faults import Canned, Quirks, spoil
 from gateway.demo.grants import Family, Grants, OAuthError
 from gateway.demo.keys import SigningKeys
 from gateway.demo.messages import bearer_of, error_json, json_answer, parameters, redirect
@@ -75,6 +75,8 @@ class DemoProvider:
         slow_seconds: how long the ``-slow`` faults wait.
         quirks: the fault switches that are on.
         counts: calls by endpoint, such as ``jwks`` or ``token:refresh_token``.
+        canned: answers by endpoint or call, given in its stead; nothing is then issued, spent or rotated.
+        alter: what edits the members of a successful token response, by grant type.
     """
 
     def __init__(
@@ -94,6 +96,8 @@ class DemoProvider:
         self.access_lifetime = 60.0
         self.slow_seconds = 15.0
         self.counts: Counter[str] = Counter()
+        self.canned: dict[str, Canned] = {}
+        self.alter: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
         self.clock = clock
         self.port = port
         self.grants = Grants(clock)
@@ -262,8 +266,11 @@ class DemoProvider:
             text=html, status=status, content_type="text/html", headers=page_headers(form_targets)
         )
 
-    async def spoiled(self, request: web.Request, endpoint: str) -> web.StreamResponse | None:
-        """Count a call, and answer it wrongly if a switch says so."""
+    async def spoiled(self, request: web.Request, endpoint: str, call: str = "") -> web.StreamResponse | None:
+        """Answer a call wrongly if a switch says so, or as ``canned`` has it for the endpoint or the call."""
+        canned = self.canned.get(call) or self.canned.get(endpoint)
+        if canned is not None:
+            return web.Response(status=canned.status, body=canned.body, headers=canned.headers)
         return await spoil(request, endpoint, self._quirks, self.slow_seconds)
 
     async def _discovery(self, request: web.Request) -> web.StreamResponse:

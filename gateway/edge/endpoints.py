@@ -85,9 +85,13 @@ def render_refuse(answer: Refuse, request_id: str) -> Rendered:
     return status, headers, body
 
 
-def render_fault(fault: Fault, html: bool, request_id: str) -> Rendered:
-    """Return the answer to a request that met a fault; the fault's detail is for the log alone."""
-    return render_refuse(Refuse(reason=fault.reason, html=html, retry_after=fault.retry_after), request_id)
+def render_fault(fault: Fault, html: bool, request_id: str, login_url: str | None = None) -> Rendered:
+    """Return the answer to a request that met a fault; the fault's detail is for the log alone.
+
+    ``login_url`` is where a person could log in anew, if that may help.
+    """
+    refusal = Refuse(reason=fault.reason, html=html, retry_after=fault.retry_after, login_url=login_url)
+    return render_refuse(refusal, request_id)
 
 
 def render_respond(answer: Respond, request_id: str) -> Rendered:

@@ -15,6 +15,7 @@ from gateway.core.reasons import Reason
 from gateway.edge.issuer_cache import Cached, KeyCache
 from gateway.edge.issuer_client import RETRY_AFTER, IssuerClient, Response
 from gateway.oauth import discovery, jwks, logout, revocation, token, userinfo
+from gateway.oauth.answers import is_success
 from gateway.oauth.errors import MessageError
 from gateway.oauth.form import FormRequest
 
@@ -130,7 +131,7 @@ class Issuers:
                 redirect_uri=need.redirect_uri,
             )
 
-        return await issuer.call_token(build)
+        return await issuer.call_token(build, is_code=True)
 
     async def refresh_call(self, provider: str, refresh_token: str) -> TokenSet | TokenRefusal:
         """Ask for new tokens (RFC 6749 section 6).
@@ -142,7 +143,8 @@ class Issuers:
         """
         issuer = self._issuers[provider]
         return await issuer.call_token(
-            lambda metadata: token.build_refresh_request(metadata, issuer.settings, refresh_token)
+            lambda metadata: token.build_refresh_request(metadata, issuer.settings, refresh_token),
+            is_code=False,
         )
 
     async def userinfo(self, need: UserInfo) -> dict[str, Json] | None:
@@ -239,7 +241,9 @@ class _Issuer:
         await self.metadata.close()
         await self._client.close()
 
-    async def call_token(self, build: Callable[[ProviderMetadata], FormRequest]) -> TokenSet | TokenRefusal:
+    async def call_token(
+        self, build: Callable[[ProviderMetadata], FormRequest], *, is_code: bool
+    ) -> TokenSet | TokenRefusal:
         try:
             request = build(await self.metadata.get())
         except Fault as fault:
@@ -250,7 +254,7 @@ class _Issuer:
             "token", "POST", request.url, request.headers, limit=token.MOST_RESPONSE, body=request.body
         )
         result = token.process_response(
-            response.status, response.content_type, response.body, response.retry_after
+            response.status, response.content_type, response.body, response.retry_after, is_code=is_code
         )
         if isinstance(result, token.TokenUnavailable):
             self.calls["token", "failed"] += 1
@@ -333,7 +337,7 @@ class _Issuer:
 
     async def _get(self, call: str, url: str, limit: int) -> bytes:
         response = await self._send(call, "GET", url, _JSON, limit=limit)
-        if response.status != 200:
+        if not is_success(response.status):
             hint = "; redirects are not followed" if 300 <= response.status < 400 else ""
             raise MessageError(
                 f"{call}_unavailable", f"{url.partition('?')[0]} answered {response.status}{hint}"

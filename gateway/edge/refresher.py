@@ -86,6 +86,7 @@ class Refresher:
         self._records = records
         self._news: OrderedDict[str, tuple[float, RefreshOutcome]] = OrderedDict()
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._rotations: dict[str, asyncio.Task[tuple[RefreshOutcome, bool] | Fault]] = {}
 
     def configure(self, compiled: Compiled) -> None:
         """Go on with this configuration; a refresh under way ends with the one that it began with."""
@@ -146,11 +147,12 @@ class Refresher:
             if self._denylist.judge_session(session, self._clock()):
                 # or the next refresh would bring the revoked user back
                 return SessionOver(Reason.REVOKED)
-            outcome = await self._once(compiled, session, grant, claim)
+            outcome, is_own = await self._once(compiled, session, grant, claim)
             self._remember(claim, outcome)
             if isinstance(outcome, SessionOver) or outcome.grant is None:
                 break
-            if outcome.session.access_expires_at > self._clock():
+            # a call that was made just now is as far as anybody can get, however soon its token expires
+            if is_own or outcome.session.access_expires_at > self._clock():
                 break
             session, grant = outcome.session, outcome.grant
             claim = refresh.claim_id(compiled.providers[session.provider], grant)
@@ -168,8 +170,39 @@ class Refresher:
         while self._news and (len(self._news) > MOST_NEWS or next(iter(self._news.values()))[0] <= now):
             self._news.popitem(last=False)
 
-    async def _once(self, compiled: Compiled, session: Session, grant: Grant, claim: str) -> RefreshOutcome:
+    async def _once(
+        self, compiled: Compiled, session: Session, grant: Grant, claim: str
+    ) -> tuple[RefreshOutcome, bool]:
+        """Return how one rotation ended, and whether this worker has just made its call; told once."""
+        task = self._rotations.get(claim)
+        if task is None:
+            rotation = self._rotate(compiled, session, grant, claim)
+            task = self._rotations[claim] = asyncio.get_running_loop().create_task(rotation)
+            task.add_done_callback(lambda _: self._rotations.pop(claim, None))
+        ended = await asyncio.shield(task)
+        if isinstance(ended, Fault):
+            # each caller raises its own: a shared exception would gather everybody's tracebacks
+            raise type(ended)(ended.source, ended.reason, ended.detail, ended.retry_after)
+        return ended
+
+    async def _rotate(
+        self, compiled: Compiled, session: Session, grant: Grant, claim: str
+    ) -> tuple[RefreshOutcome, bool] | Fault:
+        try:
+            return await self._try_rotate(compiled, session, grant, claim)
+        except Fault as fault:
+            return fault
+        except Exception as error:  # noqa: BLE001 - an error of ours must reach every caller, not the loop alone
+            return Fault("gateway", Reason.INTERNAL_ERROR, f"a refresh broke with {type(error).__name__}")
+
+    async def _try_rotate(
+        self, compiled: Compiled, session: Session, grant: Grant, claim: str
+    ) -> tuple[RefreshOutcome, bool]:
+        is_own = False
+
         async def call() -> Success | Refusal:
+            nonlocal is_own
+            is_own = True
             return await self._call(compiled, session, grant, claim)
 
         found = await self._claims.obtain(claim, call)
@@ -185,17 +218,18 @@ class Refresher:
             if grant.handle and self._records is not None and isinstance(outcome, Renewed):
                 # before anybody is given the new handle: it must lead somewhere at every worker
                 await self._records.install(outcome)
-            return outcome
+            return outcome, is_own
         if isinstance(found, Spent):
             await self._end_family(session)
             self._on_event("reuse_detected", **who)
-            return SessionOver(Reason.SESSION_REUSED)
-        if isinstance(found, Lost):
-            self._on_event("refresh_failed", reason=Reason.REFRESH_LOST, **who)
-            return SessionOver(Reason.REFRESH_LOST)
-        assert isinstance(found, Ended)
-        self._on_event("refresh_failed", reason=Reason.SESSION_ENDED, error=found.error, **who)
-        return SessionOver(Reason.SESSION_ENDED)
+            return SessionOver(Reason.SESSION_REUSED), is_own
+        assert isinstance(found, Lost | Ended)
+        reason = Reason.REFRESH_LOST if isinstance(found, Lost) else Reason.SESSION_ENDED
+        if is_own:
+            # whoever only reads the verdict was not there: who made the call has told of it
+            error = found.error if isinstance(found, Ended) else None
+            self._on_event("refresh_failed", reason=reason, error=error, **who)
+        return SessionOver(reason), is_own
 
     async def _end_family(self, session: Session) -> None:
         await self._revoke(

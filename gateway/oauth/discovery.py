@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from gateway.core.config import ProviderSettings
 from gateway.core.model import Json, ProviderMetadata
-from gateway.core.strict import parse_object
+from gateway.oauth.answers import read_object
 from gateway.oauth.errors import MessageError
 
 MOST_METADATA = 1 << 20
@@ -34,7 +34,7 @@ def process_response(
         MessageError: no JSON object, another issuer (R8), a missing, malformed or insecure endpoint, or no
             support of the code flow (R1) or of S256 (R2).
     """
-    document = parse_object(body, MOST_METADATA)
+    document = read_object(body, MOST_METADATA)
     if document is None:
         raise MessageError(
             "metadata_malformed",

@@ -1,7 +1,7 @@
 """JWK Sets as a provider publishes them (RFC 7517 section 5)."""
 
 from gateway.core.keys import MOST_KEYS, KeySet, build_key_set
-from gateway.core.strict import parse_object
+from gateway.oauth.answers import read_object
 from gateway.oauth.errors import MessageError
 
 MOST_JWKS = 1 << 20
@@ -20,7 +20,7 @@ def process_response(body: bytes, now: float, max_age: float) -> KeySet:
     Raises:
         MessageError: no JSON object with a list ``keys`` of at most 100.
     """
-    document = parse_object(body, MOST_JWKS)
+    document = read_object(body, MOST_JWKS)
     keys = None if document is None else document.get("keys")
     if not isinstance(keys, list):
         raise MessageError(

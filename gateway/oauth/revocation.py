@@ -4,6 +4,7 @@ from typing import Literal
 
 from gateway.core.config import ProviderSettings
 from gateway.core.model import ProviderMetadata
+from gateway.oauth.answers import is_success
 from gateway.oauth.errors import MessageError
 from gateway.oauth.form import FormRequest, build_form
 
@@ -33,5 +34,5 @@ def process_response(status: int) -> None:
     Raises:
         MessageError: ``revocation_refused`` for any other status; the token may still be good.
     """
-    if status != 200:
+    if not is_success(status) and status != 204:
         raise MessageError("revocation_refused", f"the revocation endpoint answered {status}")

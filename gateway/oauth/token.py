@@ -8,20 +8,16 @@ from typing import TypeAlias
 from gateway.core.config import ProviderSettings
 from gateway.core.model import Json, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
-from gateway.core.strict import parse_object
+from gateway.oauth.answers import is_success, read_object
 from gateway.oauth.form import FormRequest, build_form
+from gateway.oauth.refusals import Verdict, judge, read_code
 
 MOST_RESPONSE = 1 << 18
 _MOST_TOKEN = 131072
 _MOST_EXPIRY = 10 * 365 * 86400.0
 _MOST_RETRY = 3600
-_CODE = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,128}")
 _TOKEN = re.compile(r"[\x20-\x7e]+")
 _SECONDS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,6})?")
-# a 4xx that speaks of the moment, not of the grant (R34)
-_TRANSIENT_STATUS = frozenset((408, 425, 429))
-# errors of the client's registration: the operator's to mend
-_CLIENT_ERRORS = frozenset(("invalid_client", "unauthorized_client"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,77 +71,96 @@ def build_refresh_request(
 
 
 def process_response(
-    status: int, content_type: str, body: bytes, retry_after: str | None = None
+    status: int,
+    content_type: str,
+    body: bytes,
+    retry_after: str | None = None,
+    *,
+    is_code: bool = False,
 ) -> TokenResponse:
-    """Classify what the token endpoint answered (R34, R36).
-
-    A refusal ends the grant, so only a well-formed OAuth error of a 4xx response counts as one, or a 400
-    with an empty body, which some providers send for a refused refresh. Everything else says nothing about
-    the grant.
+    """Classify what the token endpoint answered (R85, R36); ``oauth.refusals`` has the table.
 
     Args:
         status: of the response.
         content_type: its Content-Type, or "".
         body: at most 256 KiB count.
         retry_after: the header's value; only seconds are understood.
+        is_code: whether a code was redeemed. It serves once and there is nothing to keep, so any code of an
+            error with a 4xx refuses it, unless the table has another opinion.
     """
-    if status == 200:
-        return _process_success(content_type, body)
-    wait = _read_retry_after(retry_after)
-    if not 400 <= status < 500 or status in _TRANSIENT_STATUS:
-        return TokenUnavailable(f"the token endpoint answered {status}", wait)
-    if status == 400 and not body.strip():
-        return TokenRefusal("empty")
-    document = parse_object(body, MOST_RESPONSE)
-    error = None if document is None else document.get("error")
-    if not isinstance(error, str) or _CODE.fullmatch(error) is None:
+    document = read_object(body, MOST_RESPONSE)
+    code = None if document is None else read_code(document.get("error"))
+    # tokens that came are kept, whatever else the answer says, but that the grant is dead (R85)
+    if document is not None and is_success(status) and judge(status, code) is not Verdict.ENDED:
+        try:
+            return _read_tokens(document)
+        except ValueError as error:
+            if "error" not in document:
+                return TokenUnavailable(f"the token endpoint answered {status} with a malformed {error}")
+    verdict = judge(status, code, is_empty=not body.strip())
+    if verdict is Verdict.UNKNOWN and is_code and code is not None and 400 <= status < 500:
+        verdict = Verdict.ENDED
+    if verdict is Verdict.ENDED:
+        return TokenRefusal(code or "empty")
+    return _unavailable(status, content_type, code, verdict, _read_retry_after(retry_after))
+
+
+def _unavailable(
+    status: int, content_type: str, code: str | None, verdict: Verdict, wait: int | None
+) -> TokenUnavailable:
+    if verdict is Verdict.OPERATOR:
         return TokenUnavailable(
-            f"the token endpoint answered {status} without an OAuth error ({_show_type(content_type)});"
-            " check token_endpoint",
-            wait,
-        )
-    if error in _CLIENT_ERRORS:
-        return TokenUnavailable(
-            f"the token endpoint answered {error}: check client_id, client_secret and client_auth",
+            f"the token endpoint answered {code}: check client_id, client_secret, client_auth and what the"
+            " client may do there",
             wait,
             Reason.ISSUER_MISCONFIGURED,
         )
-    if error == "temporarily_unavailable":
-        return TokenUnavailable(f"the token endpoint answered {error}", wait)
-    return TokenRefusal(error)
-
-
-def _process_success(content_type: str, body: bytes) -> TokenSet | TokenUnavailable:
-    document = parse_object(body, MOST_RESPONSE)
-    if document is None:
-        return TokenUnavailable(
-            f"the token endpoint answered 200 without a JSON object ({_show_type(content_type)});"
-            " check token_endpoint"
-        )
-    try:
-        return _read_tokens(document)
-    except ValueError as error:
-        return TokenUnavailable(f"the token endpoint answered 200 with a malformed {error}")
+    if code is not None:
+        return TokenUnavailable(f"the token endpoint answered {status} with {code}", wait)
+    if verdict is Verdict.MOMENT:
+        return TokenUnavailable(f"the token endpoint answered {status}", wait)
+    return TokenUnavailable(
+        f"the token endpoint answered {status} without tokens or an OAuth error ({_show_type(content_type)});"
+        " check token_endpoint",
+        wait,
+    )
 
 
 def _read_tokens(document: Mapping[str, Json]) -> TokenSet:
-    """Check the form of a successful response; the ValueError names the member that is malformed."""
+    """Read a successful response; the ValueError names the member for want of which it is none.
+
+    What is odd about the rest costs nobody the tokens: the old refresh token may be spent by now (R36).
+    """
     access_token = _read_token(document, "access_token")
     if access_token is None:
         raise ValueError("access_token")
     kind = document.get("token_type")
-    if not isinstance(kind, str) or kind.lower() != "bearer":
+    # a token that asks for a proof (DPoP, mac) is of no use here; one of no known kind is a bearer token
+    if isinstance(kind, str) and kind.strip().lower() not in {"bearer", ""}:
         raise ValueError("token_type")
-    scope = document.get("scope")
-    if not (scope is None or isinstance(scope, str)):
-        raise ValueError("scope")
+    refresh_token = _read_token(document, "refresh_token")
+    try:
+        id_token = _read_token(document, "id_token")
+    except ValueError:
+        id_token = None
     return TokenSet(
         access_token=access_token,
         expires_in=_read_expiry(document.get("expires_in")),
-        refresh_token=_read_token(document, "refresh_token"),
-        id_token=_read_token(document, "id_token"),
-        scopes=None if scope is None else frozenset(scope.split()),
+        refresh_token=refresh_token,
+        id_token=id_token,
+        scopes=_read_scopes(document.get("scope")),
     )
+
+
+def _read_scopes(value: Json) -> frozenset[str] | None:
+    """Return the granted scopes, None where the response does not tell; what cannot be read grants none."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return frozenset(value.split())
+    if isinstance(value, list):
+        return frozenset(name for each in value if isinstance(each, str) for name in each.split())
+    return frozenset()
 
 
 def _read_token(document: Mapping[str, Json], name: str) -> str | None:
@@ -158,12 +173,11 @@ def _read_token(document: Mapping[str, Json], name: str) -> str | None:
 
 
 def _read_expiry(value: Json) -> float | None:
-    if value is None:
-        return None
+    """Return a lifetime in seconds, None where it is not told: also for 0, less, and what is no number."""
     if isinstance(value, str) and _SECONDS.fullmatch(value):
         value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ValueError("expires_in")
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        return None
     return min(float(value), _MOST_EXPIRY)
 
 

@@ -1,8 +1,8 @@
 """The UserInfo endpoint (OpenID Connect Core 1.0 section 5.3)."""
 
 from gateway.core.model import Json, ProviderMetadata
-from gateway.core.strict import parse_object
 from gateway.core.token_claims import read_subject
+from gateway.oauth.answers import is_success, read_object
 from gateway.oauth.errors import MessageError
 
 MOST_USERINFO = 1 << 18
@@ -39,13 +39,13 @@ def process_response(status: int, content_type: str, body: bytes) -> dict[str, J
     """
     if status in {400, 401, 403}:
         return None
-    if status != 200:
+    if not is_success(status):
         raise MessageError("userinfo_unavailable", f"the userinfo endpoint answered {status}")
     if content_type.partition(";")[0].strip().lower() == "application/jwt":
         raise MessageError(
             "userinfo_signed", "the userinfo endpoint answered a JWT; configure plain JSON for this client"
         )
-    claims = parse_object(body, MOST_USERINFO)
+    claims = read_object(body, MOST_USERINFO)
     if claims is None or read_subject(claims) is None:
         raise MessageError("userinfo_malformed", "the userinfo endpoint answered no JSON object with a sub")
     return claims

@@ -76,3 +76,21 @@ def test_userinfo_about_somebody_else_is_not_taken_over():
     outcome = renew({"iss": ISSUER, "sub": "alice"}, {"sub": "bob", "email": "bob@example.com"})
     assert isinstance(outcome, Renewed)
     assert "bob@example.com" not in str(outcome.session.claims)
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "exp", "expected"),
+    [
+        (60.0, NOW + 900, NOW + 60),
+        (None, NOW + 900, NOW + 900),
+        (None, NOW, NOW + 300),
+        (None, NOW - 5, NOW + 300),
+        (None, "soon", NOW + 300),
+        (None, None, NOW + 300),
+    ],
+)
+def test_when_the_access_token_expires(expires_in: float | None, exp: object, expected: float):
+    """[2.6]: where the response does not tell, the ID token's exp stands in, or else 300 s."""
+    claims: dict[str, Any] = {"exp": exp}
+    assert refresh.access_expiry(TokenSet("a", expires_in), claims, NOW) == expected
+    assert refresh.access_expiry(TokenSet("a", None), None, NOW) == NOW + 300

@@ -114,6 +114,21 @@ def _busy(sentence: str, title: str, message: str) -> Words:
     )
 
 
+def _no_issuer(sentence: str) -> Words:
+    return Words(
+        sentence,
+        "The login service is not available",
+        "The service that checks who you are does not answer at the moment, or not as it should.",
+        (
+            _WAIT,
+            "If waiting does not help and you are offered to log in, do: it replaces your session.",
+            _CONTACT,
+        ),
+        ("retry", "login"),
+        "wait",
+    )
+
+
 def _too_large(sentence: str, message: str) -> Words:
     return Words(sentence, "That was too much at once", message, (_CONTACT,))
 
@@ -378,23 +393,19 @@ WORDS: Final[dict[Reason, Words]] = {
         "The application broke off",
         "The application behind this address closed the connection before its answer was complete.",
     ),
-    Reason.ISSUER_UNAVAILABLE: _busy(
-        "The identity provider cannot be reached or does not answer properly.",
-        "The login service is not available",
-        "The service that checks who you are does not answer at the moment.",
+    Reason.ISSUER_UNAVAILABLE: _no_issuer(
+        "The identity provider cannot be reached or does not answer properly."
     ),
     Reason.ISSUER_MISCONFIGURED: Words(
         "The identity provider and this gateway are not set up for one another.",
         "The login is not set up properly",
         "This site and its login service do not fit together. Only whoever runs this site can change that.",
         ("Tell whoever runs this site the request ID below. Their log says what does not fit.",),
-        ("retry",),
+        ("retry", "login"),
         "wait",
     ),
-    Reason.KEYS_UNAVAILABLE: _busy(
-        "The identity provider's keys cannot be fetched, so no token can be verified.",
-        "The login service is not available",
-        "The service that checks who you are does not answer at the moment.",
+    Reason.KEYS_UNAVAILABLE: _no_issuer(
+        "The identity provider's keys cannot be fetched, so no token can be verified."
     ),
     Reason.STORE_UNAVAILABLE: _busy(
         "The store of sessions and revocations does not answer.",
