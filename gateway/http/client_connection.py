@@ -386,6 +386,8 @@ class ClientConnection(ClientTransport):
         if self._state == State.BODY and exchange.body_done:
             self._state = State.WAIT
             self._body = None
+            if exchange.tunnel is not None:
+                self.enter_tunnel(exchange.tunnel)
 
     def _discard(self, exchange: ClientExchange, data: bytes) -> None:
         """Take the rest of a body that was answered without it; the answer has been sent."""

@@ -102,13 +102,14 @@ class ClientExchange:
                 self.fail(fault)
                 return
             expects = b"Expect: 100-continue\r\n" if body.continue_due else b""
-            self._sent = b"%b%b\r\n%b%b\r\n" % (start, last, body.framing, expects)
-        elif head.upgrade is not None:
-            self._sent = b"%b%b\r\nConnection: upgrade\r\nUpgrade: %b\r\n\r\n" % (start, last, head.upgrade)
+            framing = body.framing + expects
         elif head.method in _USUALLY_WITH_BODY:
-            self._sent = b"%b%b\r\nContent-Length: 0\r\n\r\n" % (start, last)
+            framing = b"Content-Length: 0\r\n"
         else:
-            self._sent = b"".join((start, last, b"\r\n\r\n"))
+            framing = b""
+        if head.upgrade is not None:
+            framing += b"Connection: upgrade\r\nUpgrade: %b\r\n" % head.upgrade
+        self._sent = b"".join((start, last, b"\r\n", framing, b"\r\n"))
         pool = self._pool = self._connection.server.pools.get(upstream)
         if pool is None:
             self.fail(Fault("gateway", Reason.INTERNAL_ERROR, f"no upstream {upstream}"))
@@ -375,7 +376,9 @@ class ClientExchange:
         self._connection.send(data)
         if rest:
             self.tunnel.from_upstream(rest)
-        self._connection.enter_tunnel(self.tunnel)
+        if self.body_done:
+            # the rest of a body is the request's still, and ends in its own framing (RFC 9110 section 7.8)
+            self._connection.enter_tunnel(self.tunnel)
         self._tell_of_long_life()
 
     def upstream_lost(self, origin: "Origin", *, reused: bool, untouched: bool) -> None:
@@ -508,9 +511,8 @@ class ClientExchange:
         body = self.body
         if body is not None and body.uploads is not None:
             body.uploads.leave(self)
-        if self.tunnel is not None:
-            return self.tunnel.bytes_in
-        return 0 if body is None else body.received
+        received = 0 if body is None else body.received
+        return received if self.tunnel is None else received + self.tunnel.bytes_in
 
 
 def _broken_head(error: Exception) -> Fault:

@@ -166,7 +166,7 @@ def _read_message(head: RequestHead, method: bytes, version: bytes) -> None:
     options = [token for value in special.get(Kind.CONNECTION, ()) for token in tokens(value)]
     head.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
     head.expects_continue = _read_expectation(special.get(Kind.EXPECT, ()), minor) and length != 0
-    head.upgrade = _read_upgrade(special.get(Kind.UPGRADE, ()), options, method, minor, length)
+    head.upgrade = _read_upgrade(special.get(Kind.UPGRADE, ()), options, minor)
 
 
 def _read_host(values: "list[bytes] | tuple[()]") -> bytes:
@@ -222,10 +222,11 @@ def _read_expectation(values: "list[bytes] | tuple[()]", minor: int) -> bool:
     return True
 
 
-def _read_upgrade(
-    values: "list[bytes] | tuple[()]", options: list[bytes], method: bytes, minor: int, length: int | None
-) -> bytes | None:
-    """Return the protocol asked for (RFC 9110 section 7.8), or None where the field is to be ignored."""
+def _read_upgrade(values: "list[bytes] | tuple[()]", options: list[bytes], minor: int) -> bytes | None:
+    """Return the protocol asked for (RFC 9110 section 7.8), or None where the field is to be ignored.
+
+    Any method may ask, and with a body: the tunnel begins behind it.
+    """
     if not values or minor == 0 or b"upgrade" not in options:
         return None
     name, _, version = values[0].partition(b"/")
@@ -233,6 +234,4 @@ def _read_upgrade(
         return None
     if name.lower() in _HTTP_INSIDE:
         return None
-    if method != b"GET" or length != 0:
-        raise Malformed("Upgrade with a method or body that no tunnel has")
     return values[0]

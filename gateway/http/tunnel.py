@@ -97,7 +97,8 @@ class Tunnel:
         assert self._code is not None
         if self._frames.at_boundary:
             self._exchange.connection.send(close_frame(self._code))
-            if self._client_frames.at_boundary and not self._client_ended:
+            may_tell = self._client_frames.at_boundary and self._exchange.body_done
+            if may_tell and not self._client_ended:
                 self._upstream.send(close_frame(_GOING_AWAY, os.urandom(_MASK_BYTES)))
             self._exchange.tunnel_closed()
 

@@ -5,7 +5,7 @@ import ssl
 
 import pytest
 
-from tests.support.http import GET, Handler, Plane, Upstream, UpstreamSide, always, echo
+from tests.support.http import GET, Handler, Plane, Upstream, UpstreamSide, always, echo, figures
 
 H = b"Host: h\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -25,7 +25,7 @@ async def test_connections_are_kept_and_shared():
             for client in clients:
                 assert (await client.ask(GET)).status == 200
         assert plane.upstream.connections == 1
-        gauges = plane.server.gauges()
+        gauges = figures(plane.server)
         assert gauges["client_connections"] == 10
         assert gauges["upstream_app_idle"] == gauges["upstream_app_open"] == 1
         assert gauges["requests_in_flight"] == 0
@@ -56,7 +56,7 @@ async def test_r60_the_queue_for_connections_is_bounded():
         await first.send(GET)
         await plane.eventually(lambda: plane.upstream.seen)
         await second.send(GET)
-        await plane.eventually(lambda: plane.server.gauges()["upstream_app_waiting"])
+        await plane.eventually(lambda: figures(plane.server)["upstream_app_waiting"])
         answer = await third.ask(GET)
         assert (answer.status, answer.body) == (503, b"overloaded")
         answer = await second.answer()
@@ -70,11 +70,11 @@ async def test_a_waiting_client_that_leaves_is_forgotten():
         await first.send(GET)
         await plane.eventually(lambda: plane.upstream.seen)
         await second.send(GET)
-        await plane.eventually(lambda: plane.server.gauges()["upstream_app_waiting"])
+        await plane.eventually(lambda: figures(plane.server)["upstream_app_waiting"])
         await second.close()
-        await plane.eventually(lambda: not plane.server.gauges()["upstream_app_waiting"])
+        await plane.eventually(lambda: not figures(plane.server)["upstream_app_waiting"])
         await first.close()
-        await plane.eventually(lambda: not plane.server.gauges()["upstream_app_open"])
+        await plane.eventually(lambda: not figures(plane.server)["upstream_app_open"])
         assert len(plane.upstream.seen) == 1
 
 
@@ -97,7 +97,7 @@ async def test_a_server_that_is_down_is_passed_over():
             for _ in range(2):
                 answer = await client.ask(GET)
                 assert (answer.status, answer.body) == (502, b"upstream_unreachable")
-            assert plane.server.gauges()["upstream_app_open"] == 0
+            assert figures(plane.server)["upstream_app_open"] == 0
     finally:
         await living.close()
 
@@ -205,7 +205,7 @@ async def test_a_client_that_leaves_ends_its_upstream_request():
         (finished,) = plane.handler.finished
         assert (finished.status, finished.fault.reason) == (499, "client_aborted")
         assert plane.handler.exchanges[0].aborted
-        assert plane.server.gauges()["client_connections"] == 0
+        assert figures(plane.server)["client_connections"] == 0
 
 
 async def test_a_client_that_leaves_while_the_handler_thinks():

@@ -11,7 +11,7 @@ from gateway.core.config import TlsSettings
 from gateway.http.exchange import Limits
 from gateway.http.tls import Certificates
 from tests.support.certificates import Authority
-from tests.support.http import GET, Plane, always
+from tests.support.http import GET, Plane, always, figures
 
 # each takes two descriptors of this process, and four run at once
 MANY = max(50, min(1500, (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 500) // 10))
@@ -31,7 +31,7 @@ async def hang(plane, start, many):
         found += await asyncio.gather(*(plane.client() for _ in range(100)))
     for client in found:
         client.writer.write(start)
-    await plane.eventually(lambda: plane.server.gauges()["client_connections"] >= many)
+    await plane.eventually(lambda: figures(plane.server)["client_connections"] >= many)
     return found
 
 
@@ -52,7 +52,7 @@ async def test_slow_clients_keep_nobody_waiting(kind):
         await asyncio.gather(*(each.ended() for each in slow))
         for each in (*slow, *plane.clients):
             each.writer.close()
-        await plane.eventually(lambda: plane.server.gauges()["client_connections"] == 0)
+        await plane.eventually(lambda: figures(plane.server)["client_connections"] == 0)
         assert plane.server.in_flight == 0
         assert len(plane.server.admission) == 0
 
@@ -118,21 +118,21 @@ async def test_connections_of_one_address():
         assert (await other.ask(GET)).status == 200
         assert (await first[0].ask(GET)).status == 200
         await first[0].close()
-        await plane.eventually(lambda: plane.server.gauges()["client_connections"] == 3)
+        await plane.eventually(lambda: figures(plane.server)["client_connections"] == 3)
         assert (await (await plane.client()).ask(GET)).status == 200
-        assert plane.server.gauges()["connections_refused_per_address_total"] == 1
+        assert figures(plane.server)["connections_refused_per_address"] == 1
 
 
 async def test_far_beyond_the_limit():
     """Whoever goes on gets no answer any more: refusing costs nothing that could be filled up."""
     async with Plane(limits=Limits(connections_per_address=1)) as plane:
         await plane.client()
-        await plane.eventually(lambda: plane.server.gauges()["client_connections"] == 1)
+        await plane.eventually(lambda: figures(plane.server)["client_connections"] == 1)
         greedy = [await plane.client() for _ in range(150)]
         await asyncio.gather(*(client.ended() for client in greedy))
         other = await plane.client(local_addr=("127.0.0.9", 0))
         assert (await other.ask(GET)).status == 200
-        assert plane.server.gauges()["connections_refused_per_address_total"] == 150
+        assert figures(plane.server)["connections_refused_per_address"] == 150
 
 
 async def test_trusted_proxies_have_any_number():
@@ -157,9 +157,9 @@ async def test_connections_of_one_address_over_tls(tmp_path):
         assert await beyond.ended()
         other = await plane.client(local_addr=("127.0.0.9", 0), **secure)
         assert (await other.ask(GET)).status == 200
-        assert plane.server.gauges()["connections_refused_per_address_total"] == 1
+        assert figures(plane.server)["connections_refused_per_address"] == 1
         await client.close()
-        await plane.eventually(lambda: plane.server.gauges()["client_connections"] == 1)
+        await plane.eventually(lambda: figures(plane.server)["client_connections"] == 1)
         assert (await (await plane.client(**secure)).ask(GET)).status == 200
 
 
@@ -174,6 +174,6 @@ async def test_many_silent_clients_over_tls(tmp_path):
         for _ in range(20):
             assert (await client.ask(GET)).status == 200
         await asyncio.gather(*(each.ended() for each in silent))
-        await plane.eventually(lambda: plane.server.gauges()["tls_handshakes"] == 0)
+        await plane.eventually(lambda: figures(plane.server)["tls_handshakes"] == 0)
         assert plane.server.handshakes_failed == 300
         assert (await client.ask(GET)).status == 200

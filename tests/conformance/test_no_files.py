@@ -10,7 +10,7 @@ from pathlib import Path
 from gateway.http import health
 from gateway.http.sockets import is_own_lack
 from tests.support.cluster import OK, Cluster, post
-from tests.support.http import GET, UpstreamSide
+from tests.support.http import GET, UpstreamSide, figures
 
 QUICK = {"failures": 2, "delay": 0.05}
 
@@ -67,10 +67,10 @@ async def test_what_cannot_be_opened_is_shared():
         await cluster.eventually(lambda: cluster.seen() == [1])
         with without_files():
             others = [asyncio.create_task(each.ask(GET)) for each in clients[1:]]
-            await cluster.eventually(lambda: cluster.server.gauges()["upstream_app_waiting"] == 2)
+            await cluster.eventually(lambda: figures(cluster.server)["upstream_app_waiting"] == 2)
             hold.set()
             assert [(await each).status for each in (first, *others)] == [200, 200, 200]
-        assert cluster.server.gauges()["upstream_app_open"] == 1
+        assert figures(cluster.server)["upstream_app_open"] == 1
 
 
 async def test_a_health_check_without_a_file_says_nothing(monkeypatch):

@@ -94,12 +94,6 @@ MALFORMED = {
     "te-dot": post(b"Transfer.Encoding: chunked", body=b"0\r\n\r\n"),
     "cl-name-underscore": post(b"Content_Length: 5", body=b"hello"),
     "te-in-http-1.0": b"POST / HTTP/1.0\r\n" + H + CHUNKED + b"\r\n\r\n0\r\n\r\n",
-    "post-with-upgrade": post(
-        b"Connection: upgrade", b"Upgrade: websocket", b"Content-Length: 5", body=b"hello"
-    ),
-    "get-with-upgrade-and-body": get(
-        b"Host: h", b"Connection: upgrade", b"Upgrade: websocket", b"Content-Length: 5"
-    ),
 }
 WRONG_HOST = {
     "missing": b"GET / HTTP/1.1\r\n\r\n",

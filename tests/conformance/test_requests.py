@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.http.exchange import Limits
-from tests.support.http import GET, Handler, Plane
+from tests.support.http import GET, Handler, Plane, figures
 
 H = b"Host: h\r\n"
 
@@ -142,7 +142,7 @@ async def test_r60_body_limit():
             assert plane.handler.finished[0].fault.reason == "body_too_large"
             # a connection that was opened too late for it may serve others
             await plane.eventually(
-                lambda plane=plane: plane.upstream.open == plane.server.gauges()["upstream_app_idle"]
+                lambda plane=plane: plane.upstream.open == figures(plane.server)["upstream_app_idle"]
             )
 
 

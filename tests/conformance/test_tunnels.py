@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.http import client_exchange
-from tests.support.http import GET, Handler, Plane, UpstreamSide, always
+from tests.support.http import GET, Handler, Plane, UpstreamSide, always, figures
 
 H = b"Host: h\r\n"
 KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -59,13 +59,13 @@ async def test_a_tunnel():
         assert await client.exactly(4) == b"more"
         sent = plane.upstream.seen[0]
         assert (sent.all("connection"), sent.all("upgrade")) == (["upgrade"], ["websocket"])
-        assert plane.server.gauges()["tunnels"] == 1
+        assert figures(plane.server)["tunnels"] == 1
         await client.close()
         await plane.eventually(lambda: plane.handler.finished)
         finished = plane.handler.finished[0]
         assert (finished.status, finished.bytes_in, finished.bytes_out, finished.fault) == (101, 9, 13, None)
         await plane.eventually(lambda: plane.upstream.open == 0)
-        assert plane.server.gauges()["requests_in_flight"] == 0
+        assert figures(plane.server)["requests_in_flight"] == 0
 
 
 async def test_any_protocol():
@@ -380,3 +380,162 @@ async def test_an_upgrade_that_the_handler_refuses():
         client = await plane.client()
         for _ in range(2):
             assert (await client.ask(ask())).body == b"no"
+
+
+DOCKER_EXEC = (
+    b"POST /v1.47/exec/5ad9e2f1c0/start HTTP/1.1\r\n"
+    b"Host: docker.example:2375\r\n"
+    b"User-Agent: docker-sdk-python/7.1.0\r\n"
+    b"Accept-Encoding: gzip, deflate\r\n"
+    b"Accept: */*\r\n"
+    b"Connection: Upgrade\r\n"
+    b"Upgrade: tcp\r\n"
+    b"Content-Length: 31\r\n"
+    b"Content-Type: application/json\r\n"
+    b"\r\n"
+    b'{"Tty": false, "Detach": false}'
+)
+"""What docker-py sends for ``exec_start(socket=True)``."""
+
+DOCKER_ATTACH = (
+    b"POST /v1.47/containers/web/attach?logs=0&stdout=1&stderr=1&stream=1&stdin=1 HTTP/1.1\r\n"
+    b"Host: docker.example:2375\r\n"
+    b"User-Agent: docker-sdk-python/7.1.0\r\n"
+    b"Accept-Encoding: gzip, deflate\r\n"
+    b"Accept: */*\r\n"
+    b"Connection: Upgrade\r\n"
+    b"Upgrade: tcp\r\n"
+    b"Content-Length: 0\r\n"
+    b"\r\n"
+)
+
+KUBECTL_EXEC = (
+    b"POST /api/v1/namespaces/default/pods/web/exec?command=sh&stdin=true&stdout=true&tty=true HTTP/1.1\r\n"
+    b"Host: kubernetes.example\r\n"
+    b"User-Agent: kubectl/v1.29.0 (linux/amd64) kubernetes/3f7a50f\r\n"
+    b"Content-Length: 0\r\n"
+    b"Connection: Upgrade\r\n"
+    b"Upgrade: SPDY/3.1\r\n"
+    b"X-Stream-Protocol-Version: v5.channel.k8s.io\r\n"
+    b"X-Stream-Protocol-Version: v4.channel.k8s.io\r\n"
+    b"Accept-Encoding: gzip\r\n"
+    b"\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "data", [DOCKER_EXEC, DOCKER_ATTACH, KUBECTL_EXEC], ids=["exec", "attach", "kubectl"]
+)
+@pytest.mark.parametrize("pieces", [1, 7])
+async def test_an_upgrade_by_post(data: bytes, pieces: int):
+    """[3.5]: it is forwarded with its body, and becomes a tunnel where the upstream answers 101."""
+    protocol = b"SPDY/3.1" if b"SPDY" in data else b"tcp"
+    body = data.partition(b"\r\n\r\n")[2]
+
+    async def behave(side: UpstreamSide) -> None:
+        sent = await side.request()
+        assert sent.body == body
+        await side.send(
+            b"HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\n"
+            b"Connection: Upgrade\r\nUpgrade: " + protocol + b"\r\n\r\nhello"
+        )
+        while received := await side.some():
+            await side.send(received)
+
+    async with Plane(behave) as plane:
+        client = await plane.client()
+        step = len(data) // pieces + 1
+        answer = await client.ask(*[data[at : at + step] for at in range(0, len(data), step)])
+        assert (answer.status, answer.get("upgrade")) == (101, protocol.decode())
+        assert await client.exactly(5) == b"hello"
+        await client.send(b"\x00GET / HTTP/1.1\r\n\r\n")
+        assert await client.exactly(19) == b"\x00GET / HTTP/1.1\r\n\r\n"
+        client.writer.write_eof()
+        assert await client.rest() == b""
+        sent = plane.upstream.seen[0]
+        assert (sent.get("connection"), sent.get("upgrade")) == ("upgrade", protocol.decode())
+        assert sent.get("content-length") == str(len(body))
+        await plane.eventually(lambda: plane.handler.finished)
+        assert plane.handler.finished[0].bytes_in == len(body) + 19
+        await plane.eventually(lambda: plane.upstream.open == plane.server.in_flight == 0)
+
+
+LONG = b"x" * 200_000
+
+
+@pytest.mark.parametrize(
+    ("framing", "first", "last"),
+    [
+        (b"Content-Length: 200004\r\n", LONG, b"last"),
+        (b"Transfer-Encoding: chunked\r\n", b"30d40\r\n" + LONG + b"\r\n", b"4\r\nlast\r\n0\r\n\r\n"),
+    ],
+)
+async def test_a_tunnel_begins_after_the_body(framing: bytes, first: bytes, last: bytes):
+    """[3.5]: 101 may come while the body does: it ends in its framing, and the tunnel begins behind it."""
+
+    async def behave(side: UpstreamSide) -> None:
+        sent = await side.request(body=False)
+        await side.send(b"HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\nearly")
+        await side.body(sent)
+        assert sent.body == LONG + b"last"
+        await side.send(b"whole")
+        while received := await side.some():
+            await side.send(received)
+
+    async with Plane(behave) as plane:
+        client = await plane.client()
+        head = ask(b"tcp").replace(b"GET", b"POST").replace(KEY, framing)
+        assert (await client.ask(head, first)).status == 101
+        assert await client.exactly(5) == b"early"
+        await client.send(last + b"ping")
+        assert await client.exactly(9) == b"wholeping"
+        client.writer.write_eof()
+        assert await client.rest() == b""
+        await plane.eventually(lambda: plane.upstream.open == plane.server.in_flight == 0)
+
+
+async def test_a_body_that_breaks_while_the_tunnel_waits():
+    """[3.5]: what follows a broken body is passed on to nobody: the tunnel is cut."""
+
+    async def behave(side: UpstreamSide) -> None:
+        await side.request(body=False)
+        await side.send(b"HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+        side.upstream.got = await side.rest()
+
+    async with Plane(behave) as plane:
+        client = await plane.client()
+        head = ask(b"tcp").replace(b"GET", b"POST").replace(KEY, b"Transfer-Encoding: chunked\r\n")
+        assert (await client.ask(head + b"1\r\nx\r\n")).status == 101
+        await client.send(b"nonsense\r\n")
+        assert await client.ended()
+        await plane.eventually(lambda: plane.upstream.open == plane.server.in_flight == 0)
+
+
+@pytest.mark.parametrize("method", [b"POST", b"PUT", b"PATCH", b"DELETE", b"GET"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Connection: keep-alive\r\nUpgrade: tcp\r\n",
+        b"Connection: Upgrade\r\nUpgrade: h2c\r\n",
+        b"Connection: Upgrade\r\nUpgrade: tcp, websocket\r\n",
+        b"Connection: Upgrade\r\nUpgrade: tcp\r\nUpgrade: tcp\r\n",
+        b"Connection: Upgrade\r\nUpgrade:\r\n",
+    ],
+)
+async def test_an_upgrade_that_can_be_no_tunnel_is_ignored(method: bytes, lines: bytes):
+    """[3.5]: RFC 9110 section 7.8: the request goes on with its body, as if the field were not there."""
+    async with Plane() as plane:
+        client = await plane.client()
+        data = method + b" /x HTTP/1.1\r\n" + H + lines + b"Content-Length: 5\r\n\r\nhello"
+        for _ in range(2):
+            assert (await client.ask(data)).body == method + b" /x 5"
+        assert plane.upstream.seen[0].all("upgrade") == plane.upstream.seen[0].all("connection") == []
+
+
+async def test_a_refused_upgrade_by_post_is_an_ordinary_response():
+    """[3.5]: both connections serve again where the upstream answers something else than 101."""
+    async with Plane() as plane:
+        client = await plane.client()
+        for _ in range(2):
+            assert (await client.ask(DOCKER_EXEC)).body == b"POST /v1.47/exec/5ad9e2f1c0/start 31"
+        assert plane.upstream.connections == 1

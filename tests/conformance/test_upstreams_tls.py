@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.certificates import Authority, Pair
 from tests.support.cluster import post
-from tests.support.http import GET, Plane, Upstream, UpstreamSide
+from tests.support.http import GET, Plane, Upstream, UpstreamSide, figures
 
 
 @contextlib.asynccontextmanager
@@ -159,7 +159,7 @@ async def test_health_checks_are_verified_too(tmp_path):
     health = {"path": "/", "interval": 0.05, "unhealthy_after": 1}
     async with upstream(pair) as server:
         async with Plane(servers=(f"https://localhost:{server.port}",), health=health) as side:
-            await side.eventually(lambda: side.server.gauges()["upstream_app_server_0_healthy"] == 0)
+            await side.eventually(lambda: figures(side.server)["upstream_app_server_0_healthy"] == 0)
         assert not server.seen
 
 
