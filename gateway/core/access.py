@@ -65,7 +65,8 @@ def access(context: Context) -> Forward | Refuse | Login | Need:
     for each in credentials:
         if isinstance(each, BearerToken):
             bearer = each
-        else:
+        elif each.opened is None or route.admits(each.opened.session.provider):
+            # whoever another provider vouches for is nobody here, and stays who they are elsewhere (R70)
             cookie = each
     if bearer is not None:
         return _with_bearer(context, route, bearer, cookie)
@@ -79,7 +80,7 @@ def access(context: Context) -> Forward | Refuse | Login | Need:
 def _with_bearer(
     context: Context, route: Route, bearer: BearerToken, cookie: SessionCookie | None
 ) -> Forward | Refuse | Login | Need:
-    verdict = judge_bearer(context, bearer.token)
+    verdict = judge_bearer(context, route, bearer.token)
     if not isinstance(verdict, Identity):
         return refuse(context, verdict, bearer=True) if isinstance(verdict, Reason) else verdict
     if cookie is not None and cookie.opened is not None:
@@ -114,14 +115,18 @@ def _comes_from_here(context: Context, route: Route) -> bool:
     return may_connect(context.request.headers, own, route.websocket_origins)
 
 
-def judge_bearer(context: Context, token: str) -> Verdict:
-    """Verify a bearer token against the key set of the provider that it claims; RFC 9068 section 4."""
+def judge_bearer(context: Context, route: Route, token: str) -> Verdict:
+    """Verify a bearer token against the key set of the provider that it claims; RFC 9068 section 4.
+
+    A provider that the route does not admit is no issuer that is trusted there (R70).
+    """
     knowledge = context.knowledge
     memo = knowledge.memory.tokens
     if (remembered := memo.get(token)) is not None:
         keys, identity, since = remembered
         if (
-            keys is knowledge.keys.get(identity.provider)
+            route.admits(identity.provider)
+            and keys is knowledge.keys.get(identity.provider)
             and since <= context.now < keys.stale_after
             and context.now < identity.expires_at
         ):
@@ -133,7 +138,7 @@ def judge_bearer(context: Context, token: str) -> Verdict:
     if isinstance(issuer, Reason):
         return issuer
     provider = knowledge.compiled.by_issuer.get(issuer)
-    if provider is None:
+    if provider is None or not route.admits(provider.name):
         return Reason.TOKEN_ISSUER
     verdict = _verified(context, provider, parsed)
     if isinstance(verdict, Identity):

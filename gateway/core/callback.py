@@ -123,7 +123,10 @@ def callback(context: Context) -> Step:
         return _failed(context, Reason.LOGIN_ISSUER_MISMATCH, name)
     if response.error is not None:
         return _failed(context, Reason.LOGIN_DENIED, name, response.error[:100])
-    if _loops(context, site, pending):
+    presented = _presented_session(context)
+    if isinstance(presented, SessionRecord):
+        return presented
+    if presented is None and _loops(context, site, pending):
         return _failed(context, Reason.LOGIN_LOOP, name)
     return _redeem(context, provider, pending, response, name)
 
@@ -166,7 +169,8 @@ def _recent(context: Context, site: Site) -> list[tuple[float, str]]:
 
 
 def _loops(context: Context, site: Site, pending: codec.PendingLogin) -> bool:
-    # restored tabs log in side by side, each for its own page: only the same page over and over is a loop
+    """Tell whether the same page was logged in for over and over, and no session ever came back."""
+    # restored tabs log in side by side, each for its own page
     path = _page(pending)
     return sum(1 for _, each in _recent(context, site) if each == path) >= LOOP_COUNT - 1
 
@@ -298,7 +302,9 @@ def _complete(context: Context, pending: codec.PendingLogin, begun: Begun, cooki
         return _failed(context, Reason.LOGIN_COOKIE_TOO_LARGE, cookie, f"{size} characters")
     if (need := _replaced(context, begun)) is not None:
         return need
-    recent = [*_recent(context, site), (context.now, _page(pending))]
+    # a session came back after the rounds before: they were none of a loop
+    before = _recent(context, site) if _presented_session(context) is None else []
+    recent = [*before, (context.now, _page(pending))]
     changes = [
         *_given(context, site, begun),
         CookieChange(cookie, None, 0, (cookie,)),

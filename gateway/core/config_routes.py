@@ -71,6 +71,12 @@ def _check_names(settings: Settings, route: RouteSettings, at: Path) -> Iterator
             yield Problem(
                 (*at, setting), f"no {setting} has this name in {setting}s{suggestion(name, known)}"
             )
+    for place, name in enumerate(route.providers or ()):
+        if name not in settings.providers:
+            hint = suggestion(name, {**settings.providers})
+            yield Problem((*at, "providers", place), f"no provider has this name in providers{hint}")
+    if None not in (route.provider, route.providers) and route.provider not in (route.providers or ()):
+        yield Problem((*at, "provider"), "one of providers, or leave it out: logins use the first of them")
     if route.name is not None and not (route.name.isascii() and route.name.isprintable()):
         yield Problem((*at, "name"), "a route's name is printable ASCII")
 

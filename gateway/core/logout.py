@@ -127,7 +127,7 @@ def _ended(context: Context, opened: OpenedSession | None, written: tuple[DenyEn
     onwards = _onwards(context, session)
     if not isinstance(onwards, _Onwards):
         return onwards
-    own = [name for name in context.cookies if name.startswith((site.login_prefix, site.loop_cookie))]
+    own = [name for name in context.cookies if name.startswith(site.login_prefix)]
     is_page = context.wants_html
     return Respond(
         Reason.LOGGED_OUT,

@@ -120,6 +120,13 @@ def _holds(held: Json, wanted: tuple[Json, ...]) -> bool:
     return any(_equal(value, each) for value in values for each in wanted)
 
 
+def _claim_of(identity: Identity, name: str) -> Json:
+    # issuer and subject were verified as such; no other source of claims can replace them (R26)
+    if name == "iss":
+        return identity.issuer
+    return identity.subject if name == "sub" else find_claim(identity.claims, name)
+
+
 def _claims(settings: RequireSettings, _groups_claim: str) -> Check | None:
     if settings.claims is None:
         return None
@@ -128,7 +135,7 @@ def _claims(settings: RequireSettings, _groups_claim: str) -> Check | None:
     )
 
     def check(identity: Identity, _request: Request, _now: float) -> Reason | None:
-        if needed and all(_holds(find_claim(identity.claims, name), wanted) for name, wanted in needed):
+        if needed and all(_holds(_claim_of(identity, name), wanted) for name, wanted in needed):
             return None
         return Reason.CLAIM_MISMATCH
 

@@ -12,10 +12,13 @@ from gateway.core.reasons import Reason
 
 def cleared_cookies(site: Site, sent: dict[str, str]) -> tuple[CookieChange, ...]:
     """Return the changes that remove a session entirely, chunks and all (CVE-2025-55162)."""
-    return tuple(
+    changes = tuple(
         CookieChange(name, None, 0, cookies.presented(sent, name))
         for name in (site.session_cookie, site.refresh_cookie)
     )
+    # a session came back, so whatever login brought it was none of a loop
+    name = site.loop_cookie
+    return (*changes, CookieChange(name, None, 0, (name,))) if name in sent else changes
 
 
 def login_url(context: Context) -> str | None:

@@ -21,6 +21,9 @@ class Route:
     ``hosts`` None: every known host, so no rule for one host opens what a rule for all of them guards. Known
     are the ``public_url``s and what any route names. ``methods`` None: every method.
 
+    ``provider`` is where a login goes, None: the default. ``providers`` are those whose people come in, None:
+    all of them; somebody of another provider counts as nobody here (R70).
+
     ``timeouts`` bound the wait for the response head and the silence within its body (seconds), None where
     the upstream's hold. ``replacement`` is what the upstream sees in place of ``path``, also without a
     trailing slash; None where it sees the path as it was decided on. ``prefix_line`` then tells it the path.
@@ -34,6 +37,7 @@ class Route:
     methods: frozenset[bytes] | None = None
     unauthenticated: Literal["auto", "login", "reject"] = "auto"
     provider: str | None = None
+    providers: frozenset[str] | None = None
     require: Require = field(default_factory=Require)
     preflight: Literal["refuse", "forward"] | CorsSettings = "refuse"
     authorization: Literal["pass", "strip"] = "strip"
@@ -44,6 +48,10 @@ class Route:
     prefix_line: bytes = b""
     rate_limit: RateLimit | None = None
     websocket_origins: frozenset[bytes] = frozenset()
+
+    def admits(self, provider: str) -> bool:
+        """Tell whether sessions and tokens of a provider, by its name, count on this route."""
+        return self.providers is None or provider in self.providers
 
     def forwarded(self, path: bytes) -> bytes:
         """Return what the upstream sees of a canonical path that this route has matched.
@@ -279,7 +287,18 @@ def _prefix_line(route: RouteSettings) -> bytes:
     return b"X-Forwarded-Prefix: %b\r\n" % path if path and _replacement(route) is not None else b""
 
 
+def _providers(route: RouteSettings) -> tuple[str | None, frozenset[str] | None]:
+    """Return the provider of a route's logins, and those that it admits; None, None: whatever there is."""
+    admitted = route.providers or (() if route.provider is None else (route.provider,))
+    if not admitted:
+        return None, None
+    if route.provider is not None and route.provider not in admitted:
+        raise ValueError("provider is none of providers")
+    return route.provider or admitted[0], frozenset(admitted)
+
+
 def _compile_route(route: RouteSettings, settings: Settings) -> Route:
+    provider, providers = _providers(route)
     return Route(
         name=route.name or route.path,
         path=route.path.encode().rstrip(b"/"),
@@ -288,7 +307,8 @@ def _compile_route(route: RouteSettings, settings: Settings) -> Route:
         hosts=None if route.hosts is None else tuple(host.lower().encode() for host in route.hosts),
         methods=_methods(route),
         unauthenticated=route.unauthenticated,
-        provider=route.provider,
+        provider=provider,
+        providers=providers,
         require=compile_require(route.require, settings.groups_claim),
         preflight=route.preflight,
         authorization=route.authorization,

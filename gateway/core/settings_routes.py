@@ -66,7 +66,9 @@ class RouteSettings(Model):
     unauthenticated: Literal["auto", "login", "reject"] = "auto"
     """What nobody gets: a login for navigations and 401 for scripts, a login, or 401."""
     provider: Text | None = None
-    """The name of the provider that a login uses; absent: the first provider."""
+    """The provider whose people alone come in, and that a login uses; absent: all, and the first."""
+    providers: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """Several providers whose people come in; a login uses ``provider`` if given, else the first of them."""
     require: RequireSettings | None = None
     """What the identity must hold."""
     preflight: Annotated[

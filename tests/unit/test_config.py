@@ -288,6 +288,61 @@ def test_warnings(changes, path):
     assert [shown_path(each.path) for each in warn(settings)] == [path]
 
 
+PARTNER = {
+    "issuer": "https://partner.example.com",
+    "client_id": "web",
+    "client_secret": "s",
+    "audiences": ["api"],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "paths"),
+    [
+        ({}, ["identity_headers"]),
+        ({"identity_headers": {"X-Forwarded-User": "sub", "X-Issuer": "iss"}}, []),
+        ({"routes/0/provider": "partner"}, []),
+        ({"routes/0/providers": ["partner"]}, []),
+        ({"routes/0/providers": ["partner", "corporate"]}, ["identity_headers"]),
+        ({"routes/0/require": {"claims": {"iss": "https://partner.example.com"}}}, []),
+        ({"routes/0/require": {"groups": ["admins"]}}, ["identity_headers"]),
+    ],
+)
+def test_r70_several_providers_are_warned_of(changes, paths):
+    """R70 [1.8]: nothing tells issuers apart where several come in: the same name may be two people."""
+    settings = with_changes({"providers/partner": PARTNER, **changes})
+    assert check(settings) == []
+    assert [shown_path(each.path) for each in warn(settings)] == paths
+
+
+def test_r70_disjoint_providers_on_one_site_are_warned_of():
+    """R70 [1.8]: one browser has one session for a site, so two parts of it log each other out."""
+
+    def routes(second: dict) -> list[dict]:
+        both = [{"path": "/a/", "provider": "corporate"}, {"path": "/b/", **second}]
+        return [{"upstream": "app", "access": "required", **each} for each in both]
+
+    def found(second: dict) -> list[str]:
+        settings = with_changes({"providers/partner": PARTNER, "routes": routes(second)})
+        return [shown_path(each.path) for each in warn(settings)]
+
+    assert found({"provider": "partner"}) == ["routes[1]"]
+    assert found({"provider": "corporate"}) == []
+    assert found({"providers": ["corporate", "partner"]}) == ["identity_headers"]
+    assert found({"provider": "partner", "access": "public"}) == []
+
+
+def test_r70_names_of_providers_are_checked():
+    """R70 [1.8]: a name that is no provider's, an empty list, a login at one that would not be let in."""
+    base = {"providers/partner": PARTNER}
+    assert problems(base | {"routes/0/providers": ["partner", "nobody"]}) == ["routes[0].providers[1]"]
+    assert problems(base | {"routes/0/providers": ["partner"], "routes/0/provider": "corporate"}) == [
+        "routes[0].provider"
+    ]
+    with pytest.raises(ValidationError):
+        with_changes(base | {"routes/0/providers": []})
+
+
 def test_no_message_holds_a_value():
     """R16: secrets of every kind stay out of what is told."""
     marks = {

@@ -1,0 +1,54 @@
+"""Checks of several providers beside one another: who comes in where, and who is told apart."""
+
+from collections.abc import Iterator
+
+from gateway.core.config import RouteSettings, Settings
+from gateway.core.problems import Problem
+
+
+def warn_providers(settings: Settings) -> Iterator[Problem]:
+    """Yield where people of several providers could be taken for one another, or log each other out."""
+    if len(settings.providers) < 2:
+        return
+    guarded = [
+        (index, route, admitted(settings, route))
+        for index, route in enumerate(settings.routes)
+        if route.access != "public"
+    ]
+    if "iss" not in settings.identity_headers.values():
+        mixed = [index for index, route, names in guarded if len(names) > 1 and not _names_issuers(route)]
+        if mixed:
+            shown = ", ".join(f"routes[{index}]" for index in mixed[:5]) + (", ..." if mixed[5:] else "")
+            yield Problem(
+                ("identity_headers",),
+                f"{shown}: people of several providers come in, and nothing tells the upstream whose alice"
+                " it is: add X-Forwarded-Issuer: iss, or give the routes a provider",
+            )
+    for place, (index, route, names) in enumerate(guarded):
+        for earlier, other, others in guarded[:place]:
+            if names.isdisjoint(others) and _share_a_site(route, other):
+                yield Problem(
+                    ("routes", index),
+                    f"routes[{earlier}] is on the same site and admits other providers alone: a browser has"
+                    " one session for each public_url, so going from one to the other is a new login each"
+                    " time; give them hosts of their own",
+                )
+                break
+
+
+def admitted(settings: Settings, route: RouteSettings) -> frozenset[str]:
+    """Return the names of the providers whose people come in on a route."""
+    if route.providers is not None:
+        return frozenset(route.providers)
+    return frozenset(settings.providers) if route.provider is None else frozenset((route.provider,))
+
+
+def _names_issuers(route: RouteSettings) -> bool:
+    claims = route.require.claims if route.require is not None else None
+    return claims is not None and "iss" in claims
+
+
+def _share_a_site(one: RouteSettings, other: RouteSettings) -> bool:
+    if one.hosts is None or other.hosts is None:
+        return True
+    return not set(one.hosts).isdisjoint(other.hosts)

@@ -1,0 +1,138 @@
+"""Several providers beside one another: whose people come in where, and at whose callback."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from gateway.demo.provider import DemoProvider
+from tests.support.world import CLIENT_SECRET, World
+
+pytestmark = pytest.mark.asyncio
+
+ROUTES = [
+    {"path": "/demo/", "access": "required", "provider": "demo"},
+    {"path": "/partner/", "access": "required", "provider": "partner"},
+    {"path": "/optional/", "access": "optional", "provider": "demo"},
+    {"path": "/both/", "access": "required", "providers": ["partner", "demo"]},
+    {"path": "/", "access": "required"},
+]
+
+
+@contextlib.asynccontextmanager
+async def two_providers(
+    valkey_url: str, tmp_path: Any, **override: Any
+) -> AsyncIterator[tuple[World, DemoProvider]]:
+    """A world with a second provider, ``partner``, whose alice is somebody else."""
+    worlds: list[World] = []
+    partner = DemoProvider(
+        "demo", CLIENT_SECRET, (), "demo-api", clock=lambda: worlds[0].clock() if worlds else time.time()
+    )
+    await partner.start()
+    section = {
+        "issuer": partner.issuer,
+        "client_id": "demo",
+        "client_secret": CLIENT_SECRET,
+        "scopes": ["openid", "offline_access"],
+        "audiences": ["demo-api"],
+    }
+    override = {
+        "providers": {"partner": section},
+        "routes": [{"upstream": "app", **route} for route in ROUTES],
+        "identity_headers": {"X-Forwarded-User": "sub", "X-Forwarded-Issuer": "iss"},
+        **override,
+    }
+    try:
+        async with World(valkey_url, tmp_path, **override) as world:
+            worlds.append(world)
+            partner.redirect_uris = tuple(
+                f"{world.base}/.gateway/callback{end}" for end in ("", "/partner", "/demo")
+            )
+            yield world, partner
+    finally:
+        await partner.close()
+
+
+@pytest.fixture(params=["cookie", "redis"])
+async def two(request, valkey_url, tmp_path):
+    """Both, in each session mode."""
+    session = {"mode": request.param, "rotation_grace": "1s"}
+    async with two_providers(valkey_url, tmp_path, session=session) as both:
+        yield both
+
+
+async def test_r70_a_session_of_another_provider_is_none(two):
+    """R70 [1.8]: a route's provider restricts: a navigation logs in there, a script gets 401."""
+    world, partner = two
+    browser = world.browser()
+    await browser.login("/partner/x", "alice")
+    seen = world.upstream.last().headers
+    assert (seen["X-Forwarded-User"], seen["X-Forwarded-Issuer"]) == ("alice", partner.issuer)
+    count = len(world.upstream.seen)
+
+    page = await browser.fetch("/demo/x")
+    assert page.status == 401
+    assert not page.set_cookies, "it is neither cleared nor renewed"
+    page = await browser.get("/demo/x", follow=False)
+    assert page.status == 303
+    assert page.headers["Location"].startswith(world.provider.issuer)
+    assert not any("-session=" in line or "-refresh=" in line for line in page.set_cookies)
+    assert len(world.upstream.seen) == count
+
+    assert (await browser.fetch("/optional/x")).text == "hello nobody GET /optional/x 0"
+    assert "X-Forwarded-Issuer" not in world.upstream.last().headers
+    for path in ("/partner/y", "/both/x", "/x"):
+        assert (await browser.fetch(path)).status == 200
+        assert world.upstream.last().headers["X-Forwarded-Issuer"] == partner.issuer
+
+
+async def test_r70_nothing_of_another_provider_is_refreshed(two):
+    """R70 [1.8]: an expired session of another provider is neither renewed nor lost on a restricted route."""
+    world, partner = two
+    browser = world.browser()
+    await browser.login("/partner/x", "alice")
+    world.clock.advance(70)
+    for path in ("/demo/x", "/optional/x"):
+        assert not (await browser.fetch(path)).set_cookies
+    assert partner.counts["token:refresh_token"] == 0
+    assert (await browser.fetch("/partner/x")).status == 200
+    assert partner.counts["token:refresh_token"] == 1
+
+
+async def test_r70_a_bearer_token_of_another_provider_is_refused(two):
+    """R70 [1.8]: 401 token_issuer, on optional routes too, and for a token that was accepted elsewhere."""
+    world, partner = two
+    mine = {"Authorization": f"Bearer {world.provider.mint('alice')}"}
+    theirs = {"Authorization": f"Bearer {partner.mint('alice')}"}
+    browser = world.browser()
+    for _ in range(2):
+        for path, headers, status in (
+            ("/x", theirs, 200),
+            ("/partner/x", theirs, 200),
+            ("/both/x", theirs, 200),
+            ("/both/x", mine, 200),
+            ("/demo/x", mine, 200),
+            ("/demo/x", theirs, 401),
+            ("/optional/x", theirs, 401),
+            ("/partner/x", mine, 401),
+        ):
+            page = await browser.fetch(path, headers=headers)
+            assert page.status == status, path
+            if status == 401:
+                assert "token_issuer" in page.text
+    # a session of the other provider, which counts as none, is in no conflict with the token
+    await browser.login("/partner/x", "bob")
+    assert (await browser.fetch("/demo/x", headers=mine)).text.startswith("hello alice")
+    assert (await browser.fetch("/both/x", headers=mine)).status == 400
+
+
+async def test_r70_going_to_and_fro_is_no_loop(two):
+    """R70 [1.8]: each visit to the other provider's part is a login, and never a login_loop."""
+    world, _ = two
+    browser = world.browser()
+    for _ in range(4):
+        for part in ("demo", "partner"):
+            page = await browser.login(f"/{part}/x", "alice")
+            assert page.text.startswith("hello alice"), page.text
