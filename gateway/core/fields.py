@@ -21,6 +21,9 @@ UPGRADE: Final = 11
 Kind: TypeAlias = int
 """One of the words above: what happens to a field."""
 
+BINDING_SCHEME: Final = rb"(?i:ntlm|nego|kerberos)"
+"""What the names of schemes begin with that authenticate a connection instead of a request (RFC 4559)."""
+
 MOST_LEARNED = 4096
 MOST_NAME = 128
 

@@ -32,6 +32,8 @@ way only, and any query. The segment is the group."""
 
 # a field's value without white space around it (RFC 9110 section 5.5), which may not be empty
 _VALUE: Final = rb"[\x21-\x7e\x80-\xff][\t\x20-\x7e\x80-\xff]*+(?<![\t ])"
+# a head that authenticates its connection is a case of its own
+_UNBOUND: Final = b"(?!" + fields.BINDING_SCHEME + b")"
 _METHOD: Final = re.compile(rb"[A-Z\-]+")
 
 _ANY_VALUE: Final = frozenset({fields.PASS, fields.DROP})
@@ -203,7 +205,7 @@ class _Parts:
             self.groups += 1
             self.presented.append((field.name, kind, self.groups))
             self.telling.append(self.count)
-            value = b"(" + _VALUE + b")"
+            value = b"(" + _value_of(field) + b")"
         elif field.name.lower() in FIELDS:
             self.groups += 1
             self.forwarding.append(self.groups)
@@ -214,7 +216,7 @@ class _Parts:
             self.length = self.groups
             value = b"(" + _DIGITS + b")"
         elif _may_differ(field, kind):
-            value = _VALUE
+            value = _value_of(field)
         line = re.escape(field.name) + b": " + value + rb"\r\n"
         self.expression += line
         self.lines.append(line)
@@ -237,6 +239,11 @@ class _Parts:
             self.passing.append(self.groups)
             self.expression += b"("
         self._is_open = not self._is_open
+
+
+def _value_of(field: Field) -> bytes:
+    """Return the expression of a value that may differ."""
+    return _UNBOUND + _VALUE if field.name.lower().endswith(b"authorization") else _VALUE
 
 
 def _may_differ(field: Field, kind: fields.Kind) -> bool:

@@ -42,7 +42,7 @@ class Admission:
         """
         name = self._name(peer)
         count = self._counts[name] = self._counts.get(name, 0) + 1
-        if not most or count <= most or self._is_exempt(peer):
+        if not most or count <= most or self.is_exempt(peer):
             return 0
         self.refused += 1
         return count - most
@@ -64,7 +64,8 @@ class Admission:
             name = self._names[peer] = network_of(peer)
         return name
 
-    def _is_exempt(self, peer: str) -> bool:
+    def is_exempt(self, peer: str) -> bool:
+        """Tell whether this peer is a proxy, behind which are many clients."""
         try:
             address = ip_address(peer.partition("%")[0])
         except ValueError:

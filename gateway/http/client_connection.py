@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 from gateway.core.model import Fault, Request
 from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
+from gateway.http.bound import Own, let_go
 from gateway.http.client_exchange import ClientExchange
 from gateway.http.client_transport import ClientTransport, State
 from gateway.http.fields import HEAD_END, Malformed
@@ -41,6 +42,7 @@ class ClientConnection(ClientTransport):
         peer: the client's address.
         tls: whether it came over TLS.
         last_request: whether the connection ends with the present answer.
+        own: the connections to upstreams that serve this one alone, if any (R77).
     """
 
     __slots__ = (
@@ -53,6 +55,7 @@ class ClientConnection(ClientTransport):
         "_since",
         "_tunnel",
         "last_request",
+        "own",
         "peer",
         "tls",
     )
@@ -62,6 +65,7 @@ class ClientConnection(ClientTransport):
         self.peer = ""
         self.tls = False
         self.last_request = False
+        self.own: Own | None = None
         self._advancing = False
         self._exchange: ClientExchange | None = None
         self._body: ClientExchange | None = None
@@ -80,6 +84,11 @@ class ClientConnection(ClientTransport):
     def idle(self) -> bool:
         """Whether no request is open or arriving."""
         return self._state == State.HEAD and not self._ahead
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is sent on it."""
+        return self._state >= State.LINGER
 
     # asyncio.Protocol
 
@@ -138,6 +147,8 @@ class ClientConnection(ClientTransport):
         self._state = State.CLOSED
         self._ahead = b""
         self.server.forget(self)
+        if self.own is not None:
+            let_go(self.own)
         if self._exchange is not None:
             self._exchange.client_lost()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from gateway.core.model import Fault, Header, Request
 from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
+from gateway.http.bound import sends_binding
 from gateway.http.chunked import LAST_CHUNK, encode_chunk
 from gateway.http.exchange import Handling
 from gateway.http.fields import Malformed
@@ -260,6 +261,8 @@ class ClientExchange:
         """Send the request, and what there is of its body, on this connection in one write."""
         self._upstream = upstream
         data = self._sent
+        if self.head.binds and sends_binding(data):
+            upstream.bound = True
         host_line = upstream.origin.host_line
         if host_line is not None:
             data = with_host(data, host_line)

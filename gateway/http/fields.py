@@ -2,6 +2,7 @@
 
 import re
 
+from gateway.core.fields import BINDING_SCHEME
 from gateway.core.model import Field, Header
 from gateway.http.memo import HeadMemo, by_key
 
@@ -27,6 +28,8 @@ class Kind:
     DATE = 8
     SET_COOKIE = 9
     CONTENT_TYPE = 10
+    # a credential or challenge of a scheme that authenticates the connection: by its value, not its name
+    BINDING = 11
 
 
 _KINDS = {
@@ -44,6 +47,13 @@ _KINDS = {
     b"set-cookie": Kind.SET_COOKIE,
     b"content-type": Kind.CONTENT_TYPE,
 }
+
+# where such schemes are named, as a list or not; IIS tells with Persistent-Auth that it keeps one
+_AUTHENTICATING = frozenset(
+    {b"authorization", b"proxy-authorization", b"www-authenticate", b"proxy-authenticate", b"persistent-auth"}
+)
+_BINDING = re.compile(rb"(?:\A|[\s,])" + BINDING_SCHEME + rb"|\A(?i:true)\b")
+_BY_VALUE = -1
 
 # others fold "_", "." and the like into "-": such a spelling of these names is an attempt at smuggling
 _FRAMING = frozenset(
@@ -114,6 +124,8 @@ def read_new_field(line: bytes) -> Field:
         name, value = match.groups()
         kind = _learn(name)
     plain = value.strip(b" \t")
+    if kind == _BY_VALUE:
+        kind = Kind.PLAIN if _BINDING.search(plain) is None else Kind.BINDING
     # nearly all are written with one space, as we write them
     is_ours = len(value) == len(plain) + 1 and value[0] == _SPACE
     field = Field(name, plain, kind, line + b"\r\n" if is_ours else None)
@@ -126,6 +138,8 @@ def _learn(name: bytes) -> int:
     kind = _KINDS.get(lower, Kind.PLAIN)
     if kind == Kind.PLAIN and _NOT_ALPHANUMERIC.sub(b"-", lower) in _FRAMING:
         raise Malformed("disguised framing field")
+    if lower in _AUTHENTICATING:
+        kind = _BY_VALUE
     if len(_kinds) >= _MOST_NAMES:
         _kinds.clear()
     if len(name) <= _LONGEST_NAME:

@@ -43,9 +43,20 @@ class Framing:
         expects_continue: whether it waits for 100 before its body.
         upgrade: the protocol asked for, where a tunnel would be possible.
         count: how many fields there are.
+        binds: whether it holds what authenticates a connection instead of the request (R77).
     """
 
-    __slots__ = ("count", "expects_continue", "host", "keep_alive", "length", "method", "minor", "upgrade")
+    __slots__ = (
+        "binds",
+        "count",
+        "expects_continue",
+        "host",
+        "keep_alive",
+        "length",
+        "method",
+        "minor",
+        "upgrade",
+    )
 
     method: bytes
     host: bytes
@@ -55,6 +66,7 @@ class Framing:
     expects_continue: bool
     upgrade: bytes | None
     count: int
+    binds: bool
 
     def copy(self) -> "Framing":
         """Return the same without what a subclass adds."""
@@ -158,6 +170,7 @@ def _read_message(head: RequestHead, method: bytes, version: bytes) -> None:
             special.setdefault(field.kind, []).append(field.value)
     head.method = method
     head.count = len(head.fields)
+    head.binds = Kind.BINDING in special
     head.host = _read_host(special.get(Kind.HOST, ()))
     if method in (b"CONNECT", b"TRACE"):
         raise Fault("client", Reason.METHOD_UNSUPPORTED)

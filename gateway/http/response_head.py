@@ -21,7 +21,8 @@ class ResponseHead:
 
     ``length`` is the Content-Length, None without one. ``reusable`` tells whether the connection may serve
     another request; ``upgrade`` is the protocol of a 101; ``is_stream`` marks server-sent events.
-    ``is_whole`` tells that a body of a known length follows, unless it was asked for with HEAD.
+    ``is_whole`` tells that a body of a known length follows, unless it was asked for with HEAD, and nothing
+    else is to be heeded. ``binds`` tells that the server authenticates the connection, or offers to (R77).
     ``rendered`` is the handler's: what it made of these very bytes, for the next response that has them;
     ``ready`` the same as it goes to a client, with the handler's part that it was made of.
     """
@@ -35,6 +36,7 @@ class ResponseHead:
     has_date: bool
     is_stream: bool
     is_whole: bool
+    binds: bool = False
     rendered: tuple[object, bytes] | None = field(default=None, repr=False, compare=False)
     ready: tuple[bytes, bytes] | None = field(default=None, repr=False, compare=False)
 
@@ -106,8 +108,9 @@ def _read(data: bytes) -> ResponseHead:
         and not (bodyless and (chunked or (length and status != 304))),
         upgrade=upgrade[0] if len(upgrade) == 1 else None,
         has_date=Kind.DATE in special and b"date" not in options,
-        is_whole=length is not None and not bodyless and not is_stream,
+        is_whole=length is not None and not bodyless and not is_stream and Kind.BINDING not in special,
         is_stream=is_stream,
+        binds=Kind.BINDING in special,
     )
 
 

@@ -25,6 +25,7 @@ class UpstreamConnection(asyncio.Protocol):
         origin: the server at its other end.
         retires_at: when it is too old to serve another request (the data plane's coarse clock, seconds).
         since: when it last did something (the data plane's coarse clock, seconds).
+        bound: whether it may know who its client is (R77): it serves no other.
         write_paused: whether the server does not keep up with the upload.
     """
 
@@ -42,6 +43,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_stream",
         "_transport",
         "_untouched",
+        "bound",
         "origin",
         "retires_at",
         "since",
@@ -63,6 +65,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._stream = False
         self._reading_paused = False
         self.write_paused = False
+        self.bound = False
         self.since = pool.time.now
         self.retires_at = self.since + pool.settings.max_age
 
@@ -155,6 +158,7 @@ class UpstreamConnection(asyncio.Protocol):
         transport, body = self._transport, exchange.body
         if (
             head.reusable
+            and not self.bound
             and not self._reading_paused
             and (body is None or body.done)
             and not transport.is_closing()
@@ -203,6 +207,8 @@ class UpstreamConnection(asyncio.Protocol):
                 if head.status >= 200 or head.status == 101:
                     self._take_final(exchange, head, data)
                     return
+                if head.binds:
+                    self.bound = True
                 exchange.interim(head)
         except Fault as fault:
             if fault.source == "upstream":
@@ -224,6 +230,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _take_final(self, exchange: "ClientExchange", head: ResponseHead, rest: bytes) -> None:
         status = head.status
+        if head.binds:
+            self.bound = True
         if self.origin.attentive:
             self._pool.answered(self.origin, status)
         if head.is_whole and head.length == len(rest) and exchange.head.method != b"HEAD":
@@ -280,7 +288,10 @@ class UpstreamConnection(asyncio.Protocol):
         ):
             if self._reading_paused:
                 self.resume_reading()
-            self._pool.release(self)
+            if self.bound:
+                self._pool.bound.keep(self, exchange.connection)
+            else:
+                self._pool.release(self)
         else:
             self.abandon()
         exchange.end()

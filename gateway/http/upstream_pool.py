@@ -10,6 +10,7 @@ from gateway.core.config import UpstreamSettings
 from gateway.core.model import Fault
 from gateway.core.reasons import Reason
 from gateway.http.balance import Balance
+from gateway.http.bound import Bound
 from gateway.http.health import Checks
 from gateway.http.origin import AnyProtocol, Origin, describe_failure, dial
 from gateway.http.sockets import is_own_lack
@@ -40,6 +41,7 @@ class UpstreamPool:
 
     Attributes:
         uploads: where requests wait whose body has not arrived whole.
+        bound: connections that serve one client connection alone (R77).
 
     Raises:
         ValueError: a server's URL is not one. OSError: a file of ``tls`` cannot be used.
@@ -61,6 +63,7 @@ class UpstreamPool:
         self._connections: set[UpstreamConnection] = set()
         self._waiting: dict[ClientExchange, float] = {}
         self.uploads = Uploads(self)
+        self.bound = Bound(self)
         self._opening: set[asyncio.Task[None]] = set()
         self._trouble = "no connection"
         self._retired = False
@@ -104,6 +107,9 @@ class UpstreamPool:
 
     def acquire(self, exchange: "ClientExchange") -> None:
         """Attach a connection to the exchange, now or later; or fail it."""
+        if exchange.connection.own is not None and (own := self.bound.take(exchange.connection)) is not None:
+            exchange.attach(own)
+            return
         if self._due and (origin := self._try_again(exchange)) is not None:
             self._begin_opening(exchange, origin)
             return
@@ -141,6 +147,15 @@ class UpstreamPool:
         """Forget an exchange that waits; a connection that is being opened for it will serve another."""
         self._waiting.pop(exchange, None)
 
+    def may_keep(self, connection: UpstreamConnection) -> bool:
+        """Tell whether a connection may serve again."""
+        return connection.origin.up and connection.retires_at > self.time.now and not self._retired
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits for a connection."""
+        return bool(self._waiting)
+
     def release(self, connection: UpstreamConnection) -> None:
         """Take back a connection that may serve again."""
         origin = connection.origin
@@ -165,7 +180,7 @@ class UpstreamPool:
         origin.open -= 1
         if connection in origin.idle:
             del origin.idle[connection]
-        else:
+        elif not self.bound.lost(connection):
             origin.busy -= 1
         if self._waiting:
             self._serve_waiting()
@@ -201,6 +216,7 @@ class UpstreamPool:
             exchange.fail(self._unreachable("no server is up"))
         elif len(self._waiting) < self.settings.max_connections:
             self._waiting[exchange] = self.time.now
+            self.bound.make_room()
         else:
             exchange.fail(Fault("upstream", Reason.OVERLOADED, "too many requests wait for a connection"))
 
@@ -410,6 +426,7 @@ class UpstreamPool:
         """Close the connections that serve nobody."""
         for origin in self._origins:
             self._close_idle(origin)
+        self.bound.close()
 
     @staticmethod
     def _close_idle(origin: Origin) -> None:
