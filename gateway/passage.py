@@ -1,5 +1,6 @@
 """One request on its way through the pipeline: its plan, its answer, and what its record will say."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from gateway.core.decision import conclude, due_cookies, wants_html
 from gateway.core.headers import Observed, observe
 from gateway.core.lasting import Lasting, lasting
 from gateway.core.model import CookieChange, Fault, Header, Identity, Matter, Outcome, Request
+from gateway.core.policies import find_claim
 from gateway.core.reasons import Reason
 from gateway.core.routes import Route
 from gateway.core.span import Spanned
@@ -17,6 +19,9 @@ from gateway.edge.endpoints import render_fault
 from gateway.http.exchange import Exchange, Rendered
 from gateway.http.response_head import ResponseHead
 from gateway.http.serialise import Start, check_start, response_fields
+
+MOST_NAMED = 256
+"""Characters of a claim that names a person in the log."""
 
 _DECISIONS: Mapping[type, Any] = {Forward: "forward", Refuse: "refuse", Login: "login", Respond: "respond"}
 
@@ -179,6 +184,7 @@ class Passage:
     decided: float = 0.0
     reason: Reason = Reason.INTERNAL_ERROR
     quota: tuple[Header, ...] = ()
+    fault: Fault | None = None
 
     @property
     def extra(self) -> tuple[Header, ...]:
@@ -199,14 +205,14 @@ class Passage:
         changes = due_cookies(forward, knowledge, self.pipeline.clock()) if forward.session else ()
         if changes:
             lines = self.pipeline.cookie_lines(changes)
-            return response_fields([*conclude(list(head.headers), knowledge, lines), *self.extra])
+            named = (b"X-Request-ID", self.request_id.encode())
+            return response_fields([*conclude(list(head.headers), knowledge, lines), named, *self.extra])
         rules, rendered = knowledge.compiled.rules, head.rendered
         if rendered is None or rendered[0] is not rules:
             rendered = (rules, response_fields(conclude(list(head.headers), knowledge, [])))
             head.rendered = rendered
-        if self.quota or knowledge.compiled.hsts:
-            return rendered[1] + response_fields(self.extra)
-        return rendered[1]
+        told: bytes = b"%bX-Request-ID: %b\r\n" % (rendered[1], self.request_id.encode())
+        return told + response_fields(self.extra) if self.quota or knowledge.compiled.hsts else told
 
     def on_fault(self, fault: Fault) -> Rendered:
         """Render what the caller sees when the upstream could not answer."""
@@ -229,6 +235,8 @@ class Passage:
     ) -> None:
         """Make the one record of this request."""
         plan, request = self.plan, self.exchange.request
+        # a fault that was answered like anything else is one all the same
+        fault = fault or self.fault
         if plan is not None and fault is None:
             about, path = plan.about, plan.path_of(request)
         else:
@@ -247,8 +255,26 @@ class Passage:
                 sizes[1],
                 None if fault is None else fault.source,
                 path,
+                logged(request, self.knowledge.compiled.logged_headers),
             )
         )
+
+
+def logged(request: Request, names: frozenset[bytes]) -> tuple[Header, ...]:
+    """Return the fields of a request that the log repeats."""
+    if not names:
+        return ()
+    return tuple(header for header in request.headers if header[0].lower() in names)
+
+
+def named_by(identity: Identity, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return the claims by which the log names a person, as texts; those that are absent are left out."""
+    found = [(name, find_claim(identity.claims, name)) for name in names]
+    return tuple(
+        (name, value[:MOST_NAMED] if isinstance(value, str) else json.dumps(value)[:MOST_NAMED])
+        for name, value in found
+        if value is not None
+    )
 
 
 def about_of(request: Request, knowledge: Knowledge, answer: Answer | None, reason: Reason) -> Matter:
@@ -269,4 +295,5 @@ def about_of(request: Request, knowledge: Knowledge, answer: Answer | None, reas
     if identity is not None:
         about.issuer, about.subject = identity.issuer, identity.subject
         about.session_id = identity.session_id
+        about.claims = named_by(identity, knowledge.compiled.settings.log.claims)
     return about

@@ -12,9 +12,10 @@ from time import perf_counter
 from typing import Any, Protocol, TypeAlias
 
 from gateway.core import cookies as jar
+from gateway.core.access import whose
 from gateway.core.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.context import Knowledge
-from gateway.core.decision import decide, due_cookies, new_login, wants_html
+from gateway.core.decision import decide, due_cookies, new_login, route_of, wants_html
 from gateway.core.headers import observe
 from gateway.core.model import CookieChange, Fault, Identity, Matter, Outcome
 from gateway.core.needs import MOST_NEEDS, Body, Need, Refresh, UseOnce
@@ -23,7 +24,7 @@ from gateway.core.reasons import Reason
 from gateway.core.seal import NONCE_BYTES
 from gateway.edge.endpoints import render_fault, render_refuse, render_respond
 from gateway.http.exchange import Exchange, Rendered
-from gateway.passage import Passage, Plan, about_of, plan_of
+from gateway.passage import Passage, Plan, about_of, named_by, plan_of
 from gateway.recall import Recall
 
 Resolver: TypeAlias = "Callable[[Any], Awaitable[object]]"
@@ -157,11 +158,19 @@ class Pipeline:
         request_id = next(self._ids)
         rendered = render_fault(fault, html=False, request_id=request_id)
         self.ways.recorder.outcome(
-            Outcome(Matter("", "", "", peer, "", "refuse", fault.reason), request_id, rendered[0], 0.0, 0.0)
+            Outcome(
+                Matter("", "", "", peer, "", "refuse", fault.reason),
+                request_id,
+                rendered[0],
+                0.0,
+                0.0,
+                fault=fault.source,
+            )
         )
         return rendered
 
     async def _fetch(self, passage: Passage, need: Need) -> None:
+        request = passage.exchange.request
         try:
             facts: dict[Need, object] = {}
             for _ in range(MOST_NEEDS):
@@ -171,9 +180,7 @@ class Pipeline:
                 facts[need] = True if fact is None else fact
                 # what the request began with: the configuration may have been reloaded meanwhile
                 passage.knowledge = replace(passage.knowledge, facts=facts)
-                decision = decide(
-                    passage.exchange.request, passage.knowledge, self.clock(), passage.request_id
-                )
+                decision = decide(request, passage.knowledge, self.clock(), passage.request_id)
                 if isinstance(decision, Login):
                     await self._login(passage, decision)
                     return
@@ -183,11 +190,12 @@ class Pipeline:
                 need = decision
             raise RuntimeError("too many needs in one request")  # noqa: TRY301
         except Fault as fault:
+            # so that the record tells which route it was, and whose
+            passage.answer = Refuse(fault.reason, route_of(request, passage.knowledge), whose(need))
             url = None
             if isinstance(need, Refresh) and fault.source == "issuer":
                 # what keeps a session that cannot be renewed must not keep the person out (R85)
-                request, now = passage.exchange.request, self.clock()
-                url = new_login(request, passage.knowledge, now, passage.request_id)
+                url = new_login(request, passage.knowledge, self.clock(), passage.request_id)
             self._fault(passage, fault, url)
         except Exception as error:  # noqa: BLE001 - as in handle
             self._broken(passage, error)
@@ -310,7 +318,7 @@ class Pipeline:
 
     def note(self, passage: Passage, fault: Fault) -> None:
         """Take down a fault that the caller is told of; its detail is for the log alone."""
-        passage.reason, passage.decided = fault.reason, perf_counter()
+        passage.reason, passage.decided, passage.fault = fault.reason, perf_counter(), fault
         if fault.source == "client":
             # the access line says it already, and a client must not write the error log
             return
@@ -357,7 +365,7 @@ class Pipeline:
             "request_id": passage.request_id,
             "reason": answer.reason,
             "client": observe(passage.exchange.request, passage.knowledge.compiled.rules).client,
-            **_who(identity),
+            **_who(identity, passage.knowledge.compiled.settings.log.claims),
         }
         if isinstance(answer, Refuse):
             login = answer.reason.startswith("login_")
@@ -371,7 +379,12 @@ class Pipeline:
             self.ways.recorder.audit(answer.audit, **fields | answer.details)
 
 
-def _who(identity: Identity | None) -> dict[str, object]:
+def _who(identity: Identity | None, names: tuple[str, ...]) -> dict[str, object]:
     if identity is None:
         return {}
-    return {"issuer": identity.issuer, "subject": identity.subject, "session": identity.session_id}
+    return {
+        "issuer": identity.issuer,
+        "subject": identity.subject,
+        "session": identity.session_id,
+        "claims": dict(named_by(identity, names)) or None,
+    }

@@ -277,6 +277,12 @@ def identity_of(session: Session, claims: Claims, scopes: frozenset[str]) -> Ide
     )
 
 
+def whose(need: Need) -> Identity | None:
+    """Return whose session a need is about, where it says so: for the record of a fault."""
+    session = need.session if isinstance(need, Refresh) else None
+    return None if session is None else identity_of(session, session.claims, session.scopes)
+
+
 def session_cookies(
     site: Site, current: Renewed, sent: dict[str, str], now: float
 ) -> tuple[CookieChange, ...]:

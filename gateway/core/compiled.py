@@ -36,7 +36,7 @@ class Compiled:
     """Everything a decision looks up. ``sites`` is by authority, ``by_issuer`` by exact issuer.
 
     ``hsts`` is Strict-Transport-Security by the authority of an https site, empty where it is not sent.
-    ``login_limit`` bounds how many logins one address may complete.
+    ``login_limit`` bounds how many logins one address may complete. ``logged_headers`` are lower case.
     """
 
     settings: Settings
@@ -50,6 +50,7 @@ class Compiled:
     prefix: bytes
     hsts: "Mapping[bytes, Header]" = field(default_factory=dict)
     login_limit: "RateLimit | None" = None
+    logged_headers: frozenset[bytes] = frozenset()
 
     def default_provider(self) -> Provider:
         """Return the provider that a login uses when nothing names one: the first."""
@@ -93,6 +94,7 @@ def _required_claims(require: RequireSettings | None) -> set[str]:
 def _kept_claims(settings: Settings) -> frozenset[str]:
     names = {"sub", "sid", "acr", "amr", "auth_time", settings.groups_claim}
     names.update(settings.identity_headers.values())
+    names.update(settings.log.claims)
     for route in settings.routes:
         names |= _required_claims(route.require) | (
             set(route.require.claims or {}) if route.require else set()
@@ -158,4 +160,5 @@ def compile_settings(settings: Settings) -> Compiled:
         prefix=settings.prefix.encode(),
         hsts=_hsts(settings, sites),
         login_limit=_login_limit(settings),
+        logged_headers=frozenset(name.lower().encode() for name in settings.log.request_headers),
     )

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from gateway.core import config_syntax as syntax
 from gateway.core.compiled import compile_settings, decode_secret_key
 from gateway.core.config import ProviderSettings, Settings
-from gateway.core.config_listener import check_rate_limits, check_tls, warn_listener
+from gateway.core.config_listener import check_log, check_rate_limits, check_tls, warn_listener
 from gateway.core.config_providers import warn_providers
 from gateway.core.config_routes import check_path, check_routes
 from gateway.core.config_upstreams import check_upstreams, warn_upstreams
@@ -21,6 +21,7 @@ from gateway.core.store_address import AddressError, address_of
 Check: TypeAlias = "Callable[[Settings], Iterator[Problem]]"
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _SETTING = re.compile(r"[a-z_]{3,32}(?=[\[: ])")
 _CLAIM = re.compile(r"[\x21-\x7e]{1,256}")
 _ENDPOINTS = (
@@ -113,6 +114,9 @@ def _check_listeners(settings: Settings) -> Iterator[Problem]:
             yield Problem(path, message)
     if syntax.collide(settings.listen, settings.admin.listen):
         yield Problem(("admin", "listen"), "the public listener has this port: choose another one (R62)")
+    for index, name in enumerate(settings.admin.hosts):
+        if _HOST_NAME.fullmatch(name) is None:
+            yield Problem(("admin", "hosts", index), "write a host name alone, without scheme or port")
     token = settings.admin.token
     if token is not None and not syntax.is_bearer(token.get_secret_value()):
         yield Problem(
@@ -262,6 +266,7 @@ CHECKS: tuple[Check, ...] = (
     _check_public_urls,
     _check_listeners,
     check_tls,
+    check_log,
     _check_prefix,
     _check_proxies,
     _check_keys,

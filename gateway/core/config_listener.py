@@ -3,12 +3,29 @@
 import re
 from collections.abc import Iterator
 
+from gateway.core import config_syntax as syntax
 from gateway.core.config import HstsSettings, Settings
 from gateway.core.config_routes import judge_rate_limit
 from gateway.core.problems import Path, Problem
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PRELOAD_AGE = 365 * 86400
+_SECRET_NAME = re.compile(
+    r"token|secret|cookie|auth|passw|credential|assertion|jwt|key|signature|session", re.IGNORECASE
+)
+
+
+def check_log(settings: Settings) -> Iterator[Problem]:
+    """Yield what is wrong with what log lines are to repeat (R16)."""
+    for index, claim in enumerate(settings.log.claims):
+        if not claim or claim.strip() != claim:
+            yield Problem(("log", "claims", index), "write a claim's name without white space")
+    for index, name in enumerate(settings.log.request_headers):
+        at: Path = ("log", "request_headers", index)
+        if not syntax.is_token(name):
+            yield Problem(at, "not the name of a header field (RFC 9110 section 5.6.2)")
+        elif _SECRET_NAME.search(name):
+            yield Problem(at, "such a field may hold a secret, and secrets stand in no log")
 
 
 def check_tls(settings: Settings) -> Iterator[Problem]:

@@ -88,6 +88,15 @@ def new_login(request: Request, knowledge: Knowledge, now: float, request_id: st
     return login_url(context)
 
 
+def route_of(request: Request, knowledge: Knowledge) -> Route | None:
+    """Return the route that a request is for, None where there is none, or an endpoint of our own."""
+    compiled = knowledge.compiled
+    target = canonicalise(request.target)
+    if target is None or target.path.startswith(compiled.prefix):
+        return None
+    return compiled.routes.match(observe(request, compiled.rules).host, target.path, request.method)
+
+
 def wants_html(request: Request, knowledge: Knowledge) -> bool:
     """Tell whether a person's browser navigates here, rather than a script or an API client calling."""
     return draw(request, knowledge.compiled.rules.request_names).wants_html
@@ -157,4 +166,4 @@ def conclude(headers: list[Header], knowledge: Knowledge, set_cookies: list[byte
     return response_headers(headers, knowledge.compiled.rules, set_cookies)
 
 
-__all__ = ["ENDPOINTS", "conclude", "decide", "due_cookies", "new_login"]
+__all__ = ["ENDPOINTS", "conclude", "decide", "due_cookies", "new_login", "route_of"]

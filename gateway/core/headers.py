@@ -163,6 +163,9 @@ def _request_kind(name: bytes, own: frozenset[bytes]) -> Kind:
 
 
 def _response_kind(name: bytes) -> Kind:
+    # the id that is in our log lines is the one that the client gets
+    if name.lower() == b"x-request-id":
+        return fields.DROP
     lower = name.lower()
     special = {
         b"connection": fields.CONNECTION,

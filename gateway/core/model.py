@@ -290,7 +290,8 @@ class ProviderMetadata:
 class Matter:
     """What a request was about, as its decision tells; shared by all requests that one plan serves.
 
-    ``path`` is without its query. ``series`` and ``line`` are for the recorders: what they worked out for it.
+    ``path`` is without its query. ``claims`` name the person as the log is told to. ``series`` and ``line``
+    are for the recorders: what they worked out for it.
     """
 
     method: str
@@ -304,6 +305,7 @@ class Matter:
     issuer: str | None = None
     subject: str | None = None
     session_id: str | None = None
+    claims: tuple[tuple[str, str], ...] = ()
     series: Any = field(default=None, repr=False, compare=False)
     line: Any = field(default=None, repr=False, compare=False)
 
@@ -315,7 +317,8 @@ class Outcome:
     ``path`` is set where ``about`` serves requests for several paths. Never changed once made; it is not
     frozen only because a frozen record takes four times as long to make. Durations are seconds;
     ``gateway_seconds`` is the gateway's own time before the request went on or was answered;
-    ``upstream_seconds`` is from the forward to the last byte of the response, or None.
+    ``upstream_seconds`` is from the forward to the last byte of the response, or None. ``headers`` are those
+    of the request that the log repeats.
     """
 
     about: Matter
@@ -328,3 +331,4 @@ class Outcome:
     bytes_out: int = 0
     fault: str | None = None
     path: str | None = None
+    headers: tuple[Header, ...] = ()

@@ -14,6 +14,8 @@ class AdminSettings(Model):
     """Address and port of metrics, health and revocation; never the public listener's."""
     token: Secret | None = None
     """Bearer token of every change, at least 16 characters; without one nothing can be changed."""
+    hosts: tuple[Text, ...] = Field(default=(), max_length=16)
+    """More names by which the listener may be asked, beside addresses and names that are not public."""
 
 
 class CertificateSettings(Model):
@@ -113,3 +115,7 @@ class LogSettings(Model):
     """The least severe lines that are written."""
     access: bool = True
     """Whether every request gets a line."""
+    claims: tuple[Text, ...] = Field(default=(), max_length=16)
+    """Claims by which lines name a person, such as ``email``, beside issuer and subject; none by default."""
+    request_headers: tuple[Text, ...] = Field(default=(), max_length=16)
+    """Header fields of the request that access lines repeat, such as ``User-Agent``; none by default."""

@@ -93,6 +93,7 @@ class Admin:
         """Go on with another token, other providers, another lifetime; the address stays."""
         token = settings.token.get_secret_value() if settings.token is not None else ""
         self._token = token.encode("utf-8", "surrogatepass")
+        self._names = frozenset(name.lower() for name in (self._host, *settings.hosts))
         self._issuers = dict(issuer_of_provider)
         self._entry_lifetime = entry_lifetime
 
@@ -144,8 +145,8 @@ class Admin:
     async def _guard(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        if not _is_ours(request.headers.getall("Host", []), self._host):
-            return _problem(421, "Ask by IP address, as localhost or by the name that admin.listen has.")
+        if not _is_ours(request.headers.getall("Host", []), self._names):
+            return _problem(421, "Ask by IP address, as localhost, or by a name in admin.hosts.")
         if request.method not in ("GET", "HEAD") and "Origin" in request.headers:
             return _problem(403, "A web page may not change anything here.")
         try:
@@ -283,7 +284,7 @@ def _split(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _is_ours(fields: list[str], configured: str) -> bool:
+def _is_ours(fields: list[str], names: frozenset[str]) -> bool:
     """Tell whether a request's Host can be no stranger's name: an address, or one that is not public."""
     if len(fields) != 1:
         return False
@@ -295,5 +296,5 @@ def _is_ours(fields: list[str], configured: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return host == configured.lower() or "." not in host or host.endswith(_PRIVATE)
+        return host in names or "." not in host or host.endswith(_PRIVATE)
     return True

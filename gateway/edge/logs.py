@@ -9,8 +9,8 @@ from math import inf
 from typing import Final, Protocol
 
 from gateway.core.config import LogSettings
-from gateway.core.model import Matter, Outcome
-from gateway.edge.log_values import MOST_FIELDS, MOST_VALUE, clean_text, encode_member
+from gateway.core.model import Header, Matter, Outcome
+from gateway.edge.log_values import MOST_FIELDS, MOST_VALUE, clean_text, encode, encode_member
 from gateway.edge.log_writer import Writer
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -104,6 +104,8 @@ class Logs:
         if taken is not None:
             upstream = int(taken * 1e6)
             end = f',"upstream_us":{_NUMBERS[upstream] if upstream < _FEW else upstream}{end}'
+        if outcome.headers:
+            end = _encode_headers(outcome.headers) + end
         own, total = int(outcome.gateway_seconds * 1e6), int(outcome.total_seconds * 1e6)
         self._put(
             f'{self._stamp}{_MILLISECONDS[int(since * 1000)]}","level":"info","event":"request"'
@@ -116,7 +118,7 @@ class Logs:
     def _told_of(self, about: Matter, status: int, path: str | None) -> str:
         """Return what is told of a matter from its path on; ``path`` is empty where each tells its own."""
         kind = (about.method, about.host, about.route, about.decision, about.reason, status)
-        who = (about.issuer, about.subject, about.session_id)
+        who = (about.issuer, about.subject, about.session_id, about.claims)
         more = self._known.get(who)
         if more is None:
             more = self._remember(who, _encode_who(about))
@@ -199,7 +201,16 @@ def _encode_kind(about: Matter, status: int) -> str:
 
 def _encode_who(about: Matter) -> str:
     named = (("issuer", about.issuer), ("subject", about.subject), ("session", about.session_id))
-    return "".join([f',"{name}":{quote(clean_text(value))}' for name, value in named if value is not None])
+    told = "".join([f',"{name}":{quote(clean_text(value))}' for name, value in named if value is not None])
+    return f'{told},"claims":{encode(dict(about.claims))}' if about.claims else told
+
+
+def _encode_headers(headers: tuple[Header, ...]) -> str:
+    # a client chooses how many there are, so the first of each name counts
+    told: dict[str, str] = {}
+    for name, value in headers:
+        told.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
+    return f',"request_headers":{encode(told)}'
 
 
 def _stderr() -> int:

@@ -11,6 +11,7 @@ import yaml
 
 from gateway.core.config import LimitSettings, Settings
 from gateway.edge import metrics
+from gateway.edge.admin import _is_ours
 from gateway.edge.metric_catalogue import CATALOGUE
 from tests.support.configuration import TREE
 
@@ -91,9 +92,15 @@ def test_compose_references():
         assert "no-new-privileges:true" in service["security_opt"]
         for volume in service.get("volumes", []):
             source = volume.partition(":")[0]
-            assert source in compose["volumes"] or (DEPLOY / source).is_file()
+            assert source in compose["volumes"] or (DEPLOY / source).exists()
     assert compose["networks"]["back"]["internal"] is True
-    assert [name for name, service in compose["services"].items() if "ports" in service] == ["gateway"]
+    assert [name for name, service in compose["services"].items() if "ports" in service] == [
+        "gateway",
+        "prometheus",
+    ]
+    # what other machines may reach is the gateway's public listener alone, and that through a TLS terminator
+    ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
+    assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
 def test_compose_and_its_configuration_agree():
@@ -107,6 +114,30 @@ def test_compose_and_its_configuration_agree():
     assert "app" in compose["services"]
     port = compose["services"]["gateway"]["ports"][0].rpartition(":")[2]
     assert configuration["listen"] == f"0.0.0.0:{port}"
+
+
+def test_prometheus_can_scrape_what_is_deployed():
+    """[4.6] The scrape configuration names the service and the admin port, which other containers reach."""
+    scrape = yaml.safe_load((DEPLOY / "prometheus/prometheus.yaml").read_text())
+    (job,) = scrape["scrape_configs"]
+    host, _, port = job["static_configs"][0]["targets"][0].partition(":")
+    admin = yaml.safe_load((DEPLOY / "gateway.yaml").read_text())["admin"]
+    assert admin["listen"] == f"0.0.0.0:{port}"
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    assert set(services["prometheus"]["networks"]) & set(services[host]["networks"])
+    assert _is_ours([f"{host}:{port}"], frozenset())
+    assert f'job="{job["job_name"]}"' in RULES.read_text()
+    assert [(DEPLOY / "prometheus" / name).resolve() for name in scrape["rule_files"]] == [RULES]
+    promtool = shutil.which("promtool")
+    if promtool is not None:
+        lint(promtool, "check", "config", str(DEPLOY / "prometheus/prometheus.yaml"))
+
+
+def test_the_unit_leaves_the_process_its_metrics():
+    """[4.6] Without /proc/stat the client library tells nothing of the process."""
+    lines = UNIT.read_text().splitlines()
+    assert "ProcSubset=pid" not in lines
+    assert "ProtectProc=invisible" in lines
 
 
 def test_stopping_waits_for_the_drain():

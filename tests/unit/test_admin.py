@@ -180,6 +180,22 @@ async def test_a_foreign_host_is_refused(host: str, status: int):
         assert bool(ask.written) == (status == 200)
 
 
+async def test_names_of_ones_own_are_a_setting():
+    """[4.6] A Host that the configuration names is answered, with any port and in any case; no other is."""
+    async with Asked() as ask:
+        assert (await ask("GET", "/metrics", Host="gateway-admin.example.com"))[0] == 421
+        settings = AdminSettings(token=SecretStr(TOKEN), hosts=("Gateway-Admin.example.com",))
+        ask.admin.configure(settings, {}, 60.0)
+        for host in ("gateway-admin.example.com", "GATEWAY-admin.example.com:9090"):
+            assert (await ask("GET", "/metrics", Host=host))[0] == 200
+        for host in (
+            "x.gateway-admin.example.com",
+            "admin.example.com",
+            "gateway-admin.example.com.evil.example",
+        ):
+            assert (await ask("GET", "/metrics", Host=host))[0] == 421
+
+
 async def test_paths_and_methods():
     """404 and 405 as problem documents that say what there is; nothing but POST changes anything."""
     async with Asked() as ask:

@@ -1,0 +1,131 @@
+"""What the record of a request says: whose fault it was, where, who it was, and by which names."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.support.store import ValkeyServer
+from tests.support.world import World
+
+LOG = {
+    "claims": ["email", "preferred_username", "nothing"],
+    "request_headers": ["User-Agent", "X-Request-ID"],
+}
+
+
+async def faults(world: World, source: str) -> float:
+    """Return how many faults of a source a scrape tells."""
+    text = (await world.admin("GET", "/metrics")).text
+    found = [
+        line
+        for line in text.splitlines()
+        if line.startswith(f'gateway_request_faults_total{{source="{source}"}}')
+    ]
+    return float(found[0].rpartition(" ")[2]) if found else 0.0
+
+
+def last_request(world: World) -> dict:
+    """Return the last access line."""
+    return world.audit("request")[-1]
+
+
+async def test_a_providers_fault_is_counted(world: World):
+    """[4.3] A refresh that the provider does not answer: whose fault, which route, and who had to wait."""
+    browser = world.browser()
+    await browser.login()
+    world.provider.quirks.add("token-5xx")
+    world.clock.advance(61)
+    assert (await browser.fetch("/page/x")).status == 503
+    line = last_request(world)
+    assert line["fault"] == "issuer"
+    assert line["route"]
+    assert (line["subject"], line["issuer"]) == ("alice", world.provider.issuer)
+    assert line["session"]
+    assert await faults(world, "issuer") == 1
+
+
+async def test_a_providers_fault_before_a_login_is_counted(world: World):
+    """[4.3] A navigation that cannot be sent to the provider is told with its route."""
+    await world.provider.close()
+    assert (await world.browser().get("/admin/x")).status == 503
+    line = last_request(world)
+    assert (line["fault"], line["decision"]) == ("issuer", "refuse")
+    assert line["route"] == "/admin/"
+    assert await faults(world, "issuer") == 1
+
+
+async def test_the_stores_fault_is_counted(tmp_path):
+    """[4.3] A store that is away when a login is redeemed."""
+    server = ValkeyServer().start()
+    try:
+        async with World(server.url, tmp_path) as world:
+            browser = world.browser()
+            page = await browser.get("/x")
+            server.kill()
+            assert (await browser.submit(page, username="alice", password="alice")).status == 503
+            assert last_request(world)["fault"] == "store"
+            assert await faults(world, "store") == 1
+    finally:
+        server.close()
+
+
+async def test_our_own_fault_is_counted(world: World, monkeypatch):
+    """[4.3] What breaks inside the gateway is a fault with a source like any other."""
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(world.gateway.logins, "start", broken)
+    assert (await world.browser().get("/admin/x")).status == 500
+    assert last_request(world)["fault"] == "gateway"
+    assert await faults(world, "gateway") == 1
+
+
+async def test_a_malformed_request_is_its_clients_fault(world: World):
+    """[4.3] Bytes that are no request are counted as well."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.public_port)
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    assert b" 400 " in await reader.readline()
+    writer.close()
+    assert last_request(world)["fault"] == "client"
+    assert await faults(world, "client") == 1
+
+
+@pytest.mark.settings({"log": LOG})
+async def test_lines_name_people_as_one_knows_them(world: World):
+    """[4.8] Access lines and audit events have the claims that are asked for, and no others."""
+    browser = world.browser()
+    await browser.login()
+    (login,) = world.audit("login")
+    await browser.get("/hello", headers={"User-Agent": "Mozilla/5.0 (test)"})
+    for told in (login, last_request(world)):
+        assert told["claims"] == {"email": "alice@example.com", "preferred_username": "alice"}
+    assert last_request(world)["request_headers"] == {"user-agent": "Mozilla/5.0 (test)"}
+    await browser.get("/public/hello", headers={"User-Agent": "x", "X-Request-ID": "from-the-balancer"})
+    line = last_request(world)
+    assert "claims" not in line
+    assert line["request_headers"]["x-request-id"] == "from-the-balancer"
+    assert line["request_id"] != "from-the-balancer"
+
+
+async def test_nothing_more_is_told_by_default(world: World):
+    """[4.8] Whoever does not ask for names and agents has none in the log."""
+    browser = world.browser()
+    await browser.login()
+    await browser.get("/hello", headers={"User-Agent": "Mozilla/5.0 (test)"})
+    assert "alice@example.com" not in json.dumps(world.lines)
+    assert "Mozilla" not in json.dumps(world.lines)
+
+
+async def test_every_answer_names_its_request(world: World):
+    """[4.8] Forwarded answers carry the id of the access line, whatever the upstream says of its own."""
+    browser = world.browser()
+    await browser.login()
+    world.upstream.seen.clear()
+    world.lines.clear()
+    world.upstream.headers = [("X-Request-ID", "the upstream's own"), ("x-request-id", "another")]
+    for path in ("/public/x", "/public/x", "/public/y", "/x"):
+        page = await browser.get(path)
+        assert page.headers.getall("X-Request-ID") == [last_request(world)["request_id"]]
+    assert world.upstream.seen[0].headers["X-Request-ID"] == world.audit("request")[0]["request_id"]
