@@ -198,6 +198,11 @@ class Passage:
         """The route's own bounds on the upstream."""
         return (None, None) if self.plan is None else self.plan.forward.route.timeouts
 
+    @property
+    def client(self) -> str:
+        """Whose request it is, by address."""
+        return "" if self.plan is None else self.plan.about.client
+
     def on_response(self, head: ResponseHead) -> bytes:
         """Edit the upstream's response head; the cookies are looked up now, not when it was decided."""
         assert self.plan is not None

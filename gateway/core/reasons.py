@@ -79,6 +79,7 @@ class Reason(StrEnum):
     OVERLOADED = "overloaded"
     # faults of others
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
+    UPSTREAM_UNAVAILABLE = "upstream_unavailable"
     UPSTREAM_TIMEOUT = "upstream_timeout"
     UPSTREAM_MALFORMED = "upstream_malformed"
     UPSTREAM_ABORTED = "upstream_aborted"
@@ -135,6 +136,7 @@ _STATUS: dict[Reason, int] = {
     **dict.fromkeys(
         (
             Reason.OVERLOADED,
+            Reason.UPSTREAM_UNAVAILABLE,
             Reason.ISSUER_UNAVAILABLE,
             Reason.ISSUER_MISCONFIGURED,
             Reason.KEYS_UNAVAILABLE,

@@ -44,11 +44,11 @@ class BreakerSettings(Model):
     """A circuit breaker for each server, of each worker."""
 
     failures: Annotated[Number, Field(ge=0, le=10000)] = 5
-    """After so many failures in a row a server is left alone; 0: never."""
+    """After so many failures to connect in a row a server is left alone; 0: never, whatever fails."""
     delay: Duration = 2.0
     """How long; then one request may try, and again after each such time until one succeeds."""
     status: tuple[StatusClass, ...] = ()
-    """Status codes of responses that count as failures too, such as ``503``."""
+    """Status codes of responses that count as failed requests, such as ``503``."""
 
 
 class UpstreamTlsSettings(Model):

@@ -40,7 +40,7 @@ class Admission:
 
         It is counted even if it is not welcome: each ``enter`` is followed by one ``leave``.
         """
-        name = self._name(peer)
+        name = self.name_of(peer)
         count = self._counts[name] = self._counts.get(name, 0) + 1
         if not most or count <= most or self.is_exempt(peer):
             return 0
@@ -49,14 +49,15 @@ class Admission:
 
     def leave(self, peer: str) -> None:
         """A connection of this peer has ended."""
-        name = self._name(peer)
+        name = self.name_of(peer)
         count = self._counts.get(name, 0) - 1
         if count > 0:
             self._counts[name] = count
         else:
             self._counts.pop(name, None)
 
-    def _name(self, peer: str) -> str:
+    def name_of(self, peer: str) -> str:
+        """Return what a peer is counted under."""
         name = self._names.get(peer)
         if name is None:
             if len(self._names) >= _MOST_REMEMBERED:

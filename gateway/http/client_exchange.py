@@ -239,6 +239,18 @@ class ClientExchange:
         return self._connection
 
     @property
+    def address(self) -> str:
+        """Whose request it is where fairness is concerned: an address (in IPv6: one /64).
+
+        Behind a trusted proxy it is the one that the proxy tells.
+        """
+        connection = self._connection
+        admission, peer = connection.server.admission, connection.peer
+        if self.handling is not None and admission.is_exempt(peer):
+            peer = self.handling.client or peer
+        return admission.name_of(peer)
+
+    @property
     def awaits_upstream(self) -> bool:
         """Whether a connection to the upstream is still wanted."""
         return self._state == _FORWARDED

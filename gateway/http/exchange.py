@@ -35,6 +35,10 @@ class Handling(Protocol):
     def timeouts(self) -> tuple[float | None, float | None]:
         """Bounds on the wait for a response head and on silence within its body; None: the upstream's."""
 
+    @property
+    def client(self) -> str:
+        """The address of whoever asks, as far as proxies in front are believed; empty where unknown."""
+
     def on_response(self, head: ResponseHead) -> bytes:
         """Return the lines of the final head, just before it is sent; framing is the data plane's."""
 

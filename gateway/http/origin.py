@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from gateway.core.config import BreakerSettings
 from gateway.core.config_syntax import authority_of
-from gateway.http.breaker import Breaker
+from gateway.http.breaker import Breaker, Lately
 
 if TYPE_CHECKING:
     from gateway.http.upstream_connection import UpstreamConnection
@@ -59,12 +59,15 @@ class Origin:
         cooling_until: until when it is tried last, after a connection failed; 0 when it is not.
         failing: status codes that count as failures.
         attentive: whether the next response's status means anything for the breaker.
+        answers: how many responses of it had a head, whatever it said.
+        lately: how often it was reached and did not answer.
 
     Raises:
         ValueError: the URL names no server.
     """
 
     __slots__ = (
+        "answers",
         "attentive",
         "authority",
         "breaker",
@@ -75,6 +78,7 @@ class Origin:
         "host",
         "host_line",
         "idle",
+        "lately",
         "open",
         "path",
         "port",
@@ -100,6 +104,8 @@ class Origin:
         self.idle: dict[UpstreamConnection, None] = {}
         self.busy = 0
         self.open = 0
+        self.answers = 0
+        self.lately = Lately()
         self.healthy = True
         self.cooling_until = 0.0
         self.settle()
@@ -134,7 +140,7 @@ class Origin:
     def settle(self) -> None:
         """Draw the consequences of what was learned of its health."""
         self.up = self.healthy and not self.breaker.is_open
-        self.attentive = bool(self.breaker.failures or self.failing)
+        self.attentive = bool(self.breaker.failures or self.breaker.is_open or self.failing)
 
 
 async def dial(

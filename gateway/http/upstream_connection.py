@@ -149,8 +149,10 @@ class UpstreamConnection(asyncio.Protocol):
                 self._take_final(exchange, head, rest)
                 return
             # most responses are short: for them, ``_take_final`` and ``_complete`` without the calls
-            if self.origin.attentive:
-                pool.answered(self.origin, head.status)
+            origin = self.origin
+            origin.answers += 1
+            if origin.attentive:
+                pool.answered(origin, head.status, exchange)
             exchange.answer_whole(head, rest)
         except Fault as fault:
             exchange.fail(fault)
@@ -212,7 +214,7 @@ class UpstreamConnection(asyncio.Protocol):
                 exchange.interim(head)
         except Fault as fault:
             if fault.source == "upstream":
-                self._pool.failed(self.origin)
+                self._pool.failed(self.origin, exchange)
             exchange.fail(fault)
 
     def _next_head(self, data: bytes) -> tuple[ResponseHead | None, bytes]:
@@ -232,8 +234,9 @@ class UpstreamConnection(asyncio.Protocol):
         status = head.status
         if head.binds:
             self.bound = True
+        self.origin.answers += 1
         if self.origin.attentive:
-            self._pool.answered(self.origin, status)
+            self._pool.answered(self.origin, status, exchange)
         if head.is_whole and head.length == len(rest) and exchange.head.method != b"HEAD":
             # the whole body came with the head, as short ones do
             exchange.answer_whole(head, rest)
@@ -326,7 +329,7 @@ class UpstreamConnection(asyncio.Protocol):
             reused = self._served
             if mode == _HEAD and not (reused and self._untouched):
                 # a kept connection may end at any time: that alone is no failure
-                self._pool.failed(self.origin)
+                self._pool.failed(self.origin, exchange)
             exchange.upstream_lost(self.origin, reused=reused, untouched=self._untouched)
 
     def pause_writing(self) -> None:
@@ -355,7 +358,7 @@ class UpstreamConnection(asyncio.Protocol):
             # while the upload goes on, its own time-out is the client's
             due = settings.response_timeout if response_timeout is None else response_timeout
             if waited > due and (exchange.body_done or self.write_paused):
-                self._pool.failed(self.origin)
+                self._pool.failed(self.origin, exchange)
                 exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "no response head"))
         elif self._mode == _BODY and not self._stream and not self._reading_paused:
             due = settings.idle_timeout if idle_timeout is None else idle_timeout

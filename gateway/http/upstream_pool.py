@@ -213,7 +213,7 @@ class UpstreamPool:
 
     def _wait(self, exchange: "ClientExchange") -> None:
         if not self._is_anybody_up():
-            exchange.fail(self._unreachable("no server is up"))
+            exchange.fail(self._nobody_is_up())
         elif len(self._waiting) < self.settings.max_connections:
             self._waiting[exchange] = self.time.now
             self.bound.make_room()
@@ -231,27 +231,59 @@ class UpstreamPool:
             if room:
                 self._begin_opening(exchange, room[0])
             else:
-                exchange.fail(self._unreachable("no server is up"))
+                exchange.fail(self._nobody_is_up())
 
     # who is up
 
-    def failed(self, origin: Origin) -> None:
-        """Note that a server did not answer as a server does."""
-        origin.breaker.failed(self.time.now)
+    def failed(self, origin: Origin, exchange: "ClientExchange") -> None:
+        """Note that a server was reached and did not answer as a server does (R76)."""
+        breaker, now = origin.breaker, self.time.now
+        if breaker.is_open:
+            if breaker.is_tried:
+                breaker.open(now, by_answers=breaker.by_answers)
+            return
+        if not breaker.limit or self._sole is not None:
+            return
+        origin.lately.note_failure(now, exchange.address)
+        if self.has_other(origin) and origin.lately.is_failing(origin.answers):
+            origin.lately.forget()
+            breaker.open(now, by_answers=True)
+            self._settle(origin)
+
+    def answered(self, origin: Origin, status: int, exchange: "ClientExchange") -> None:
+        """Note the status of a response; called only where ``origin.attentive``."""
+        breaker = origin.breaker
+        if status in origin.failing:
+            # it is counted as a failure, and not as an answer too
+            origin.answers -= 1
+            self.failed(origin, exchange)
+        elif breaker.is_tried or not breaker.is_open:
+            breaker.close()
+            self._settle(origin)
+
+    def _unreached(self, origin: Origin) -> None:
+        """No connection could be opened: whoever asked, that is the server's failure."""
+        origin.cooling_until = self.time.now + _COOL_DOWN
+        origin.breaker.unreachable(self.time.now)
+        self._rotate()
         self._settle(origin)
 
-    def answered(self, origin: Origin, status: int) -> None:
-        """Note the status of a response; called only where ``origin.attentive``."""
-        if status in origin.failing:
-            self.failed(origin)
-        elif origin.breaker.failures:
-            origin.breaker.succeeded()
-            self._settle(origin)
+    def _reached(self, origin: Origin) -> None:
+        """A connection was opened."""
+        breaker = origin.breaker
+        if not (origin.cooling_until or breaker.failures):
+            return
+        origin.cooling_until = 0.0
+        breaker.failures = 0
+        if breaker.is_open and not breaker.by_answers:
+            breaker.close()
+        self._settle(origin)
+        self._rotate()
 
     def _health_changed(self, origin: Origin) -> None:
         if origin.healthy:
             # it has proven itself since whatever its breaker saw
-            origin.breaker.succeeded()
+            origin.breaker.close()
             origin.cooling_until = 0.0
         self._settle(origin)
 
@@ -260,13 +292,19 @@ class UpstreamPool:
         origin.settle()
         if origin.up != was_up:
             self._rotate()
-            self._due = [each for each in self._due if each.breaker.is_open and each.healthy]
             if not origin.up:
                 self._close_idle(origin)
             self._serve_waiting()
 
     def _rotate(self) -> None:
         up = [origin for origin in self._origins if origin.up]
+        if not up:
+            # what was left alone for its answers is better than nobody
+            up = [each for each in self._origins if each.healthy and each.breaker.by_answers]
+            for each in up:
+                each.breaker.close()
+                each.settle()
+        self._due = [each for each in self._due if each.breaker.is_open and each.healthy]
         self._balance.rotate([origin for origin in up if not origin.cooling_until] or up)
 
     def _try_again(self, exchange: "ClientExchange") -> Origin | None:
@@ -283,13 +321,17 @@ class UpstreamPool:
     def _is_anybody_up(self) -> bool:
         return not self._balance.is_empty
 
-    def _unreachable(self, detail: str) -> Fault:
+    def _nobody_is_up(self) -> Fault:
+        return Fault("upstream", Reason.UPSTREAM_UNAVAILABLE, "no server is up", self._next_try())
+
+    def _next_try(self) -> int:
+        """Return in how many seconds it is worth asking again."""
         now, interval = self.time.now, self.settings.health.interval if self.settings.health else 0.0
         waits = [
             interval if not each.healthy else each.breaker.retry_at - now if each.breaker.is_open else 0.0
             for each in self._origins
         ]
-        return Fault("upstream", Reason.UPSTREAM_UNREACHABLE, detail, retry_after=max(1, ceil(min(waits))))
+        return max(1, ceil(min(waits)))
 
     # opening
 
@@ -328,7 +370,8 @@ class UpstreamPool:
                 if each not in tried and each.open < self.settings.max_connections
             ]
             if not room or len(tried) >= _MOST_TRIES:
-                exchange.fail(self._unreachable(self._trouble))
+                reason = Reason.UPSTREAM_UNREACHABLE
+                exchange.fail(Fault("upstream", reason, self._trouble, self._next_try()))
                 return None
             origin = room[0]
             origin.busy += 1
@@ -371,12 +414,9 @@ class UpstreamPool:
                 origin.busy -= 1
                 origin.open -= 1
         if connection is None:
-            origin.cooling_until = self.time.now + _COOL_DOWN
-            self._rotate()
-            self.failed(origin)
-        elif origin.cooling_until:
-            origin.cooling_until = 0.0
-            self._rotate()
+            self._unreached(origin)
+        else:
+            self._reached(origin)
         return connection
 
     async def _dial(self, origin: Origin, make: Callable[[], AnyProtocol], timeout: float) -> AnyProtocol:  # noqa: ASYNC109
@@ -401,6 +441,7 @@ class UpstreamPool:
         for connection in tuple(self._connections):
             connection.sweep(now)
         for origin in self._origins:
+            origin.lately.note_answers(now, origin.answers)
             if origin.cooling_until and now >= origin.cooling_until:
                 origin.cooling_until = 0.0
                 self._rotate()

@@ -35,11 +35,11 @@ async def test_a_route_s_prefix_and_time_out(world):
 
 @pytest.mark.settings({"upstreams": {"app": {"servers": ["http://127.0.0.1:1", "unix:/nowhere/app.sock"]}}})
 async def test_nobody_is_there(world):
-    """502 with Retry-After, and the figures of each server."""
+    """502, and 503 once nobody is tried any more, with Retry-After; and the figures of each server."""
     browser = world.browser()
-    for _ in range(6):
+    for turn in range(7):
         page = await browser.fetch("/public/x")
-        assert page.status == 502
+        assert page.status == (502 if turn < 5 else 503)
         assert int(page.headers["Retry-After"]) >= 1
         assert page.headers["Content-Type"].startswith("application/problem+json")
     text = world.gateway.metrics.render()[0].decode()

@@ -287,7 +287,8 @@ class Handler:
     def handle(self, exchange: Any) -> None:
         """Take one request."""
         self.exchanges.append(exchange)
-        exchange.handling = Handling(self)
+        told = [value.decode() for name, value in exchange.request.headers if name.lower() == b"x-client"]
+        exchange.handling = Handling(self, *told[:1])
         if (pattern := compile_pattern(exchange.request, NAMES)) is not None:
             exchange.expect(pattern)
         if self.decide is None or not self.decide(exchange):
@@ -324,8 +325,9 @@ class Handler:
 class Handling:
     """What an exchange asks of a ``Handler``."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, client: str = "") -> None:
         self.timeouts = handler.timeouts
+        self.client = client
         self.on_response = handler.on_response
         self.on_fault = handler.on_fault
         self.on_long_lived = handler.on_long_lived

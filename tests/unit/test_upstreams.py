@@ -10,7 +10,7 @@ from gateway.core.reasons import Reason
 from gateway.core.routes import compile_routes
 from gateway.edge.endpoints import render_fault
 from gateway.http.balance import Balance, interleave
-from gateway.http.breaker import Breaker
+from gateway.http.breaker import Breaker, Lately
 from gateway.http.origin import Origin, expand_statuses, with_host
 from gateway.http.upstream_pool import UpstreamPool
 from tests.support.decisions import ask, compiled
@@ -21,21 +21,24 @@ def test_the_breaker():
     """Opens with the last of a row, lets one try after the delay, and closes with a success."""
     breaker = Breaker(3, 10.0)
     for _ in range(2):
-        breaker.failed(0.0)
-    breaker.succeeded()
+        breaker.unreachable(0.0)
+    breaker.close()
     for _ in range(2):
-        breaker.failed(1.0)
+        breaker.unreachable(1.0)
     assert not breaker.is_open
-    breaker.failed(1.0)
+    breaker.unreachable(1.0)
     assert breaker.is_open
+    assert not breaker.by_answers
     assert not breaker.is_due(10.9)
     assert breaker.is_due(11.0)
     breaker.hold(11.0)
+    assert breaker.is_tried
     assert not breaker.is_due(20.9)
     assert breaker.is_due(21.0)
-    breaker.failed(21.0)
+    breaker.unreachable(21.0)
+    assert not breaker.is_tried
     assert not breaker.is_due(30.9)
-    breaker.succeeded()
+    breaker.close()
     assert not breaker.is_open
     assert not breaker.is_due(100.0)
 
@@ -44,8 +47,52 @@ def test_a_breaker_that_never_opens():
     """A limit of 0 is none."""
     breaker = Breaker(0, 1.0)
     for _ in range(1000):
-        breaker.failed(0.0)
+        breaker.unreachable(0.0)
     assert not breaker.is_open
+
+
+@pytest.mark.parametrize(
+    ("failures", "answers", "expected"),
+    [
+        ({"a": 10, "b": 10}, 0, True),
+        ({"a": 10, "b": 9}, 0, False),
+        ({"a": 10, "b": 10}, 20, True),
+        ({"a": 10, "b": 10}, 21, False),
+        ({"a": 1000}, 0, False),
+        ({"a": 1000, "b": 9}, 0, False),
+        ({"a": 1000, "b": 10}, 0, True),
+        ({"a": 1000, "b": 10}, 21, False),
+        ({"a": 1000, "b": 30, "c": 20}, 100, True),
+        ({str(n): 1 for n in range(200)}, 100, True),
+        ({}, 1000, False),
+    ],
+)
+def test_failures_of_late(failures, answers, expected):
+    """R76 [1.15]: half of at least 20, where no client counts for more than all others together."""
+    lately = Lately()
+    lately.note_answers(100.0, 7)
+    for address, count in failures.items():
+        for _ in range(count):
+            lately.note_failure(100.5, address)
+    lately.note_answers(111.0, 7)
+    assert lately.is_failing(7 + answers) is expected
+    lately.forget()
+    assert not lately.is_failing(7)
+
+
+def test_only_ten_seconds_count():
+    """[1.15]: what is older, failures and answers, says nothing any more."""
+    lately = Lately()
+    for second in range(60):
+        lately.note_answers(float(second), 100 * second)
+        lately.note_failure(float(second), f"client {second % 2}")
+    assert not lately.is_failing(5900)
+    for second in range(60, 75):
+        lately.note_answers(float(second), 5900)
+        for n in range(2):
+            lately.note_failure(float(second), f"client {n}")
+    assert lately.is_failing(5900)
+    assert not lately.is_failing(5900 + 30)
 
 
 @pytest.mark.parametrize(
@@ -109,10 +156,10 @@ def test_what_is_learned_of_a_server():
     """Up is healthy with a closed breaker; statuses matter only where something depends on them."""
     origin = Origin("http://a", BreakerSettings(failures=1))
     assert (origin.up, origin.attentive) == (True, False)
-    origin.breaker.failed(0.0)
+    origin.breaker.unreachable(0.0)
     origin.settle()
     assert (origin.up, origin.attentive) == (False, True)
-    origin.breaker.succeeded()
+    origin.breaker.close()
     origin.healthy = False
     origin.settle()
     assert (origin.up, origin.attentive) == (False, False)
@@ -292,7 +339,7 @@ async def test_one_try_for_each_delay():
     breaker = BreakerSettings(failures=1, delay=10.0)
     pool = UpstreamPool(UpstreamSettings(servers=("http://a", "http://b"), breaker=breaker), Time())
     origin = pool._origins[0]
-    pool.failed(origin)
+    pool._unreached(origin)
     pool.sweep(9.0)
     assert pool._due == []
     pool.time.now = 10.0
@@ -303,6 +350,6 @@ async def test_one_try_for_each_delay():
         pool.time.now = now
         pool.sweep(now)
         assert pool._due == due
-    pool.answered(origin, 200)
+    pool._reached(origin)
     assert origin.up
     assert pool._due == []

@@ -378,6 +378,11 @@ WORDS: Final[dict[Reason, Words]] = {
         "The application is not available",
         "The application behind this address does not answer.",
     ),
+    Reason.UPSTREAM_UNAVAILABLE: _busy(
+        "The application behind this gateway is not available at the moment.",
+        "The application is not available",
+        "The application behind this address does not answer at the moment.",
+    ),
     Reason.UPSTREAM_TIMEOUT: _busy(
         "The application behind this gateway did not answer in time.",
         "The application takes too long",
