@@ -240,9 +240,14 @@ def _why(error: OSError, loaded: "Loaded") -> str:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from gateway.edge.store_check import check_store  # noqa: PLC0415 - a client of the store
+
     path, loaded = _load(options)
     _warn(path, loaded)
     count = len(loaded.warnings)
+    if (warning := check_store(loaded.settings)) is not None:
+        _complain(f"{path}: redis: {warning}")
+        count += 1
     _say(f"{path}: good" + (f", with {count} warning{'s' if count > 1 else ''}" if count else ""))
     return 0
 

@@ -33,6 +33,7 @@ _SILENCE = 5.0
 _REPLICA_WAIT = 0.5
 _FIRST_PAUSE = 0.05
 _MOST_PAUSE = 0.4
+_POLICY = re.compile(r"[a-z-]{1,32}")
 _CODE = re.compile(r"[A-Z][A-Z0-9]{1,19}(?= |$)")
 
 
@@ -93,6 +94,16 @@ class Store:
     async def close(self) -> None:
         """Close every connection."""
         await self._servers.close()
+
+    async def eviction_policy(self) -> str | None:
+        """Return the store's ``maxmemory-policy``, None where it does not say; a refusal is no trouble."""
+        try:
+            async with asyncio.timeout(self.timeout):
+                (told,) = await self._servers.ask(None, (("INFO", "memory"),))
+        except (RedisError, OSError):
+            return None
+        policy = told.get("maxmemory_policy") if isinstance(told, dict) else None
+        return policy if isinstance(policy, str) and _POLICY.fullmatch(policy) is not None else None
 
     def key(self, *parts: str) -> str:
         """Return a key of ours; a part in braces is its hash tag."""

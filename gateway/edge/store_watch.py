@@ -4,6 +4,11 @@ import asyncio
 from typing import Protocol
 
 LOOK_EVERY = 1.0
+KEEPS_ALL = "noeviction"
+EVICTS = (
+    "the store may evict keys when its memory is full, and with them revocations and spent refresh tokens:"
+    " set its maxmemory-policy to noeviction"
+)
 
 
 class Asked(Protocol):
@@ -13,9 +18,15 @@ class Asked(Protocol):
     def trouble(self) -> str | None:
         """What is wrong; safe to show."""
 
+    async def eviction_policy(self) -> str | None:
+        """Return what the store does when its memory is full, None where it does not say."""
+
 
 class Teller(Protocol):
-    """The two kinds of lines."""
+    """The three kinds of lines."""
+
+    def warning(self, message: str, **fields: object) -> None:
+        """Take a warning."""
 
     def error(self, message: str, **fields: object) -> None:
         """Take an error."""
@@ -32,6 +43,7 @@ class StoreWatch:
         self._logs = logs
         self._told: str | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_judged = False
 
     def start(self) -> None:
         """Look now, and from now on."""
@@ -51,6 +63,8 @@ class StoreWatch:
         if trouble == self._told:
             return
         self._told = trouble
+        # what answers next may be another server
+        self._is_judged = False
         if trouble is None:
             self._logs.info("the store answers again")
         else:
@@ -58,5 +72,13 @@ class StoreWatch:
 
     async def _keep_looking(self) -> None:
         while True:
+            if self._told is None and not self._is_judged:
+                self._is_judged = True
+                await self._judge()
             await asyncio.sleep(LOOK_EVERY)
             self.look()
+
+    async def _judge(self) -> None:
+        policy = await self._store.eviction_policy()
+        if policy is not None and policy != KEEPS_ALL:
+            self._logs.warning(EVICTS, policy=policy)

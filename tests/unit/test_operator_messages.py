@@ -29,6 +29,10 @@ class Lines:
         """Take a message."""
         self.told.append(f"info: {message}")
 
+    def warning(self, message: str, **fields: object) -> None:
+        """Take a warning."""
+        self.told.append(f"warning: {fields['policy']}")
+
 
 def test_a_store_that_comes_and_goes_is_told_once_for_each_change():
     """R61: a line when it goes, another for another cause, one when it is back; a good start is silent."""
@@ -47,7 +51,11 @@ def test_a_store_that_comes_and_goes_is_told_once_for_each_change():
 async def test_a_store_that_is_away_at_the_start_is_told_at_once(monkeypatch):
     """R61: before anything else, and it looks on by itself until it is closed."""
     monkeypatch.setattr("gateway.edge.store_watch.LOOK_EVERY", 0.001)
-    store, lines = SimpleNamespace(trouble="cannot be reached"), Lines()
+
+    async def keeps_all() -> str:
+        return "noeviction"
+
+    store, lines = SimpleNamespace(trouble="cannot be reached", eviction_policy=keeps_all), Lines()
     watch = StoreWatch(store, lines)
     watch.start()
     assert len(lines.told) == 1
