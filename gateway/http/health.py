@@ -6,7 +6,7 @@ from typing import TypeAlias, cast
 
 from gateway.core.config import HealthSettings
 from gateway.core.model import Fault
-from gateway.http.fields import HEAD_END
+from gateway.http.mending import end_of_head
 from gateway.http.origin import Origin, expand_statuses
 from gateway.http.response_head import MOST_HEAD, read_response_head
 from gateway.http.sockets import is_own_lack
@@ -32,8 +32,8 @@ class Probe(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take the response head, of which the status is all that counts; asyncio.Protocol."""
         self._buffer += data
-        end = self._buffer.find(HEAD_END) + len(HEAD_END)
-        if end < len(HEAD_END):
+        end = end_of_head(self._buffer)
+        if not end:
             if len(self._buffer) > MOST_HEAD:
                 self._tell(None)
             return

@@ -1,4 +1,7 @@
-"""Response heads of upstreams: bytes to a validated value (RFC 9112), or a Fault of the upstream."""
+"""Response heads of upstreams: bytes to a validated value (RFC 9112), or a Fault of the upstream.
+
+What is no strict head is mended where RFC 9112 says how (``http.mending``), and read strictly then.
+"""
 
 import re
 from dataclasses import dataclass, field
@@ -9,10 +12,11 @@ from gateway.core.model import Fault, Header
 from gateway.core.reasons import Reason
 from gateway.http.fields import HOP_BY_HOP, Kind, Malformed, read_field, read_length, tokens
 from gateway.http.memo import HeadMemo, by_key
+from gateway.http.mending import check_bytes, mend
 
 MOST_HEAD = 65536
 _MOST_FIELDS = 256
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
 
 
 @dataclass(slots=True)
@@ -58,11 +62,38 @@ def read_response_head(data: bytes) -> ResponseHead:
     head = known_heads.get(data)
     if head is None:
         try:
-            _ask_llhttp(data)
-            head = _read(data)
+            head = _read_or_mend(data)
         except Malformed as error:
-            raise Fault("upstream", Reason.UPSTREAM_MALFORMED, f"response: {error}") from None
+            raise _fault(error) from None
         known_heads.put(data, head)
+    return head
+
+
+def check_partial_head(data: bytes, start: int) -> None:
+    """Refuse what can never become a response head; the bytes before ``start`` were looked at before.
+
+    Raises:
+        Fault: ``upstream_malformed``.
+    """
+    try:
+        check_bytes(data, start)
+    except Malformed as error:
+        raise _fault(error) from None
+
+
+def _fault(error: Malformed) -> Fault:
+    return Fault("upstream", Reason.UPSTREAM_MALFORMED, f"response: {error}")
+
+
+def _read_or_mend(data: bytes) -> ResponseHead:
+    try:
+        return _read(data)
+    except Malformed:
+        mended, beyond_doubt = mend(data)
+        if mended == data:
+            raise
+    head = _read(mended)
+    head.reusable = head.reusable and beyond_doubt
     return head
 
 
@@ -76,6 +107,7 @@ def _ask_llhttp(data: bytes) -> None:
 
 
 def _read(data: bytes) -> ResponseHead:
+    _ask_llhttp(data)
     lines = data.split(b"\r\n")
     if len(lines) < 3 or lines[-1] or lines[-2]:
         raise Malformed("no blank line at the end")

@@ -7,7 +7,14 @@ from gateway.core.model import Fault
 from gateway.core.reasons import Reason
 from gateway.http.chunked import BodyReader, ChunkedReader, LengthReader, UntilCloseReader
 from gateway.http.fields import HEAD_END, Malformed
-from gateway.http.response_head import MOST_HEAD, ResponseHead, known_heads, read_response_head
+from gateway.http.mending import end_of_head
+from gateway.http.response_head import (
+    MOST_HEAD,
+    ResponseHead,
+    check_partial_head,
+    known_heads,
+    read_response_head,
+)
 from gateway.http.sockets import HIGH_WATER, keep_alive
 
 if TYPE_CHECKING:
@@ -198,31 +205,41 @@ class UpstreamConnection(asyncio.Protocol):
         self._untouched = False
         exchange = self._exchange
         assert exchange is not None
+        # a CR at its end was not judged yet
+        checked = max(0, len(self._buffer) - 1)
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
         try:
             while data:
-                head, data = self._next_head(data)
+                head, data = self._next_head(data, checked)
                 if head is None:
                     return
+                checked = 0
                 if head.status >= 200 or head.status == 101:
                     self._take_final(exchange, head, data)
                     return
                 if head.binds:
                     self.bound = True
+                if not head.reusable:
+                    # where one head may have been read wrongly, none after it is trusted for others
+                    self.retires_at = self.since
                 exchange.interim(head)
         except Fault as fault:
             if fault.source == "upstream":
                 self._pool.failed(self.origin, exchange)
             exchange.fail(fault)
 
-    def _next_head(self, data: bytes) -> tuple[ResponseHead | None, bytes]:
-        """Return the first head of the data and what follows it; None while it is not complete."""
-        end = data.find(HEAD_END) + len(HEAD_END)
-        if end < len(HEAD_END) or end > MOST_HEAD:
+    def _next_head(self, data: bytes, checked: int) -> tuple[ResponseHead | None, bytes]:
+        """Return the first head of the data and what follows it; None while it is not complete.
+
+        The bytes before ``checked`` were looked at before.
+        """
+        end = end_of_head(data)
+        if not end or end > MOST_HEAD:
             if len(data) > MOST_HEAD:
                 raise Fault("upstream", Reason.UPSTREAM_MALFORMED, "response head too large")
+            check_partial_head(data, checked)
             self._buffer = data
             return None, b""
         self._interims += 1

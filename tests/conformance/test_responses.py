@@ -101,21 +101,29 @@ async def test_head_has_no_body(head: bytes, length: str | None):
         b"HTTP/2 200 OK\r\n\r\n",
         b"HTTP/1.1 2000 OK\r\n\r\n",
         b"HTTP/1.1 099 OK\r\n\r\n",
-        b"HTTP/1.1 600 OK\r\n\r\n",
-        b"HTTP/1.1 200 OK\nContent-Length: 0\n\n\r\n\r\n",
         OK + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
-        OK + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
-        OK + b"Content-Length: 5, 5\r\n\r\nhello",
         OK + b"Content-Length: -5\r\n\r\nhello",
         OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         OK + b"Transfer-Encoding: identity\r\n\r\nhello",
         OK + b"Transfer_Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        OK + b"X: a\r\n b\r\nContent-Length: 0\r\n\r\n",
-        OK + b"X : a\r\nContent-Length: 0\r\n\r\n",
         OK + b"X: a\rb\r\nContent-Length: 0\r\n\r\n",
         OK + b"X: a\0b\r\nContent-Length: 0\r\n\r\n",
+        OK + b" X: a\r\nContent-Length: 0\r\n\r\n",
+        OK + b"Content-Length: 5\r\n 5\r\n\r\nhello",
+        OK + b"Content-Length: 5, 05\r\n\r\nhello",
+        OK + b"Content-Length: 5,\r\n\r\nhello",
+        OK + b"Content-Length: \r\n\r\nhello",
+        OK + b"Content-Length : 5\r\ncontent-length:\r\n 6\r\n\r\nhello!",
+        OK + b"Transfer-Encoding : chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        OK + b"X y: a\r\nContent-Length: 0\r\n\r\n",
+        OK + b"X\t\ty: a\r\nContent-Length: 0\r\n\r\n",
+        OK + b": a\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1\n200 OK\n\n",
+        b"HTTP/1.1 200 OK\r\r\n\r\n",
+        b"\r\n \r\nHTTP/1.1 200 OK\r\n\r\n",
         OK + b"X\r\nContent-Length: 0\r\n\r\n",
         OK + b"X: " + b"y" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n",
         OK + b"X: " + b"y" * 70_000,
@@ -132,6 +140,113 @@ async def test_malformed_responses(response: bytes):
             assert (answer.status, answer.body) == (502, b"upstream_malformed")
             assert plane.upstream.connections == count
         assert plane.handler.finished[0].fault.source == "upstream"
+
+
+MENDED = {
+    "bare-lf": b"HTTP/1.1 200 OK\nX: a b\nContent-Length: 5\n\nhello",
+    "bare-lf-then-crlf": b"HTTP/1.1 200 OK\nX: a b\nContent-Length: 5\n\r\nhello",
+    "crlf-then-bare-lf": OK + b"X: a b\r\nContent-Length: 5\r\n\nhello",
+    "some-bare-lf": OK + b"X: a b\nContent-Length: 5\r\n\r\nhello",
+    "space-before-colon": OK + b"X : a b\r\nContent-Length: 5\r\n\r\nhello",
+    "tabs-before-colon": OK + b"X\t \t: a b\r\nContent-Length: 5\r\n\r\nhello",
+    "space-before-the-colon-of-the-length": OK + b"X: a b\r\nContent-Length : 5\r\n\r\nhello",
+    "space-before-the-colon-of-the-coding": OK
+    + b"X: a b\r\nTransfer-Encoding : chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "the-same-length-twice": OK + b"Content-Length: 5\r\nX: a b\r\nContent-length: 5\r\n\r\nhello",
+    "the-same-length-in-a-list": OK + b"X: a b\r\nContent-Length: 5, 5,5\r\n\r\nhello",
+    "the-same-length-both-ways": OK + b"Content-Length: 5,5\r\nX: a b\r\nContent-Length : 5\r\n\r\nhello",
+    "fold": OK + b"X: a\r\n b\r\nContent-Length: 5\r\n\r\nhello",
+    "fold-by-tab": OK + b"X: a  \r\n\t\tb\r\nContent-Length: 5\r\n\r\nhello",
+    "fold-of-the-first-line": OK + b"X:\r\n a\r\n b\r\nContent-Length: 5\r\n\r\nhello",
+    "fold-of-bare-lf": b"HTTP/1.1 200 OK\nX: a\n b\nContent-Length:\n 5\n\nhello",
+    "an-empty-line-before": b"\r\n" + OK + b"X: a b\r\nContent-Length: 5\r\n\r\nhello",
+    "empty-lines-before": b"\r\n\n\r\n" + OK + b"X: a b\r\nContent-Length: 5\r\n\r\nhello",
+    "a-bare-lf-before": b"\nHTTP/1.1 200 OK\nX: a b\nContent-Length: 5\n\nhello",
+    "an-interim-response-of-bare-lf": b"HTTP/1.1 100 Continue\n\n"
+    + OK
+    + b"X: a b\r\nContent-Length: 5\r\n\r\nhello",
+    "an-empty-line-after-an-interim-response": b"HTTP/1.1 100 Continue\r\n\r\n\r\n"
+    + OK
+    + b"X: a b\r\nContent-Length: 5\r\n\r\nhello",
+    "a-body-of-line-ends": OK.replace(b"\r", b"") + b"X: a b\nContent-Length: 5\n\n\r\n\r\n\n",
+}
+
+
+@pytest.mark.parametrize("split", ["whole", "pieces"])
+@pytest.mark.parametrize("response", MENDED.values(), ids=MENDED)
+async def test_responses_of_real_servers(response: bytes, split: str):
+    """[3.9]: what RFC 9112 lets a recipient mend is mended, however it is cut, and each time."""
+    pieces = [response] if split == "whole" else [response[at : at + 5] for at in range(0, len(response), 5)]
+    async with Plane(always(*pieces)) as plane:
+        client = await plane.client()
+        for _ in range(3 if split == "whole" else 1):
+            answer = await client.ask(GET)
+            assert (answer.status, answer.body) == (
+                200,
+                response[-5:] if b"chunked" not in response else b"hello",
+            )
+            assert answer.get("x") == "a b"
+        await client.send(GET)
+        head = await client.head()
+        assert head.count(b"\n") == head.count(b"\r\n") == len(head.splitlines())
+        assert not any(line[:1] in b" \t" for line in head.splitlines() if line)
+
+
+@pytest.mark.parametrize("status", [600, 666, 799, 999])
+async def test_statuses_beyond_599(status: int):
+    """[3.9]: RFC 9110 section 15: a status of an unknown class is passed on as it is."""
+    async with Plane(always(b"HTTP/1.1 %d Odd\r\nContent-Length: 5\r\n\r\nhello" % status)) as plane:
+        client = await plane.client()
+        for _ in range(3):
+            answer = await client.ask(GET)
+            assert (answer.status, answer.body) == (status, b"hello")
+        assert plane.upstream.connections == 1
+
+
+SPLIT = b"Content-Length: 0\n\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        OK + b"X: y\n" + SPLIT,
+        OK + b"Content-Length: 0\r\n\n" + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+        b"HTTP/1.1 103 Early Hints\nX: y\n\n" + OK + b"Content-Length: 0\r\n\r\n",
+    ],
+)
+async def test_after_a_doubtful_head_the_connection_is_not_used_again(response: bytes):
+    """[3.9], R57: who can write a bare LF into an upstream's field gives nobody else an answer."""
+    async with Plane(always(response)) as plane:
+        for count in (1, 2, 3):
+            client = await plane.client()
+            answer = await client.ask(GET)
+            if answer.status == 103:
+                answer = await client.answer()
+            assert b"evil" not in answer.body.partition(b"HTTP/1.1 200 OK")[0]
+            assert plane.upstream.connections == count
+
+
+@pytest.mark.parametrize("control", [0, 1, 8, 11, 12, 13, 14, 27, 31, 127])
+@pytest.mark.parametrize("complete", [True, False])
+async def test_a_control_byte_in_a_value(control: int, complete: bool):
+    """[3.9]: 502 as soon as it has come, and the log names the field, and nothing of its value."""
+    head = OK + b"X-Good: 1\r\nX-Odd : secret" + bytes([control]) + b"more"
+    response = head + b"\r\nContent-Length: 0\r\n\r\n" if complete else head
+    async with Plane(always(response)) as plane:
+        client = await plane.client()
+        for _ in range(2):
+            answer = await client.ask(GET)
+            assert (answer.status, answer.body) == (502, b"upstream_malformed")
+        details = {fault.detail for fault in plane.handler.faults}
+        assert details == {"response: control byte in X-Odd"}
+
+
+async def test_empty_lines_without_end():
+    """[3.9], R60: what comes before a status line is bounded as the head is."""
+    async with Plane(always(b"\r\n" * 40_000)) as plane:
+        client = await plane.client()
+        answer = await client.ask(GET)
+        assert (answer.status, answer.body) == (502, b"upstream_malformed")
 
 
 async def test_interim_responses_without_end():

@@ -1,7 +1,10 @@
 """Any bytes are a request head or a Fault; what we accept, llhttp accepts, and reads in the same way."""
 # ruff: noqa: D102 - methods whose names are asyncio's and httptools'
 
+from dataclasses import replace
+
 import httptools
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -9,6 +12,7 @@ from gateway.core.model import Fault
 from gateway.core.targets import canonicalise
 from gateway.http.fields import Kind, write_field
 from gateway.http.head import METHODS, RequestHead, read_request_head
+from gateway.http.mending import end_of_head
 from gateway.http.response_head import read_response_head
 from gateway.http.serialise import Unsafe, build_response_head, check_start, request_fields
 
@@ -245,3 +249,65 @@ def test_a_field_is_written_the_same_twice(name: bytes, value: bytes):
     assert write_field((name, value)) == write_field((name, value))
     assert write_field((name, value))[1] == name + b": " + value + b"\r\n"
     assert write_field((b"hOsT", value))[0] == Kind.HOST
+
+
+STRICT = [
+    b"Content-Length: 5",
+    b"X-One: a b  c",
+    b"Set-Cookie: a=b; Path=/",
+    b"Transfer-Encoding: chunked",
+    b"Connection: close",
+    b"Date: d",
+    b"X-Empty:",
+    b"Upgrade: tcp",
+    b"Content-Type: text/event-stream",
+]
+
+
+@st.composite
+def mendable(draw) -> tuple[bytes, bytes]:
+    """Return a response head in its strict form, and the same as some server writes it."""
+    strict = [b"HTTP/1.1 %d Some Thing" % draw(st.sampled_from([200, 204, 304, 404, 600, 999]))]
+    loose = b"".join(draw(st.lists(st.sampled_from([b"\n", b"\r\n"]), max_size=3))) + strict[0]
+    for line in draw(st.lists(st.sampled_from(STRICT), max_size=5, unique=True)):
+        name, _, value = line.partition(b":")
+        strict.append(line)
+        end = draw(st.sampled_from([b"\n", b"\r\n"]))
+        fold = draw(st.sampled_from([b"", b"", end + b" ", b" " + end + b"\t "]))
+        loose += end + name + draw(st.sampled_from([b"", b" ", b"\t "])) + b":" + fold + value
+        if name == b"Content-Length":
+            loose += draw(st.sampled_from([b"", b", 5", end + b"content-length : 5"]))
+    for _ in range(2):
+        loose += draw(st.sampled_from([b"\n", b"\r\n"]))
+    return b"\r\n".join(strict) + b"\r\n\r\n", loose
+
+
+@settings(max_examples=400)
+@given(mendable())
+def test_r57_a_mended_response_head_says_what_its_strict_form_says(pair: tuple[bytes, bytes]):
+    """R57 [3.9]: and where its lines were in doubt its connection serves nobody else."""
+    strict, loose = pair
+    assert end_of_head(loose) == len(loose)
+    assert end_of_head(loose + b"\n\r\nHTTP/1.1 200 OK\r\n\r\n") == len(loose)
+    assert not any(end_of_head(loose[:at]) for at in range(len(loose)))
+    try:
+        expected = read_response_head(strict)
+    except Fault:
+        with pytest.raises(Fault):
+            read_response_head(loose)
+        return
+    for _ in range(3):
+        found = read_response_head(loose)
+        assert found.reusable in (expected.reusable, False)
+        assert replace(found, reusable=expected.reusable) == expected
+    if b"\n" in loose.replace(b"\r\n", b""):
+        assert not found.reusable
+
+
+@given(st.binary(max_size=60) | st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b" "])).map(b"".join))
+def test_where_a_response_head_ends(data: bytes):
+    """[3.9]: the end is the first there is, and stays it, whatever follows."""
+    end = end_of_head(data)
+    if end:
+        assert end_of_head(data[:end]) == end_of_head(data + b"\n\n\r\n\r\n") == end
+        assert not end_of_head(data[: end - 1])

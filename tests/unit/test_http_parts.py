@@ -7,6 +7,7 @@ import pytest
 from gateway.core.model import Fault
 from gateway.http.fields import Malformed, read_field, read_length, tokens
 from gateway.http.head import read_request_head
+from gateway.http.health import Probe
 from gateway.http.memo import HeadMemo, by_key
 from gateway.http.serialise import Unsafe, build_response_head, check_start, request_fields
 from gateway.http.websocket import FrameBoundary, close_frame
@@ -147,3 +148,13 @@ def test_frame_boundaries(size: int, masked: bool, step: int):
 def test_a_close_frame():
     """RFC 6455 section 5.5.1: final, opcode 8, two bytes of status."""
     assert close_frame(1008) == b"\x88\x02\x03\xf0"
+
+
+@pytest.mark.parametrize("cut", [1, 3, 100])
+async def test_a_health_check_reads_heads_as_requests_do(cut: int):
+    """[3.9]: a server whose responses are mended is not called ill for them."""
+    data = b"\r\nHTTP/1.1 204 Fine\nX : y\n\n"
+    probe = Probe(b"")
+    for at in range(0, len(data), cut):
+        probe.data_received(data[at : at + cut])
+    assert await probe.status == 204
