@@ -12,8 +12,10 @@ _MOST_LINE = 512
 _MOST_EXTENSIONS = 16_384
 _MOST_TRAILERS = 8192
 
+# RFC 9112 section 7.1.1: white space stands before and after ";" and "=" and nowhere else
+_VALUE = TOKEN + rb'+|"(?:[\t !#-\[\]-~]|\\[\t -~])*"'
 _SIZE_LINE = re.compile(
-    rb"([0-9A-Fa-f]{1,15})((?:;" + TOKEN + rb"+(?:=(?:" + TOKEN + rb'+|"(?:[\t !#-\[\]-~]|\\[\t -~])*"))?)*)'
+    rb"0*([0-9A-Fa-f]{1,15})((?:[ \t]*;[ \t]*" + TOKEN + rb"+(?:[ \t]*=[ \t]*(?:" + _VALUE + rb"))?)*)"
 )
 
 
@@ -28,14 +30,18 @@ class ChunkedReader:
     Extensions are checked, bounded (512 bytes a line, 16 KiB a message) and dropped; trailers too (8 KiB), so
     that none can ever become a header. A line that does not end in CRLF is refused.
 
+    Args:
+        is_response: whether it comes from an upstream; some pad the line of a size with spaces.
+
     Attributes:
         done: whether the body has ended, trailers included.
         rest: the bytes after its end, once done.
     """
 
-    __slots__ = ("_extensions", "_line", "_remaining", "_step", "_trailers", "done", "rest")
+    __slots__ = ("_extensions", "_line", "_padded", "_remaining", "_step", "_trailers", "done", "rest")
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_response: bool = False) -> None:
+        self._padded = is_response
         self.done = False
         self.rest = b""
         self._step = _SIZE
@@ -97,7 +103,7 @@ class ChunkedReader:
             self._step = _SIZE
 
     def _read_size(self, line: bytes) -> None:
-        match = _SIZE_LINE.fullmatch(line)
+        match = _SIZE_LINE.fullmatch(line.rstrip(b" \t") if self._padded else line)
         if match is None:
             raise Malformed("chunk size")
         self._extensions += len(match[2])

@@ -193,7 +193,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Take what belongs to no head."""
         mode = self._mode
         if mode == _BODY:
-            self._take_body(data, b"")
+            self._take_body(data)
         elif mode == _TUNNEL:
             assert self._exchange is not None
             assert self._exchange.tunnel is not None
@@ -266,30 +266,36 @@ class UpstreamConnection(asyncio.Protocol):
         self._reusable = head.reusable
         self._stream = head.is_stream
         bodyless = status in (204, 304) or exchange.head.method == b"HEAD"
-        prefix = exchange.begin(head, bodyless=bodyless)
         if bodyless or head.length == 0:
-            exchange.deliver(prefix, b"", done=True)
+            exchange.deliver(exchange.begin(head, bodyless=bodyless), b"", done=True)
             self._complete(exchange, head.reusable and not rest)
             return
         if head.chunked:
-            self._reader = ChunkedReader()
+            reader: BodyReader = ChunkedReader(is_response=True)
         elif head.length is not None:
-            self._reader = LengthReader(head.length)
+            reader = LengthReader(head.length)
         else:
             self._reusable = False
-            self._reader = UntilCloseReader()
+            reader = UntilCloseReader()
+        # before the head is sent: what is wrong with a body's beginning can be told still
+        content = _read(reader, rest)
+        prefix = exchange.begin(head, bodyless=False)
         self._mode = _BODY
-        self._take_body(rest, prefix)
+        self._reader = reader
+        self._deliver(exchange, reader, prefix, content)
 
-    def _take_body(self, data: bytes, prefix: bytes) -> None:
+    def _take_body(self, data: bytes) -> None:
         exchange, reader = self._exchange, self._reader
         assert exchange is not None
         assert reader is not None
         try:
-            content = reader.feed(data)
-        except Malformed as error:
-            exchange.fail(Fault("upstream", Reason.UPSTREAM_MALFORMED, str(error)))
+            content = _read(reader, data)
+        except Fault as fault:
+            exchange.fail(fault)
             return
+        self._deliver(exchange, reader, b"", content)
+
+    def _deliver(self, exchange: "ClientExchange", reader: BodyReader, prefix: bytes, content: bytes) -> None:
         exchange.deliver(prefix, content, done=reader.done)
         if reader.done:
             self._reader = None
@@ -381,3 +387,10 @@ class UpstreamConnection(asyncio.Protocol):
             due = settings.idle_timeout if idle_timeout is None else idle_timeout
             if waited > due:
                 exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "response body stalled"))
+
+
+def _read(reader: BodyReader, data: bytes) -> bytes:
+    try:
+        return reader.feed(data)
+    except Malformed as error:
+        raise Fault("upstream", Reason.UPSTREAM_MALFORMED, str(error)) from None

@@ -69,6 +69,14 @@ async def test_one_empty_line_before_a_request_is_forgiven(before: bytes):
             b"hello",
         ),
         (b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n", None, "chunked", b""),
+        (b"Transfer-Encoding: chunked\r\n", b"0" * 50 + b"\r\n\r\n", None, "chunked", b""),
+        (
+            b"Transfer-Encoding: chunked\r\n",
+            b'00000000000000000000005 ; a\t=\t" ; " ;b\r\nhello\r\n0 ;\tc\r\n\r\n',
+            None,
+            "chunked",
+            b"hello",
+        ),
     ],
 )
 async def test_r57_one_framing_field(lines, body, length, coding, content):

@@ -249,6 +249,51 @@ async def test_empty_lines_without_end():
         assert (answer.status, answer.body) == (502, b"upstream_malformed")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"5\r\nhello\r\n" + b"0" * 60 + b"\r\n\r\n",
+        b"5 ; a\r\nhello\r\n0\r\n\r\n",
+        b'5;a = " ; " ; b\r\nhello\r\n0 ; last\r\n\r\n',
+        b"5  \r\nhello\r\n0\t\r\n\r\n",
+        b"000000000000000000000000005\r\nhello\r\n0\r\n\r\n",
+    ],
+)
+async def test_chunks_of_real_servers(body: bytes):
+    """[3.10]: white space where RFC 9112 section 7.1.1 allows it, padded sizes, a last chunk of any zeros."""
+    async with Plane(always(OK + b"Transfer-Encoding: chunked\r\n\r\n" + body)) as plane:
+        client = await plane.client()
+        for _ in range(3):
+            answer = await client.ask(GET)
+            assert (answer.status, answer.body) == (200, b"hello")
+        assert plane.upstream.connections == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"nonsense\r\n",
+        b"5;\r\nhello\r\n0\r\n\r\n",
+        b"5\nhello\r\n0\r\n\r\n",
+        b"-5\r\nhello\r\n0\r\n\r\n",
+        b"5 5\r\nhello\r\n0\r\n\r\n",
+        b"5\r\nhello world\r\n0\r\n\r\n",
+        b"5\r\nhello\r\nnonsense\r\n",
+        b"5\r\nhello\r\n0\r\nno trailer\r\n\r\n",
+        b"0" * 600,
+    ],
+)
+@pytest.mark.parametrize("date", [b"", b"Date: d\r\n"])
+async def test_a_broken_body_that_came_with_its_head_is_502(body: bytes, date: bytes):
+    """[3.10]: while the head has not been sent, there is an answer to give, and no reset."""
+    async with Plane(always(OK + date + b"Transfer-Encoding: chunked\r\n\r\n" + body)) as plane:
+        client = await plane.client()
+        for count in (1, 2, 3):
+            answer = await client.ask(GET)
+            assert (answer.status, answer.body) == (502, b"upstream_malformed")
+            assert plane.upstream.connections == count
+
+
 async def test_interim_responses_without_end():
     """An upstream that sends nothing but interim responses is 502 after some."""
     async with Plane(always(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 40)) as plane:
@@ -373,13 +418,22 @@ async def test_server_sent_events_are_flushed_at_once():
         OK + b"Content-Length: 50\r\n\r\nhello",
         OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
-        OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nnonsense\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n|nonsense\r\n",
     ],
 )
 @pytest.mark.parametrize("version", [b"1.1", b"1.0"])
 async def test_r63_a_truncated_response_is_visibly_truncated(response: bytes, version: bytes):
     """R63: the client's connection is reset, in HTTP/1.0 too, where an orderly end would look complete."""
-    async with Plane(always(response, close=True)) as plane:
+    first, _, broken = response.partition(b"|")
+
+    async def behave(side: UpstreamSide) -> None:
+        await side.request()
+        await side.send(first)
+        await plane.eventually(lambda: plane.handler.exchanges[0].long_lived)
+        if broken:
+            await side.send(broken)
+
+    async with Plane(behave) as plane:
         client = await plane.client()
         await client.send(b"GET / HTTP/" + version + b"\r\nHost: h\r\n\r\n")
         with pytest.raises(ConnectionError):
