@@ -107,7 +107,7 @@ class Pool:
     def cancel(self, exchange) -> None:
         pass
 
-    def failed(self, origin: Origin) -> None:
+    def failed(self, origin: Origin, exchange: object) -> None:
         pass
 
     def written(self) -> bytes:
