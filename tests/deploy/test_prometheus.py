@@ -77,7 +77,7 @@ def firing(told: dict[str, Any]) -> set[str]:
 
 
 async def test_failed_logins_raise_their_alert(valkey_url, tmp_path):
-    """R86 [4.1] [2.14]: no rule is in error over a real scrape; logins that fail one by one are told."""
+    """[4.1] [2.14]: no rule is in error over a real scrape; logins that fail one by one are told."""
     async with (
         World(valkey_url, tmp_path) as world,
         prometheus(tmp_path, f"127.0.0.1:{world.gateway.admin_port}") as address,
