@@ -11,8 +11,7 @@ from gateway.core.context import Context, OpenedSession
 from gateway.core.cookies import Site
 from gateway.core.credentials import BearerToken, SessionCookie, present
 from gateway.core.headers import upstream_fields
-from gateway.core.jose import Parsed, UnknownKey, read
-from gateway.core.keys import KeySet
+from gateway.core.jose import Parsed, read
 from gateway.core.login import begin
 from gateway.core.model import (
     Claims,
@@ -25,11 +24,12 @@ from gateway.core.model import (
     Session,
     SessionOver,
 )
-from gateway.core.needs import Confirm, Keys, Need, Refresh, Touch
+from gateway.core.needs import Confirm, Need, Refresh, Touch
 from gateway.core.reasons import Reason
 from gateway.core.refusals import plain, refuse
 from gateway.core.routes import Route
 from gateway.core.session_record import Handle, handle_change
+from gateway.core.verification import checked
 from gateway.core.websocket import may_connect
 
 # these sessions were ended against somebody's will: a page says so instead of a silent new login
@@ -140,7 +140,7 @@ def judge_bearer(context: Context, route: Route, token: str) -> Verdict:
     provider = knowledge.compiled.by_issuer.get(issuer)
     if provider is None or not route.admits(provider.name):
         return Reason.TOKEN_ISSUER
-    verdict = _verified(context, provider, parsed)
+    verdict = _verified(context, provider, parsed, context.observed.client)
     if isinstance(verdict, Identity):
         current = knowledge.keys.get(provider.name)
         if current is not None:
@@ -148,29 +148,10 @@ def judge_bearer(context: Context, route: Route, token: str) -> Verdict:
     return verdict
 
 
-def key_set(context: Context, provider: Provider, kid: str | None) -> KeySet | Need:
-    """Return the provider's usable key set, or the need that would bring it."""
-    knowledge = context.knowledge
-    keys = knowledge.keys.get(provider.name)
-    if kid is not None or (keys is not None and context.now >= keys.stale_after):
-        keys = None
-    if keys is not None and not knowledge.facts:
-        return keys
-    need = Keys(provider.name, kid)
-    return knowledge.fact(need, KeySet) or keys or need
-
-
-def _verified(context: Context, provider: Provider, token: str | Parsed) -> Verdict:
-    keys = key_set(context, provider, None)
-    if not isinstance(keys, KeySet):
-        return keys
-    verdict = access_token.check(token, provider, keys, context.now)
-    if isinstance(verdict, UnknownKey):
-        keys = key_set(context, provider, verdict.kid or "")
-        if not isinstance(keys, KeySet):
-            return keys
-        verdict = access_token.check(token, provider, keys, context.now)
-    return Reason.TOKEN_KEY_UNKNOWN if isinstance(verdict, UnknownKey) else verdict
+def _verified(context: Context, provider: Provider, token: str | Parsed, by: str | None) -> Verdict:
+    return checked(
+        context, provider, token, lambda keys: access_token.check(token, provider, keys, context.now), by=by
+    )
 
 
 def is_live(context: Context, session: Session) -> Reason | None:
@@ -252,7 +233,7 @@ def _session_identity(context: Context, session: Session) -> Verdict:
     provider = context.knowledge.compiled.providers[session.provider]
     claims, scopes = session.claims, session.scopes
     if provider.settings.access_token == "jwt":  # noqa: S105 - a kind of token
-        verdict = _verified(context, provider, session.access_token or "")
+        verdict = _verified(context, provider, session.access_token or "", None)
         if not isinstance(verdict, Identity):
             return verdict
         if verdict.subject != session.subject:

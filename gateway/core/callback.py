@@ -5,6 +5,7 @@ OpenID Connect Core section 3.1.2.5 to 3.1.3.7; RFC 9207; RFC 9700 section 4.
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -35,6 +36,7 @@ from gateway.core.model import (
 )
 from gateway.core.needs import (
     Exchange,
+    Keys,
     Metadata,
     Need,
     Random,
@@ -48,6 +50,7 @@ from gateway.core.reasons import Reason
 from gateway.core.refusals import plain
 from gateway.core.session_record import HANDLE_BYTES, record_name
 from gateway.core.strict import encode_base64url
+from gateway.core.verification import checked, key_set
 
 LOOP_SECONDS = 30
 LOOP_COUNT = 3
@@ -185,7 +188,7 @@ def _redeem(
     site, knowledge = context.site, context.knowledge
     assert site is not None
     # the keys are asked for first: a code that has been redeemed is spent
-    keys = access.key_set(context, provider, None)
+    keys = key_set(context, provider, Keys(provider.name, None))
     if not isinstance(keys, KeySet):
         return keys
     lifetime = knowledge.compiled.settings.session.login_lifetime
@@ -202,7 +205,7 @@ def _redeem(
         return exchange
     if isinstance(tokens, TokenRefusal):
         return _failed(context, Reason.LOGIN_REFUSED, cookie, tokens.error)
-    claims = _verified_claims(context, provider, pending, tokens, keys)
+    claims = _verified_claims(context, provider, pending, tokens)
     if isinstance(claims, Reason):
         return _failed(context, claims, cookie)
     if not isinstance(claims, dict):
@@ -211,28 +214,19 @@ def _redeem(
 
 
 def _verified_claims(
-    context: Context, provider: Provider, pending: codec.PendingLogin, tokens: TokenSet, keys: KeySet
+    context: Context, provider: Provider, pending: codec.PendingLogin, tokens: TokenSet
 ) -> "dict[str, Json] | Need | Reason":
     if tokens.id_token is None:
         return Reason.TOKEN_MALFORMED
-    for _ in range(2):
-        claims = id_token.check(
-            tokens.id_token,
-            provider,
-            keys,
-            context.now,
-            nonce=pending.nonce,
-            access_token=tokens.access_token,
+    token = tokens.id_token
+
+    def check(keys: KeySet) -> Claims | UnknownKey | Reason:
+        return id_token.check(
+            token, provider, keys, context.now, nonce=pending.nonce, access_token=tokens.access_token
         )
-        if isinstance(claims, Reason):
-            return claims
-        if not isinstance(claims, UnknownKey):
-            return dict(claims)
-        fresh = access.key_set(context, provider, claims.kid or "")
-        if not isinstance(fresh, KeySet):
-            return fresh
-        keys = fresh
-    return Reason.TOKEN_KEY_UNKNOWN
+
+    claims = checked(context, provider, token, check, by=None)
+    return dict(claims) if isinstance(claims, Mapping) else claims
 
 
 def _with_userinfo(

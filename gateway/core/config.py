@@ -126,13 +126,13 @@ class ProviderSettings(Model):
     clock_skew: Annotated[float, Field(ge=0, le=300), as_duration] = 30.0
     """How far the provider's clock may differ."""
     timeout: Duration = 10.0
-    """The longest exchange with the provider."""
+    """The longest call to the provider, all of its tries together."""
     jwks_max_age: Duration = 600.0
     """The age at which the key set is fetched again."""
     jwks_max_stale: Duration = 86400.0
     """The age at which keys stop counting when they cannot be fetched again."""
     jwks_cooldown: Duration = 30.0
-    """The shortest time between two fetches that an unknown key id causes."""
+    """The shortest time between two key fetches that one caller's tokens cause."""
 
 
 class SessionSettings(Model):

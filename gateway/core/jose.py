@@ -3,6 +3,7 @@
 RFC 7515 (JWS), RFC 7519 (JWT), RFC 8725 (best practice). Nothing here raises on bad input (R29).
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, cast
 
@@ -129,6 +130,20 @@ def _read_header(segment: bytes, most: int) -> _Header | None:
             _headers.clear()
         _headers[segment] = header
     return header
+
+
+def kid_of(token: str | Parsed) -> str:
+    """Return the key id that a token's header names, empty where it names none or cannot be read."""
+    if isinstance(token, Parsed):
+        return token.kid or ""
+    header = _read_header(token.partition(".")[0].encode(), len(token))
+    return "" if header is None else header.kid or ""
+
+
+def proof_of(token: str | Parsed) -> str:
+    """Return what stands for a token's signature where it is only compared with others'."""
+    octets = token.signature if isinstance(token, Parsed) else token.rpartition(".")[2].encode()
+    return hashlib.sha256(octets).hexdigest()
 
 
 def verify(parsed: Parsed, keys: KeySet, algorithms: tuple[str, ...]) -> Verified | UnknownKey | Reason:

@@ -33,13 +33,18 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The provider's key set, refetched when it lacks ``kid`` and the cool-down allows.
+    """The provider's key set; refetched when it lacks ``kid``, or a signature ``failed``, as budgets allow.
 
-    Answer: core.keys.KeySet, which may still lack the kid. ``kid`` None: any usable key set will do.
+    Answer: core.keys.KeySet, which may still lack the kid. ``kid`` None: any usable key set will do; empty:
+    the token names none. ``by`` is the address of who presented the token, None where it came of our own
+    token call; ``proof`` stands for the token's signature (``core.jose.proof_of``).
     """
 
     provider: str
     kid: str | None
+    failed: bool = False
+    by: str | None = field(default=None, compare=False)
+    proof: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ only the provider and its client know.
 
 from urllib.parse import urlsplit
 
-from gateway.core import access, form, logout_token
+from gateway.core import form, logout_token
 from gateway.core.access_token import issuer_of
 from gateway.core.answers import Refuse, Respond
 from gateway.core.compiled import Provider
@@ -20,6 +20,7 @@ from gateway.core.model import DenyEntry
 from gateway.core.needs import Body, Need, Revoke, UseOnce
 from gateway.core.reasons import Reason
 from gateway.core.refusals import plain
+from gateway.core.verification import checked
 
 MOST_BODY = 32 * 1024
 MOST_SID = 255
@@ -45,24 +46,19 @@ def backchannel(context: Context) -> Respond | Refuse | Need:
     provider = context.knowledge.compiled.by_issuer.get(issuer)
     if provider is None:
         return _bad(Reason.TOKEN_ISSUER)
-    checked = _checked(context, provider, token)
-    if isinstance(checked, Reason):
-        return _bad(checked, issuer=issuer)
-    if not isinstance(checked, LogoutToken):
-        return checked
-    return _obeyed(context, checked)
+    found = _checked(context, provider, token)
+    if isinstance(found, Reason):
+        return _bad(found, issuer=issuer)
+    if not isinstance(found, LogoutToken):
+        return found
+    return _obeyed(context, found)
 
 
 def _checked(context: Context, provider: Provider, token: str) -> LogoutToken | Need | Reason:
-    keys = access.key_set(context, provider, None)
-    for _ in range(2):
-        if not isinstance(keys, KeySet):
-            return keys
-        checked = logout_token.check(token, provider, keys, context.now)
-        if not isinstance(checked, UnknownKey):
-            return checked
-        keys = access.key_set(context, provider, checked.kid or "")
-    return keys if not isinstance(keys, KeySet) else Reason.TOKEN_KEY_UNKNOWN
+    def check(keys: KeySet) -> LogoutToken | UnknownKey | Reason:
+        return logout_token.check(token, provider, keys, context.now)
+
+    return checked(context, provider, token, check, by=context.observed.client)
 
 
 def _obeyed(context: Context, token: LogoutToken) -> Respond | Need:

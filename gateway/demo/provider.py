@@ -4,6 +4,7 @@ It does what the specifications ask, with every time taken from one clock, until
 it do otherwise (``gateway.demo.faults`` lists them all).
 """
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -76,6 +77,7 @@ class DemoProvider:
         quirks: the fault switches that are on.
         counts: calls by endpoint, such as ``jwks`` or ``token:refresh_token``.
         canned: answers by endpoint or call, given in its stead; nothing is then issued, spent or rotated.
+        held: events by endpoint or call, for which its answers wait.
         alter: what edits the members of a successful token response, by grant type.
     """
 
@@ -97,6 +99,7 @@ class DemoProvider:
         self.slow_seconds = 15.0
         self.counts: Counter[str] = Counter()
         self.canned: dict[str, Canned] = {}
+        self.held: dict[str, asyncio.Event] = {}
         self.alter: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
         self.clock = clock
         self.port = port
@@ -268,6 +271,9 @@ class DemoProvider:
 
     async def spoiled(self, request: web.Request, endpoint: str, call: str = "") -> web.StreamResponse | None:
         """Answer a call wrongly if a switch says so, or as ``canned`` has it for the endpoint or the call."""
+        gate = self.held.get(call) or self.held.get(endpoint)
+        if gate is not None:
+            await gate.wait()
         canned = self.canned.get(call) or self.canned.get(endpoint)
         if canned is not None:
             return web.Response(status=canned.status, body=canned.body, headers=canned.headers)

@@ -15,6 +15,7 @@ when the browser has shown its new cookie.
 
 import asyncio
 import contextlib
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -84,6 +85,7 @@ class _Flight:
 
     claim: str
     call: Call
+    end: float
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     never_sent: bool = False
     unanswered: bool = False
@@ -144,12 +146,13 @@ class Claims:
         self._grace = _milliseconds(grace)
         self._idle = idle
 
-    async def obtain(self, claim: str, call: Call) -> Obtained:
+    async def obtain(self, claim: str, call: Call, within: float = math.inf) -> Obtained:
         """Return how a rotation ended, making the call if nobody else does.
 
         Args:
             claim: names the rotation (``core.refresh.claim_id``).
             call: makes the token call once; raises NeverSent, Ambiguous or another Fault.
+            within: seconds after which no further call is made, and none of another worker's waited for.
 
         Raises:
             Fault: the store or the provider cannot tell now; nothing is decided.
@@ -158,7 +161,8 @@ class Claims:
             return Stored(sealed)
         task = self._tasks.get(claim)
         if task is None:
-            flight = self._flights[claim] = _Flight(claim, call)
+            end = asyncio.get_running_loop().time() + within
+            flight = self._flights[claim] = _Flight(claim, call, end)
             task = asyncio.get_running_loop().create_task(self._fly(flight))
             self._tasks[claim] = task
             task.add_done_callback(lambda _: self._landed(claim))
@@ -230,7 +234,7 @@ class Claims:
                 found = await self._hold(flight, _Held(flight.claim, reply[1].decode(), owner))
                 patience = loop.time() + 2 * self._longest + self._lease
             elif found is None:
-                if loop.time() >= patience:
+                if loop.time() >= min(patience, flight.end):
                     raise Fault(
                         "store",
                         Reason.STORE_UNAVAILABLE,
@@ -274,7 +278,7 @@ class Claims:
         except Ambiguous:
             # the claim is left to lapse: the provider may be busy with the very rotation
             await self._let_go(scripts.DOUBT, held, held.fence, _milliseconds(self._idle))
-            if flight.unanswered:
+            if flight.unanswered or asyncio.get_running_loop().time() + self._lease >= flight.end:
                 raise
             flight.unanswered = True
             return None

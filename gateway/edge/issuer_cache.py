@@ -6,7 +6,9 @@ from typing import Generic, TypeVar
 
 from gateway.core.keys import KeySet
 from gateway.core.model import Fault
+from gateway.core.needs import Keys
 from gateway.core.reasons import Reason
+from gateway.edge.issuer_budgets import KeyBudgets
 
 Value = TypeVar("Value")
 
@@ -136,7 +138,7 @@ class Cached(Generic[Value]):
 
 
 class KeyCache:
-    """A provider's key set: stale rather than none up to a bound (R28), unknown key ids throttled (R27)."""
+    """A provider's key set: stale rather than none up to a bound (R28), renewed within budgets (R84)."""
 
     def __init__(
         self,
@@ -152,13 +154,11 @@ class KeyCache:
             fetch: asks the provider.
             clock: wall time in epoch seconds.
             renew_after: seconds after which keys are renewed in the background.
-            cooldown: seconds between two fetches on account of unknown key ids.
+            cooldown: seconds between two fetches that one stranger's tokens cause.
         """
         self._cached = Cached(fetch, clock, renew_after=renew_after, is_usable=KeySet.is_usable)
-        self._clock = clock
-        self._cooldown = cooldown
+        self._budgets = KeyBudgets(clock, cooldown)
         self._tick = min(max(renew_after / 10, 0.02), 5.0)
-        self._missed_at: float | None = None
         self._keeper: asyncio.Task[None] | None = None
 
     @property
@@ -166,8 +166,8 @@ class KeyCache:
         """Seconds since the last good fetch, or None before the first."""
         return self._cached.age
 
-    async def find(self, kid: str | None) -> KeySet:
-        """Return a usable key set, renewed first when it lacks ``kid`` and the cool-down is over.
+    async def find(self, need: Keys) -> KeySet:
+        """Return a usable key set, renewed first when it does not do for ``need`` and its budget allows.
 
         Raises:
             Fault: there is none, or it is older than its bound, and none can be fetched.
@@ -178,13 +178,14 @@ class KeyCache:
             if self._keeper is None:
                 self._keeper = asyncio.create_task(self._keep())
             return keys
-        if kid is None or keys.has(kid):
+        if need.kid is None or (keys.has(need.kid) and not need.failed):
             return keys
-        if not self._cached.is_fetching:
-            if self._missed_at is not None and 0 <= self._clock() - self._missed_at < self._cooldown:
+        if self._cached.is_fetching:
+            # what is on its way may have left before the new key was there; who may ask again then does
+            keys = await self._cached.renew()
+            if need.by is not None or keys.has(need.kid):
                 return keys
-            self._missed_at = self._clock()
-        return await self._cached.renew()
+        return await self._cached.renew() if self._budgets.allows(need) else keys
 
     async def close(self) -> None:
         """Stop renewing."""

@@ -5,8 +5,8 @@ import ssl
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Final
+from types import MappingProxyType, SimpleNamespace
+from typing import Final, Literal
 
 import aiohttp
 from yarl import URL
@@ -17,7 +17,12 @@ from gateway.core.model import Fault
 from gateway.core.reasons import Reason
 
 RETRY_AFTER = 5
-_MOST_CONNECTIONS = 64
+Pool = Literal["login", "refresh", "published", "revocation"]
+"""What a call is for; each has connections of its own, so that logins cannot starve refreshes (R84)."""
+
+MOST_CONNECTIONS: Final[Mapping[Pool, int]] = MappingProxyType(
+    {"login": 32, "refresh": 32, "published": 4, "revocation": 8}
+)
 # the content codings that are read (RFC 9110 section 8.4.1), with zlib's name for each
 _CODINGS: Final[dict[str, int | None]] = {
     "identity": None,
@@ -52,10 +57,18 @@ class IssuerClient:
 
     def __init__(self, settings: ProviderSettings) -> None:
         self._settings = settings
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[Pool, aiohttp.ClientSession] = {}
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], *, limit: int, body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        limit: int,
+        body: bytes | None = None,
+        pool: Pool = "published",
+        within: float | None = None,
     ) -> Response:
         """Send a request and read the whole response.
 
@@ -65,17 +78,20 @@ class IssuerClient:
             headers: of the request.
             limit: the most bytes that the response's body may have.
             body: of the request.
+            pool: whose connections are used.
+            within: seconds that the exchange may take, if fewer than the provider's time-out.
 
         Raises:
             NeverSent: nothing left this machine; trying again is safe.
             Ambiguous: sent, and no complete answer came.
             Fault: the answer is too large, encoded in an unknown way or no HTTP.
         """
-        session = self._open()
+        session = self._open(pool)
+        timeout = self._settings.timeout if within is None else min(within, self._settings.timeout)
         progress = _Progress()
         try:
             async with (
-                asyncio.timeout(self._settings.timeout),
+                asyncio.timeout(timeout),
                 session.request(
                     method,
                     URL(url, encoded=True),
@@ -94,16 +110,19 @@ class IssuerClient:
 
     async def close(self) -> None:
         """Close what is open; calls under way fail."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        while self._sessions:
+            _, session = self._sessions.popitem()
+            await session.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    def _open(self, pool: Pool) -> aiohttp.ClientSession:
+        session = self._sessions.get(pool)
+        if session is None:
             trace = aiohttp.TraceConfig()
             trace.on_request_headers_sent.append(_note_sent)
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._trust(), force_close=True, limit=_MOST_CONNECTIONS),
+            session = self._sessions[pool] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    ssl=self._trust(), force_close=True, limit=MOST_CONNECTIONS[pool]
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 headers={"User-Agent": "token-gateway"},
@@ -111,7 +130,7 @@ class IssuerClient:
                 trust_env=False,
                 trace_configs=[trace],
             )
-        return self._session
+        return session
 
     def _trust(self) -> ssl.SSLContext:
         try:

@@ -9,7 +9,8 @@ from typing import Protocol
 from gateway.core import id_token, refresh
 from gateway.core.compiled import Compiled, Provider
 from gateway.core.denylist import Denylist
-from gateway.core.jose import UnknownKey
+from gateway.core.faults import NeverSent
+from gateway.core.jose import UnknownKey, kid_of, proof_of
 from gateway.core.keys import KeySet
 from gateway.core.model import (
     Claims,
@@ -31,21 +32,26 @@ from gateway.core.session_record import HANDLE_BYTES
 from gateway.core.strict import encode_base64url
 from gateway.edge.claims import Claims as ClaimTable
 from gateway.edge.claims import Ended, Lost, Refusal, Spent, Stored, Success
+from gateway.edge.issuer_client import RETRY_AFTER
 
 MOST_NEWS = 20_000
 LONGEST_CHAIN = 32
+_MARGIN = 1.0
 
 
 class TokenSource(Protocol):
     """What a refresh asks of the provider."""
 
-    async def refresh_call(self, provider: str, refresh_token: str) -> TokenSet | TokenRefusal:
-        """Call the token endpoint once. Raises Fault, NeverSent, Ambiguous."""
+    async def refresh_call(self, provider: str, refresh_token: str, within: float) -> TokenSet | TokenRefusal:
+        """Call the token endpoint once, within so many seconds. Raises Fault, NeverSent, Ambiguous."""
+
+    def rests(self, provider: str, refresh_token: str) -> float:
+        """Return for how many seconds a call would be refused, after failures."""
 
     async def keys_for(self, need: Keys) -> KeySet:
         """Return the key set. Raises Fault."""
 
-    async def userinfo(self, need: UserInfo) -> dict[str, Json] | None:
+    async def refreshed_userinfo(self, need: UserInfo) -> dict[str, Json] | None:
         """Return the UserInfo response, or None. Raises Fault."""
 
 
@@ -109,6 +115,9 @@ class Refresher:
     def start(self, need: Refresh | Confirm) -> None:
         """Begin a refresh or a confirmation behind the request's back, once however many ask."""
         key = need.claim if isinstance(need, Refresh) else "confirm " + need.claims[0]
+        if isinstance(need, Refresh) and self._tokens.rests(need.session.provider, need.grant.refresh_token):
+            # the access token still holds, and a later request tries again
+            return
         if key not in self._running:
             task = asyncio.get_running_loop().create_task(self._behind(need))
             self._running[key] = task
@@ -179,7 +188,12 @@ class Refresher:
             rotation = self._rotate(compiled, session, grant, claim)
             task = self._rotations[claim] = asyncio.get_running_loop().create_task(rotation)
             task.add_done_callback(lambda _: self._rotations.pop(claim, None))
-        ended = await asyncio.shield(task)
+        try:
+            async with asyncio.timeout(compiled.providers[session.provider].settings.timeout + _MARGIN):
+                ended = await asyncio.shield(task)
+        except TimeoutError:
+            detail = "a refresh takes longer than the provider's timeout; it goes on behind the request"
+            raise Fault("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER) from None
         if isinstance(ended, Fault):
             # each caller raises its own: a shared exception would gather everybody's tracebacks
             raise type(ended)(ended.source, ended.reason, ended.detail, ended.retry_after)
@@ -199,13 +213,19 @@ class Refresher:
         self, compiled: Compiled, session: Session, grant: Grant, claim: str
     ) -> tuple[RefreshOutcome, bool]:
         is_own = False
+        loop, timeout = asyncio.get_running_loop(), compiled.providers[session.provider].settings.timeout
+        end = loop.time() + timeout
 
         async def call() -> Success | Refusal:
             nonlocal is_own
+            left = end - loop.time()
+            if left < timeout / 10:
+                detail = "no time is left for another try"
+                raise NeverSent("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER)
             is_own = True
-            return await self._call(compiled, session, grant, claim)
+            return await self._call(compiled, session, grant, claim, left)
 
-        found = await self._claims.obtain(claim, call)
+        found = await self._claims.obtain(claim, call, timeout)
         who = {"issuer": session.issuer, "subject": session.subject, "session": session.session_id}
         if isinstance(found, Stored):
             # what another worker has sealed by now may be under a newer key than this refresh began with
@@ -237,10 +257,10 @@ class Refresher:
         )
 
     async def _call(
-        self, compiled: Compiled, session: Session, grant: Grant, claim: str
+        self, compiled: Compiled, session: Session, grant: Grant, claim: str, within: float
     ) -> Success | Refusal:
         provider = compiled.providers[session.provider]
-        tokens = await self._tokens.refresh_call(provider.name, grant.refresh_token)
+        tokens = await self._tokens.refresh_call(provider.name, grant.refresh_token, within)
         if isinstance(tokens, TokenRefusal):
             return Refusal(tokens.error)
         id_claims = await self._id_claims(provider, tokens)
@@ -274,10 +294,11 @@ class Refresher:
             return None
         # the rotation has happened: losing it for want of a key would log somebody out, so without one the
         # claims that were verified before stay
-        kid: str | None = None
+        want = Keys(provider.name, None)
+        checked: Claims | UnknownKey | Reason | None = None
         for _ in range(2):
             try:
-                keys = await self._tokens.keys_for(Keys(provider.name, kid))
+                keys = await self._tokens.keys_for(want)
             except Fault:
                 return None
             checked = id_token.check(
@@ -288,15 +309,18 @@ class Refresher:
                 nonce=None,
                 access_token=tokens.access_token,
             )
-            if not isinstance(checked, UnknownKey):
+            failed = checked is Reason.TOKEN_SIGNATURE
+            if not failed and not isinstance(checked, UnknownKey):
                 return checked
-            kid = checked.kid or ""
-        return None
+            # the same key id may stand for a new key; this token has not been asked about before (R84)
+            kid, proof = kid_of(tokens.id_token), proof_of(tokens.id_token)
+            want = Keys(provider.name, kid, failed, None, proof)
+        return None if isinstance(checked, UnknownKey) else checked
 
     async def _userinfo(self, provider: Provider, tokens: TokenSet) -> Claims | None:
         if not provider.settings.userinfo:
             return None
         try:
-            return await self._tokens.userinfo(UserInfo(provider.name, tokens.access_token))
+            return await self._tokens.refreshed_userinfo(UserInfo(provider.name, tokens.access_token))
         except Fault:
             return None

@@ -4,7 +4,6 @@ from typing import Literal
 
 from gateway.core.config import ProviderSettings
 from gateway.core.model import ProviderMetadata
-from gateway.oauth.answers import is_success
 from gateway.oauth.errors import MessageError
 from gateway.oauth.form import FormRequest, build_form
 
@@ -34,5 +33,5 @@ def process_response(status: int) -> None:
     Raises:
         MessageError: ``revocation_refused`` for any other status; the token may still be good.
     """
-    if not is_success(status) and status != 204:
+    if status != 200:
         raise MessageError("revocation_refused", f"the revocation endpoint answered {status}")

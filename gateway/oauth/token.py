@@ -25,12 +25,14 @@ class TokenUnavailable:
     """No verdict on the grant: it is kept, and the call may be tried again.
 
     ``detail`` is for the log and holds no secret; ``retry_after`` is in seconds; ``reason`` is
-    ``ISSUER_UNAVAILABLE``, or ``ISSUER_MISCONFIGURED`` when only the operator can help.
+    ``ISSUER_UNAVAILABLE``, or ``ISSUER_MISCONFIGURED`` when only the operator can help. ``is_moment``: it is
+    the provider's trouble of the moment, and not about this grant.
     """
 
     detail: str
     retry_after: int | None = None
     reason: Reason = Reason.ISSUER_UNAVAILABLE
+    is_moment: bool = False
 
 
 TokenResponse: TypeAlias = TokenSet | TokenRefusal | TokenUnavailable
@@ -115,10 +117,11 @@ def _unavailable(
             wait,
             Reason.ISSUER_MISCONFIGURED,
         )
-    if code is not None:
-        return TokenUnavailable(f"the token endpoint answered {status} with {code}", wait)
-    if verdict is Verdict.MOMENT:
-        return TokenUnavailable(f"the token endpoint answered {status}", wait)
+    if code is not None or verdict is Verdict.MOMENT:
+        what = f"{status} with {code}" if code is not None else str(status)
+        return TokenUnavailable(
+            f"the token endpoint answered {what}", wait, is_moment=verdict is Verdict.MOMENT
+        )
     return TokenUnavailable(
         f"the token endpoint answered {status} without tokens or an OAuth error ({_show_type(content_type)});"
         " check token_endpoint",
