@@ -152,7 +152,7 @@ class Claims:
         Args:
             claim: names the rotation (``core.refresh.claim_id``).
             call: makes the token call once; raises NeverSent, Ambiguous or another Fault.
-            within: seconds after which no further call is made, and none of another worker's waited for.
+            within: seconds that all tries may take together; a call that would begin later is not made.
 
         Raises:
             Fault: the store or the provider cannot tell now; nothing is decided.
@@ -234,7 +234,7 @@ class Claims:
                 found = await self._hold(flight, _Held(flight.claim, reply[1].decode(), owner))
                 patience = loop.time() + 2 * self._longest + self._lease
             elif found is None:
-                if loop.time() >= min(patience, flight.end):
+                if loop.time() >= patience:
                     raise Fault(
                         "store",
                         Reason.STORE_UNAVAILABLE,

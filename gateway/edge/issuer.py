@@ -115,15 +115,15 @@ class Issuers:
         """
         return await self._issuers[need.provider].redeem(need)
 
-    async def refresh_call(self, provider: str, refresh_token: str, within: float) -> TokenSet | TokenRefusal:
-        """Ask for new tokens (RFC 6749 section 6), within so many seconds.
+    async def refresh_call(self, provider: str, refresh_token: str) -> TokenSet | TokenRefusal:
+        """Ask for new tokens (RFC 6749 section 6).
 
         Raises:
             NeverSent: nothing was sent; the refresh token is as good as before. Paused: on purpose.
             Ambiguous: sent and unanswered; the provider may have rotated the refresh token.
             Fault: answered without a verdict.
         """
-        return await self._issuers[provider].refresh(refresh_token, within)
+        return await self._issuers[provider].refresh(refresh_token)
 
     def rests(self, provider: str, refresh_token: str) -> float:
         """Return for how many seconds a refresh would be refused a call, after failures; 0 for none."""

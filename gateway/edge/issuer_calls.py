@@ -89,10 +89,10 @@ class Issuer:
 
         return _verdict(await self._ask(build, "login", self.settings.timeout))
 
-    async def refresh(self, refresh_token: str, within: float) -> TokenSet | TokenRefusal:
+    async def refresh(self, refresh_token: str) -> TokenSet | TokenRefusal:
         """Ask for new tokens once, unless the provider is left alone. Raises as ``_ask``, and Paused."""
         name = hashlib.sha256(refresh_token.encode()).hexdigest()
-        end = asyncio.get_running_loop().time() + within
+        end = asyncio.get_running_loop().time() + self.settings.timeout
         async with self._refreshes:
             await self._rest(name, end)
             asked_at = self._clock()

@@ -9,7 +9,7 @@ from typing import Protocol
 from gateway.core import id_token, refresh
 from gateway.core.compiled import Compiled, Provider
 from gateway.core.denylist import Denylist
-from gateway.core.faults import NeverSent
+from gateway.core.faults import Ambiguous, NeverSent
 from gateway.core.jose import UnknownKey, kid_of, proof_of
 from gateway.core.keys import KeySet
 from gateway.core.model import (
@@ -36,14 +36,13 @@ from gateway.edge.issuer_client import RETRY_AFTER
 
 MOST_NEWS = 20_000
 LONGEST_CHAIN = 32
-_MARGIN = 1.0
 
 
 class TokenSource(Protocol):
     """What a refresh asks of the provider."""
 
-    async def refresh_call(self, provider: str, refresh_token: str, within: float) -> TokenSet | TokenRefusal:
-        """Call the token endpoint once, within so many seconds. Raises Fault, NeverSent, Ambiguous."""
+    async def refresh_call(self, provider: str, refresh_token: str) -> TokenSet | TokenRefusal:
+        """Call the token endpoint once. Raises Fault, NeverSent, Ambiguous."""
 
     def rests(self, provider: str, refresh_token: str) -> float:
         """Return for how many seconds a call would be refused, after failures."""
@@ -188,12 +187,7 @@ class Refresher:
             rotation = self._rotate(compiled, session, grant, claim)
             task = self._rotations[claim] = asyncio.get_running_loop().create_task(rotation)
             task.add_done_callback(lambda _: self._rotations.pop(claim, None))
-        try:
-            async with asyncio.timeout(compiled.providers[session.provider].settings.timeout + _MARGIN):
-                ended = await asyncio.shield(task)
-        except TimeoutError:
-            detail = "a refresh takes longer than the provider's timeout; it goes on behind the request"
-            raise Fault("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER) from None
+        ended = await asyncio.shield(task)
         if isinstance(ended, Fault):
             # each caller raises its own: a shared exception would gather everybody's tracebacks
             raise type(ended)(ended.source, ended.reason, ended.detail, ended.retry_after)
@@ -223,7 +217,14 @@ class Refresher:
                 detail = "no time is left for another try"
                 raise NeverSent("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER)
             is_own = True
-            return await self._call(compiled, session, grant, claim, left)
+            try:
+                # a little more, so that the call itself can tell whether anything was sent
+                async with asyncio.timeout(left + timeout / 10):
+                    tokens = await self._tokens.refresh_call(session.provider, grant.refresh_token)
+            except TimeoutError:
+                detail = "the token endpoint did not answer before the time for all tries was over"
+                raise Ambiguous("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER) from None
+            return await self._conclude(compiled, session, grant, claim, tokens)
 
         found = await self._claims.obtain(claim, call, timeout)
         who = {"issuer": session.issuer, "subject": session.subject, "session": session.session_id}
@@ -256,11 +257,10 @@ class Refresher:
             Revoke((DenyEntry("session", "", session.session_id, session.ends_at, session.ends_at + 60),))
         )
 
-    async def _call(
-        self, compiled: Compiled, session: Session, grant: Grant, claim: str, within: float
+    async def _conclude(
+        self, compiled: Compiled, session: Session, grant: Grant, claim: str, tokens: TokenSet | TokenRefusal
     ) -> Success | Refusal:
         provider = compiled.providers[session.provider]
-        tokens = await self._tokens.refresh_call(provider.name, grant.refresh_token, within)
         if isinstance(tokens, TokenRefusal):
             return Refusal(tokens.error)
         id_claims = await self._id_claims(provider, tokens)
