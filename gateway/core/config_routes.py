@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from gateway.core import config_syntax as syntax
 from gateway.core.config import CorsSettings, RateLimitSettings, RequireSettings, RouteSettings, Settings
 from gateway.core.problems import Path, Problem, suggestion
-from gateway.core.targets import canonicalise
+from gateway.core.targets import canonicalise, loose_reading
 
 _TUNNELS = frozenset({"TRACE", "CONNECT"})
 # an interval is whole microseconds: beyond this, rounding would be felt
@@ -31,6 +31,33 @@ def check_routes(settings: Settings) -> Iterator[Problem]:
                     (*at, "path"), f"routes[{earlier}] has the same path, hosts and methods already"
                 )
                 break
+
+
+def warn_routes(settings: Settings) -> Iterator[Problem]:
+    """Yield where the spelling of a path decides: an upstream may take others for the same (R88)."""
+    for index, route in enumerate(settings.routes):
+        if route.path == route.path.lower() or check_path(route.path) is not None:
+            continue
+        at: Path = ("routes", index, "path")
+        twin = next(
+            (place for place, other in enumerate(settings.routes) if _differ_in_spelling(route, other)), None
+        )
+        if twin is None:
+            yield Problem(at, "the path counts as it is written: its other spellings in case are refused")
+        else:
+            yield Problem(
+                at,
+                f"routes[{twin}] has this path in another case: an upstream that ignores case serves both by"
+                " either rule",
+            )
+
+
+def _differ_in_spelling(route: RouteSettings, other: RouteSettings) -> bool:
+    return (
+        route.path != other.path
+        and loose_reading(route.path.encode()) == loose_reading(other.path.encode())
+        and (route.hosts is None or other.hosts is None or bool(set(route.hosts) & set(other.hosts)))
+    )
 
 
 def check_path(path: str) -> str | None:

@@ -106,8 +106,11 @@ class _Prefixes:
 
 @dataclass(frozen=True, slots=True)
 class _HostRoutes:
+    """``is_plain`` tells that every route's own path is its loose reading."""
+
     exact: _Prefixes
     loose: _Prefixes
+    is_plain: bool
 
 
 def _prefixes(routes: Iterable[tuple[bytes, Route]]) -> _Prefixes:
@@ -159,7 +162,8 @@ class RouteTable:
         if route is None:
             return None
         loose = loose_reading(path) if b"%" in path or b";" in path else path.lower()
-        if loose != path and route not in table.loose.at_longest(loose, method):
+        # "/admin" is its own loose reading, and also one of a route "/Admin" (R88)
+        if (loose != path or not table.is_plain) and route not in table.loose.at_longest(loose, method):
             return None
         return route
 
@@ -204,6 +208,7 @@ class RouteTable:
         return _HostRoutes(
             exact=_prefixes((route.path, route) for route in routes),
             loose=_prefixes((loose_reading(route.path), route) for route in routes),
+            is_plain=all(loose_reading(route.path) == route.path for route in routes),
         )
 
 

@@ -79,10 +79,13 @@ def _normalise(path: bytes) -> bytes | None:
 def loose_reading(path: bytes) -> bytes:
     """Return a canonical path as the laxest upstream might read it.
 
-    Escapes decoded, cut at a decoded ``?`` or ``#``, without path parameters (``;v=1``), in lower case.
+    Escapes decoded, cut at a decoded ``?`` or ``#``, without path parameters (``;v=1``), without the
+    difference between upper and lower case, in other letters than ASCII's too: file systems know them.
     """
     if b"%" in path:
         path = unquote_to_bytes(path).partition(b"?")[0].partition(b"#")[0]
     if b";" in path:
         path = b"/".join(segment.partition(b";")[0] for segment in path.split(b"/"))
-    return path.lower()
+    if path.isascii():
+        return path.lower()
+    return path.decode(errors="surrogateescape").upper().casefold().encode(errors="surrogateescape")

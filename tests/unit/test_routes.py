@@ -1,10 +1,15 @@
 """Targets in one reading, and the routes that they lead to."""
 
+from urllib.parse import quote, unquote
+
 import pytest
 
 from gateway.core.compiled import compile_settings
+from gateway.core.config_checks import warn as warnings
 from gateway.core.routes import compile_routes
 from gateway.core.targets import Target, canonicalise, loose_reading
+from gateway.edge.configuration import load_settings
+from tests.support.configuration import READY, TREE, environment, with_secrets
 from tests.support.pure import HOST, settings
 
 
@@ -126,6 +131,12 @@ def test_ambiguous(target: bytes):
         (b"/admin%3Fx", b"/admin"),
         (b"/admin%3Bx", b"/admin"),
         (b"/a%2Bb", b"/a+b"),
+        (b"/%C3%84DMIN", "/ädmin".encode()),
+        (b"/%C3%A4dmin", "/ädmin".encode()),
+        (b"/stra%C3%9Fe", b"/strasse"),
+        (b"/%E2%84%AAey", b"/key"),
+        (b"/%FFA", b"/\xffa"),
+        (b"/%C3", b"/\xc3"),
     ],
 )
 def test_loose_reading(path: bytes, loose: bytes):
@@ -197,6 +208,91 @@ def test_match(path: str, name: str):
 def test_r56_a_laxer_upstream_gets_nothing_by_another_rule(path: str):
     """R56: where the upstream could read a path that another route guards, there is no route."""
     assert TABLE.match(HOST, path.encode(), b"GET") is None
+
+
+GUARDED = [
+    *((path, path) for path in ("/Admin/", "/admin/", "/ADMIN", "/aDmin/x/")),
+    ("/%C3%84dmin/", "/Ädmin/"),
+    ("/%C3%A4dmin/", "/ädmin/"),
+    ("/v1/Stra%C3%9Fe", "/v1/Straße"),
+    ("/Caf%C3%A9/Caisse", "/Café/Caisse"),
+]
+
+
+def spellings(text: str) -> list[bytes]:
+    """Return what a client may write for a path that an upstream without case takes for the same path."""
+    cases = {text, text.lower(), text.upper(), text.swapcase(), text.title(), text.casefold()}
+    cases |= {text[:at] + text[at].swapcase() + text[at + 1 :] for at in range(len(text))}
+    plain = [quote(each).encode() for each in cases]
+    escaped = [
+        b"".join(b"%%%02x" % byte if byte != 0x2F else b"/" for byte in each.encode()) for each in cases
+    ]
+    return [
+        each + more
+        for each in (*plain, *escaped)
+        for more in (b"", b"x", b"/x", b";v=1", b"/x;v=1", b"%3Fx", b"%23x")
+    ]
+
+
+@pytest.mark.parametrize(("path", "text"), GUARDED)
+def test_r88_no_spelling_opens_a_guarded_path(path: str, text: str):
+    """R88 [1.30]: beside a public ``/``, nothing that may be taken for the guarded path is public."""
+    table = compile_routes(
+        settings({"path": "/", "access": "public", "name": "open"}, {"path": path, "name": "guarded"})
+    )
+    asked = 0
+    for spelling in spellings(text):
+        target = canonicalise(spelling)
+        if target is None:
+            continue
+        below = loose_reading(target.path)
+        if not (below + b"/").startswith(loose_reading(path.encode()).rstrip(b"/") + b"/"):
+            continue
+        asked += 1
+        for method in (b"GET", b"POST"):
+            route = table.match(HOST, target.path, method)
+            assert route is None or route.name == "guarded", spelling
+    assert asked > 20
+    canonical = table.match(HOST, path.encode().rstrip(b"/") + b"/x", b"GET")
+    assert canonical is not None
+    assert canonical.name == "guarded"
+
+
+@pytest.mark.parametrize("ready", READY)
+def test_r88_every_spelling_of_every_shipped_route(ready: str, monkeypatch, tmp_path):
+    """R88 [1.30]: in each shipped configuration a spelling of a route's path leads there, or nowhere."""
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    configured = load_settings(with_secrets(TREE / ready, tmp_path))
+    table = compile_routes(configured)
+    for route in table.routes:
+        host = route.hosts[0] if route.hosts else next(iter(table.sites))
+        for spelling in spellings(unquote(route.path.decode()) or "/"):
+            target = canonicalise(spelling)
+            if target is None or not loose_reading(target.path).startswith(loose_reading(route.path)):
+                continue
+            below = loose_reading(target.path) + b"/"
+            guards = max(
+                (
+                    loose_reading(each.path)
+                    for each in table.routes
+                    if below.startswith(loose_reading(each.path) + b"/")
+                ),
+                key=len,
+            )
+            found = table.match(host, target.path, b"GET")
+            assert found is None or loose_reading(found.path) == guards, spelling
+
+
+def test_a_path_in_upper_case_is_warned_of():
+    """R88 [1.30]: ``check`` says that other spellings are refused, and where two rules are for one path."""
+    found = [str(each) for each in warnings(settings({"path": "/"}, {"path": "/Admin/"}))]
+    assert [each for each in found if "spellings" in each]
+    found = [str(each) for each in warnings(settings({"path": "/Admin/"}, {"path": "/admin/"}))]
+    assert [each for each in found if "another case" in each]
+    assert not [
+        each for each in warnings(settings({"path": "/admin/"}, {"path": "/"})) if "case" in str(each)
+    ]
 
 
 def test_paths_that_differ_in_case_only():
