@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from gateway.core import access_token, cookies, policies, refresh
+from gateway.core import access_token, claim_sources, cookies, policies, refresh
 from gateway.core import session as codec
 from gateway.core.answers import Forward, Login, Refuse
 from gateway.core.compiled import Provider
@@ -33,7 +33,10 @@ from gateway.core.verification import checked
 from gateway.core.websocket import may_connect
 
 # these sessions were ended against somebody's will: a page says so instead of a silent new login
-_SAY_WHY = frozenset({Reason.REVOKED, Reason.SESSION_REUSED})
+_SAY_WHY = frozenset({Reason.REVOKED, Reason.SESSION_REUSED, Reason.SESSION_TOO_LARGE})
+
+# these sessions hold: only what is known of them does not do now
+_ALIVE = frozenset({Reason.TOKEN_KEY_UNKNOWN, Reason.CLAIMS_TOO_OLD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forw
         return refuse(context, verdict, clear=True)
     if route.access == "optional":
         return _forward(context, route, Reason.ANONYMOUS, None)
-    return unauthenticated(context, verdict, clear=verdict is not Reason.TOKEN_KEY_UNKNOWN)
+    return unauthenticated(context, verdict, clear=verdict not in _ALIVE)
 
 
 def _comes_from_here(context: Context, route: Route) -> bool:
@@ -183,7 +186,7 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
     if renewed is not None and renewed.grant is not None:
         session, grant = renewed.session, renewed.grant
         claim = refresh.claim_id(context.knowledge.compiled.providers[session.provider], grant)
-    phase = refresh.phase(session, grant is not None, settings.refresh_before_expiry, context.now)
+    phase = refresh.phase(session, grant is not None, settings, context.now)
     background: tuple[Need, ...] = ()
     if phase == "expired":
         if grant is None:
@@ -208,11 +211,13 @@ def _live(
     is_newer: bool,
     background: tuple[Need, ...],
 ) -> Live | Need | Reason:
-    identity = _session_identity(context, current.session)
+    session, settings = current.session, context.knowledge.compiled.settings.session
+    if context.now - claim_sources.told_at(session) >= settings.most_claims_age:
+        return Reason.CLAIMS_TOO_OLD
+    identity = _session_identity(context, session)
     if not isinstance(identity, Identity):
         return identity
     assert context.site is not None
-    session, settings = current.session, context.knowledge.compiled.settings.session
     changes: tuple[CookieChange, ...] = ()
     if is_newer:
         changes = session_cookies(context.site, current, context.cookies, context.now)
@@ -233,12 +238,19 @@ def _session_identity(context: Context, session: Session) -> Verdict:
     provider = context.knowledge.compiled.providers[session.provider]
     claims, scopes = session.claims, session.scopes
     if provider.settings.access_token == "jwt":  # noqa: S105 - a kind of token
-        verdict = _verified(context, provider, session.access_token or "", None)
+        # as long as the provider gave it: it came from its token endpoint, and not in a field of the request
+        parsed = read(session.access_token or "", claim_sources.MOST_ACCESS_TOKEN)
+        if not isinstance(parsed, Parsed):
+            return parsed
+        verdict = _verified(context, provider, parsed, None)
         if not isinstance(verdict, Identity):
             return verdict
         if verdict.subject != session.subject:
             return Reason.TOKEN_CLAIMS
-        claims, scopes = {**verdict.claims, **session.claims}, verdict.scopes
+        # how somebody authenticated is the ID token's word alone; a renewal has left no other claim in the
+        # session that this token had told or tells
+        told = {n: v for n, v in verdict.claims.items() if n not in claim_sources.AUTHENTICATION}
+        claims, scopes = {**told, **session.claims}, verdict.scopes
     return identity_of(session, claims, scopes)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from gateway.core import access, id_token, id_token_hint, refresh
+from gateway.core import access, claim_sources, id_token, id_token_hint, refresh
 from gateway.core import cookies as jar
 from gateway.core import session as codec
 from gateway.core.answers import Refuse, Respond
@@ -271,13 +271,15 @@ def _new_session(
     now, settings = context.now, context.knowledge.compiled.settings.session
     sid = claims.get("sid")
     granted = tokens.scopes if tokens.scopes is not None else frozenset(provider.settings.scopes)
+    heard = claim_sources.listen(provider, tokens, claims, userinfo)
+    kept = claim_sources.begin(context.knowledge.compiled, heard, now)
     return Session(
         session_id=session_id,
         provider=provider.name,
         issuer=provider.issuer,
         subject=str(claims["sub"]),
         sid=sid if isinstance(sid, str) else None,
-        claims=refresh.kept_claims(context.knowledge.compiled, claims, userinfo),
+        claims=kept.claims,
         scopes=granted,
         login_at=now,
         ends_at=now + settings.absolute_lifetime,
@@ -285,6 +287,8 @@ def _new_session(
         renewed_at=now,
         access_expires_at=refresh.access_expiry(tokens, claims, now),
         access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
+        told=kept.told,
+        claims_at=kept.claims_at,
     )
 
 

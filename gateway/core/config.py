@@ -150,6 +150,13 @@ class SessionSettings(Model):
     """How long the old refresh token still gets the new result once the new one was seen."""
     login_lifetime: Duration = 600.0
     """How long a person may take at the provider."""
+    claims_max_age: Duration | None = None
+    """The age from which on what a provider told of somebody does not count; absent: as idle_lifetime."""
+
+    @property
+    def most_claims_age(self) -> float:
+        """``claims_max_age`` in seconds, or what stands in for it."""
+        return self.idle_lifetime if self.claims_max_age is None else self.claims_max_age
 
 
 class DenylistSettings(Model):

@@ -8,6 +8,7 @@ that cannot be told cheaply the answer does not last at all.
 from dataclasses import dataclass
 from math import inf
 
+from gateway.core import claim_sources, refresh
 from gateway.core.answers import Forward
 from gateway.core.context import Knowledge
 from gateway.core.keys import KeySet
@@ -79,11 +80,10 @@ def _most_staleness(forward: Forward, knowledge: Knowledge) -> float | None:
 
 def _session_until(session: Session, forward: Forward, knowledge: Knowledge) -> float:
     settings = knowledge.compiled.settings.session
-    life = (session.access_expires_at - session.renewed_at) / 4
-    window = min(settings.refresh_before_expiry, life) if forward.grant is not None else 0.0
     return min(
         session.ends_at,
         # from here on it is sealed anew, to say that it was active
         session.seen_at + settings.idle_lifetime / 10,
-        session.access_expires_at - window,
+        refresh.due_at(session, forward.grant is not None, settings),
+        claim_sources.told_at(session) + settings.most_claims_age,
     )

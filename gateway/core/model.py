@@ -170,6 +170,17 @@ class TokenRefusal:
     error: str
 
 
+Source = Literal["id_token", "userinfo", "access_token"]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The names of the claims that a source told when it was last heard, at ``at`` (epoch seconds)."""
+
+    at: float
+    names: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """A logged-in browser. Sealed into the session cookie; times are seconds since the epoch.
@@ -177,6 +188,8 @@ class Session:
     ``claims`` are only those that the configuration uses. ``generation`` counts refreshes.
     ``renewed_at`` and ``access_expires_at`` bound the access token's life. ``access_token`` is kept only
     where the provider's access tokens are verified as JWTs. ``seen_at`` is when it was last sealed.
+    ``told`` says whose word the claims are, empty where that was not written down; ``claims_at`` is when the
+    oldest of them was told that can be taken away, None likewise.
     """
 
     session_id: str
@@ -193,6 +206,8 @@ class Session:
     access_expires_at: float
     generation: int = 0
     access_token: str | None = field(default=None, repr=False)
+    told: Mapping[Source, Told] = field(default_factory=dict)
+    claims_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +236,13 @@ class Renewed:
 
 @dataclass(frozen=True, slots=True)
 class SessionOver:
-    """A refresh that ended its session: ``session_ended``, ``session_reused``, ``refresh_lost``..."""
+    """A refresh that ended its session: ``session_ended``, ``session_reused``, ``refresh_lost``...
+
+    ``detail`` is for the log and safe to show.
+    """
 
     reason: Reason
+    detail: str = ""
 
 
 RefreshOutcome: TypeAlias = Renewed | SessionOver

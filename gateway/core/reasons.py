@@ -46,6 +46,8 @@ class Reason(StrEnum):
     SESSION_EXPIRED = "session_expired"
     SESSION_ENDED = "session_ended"
     SESSION_REUSED = "session_reused"
+    SESSION_TOO_LARGE = "session_too_large"
+    CLAIMS_TOO_OLD = "claims_too_old"
     REFRESH_LOST = "refresh_lost"
     REVOKED = "revoked"
     # 403: known, and not allowed
@@ -148,7 +150,9 @@ _STATUS: dict[Reason, int] = {
     **{
         reason: 401
         for reason in Reason
-        if reason.value.startswith(("token_", "session_", "refresh_lost", "revoked", "credentials_missing"))
+        if reason.value.startswith(
+            ("token_", "session_", "refresh_lost", "claims_too_old", "revoked", "credentials_missing")
+        )
     },
 }
 

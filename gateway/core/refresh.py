@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
+from gateway.core import claim_sources
 from gateway.core import session as codec
 from gateway.core.compiled import Compiled, Provider
+from gateway.core.config import SessionSettings
 from gateway.core.model import Claims, Grant, Json, RefreshOutcome, Renewed, Session, SessionOver, TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.seal import sealed_length
@@ -21,10 +23,6 @@ from gateway.core.token_claims import read_time
 
 RESULT_PURPOSE = "refresh result"
 DEFAULT_ACCESS_LIFETIME = 300.0
-
-_PROTOCOL_CLAIMS = frozenset(
-    {"nonce", "at_hash", "c_hash", "s_hash", "iat", "exp", "nbf", "jti", "azp", "aud"}
-)
 
 
 def claim_id(provider: Provider, grant: Grant, resource: str = "") -> str:
@@ -48,27 +46,40 @@ def claim_id(provider: Provider, grant: Grant, resource: str = "") -> str:
     return encode_base64url(hashlib.sha256(json.dumps(fields).encode()).digest())
 
 
-def phase(session: Session, has_grant: bool, before: float, now: float) -> Literal["fresh", "due", "expired"]:
-    """Tell whether the access token is fresh, due for renewal behind the request's back, or expired.
+def renewal_at(session: Session, most_age: float) -> float:
+    """Return when a session's tokens have to be renewed at the latest, in epoch seconds.
 
-    ``before`` (seconds) is cut to a quarter of the token's life, or a short-lived token would always be due.
+    That is when its access token expires; or when its claims are ``most_age`` (seconds) old, unless a renewal
+    since then brought none of them, as another would not.
     """
-    if now >= session.access_expires_at:
+    told = claim_sources.told_at(session)
+    if told < session.renewed_at:
+        return session.access_expires_at
+    return min(session.access_expires_at, told + most_age)
+
+
+def due_at(session: Session, has_grant: bool, settings: SessionSettings) -> float:
+    """Return from when on a session is renewed behind a request's back, in epoch seconds.
+
+    ``refresh_before_expiry`` is cut to a quarter of the token's life: a short-lived one would always be due.
+    """
+    end = renewal_at(session, settings.most_claims_age)
+    window = min(settings.refresh_before_expiry, (end - session.renewed_at) / 4)
+    return end - window if has_grant else end
+
+
+def phase(
+    session: Session, has_grant: bool, settings: SessionSettings, now: float
+) -> Literal["fresh", "due", "expired"]:
+    """Tell whether tokens and claims are fresh, due for renewal behind the request's back, or expired.
+
+    Without a grant nothing can be renewed: then only the access token expires.
+    """
+    if not has_grant:
+        return "expired" if now >= session.access_expires_at else "fresh"
+    if now >= renewal_at(session, settings.most_claims_age):
         return "expired"
-    window = min(before, (session.access_expires_at - session.renewed_at) / 4)
-    return "due" if has_grant and now >= session.access_expires_at - window else "fresh"
-
-
-def kept_claims(compiled: Compiled, *sources: Claims | None) -> dict[str, Json]:
-    """Merge claims, later sources over earlier ones, keeping only what the configuration uses."""
-    merged: dict[str, Json] = {}
-    for source in sources:
-        merged.update(
-            (name, value)
-            for name, value in (source or {}).items()
-            if name in compiled.kept_claims and name not in _PROTOCOL_CLAIMS
-        )
-    return merged
+    return "due" if now >= due_at(session, has_grant, settings) else "fresh"
 
 
 def access_expiry(tokens: TokenSet, id_claims: Claims | None, now: float) -> float:
@@ -97,8 +108,8 @@ def renew(
 
     ``handle`` is a new random one where the store keeps the session: it rotates whatever the provider does.
 
-    A new ID token must name the same issuer and subject (R35, OIDC Core section 12.2). Claims that the
-    response omits are kept; a missing new refresh token keeps the old one (R36, RFC 6749 section 6).
+    A new ID token must name the same issuer and subject (R35, OIDC Core section 12.2). Claims are replaced or
+    kept by their sources (R68); a missing new refresh token keeps the old one (R36, RFC 6749 section 6).
     """
     provider = compiled.providers[session.provider]
     if id_claims is not None and (
@@ -110,22 +121,39 @@ def renew(
     rotated = tokens.refresh_token is not None and tokens.refresh_token != grant.refresh_token
     generation = max(session.generation, grant.generation) + 1
     sid = id_claims.get("sid") if id_claims else None
+    heard = claim_sources.listen(provider, tokens, id_claims, userinfo)
+    kept = claim_sources.renew(compiled, session, heard, now)
     renewed = replace(
         session,
         sid=sid if isinstance(sid, str) else session.sid,
-        claims=kept_claims(compiled, session.claims, id_claims, userinfo),
+        claims=kept.claims,
+        told=kept.told,
+        claims_at=kept.claims_at,
         scopes=tokens.scopes if tokens.scopes is not None else session.scopes,
         renewed_at=now,
         access_expires_at=access_expiry(tokens, id_claims, now),
         generation=generation,
         access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
     )
-    if not (record_fits(renewed, grant) if handle else fits(renewed)):
-        renewed = replace(renewed, claims=session.claims)
     is_new = rotated or bool(handle)
     unconfirmed = (claim, *grant.unconfirmed)[: codec.MOST_UNCONFIRMED] if is_new else grant.unconfirmed
     token = tokens.refresh_token or grant.refresh_token
-    return Renewed(renewed, Grant(session.session_id, generation, token, unconfirmed, handle))
+    current = Grant(session.session_id, generation, token, unconfirmed, handle)
+    return _fitting(renewed, current, is_kept=bool(handle))
+
+
+def _fitting(session: Session, grant: Grant, *, is_kept: bool) -> RefreshOutcome:
+    """Return what the cookies or a record have room for; else the session is over, as a login would fail.
+
+    To go on with the claims of before could be more than the provider says now.
+    """
+    if is_kept:
+        does_fit, size = record_fits(session, grant), record_size(session, grant)
+    else:
+        does_fit, size = fits(session) and grant_fits(grant), cookie_size(session, grant)
+    return (
+        Renewed(session, grant) if does_fit else SessionOver(Reason.SESSION_TOO_LARGE, f"{size} characters")
+    )
 
 
 def seal_secret(grant: Grant) -> str:
@@ -148,10 +176,14 @@ def grant_fits(grant: Grant) -> bool:
     return sealed_length(len(codec.encode_grant(grant)) + room) <= MOST_SEALED
 
 
+def record_size(session: Session, grant: Grant | None) -> int:
+    """Return how many bytes a session with its grant has in a record."""
+    return len(codec.encode_session(session)) + (len(codec.encode_grant(grant)) if grant is not None else 0)
+
+
 def record_fits(session: Session, grant: Grant | None) -> bool:
     """Tell whether a session with its grant stays within a record, with room for its rotations."""
-    size = len(codec.encode_session(session)) + (len(codec.encode_grant(grant)) if grant is not None else 0)
-    return size + 50 * codec.MOST_UNCONFIRMED <= MOST_RECORD
+    return record_size(session, grant) + 50 * codec.MOST_UNCONFIRMED <= MOST_RECORD
 
 
 def cookie_size(session: Session, grant: Grant | None) -> int:
@@ -166,6 +198,11 @@ def encode_outcome(outcome: RefreshOutcome) -> bytes:
     """Return what the store keeps, sealed, as the result of a rotation."""
     if isinstance(outcome, SessionOver):
         fields: dict[str, Json] = {"over": outcome.reason.value}
+        if outcome.reason in _LATER_WORDS:
+            # a worker of the version before knows the first word alone
+            fields = {"over": Reason.SESSION_ENDED.value, "why": outcome.reason.value}
+        if outcome.detail:
+            fields["detail"] = outcome.detail
     else:
         fields = {"s": codec.session_fields(outcome.session)}
         if outcome.grant is not None:
@@ -182,8 +219,10 @@ def decode_outcome(data: bytes) -> RefreshOutcome | None:
     if not isinstance(fields, dict):
         return None
     if "over" in fields:
-        over = fields["over"]
-        return SessionOver(Reason(over)) if isinstance(over, str) and over in _REASONS else None
+        over, detail = fields.get("why", fields["over"]), fields.get("detail", "")
+        if not isinstance(over, str) or over not in _REASONS or not isinstance(detail, str):
+            return None
+        return SessionOver(Reason(over), detail)
     inner, grant = fields.get("s"), fields.get("r")
     session = codec.session_from(inner) if isinstance(inner, Mapping) else None
     if session is None:
@@ -192,3 +231,4 @@ def decode_outcome(data: bytes) -> RefreshOutcome | None:
 
 
 _REASONS = frozenset(reason.value for reason in Reason)
+_LATER_WORDS = frozenset({Reason.SESSION_TOO_LARGE})

@@ -5,9 +5,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.core.model import Grant, Json, Session
+from gateway.core.model import Grant, Json, Session, Source, Told
 
 MOST_UNCONFIRMED = 16
+VERSION = 2
+"""Of the payloads. Each version reads those before it, and ignores members that it does not know."""
+
+_SOURCES: dict[str, Source] = {"i": "id_token", "u": "userinfo", "a": "access_token"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,36 @@ def _claims(value: Json) -> dict[str, Json]:
     return value
 
 
+def _told_fields(session: Session) -> dict[str, Json]:
+    places = {name: place for place, name in enumerate(session.claims)}
+    return {
+        sign: [round(told.at, 3), *(places.get(name, name) for name in sorted(told.names))]
+        for sign, source in _SOURCES.items()
+        if (told := session.told.get(source)) is not None
+    }
+
+
+def _told_from(value: Json, claims: Mapping[str, Json]) -> dict[Source, Told]:
+    names = tuple(claims)
+    found: dict[Source, Told] = {}
+    for sign, entry in _claims(value).items():
+        if not isinstance(entry, list) or not entry:
+            raise TypeError
+        at, *told = entry
+        if (source := _SOURCES.get(sign)) is not None:
+            found[source] = Told(_time(at), frozenset(_name(each, names) for each in told))
+    return found
+
+
+def _name(value: Json, names: tuple[str, ...]) -> str:
+    # a number is the place of a claim that is kept; others are written out
+    return value if isinstance(value, str) else names[_count(value)]
+
+
 def session_fields(session: Session) -> dict[str, Json]:
     """Return a session as a JSON object with short names; times are seconds since the epoch."""
-    return {
+    fields: dict[str, Json] = {
+        "v": VERSION,
         "id": session.session_id,
         "p": session.provider,
         "iss": session.issuer,
@@ -92,18 +123,24 @@ def session_fields(session: Session) -> dict[str, Json]:
         "g": session.generation,
         "at": session.access_token,
     }
+    if session.told:
+        fields["cs"] = _told_fields(session)
+    if session.claims_at is not None:
+        fields["ca"] = round(session.claims_at, 3)
+    return fields
 
 
 def session_from(fields: Mapping[str, Json]) -> Session | None:
     """Return the session of such an object, or None where a member is missing or of the wrong type."""
     try:
+        claims, claims_at = _claims(fields["c"]), fields.get("ca")
         return Session(
             session_id=_text(fields["id"]),
             provider=_text(fields["p"]),
             issuer=_text(fields["iss"]),
             subject=_text(fields["sub"]),
             sid=_optional(fields["sid"]),
-            claims=_claims(fields["c"]),
+            claims=claims,
             scopes=frozenset(_texts(fields["sc"])),
             login_at=_time(fields["li"]),
             ends_at=_time(fields["en"]),
@@ -112,8 +149,10 @@ def session_from(fields: Mapping[str, Json]) -> Session | None:
             access_expires_at=_time(fields["ae"]),
             generation=_count(fields["g"]),
             access_token=_optional(fields["at"]),
+            told=_told_from(fields.get("cs", {}), claims),
+            claims_at=None if claims_at is None else _time(claims_at),
         )
-    except (KeyError, TypeError):
+    except (KeyError, IndexError, TypeError):
         return None
 
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
-from gateway.core import id_token, refresh
+from gateway.core import claim_sources, id_token, refresh
 from gateway.core.compiled import Compiled, Provider
 from gateway.core.denylist import Denylist
 from gateway.core.faults import Ambiguous, NeverSent
@@ -267,7 +267,8 @@ class Refresher:
         if isinstance(id_claims, Reason):
             outcome: RefreshOutcome = SessionOver(id_claims)
         else:
-            userinfo = await self._userinfo(provider, tokens)
+            is_asked = claim_sources.needs_userinfo(compiled, session, id_claims)
+            userinfo = await self._userinfo(provider, tokens) if is_asked else None
             handle = encode_base64url(os.urandom(HANDLE_BYTES)) if grant.handle else ""
             outcome = refresh.renew(
                 compiled, session, grant, claim, tokens, id_claims, userinfo, self._clock(), handle
@@ -280,6 +281,7 @@ class Refresher:
             subject=session.subject,
             session=session.session_id,
             generation=outcome.session.generation if isinstance(outcome, Renewed) else None,
+            detail=(outcome.detail or None) if isinstance(outcome, SessionOver) else None,
         )
         sealed = self._compiled.ring.seal_under(
             refresh.seal_secret(grant),
@@ -318,8 +320,6 @@ class Refresher:
         return None if isinstance(checked, UnknownKey) else checked
 
     async def _userinfo(self, provider: Provider, tokens: TokenSet) -> Claims | None:
-        if not provider.settings.userinfo:
-            return None
         try:
             return await self._tokens.refreshed_userinfo(UserInfo(provider.name, tokens.access_token))
         except Fault:

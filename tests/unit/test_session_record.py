@@ -242,7 +242,7 @@ def test_activity_is_told_after_a_tenth_of_the_idle_lifetime():
 
 def test_what_seems_idle_is_asked_for_again():
     """R42: it may have been in use at another worker; what the store says counts."""
-    long = replace(SESSION, access_expires_at=NOW + 90_000)
+    long = replace(SESSION, access_expires_at=NOW + 90_000, claims_at=NOW + 3600)
     asked = Asked(stored(long))
     assert isinstance(asked(), Forward)
     later = NOW + 8 * 3600

@@ -216,6 +216,15 @@ WORDS: Final[dict[Reason, Words]] = {
         "If you did not restore an old backup of this browser, change your password and tell whoever runs "
         "this site.",
     ),
+    Reason.SESSION_TOO_LARGE: _over(
+        "What the identity provider now tells of the session is more than can be kept, so it was ended.",
+        "Your account has more details or groups than this site can keep in a session, so it had to end.",
+        "Log in again. If that fails too, tell whoever runs this site the request ID below.",
+    ),
+    Reason.CLAIMS_TOO_OLD: _over(
+        "What the identity provider told of the session is too old to count.",
+        "It is a while since the login service confirmed your rights here, and it has to do so again.",
+    ),
     Reason.REFRESH_LOST: _over(
         "The outcome of a token refresh was lost, so the session cannot be renewed.",
         "Your session could not be renewed because an answer of the login service was lost on its way.",
