@@ -59,7 +59,7 @@ from tests.support.store import ValkeyServer
 from tests.support.world import World
 
 OUTAGE = in_cookies.test_r34_an_outage_keeps_the_session
-REDIS = {"session": {"mode": "redis", "rotation_grace": "1s"}}
+REDIS = {"session": {"mode": "redis", "rotation_grace": "1s", "claims_max_age": "3d"}}
 pytestmark = [pytest.mark.asyncio, pytest.mark.settings(REDIS)]
 
 
