@@ -11,7 +11,8 @@ from gateway.core.context import Context, OpenedSession
 from gateway.core.cookies import Site
 from gateway.core.credentials import BearerToken, SessionCookie, present
 from gateway.core.headers import upstream_fields
-from gateway.core.jose import Parsed, read
+from gateway.core.jose import Parsed, UnknownKey, read
+from gateway.core.keys import KeySet
 from gateway.core.login import begin
 from gateway.core.model import (
     Claims,
@@ -152,9 +153,10 @@ def judge_bearer(context: Context, route: Route, token: str) -> Verdict:
 
 
 def _verified(context: Context, provider: Provider, token: str | Parsed, by: str | None) -> Verdict:
-    return checked(
-        context, provider, token, lambda keys: access_token.check(token, provider, keys, context.now), by=by
-    )
+    def check(keys: KeySet) -> Identity | UnknownKey | Reason:
+        return access_token.check(token, provider, keys, context.now, is_own=by is None)
+
+    return checked(context, provider, token, check, by=by)
 
 
 def is_live(context: Context, session: Session) -> Reason | None:

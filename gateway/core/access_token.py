@@ -10,6 +10,7 @@ from gateway.core.model import Claims, Identity
 from gateway.core.reasons import Reason
 from gateway.core.token_claims import (
     judge_times,
+    named_kind,
     read_audience,
     read_identifier,
     read_subject,
@@ -18,11 +19,10 @@ from gateway.core.token_claims import (
 )
 
 # an explicit type of another kind ("logout+jwt", "dpop+jwt"...) says that this is no access token
-_HEADER_TYPES = frozenset((None, "jwt", "at+jwt", "bearer", "access_token"))
-# what only ID tokens and logout tokens carry (OIDC Core section 3.3.2.11, Back-Channel Logout section 2.4)
-_FOREIGN_CLAIMS = frozenset(("nonce", "at_hash", "c_hash", "s_hash", "events"))
-# Keycloak names the kind of every token in a claim
-_FOREIGN_KINDS = frozenset(("id", "refresh", "offline", "logout"))
+_OWN_TYPES = frozenset(("at+jwt", "okta-internal-at+jwt"))
+_HEADER_TYPES = _OWN_TYPES | {None, "jwt", "bearer", "access_token"}
+# what ID tokens carry (OIDC Core section 3.3.2.11); some providers' access tokens carry them, too
+_ID_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash")
 
 _MOST_SHARED: Final = 256
 _LONGEST_SHARED: Final = 512
@@ -45,7 +45,7 @@ def issuer_of(token: str | Parsed) -> str | Reason:
 
 
 def check(
-    token: str | Parsed, provider: Provider, keys: KeySet | None, now: float
+    token: str | Parsed, provider: Provider, keys: KeySet | None, now: float, *, is_own: bool = False
 ) -> Identity | UnknownKey | Reason:
     """Decide whether a bearer JWT is a valid access token for us (R18-R24, R26-R29).
 
@@ -54,6 +54,8 @@ def check(
         provider: whose token it claims to be.
         keys: the provider's keys; None when none were fetched yet.
         now: epoch seconds.
+        is_own: whether the token endpoint itself gave it to us as an access token, so that nobody needs to
+            tell it from an ID token.
 
     Returns:
         Who is calling; ``UnknownKey`` when usable keys that hold the token's key are lacking; or the reason
@@ -69,8 +71,8 @@ def check(
     if claims.get("iss") != provider.issuer:
         return Reason.TOKEN_ISSUER
     refusal = (
-        _judge_kind(claims, kind, provider)
-        or _judge_audience(claims, kind, provider)
+        _judge_kind(claims, kind, provider, is_own=is_own)
+        or _judge_audience(claims, kind, provider, is_own=is_own)
         or judge_times(claims, now, provider.clock_skew, needs_iat=False)
     )
     return refusal or _identify(claims, provider)
@@ -86,32 +88,36 @@ def _verify(
     return verify(parsed, keys, provider.algorithms)
 
 
-def _judge_kind(claims: Claims, kind: str | None, provider: Provider) -> Reason | None:
-    """Refuse ID tokens, logout tokens and the like (R23), and what needs a proof that nobody checks."""
-    if kind not in _HEADER_TYPES:
-        return Reason.TOKEN_TYPE
+def _judge_kind(claims: Claims, kind: str | None, provider: Provider, *, is_own: bool) -> Reason | None:
+    """Refuse ID tokens, logout tokens and the like (R23), and what needs a proof that nobody checks.
+
+    docs/tokens.md says what makes which kind of token.
+    """
     # a sender-constrained token is no bearer token (RFC 9449 section 7.2, RFC 8705 section 3)
-    if "cnf" in claims:
+    if kind not in _HEADER_TYPES or claims.get("cnf") is not None:
         return Reason.TOKEN_TYPE
-    if kind == "at+jwt":
+    if kind in _OWN_TYPES:
         return None
     if provider.settings.access_token_type == "at+jwt":  # noqa: S105 - a kind of token
         return Reason.TOKEN_TYPE
-    if not _FOREIGN_CLAIMS.isdisjoint(claims):
+    named = named_kind(claims)
+    # only a logout token has events (Back-Channel Logout section 2.4)
+    if named not in {None, "bearer"} or claims.get("events") is not None:
         return Reason.TOKEN_TYPE
-    named = claims.get("typ")
-    return Reason.TOKEN_TYPE if isinstance(named, str) and named.lower() in _FOREIGN_KINDS else None
+    if named is not None or is_own:
+        return None
+    return Reason.TOKEN_TYPE if any(claims.get(name) is not None for name in _ID_CLAIMS) else None
 
 
-def _judge_audience(claims: Claims, kind: str | None, provider: Provider) -> Reason | None:
+def _judge_audience(claims: Claims, kind: str | None, provider: Provider, *, is_own: bool) -> Reason | None:
     """Ask that the token is meant for us (R24), and not only because every ID token is (R23)."""
     shared = read_audience(claims) & provider.audiences
     if not shared:
         return Reason.TOKEN_AUDIENCE
-    if shared != {provider.client_id} or kind == "at+jwt":
+    if shared != {provider.client_id} or kind in _OWN_TYPES or is_own or named_kind(claims) is not None:
         return None
     # an ID token that came with a refresh may lack nonce and hashes; only an access token speaks of scope
-    is_access_token = "scope" in claims or "scp" in claims or "client_id" in claims
+    is_access_token = any(claims.get(name) is not None for name in ("scope", "scp", "client_id"))
     return None if is_access_token else Reason.TOKEN_TYPE
 
 
@@ -122,7 +128,9 @@ def _split(value: str) -> frozenset[str]:
 
 
 def _scopes(claims: Claims) -> frozenset[str] | None:
-    value = claims.get("scope", claims.get("scp"))
+    value = claims.get("scope")
+    if value is None:
+        value = claims.get("scp")
     if value is None:
         return frozenset()
     if isinstance(value, str):

@@ -95,6 +95,8 @@ class ProviderSettings(Model):
     """What a login asks for; ``openid`` always. ``offline_access`` often brings a refresh token."""
     audiences: tuple[Text, ...] = Field(min_length=1)
     """The ``aud`` values of which a bearer token must name one."""
+    id_token_audiences: tuple[Text, ...] = ()
+    """Further ``aud`` values that an ID token without ``azp`` may name beside ``client_id``."""
     algorithms: tuple[Text, ...] = Field(default=("RS256", "ES256"), min_length=1)
     """The signature algorithms that count; asymmetric ones only."""
     access_token: Literal["opaque", "jwt"] = "opaque"  # noqa: S105 - a kind of token, not a token

@@ -11,6 +11,7 @@ from gateway.core.reasons import Reason
 from gateway.core.strict import encode_base64url
 from gateway.core.token_claims import (
     judge_times,
+    named_kind,
     read_audience,
     read_identifier,
     read_subject,
@@ -58,8 +59,8 @@ def check(
     claims = verified.claims
     refusal = (
         (Reason.TOKEN_ISSUER if claims.get("iss") != provider.issuer else None)
-        or (Reason.TOKEN_TYPE if short_type(verified.header) not in {None, "jwt"} else None)
-        or _judge_audience(claims, provider.client_id)
+        or _judge_kind(claims, verified.header)
+        or _judge_audience(claims, provider)
         or judge_times(claims, now, provider.clock_skew, needs_iat=True)
         or _judge_nonce(claims, nonce)
         or _judge_at_hash(claims, parsed.alg, len(parsed.signature), access_token)
@@ -68,14 +69,27 @@ def check(
     return refusal or claims
 
 
-def _judge_audience(claims: Claims, client_id: str) -> Reason | None:
-    """Judge ``aud`` and ``azp`` (OIDC Core section 3.1.3.7, steps 3 to 5; R22)."""
-    audience = read_audience(claims)
+def _judge_kind(claims: Claims, header: Claims) -> Reason | None:
+    """Refuse what says that it is a token of another kind (R23): by its header or in a claim."""
+    if short_type(header) not in {None, "jwt", "id_token+jwt"}:
+        return Reason.TOKEN_TYPE
+    return Reason.TOKEN_TYPE if named_kind(claims) not in {None, "id"} else None
+
+
+def _judge_audience(claims: Claims, provider: Provider) -> Reason | None:
+    """Judge ``aud`` and ``azp`` (OIDC Core errata 2 section 3.1.3.7, steps 3 to 5; R22).
+
+    A token that others may use as well is fine where ``azp`` says that it was issued to us, or where each of
+    them is trusted.
+    """
+    audience, client_id = read_audience(claims), provider.client_id
     if client_id not in audience:
         return Reason.TOKEN_AUDIENCE
-    if "azp" in claims or len(audience) > 1:
-        return None if claims.get("azp") == client_id else Reason.TOKEN_AUDIENCE
-    return None
+    authorised = claims.get("azp")
+    if authorised is not None:
+        return None if authorised == client_id else Reason.TOKEN_AUDIENCE
+    trusted = audience <= {client_id, *provider.settings.id_token_audiences}
+    return None if trusted else Reason.TOKEN_AUDIENCE
 
 
 def _judge_nonce(claims: Claims, nonce: str | None) -> Reason | None:
@@ -106,7 +120,7 @@ def hash_half(alg: str, signature_size: int, value: str) -> bytes:
         value: the access token, in ASCII.
     """
     octets = value.encode()
-    if alg == "EdDSA":
+    if alg in {"EdDSA", "Ed25519"}:
         digest = hashlib.shake_256(octets).digest(114) if signature_size == 114 else _sha("512", octets)
     else:
         digest = _sha(alg[-3:], octets)

@@ -22,7 +22,11 @@ from gateway.core.strict import decode_base64url, parse_object
 MOST_TOKEN = 16384
 
 ALGORITHMS = frozenset(
-    ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+    (
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"),
+        # RFC 8037's name for both curves, and RFC 9864's for one
+        *("EdDSA", "Ed25519"),
+    )
 )
 """The algorithms that exist here; asymmetric all, so that no public key can serve as a secret (R18)."""
 
@@ -40,6 +44,8 @@ _VERIFIERS = {
     for name, verifier in get_default_algorithms().items()
     if name in ALGORITHMS and name not in _RSA
 }
+# RFC 9864 section 2.2: the key set finds only keys of that curve for it
+_VERIFIERS["Ed25519"] = _VERIFIERS["EdDSA"]
 
 
 class _Header(NamedTuple):
@@ -122,9 +128,10 @@ def _read_header(segment: bytes, most: int) -> _Header | None:
     # a JWT's payload is always encoded (RFC 7797 section 7)
     if not isinstance(alg, str) or "crit" in members or "b64" in members:
         return None
-    if kid is not None and (not isinstance(kid, str) or len(kid) > MOST_KEY_ID):
+    # null is no key id: RFC 7515 section 4.1.4 wants a string where there is one
+    if "kid" in members and (not isinstance(kid, str) or len(kid) > MOST_KEY_ID):
         return None
-    header = _Header(members, alg, kid)
+    header = _Header(members, alg, kid if isinstance(kid, str) else None)
     if len(segment) <= _LONGEST_HEADER:
         if len(_headers) >= _MOST_HEADERS:
             _headers.clear()

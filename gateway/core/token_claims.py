@@ -5,14 +5,19 @@ from gateway.core.reasons import Reason
 
 MOST_SUBJECT = 255
 MOST_IDENTIFIER = 1024
+_KINDS = {kind: kind for kind in ("bearer", "id", "refresh", "offline", "logout")} | {"access": "bearer"}
+_NEVER_NULL = frozenset({"exp", "iat"})
 _LAST_SECOND = 253402300799  # the end of the year 9999: beyond it, timers and calendars overflow
 
 
 def read_time(claims: Claims, name: str) -> float | Reason | None:
-    """Return a NumericDate in epoch seconds, None when absent, ``TOKEN_CLAIMS`` when it is no such thing."""
-    if name not in claims:
-        return None
-    value = claims[name]
+    """Return a NumericDate in epoch seconds, None when absent, ``TOKEN_CLAIMS`` when it is no such thing.
+
+    null means absent, but for ``exp`` and ``iat``: what bounds a token's life is told or it is not.
+    """
+    value = claims.get(name)
+    if value is None:
+        return Reason.TOKEN_CLAIMS if name in claims and name in _NEVER_NULL else None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return Reason.TOKEN_CLAIMS
     # neither holds of what is no number
@@ -40,14 +45,17 @@ def read_audience(claims: Claims) -> frozenset[str]:
     return frozenset()
 
 
-def judge_times(claims: Claims, now: float, skew: float, *, needs_iat: bool) -> Reason | None:
+def judge_times(
+    claims: Claims, now: float, skew: float, *, needs_iat: bool, needs_exp: bool = True
+) -> Reason | None:
     """Judge ``exp``, ``nbf`` and ``iat`` (R21).
 
     Args:
-        claims: of a verified token. ``exp`` must be there.
+        claims: of a verified token.
         now: epoch seconds.
         skew: how far the provider's clock may be off, in seconds.
-        needs_iat: whether ``iat`` must be there too.
+        needs_iat: whether ``iat`` must be there.
+        needs_exp: whether ``exp`` must be there.
 
     Returns:
         None when the token is valid now, else ``TOKEN_CLAIMS``, ``TOKEN_EXPIRED`` or
@@ -56,9 +64,9 @@ def judge_times(claims: Claims, now: float, skew: float, *, needs_iat: bool) -> 
     expires, begins, issued = read_time(claims, "exp"), read_time(claims, "nbf"), read_time(claims, "iat")
     if isinstance(expires, Reason) or isinstance(begins, Reason) or isinstance(issued, Reason):
         return Reason.TOKEN_CLAIMS
-    if expires is None or (needs_iat and issued is None):
+    if (needs_exp and expires is None) or (needs_iat and issued is None):
         return Reason.TOKEN_CLAIMS
-    if now >= expires + skew:
+    if expires is not None and now >= expires + skew:
         return Reason.TOKEN_EXPIRED
     if max(begins or 0.0, issued or 0.0) > now + skew:
         return Reason.TOKEN_NOT_YET_VALID
@@ -75,11 +83,24 @@ def short_type(header: Claims) -> str | Reason | None:
     """Return the header's ``typ`` in lower case without ``application/`` (RFC 7515 section 4.1.9).
 
     Returns:
-        The type, None when absent, ``TOKEN_TYPE`` when it is no string.
+        The type, None when absent, ``TOKEN_TYPE`` when it is no string; null is none.
     """
-    value = header.get("typ")
-    if value is None:
+    if "typ" not in header:
         return None
+    value = header["typ"]
     if not isinstance(value, str):
         return Reason.TOKEN_TYPE
     return value.lower().removeprefix("application/")
+
+
+def named_kind(claims: Claims) -> str | None:
+    """Return the kind of token that a provider names in a claim of its own, None where it names none known.
+
+    Keycloak writes ``typ`` (``Bearer``, ``ID``, ``Refresh``, ``Offline``, ``Logout``), Cognito ``token_use``
+    (``access``, ``id``). An access token is ``bearer`` here, whoever names it.
+    """
+    for name in ("typ", "token_use"):
+        value = claims.get(name)
+        if isinstance(value, str) and (kind := _KINDS.get(value.lower())) is not None:
+            return kind
+    return None

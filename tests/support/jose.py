@@ -73,7 +73,7 @@ def sign(
     claims: dict[str, Any], *, alg: str = "RS256", kind: str | None = None, name: str = "main", **header: Any
 ) -> str:
     """Return a token signed by the named key; a header member given as None is left out."""
-    key = private_key(kind or {"R": "RS", "P": "PS"}.get(alg[0], alg), name)
+    key = private_key(kind or {"R": "RS", "P": "PS"}.get(alg[0], alg.replace("Ed25519", "EdDSA")), name)
     fields = {"alg": alg, "kid": name, **header}
     return raw_sign(
         {member: value for member, value in fields.items() if value is not None}, claims, alg, key
@@ -84,7 +84,7 @@ def raw_sign(header: Any, claims: Any, alg: str, key: Any) -> str:
     """Sign any header and claims, given as values or as JSON text, without a sanity check."""
     parts = [part if isinstance(part, str) else json.dumps(part) for part in (header, claims)]
     signing_input = ".".join(b64(part) for part in parts)
-    signature = get_default_algorithms()[alg].sign(signing_input.encode(), key)
+    signature = get_default_algorithms()[{"Ed25519": "EdDSA"}.get(alg, alg)].sign(signing_input.encode(), key)
     return f"{signing_input}.{b64(signature)}"
 
 

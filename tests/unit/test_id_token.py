@@ -75,7 +75,8 @@ def test_claims_are_judged(change: dict[str, object], reason: Reason) -> None:
         ([CLIENT, "other"], ..., False),
         ([CLIENT, "other"], "other", False),
         (CLIENT, "other", False),
-        (CLIENT, None, False),
+        (CLIENT, None, True),
+        ([CLIENT, "other"], None, False),
         (CLIENT, [CLIENT], False),
         ("other", CLIENT, False),
         (["other"], ..., False),
@@ -91,6 +92,58 @@ def test_audience_is_the_client(audience: object, azp: object, is_good: bool) ->
     verdict = judge(id_claims(aud=audience, azp=azp))
     assert (verdict is Reason.TOKEN_AUDIENCE) is not is_good
     assert isinstance(verdict, dict) is is_good
+
+
+@pytest.mark.parametrize(
+    ("audience", "azp", "is_good"),
+    [
+        ([CLIENT, "trusted"], ..., True),
+        ([CLIENT, "trusted", "second"], ..., True),
+        (["trusted", CLIENT], None, True),
+        ([CLIENT, "trusted"], CLIENT, True),
+        ([CLIENT, "trusted", "other"], ..., False),
+        (["trusted"], ..., False),
+        ("trusted", CLIENT, False),
+        ([CLIENT, "trusted"], "trusted", False),
+        ([CLIENT, "trusted", 1], ..., False),
+        (CLIENT, ..., True),
+    ],
+)
+def test_other_audiences_are_trusted_by_name(audience: object, azp: object, is_good: bool) -> None:
+    """R22 [2.12]: without ``azp``, further audiences pass where each is in id_token_audiences."""
+    trusting = provider(id_token_audiences=("trusted", "second"))
+    token = sign(id_claims(aud=audience, azp=azp))
+    verdict = id_token.check(token, trusting, KEYS, NOW, nonce="the-nonce", access_token=None)
+    assert isinstance(verdict, dict) if is_good else verdict is Reason.TOKEN_AUDIENCE
+
+
+@pytest.mark.parametrize("name", ["azp", "auth_time", "sid", "nbf", "acr", "at_jkt"])
+def test_null_means_absent(name: str) -> None:
+    """[2.25]: some serialisers write null for what is not there."""
+    assert isinstance(judge(id_claims(**{name: None})), dict)
+
+
+@pytest.mark.parametrize("name", ["exp", "iat", "iss", "aud", "sub", "nonce"])
+def test_null_never_means_absent_for_what_must_be_there(name: str) -> None:
+    """[2.25]: a null in the place of what a check rests on is a refusal."""
+    assert isinstance(judge(id_claims(**{name: None})), Reason)
+
+
+@pytest.mark.parametrize("name", ["typ", "kid", "alg", "crit", "b64"])
+def test_null_in_a_header_is_malformed(name: str) -> None:
+    """[2.25]: in a JOSE header null is no absence."""
+    header = {"alg": "RS256", "kid": "main", name: None}
+    token = raw_sign(header, id_claims(), "RS256", private_key())
+    verdict = id_token.check(token, MAIN, KEYS, NOW, nonce="the-nonce", access_token=None)
+    assert verdict in {Reason.TOKEN_MALFORMED, Reason.TOKEN_TYPE}
+
+
+@pytest.mark.parametrize("change", [{"typ": "Bearer"}, {"typ": "Refresh"}, {"token_use": "access"}], ids=str)
+def test_other_kinds_by_name_are_refused(change: dict[str, object]) -> None:
+    """[2.5]: a claim that names another kind of token refuses it as an ID token; its own kind passes."""
+    assert judge(id_claims(**change)) is Reason.TOKEN_TYPE
+    assert isinstance(judge(id_claims(typ="ID")), dict)
+    assert isinstance(judge(id_claims(token_use="id")), dict)
 
 
 @pytest.mark.parametrize(

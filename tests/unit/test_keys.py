@@ -1,6 +1,7 @@
 """The filter between a published key set and the keys that verify."""
 
 import json
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -153,7 +154,60 @@ def test_duplicate_ids_drop_both() -> None:
     keys = key_set(jwk(), jwk(name="second", kid="main"), jwk(name="third"))
     assert not keys.find("main", "RS256")
     assert keys.find("third", "RS256")
-    assert not key_set(jwk(), jwk()).find("main", "RS256")
+
+
+def test_a_key_that_is_there_twice_is_one() -> None:
+    """R31 [2.18]: the same key twice under one id, under none or under several is no doubt."""
+    assert key_set(jwk(), jwk()).find("main", "RS256")
+    assert key_set(jwk(), jwk(alg="RS256"), jwk(use=None)).find("main", "RS256")
+    assert key_set(jwk(kid=None), jwk(kid=None)).find(None, "RS256")
+    assert key_set(jwk(kid="a"), jwk(kid="b")).find(None, "RS256")
+    for kind, alg in (("ES256", "ES256"), ("EdDSA", "EdDSA"), ("Ed448", "EdDSA")):
+        assert key_set(jwk(kind), jwk(kind)).find("main", alg)
+        assert not key_set(jwk(kind), jwk(kind, name="second", kid="main")).find("main", alg)
+    assert not key_set(jwk(kid=None), jwk(name="second", kid=None)).find(None, "RS256")
+
+
+def test_ed25519_is_a_name_of_eddsa_with_that_curve() -> None:
+    """[2.18]: RFC 9864's name finds Ed25519 keys alone, however the key itself calls its algorithm."""
+    for named in (None, "EdDSA", "Ed25519"):
+        keys = key_set(jwk("EdDSA", alg=named))
+        assert keys.find("main", "Ed25519") == keys.find("main", "EdDSA") != ()
+    assert not key_set(jwk("Ed448")).find("main", "Ed25519")
+    assert not key_set(jwk("Ed448", alg="Ed25519")).keys
+    assert not key_set(jwk(alg="Ed25519")).keys
+
+
+@pytest.mark.parametrize(
+    ("member", "why"),
+    [
+        (jwk(use="enc"), "use is not sig"),
+        (jwk(key_ops=["sign"]), "key_ops lacks verify"),
+        (jwk(d="AQAB"), "secret"),
+        (jwk(kty="oct"), "kty"),
+        (jwk(n="AQAB"), "bits"),
+        (jwk(e="AQ"), "exponent"),
+        (jwk(alg="ES256"), "alg"),
+        (jwk("ES256", crv="secp256k1"), "crv"),
+        (jwk("ES256", x="AQ"), "curve"),
+        (jwk(kid=7), "kid"),
+        (7, "no JSON object"),
+    ],
+    ids=str,
+)
+def test_what_is_left_out_is_named(member: Any, why: str) -> None:
+    """[2.33]: each key that is left out is told, with the reason; those that serve are not."""
+    keys = build_key_set([member, jwk(name="good")], NOW, NOW + 1)
+    assert keys.find("good", "RS256")
+    (told,) = keys.left_out
+    assert why in told
+
+
+def test_two_keys_of_one_id_are_told() -> None:
+    """[2.33]: so is an id that two different keys share."""
+    keys = key_set(jwk(), jwk(name="second", kid="main"))
+    assert keys.left_out == ("key 'main': several keys have this id",)
+    assert "\n" not in key_set(jwk(kid="a\nb", use="enc")).left_out[0]
 
 
 def test_one_id_for_two_algorithms_is_fine() -> None:

@@ -83,7 +83,10 @@ def test_good_ones(changes):
         ({"jti": ...}, Reason.TOKEN_CLAIMS),
         ({"jti": 7}, Reason.TOKEN_CLAIMS),
         ({"jti": ""}, Reason.TOKEN_CLAIMS),
-        ({"exp": ...}, Reason.TOKEN_CLAIMS),
+        ({"exp": None}, Reason.TOKEN_CLAIMS),
+        ({"exp": ..., "iat": ...}, Reason.TOKEN_CLAIMS),
+        ({"exp": ..., "iat": int(NOW) - MOST_AGE - SKEW}, Reason.TOKEN_EXPIRED),
+        ({"exp": ..., "jti": ...}, Reason.TOKEN_CLAIMS),
         ({"exp": "soon"}, Reason.TOKEN_CLAIMS),
         ({"exp": int(NOW) - SKEW}, Reason.TOKEN_EXPIRED),
         ({"iat": ...}, Reason.TOKEN_CLAIMS),
@@ -159,3 +162,12 @@ def test_the_replay_id_is_of_issuer_and_jti_together():
     assert judge(logout_token(jti="logout-2")).replay_id != first.replay_id
     elsewhere = jose.provider(issuer="https://other.example")
     assert judge(logout_token(iss=elsewhere.issuer), provider=elsewhere).replay_id != first.replay_id
+
+
+def test_r51_without_exp():
+    """R51 [2.36]: some providers send none: the token counts for five minutes from its iat, once."""
+    for age in (0, MOST_AGE + SKEW - 1):
+        found = judge(logout_token(exp=..., iat=int(NOW) - age))
+        assert isinstance(found, LogoutToken)
+        assert found.accepted_until == int(NOW) - age + MOST_AGE + SKEW
+        assert found.replay_id
