@@ -19,6 +19,7 @@ from gateway.core.needs import (
     Confirm,
     EndSession,
     Exchange,
+    KeptPage,
     Keys,
     Metadata,
     Need,
@@ -38,6 +39,7 @@ from gateway.core.store_address import StoreAddress, address_of
 from gateway.edge.claims import LONGEST_CALL, Claims
 from gateway.edge.embedded import EmbeddedValkey
 from gateway.edge.issuer import Issuers
+from gateway.edge.kept_pages import KeptPages
 from gateway.edge.logins import Logins
 from gateway.edge.logs import Logs
 from gateway.edge.long_lived import LongLived
@@ -76,7 +78,7 @@ class Recorder:
 
     def audit(self, event: str, **fields: object) -> None:
         """Take an audit event."""
-        self._metrics.event(event, fields.get("reason"))
+        self._metrics.event(event, fields.get("reason"), fields.get("provider"))
         self._logs.audit(event, **fields)
 
     def error(self, message: str, **fields: object) -> None:
@@ -129,6 +131,7 @@ class Gateway:
         self.compiled: Compiled = compile_settings(settings)
         self.logs = logs if logs is not None else Logs(settings.log)
         self.metrics = Metrics()
+        self.metrics.expect_logins(self.compiled.providers)
         self.recorder = Recorder(self.metrics, self.logs, access=settings.log.access)
         self.denylist = Denylist()
         self.long_lived = LongLived(self.denylist, clock, self.recorder.audit)
@@ -230,7 +233,8 @@ class Gateway:
             confirmed=self.refresher.confirmed,
         )
         self.rate_limits = RateLimits(self.store)
-        self.logins = Logins(self.compiled.providers, self.issuers.metadata)
+        self.kept_pages = KeptPages(self.store, lambda: self.compiled.ring, self.clock)
+        self.logins = Logins(self.compiled, self.issuers.metadata, self.kept_pages.keep)
         ways = Ways(
             resolvers=self._resolvers(),
             logins=self.logins,
@@ -280,6 +284,7 @@ class Gateway:
             Refresh: self.refresher.refresh,
             SessionRecord: self.sessions.fetch,
             SaveSession: self.sessions.save,
+            KeptPage: self.kept_pages.fetch,
         }
 
     def _refreshed(self, event: str, **fields: object) -> None:
@@ -384,7 +389,7 @@ class Gateway:
         self.compiled = compiled
         self.settings = settings = compiled.settings
         self.issuers.configure(compiled.providers, allow_insecure_http=settings.allow_insecure_http)
-        self.logins.configure(compiled.providers)
+        self.logins.configure(compiled)
         session = settings.session
         self.claims.configure(grace=session.rotation_grace, idle=session.idle_lifetime)
         self.server.configure(prepared.pools, client_limits(settings.limits))

@@ -249,6 +249,10 @@ def _check(options: argparse.Namespace) -> int:
         _complain(f"{path}: redis: {warning}")
         count += 1
     _say(f"{path}: good" + (f", with {count} warning{'s' if count > 1 else ''}" if count else ""))
+    from gateway.core.compiled import redirect_uris  # noqa: PLC0415 - as above
+
+    for name, uris in redirect_uris(loaded.settings).items():
+        _say(f"register at provider {name}: {' '.join(uris)}")
     return 0
 
 

@@ -15,7 +15,14 @@ from gateway.core import cookies as jar
 from gateway.core.access import whose
 from gateway.core.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.context import Knowledge
-from gateway.core.decision import decide, due_cookies, new_login, route_of, wants_html
+from gateway.core.decision import (
+    decide,
+    due_cookies,
+    interrupted_login,
+    new_login,
+    route_of,
+    wants_html,
+)
 from gateway.core.headers import observe
 from gateway.core.model import CookieChange, Fault, Identity, Matter, Outcome
 from gateway.core.needs import MOST_NEEDS, Body, Need, Refresh, UseOnce
@@ -296,6 +303,10 @@ class Pipeline:
             self._broken(passage, error)
             return
         passage.answer, passage.reason, passage.decided = login, login.reason, perf_counter()
+        if login.audit is not None:
+            self._audit(
+                passage, Refuse(login.reason, login.route, provider=login.provider, audit=login.audit)
+            )
         answer = Respond(login.reason, 303, location=location, route=login.route)
         self._respond(passage, render_respond(answer, passage.request_id), (*login.cookies, cookie))
 
@@ -310,7 +321,7 @@ class Pipeline:
         lines: list[bytes] = []
         ring = self.knowledge.compiled.ring
         for change in changes:
-            sealed = None
+            sealed = change.plain
             if change.value is not None:
                 sealed = ring.seal(change.value.purpose, change.value.payload, os.urandom(NONCE_BYTES))
             lines.extend(jar.set_cookie_lines(change, sealed))
@@ -340,7 +351,14 @@ class Pipeline:
 
     def _fault(self, passage: Passage, fault: Fault, login_url: str | None = None) -> None:
         self.note(passage, fault)
-        html = wants_html(passage.exchange.request, passage.knowledge)
+        request, knowledge = passage.exchange.request, passage.knowledge
+        login = interrupted_login(request, knowledge, self.clock(), passage.request_id)
+        if login is not None:
+            login = replace(login, reason=fault.reason, retry_after=fault.retry_after)
+            self._audit(passage, login)
+            self._respond(passage, render_refuse(login, passage.request_id), ())
+            return
+        html = wants_html(request, knowledge)
         self._respond(passage, render_fault(fault, html, passage.request_id, login_url), ())
 
     def _broken(self, passage: Passage, error: Exception) -> None:
@@ -368,13 +386,10 @@ class Pipeline:
             **_who(identity, passage.knowledge.compiled.settings.log.claims),
         }
         if isinstance(answer, Refuse):
-            login = answer.reason.startswith("login_")
-            self.ways.recorder.audit(
-                "login_failed" if login else "refusal",
-                route=answer.route.name if answer.route else None,
-                detail=answer.detail,
-                **fields,
-            )
+            fields |= {"route": answer.route.name if answer.route else None, "detail": answer.detail}
+            if answer.audit is not None:
+                fields |= {"provider": answer.provider, "claim": answer.claim}
+            self.ways.recorder.audit(answer.audit or "refusal", **fields)
         elif answer.audit is not None:
             self.ways.recorder.audit(answer.audit, **fields | answer.details)
 

@@ -27,7 +27,7 @@ from gateway.core.model import (
 )
 from gateway.core.needs import Confirm, Need, Refresh, Touch
 from gateway.core.reasons import Reason
-from gateway.core.refusals import plain, refuse
+from gateway.core.refusals import other_account, plain, refuse
 from gateway.core.routes import Route
 from gateway.core.session_record import Handle, handle_change
 from gateway.core.verification import checked
@@ -343,8 +343,14 @@ def _forbidden(
     if step_up and live is not None and _may_redirect(context, route):
         return begin(context, reason, provider=identity.provider, acr_values=acr_values, max_age=max_age)
     answer = refuse(context, reason, identity=identity, bearer=live is None)
+    site = context.site
     return replace(
         answer,
+        # whoever may not come in as this person may as another
+        account_url=other_account(context, None, route.provider) if site and live else None,
+        logout_url=f"{site.origin}{context.knowledge.compiled.settings.prefix}logout"
+        if site and live
+        else None,
         # who is known already gains nothing by logging in again; single sign-on would lead straight back
         login_url=answer.login_url if step_up else None,
         acr_values=acr_values if step_up else (),

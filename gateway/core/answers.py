@@ -48,7 +48,12 @@ class Refuse:
     """Refuse for a reason; the edge turns it into a page, a problem document or a challenge.
 
     ``challenge`` asks for an RFC 6750 WWW-Authenticate; ``required_scopes`` and ``detail`` are safe to
-    show. ``html`` is what the caller prefers. ``login_url`` is where a person could log in.
+    show. ``html`` is what the caller prefers.
+
+    What can help a person: ``login_url`` is where to log in, ``account_url`` where to do so with another
+    account, ``logout_url`` where to end the session that was presented, ``retry_url`` where to try again if
+    not at this very address. ``provider`` and ``claim`` say of a login that failed whose it was, and which
+    claim was at fault. ``audit`` names the audit event, where it is not a refusal.
     """
 
     reason: Reason
@@ -61,8 +66,14 @@ class Refuse:
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
     login_url: str | None = None
+    retry_url: str | None = None
+    account_url: str | None = None
+    logout_url: str | None = None
     retry_after: int | None = None
     detail: str | None = None
+    provider: str | None = None
+    claim: str | None = None
+    audit: str | None = None
     cookies: tuple[CookieChange, ...] = ()
     allow: tuple[str, ...] = ()
     origin: str | None = None
@@ -74,6 +85,9 @@ class Login:
 
     ``redirect_uri`` and ``origin`` come from the configuration, never from Host (R13). ``cookies`` evict
     pending logins beyond the cap (R17). ``acr_values`` and ``max_age`` ask for step-up (RFC 9470).
+    ``callback`` is the path that the pending login holds, empty for the usual one. ``other_account`` asks the
+    provider which account it is to be. ``client`` is the address that asks. ``audit`` names an audit event
+    that this ends: of a login that could not be finished, and begins again by itself.
     """
 
     reason: Reason
@@ -88,6 +102,11 @@ class Login:
     cookies: tuple[CookieChange, ...] = ()
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
+    callback: str = ""
+    login_hint: str = ""
+    other_account: bool = False
+    client: str = ""
+    audit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

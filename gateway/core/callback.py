@@ -6,21 +6,22 @@ OpenID Connect Core section 3.1.2.5 to 3.1.3.7; RFC 9207; RFC 9700 section 4.
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from gateway.core import access, claim_sources, id_token, id_token_hint, refresh
+from gateway.core import access, claim_sources, form, id_token, id_token_hint, pending, refresh
 from gateway.core import cookies as jar
 from gateway.core import session as codec
-from gateway.core.answers import Refuse, Respond
+from gateway.core.answers import Login, Refuse, Respond
+from gateway.core.claim_at_fault import claim_at_fault
 from gateway.core.compiled import Provider
 from gateway.core.context import Context, OpenedSession
 from gateway.core.cookies import Site
 from gateway.core.credentials import SessionCookie, session_cookie
 from gateway.core.jose import UnknownKey
 from gateway.core.keys import KeySet
-from gateway.core.login import open_pending, parameters, state_cookie_name
+from gateway.core.login import begin_for
 from gateway.core.model import (
     Claims,
     CookieChange,
@@ -36,6 +37,7 @@ from gateway.core.model import (
 )
 from gateway.core.needs import (
     Exchange,
+    KeptPage,
     Keys,
     Metadata,
     Need,
@@ -47,7 +49,7 @@ from gateway.core.needs import (
     UserInfo,
 )
 from gateway.core.reasons import Reason
-from gateway.core.refusals import plain
+from gateway.core.refusals import login_link, other_account, plain
 from gateway.core.session_record import HANDLE_BYTES, record_name
 from gateway.core.strict import encode_base64url
 from gateway.core.verification import checked, key_set
@@ -55,7 +57,9 @@ from gateway.core.verification import checked, key_set
 LOOP_SECONDS = 30
 LOOP_COUNT = 3
 
-Step: TypeAlias = Respond | Refuse | Need
+_RESPONSE = ("state", "code", "iss", "error")
+
+Step: TypeAlias = Respond | Refuse | Login | Need
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +72,29 @@ class Response:
     error: str | None
 
 
-def process_response(query: bytes) -> Response | None:
-    """Return the authorization response of a callback's query, or None where its form is wrong."""
-    fields = parameters(query)
-    if fields is None or not fields.get("state"):
+def process_response(data: bytes) -> Response | None:
+    """Return the authorization response of a callback's query or form, or None where its form is wrong."""
+    fields = form.read_parameters(data, _RESPONSE)
+    if fields is None or "state" not in fields or not fields["state"].isascii():
         return None
     code, error = fields.get("code", ""), fields.get("error")
-    if error is None and not code:
+    # RFC 6749 appendix A.11
+    if (error is None and not code) or not (code.isascii() and (code.isprintable())):
         return None
     return Response(fields["state"], code, fields.get("iss"), error)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A login whose answer has come back, with its state as presented and the name of its cookie.
+
+    ``page`` is what was wanted, empty where that could not be kept.
+    """
+
+    begun: codec.PendingLogin
+    page: str
+    state: str = field(repr=False)
+    cookie: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +118,43 @@ def callback(context: Context) -> Step:
     site = context.site
     assert site is not None
     if context.request.method != b"GET":
-        return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
-    response = process_response(context.target.query)
+        refusal = plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
+        return replace(refusal, provider=_provider_here(context), audit="login")
+    response = process_response(context.target.query[1:])
     if response is None:
         return _failed(context, Reason.LOGIN_RESPONSE_MALFORMED)
-    name = state_cookie_name(site.login_prefix, response.state)
-    pending = open_pending(context, site, name)
+    name = pending.state_cookie_name(site.login_prefix, response.state)
+    begun = pending.open_pending(context, site, name)
     lifetime = context.knowledge.compiled.settings.session.login_lifetime
     if (
-        pending is None
-        or not hmac.compare_digest(pending.state.encode(), response.state.encode())
-        or context.now - pending.started_at > lifetime
+        begun is None
+        or not hmac.compare_digest(begun.state.encode(), pending.proof_of(response.state).encode())
+        or context.now - begun.started_at > lifetime
     ):
-        return _stranger(context, Reason.LOGIN_STATE_UNKNOWN, "/")
-    provider = context.knowledge.compiled.providers.get(pending.provider)
+        return _stranger(context, Reason.LOGIN_STATE_UNKNOWN, response.state)
+    page = _page_wanted(context, begun.return_to)
+    if isinstance(page, KeptPage):
+        return page
+    return _answered(context, site, response, Attempt(begun, page, response.state, name))
+
+
+def _page_wanted(context: Context, page: str) -> str | KeptPage:
+    """Return the page of a login, which may be in the store; empty where it could not be kept."""
+    if not page.startswith("@"):
+        return page
+    kept: str | None = context.knowledge.fact(need := KeptPage(page), str)
+    return need if kept is None else kept
+
+
+def _answered(context: Context, site: Site, response: Response, attempt: Attempt) -> Step:
+    """Judge the response to a login that this browser has begun."""
+    compiled, begun = context.knowledge.compiled, attempt.begun
+    provider = compiled.providers.get(begun.provider)
     if provider is None:
-        return _failed(context, Reason.LOGIN_STATE_UNKNOWN, name)
+        return _failed(context, Reason.LOGIN_STATE_UNKNOWN, attempt)
+    # RFC 9700 section 4.4: an answer that came by another provider's callback is another provider's (R71)
+    if context.target.path.decode() != (begun.callback or f"{compiled.settings.prefix}callback"):
+        return _failed(context, Reason.LOGIN_ISSUER_MISMATCH, attempt)
     metadata = context.knowledge.fact(need := Metadata(provider.name), ProviderMetadata)
     if metadata is None:
         return need
@@ -123,26 +162,65 @@ def callback(context: Context) -> Step:
     if (response.issuer is not None and response.issuer != metadata.issuer) or (
         response.issuer is None and metadata.iss_parameter_supported
     ):
-        return _failed(context, Reason.LOGIN_ISSUER_MISMATCH, name)
+        return _failed(context, Reason.LOGIN_ISSUER_MISMATCH, attempt)
     if response.error is not None:
-        return _failed(context, Reason.LOGIN_DENIED, name, response.error[:100])
+        return _failed(context, Reason.LOGIN_DENIED, attempt, response.error[:100])
     presented = _presented_session(context)
     if isinstance(presented, SessionRecord):
         return presented
-    if presented is None and _loops(context, site, pending):
-        return _failed(context, Reason.LOGIN_LOOP, name)
-    return _redeem(context, provider, pending, response, name)
+    if presented is None and _loops(context, site, attempt):
+        return _failed(context, Reason.LOGIN_LOOP, attempt)
+    return _redeem(context, provider, attempt, response)
 
 
-def _stranger(context: Context, reason: Reason, return_to: str) -> Step:
-    # a losing tab, or the back button: whoever has a session by now simply goes on, and no token call is made
+def _stranger(context: Context, reason: Reason, state: str, attempt: Attempt | None = None) -> Step:
+    """Answer a state that is unknown here, or spent: whoever is logged in goes on to the page."""
+    site = context.site
+    assert site is not None
+    known = pending.page_of(context, state) or "/" if attempt is None else attempt.page
+    page = _page_wanted(context, known)
+    if isinstance(page, KeptPage):
+        return page
+    page = page or "/"
+    evicted = pending.was_evicted(context, site, state)
+    cookies = (pending.forget_evicted(context, site, state),) if evicted else ()
+    # a losing tab, or the back button: no token call is made
     presented = _presented_session(context)
     if isinstance(presented, SessionRecord):
         return presented
     if presented is not None and access.is_live(context, presented.session) is None:
-        assert context.site is not None
-        return Respond(Reason.ALREADY_LOGGED_IN, 303, location=context.site.origin + return_to)
-    return _failed(context, reason)
+        return Respond(Reason.ALREADY_LOGGED_IN, 303, location=site.origin + page, cookies=cookies)
+    provider = _provider_here(context)
+    if evicted and provider is not None:
+        # the person did nothing wrong: single sign-on brings them to their page
+        again = begin_for(context, Reason.LOGIN_EVICTED, page, provider)
+        return replace(again, cookies=(*again.cookies, *cookies), audit="login")
+    return _failed(context, reason, attempt, page=page)
+
+
+def _provider_here(context: Context) -> str | None:
+    compiled = context.knowledge.compiled
+    found = compiled.by_callback.get(context.target.path.removeprefix(compiled.prefix))
+    return None if found is None else found.name
+
+
+def interrupted(context: Context) -> Refuse:
+    """Return what is told of a login whose callback met a fault: whose it was, and where to begin anew.
+
+    The address of a callback leads nowhere a second time.
+    """
+    site = context.site
+    assert site is not None
+    response = process_response(context.target.query[1:])
+    page, name = "/", _provider_here(context)
+    if response is not None:
+        cookie = pending.state_cookie_name(site.login_prefix, response.state)
+        begun = pending.open_pending(context, site, cookie)
+        page = pending.page_of(context, response.state) or "/"
+        if begun is not None:
+            page, name = begun.return_to, begun.provider
+    url = login_link(context, page if page.startswith("/") else "/", name)
+    return Refuse(Reason.INTERNAL_ERROR, html=context.wants_html, retry_url=url, provider=name, audit="login")
 
 
 def _presented_session(context: Context) -> OpenedSession | SessionRecord | None:
@@ -150,16 +228,30 @@ def _presented_session(context: Context) -> OpenedSession | SessionRecord | None
     return cookie.opened if isinstance(cookie, SessionCookie) else cookie
 
 
-def _failed(context: Context, reason: Reason, cookie: str | None = None, detail: str | None = None) -> Refuse:
-    site = context.site
-    assert site is not None
-    prefix = context.knowledge.compiled.settings.prefix
+def _failed(
+    context: Context,
+    reason: Reason,
+    attempt: Attempt | None = None,
+    detail: str | None = None,
+    *,
+    page: str = "/",
+    claim: str | None = None,
+) -> Refuse:
+    """Refuse a login: its cookie goes, and a new one leads to the page that was wanted."""
+    assert context.site is not None
+    name = _provider_here(context)
+    if attempt is not None:
+        name, page = attempt.begun.provider, attempt.page
     return Refuse(
         reason=reason,
         html=context.wants_html,
-        login_url=f"{site.origin}{prefix}login",
+        login_url=login_link(context, page, name),
         detail=detail,
-        cookies=(CookieChange(cookie, None, 0, (cookie,)),) if cookie is not None else (),
+        account_url=other_account(context, page),
+        provider=name,
+        claim=claim,
+        audit="login",
+        cookies=(CookieChange(attempt.cookie, None, 0, (attempt.cookie,)),) if attempt is not None else (),
     )
 
 
@@ -171,50 +263,51 @@ def _recent(context: Context, site: Site) -> list[tuple[float, str]]:
     return [(at, path) for at, path in recent if context.now - at < LOOP_SECONDS][-10:]
 
 
-def _loops(context: Context, site: Site, pending: codec.PendingLogin) -> bool:
+def _loops(context: Context, site: Site, attempt: Attempt) -> bool:
     """Tell whether the same page was logged in for over and over, and no session ever came back."""
     # restored tabs log in side by side, each for its own page
-    path = _page(pending)
+    path = _page(attempt.page)
     return sum(1 for _, each in _recent(context, site) if each == path) >= LOOP_COUNT - 1
 
 
-def _page(pending: codec.PendingLogin) -> str:
-    return encode_base64url(hashlib.sha256(urlsplit(pending.return_to).path.encode()).digest())[:12]
+def _page(page: str) -> str:
+    return encode_base64url(hashlib.sha256(urlsplit(page).path.encode()).digest())[:12]
 
 
-def _redeem(
-    context: Context, provider: Provider, pending: codec.PendingLogin, response: Response, cookie: str
-) -> Step:
-    site, knowledge = context.site, context.knowledge
+def _redeem(context: Context, provider: Provider, attempt: Attempt, response: Response) -> Step:
+    site, knowledge, begun = context.site, context.knowledge, attempt.begun
     assert site is not None
     # the keys are asked for first: a code that has been redeemed is spent
     keys = key_set(context, provider, Keys(provider.name, None))
     if not isinstance(keys, KeySet):
         return keys
     lifetime = knowledge.compiled.settings.session.login_lifetime
-    digest = encode_base64url(hashlib.sha256(pending.state.encode()).digest())
-    once = UseOnce("login", digest, pending.started_at + 2 * lifetime)
+    digest = encode_base64url(hashlib.sha256(begun.state.encode()).digest())
+    once = UseOnce("login", digest, begun.started_at + 2 * lifetime)
     first = knowledge.fact(once, bool)
     if first is None:
         return once
     if not first:
-        return _stranger(context, Reason.LOGIN_STATE_REPLAYED, pending.return_to)
-    exchange = Exchange(provider.name, response.code, pending.verifier, site.redirect_uri)
+        return _stranger(context, Reason.LOGIN_STATE_REPLAYED, attempt.state, attempt)
+    # RFC 6749 section 4.1.3: what the authorization request said
+    redirect_uri = site.origin + context.target.path.decode()
+    exchange = Exchange(provider.name, response.code, begun.verifier, redirect_uri)
     tokens: TokenSet | TokenRefusal | None = knowledge.fact(exchange, (TokenSet, TokenRefusal))
     if tokens is None:
         return exchange
     if isinstance(tokens, TokenRefusal):
-        return _failed(context, Reason.LOGIN_REFUSED, cookie, tokens.error)
-    claims = _verified_claims(context, provider, pending, tokens)
+        return _failed(context, Reason.LOGIN_REFUSED, attempt, tokens.error)
+    claims = _verified_claims(context, provider, begun, tokens)
     if isinstance(claims, Reason):
-        return _failed(context, claims, cookie)
+        claim = claim_at_fault(tokens.id_token or "", claims, provider, context.now)
+        return _failed(context, claims, attempt, None if tokens.id_token else "no ID token came", claim=claim)
     if not isinstance(claims, dict):
         return claims
-    return _with_userinfo(context, provider, pending, tokens, claims, cookie)
+    return _with_userinfo(context, provider, attempt, tokens, claims)
 
 
 def _verified_claims(
-    context: Context, provider: Provider, pending: codec.PendingLogin, tokens: TokenSet
+    context: Context, provider: Provider, begun: codec.PendingLogin, tokens: TokenSet
 ) -> "dict[str, Json] | Need | Reason":
     if tokens.id_token is None:
         return Reason.TOKEN_MALFORMED
@@ -222,7 +315,7 @@ def _verified_claims(
 
     def check(keys: KeySet) -> Claims | UnknownKey | Reason:
         return id_token.check(
-            token, provider, keys, context.now, nonce=pending.nonce, access_token=tokens.access_token
+            token, provider, keys, context.now, nonce=begun.nonce, access_token=tokens.access_token
         )
 
     claims = checked(context, provider, token, check, by=None)
@@ -232,10 +325,9 @@ def _verified_claims(
 def _with_userinfo(
     context: Context,
     provider: Provider,
-    pending: codec.PendingLogin,
+    attempt: Attempt,
     tokens: TokenSet,
     claims: dict[str, Json],
-    cookie: str,
 ) -> Step:
     userinfo: Claims | None = None
     if provider.settings.userinfo:
@@ -245,7 +337,9 @@ def _with_userinfo(
             return need
         # OIDC Core section 5.3.2: a response about somebody else must not be used (R30)
         if userinfo.get("sub") != claims["sub"]:
-            return _failed(context, Reason.TOKEN_CLAIMS, cookie)
+            return _failed(
+                context, Reason.TOKEN_CLAIMS, attempt, "UserInfo is about somebody else", claim="sub"
+            )
     is_kept = context.knowledge.compiled.settings.session.mode == "redis"
     random = Random(32 + HANDLE_BYTES if is_kept else 32)
     drawn = context.knowledge.fact(random, bytes)
@@ -257,7 +351,7 @@ def _with_userinfo(
     if tokens.refresh_token:
         grant = Grant(session.session_id, 0, tokens.refresh_token, handle=handle)
     begun = Begun(session, grant, handle, tokens.id_token)
-    return _complete(context, pending, begun, cookie)
+    return _complete(context, attempt, begun)
 
 
 def _new_session(
@@ -292,20 +386,20 @@ def _new_session(
     )
 
 
-def _complete(context: Context, pending: codec.PendingLogin, begun: Begun, cookie: str) -> Step:
+def _complete(context: Context, attempt: Attempt, begun: Begun) -> Step:
     site, session = context.site, begun.session
     assert site is not None
     if not begun.fits():
         size = refresh.cookie_size(session, begun.grant)
-        return _failed(context, Reason.LOGIN_COOKIE_TOO_LARGE, cookie, f"{size} characters")
+        return _failed(context, Reason.LOGIN_COOKIE_TOO_LARGE, attempt, f"{size} characters")
     if (need := _replaced(context, begun)) is not None:
         return need
     # a session came back after the rounds before: they were none of a loop
     before = _recent(context, site) if _presented_session(context) is None else []
-    recent = [*before, (context.now, _page(pending))]
+    recent = [*before, (context.now, _page(attempt.page))]
     changes = [
         *_given(context, site, begun),
-        CookieChange(cookie, None, 0, (cookie,)),
+        CookieChange(attempt.cookie, None, 0, (attempt.cookie,)),
         CookieChange(
             site.loop_cookie,
             Seal(site.purpose("recent"), codec.encode_recent(recent)),
@@ -315,11 +409,13 @@ def _complete(context: Context, pending: codec.PendingLogin, begun: Begun, cooki
     changes += id_token_hint.keep(context, session, begun.id_token, changes)
     return Respond(
         Reason.LOGIN_COMPLETED,
-        303,
-        location=site.origin + pending.return_to,
+        303 if attempt.page else 200,
+        location=site.origin + attempt.page if attempt.page else None,
+        page=None if attempt.page else "page_lost",
         cookies=tuple(changes),
         identity=access.identity_of(session, session.claims, session.scopes),
         audit="login",
+        details={"provider": session.provider},
     )
 
 

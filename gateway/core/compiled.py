@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One OpenID Connect provider, ready for checks. ``clock_skew`` is in seconds."""
+    """One OpenID Connect provider, ready for checks.
+
+    ``callback`` is the path of its own callback (RFC 9700 section 4.4). ``clock_skew`` is in seconds.
+    """
 
     name: str
     settings: ProviderSettings
@@ -29,12 +32,14 @@ class Provider:
     audiences: frozenset[str]
     algorithms: tuple[str, ...]
     clock_skew: float
+    callback: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """Everything a decision looks up. ``sites`` is by authority, ``by_issuer`` by exact issuer.
 
+    ``by_callback`` is by what follows the prefix in the path of a provider's callback.
     ``hsts`` is Strict-Transport-Security by the authority of an https site, empty where it is not sent.
     ``login_limit`` bounds how many logins one address may complete. ``logged_headers`` are lower case.
     """
@@ -48,6 +53,7 @@ class Compiled:
     rules: "HeaderRules"
     kept_claims: frozenset[str]
     prefix: bytes
+    by_callback: "Mapping[bytes, Provider]" = field(default_factory=dict)
     hsts: "Mapping[bytes, Header]" = field(default_factory=dict)
     login_limit: "RateLimit | None" = None
     logged_headers: frozenset[bytes] = frozenset()
@@ -70,7 +76,7 @@ def decode_secret_key(text: str) -> bytes:
     return key
 
 
-def _site(public_url: str, prefix: str) -> Site:
+def _site(public_url: str) -> Site:
     parts = urlsplit(public_url.rstrip("/").lower())
     secure = parts.scheme == "https"
     default = 443 if secure else 80
@@ -83,8 +89,31 @@ def _site(public_url: str, prefix: str) -> Site:
         authority=authority.encode(),
         secure=secure,
         cookie_prefix="__Host-gateway-" if secure else f"gateway-{port}-",
-        redirect_uri=f"{origin}{prefix}callback",
     )
+
+
+def callback_paths(settings: Settings) -> dict[str, str]:
+    """Return the path of each provider's callback.
+
+    Each has its own, so that no provider's answer is taken for another's (RFC 9700 section 4.4). The first
+    keeps ``callback``, under which it is registered already.
+    """
+    return {
+        name: each.callback or f"{settings.prefix}callback{f'/{name}' if index else ''}"
+        for index, (name, each) in enumerate(settings.providers.items())
+    }
+
+
+def redirect_uris(settings: Settings) -> dict[str, list[str]]:
+    """Return by provider what is to be registered there: where logins, and logouts, come back to."""
+    origins = [_site(url).origin for url in settings.public_url]
+    return {
+        name: [
+            *(origin + path for origin in origins),
+            *(f"{origin}{settings.prefix}logged-out" for origin in origins),
+        ]
+        for name, path in callback_paths(settings).items()
+    }
 
 
 def _required_claims(require: RequireSettings | None) -> set[str]:
@@ -131,11 +160,12 @@ def compile_settings(settings: Settings) -> Compiled:
 
     sites: dict[bytes, Site] = {}
     for url in settings.public_url:
-        site = _site(url, settings.prefix)
+        site = _site(url)
         sites[site.authority] = site
         # a client may spell the default port out (RFC 9110 section 4.2.3)
         if b":" not in site.authority.rpartition(b"]")[2]:
             sites[site.authority + (b":443" if site.secure else b":80")] = site
+    callbacks = callback_paths(settings)
     providers = {
         name: Provider(
             name=name,
@@ -145,6 +175,7 @@ def compile_settings(settings: Settings) -> Compiled:
             audiences=frozenset(each.audiences),
             algorithms=each.algorithms,
             clock_skew=each.clock_skew,
+            callback=callbacks[name],
         )
         for name, each in settings.providers.items()
     }
@@ -158,6 +189,9 @@ def compile_settings(settings: Settings) -> Compiled:
         rules=compile_rules(settings, _cookie_prefixes(sites.values())),
         kept_claims=_kept_claims(settings),
         prefix=settings.prefix.encode(),
+        by_callback={
+            each.callback.removeprefix(settings.prefix).encode(): each for each in providers.values()
+        },
         hsts=_hsts(settings, sites),
         login_limit=_login_limit(settings),
         logged_headers=frozenset(name.lower().encode() for name in settings.log.request_headers),

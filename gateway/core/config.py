@@ -105,6 +105,8 @@ class ProviderSettings(Model):
     """``at+jwt`` demands that header ``typ`` of a bearer token (RFC 9068)."""
     userinfo: bool = False
     """Whether a login also asks the UserInfo endpoint for claims."""
+    callback: Text | None = None
+    """The path of its own callback; absent: ``<prefix>callback``, for all but the first with ``/<name>``."""
     discovery_url: Text | None = None
     """Where the discovery document is, if not under the issuer."""
     authorization_endpoint: Text | None = None

@@ -11,7 +11,7 @@ from gateway.core import config_syntax as syntax
 from gateway.core.compiled import compile_settings, decode_secret_key
 from gateway.core.config import ProviderSettings, Settings
 from gateway.core.config_listener import check_log, check_rate_limits, check_tls, warn_listener
-from gateway.core.config_providers import warn_providers
+from gateway.core.config_providers import check_callbacks, warn_providers
 from gateway.core.config_routes import check_path, check_routes, warn_routes
 from gateway.core.config_upstreams import check_upstreams, warn_upstreams
 from gateway.core.fields import fold
@@ -272,6 +272,7 @@ CHECKS: tuple[Check, ...] = (
     _check_keys,
     _check_store,
     _check_providers,
+    check_callbacks,
     _check_session,
     check_upstreams,
     check_rate_limits,

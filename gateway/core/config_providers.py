@@ -2,14 +2,47 @@
 
 from collections.abc import Iterator
 
+from gateway.core.compiled import callback_paths
 from gateway.core.config import RouteSettings, Settings
+from gateway.core.config_routes import check_path
 from gateway.core.problems import Problem
+
+_ENDPOINTS = frozenset(
+    ("login", "logout", "logged-out", "userinfo", "backchannel-logout", "frontchannel-logout")
+)
+
+
+def check_callbacks(settings: Settings) -> Iterator[Problem]:
+    """Yield where a provider's callback is no path of its own (RFC 9700 section 4.4)."""
+    taken: dict[str, str] = {}
+    for name, path in callback_paths(settings).items():
+        at = ("providers", name, "callback")
+        rest = path.removeprefix(settings.prefix)
+        given = settings.providers[name].callback is not None
+        if given and (rest in ("", path) or check_path(path) is not None or path.endswith("/")):
+            yield Problem(at, "write a canonical path below prefix, such as /.gateway/callback/corporate")
+        elif rest in _ENDPOINTS:
+            yield Problem(at, "this is another endpoint of the gateway")
+        elif path in taken:
+            yield Problem(
+                at,
+                f"provider {taken[path]} has this callback: each needs its own, or answers can be mixed up",
+            )
+        taken.setdefault(path, name)
 
 
 def warn_providers(settings: Settings) -> Iterator[Problem]:
     """Yield where people of several providers could be taken for one another, or log each other out."""
     if len(settings.providers) < 2:
         return
+    paths = callback_paths(settings)
+    for name in list(settings.providers)[1:]:
+        if settings.providers[name].callback is None:
+            yield Problem(
+                ("providers", name, "callback"),
+                f"logins there come back to {paths[name]}, since each provider has a callback of its own:"
+                " register it there, or write the path that is registered; saying it here ends this warning",
+            )
     guarded = [
         (index, route, admitted(settings, route))
         for index, route in enumerate(settings.routes)

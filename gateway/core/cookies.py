@@ -13,7 +13,7 @@ from gateway.core.model import CookieChange, Header
 MOST_BYTES = 4096
 MOST_CHUNKS = 4
 _MOST_COOKIES = 300
-_ATTRIBUTES = len("; Path=/; Max-Age=9999999999; HttpOnly; SameSite=Lax; Secure")
+_ATTRIBUTES = len("; Path=/; Max-Age=9999999999; HttpOnly; SameSite=None; Secure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,6 @@ class Site:
     authority: bytes
     secure: bool
     cookie_prefix: str
-    redirect_uri: str
 
     @property
     def session_cookie(self) -> str:
@@ -55,6 +54,11 @@ class Site:
     def logout_cookie(self) -> str:
         """The name of the cookie that remembers a logout on its way over the provider."""
         return self.scoped_prefix + "logout"
+
+    @property
+    def evicted_cookie(self) -> str:
+        """The name of the cookie that remembers which pending logins had to go."""
+        return self.cookie_prefix + "evicted"
 
     @property
     def login_prefix(self) -> str:
@@ -124,10 +128,14 @@ def capacity(name: str) -> int:
     return chunk_capacity(name) * MOST_CHUNKS
 
 
-def _line(name: str, value: str, max_age: int, path: str) -> bytes:
+def _line(name: str, value: str, max_age: int, path: str, *, cross_site: bool = False) -> bytes:
     # both prefixes are only ever given on https, and are void without Secure (RFC 6265bis section 4.1.3)
     secure = "; Secure" if name.startswith(("__Host-", "__Secure-")) else ""
-    return f"{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}".encode("latin-1")
+    # None is void without Secure
+    same_site = "None" if cross_site and secure else "Lax"
+    return f"{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite={same_site}{secure}".encode(
+        "latin-1"
+    )
 
 
 def set_cookie_lines(change: CookieChange, sealed: str | None) -> list[bytes]:
@@ -148,7 +156,7 @@ def set_cookie_lines(change: CookieChange, sealed: str | None) -> list[bytes]:
         for index, part in enumerate(parts):
             name = f"{change.name}-{index}" if index else change.name
             written.add(name)
-            lines.append(_line(name, part, change.max_age, change.path))
+            lines.append(_line(name, part, change.max_age, change.path, cross_site=change.cross_site))
     leftovers = change.presented if sealed is not None else (change.name, *change.presented)
     lines.extend(_line(name, "", 0, change.path) for name in dict.fromkeys(leftovers) if name not in written)
     return lines

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from gateway.core import access, cookies, logout, provider_logout
-from gateway.core.answers import Answer, Forward, Respond
-from gateway.core.callback import callback
+from gateway.core.answers import Answer, Forward, Refuse, Respond
+from gateway.core.callback import callback, interrupted
 from gateway.core.context import Context, Knowledge
 from gateway.core.headers import observe, response_headers
 from gateway.core.login import login
@@ -75,6 +75,20 @@ def _context(request: Request, target: Target, knowledge: Knowledge, now: float,
     return Context(request, target, observed, site, knowledge, now, request_id, sketch, own)
 
 
+def interrupted_login(request: Request, knowledge: Knowledge, now: float, request_id: str) -> Refuse | None:
+    """Return what is told of a login whose callback met a fault, None where the request was for no callback.
+
+    Its reason is the fault's to say (R86).
+    """
+    target, prefix = canonicalise(request.target), knowledge.compiled.prefix
+    if target is None or not target.path.startswith(prefix):
+        return None
+    context = _context(request, target, knowledge, now, request_id)
+    if context.site is None or _endpoint(context, target.path[len(prefix) :]) is not callback:
+        return None
+    return interrupted(context)
+
+
 def new_login(request: Request, knowledge: Knowledge, now: float, request_id: str) -> str | None:
     """Return where a person whose session cannot be renewed now may log in anew for this page (R85).
 
@@ -102,8 +116,12 @@ def wants_html(request: Request, knowledge: Knowledge) -> bool:
     return draw(request, knowledge.compiled.rules.request_names).wants_html
 
 
+def _endpoint(context: Context, name: bytes) -> Endpoint | None:
+    return callback if name in context.knowledge.compiled.by_callback else ENDPOINTS.get(name)
+
+
 def _own(context: Context, name: bytes) -> Answer | Need:
-    endpoint = ENDPOINTS.get(name)
+    endpoint = _endpoint(context, name)
     if endpoint is None:
         return plain(context, Reason.ROUTE_UNKNOWN)
     if context.site is None:

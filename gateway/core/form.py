@@ -1,6 +1,7 @@
-"""Form bodies (URL standard section 5, application/x-www-form-urlencoded), read strictly."""
+"""Form bodies and queries (URL standard section 5, application/x-www-form-urlencoded)."""
 
-from urllib.parse import parse_qsl
+from collections.abc import Collection
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from gateway.core.model import Request
 
@@ -32,3 +33,26 @@ def read_form(body: bytes) -> dict[str, str] | None:
         return None
     fields = dict(pairs)
     return fields if len(fields) == len(pairs) else None
+
+
+def read_parameters(data: bytes, names: Collection[str]) -> dict[str, str] | None:
+    """Return what a query or form says under these names; None where one is there twice or is no UTF-8.
+
+    RFC 6749 section 3.1: unknown parameters are ignored, whatever their bytes, and one without a value counts
+    as left out. How long they are is bounded by the head, or by the caller's bound on the body.
+    """
+    known = {name.encode(): name for name in names}
+    fields: dict[str, str] = {}
+    for piece in data.split(b"&"):
+        raw, _, value = piece.partition(b"=")
+        name = known.get(unquote_to_bytes(raw.replace(b"+", b" ")))
+        if name is None or not value:
+            continue
+        try:
+            text = unquote_to_bytes(value.replace(b"+", b" ")).decode()
+        except UnicodeDecodeError:
+            return None
+        if name in fields:
+            return None
+        fields[name] = text
+    return fields

@@ -1,43 +1,51 @@
 """Where a login begins: the way to the provider, and back to the page that was wanted."""
 
-import hashlib
-from urllib.parse import parse_qsl
+import re
+from dataclasses import replace
 
+from gateway.core import form, pending
 from gateway.core import session as codec
 from gateway.core.answers import Login, Refuse
+from gateway.core.compiled import Provider
 from gateway.core.context import Context
 from gateway.core.cookies import Site
-from gateway.core.model import CookieChange
+from gateway.core.needs import Body
 from gateway.core.reasons import Reason
 from gateway.core.refusals import plain
-from gateway.core.strict import encode_base64url
+from gateway.core.routes import Route
 from gateway.core.targets import canonicalise
 
-MOST_PENDING = 5
-MOST_PARAMETER = 4096
-MOST_QUERY = 65536
-MOST_RETURN = 2048
-
-
-def state_cookie_name(prefix: str, state: str) -> str:
-    """Return the name of the cookie that holds the pending login of this state."""
-    return prefix + encode_base64url(hashlib.sha256(state.encode()).digest())[:16]
+MOST_PAGE = 32_768
+MOST_FORM = 65_536
+_MOST_HINT = 256
+_FRAGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/?%-]{0,2048}")
+_PARAMETERS = ("return_to", "target_link_uri", "provider", "iss", "login_hint", "account")
 
 
 def safe_return(site: Site, wanted: str) -> str:
-    """Return a path with query on this site to go back to; ``/`` for anything else (R11).
+    """Return a path with query and fragment on this site to go back to; ``/`` for anything else (R11).
 
     An absolute URL counts when its origin is this very site's. Whatever is not canonical as a request target
     is not followed, so a browser's reading (backslashes, tabs, ``//host``) cannot differ from ours.
     """
-    if len(wanted) > MOST_RETURN or not wanted.isascii():
+    if len(wanted) > MOST_PAGE or not wanted.isascii():
         return "/"
     if wanted.startswith(site.origin + "/"):
         wanted = wanted[len(site.origin) :]
+    # a server sees no fragment, but whoever links to a login may hand it one
+    wanted, mark, fragment = wanted.partition("#")
     target = canonicalise(wanted.encode())
-    if target is None:
+    if target is None or _FRAGMENT.fullmatch(fragment) is None:
         return "/"
-    return (target.path + target.query).decode()
+    return (target.path + target.query).decode() + mark + fragment
+
+
+def route_of(context: Context, page: str) -> Route | None:
+    """Return the route of a page of this site, None where there is none."""
+    target = canonicalise(page.partition("#")[0].encode())
+    if target is None or target.path.startswith(context.knowledge.compiled.prefix):
+        return None
+    return context.knowledge.compiled.routes.match(context.observed.host, target.path, b"GET")
 
 
 def begin(
@@ -49,76 +57,81 @@ def begin(
     acr_values: tuple[str, ...] = (),
     max_age: int | None = None,
 ) -> Login:
-    """Send this browser to the provider; evict the oldest pending logins beyond the cap (R17)."""
+    """Send this browser to the provider; the oldest pending logins make room (R17)."""
     site = context.site
     assert site is not None
     compiled = context.knowledge.compiled
     if return_to is None:
         return_to = (context.target.path + context.target.query).decode("latin-1")
+    page = safe_return(site, return_to)
+    chosen = compiled.providers[provider] if provider is not None else compiled.default_provider()
+    callback = chosen.callback if chosen.callback != f"{compiled.settings.prefix}callback" else ""
+    coming = codec.begin_pending(
+        bytes(codec.SECRET_BYTES), chosen.name, pending.shown(page), context.now, callback
+    )
     return Login(
         reason=reason,
-        provider=provider or compiled.default_provider().name,
+        provider=chosen.name,
         origin=site.origin,
-        redirect_uri=site.redirect_uri,
-        return_to=safe_return(site, return_to),
+        redirect_uri=site.origin + chosen.callback,
+        callback=callback,
+        return_to=page,
         pending_cookie=site.login_prefix,
         now=context.now,
         max_age_seconds=int(compiled.settings.session.login_lifetime),
         route=context.route,
-        cookies=_evicted(context, site),
+        cookies=pending.make_room(context, site, coming),
         acr_values=acr_values,
         max_age=max_age,
+        client=context.observed.client,
     )
 
 
-def _evicted(context: Context, site: Site) -> tuple[CookieChange, ...]:
-    pending: list[tuple[float, str]] = []
-    for name in context.cookies:
-        if name.startswith(site.login_prefix):
-            opened = open_pending(context, site, name)
-            pending.append((opened.started_at if opened else 0.0, name))
-    pending.sort()
-    surplus = pending[: max(0, len(pending) - (MOST_PENDING - 1))]
-    return tuple(CookieChange(name, None, 0, (name,)) for _, name in surplus)
+def begin_for(context: Context, reason: Reason, page: str, provider: str | None = None) -> Login:
+    """Begin a login for a page, as the page's route wants it."""
+    route = route_of(context, page)
+    if route is None:
+        return begin(context, reason, provider=provider, return_to=page)
+    require = route.require
+    return begin(
+        context,
+        reason,
+        provider=provider or route.provider,
+        return_to=page,
+        acr_values=require.acr_values,
+        max_age=require.max_age,
+    )
 
 
-def open_pending(context: Context, site: Site, name: str) -> codec.PendingLogin | None:
-    """Return the pending login that this cookie holds, or None."""
-    payload = context.knowledge.compiled.ring.open(site.purpose("login"), context.cookies.get(name, ""))
-    return None if payload is None else codec.decode_pending(payload)
+def login(context: Context) -> Login | Refuse | Body:
+    """Begin a login that was asked for by its own endpoint, or by a third party (OIDC Core section 4).
 
-
-def login(context: Context) -> Login | Refuse:
-    """Begin a login that was asked for by its own endpoint."""
-    site = context.site
+    ``iss``, ``login_hint`` and ``target_link_uri`` are the third party's, by GET or POST; ``provider`` and
+    ``return_to`` are our own names for the same. ``account=other`` asks the provider for another account.
+    """
+    site, compiled = context.site, context.knowledge.compiled
     assert site is not None
-    if context.request.method != b"GET":
-        return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
+    data = context.target.query[1:]
+    if context.request.method == b"POST" and form.is_form(context.request):
+        body = context.knowledge.fact(need := Body(MOST_FORM), bytes)
+        if body is None:
+            return need
+        data = body
+    elif context.request.method != b"GET":
+        return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET", "POST"))
     # however long, a return URL never stands in the way of a login: safe_return judges it
-    fields = parameters(context.target.query, most=MOST_QUERY)
-    provider = fields.get("provider") if fields is not None else None
-    if fields is None or (provider is not None and provider not in context.knowledge.compiled.providers):
+    fields = form.read_parameters(data, _PARAMETERS)
+    if fields is None:
         return plain(context, Reason.REQUEST_MALFORMED)
-    return begin(context, Reason.LOGIN_STARTED, provider=provider, return_to=fields.get("return_to", "/"))
-
-
-def parameters(query: bytes, most: int = MOST_PARAMETER) -> dict[str, str] | None:
-    """Return the parameters of a query, or None where one comes twice or is too long."""
-    try:
-        pairs = parse_qsl(
-            query[1:].decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=bool(query[1:]),
-            encoding="utf-8",
-            errors="strict",
-            max_num_fields=20,
-        )
-    except ValueError:
-        return None
-    fields: dict[str, str] = {}
-    for name, value in pairs:
-        # RFC 6749 section 3.1: parameters must not be included more than once
-        if name in fields or len(value) > most:
-            return None
-        fields[name] = value
-    return fields
+    name, issuer = fields.get("provider"), fields.get("iss")
+    provider: Provider | None = None
+    if name is not None or issuer is not None:
+        provider = compiled.providers.get(name) if name is not None else compiled.by_issuer.get(issuer or "")
+        if provider is None or issuer not in (None, provider.issuer):
+            return plain(context, Reason.REQUEST_MALFORMED)
+    hint = fields.get("login_hint", "")
+    if len(hint) > _MOST_HINT or not hint.isprintable():
+        return plain(context, Reason.REQUEST_MALFORMED)
+    page = safe_return(site, fields.get("return_to") or fields.get("target_link_uri") or "/")
+    answer = begin_for(context, Reason.LOGIN_STARTED, page, provider.name if provider is not None else None)
+    return replace(answer, login_hint=hint, other_account=fields.get("account") == "other")

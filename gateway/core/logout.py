@@ -13,7 +13,6 @@ from gateway.core.answers import Refuse, Respond
 from gateway.core.callback import session_entry
 from gateway.core.context import Context, OpenedSession
 from gateway.core.credentials import session_cookie
-from gateway.core.login import parameters
 from gateway.core.model import CookieChange, DenyEntry, Fault, Json, Renewed, Seal, Session
 from gateway.core.needs import Body, EndSession, Need, Random, Revoke, RevokeToken, SessionRecord
 from gateway.core.reasons import Reason
@@ -227,7 +226,7 @@ def logged_out(context: Context) -> Respond | Refuse:
 def _comes_from_provider(context: Context) -> bool:
     site, compiled = context.site, context.knowledge.compiled
     assert site is not None
-    presented = (parameters(context.target.query) or {}).get("state", "")
+    presented = (form.read_parameters(context.target.query[1:], ("state",)) or {}).get("state", "")
     sealed = id_token_hint.scoped_cookies(context).get(site.logout_cookie, "")
     payload = compiled.ring.open(site.purpose("logout"), sealed)
     if payload is None or not presented:

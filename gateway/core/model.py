@@ -277,6 +277,7 @@ class Seal:
 class CookieChange:
     """A cookie of ours to set (``value`` sealed, chunked as needed) or to clear (``value`` None).
 
+    ``plain`` is set as it is, where it tells nobody anything. ``cross_site``: other sites' forms send it.
     ``presented`` are the names of its chunks that the browser sent, so leftovers are cleared too.
     ``max_age`` is in seconds. ``path`` is the only part of the site that the browser sends it to.
     """
@@ -286,6 +287,8 @@ class CookieChange:
     max_age: int = 0
     presented: tuple[str, ...] = ()
     path: str = "/"
+    plain: str | None = None
+    cross_site: bool = False
 
 
 @dataclass(frozen=True, slots=True)

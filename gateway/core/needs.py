@@ -154,6 +154,13 @@ class SaveSession:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptPage:
+    """The page that a login's reference stands for. Answer: str, empty where it is no longer known."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class Touch:
     """A session of the store was in use at ``seen_at`` (epoch seconds). Background only. Answer: None."""
 
@@ -177,8 +184,9 @@ Need: TypeAlias = (
     | RevokeToken
     | SessionRecord
     | SaveSession
+    | KeptPage
     | Touch
 )
 
 EFFECTS: tuple[type, ...] = (Exchange, UseOnce, Revoke, Refresh, SaveSession)
-MOST_NEEDS = 12
+MOST_NEEDS = 16

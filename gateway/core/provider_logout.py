@@ -13,7 +13,6 @@ from gateway.core.compiled import Provider
 from gateway.core.context import Context
 from gateway.core.jose import UnknownKey
 from gateway.core.keys import KeySet
-from gateway.core.login import parameters
 from gateway.core.logout import entry_expiry, everything_of, written_entries
 from gateway.core.logout_token import LogoutToken
 from gateway.core.model import DenyEntry
@@ -117,7 +116,7 @@ def frontchannel(context: Context) -> Respond | Refuse | Need:
         return plain(context, Reason.ROUTE_UNKNOWN)
     if context.request.method != b"GET":
         return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
-    fields = parameters(context.target.query) or {}
+    fields = form.read_parameters(context.target.query[1:], ("iss", "sid")) or {}
     issuer, sid = fields.get("iss"), fields.get("sid")
     provider = compiled.by_issuer.get(issuer or "")
     if provider is None or not sid or len(sid) > MOST_SID or not sid.isprintable():

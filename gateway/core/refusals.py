@@ -24,13 +24,45 @@ def cleared_cookies(site: Site, sent: dict[str, str]) -> tuple[CookieChange, ...
 def login_url(context: Context) -> str | None:
     """Return where a person could log in for this page, None where no login leads."""
     site, route = context.site, context.route
-    if site is None or (route is not None and route.unauthenticated == "reject"):
+    # whoever calls an API is told no page, but a person who came by has somewhere to go
+    if site is None or (route is not None and route.unauthenticated == "reject" and not context.wants_html):
         return None
-    url = f"{site.origin}{context.knowledge.compiled.settings.prefix}login"
-    if context.request.method not in (b"GET", b"HEAD"):
-        return url
-    back = (context.target.path + context.target.query).decode("latin-1")
-    return f"{url}?return_to={quote(back, safe='/')}"
+    return login_link(context, _page_of(context), route.provider if route is not None else None)
+
+
+def login_link(context: Context, page: str | None, provider: str | None) -> str:
+    """Return the URL of a login for a page of this site, None for its start, at a provider."""
+    assert context.site is not None
+    url = f"{context.site.origin}{context.knowledge.compiled.settings.prefix}login"
+    fields = [("return_to", page if page != "/" else None), ("provider", provider)]
+    query = "&".join(f"{name}={quote(value, safe='/')}" for name, value in fields if value)
+    return f"{url}?{query}" if query else url
+
+
+def other_account(context: Context, page: str | None, provider: str | None = None) -> str:
+    """Return the URL of a login at which the provider asks which account it is to be.
+
+    ``page`` is where it leads to, None for the page that the person is on.
+    """
+    url = login_link(context, _page_of(context) if page is None else page, provider)
+    return f"{url}{'&' if '?' in url else '?'}account=other"
+
+
+def _page_of(context: Context) -> str | None:
+    """Return the page that a person is on: this very one, or the one whose script or form asks.
+
+    A script's own request leads a person nowhere, and what a form sent cannot be sent again.
+    """
+    assert context.site is not None
+    is_own = context.target.path.startswith(context.knowledge.compiled.prefix)
+    if is_own or context.scripted or context.request.method not in (b"GET", b"HEAD"):
+        referrers = [value for name, value in context.request.headers if name.lower() == b"referer"]
+        start = context.site.origin.encode() + b"/"
+        if len(referrers) == 1 and referrers[0].startswith(start) and referrers[0].isascii():
+            return referrers[0][len(start) - 1 :].decode()
+        if is_own or context.request.method not in (b"GET", b"HEAD"):
+            return None
+    return (context.target.path + context.target.query).decode("latin-1")
 
 
 def refuse(

@@ -1,22 +1,31 @@
 """Sessions, grants and pending logins as bytes, and back. Decoding is total: garbage gives None."""
 
+import hmac
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.core.model import Grant, Json, Session, Source, Told
+from gateway.core.strict import encode_base64url
 
 MOST_UNCONFIRMED = 16
 VERSION = 2
 """Of the payloads. Each version reads those before it, and ignores members that it does not know."""
 
+SECRET_BYTES = 32
+_TIME_BYTES = 6
+_PENDING_2 = b"\x02"
 _SOURCES: dict[str, Source] = {"i": "id_token", "u": "userinfo", "a": "access_token"}
 
 
 @dataclass(frozen=True, slots=True)
 class PendingLogin:
-    """A login that this browser has begun: what the callback is checked against (R3)."""
+    """A login that this browser has begun: what the callback is checked against (R3).
+
+    ``callback`` is the path where its answer has to come back to (R71), empty for ``<prefix>callback``.
+    ``secret`` is what the first three were derived from, empty in a login of an earlier version.
+    """
 
     state: str = field(repr=False)
     nonce: str = field(repr=False)
@@ -24,6 +33,21 @@ class PendingLogin:
     provider: str
     return_to: str
     started_at: float
+    callback: str = ""
+    secret: bytes = field(default=b"", repr=False)
+
+
+def begin_pending(
+    secret: bytes, provider: str, return_to: str, started_at: float, callback: str
+) -> PendingLogin:
+    """Return a login under way; state, nonce and verifier are derived from 32 random bytes."""
+    state, nonce, verifier = (_derived(secret, use) for use in ("state", "nonce", "verifier"))
+    return PendingLogin(state, nonce, verifier, provider, return_to, started_at, callback, secret)
+
+
+def _derived(secret: bytes, use: str) -> str:
+    # one-way and apart from one another: the state, which strangers see, tells nothing of the verifier
+    return encode_base64url(hmac.digest(secret, f"login {use}".encode(), "sha256"))
 
 
 def _dump(value: Json) -> bytes:
@@ -206,27 +230,44 @@ def decode_grant(data: bytes) -> Grant | None:
 
 
 def encode_pending(pending: PendingLogin) -> bytes:
-    """Return what a pending login's cookie seals."""
-    return _dump(
-        [
-            pending.state,
-            pending.nonce,
-            pending.verifier,
-            pending.provider,
-            pending.return_to,
-            round(pending.started_at, 3),
-        ]
-    )
+    """Return what a pending login's cookie seals: version 2, the secret, milliseconds, and a JSON object.
+
+    Short, since a browser keeps up to 20 of them: the secret stands for what is derived from it.
+
+    Raises:
+        ValueError: a login of an earlier version, which has no secret.
+    """
+    if len(pending.secret) != SECRET_BYTES:
+        raise ValueError("only what begin_pending made is sealed")
+    fields: dict[str, Json] = {
+        "p": pending.provider,
+        "r": pending.return_to,
+        "ru": pending.callback,
+    }
+    began = int(pending.started_at * 1000).to_bytes(_TIME_BYTES, "big")
+    told = {name: value for name, value in fields.items() if value != ""}
+    return _PENDING_2 + pending.secret + began + _dump(told)
 
 
 def decode_pending(data: bytes) -> PendingLogin | None:
-    """Return the pending login of such a payload, or None."""
+    """Return the pending login of such a payload, or None. Before version 2 it was a JSON list."""
     try:
-        state, nonce, verifier, provider, return_to, started = json.loads(data)
-        return PendingLogin(
-            _text(state), _text(nonce), _text(verifier), _text(provider), _text(return_to), _time(started)
+        if data[:1] != _PENDING_2:
+            state, nonce, verifier, provider, return_to, started = json.loads(data)
+            return PendingLogin(
+                _text(state), _text(nonce), _text(verifier), _text(provider), _text(return_to), _time(started)
+            )
+        start = 1 + SECRET_BYTES
+        secret, began = data[1:start], data[start : start + _TIME_BYTES]
+        fields = _claims(json.loads(data[start + _TIME_BYTES :]))
+        return begin_pending(
+            secret,
+            _text(fields["p"]),
+            _text(fields.get("r", "")),
+            int.from_bytes(began, "big") / 1000,
+            _text(fields.get("ru", "")),
         )
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 

@@ -68,9 +68,12 @@ def _error(fields: dict[str, Any]) -> str:
 
 
 _TELLERS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "login": lambda fields: f"login      {_who(fields)}",
+    "login": lambda fields: (
+        f"login      {_who(fields)}"
+        if fields.get("reason") == "login_completed"
+        else f"no login   {fields.get('reason')}"
+    ),
     "logout": lambda fields: f"logout     {_who(fields)}",
-    "login_failed": lambda fields: f"no login   {fields.get('reason')}",
     "refresh": lambda fields: f"refresh    {_who(fields)}: new tokens, for the {_nth(fields)} time",
     "refresh_failed": lambda fields: f"no refresh {_who(fields)}: {fields.get('reason')}",
     "refresh_postponed": lambda fields: (

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from urllib.parse import quote as percent
 
 from gateway.core.answers import Refuse, Respond
-from gateway.core.model import Fault, Header
+from gateway.core.model import Fault, Header, Identity
 from gateway.core.reasons import Reason, status_of
 from gateway.edge import pages
 
@@ -68,7 +68,7 @@ def render_refuse(answer: Refuse, request_id: str) -> Rendered:
         body = pages.refusal(
             reason,
             request_id,
-            login_url=answer.login_url,
+            offers=_offers(answer),
             detail=answer.detail,
             retry_after=retry_after,
         )
@@ -115,12 +115,31 @@ def render_respond(answer: Respond, request_id: str) -> Rendered:
     return answer.status, headers, body
 
 
+def _offers(answer: Refuse) -> pages.Offers:
+    person = answer.identity if answer.identity is not None and answer.identity.kind == "session" else None
+    return pages.Offers(
+        login=answer.login_url,
+        account=answer.account_url,
+        retry=answer.retry_url,
+        logout=answer.logout_url,
+        person="" if person is None else _name_of(person),
+    )
+
+
+def _name_of(person: Identity) -> str:
+    """Return under which name people know themselves."""
+    named = (person.claims.get(name) for name in ("email", "preferred_username", "name"))
+    return next((each for each in named if isinstance(each, str) and each), person.subject)
+
+
 def _named_page(answer: Respond) -> tuple[list[Header], bytes]:
     if answer.page == "logout_confirm":
         return list(_FORM_PAGE), pages.logout_confirm(answer.values["action"])
     if answer.page == "logged_out":
         at_provider = answer.values.get("provider_session") == "ended"
         return list(_PAGE), pages.logged_out(answer.values["login_url"], at_provider=at_provider)
+    if answer.page == "page_lost":
+        return list(_PAGE), pages.page_lost()
     raise ValueError(f"no page named {answer.page}")
 
 

@@ -1,33 +1,42 @@
 """The start of a login: what the decision may not draw or build itself."""
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
+from gateway.core import pending
 from gateway.core.answers import Login
-from gateway.core.compiled import Provider
-from gateway.core.login import state_cookie_name
+from gateway.core.compiled import Compiled
 from gateway.core.model import CookieChange, Fault, ProviderMetadata, Seal
 from gateway.core.needs import Metadata
 from gateway.core.reasons import Reason
-from gateway.core.session import PendingLogin, encode_pending
-from gateway.core.strict import encode_base64url
+from gateway.core.seal import NONCE_BYTES
+from gateway.core.session import SECRET_BYTES, begin_pending, encode_pending
 from gateway.oauth.authorization import build_request
 
 
 class Logins:
-    """Draws state, nonce and verifier (256 bits each) and builds the authorization request (R1-R3)."""
+    """Draws 256 bits, of which state, nonce and verifier are made; builds the authorization request (R1-R3).
+
+    Args:
+        compiled: the configuration.
+        metadata: asks for a provider's; raises Fault.
+        keep: keeps a page that is too long for a cookie, for an address and for so many seconds; returns its
+            reference, empty where it cannot be kept.
+    """
 
     def __init__(
         self,
-        providers: Mapping[str, Provider],
+        compiled: Compiled,
         metadata: Callable[[Metadata], Awaitable[ProviderMetadata]],
+        keep: Callable[[str, str, float], Awaitable[str]],
     ) -> None:
-        self._providers = providers
+        self._compiled = compiled
         self._metadata = metadata
+        self._keep = keep
 
-    def configure(self, providers: Mapping[str, Provider]) -> None:
-        """Go on with these providers."""
-        self._providers = providers
+    def configure(self, compiled: Compiled) -> None:
+        """Go on with this configuration."""
+        self._compiled = compiled
 
     async def start(self, login: Login) -> tuple[str, CookieChange]:
         """Return the authorization URL and the cookie that binds this login to this browser.
@@ -35,22 +44,31 @@ class Logins:
         Raises:
             Fault: the provider's metadata cannot be had.
         """
-        provider = self._providers.get(login.provider)
+        compiled = self._compiled
+        provider = compiled.providers.get(login.provider)
         if provider is None:
             raise Fault("issuer", Reason.ISSUER_MISCONFIGURED, "the provider is no longer configured")
         metadata = await self._metadata(Metadata(provider.name))
-        state, nonce, verifier = (encode_base64url(os.urandom(32)) for _ in range(3))
+        page = login.return_to
+        if len(page) > pending.MOST_INLINE:
+            page = await self._keep(page, login.client, login.max_age_seconds)
+        begun = begin_pending(os.urandom(SECRET_BYTES), provider.name, page, login.now, login.callback)
+        sealed = ""
+        if 0 < len(page) <= pending.MOST_PAGE_IN_STATE:
+            purpose = pending.page_purpose(login.origin)
+            sealed = compiled.ring.seal(purpose, page.encode(), os.urandom(NONCE_BYTES))
         url = build_request(
             metadata,
             provider.settings,
             redirect_uri=login.redirect_uri,
-            state=state,
-            nonce=nonce,
-            verifier=verifier,
+            state=pending.state_of(begun, sealed),
+            nonce=begun.nonce,
+            verifier=begun.verifier,
             acr_values=login.acr_values,
             max_age=login.max_age,
+            login_hint=login.login_hint,
+            other_account=login.other_account,
         )
-        pending = PendingLogin(state, nonce, verifier, provider.name, login.return_to, login.now)
-        name = state_cookie_name(login.pending_cookie, state)
-        seal = Seal(f"login {login.origin}", encode_pending(pending))
+        name = pending.state_cookie_name(login.pending_cookie, begun.state)
+        seal = Seal(f"login {login.origin}", encode_pending(begun))
         return url, CookieChange(name, seal, login.max_age_seconds)

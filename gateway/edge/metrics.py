@@ -35,8 +35,6 @@ _EVENTS: Final = {
     "refresh_failed": ("refreshes", "failed"),
     "refresh_postponed": ("refreshes", "postponed"),
     "reuse_detected": ("refreshes", "reuse_detected"),
-    "login": ("logins", "completed"),
-    "login_failed": ("logins", "failed"),
     "logout": ("logouts", "completed"),
     "revocation": ("revocations", "written"),
     "stream_ended": ("streams_ended", "ended"),
@@ -76,13 +74,13 @@ class Metrics(Collector):
         self._faults: dict[str, int] = {}
         # a rate needs a value from before the first event
         self._events: dict[tuple[str, str], int] = {
-            ("login", Reason.LOGIN_COMPLETED.value): 0,
             ("logout", Reason.LOGGED_OUT.value): 0,
             ("refresh", ""): 0,
             ("reuse_detected", ""): 0,
             ("revocation", ""): 0,
             ("stream_ended", Reason.REVOKED.value): 0,
         }
+        self._logins: dict[tuple[str, str], int] = {("", Reason.LOGIN_COMPLETED.value): 0}
         self._sources: dict[str, Source] = {}
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -120,9 +118,22 @@ class Metrics(Collector):
             return None
         return self._upstream.get(about.upstream) or self._add_upstream(about.upstream)
 
-    def event(self, event: str, reason: object = None) -> None:
-        """Count an audit event; a reason that is no word of the vocabulary counts as none."""
-        key = (event, str(reason) if isinstance(reason, str) and reason in _REASONS else "")
+    def expect_logins(self, providers: Iterable[str]) -> None:
+        """Begin to count the logins of these providers, from nought."""
+        for provider in providers:
+            self._logins.setdefault((provider, Reason.LOGIN_COMPLETED.value), 0)
+
+    def event(self, event: str, reason: object = None, provider: object = None) -> None:
+        """Count an audit event; a reason that is no word of the vocabulary counts as none.
+
+        ``provider`` is by its configured name: logins are counted by it.
+        """
+        word = str(reason) if isinstance(reason, str) and reason in _REASONS else ""
+        if event == "login":
+            login = (str(provider or ""), word)
+            self._logins[login] = self._logins.get(login, 0) + 1
+            return
+        key = (event, word)
         if key not in self._events and len(self._events) >= _MOST_SERIES:
             key = (_OTHER, "")
         self._events[key] = self._events.get(key, 0) + 1
@@ -201,6 +212,11 @@ class Metrics(Collector):
                 families[family].add_metric([outcome, reason], count)
             else:
                 counted[event] = counted.get(event, 0) + count
+        logins = _counter("logins", ["outcome", "provider", "reason"])
+        for (provider, reason), count in self._logins.items():
+            outcome = "completed" if reason == Reason.LOGIN_COMPLETED else "failed"
+            logins.add_metric([outcome, provider, reason], count)
+        yield logins
         for event, count in counted.items():
             others.add_metric([event], count)
         yield from families.values()

@@ -34,6 +34,8 @@ def build_request(
     verifier: str,
     acr_values: Sequence[str] = (),
     max_age: float | None = None,
+    login_hint: str = "",
+    other_account: bool = False,
 ) -> str:
     """Return the URL that sends a browser to log in (R1, R2, R10).
 
@@ -46,6 +48,8 @@ def build_request(
         verifier: PKCE's secret, of which the URL holds the S256 challenge.
         acr_values: the authentication contexts that would do, preferred first (RFC 9470 section 4).
         max_age: the most seconds since the last active login.
+        login_hint: whom a third party says that it is (OIDC Core section 4), empty for nobody.
+        other_account: whether the provider is to ask which account it shall be.
 
     Raises:
         ValueError: the verifier is not 43 to 128 unreserved characters.
@@ -70,6 +74,10 @@ def build_request(
         parameters["acr_values"] = " ".join(acr_values)
     if max_age is not None:
         parameters["max_age"] = str(int(max_age))
+    if login_hint:
+        parameters["login_hint"] = login_hint
+    if other_account:
+        parameters["prompt"] = "select_account"
     return _with_query(metadata.authorization_endpoint, parameters)
 
 

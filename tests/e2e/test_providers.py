@@ -1,11 +1,14 @@
 """Several providers beside one another: whose people come in where, and at whose callback."""
 
 import contextlib
+import html
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from gateway.demo.provider import DemoProvider
 from tests.support.world import CLIENT_SECRET, World
@@ -136,3 +139,85 @@ async def test_r70_going_to_and_fro_is_no_loop(two):
         for part in ("demo", "partner"):
             page = await browser.login(f"/{part}/x", "alice")
             assert page.text.startswith("hello alice"), page.text
+
+
+async def at_callback(world, browser, page) -> str:
+    """Fill in the provider's form and stop at the callback's address."""
+    hidden = dict(re.findall(r'<input[^>]*type="hidden"[^>]*name="([^"]*)"[^>]*value="([^"]*)"', page.text))
+    action = re.search(r'<form[^>]*action="([^"]*)"', page.text)
+    url = page.url.join(URL(action[1]))
+    data = {**hidden, "username": "alice", "password": "alice"}
+    async with browser.session.post(url, data=data, allow_redirects=False) as answer:
+        return answer.headers["Location"]
+
+
+async def test_r71_each_provider_has_its_own_callback(two):
+    """R71 [1.9]: the first keeps the one that is registered, each other one comes back under its name."""
+    world, _ = two
+    for path, callback in (("/demo/x", "/.gateway/callback"), ("/partner/x", "/.gateway/callback/partner")):
+        browser = world.browser()
+        location = await at_callback(world, browser, await browser.get(path))
+        assert location.startswith(f"{world.base}{callback}?")
+        assert (await browser.get(location)).text.startswith("hello alice")
+
+
+async def test_r71_a_response_at_another_callback_is_refused(two):
+    """R71 [1.9]: mix-up: an answer at another provider's callback is refused before any token call."""
+    world, partner = two
+    for path, wrong in (("/partner/x", "/.gateway/callback?"), ("/demo/x", "/.gateway/callback/partner?")):
+        browser = world.browser()
+        location = await at_callback(world, browser, await browser.get(path))
+        for change in ("", "without iss"):
+            query = location.partition("?")[2]
+            if change:
+                query = "&".join(each for each in query.split("&") if not each.startswith("iss="))
+            page = await browser.clone().get(world.base + wrong + query, follow=False)
+            assert page.status == 400
+            assert "login_issuer_mismatch" in page.text
+            # what is offered leads to the page that was wanted
+            assert f"return_to={path}" in page.text
+    assert world.provider.counts["token:authorization_code"] == 0
+    assert partner.counts["token:authorization_code"] == 0
+    page = await world.browser().get("/.gateway/callback/nobody?state=x&code=y", follow=False)
+    assert page.status == 404
+
+
+async def test_r71_a_callback_of_ones_own(valkey_url, tmp_path):
+    """R71 [1.9]: a path that is registered already can be kept; the token request repeats it."""
+    async with two_providers(valkey_url, tmp_path, providers={"demo": {"callback": "/.gateway/back"}}) as (
+        world,
+        _,
+    ):
+        world.provider.redirect_uris = (f"{world.base}/.gateway/back",)
+        page = await world.browser().login("/demo/x")
+        assert page.text == "hello alice GET /demo/x 0"
+        page = await world.browser().get("/.gateway/callback?state=x&code=y", follow=False)
+        assert (page.status, "login_state_unknown" in page.text) == (400, True)
+
+
+async def test_the_way_to_log_in_keeps_provider_and_page(two):
+    """R70 [2.4]: the URL that a script, a form or a page is told leads to the route's provider and back."""
+    world, partner = two
+
+    async def leads_to(text: str) -> tuple[str, str]:
+        url = html.unescape(re.search(r'http://localhost:\d+/\.gateway/login[^\s"<]*', text)[0])
+        browser = world.browser()
+        page = await browser.get(url)
+        page = await browser.submit(page, username="alice", password="alice")
+        return world.upstream.last().headers["X-Forwarded-Issuer"], str(page.url)
+
+    browser = world.browser()
+    here = {"Referer": f"{world.base}/partner/app?tab=2"}
+    page = await browser.fetch("/partner/data.json", headers=here)
+    assert await leads_to(page.text) == (partner.issuer, f"{world.base}/partner/app?tab=2")
+    page = await browser.fetch("/partner/data.json")
+    assert await leads_to(page.text) == (partner.issuer, f"{world.base}/partner/data.json")
+    page = await browser.fetch("/partner/x", headers={"Referer": "https://evil.example/partner/"})
+    assert await leads_to(page.text) == (partner.issuer, f"{world.base}/partner/x")
+    page = await browser.request(
+        "POST", "/partner/form", follow=False, headers={"Accept": "text/html", **here}, data="x"
+    )
+    assert page.status == 401
+    assert await leads_to(page.text) == (partner.issuer, f"{world.base}/partner/app?tab=2")
+    # without a word on the provider, the page's own route says where its people log in
+    assert (await leads_to(f"{world.base}/.gateway/login?return_to=/partner/y"))[0] == partner.issuer

@@ -74,8 +74,10 @@ def test_no_value_becomes_markup(reason, detail, request_id, url):
     """R7: the elements and attributes of a page are the same whatever text it shows."""
     # a URL that cannot be linked leaves its link out, and the group of actions with it
     linked = {("a", ("class", "href")), ("div", ("class",))}
-    plain = Tags(pages.refusal(reason, "id", login_url="/x", detail="d" if detail else None)).found
-    shown = Tags(pages.refusal(reason, request_id, login_url="/" + url, detail=detail)).found
+    plain = Tags(
+        pages.refusal(reason, "id", offers=pages.Offers(login="/x"), detail="d" if detail else None)
+    ).found
+    shown = Tags(pages.refusal(reason, request_id, offers=pages.Offers(login="/" + url), detail=detail)).found
     assert [each for each in shown if each not in linked] == [each for each in plain if each not in linked]
     assert {tag for tag, _ in shown} <= KNOWN
 

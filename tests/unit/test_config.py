@@ -302,6 +302,7 @@ PARTNER = {
     "client_id": "web",
     "client_secret": "s",
     "audiences": ["api"],
+    "callback": "/.gateway/callback/partner",
 }
 
 

@@ -6,9 +6,7 @@ from gateway.core import cookies
 from gateway.core.cookies import Site
 from gateway.core.model import CookieChange, Seal
 
-HTTPS = Site(
-    "https://a.example", b"a.example", True, "__Host-gateway-", "https://a.example/.gateway/callback"
-)
+HTTPS = Site("https://a.example", b"a.example", True, "__Host-gateway-")
 SEAL = Seal("session", b"")
 
 

@@ -119,9 +119,9 @@ def test_a_privileged_port_names_its_option() -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"event": "login", "subject": "alice"}, "login      alice"),
+        ({"event": "login", "subject": "alice", "reason": "login_completed"}, "login      alice"),
         ({"event": "logout", "subject": "alice"}, "logout     alice"),
-        ({"event": "login_failed", "reason": "token_nonce"}, "no login   token_nonce"),
+        ({"event": "login", "reason": "token_nonce"}, "no login   token_nonce"),
         ({"event": "refresh", "subject": "a", "generation": 1}, "refresh    a: new tokens, for the 1st time"),
         (
             {"event": "refresh", "subject": "a", "generation": 12},
@@ -173,7 +173,7 @@ def test_repetition_is_counted() -> None:
     lines: list[str] = []
     narrator = Narrator(lines.append)
     for subject in ("alice", "alice", "alice", "bob", "alice"):
-        narrator(json.dumps({"event": "login", "subject": subject}))
+        narrator(json.dumps({"event": "login", "subject": subject, "reason": "login_completed"}))
     narrator.flush()
     assert [line.split("  ")[-1].strip() for line in lines] == [
         "alice",

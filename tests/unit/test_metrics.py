@@ -132,13 +132,13 @@ def test_histograms_are_cumulative_and_bounds_inclusive(times):
             "login",
             Reason.LOGIN_COMPLETED,
             "gateway_logins_total",
-            {"outcome": "completed", "reason": "login_completed"},
+            {"outcome": "completed", "provider": "", "reason": "login_completed"},
         ),
         (
-            "login_failed",
+            "login",
             Reason.LOGIN_LOOP,
             "gateway_logins_total",
-            {"outcome": "failed", "reason": "login_loop"},
+            {"outcome": "failed", "provider": "", "reason": "login_loop"},
         ),
         (
             "logout",

@@ -59,7 +59,9 @@ class Outline(HTMLParser):
 @pytest.mark.parametrize("reason", EVERY)
 def test_every_reason_has_a_whole_page(reason: Reason):
     """Each reason: one language, one title, one h1 that says the same, main, the reason word and the id."""
-    outline = Outline(pages.refusal(reason, ID, login_url=LOGIN, detail="why", retry_after=5))
+    outline = Outline(
+        pages.refusal(reason, ID, offers=pages.Offers(login=LOGIN), detail="why", retry_after=5)
+    )
     assert outline.tags("html") == [{"lang": "en"}]
     assert len(outline.tags("main")) == 1
     assert outline.texts["h1"] == outline.texts["title"]
@@ -119,7 +121,7 @@ def test_a_busy_page_says_how_long():
 )
 def test_a_failed_login_is_diagnosed(reason: Reason, parts: tuple[str, ...]):
     """The page names what can have gone wrong: cookie dropped, other window, clock, scheme, size."""
-    page = pages.refusal(reason, ID, login_url=LOGIN).decode()
+    page = pages.refusal(reason, ID, offers=pages.Offers(login=LOGIN)).decode()
     for part in parts:
         assert part in page
 
@@ -147,13 +149,17 @@ def test_r7_the_providers_text_is_escaped():
 )
 def test_r11_only_plain_links(url: str):
     """R11: what is neither http(s) nor a path of this site becomes no link."""
-    assert b"Log in</a>" not in pages.refusal(Reason.SESSION_EXPIRED, ID, login_url=url)
-    assert b"Log in</a>" in pages.refusal(Reason.SESSION_EXPIRED, ID, login_url="/.gateway/login")
+    assert b"Log in</a>" not in pages.refusal(Reason.SESSION_EXPIRED, ID, offers=pages.Offers(login=url))
+    assert b"Log in</a>" in pages.refusal(
+        Reason.SESSION_EXPIRED, ID, offers=pages.Offers(login="/.gateway/login")
+    )
 
 
 def test_a_link_is_escaped():
     """Quotes and ampersands of the return URL stay inside the attribute."""
-    outline = Outline(pages.refusal(Reason.SESSION_EXPIRED, ID, login_url=LOGIN + '"onclick="x'))
+    outline = Outline(
+        pages.refusal(Reason.SESSION_EXPIRED, ID, offers=pages.Offers(login=LOGIN + '"onclick="x'))
+    )
     assert outline.tags("a") == [{"class": "button first", "href": LOGIN + '"onclick="x'}]
 
 

@@ -31,10 +31,30 @@ def test_everything_comes_back():
     """What is sealed is what is opened."""
     assert session.decode_session(session.encode_session(SESSION)) == SESSION
     assert session.decode_grant(session.encode_grant(GRANT)) == GRANT
-    pending = PendingLogin("s", "n", "v", "p", "/x?y", 12.5)
-    assert session.decode_pending(session.encode_pending(pending)) == pending
+    for page, callback in (("/x?y", ""), ("", "/.gateway/callback/p")):
+        pending = session.begin_pending(bytes(range(32)), "p", page, 12.0, callback)
+        assert session.decode_pending(session.encode_pending(pending)) == pending
     for outcome in (Renewed(SESSION, GRANT), Renewed(SESSION, None), SessionOver(Reason.SESSION_ENDED)):
         assert refresh.decode_outcome(refresh.encode_outcome(outcome)) == outcome
+
+
+def test_r71_a_pending_login_of_the_version_before_goes_on():
+    """R71: its list opens; its answer comes back to the one callback that there was."""
+    recorded = b'["state-1","nonce-1","verifier-1","corporate","/deep?x=1",1800000000.25]'
+    pending = session.decode_pending(recorded)
+    assert pending == PendingLogin(
+        "state-1", "nonce-1", "verifier-1", "corporate", "/deep?x=1", 1_800_000_000.25
+    )
+    assert pending.callback == ""
+
+
+def test_what_is_derived_of_a_secret_is_apart():
+    """State, nonce and verifier differ, have 256 bits, and the same secret gives the same."""
+    pending = session.begin_pending(bytes(range(32)), "p", "/", 12.0, "")
+    texts = {pending.state, pending.nonce, pending.verifier}
+    assert len(texts) == 3
+    assert all(len(text) == 43 for text in texts)
+    assert texts.isdisjoint({session.begin_pending(bytes(32), "p", "/", 12.0, "").state})
 
 
 def test_a_lone_surrogate_in_a_claim_is_no_crash():
@@ -70,6 +90,7 @@ def test_any_fields_give_a_session_or_none(fields):
 
 def test_secrets_stay_out_of_reprs():
     """R16: a grant or pending login in a log line shows no secret."""
+    assert "secret" not in repr(session.begin_pending(b"secret".ljust(32), "p", "/", 0.0, ""))
     assert "v-secret" not in repr(PendingLogin("s-secret", "n-secret", "v-secret", "p", "/", 0.0))
     assert "refresh-token" not in repr(GRANT)
     assert "access-secret" not in repr(replace(SESSION, access_token="access-secret"))

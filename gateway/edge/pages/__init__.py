@@ -3,15 +3,25 @@
 import hashlib
 from base64 import b64encode
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
 from gateway.core.reasons import Reason
 from gateway.edge.pages.template import Markup, Template, escaped
-from gateway.edge.pages.words import LOGGED_OUT_EVERYWHERE, WORDS, Action, Words
+from gateway.edge.pages.words import LOGGED_OUT_EVERYWHERE, PAGE_LOST, WORDS, Action, Words
 
-__all__ = ["STYLE_HASH", "WORDS", "Words", "logged_out", "logout_confirm", "refusal"]
+__all__ = [
+    "STYLE_HASH",
+    "WORDS",
+    "Offers",
+    "Words",
+    "logged_out",
+    "logout_confirm",
+    "page_lost",
+    "refusal",
+]
 
 _HERE: Final = files(__name__)
 _STYLE: Final = Markup("\n" + (_HERE / "style.css").read_text("utf-8"))
@@ -29,11 +39,29 @@ _MARKS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """Where a page leads; anything but http(s) or a path is not linked. None: not offered.
+
+    ``login`` is where to log in, ``account`` where to do so with another account, ``logout`` where to end the
+    session, ``retry`` where to try again if that is not this very address. ``person`` says who is logged in.
+    """
+
+    login: str | None = None
+    account: str | None = None
+    retry: str | None = None
+    logout: str | None = None
+    person: str = ""
+
+
+_NO_OFFERS: Final = Offers()
+
+
 def refusal(
     reason: Reason,
     request_id: str,
     *,
-    login_url: str | None = None,
+    offers: Offers = _NO_OFFERS,
     detail: str | None = None,
     retry_after: int | None = None,
 ) -> bytes:
@@ -42,16 +70,23 @@ def refusal(
     Args:
         reason: why.
         request_id: ours, shown so that a person can quote it.
-        login_url: where to log in, if that can help; anything but http(s) or a path is not linked.
+        offers: what can help.
         detail: text that is safe to show; it may come from a provider and is escaped.
         retry_after: seconds after which trying again makes sense.
     """
-    actions = [_action(each, login_url) for each in WORDS[reason].actions]
+    actions = [_action(each, offers) for each in WORDS[reason].actions]
+    if WORDS[reason].actions and not any(actions):
+        actions = [_action("home", offers)]
     rows = [("Reason", reason.value)]
     if detail:
         rows.append(("Detail", detail[:_MOST_DETAIL]))
     rows.append(("Request ID", request_id))
-    return _fill(WORDS[reason], retry_after, _group(actions), _footer(rows))
+    person = Markup("")
+    if offers.person:
+        person = Template("<p>You are logged in as <strong>{{person}}</strong>.</p>\n").render(
+            {"person": offers.person[:_MOST_DETAIL]}
+        )
+    return _fill(WORDS[reason], retry_after, Markup(person + _group(actions)), _footer(rows))
 
 
 def logout_confirm(action: str) -> bytes:
@@ -65,10 +100,15 @@ def logout_confirm(action: str) -> bytes:
     return _fill(WORDS[Reason.LOGOUT_CONFIRM], None, _group([form, stay]), Markup(""))
 
 
+def page_lost() -> bytes:
+    """Return the page after a login for a page whose address was too long to be remembered."""
+    return _fill(PAGE_LOST, None, _group([_action("home", Offers())]), Markup(""))
+
+
 def logged_out(login_url: str, *, at_provider: bool = False) -> bytes:
     """Return the page after a logout; ``at_provider`` says that the login there has ended as well."""
     words = LOGGED_OUT_EVERYWHERE if at_provider else WORDS[Reason.LOGGED_OUT]
-    return _fill(words, None, _group([_action("login", login_url)]), Markup(""))
+    return _fill(words, None, _group([_action("login", Offers(login_url))]), Markup(""))
 
 
 def _fill(words: Words, retry_after: int | None, actions: Markup, footer: Markup) -> bytes:
@@ -105,16 +145,25 @@ def _content(words: Words, retry_after: int | None) -> Markup:
     return Markup("\n".join(parts))
 
 
-def _action(action: Action, login_url: str | None) -> Markup:
+def _action(action: Action, offers: Offers) -> Markup:
     if action == "home":
         return Markup('<a class="button" href="/">Start page</a>')
-    if action == "retry":
-        # an empty reference is this very page (RFC 3986 section 4.4)
+    # an empty reference is this very page (RFC 3986 section 4.4)
+    if action == "retry" and offers.retry is None:
         return Markup('<a class="button first" href="">Try again</a>')
-    link = _link(login_url)
+    url, text = {
+        "retry": (offers.retry, "Try again"),
+        "login": (offers.login, "Log in"),
+        "account": (offers.account, "Use another account"),
+        "logout": (offers.logout, "Log out"),
+    }[action]
+    link = _link(url)
     if link is None:
         return Markup("")
-    return Template('<a class="button first" href="{{link}}">Log in</a>').render({"link": link})
+    kind = "button" if action in ("account", "logout") else "button first"
+    return Template('<a class="{{kind}}" href="{{link}}">{{text}}</a>').render(
+        {"kind": kind, "link": link, "text": text}
+    )
 
 
 def _link(url: str | None) -> str | None:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from gateway.core.reasons import Reason
 
 Tone = Literal["ask", "wait", "stop", "good"]
-Action = Literal["login", "retry", "home"]
+Action = Literal["login", "retry", "home", "account", "logout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +86,30 @@ def _forbidden(sentence: str, message: str) -> Words:
         "You may not open this page",
         message,
         (
-            "If you have another account that may, log in with that one.",
+            (
+                "If you have another account that may, log in with that one; log out first if nothing asks "
+                "you which one."
+            ),
             "Otherwise ask whoever runs this site for access, and tell them the request ID below.",
         ),
-        ("login", "home"),
+        ("account", "logout", "home"),
     )
 
 
 def _step_up(sentence: str, message: str) -> Words:
     return Words(
-        sentence, "Please confirm that it is you", message, ("Log in once more.",), ("login",), "ask"
+        sentence,
+        "Please confirm that it is you",
+        message,
+        (
+            "Log in once more.",
+            (
+                "If you just did, your account cannot do what is asked for here: use another one, or tell "
+                "whoever runs this site the request ID below."
+            ),
+        ),
+        ("login", "account", "logout"),
+        "ask",
     )
 
 
@@ -143,6 +157,15 @@ LOGGED_OUT_EVERYWHERE: Final = Words(
 )
 """The page of ``logged_out`` when the provider has confirmed its part."""
 
+PAGE_LOST: Final = Words(
+    "The login is complete, but the page that was wanted could not be remembered.",
+    "You are logged in",
+    "The address of the page that you wanted was too long to be remembered during the login.",
+    ("Open that page again: go back in this browser, or follow the link once more.",),
+    tone="good",
+)
+"""The page after a login whose way back was lost."""
+
 WORDS: Final[dict[Reason, Words]] = {
     Reason.PUBLIC: _good("This page is open to everybody."),
     Reason.AUTHENTICATED: _good("You are logged in."),
@@ -152,6 +175,9 @@ WORDS: Final[dict[Reason, Words]] = {
     Reason.LOGIN_REQUIRED: _log_in("A login is required."),
     Reason.LOGIN_STARTED: _good("A login has begun."),
     Reason.LOGIN_COMPLETED: _good("You are logged in."),
+    Reason.LOGIN_EVICTED: _good(
+        "So many logins were begun in this browser that this one was forgotten; it begins again."
+    ),
     Reason.ALREADY_LOGGED_IN: _good("You are logged in already."),
     Reason.LOGGED_OUT: Words(
         "The session has ended.",
@@ -318,13 +344,16 @@ WORDS: Final[dict[Reason, Words]] = {
         "Log in again from the start page, not from a link that somebody sent you.",
         _CONTACT,
     ),
-    Reason.LOGIN_DENIED: _failed_login(
+    Reason.LOGIN_DENIED: Words(
         "The identity provider answered the login with an error.",
         "The login service refused the login",
         "You were not logged in: the login was cancelled, or the login service refused it. Its own word for "
         "the reason stands below.",
-        "If you cancelled by mistake, log in again.",
-        "If the login service refuses you, ask whoever runs it for access to this site.",
+        (
+            "If you cancelled by mistake, log in again.",
+            "If the login service refuses you, use another account, or ask whoever runs it for access.",
+        ),
+        ("login", "account"),
     ),
     Reason.LOGIN_REFUSED: _failed_login(
         "The token endpoint refused the authorization code.",
@@ -345,12 +374,16 @@ WORDS: Final[dict[Reason, Words]] = {
         "For whoever runs this site: public_url must be what the browser shows, the clock must be right, and "
         "no proxy in front may remove Set-Cookie.",
     ),
-    Reason.LOGIN_COOKIE_TOO_LARGE: _failed_login(
+    Reason.LOGIN_COOKIE_TOO_LARGE: Words(
         "The session does not fit into the cookies that a browser keeps.",
         "Your account does not fit into a session",
         "You were recognised, but what the login service tells about you (often a long list of groups) does "
         "not fit into what a browser can keep. The size stands below. Logging in again will not help.",
-        "Tell whoever runs this site: fewer groups or claims in the ID token solve it.",
+        (
+            "If you have an account with fewer groups, use that one.",
+            "Tell whoever runs this site: fewer groups in the ID token solve it, or sessions in the store.",
+        ),
+        ("account", "home"),
     ),
     Reason.REQUEST_TIMEOUT: _busy(
         "The request did not arrive in time.",

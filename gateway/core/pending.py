@@ -1,0 +1,138 @@
+"""Logins under way: one cookie for each, few enough for any head, and what is left of one that had to go.
+
+The ``state`` that goes to the provider and back begins with what proves the login, and may end in the page
+that was wanted, sealed: whoever comes back without that cookie still comes to that page.
+"""
+
+import hashlib
+
+from gateway.core import session as codec
+from gateway.core.context import Context
+from gateway.core.cookies import Site
+from gateway.core.model import CookieChange
+from gateway.core.seal import sealed_length
+from gateway.core.strict import encode_base64url
+
+MOST_PENDING = 20
+MOST_BYTES = 4096
+"""What all pending logins of a browser may add to its Cookie field."""
+
+MOST_PAGE_IN_STATE = 512
+"""Characters of a page that rides in the state; some providers bound their URLs."""
+
+MOST_INLINE = 2048
+"""Characters of a page that a pending login holds itself; of a longer one it holds a reference."""
+
+REFERENCE_BYTES = 16
+_MOST_EVICTED = 20
+_NAME = 16
+
+
+def proof_of(state: str) -> str:
+    """Return the part of a state that proves the login."""
+    return state.partition(".")[0]
+
+
+def state_cookie_name(prefix: str, state: str) -> str:
+    """Return the name of the cookie that holds the pending login of this state."""
+    return prefix + encode_base64url(hashlib.sha256(proof_of(state).encode()).digest())[:_NAME]
+
+
+def state_of(pending: codec.PendingLogin, sealed_page: str) -> str:
+    """Return the state that is sent, with the page sealed for ``page_purpose``, or without where empty."""
+    return f"{pending.state}.{sealed_page}" if sealed_page else pending.state
+
+
+def shown(page: str) -> str:
+    """Return what a pending login holds of a page: itself, or as many characters as a reference has."""
+    return page if len(page) <= MOST_INLINE else reference_of(bytes(REFERENCE_BYTES))
+
+
+def reference_of(drawn: bytes) -> str:
+    """Return the reference to a page that the store keeps, from as many random bytes."""
+    return "@" + encode_base64url(drawn)
+
+
+def page_purpose(origin: str) -> str:
+    """Return what the page in a state is sealed for."""
+    return f"page {origin}"
+
+
+def page_of(context: Context, state: str) -> str | None:
+    """Return the page that a state of ours leads to, None where it names none or is none of ours.
+
+    It proves nothing else: anybody can begin a login for any page of this site.
+    """
+    assert context.site is not None
+    sealed = state.partition(".")[2]
+    payload = context.knowledge.compiled.ring.open(page_purpose(context.site.origin), sealed)
+    return None if payload is None else payload.decode("utf-8", "replace")
+
+
+def open_pending(context: Context, site: Site, name: str) -> codec.PendingLogin | None:
+    """Return the pending login that this cookie holds, or None."""
+    payload = context.knowledge.compiled.ring.open(site.purpose("login"), context.cookies.get(name, ""))
+    return None if payload is None else codec.decode_pending(payload)
+
+
+def make_room(context: Context, site: Site, coming: codec.PendingLogin) -> tuple[CookieChange, ...]:
+    """Return the changes that evict the oldest logins, so that one more fits (R17).
+
+    Args:
+        context: of the request that begins it.
+        site: where.
+        coming: a login of the size of the one that begins.
+    """
+    pending: list[tuple[float, str, int]] = []
+    for name, value in context.cookies.items():
+        if name.startswith(site.login_prefix):
+            opened = open_pending(context, site, name)
+            pending.append((opened.started_at if opened else 0.0, name, _size(name, len(value))))
+    pending.sort()
+    left = MOST_BYTES - _size(" " * (len(site.login_prefix) + _NAME), _sealed_size(coming))
+    kept = 0
+    for _, _, size in reversed(pending):
+        left -= size
+        if left < 0 or kept == MOST_PENDING - 1:
+            break
+        kept += 1
+    gone = [name for _, name, _ in pending[: len(pending) - kept]]
+    if not gone:
+        return ()
+    marks = [name.removeprefix(site.login_prefix) for name in reversed(gone)]
+    return (*(CookieChange(name, None, 0, (name,)) for name in gone), _remember(context, site, marks))
+
+
+def was_evicted(context: Context, site: Site, state: str) -> bool:
+    """Tell whether this browser's login of that state had to make room for others."""
+    return state_cookie_name("", state) in _evicted(context, site)
+
+
+def forget_evicted(context: Context, site: Site, state: str) -> CookieChange:
+    """Return the change after which the browser no longer remembers that eviction."""
+    left = [mark for mark in _evicted(context, site) if mark != state_cookie_name("", state)]
+    if not left:
+        return CookieChange(site.evicted_cookie, None, 0, (site.evicted_cookie,))
+    return _mark(context, site, left)
+
+
+def _evicted(context: Context, site: Site) -> list[str]:
+    return context.cookies.get(site.evicted_cookie, "").split(".")[:_MOST_EVICTED]
+
+
+def _remember(context: Context, site: Site, marks: list[str]) -> CookieChange:
+    return _mark(context, site, [each for each in (*marks, *_evicted(context, site)) if len(each) == _NAME])
+
+
+def _mark(context: Context, site: Site, marks: list[str]) -> CookieChange:
+    lifetime = int(context.knowledge.compiled.settings.session.login_lifetime)
+    # the marks are hashes of states that a provider has seen, and at worst lead to a login
+    return CookieChange(site.evicted_cookie, None, lifetime, plain=".".join(marks[:_MOST_EVICTED]))
+
+
+def _size(name: str, value: int) -> int:
+    return len(name) + len("=; ") + value
+
+
+def _sealed_size(pending: codec.PendingLogin) -> int:
+    return sealed_length(len(codec.encode_pending(pending)))
