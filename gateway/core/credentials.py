@@ -1,6 +1,7 @@
 """What was presented: one extractor for each source, tried in order.
 
-To add a source: an extractor and a line in ``CREDENTIAL_SOURCES``.
+To add a source: an extractor and a line in ``CREDENTIAL_SOURCES``. What was decided is remembered only while
+all of them read nothing but the Authorization and Cookie fields, which ``_PRESENTED`` says of each.
 """
 
 from collections.abc import Callable
@@ -147,6 +148,13 @@ def _open_record(context: Context, handle: Handle, stored: StoredSession) -> Ope
 
 
 CREDENTIAL_SOURCES: tuple[Extractor, ...] = (bearer_token, session_cookie)
+
+_PRESENTED: frozenset[Extractor] = frozenset((bearer_token, session_cookie))
+
+
+def are_presented() -> bool:
+    """Tell whether every source reads but Authorization and Cookie, by which requests are told apart."""
+    return _PRESENTED.issuperset(CREDENTIAL_SOURCES)
 
 
 def present(context: Context) -> list[Credential] | SessionRecord | Reason:

@@ -11,6 +11,7 @@ from math import inf
 from gateway.core import claim_sources, refresh
 from gateway.core.answers import Forward
 from gateway.core.context import Knowledge
+from gateway.core.credentials import are_presented
 from gateway.core.keys import KeySet
 from gateway.core.model import Session
 from gateway.core.reasons import Reason
@@ -53,10 +54,12 @@ def lasting(forward: Forward, knowledge: Knowledge, now: float) -> Lasting | Non
     if forward.cookies or forward.background:
         return None
     version = knowledge.denylist.version
+    if forward.reason not in _ANYBODY and not are_presented():
+        return None
     if forward.reason in _ANYBODY or (forward.reason is Reason.ANONYMOUS and not forward.sent):
         return Lasting(knowledge, version, "", None, "", now, inf)
     identity = forward.identity
-    if identity is None or forward.route.require.max_age is not None:
+    if identity is None or not forward.route.require.may_last:
         return None
     staleness = _most_staleness(forward, knowledge)
     provider = identity.provider

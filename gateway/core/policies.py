@@ -1,7 +1,9 @@
 """May this identity do this here? All policies of a route must agree; the first to refuse gives the reason.
 
 To add a policy: a function and a line in ``POLICIES``. Policies only ever refuse, so adding one never turns a
-refusal into a pass, and a list that turns out empty refuses.
+refusal into a pass, and a list that turns out empty refuses. What a policy said is remembered only where its
+line declares that it reads nothing but the identity and the method (``of_identity``); else it is asked each
+time.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,16 +30,33 @@ Policy: TypeAlias = Callable[[RequireSettings, str], Check | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Declared:
+    """A policy whose checks read the identity and the request's method alone: no path, no field, no clock."""
+
+    policy: Policy
+
+
+def of_identity(policy: Policy) -> Declared:
+    """Declare that a policy reads the identity and the method alone, so that its verdict may be remembered.
+
+    Methods are those that the request line and the fields of ``METHOD_OVERRIDES`` name.
+    """
+    return Declared(policy)
+
+
+@dataclass(frozen=True, slots=True)
 class Require:
     """The policies of one route, compiled.
 
     ``scopes``, ``acr_values`` and ``max_age`` (seconds) are what a challenge asks for (RFC 6750 section 3,
-    RFC 9470 section 3). Without checks, being authenticated is enough.
+    RFC 9470 section 3). Without checks, being authenticated is enough. ``may_last`` tells that what they
+    said of an identity may be remembered.
     """
 
     scopes: tuple[str, ...] = ()
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
+    may_last: bool = True
     checks: tuple[Check, ...] = field(default=(), repr=False, compare=False)
 
 
@@ -169,13 +188,13 @@ def _max_age(settings: RequireSettings, _groups_claim: str) -> Check | None:
     return check
 
 
-POLICIES: Mapping[str, Policy] = {
-    "methods": _methods,
-    "scopes": _scopes,
-    "groups": _groups,
-    "claims": _claims,
+POLICIES: Mapping[str, Policy | Declared] = {
+    "methods": of_identity(_methods),
+    "scopes": of_identity(_scopes),
+    "groups": of_identity(_groups),
+    "claims": of_identity(_claims),
     # last: nobody is asked to authenticate again for what would be refused anyway
-    "acr": _acr,
+    "acr": of_identity(_acr),
     "max_age": _max_age,
 }
 """By the keys of ``require``: all of ``scopes``, one of ``groups``, each of ``claims`` (equal, or a member
@@ -191,15 +210,22 @@ def compile_require(settings: RequireSettings | None, groups_claim: str) -> Requ
     """
     if settings is None:
         return Require()
-    built = [policy(settings, groups_claim) for policy in POLICIES.values()]
-    checks = tuple(check for check in built if check is not None)
+    checks: list[Check] = []
+    may_last = True
+    for each in POLICIES.values():
+        policy = each.policy if isinstance(each, Declared) else each
+        check = policy(settings, groups_claim)
+        if check is not None:
+            checks.append(check)
+            may_last = may_last and isinstance(each, Declared)
     if not checks:
         raise ValueError("require names no policy")
     return Require(
         scopes=settings.scopes or (),
         acr_values=settings.acr or (),
         max_age=None if settings.max_age is None else ceil(settings.max_age),
-        checks=checks,
+        may_last=may_last,
+        checks=tuple(checks),
     )
 
 
