@@ -24,13 +24,13 @@ from gateway.core.decision import (
     wants_html,
 )
 from gateway.core.headers import observe
-from gateway.core.model import CookieChange, Fault, Identity, Matter, Outcome
+from gateway.core.model import CookieChange, Fault, Identity, Matter, Outcome, Request
 from gateway.core.needs import MOST_NEEDS, Body, Need, Refresh, UseOnce
 from gateway.core.rate_limit import Allowance, RateLimit, fields, key_of
 from gateway.core.reasons import Reason
 from gateway.core.seal import NONCE_BYTES
 from gateway.edge.endpoints import render_fault, render_refuse, render_respond
-from gateway.http.exchange import Exchange, Rendered
+from gateway.http.exchange import Exchange, Rendered, Unencrypted
 from gateway.passage import Passage, Plan, about_of, named_by, plan_of
 from gateway.recall import Recall
 
@@ -163,7 +163,10 @@ class Pipeline:
     def malformed(self, fault: Fault, peer: str) -> Rendered:
         """Render the refusal of bytes that are no acceptable request head."""
         request_id = next(self._ids)
-        rendered = render_fault(fault, html=False, request_id=request_id)
+        if isinstance(fault, Unencrypted):
+            rendered = render_refuse(_lead_to_tls(fault.request, self.knowledge), request_id)
+        else:
+            rendered = render_fault(fault, html=False, request_id=request_id)
         self.ways.recorder.outcome(
             Outcome(
                 Matter("", "", "", peer, "", "refuse", fault.reason),
@@ -392,6 +395,14 @@ class Pipeline:
             self.ways.recorder.audit(answer.audit or "refusal", **fields)
         elif answer.audit is not None:
             self.ways.recorder.audit(answer.audit, **fields | answer.details)
+
+
+def _lead_to_tls(request: Request, knowledge: Knowledge) -> Refuse:
+    # no redirect: what was sent has been seen by everybody on the way, and a client must learn of it
+    site = knowledge.compiled.sites.get(request.host)
+    origin = f"https://{request.host.decode('ascii')}" if site is None or not site.secure else site.origin
+    hint = f"Ask for {origin}{request.target.decode('latin-1')}"
+    return Refuse(Reason.TLS_EXPECTED, html=wants_html(request, knowledge), detail=hint)
 
 
 def _who(identity: Identity | None, names: tuple[str, ...]) -> dict[str, object]:

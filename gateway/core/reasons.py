@@ -28,6 +28,7 @@ class Reason(StrEnum):
     REQUEST_MALFORMED = "request_malformed"
     PATH_AMBIGUOUS = "path_ambiguous"
     HOST_INVALID = "host_invalid"
+    TLS_EXPECTED = "tls_expected"
     CREDENTIALS_CONFLICT = "credentials_conflict"
     # 401: who is this?
     CREDENTIALS_MISSING = "credentials_missing"

@@ -28,8 +28,6 @@ _HEAD, _WAIT, _CLOSED = State.HEAD, State.WAIT, State.CLOSED
 _MOST_IN_A_ROW = 16
 _MOST_TURNED_AWAY = 64
 _LINGER_SECONDS = 5.0
-# shorter, since without a half-close nothing but the answer tells the client to stop
-_TLS_LINGER_SECONDS = 1.0
 _LINGER_BYTES = 16 << 20
 _CONTINUE_SECONDS = 1.0
 _REMEMBERED_SECONDS = 5.0
@@ -454,8 +452,7 @@ class ClientConnection(ClientTransport):
             self._state = State.LINGER
             self._discarded = 0
             self._release(_AHEAD | _FULL)
-            if not self.tls:
-                self._transport.write_eof()
+            self._send_eof()
         else:
             self._state = State.CLOSED
             self._transport.close()
@@ -496,10 +493,10 @@ class ClientConnection(ClientTransport):
 
     def _sweep_linger(self, waited: float) -> None:
         if self._transport.get_write_buffer_size():
-            return
-        if self.tls and waited > _TLS_LINGER_SECONDS:
-            self._state = State.CLOSED
-            self._transport.close()
+            # whoever is still being answered has not begun to be patient with us
+            self._since = self.server.now
+        elif self._eof_due:
+            self._send_eof()
         elif waited > _LINGER_SECONDS:
             self._transport.abort()
 

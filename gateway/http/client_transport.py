@@ -1,6 +1,8 @@
 """The writing side of a client connection, and the pausing of its reading side."""
 
 import asyncio
+import contextlib
+import ssl
 from typing import TYPE_CHECKING
 
 from gateway.http.sockets import reset
@@ -35,6 +37,7 @@ class ClientTransport(asyncio.Protocol):
 
     __slots__ = (
         "_ahead",
+        "_eof_due",
         "_held",
         "_state",
         "_transport",
@@ -52,6 +55,7 @@ class ClientTransport(asyncio.Protocol):
         self._state = State.HEAD
         self._ahead = b""
         self._held = 0
+        self._eof_due = False
         self._unsent = 0
         self._written_at = 0.0
 
@@ -71,6 +75,27 @@ class ClientTransport(asyncio.Protocol):
             self._state = State.CLOSED
             self._ahead = b""
             reset(self._transport)
+
+    def _send_eof(self) -> None:
+        """End this direction, and read on.
+
+        Over TLS that is a close_notify and no more (RFC 8446 section 6.1): ``close`` would take what the
+        client is still sending for an error, and take the answer away from it. No event loop offers it, so it
+        is written behind the loop's back once everything before it has been handed over; that reading goes
+        on sends it.
+        """
+        transport = self._transport
+        tls = transport.get_extra_info("ssl_object")
+        if tls is None:
+            transport.write_eof()
+            return
+        self._eof_due = transport.get_write_buffer_size() > 0
+        if not self._eof_due:
+            transport.pause_reading()
+            # wanting to read: the client has not said that it ends, too
+            with contextlib.suppress(ssl.SSLError):
+                tls.unwrap()
+            transport.resume_reading()
 
     def _hold(self, why: int) -> None:
         if not self._held and self._state != State.CLOSED and not self._transport.is_closing():

@@ -5,6 +5,7 @@ from typing import Protocol, TypeAlias
 
 from gateway.core.model import Fault, Header, Request
 from gateway.core.pattern import Pattern
+from gateway.core.reasons import Reason
 from gateway.http.response_head import ResponseHead
 from gateway.http.serialise import Start
 
@@ -22,6 +23,14 @@ class Limits:
     body_timeout: float = 30.0
     idle_timeout: float = 75.0
     write_timeout: float = 60.0
+
+
+class Unencrypted(Fault):
+    """A request that came in plain HTTP where TLS is spoken. It is answered, and never handled."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__("client", Reason.TLS_EXPECTED)
+        self.request = request
 
 
 Rendered: TypeAlias = "tuple[int, list[Header], bytes]"

@@ -6,7 +6,10 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from gateway.core.model import Request
 from gateway.http.client_connection import ClientConnection
+from gateway.http.exchange import Unencrypted
+from gateway.http.head import Framing
 from gateway.http.sockets import peer_name
 
 if TYPE_CHECKING:
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
 # how long a client may take to answer close_notify
 _SHUTDOWN_SECONDS: Final = 5.0
+_LEAST_SECONDS: Final = 0.01
 _MOST_AT_ONCE: Final = 32
 # after the process has run out of descriptors
 _REST_SECONDS: Final = 0.5
@@ -33,19 +37,36 @@ class Handshake:
     async def shake(self, sock: socket.socket, certificates: "Certificates") -> None:
         """Shake hands; what fails is counted, and not logged."""
         server = self._server
+        began, most = server.loop.time(), certificates.settings.handshake_timeout
         try:
+            first = await self._listen(sock, most)
+            if first.isupper():
+                # a method: it is told where to ask instead, since no TLS record begins with a letter
+                server.handshakes_failed += 1
+                await server.loop.connect_accepted_socket(lambda: _Plain(server, self), sock)
+                return
             await server.loop.connect_accepted_socket(
                 lambda: _Secured(server, self),
                 sock,
                 ssl=certificates.context,
-                ssl_handshake_timeout=certificates.settings.handshake_timeout,
+                ssl_handshake_timeout=max(_LEAST_SECONDS, began + most - server.loop.time()),
                 ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
             )
         except OSError:
-            # time-outs, resets, plain HTTP, unknown versions, certificates that do not verify
+            # time-outs, resets, unknown versions, certificates that do not verify
             server.handshakes_failed += 1
         finally:
             self.over()
+
+    async def _listen(self, sock: socket.socket, most: float) -> bytes:
+        """Return a client's first byte, which stays to be read. Raises OSError: none within ``most``."""
+        try:
+            async with asyncio.timeout(most):
+                return await _first_byte(self._server.loop, sock)
+        except BaseException:
+            # nobody else has it yet
+            sock.close()
+            raise
 
     def over(self) -> None:
         """Give the place back."""
@@ -65,6 +86,40 @@ class _Secured(ClientConnection):
         """Begin."""
         self._handshake.over()
         super().connection_made(transport)
+
+
+class _Plain(_Secured):
+    """A connection without TLS: its first request is read like any other, and told to come by https."""
+
+    __slots__ = ()
+
+    def _open(self, request: Request, head: Framing) -> None:
+        del head
+        raise Unencrypted(request)
+
+    def _begin(self, request: Request, head: Framing) -> None:
+        del head
+        raise Unencrypted(request)
+
+
+async def _first_byte(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> bytes:
+    """Return what a client's first byte will be, nothing where it sends none. Raises OSError."""
+    while True:
+        try:
+            return sock.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            pass
+        readable: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(sock, _wake, readable)
+        try:
+            await readable
+        finally:
+            loop.remove_reader(sock)
+
+
+def _wake(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class TlsListener:

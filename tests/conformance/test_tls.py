@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 
 import pytest
 from cryptography import x509
@@ -251,10 +252,10 @@ async def test_authorities_are_renewed_too(authority, tmp_path):
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", b"\x00" * 1000],
+    [b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", b"\x00" * 1000],
 )
 async def test_what_is_no_handshake_is_cut(authority, garbage):
-    """Plain HTTP and garbage on a TLS port are counted and cut; they reach no handler (R60)."""
+    """Garbage on a TLS port are counted and cut; they reach no handler (R60)."""
     async with listening(settings(authority.issue("localhost"))) as plane:
         client = await plane.client()
         await client.send(garbage)
@@ -262,6 +263,47 @@ async def test_what_is_no_handshake_is_cut(authority, garbage):
         await plane.eventually(lambda: plane.server.handshakes_failed == 1)
         assert plane.handler.exchanges == []
         assert len(plane.server.admission) == 0
+
+
+@pytest.mark.parametrize(
+    ("pieces", "word"),
+    [
+        ([GET], b"tls_expected"),
+        ([GET[:1], GET[1:]], b"tls_expected"),
+        ([b"GET / HTTP/1.0\r\nHost: h:8443\r\n\r\n"], b"tls_expected"),
+        ([b"POST /x?y HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"], b"tls_expected"),
+        ([b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"], b"tls_expected"),
+        ([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], b"request_malformed"),
+        ([b"GET / HTTP/1.1\r\n\r\n"], b"host_invalid"),
+        ([b"GET nonsense\r\n\r\n"], b"request_malformed"),
+    ],
+)
+async def test_plain_http_where_tls_is_spoken(authority, pieces, word):
+    """[3.12]: 400 leads to https; it reaches no handler, and counts as a failed handshake."""
+    async with listening(settings(authority.issue("localhost"))) as plane:
+        client = await plane.client()
+        answer = await client.ask(*pieces)
+        assert (answer.status, answer.body) == (400, word)
+        assert answer.get("connection") == "close"
+        client.writer.write(GET)
+        assert await client.ended()
+        assert plane.handler.exchanges == []
+        assert plane.server.handshakes_failed == 1
+        await plane.eventually(lambda: len(plane.server.admission) == 0)
+
+
+async def test_plain_http_that_never_ends_its_head(authority):
+    """[3.12], R60: what holds outside holds here: size, time, number."""
+    tls = settings(authority.issue("localhost"))
+    async with listening(tls, limits=Limits(head=1024, head_timeout=0.2, connections=3)) as plane:
+        long = await plane.client()
+        assert (await long.ask(b"GET / HTTP/1.1\r\nX: " + b"y" * 2000)).status == 431
+        slow = await plane.client()
+        assert (await slow.ask(b"GET / HTTP/1.1\r\nX: ")).status == 408
+        for client in (long, slow):
+            client.writer.transport.abort()
+        await plane.eventually(lambda: len(plane.server.admission) == 0)
+        assert await outcome(plane, authority.trusting()) == 200
 
 
 async def test_who_never_shakes_hands_is_cut(authority):
@@ -298,6 +340,76 @@ async def test_a_refused_request_over_tls(authority):
         assert answer.status == 413
         assert answer.get("connection") == "close"
         assert await client.some() == b""
+        await plane.eventually(lambda: figures(plane.server)["client_connections"] == 0)
+
+
+def upload_slowly(port, context, head):
+    """Send a head, and pieces of a body for longer than one second, and only then read; return what came."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as wrapped,
+    ):
+        wrapped.sendall(head)
+        for _ in range(15):
+            time.sleep(0.1)
+            # a reset would raise here
+            wrapped.sendall(b"y" * 100)
+        found = b""
+        while piece := wrapped.recv(65536):
+            found += piece
+        wrapped.sendall(b"y" * 100)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("version", "where"),
+    [
+        (ssl.TLSVersion.TLSv1_2, "limit"),
+        (ssl.TLSVersion.TLSv1_3, "limit"),
+        (ssl.TLSVersion.TLSv1_3, "upstream"),
+    ],
+)
+async def test_a_slow_upload_reads_its_refusal(authority, version, where):
+    """[3.12]: who goes on sending after the answer is not reset: the answer and its end are there to be read.
+
+    RFC 9112 section 9.6, over TLS as without it.
+    """
+    content = bytes(300_000)
+    answer = b"HTTP/1.1 413 No\r\nContent-Length: 300000\r\nConnection: close\r\n\r\n" + content
+
+    async def early(side):
+        await side.request(body=False)
+        await side.send(answer)
+        await side.ended()
+
+    handler = Handler(max_body=10 if where == "limit" else None)
+    async with listening(settings(authority.issue("localhost")), behaviour=early, handler=handler) as plane:
+        context = authority.trusting()
+        context.maximum_version = version
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n"
+        found = await asyncio.to_thread(upload_slowly, plane.server.port, context, head)
+        assert found.startswith(b"HTTP/1.1 413 ")
+        assert found.endswith(b"\r\n\r\nbody_too_large" if where == "limit" else content)
+        await plane.eventually(lambda: figures(plane.server)["client_connections"] == 0)
+
+
+def upload_for_ever(port, context, head):
+    """Send until that fails."""
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as wrapped,
+    ):
+        wrapped.sendall(head)
+        while True:
+            wrapped.sendall(b"y" * 100_000)
+
+
+async def test_who_never_stops_sending_is_cut_over_tls(authority):
+    """[3.12], R60: what is sent after the answer is thrown away for a while, and not for ever."""
+    async with listening(settings(authority.issue("localhost")), handler=Handler(max_body=10)) as plane:
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n"
+        await asyncio.to_thread(upload_for_ever, plane.server.port, authority.trusting(), head)
         await plane.eventually(lambda: figures(plane.server)["client_connections"] == 0)
 
 

@@ -89,16 +89,25 @@ async def test_reload_of_the_configuration(world):
 
 
 async def test_plain_http_is_refused(world):
-    """On a TLS listener nobody is answered without TLS, and the failure is counted, not logged."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", world.public_port)
-    writer.write(b"GET /public/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    answer = await reader.read()
-    writer.close()
-    assert not answer.startswith(b"HTTP")
+    """[3.12]: without TLS nobody is served: 400 names the address by https; it is counted, and no error."""
+    for accept, page in ((b"text/html", True), (b"*/*", False)):
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.public_port)
+        host = b"localhost:%d" % world.public_port
+        writer.write(
+            b"GET /public/x?y=<b> HTTP/1.1\r\nHost: %b\r\nAccept: %b\r\n\r\n".replace(b"<b>", b"'&")
+            % (host, accept)
+        )
+        answer = await reader.read()
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"Location" not in answer
+        assert (b"<html" in answer) == page
+        shown = b"https://" + host + b"/public/x?y=" + (b"&#x27;&amp;" if page else b"'&")
+        assert shown in answer
     context = world.authority.trusting()
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
         assert (await ask(session, world, "/public/x")).status == 200
     text = (await world.admin("GET", "/metrics")).text
-    assert "gateway_http_tls_handshakes_failed_total 1.0" in text
+    assert "gateway_http_tls_handshakes_failed_total 2.0" in text
     assert not [line for line in world.lines if line.get("level") == "error"]

@@ -204,6 +204,13 @@ WORDS: Final[dict[Reason, Words]] = {
         "The Host field is missing, repeated or not valid.",
         "The name of the site in the request is not valid.",
     ),
+    Reason.TLS_EXPECTED: Words(
+        "This port speaks https, and the request came without TLS.",
+        "This site is reached by https",
+        "Your browser asked without encryption at an address that is encrypted.",
+        ("Put https:// in front of the address instead of http://.", _CONTACT),
+        tone="ask",
+    ),
     Reason.CREDENTIALS_CONFLICT: _bad_request(
         "The bearer token and the session name different people.",
         "The request says in two ways who you are, and they disagree.",
