@@ -64,7 +64,7 @@ class Recall:
         # the name under which it came
         self._host = b""
         self._proxies = knowledge.compiled.rules.proxies
-        self._hosts: dict[tuple[Pattern, tuple[bytes, ...]], bytes] = {}
+        self._hosts: dict[tuple[Pattern, bool, tuple[bytes, ...]], bytes] = {}
         self._plans: HeadMemo[PlanKey, Plan] = HeadMemo(
             _measure, most_entries=16_384, most_bytes=28 << 20, most_size=32_768
         )
@@ -174,7 +174,7 @@ class Recall:
 
     def _host_of(self, pattern: Pattern, told: tuple[bytes, ...], request: Request) -> bytes:
         """Return under which name a request came that a trusted proxy tells of."""
-        key = (pattern, told)
+        key = (pattern, request.tls, told)
         host = self._hosts.get(key)
         if host is None:
             host = observe(request, self.knowledge.compiled.rules).host

@@ -22,6 +22,7 @@ from gateway.core.settings_base import (
 from gateway.core.settings_listener import (
     AdminSettings,
     CertificateSettings,
+    ForwardingSettings,
     HstsSettings,
     LimitSettings,
     LogSettings,
@@ -44,6 +45,7 @@ __all__ = [
     "CertificateSettings",
     "CorsSettings",
     "DenylistSettings",
+    "ForwardingSettings",
     "HealthSettings",
     "HstsSettings",
     "LimitSettings",
@@ -194,7 +196,9 @@ class Settings(Model):
     ] = 1
     """How many processes serve; ``auto`` is one for each usable processor."""
     trusted_proxies: tuple[Text, ...] = ()
-    """Networks whose ``X-Forwarded-*`` are believed: nobody by default."""
+    """Networks of the proxies that are believed about the client: nobody by default."""
+    forwarding: ForwardingSettings = ForwardingSettings()
+    """The fields that those proxies write; every other forwarding field is dropped unread."""
     secret_keys: tuple[Secret, ...] = Field(min_length=1, max_length=16)
     """Keys of 32 random bytes in base64: the first seals, all open."""
     redis: RedisSettings | None = None

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from gateway.core import config_syntax as syntax
 from gateway.core.compiled import compile_settings, decode_secret_key
 from gateway.core.config import ProviderSettings, Settings
+from gateway.core.config_forwarding import check_forwarding, warn_forwarding
 from gateway.core.config_listener import check_log, check_rate_limits, check_tls, warn_listener
 from gateway.core.config_providers import check_callbacks, warn_providers
 from gateway.core.config_routes import check_path, check_routes, warn_routes
@@ -129,16 +130,6 @@ def _check_prefix(settings: Settings) -> Iterator[Problem]:
     prefix = settings.prefix
     if len(prefix) < 3 or not prefix.endswith("/") or check_path(prefix) is not None:
         yield Problem(("prefix",), "write a canonical path between two slashes, such as /.gateway/")
-
-
-def _check_proxies(settings: Settings) -> Iterator[Problem]:
-    good = True
-    for index, network in enumerate(settings.trusted_proxies):
-        if (message := syntax.judge_network(network)) is not None:
-            good = False
-            yield Problem(("trusted_proxies", index), message)
-    if good and syntax.are_everybody(settings.trusted_proxies):
-        yield Problem(("trusted_proxies",), "together these networks are everybody: name the proxies")
 
 
 def _check_keys(settings: Settings) -> Iterator[Problem]:
@@ -268,7 +259,7 @@ CHECKS: tuple[Check, ...] = (
     check_tls,
     check_log,
     _check_prefix,
-    _check_proxies,
+    check_forwarding,
     _check_keys,
     _check_store,
     _check_providers,
@@ -288,6 +279,7 @@ def _warnings(settings: Settings) -> Iterator[Problem]:
             ("admin", "listen"),
             "other machines can read the metrics here, and without admin.token nobody can revoke anything",
         )
+    yield from warn_forwarding(settings)
     yield from warn_listener(settings)
     yield from warn_upstreams(settings)
     yield from warn_routes(settings)

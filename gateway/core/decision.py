@@ -42,6 +42,8 @@ def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) 
     target = canonicalise(request.target)
     context = _context(request, target or _NOWHERE, knowledge, now, request_id)
     observed = context.observed
+    if observed.unreadable:
+        return plain(context, Reason.FORWARDING_UNREADABLE)
     if target is None:
         return plain(context, Reason.PATH_AMBIGUOUS)
     if request.method in (b"TRACE", b"CONNECT"):

@@ -17,6 +17,8 @@ FETCH_MODE: Final = 9
 REQUESTED_WITH: Final = 10
 # the data plane's, and read by the decision
 UPGRADE: Final = 11
+# what a trusted proxy tells in it is read, and told anew
+FORWARDING: Final = 12
 
 Kind: TypeAlias = int
 """One of the words above: what happens to a field."""

@@ -1,40 +1,49 @@
 """Who called, under which name and scheme: what forwarding fields are worth (RFC 7239, X-Forwarded-*).
 
 They are believed from trusted proxies alone, and there are none by default. A proxy that sets one kind of
-field often passes on the other kind as its client sent it, so two fields that disagree count as none, and so
-does anything malformed: then the connection's own peer, scheme and Host hold.
+field often passes on the other kinds as its client sent them, so the configuration names the one source each
+of address, scheme and host, and nothing else is read. Where a named field cannot be read nobody knows who
+called: such a request is refused, since any other answer would be that of somebody who is trusted more (R64).
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import TypeAlias, TypeVar
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Final, TypeAlias
 
-from gateway.core.fields import split_quoted, unquote
+from gateway.core.forwarding_fields import (
+    AUTHORITY,
+    MOST_HOPS,
+    UNKNOWN,
+    Address,
+    Sources,
+    Unreadable,
+    elements_of,
+    host_of,
+    last_of,
+    parse_address,
+    port_of,
+    scheme_of,
+)
 from gateway.core.model import Request
 from gateway.core.sketch import line_of
 
-MOST_HOPS = 32
 _MOST_REMEMBERED = 4096
 _MOST_HOST = 261
-_AUTHORITY = re.compile(rb"(?:[a-z0-9_-][a-z0-9_.-]{0,252}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
-_TOKEN_HOST = re.compile(rb"[a-z0-9_.-]+")
-FIELDS = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
-"""The fields, lower case, of which a trusted proxy is believed; nothing else of a head tells who called."""
+_DEFAULT_PORTS: Final = {"http": b"80", "https": b"443"}
 
-
-Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
-Value = TypeVar("Value")
+Told: TypeAlias = "dict[bytes, list[str]]"
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
     """How the request came. ``host`` is the effective authority, lower case; ``proto`` is http or https.
 
-    ``client`` is the address of the first hop that no trusted proxy vouches for, and ``chain`` every hop from
-    there to the peer. ``block`` are the lines that tell the upstream, Host first.
+    ``client`` is the address of the first hop that no trusted proxy vouches for, ``unknown`` where a trusted
+    proxy tells none, and ``chain`` every hop from there to the peer. ``block`` are the lines that tell the
+    upstream, Host first. ``unreadable`` is the name of the named field that cannot be read, empty where all
+    can: nothing else here is then worth anything.
     """
 
     host: bytes
@@ -42,34 +51,7 @@ class Observed:
     client: str
     chain: tuple[str, ...]
     block: bytes = field(repr=False)
-
-
-def parse_address(text: str) -> Address | None:
-    """Return an IP address, with or without a port; an IPv4-mapped one as IPv4. None for anything else."""
-    if text.startswith("["):
-        text, bracket, port = text[1:].partition("]")
-        if not bracket or not _is_port(port):
-            return None
-    elif text.count(":") == 1:
-        text, _, port = text.partition(":")
-        if not _is_port(":" + port):
-            return None
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address):
-        return address.ipv4_mapped or (None if address.scope_id else address)
-    return address
-
-
-def _is_port(text: str) -> bool:
-    return not text or (text[0] == ":" and text[1:].isascii() and text[1:].isdigit() and len(text) <= 6)
-
-
-def _agreed(values: list[Value | None]) -> Value | None:
-    """Return the value that all sources give, None when they disagree or there is none."""
-    return values[0] if values and all(value == values[0] for value in values) else None
+    unreadable: str = ""
 
 
 def _node(address: str) -> str:
@@ -78,9 +60,10 @@ def _node(address: str) -> str:
 
 def _block(host: bytes, proto: str, chain: tuple[str, ...]) -> bytes:
     first = _node(chain[0])
-    if _TOKEN_HOST.fullmatch(host):
+    authority = AUTHORITY.fullmatch(host)
+    if authority is not None and authority["plain"]:
         first += f";host={host.decode()}"
-    elif _AUTHORITY.fullmatch(host):
+    elif authority is not None:
         first += f';host="{host.decode()}"'
     first += f";proto={proto}"
     headers = (
@@ -94,18 +77,20 @@ def _block(host: bytes, proto: str, chain: tuple[str, ...]) -> bytes:
 
 
 class Proxies:
-    """The trusted proxies, and the scheme that each public authority is known to be served with.
+    """The trusted proxies, what they tell, and how public authorities are known to be served.
 
     Args:
         networks: CIDRs of proxies whose forwarding fields are believed.
         secure: authorities whose public URL is https: they are served so, whoever terminates TLS.
+        sources: the fields that those proxies write.
     """
 
-    __slots__ = ("_networks", "_peers", "_remembered", "_secure")
+    __slots__ = ("_networks", "_peers", "_remembered", "_secure", "_sources")
 
-    def __init__(self, networks: Iterable[str], secure: frozenset[bytes]) -> None:
+    def __init__(self, networks: Iterable[str], secure: frozenset[bytes], sources: Sources) -> None:
         self._networks: tuple[Network, ...] = tuple(ip_network(each, strict=False) for each in networks)
         self._secure = secure
+        self._sources = sources
         self._peers: dict[str, tuple[str, bool]] = {}
         self._remembered: dict[tuple[bytes, str, tuple[str, ...]], Observed] = {}
 
@@ -127,7 +112,7 @@ class Proxies:
     def _learn(self, peer: str) -> tuple[str, bool]:
         address = parse_address(peer.partition("%")[0])
         known = (
-            "unknown" if address is None else str(address),
+            UNKNOWN if address is None else str(address),
             address is not None and self._trusts(address),
         )
         if len(self._peers) >= _MOST_REMEMBERED:
@@ -151,74 +136,77 @@ class Proxies:
         return observed
 
     def _through_proxy(self, request: Request, peer: str) -> Observed:
-        fields: dict[bytes, list[str]] = {}
+        told: Told = {}
         for name, value in request.headers:
             lower = name.lower()
-            if lower in FIELDS:
-                fields.setdefault(lower, []).append(value.decode("latin-1"))
-        chains: list[tuple[str, ...] | None] = []
-        protos: list[str | None] = []
-        hosts: list[bytes | None] = []
-        if b"x-forwarded-for" in fields:
-            nodes = ",".join(fields[b"x-forwarded-for"]).rsplit(",", MOST_HOPS)[-MOST_HOPS:]
-            chains.append(self._walk([node.strip(" \t") for node in nodes], peer))
-        if b"x-forwarded-proto" in fields:
-            protos.append(_proto(_last(fields[b"x-forwarded-proto"])))
-        if b"x-forwarded-host" in fields:
-            hosts.append(_authority(_last(fields[b"x-forwarded-host"])))
-        if b"forwarded" in fields:
-            elements = _elements(",".join(fields[b"forwarded"]))
-            walked = self._walk([each.get("for", "") for each in elements], peer) if elements else None
-            chains.append(walked)
-            # the element that tells of the client was written by the first proxy that we trust
-            told: Mapping[str, str] = elements[1 - len(walked)] if walked and elements else {}
-            if "proto" in told:
-                protos.append(_proto(told["proto"]))
-            if "host" in told:
-                hosts.append(_authority(told["host"]))
-        host = _agreed(hosts) or request.host
-        return self._observed(host, _agreed(protos) or self._proto(request, host), _agreed(chains) or (peer,))
+            if lower in self._sources.names:
+                told.setdefault(lower, []).append(value.decode("latin-1"))
+        try:
+            chain, element = self._chain(told, peer)
+            host, proto = self._site(request, told, element)
+        except Unreadable as error:
+            proto, chain = self._proto(request, request.host), (UNKNOWN, peer)
+            block = _block(request.host, proto, chain)
+            return Observed(request.host, proto, UNKNOWN, chain, block, str(error))
+        return self._observed(host, proto, chain)
 
-    def _walk(self, nodes: list[str], peer: str) -> tuple[str, ...] | None:
-        """Follow the hops from the peer to the first that is not trusted; None where one is no address."""
-        chain = [peer]
-        for node in reversed(nodes):
-            address = parse_address(node)
-            if address is None:
-                return None
-            chain.append(str(address))
-            if not self._trusts(address):
+    def _chain(self, told: Told, peer: str) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Return the hops, and the element of Forwarded that tells of the client, where that is a source.
+
+        It was written by the first proxy that is trusted. Raises Unreadable.
+        """
+        source = self._sources.address
+        values = told.get(source)
+        if values is None:
+            # nobody says who called, and the proxy itself did not
+            return (UNKNOWN, peer), {}
+        if source == b"forwarded":
+            hops, element = [peer], dict[str, str]()
+            for element in elements_of(values):
+                if self._ends(hops, element.get("for", ""), source):
+                    break
+            return tuple(reversed(hops)), element
+        if source != b"x-forwarded-for":
+            hops = [peer]
+            self._ends(hops, values[0] if len(values) == 1 else "", source)
+            return tuple(reversed(hops)), {}
+        hops = [peer]
+        for node in reversed(",".join(values).rsplit(",", MOST_HOPS)):
+            if self._ends(hops, node, source):
                 break
-        return tuple(reversed(chain)) if len(chain) > 1 else None
+        return tuple(reversed(hops)), {}
+
+    def _ends(self, hops: list[str], node: str, source: bytes) -> bool:
+        """Add a hop; tell whether no trusted proxy vouches for what is beyond it. Raises Unreadable."""
+        address = parse_address(node.strip(" \t"))
+        if address is None or len(hops) > MOST_HOPS:
+            raise Unreadable(source)
+        hops.append(str(address))
+        return not self._trusts(address)
+
+    def _site(self, request: Request, told: Told, element: dict[str, str]) -> tuple[bytes, str]:
+        """Return under which authority and scheme it came. Raises Unreadable."""
+        sources = self._sources
+        if sources.host == b"host":
+            host = request.host
+        else:
+            host = host_of(_value(told, sources.host, element, "host"), sources.host)
+        scheme = _value(told, sources.scheme, element, "proto")
+        proto = self._proto(request, host) if scheme is None else scheme_of(scheme, sources.scheme)
+        port = _value(told, sources.port, {}, "")
+        if port is not None:
+            number = port_of(port, sources.port)
+            has_port = b":" in host.rpartition(b"]")[2]
+            if not has_port and number != _DEFAULT_PORTS[proto]:
+                host = b"%b:%b" % (host, number)
+                if scheme is None:
+                    proto = self._proto(request, host)
+        return host, proto
 
 
-def _last(values: list[str]) -> str:
-    return values[-1].rpartition(",")[2].strip(" \t")
-
-
-def _proto(text: str) -> str | None:
-    lower = text.lower()
-    return lower if lower in ("http", "https") else None
-
-
-def _authority(text: str) -> bytes | None:
-    value = text.lower().encode("latin-1", "replace")
-    return value if _AUTHORITY.fullmatch(value) else None
-
-
-def _elements(text: str) -> list[dict[str, str]] | None:
-    """Return the elements of Forwarded (RFC 7239 section 4), nearest last; None where one is malformed."""
-    parts = split_quoted(text, ",")
-    if parts is None:
-        return None
-    elements: list[dict[str, str]] = []
-    for part in parts[-MOST_HOPS:]:
-        element: dict[str, str] = {}
-        for pair in split_quoted(part, ";") or ():
-            name, equals, value = pair.partition("=")
-            name = name.lower()
-            if not equals or name in element:
-                return None
-            element[name] = unquote(value)
-        elements.append(element)
-    return elements
+def _value(told: Told, source: bytes, element: dict[str, str], member: str) -> str | None:
+    """Return what a source says, None where it is absent; of a list the nearest proxy's."""
+    if source == b"forwarded":
+        return element.get(member)
+    values = told.get(source)
+    return None if values is None else last_of(values)

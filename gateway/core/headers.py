@@ -7,6 +7,7 @@ from gateway.core.config import Settings
 from gateway.core.config_syntax import authority_of, split_url
 from gateway.core.fields import Kind, NameKinds, fold, named_in, split_quoted
 from gateway.core.forwarding import Observed, Proxies
+from gateway.core.forwarding_fields import sources_of
 from gateway.core.identity_headers import IdentityHeader, compile_identity_headers, identity_lines
 from gateway.core.model import Header, Identity, Request
 from gateway.core.sketch import Sketch, draw, header_of, line_of
@@ -26,31 +27,18 @@ _HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-# what a proxy says: the gateway says it itself, or nobody does. The last four name another target than the
-# one that was decided on, and some frameworks follow them.
+# what a proxy says: the gateway says it itself, or nobody does. Some name another target than the one that
+# was decided on, and some frameworks follow them.
 _PROXY_WORDS = frozenset(
-    {
-        b"cf-connecting-ip",
-        b"client-ip",
-        b"fastly-client-ip",
-        b"forwarded",
-        b"host",
-        b"true-client-ip",
-        b"x-client-ip",
-        b"x-cluster-client-ip",
-        b"x-forwarded",
-        b"x-host",
-        b"x-original-forwarded-for",
-        b"x-original-host",
-        b"x-real-ip",
-        b"x-remote-addr",
-        b"x-remote-ip",
-        b"x-request-id",
-        b"x-original-uri",
-        b"x-original-url",
-        b"x-rewrite-uri",
-        b"x-rewrite-url",
-    }
+    b"cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4 cf-visitor client-ip cloudfront-forwarded-proto"
+    b" cloudfront-viewer-address do-connecting-ip fastly-client-ip fastly-ssl fly-client-ip forwarded"
+    b" forwarded-for forwarded-for-ip front-end-https host incap-client-ip true-client-ip wl-proxy-client-ip"
+    b" wl-proxy-ssl x-appengine-user-ip x-azure-clientip x-azure-socketip x-client-ip x-cluster-client-ip"
+    b" x-envoy-external-address x-envoy-original-host x-envoy-original-path x-forward-for x-forwarded x-host"
+    b" x-http-host-override x-nf-client-connection-ip x-original-for x-original-forwarded-for x-original-host"
+    b" x-original-proto x-original-uri x-original-url x-originating-ip x-proxyuser-ip x-real-ip x-real-port"
+    b" x-remote-addr x-remote-ip x-request-id x-rewrite-uri x-rewrite-url x-scheme x-sucuri-clientip"
+    b" x-url-scheme x-vercel-forwarded-for x-vercel-proxied-for".split()
 )
 # names under which other gateways tell an identity: an upstream that once stood behind one may still believe
 _FOREIGN_IDENTITY = frozenset(
@@ -126,11 +114,15 @@ def compile_rules(settings: Settings, cookie_prefixes: tuple[str, ...]) -> Heade
 
     hsts = settings.tls.hsts if settings.tls is not None else None
 
+    sources = sources_of(settings.forwarding)
+
     def classify(name: bytes) -> Kind:
-        return _request_kind(name, own)
+        return fields.FORWARDING if name.lower() in sources.names else _request_kind(name, own)
 
     return HeaderRules(
-        proxies=Proxies(settings.trusted_proxies, frozenset(secure | {each + b":443" for each in secure})),
+        proxies=Proxies(
+            settings.trusted_proxies, frozenset(secure | {each + b":443" for each in secure}), sources
+        ),
         identity=identity,
         cookie_prefixes=tuple(prefix.lower().encode() for prefix in cookie_prefixes),
         request_names=NameKinds(classify),

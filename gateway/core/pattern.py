@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from gateway.core import fields
 from gateway.core.fields import NameKinds, fold
-from gateway.core.forwarding import FIELDS
 from gateway.core.model import Field, Header, Request
 from gateway.core.policies import METHOD_OVERRIDES
 from gateway.core.sketch import Sketch, draw
@@ -36,10 +35,10 @@ _VALUE: Final = rb"[\x21-\x7e\x80-\xff][\t\x20-\x7e\x80-\xff]*+(?<![\t ])"
 _UNBOUND: Final = b"(?!" + fields.BINDING_SCHEME + b")"
 _METHOD: Final = re.compile(rb"[A-Z\-]+")
 
-_ANY_VALUE: Final = frozenset({fields.PASS, fields.DROP})
+_ANY_VALUE: Final = frozenset({fields.PASS, fields.DROP, fields.FORWARDING})
 _TELLING: Final = frozenset({fields.AUTHORIZATION, fields.COOKIE})
 # what does not go on as it is
-_STAYING: Final = _TELLING | {fields.DROP, fields.CONNECTION}
+_STAYING: Final = _TELLING | {fields.DROP, fields.CONNECTION, fields.FORWARDING}
 # RFC 9110 section 8.6; as many digits as ``http.fields.read_length`` takes
 _LENGTH: Final = b"content-length"
 _DIGITS: Final = rb"[0-9]{1,18}+"
@@ -206,11 +205,11 @@ class _Parts:
             self.presented.append((field.name, kind, self.groups))
             self.telling.append(self.count)
             value = b"(" + _value_of(field) + b")"
-        elif field.name.lower() in FIELDS:
+        elif kind == fields.FORWARDING:
             self.groups += 1
             self.forwarding.append(self.groups)
             self.telling.append(self.count)
-            value = b"(" + _VALUE + b")" if _may_differ(field, kind) else b"(" + value + b")"
+            value = b"(" + _VALUE + b")"
         elif field.name.lower() == _LENGTH:
             self.groups += 1
             self.length = self.groups

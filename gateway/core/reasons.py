@@ -29,6 +29,7 @@ class Reason(StrEnum):
     PATH_AMBIGUOUS = "path_ambiguous"
     HOST_INVALID = "host_invalid"
     TLS_EXPECTED = "tls_expected"
+    FORWARDING_UNREADABLE = "forwarding_unreadable"
     CREDENTIALS_CONFLICT = "credentials_conflict"
     # 401: who is this?
     CREDENTIALS_MISSING = "credentials_missing"

@@ -148,8 +148,8 @@ class RouteTable:
         """Return the route of a canonical path, or None.
 
         The longest prefix wins; then a route that names the host, then its wildcard, then one that names no
-        host; then a route that names the method. None also where a laxer reading of the path (see
-        ``loose_reading``) would lead elsewhere: such an upstream would serve what another rule guards.
+        host; then one that names the port; then one that names the method. None also where a laxer reading of
+        the path (see ``loose_reading``) would lead elsewhere: such an upstream would serve what another rule guards.
         """
         table = self._hosts.get(host) or self._of_host(host)
         if table is None:
@@ -198,13 +198,15 @@ class RouteTable:
         return table
 
     def _build(self, names: frozenset[bytes]) -> _HostRoutes:
-        ranked: list[tuple[int, bool, int, Route]] = []
+        ranked: list[tuple[int, bool, bool, int, Route]] = []
         for order, route in enumerate(self.routes):
             own = names.intersection(route.hosts or ())
             if own or route.hosts is None:
                 wildcard = all(name.startswith(b"*") for name in own)
-                ranked.append((wildcard + (route.hosts is None), route.methods is None, order, route))
-        routes = [route for *_, route in sorted(ranked, key=lambda each: each[:3])]
+                rank = wildcard + (route.hosts is None)
+                any_port = not any(b":" in name.rpartition(b"]")[2] for name in own)
+                ranked.append((rank, any_port, route.methods is None, order, route))
+        routes = [route for *_, route in sorted(ranked, key=lambda each: each[:4])]
         return _HostRoutes(
             exact=_prefixes((route.path, route) for route in routes),
             loose=_prefixes((loose_reading(route.path), route) for route in routes),
@@ -213,12 +215,13 @@ class RouteTable:
 
 
 def _names(host: bytes, patterns: frozenset[bytes]) -> frozenset[bytes]:
-    """Return the patterns that cover a host, itself or by a wildcard; a default port may be spelt out.
+    """Return the patterns that cover a host, itself or by a wildcard; one without a port is for every port.
 
     A wildcard stands for exactly one label, as in certificates (RFC 9525 section 6.3).
     """
     found: set[bytes] = set()
-    for each in (host, host.removesuffix(b":443"), host.removesuffix(b":80")):
+    name, colon, port = host.rpartition(b":")
+    for each in (host, name) if colon and b"]" not in port else (host,):
         label, dot, rest = each.partition(b".")
         found.add(each)
         if label and dot:

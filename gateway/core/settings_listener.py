@@ -66,6 +66,19 @@ class TlsSettings(Model):
         return self.certificates
 
 
+class ForwardingSettings(Model):
+    """The fields that the trusted proxies write: one source each, every other one is dropped unread (R64)."""
+
+    address: Text = "X-Forwarded-For"
+    """The client's address: ``X-Forwarded-For``, ``Forwarded``, a field of one address alone, or ``none``."""
+    scheme: Literal["X-Forwarded-Proto", "Forwarded", "none"] = "X-Forwarded-Proto"
+    """Whether the client speaks http or https."""
+    host: Literal["Host", "X-Forwarded-Host", "Forwarded"] = "Host"
+    """The host that the client asked for; ``Host`` is the Host field as the proxy sends it."""
+    port: Literal["X-Forwarded-Port", "none"] = "none"
+    """The port that the client asked for, where the host names none."""
+
+
 class RateLimitSettings(Model):
     """How often one caller may ask; beyond it, 429."""
 

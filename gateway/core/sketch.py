@@ -10,6 +10,8 @@ from gateway.core import fields
 from gateway.core.fields import NameKinds, named_in
 from gateway.core.model import Field, Header, Request
 
+# what does not go on, and says nothing to a decision by itself
+_UNREAD = frozenset({fields.DROP, fields.FORWARDING})
 # what a Connection field may say without naming anything that would otherwise go on
 _HARMLESS_OPTIONS = frozenset({b"keep-alive", b"close", b"upgrade", b"keep-alive, upgrade", b"te", b""})
 
@@ -74,7 +76,7 @@ def draw(request: Request, names: NameKinds) -> Sketch:
             kind = names.learn(field.name)
         if kind == fields.PASS:
             kept.append(field.line)
-        elif kind != fields.DROP:
+        elif kind not in _UNREAD:
             _note(sketch, kind, field, options)
     if options:
         sketch.dropped = named_in(options) - {b"content-length"}

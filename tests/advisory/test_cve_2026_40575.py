@@ -20,6 +20,61 @@ def test_no_field_chooses_the_path(name: bytes, proxies: list[str]):
     assert b"/public/x" not in [value for _, value in answer.headers]
 
 
+FORGED = [
+    (b"X-Forwarded-Host", b"intern.test"),
+    (b"Forwarded", b"for=203.0.113.7;host=intern.test"),
+    (b"Forwarded", b"host=intern.test"),
+    (b"X-Original-Host", b"intern.test"),
+    (b"X-Host", b"intern.test"),
+    (b"X_Forwarded_Host", b"intern.test"),
+    (b"X-Forwarded-Server", b"intern.test"),
+    (b"X-Forwarded-Port", b"8443"),
+    (b"Forwarded", b"x"),
+]
+SITES = (
+    {"path": "/", "hosts": ["intern.test"], "access": "public"},
+    {"path": "/", "hosts": ["app.example.com"]},
+)
+
+
+@pytest.mark.parametrize(("name", "value"), FORGED)
+@pytest.mark.parametrize(
+    "told", [[], [(b"X-Forwarded-For", b"203.0.113.7"), (b"X-Forwarded-Proto", b"https")]]
+)
+def test_r64_no_field_of_a_client_chooses_the_site(
+    name: bytes, value: bytes, told: list[tuple[bytes, bytes]]
+):
+    """R64 [1.1]: behind a proxy that sets Host, X-Forwarded-For and -Proto nothing else is read."""
+    known = compiled(*SITES, trusted_proxies=["192.0.2.0/24"])
+    for headers in ([*told, (name, value)], [(name, value), *told]):
+        answer = ask(known, "/x", *headers)
+        assert isinstance(answer, Refuse)
+        assert answer.reason == "credentials_missing"
+        answer = ask(known, "/x", *headers, session_cookie(known))
+        assert isinstance(answer, Forward)
+        sent = [line for line in answer.headers if b"intern.test" in line[1] or line[1] in (b"8443", b"x")]
+        assert not sent
+
+
+@pytest.mark.parametrize("name", [b"Forwarded", b"X-Real-IP", b"Client-IP"])
+def test_r64_no_field_makes_a_client_the_proxy(name: bytes):
+    """R64 [1.2]: garbage beside X-Forwarded-For leaves the client's own address, and its own rate limit."""
+    known = compiled(trusted_proxies=["192.0.2.0/24"])
+    answer = ask(known, "/public/x", (b"X-Forwarded-For", b"203.0.113.7"), (name, b"x"))
+    assert isinstance(answer, Forward)
+    assert (b"X-Forwarded-For", b"203.0.113.7, 192.0.2.1") in answer.headers
+
+
+@pytest.mark.parametrize("value", [b"x", b"", b"203.0.113.7, x", b"unknown", b"203.0.113.7,"])
+@pytest.mark.parametrize("path", ["/public/x", "/x", "/optional/x", "/nowhere/../x", "/.gateway/login"])
+def test_r64_a_named_field_that_cannot_be_read_is_400(path: str, value: bytes):
+    """R64 [1.2]: whatever was asked for, and nobody is taken for the proxy."""
+    known = compiled(trusted_proxies=["192.0.2.0/24"])
+    answer = ask(known, path, (b"X-Forwarded-For", value), session_cookie(known))
+    assert isinstance(answer, Refuse)
+    assert answer.reason == "forwarding_unreadable"
+
+
 def test_trusted_proxies_default_to_nobody():
     """CVE-2026-76835: the fix was inert while everybody was trusted."""
     forged = [(b"X-Forwarded-For", b"10.0.0.1"), (b"X-Forwarded-Host", b"evil.example")]

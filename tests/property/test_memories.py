@@ -120,12 +120,21 @@ PLAIN = [
 ]
 
 
+NAMED: dict[str, dict[str, str]] = {
+    "usual": {},
+    "host": {"host": "X-Forwarded-Host", "port": "X-Forwarded-Port"},
+    "forwarded": {"address": "Forwarded", "scheme": "Forwarded", "host": "Forwarded"},
+    "single": {"address": "X-Real-IP", "scheme": "none"},
+}
+
+
 @cache
-def compiled(which: int) -> Compiled:
+def compiled(which: int, named: str = "usual") -> Compiled:
     """Return one of two configurations; the second trusts another provider's tokens no more."""
     changes: dict[str, Any] = {
         "providers": PROVIDERS,
         "trusted_proxies": ["10.0.0.0/8"],
+        "forwarding": NAMED[named],
         "public_url": ["https://app.example.com", "http://plain.example.com"],
         "allow_insecure_http": True,
         "prefix": "/auth/",
@@ -305,12 +314,12 @@ def plain(value: Any) -> Any:
 class Process:
     """Two gateways in one process, and what they know."""
 
-    def __init__(self) -> None:
+    def __init__(self, named: str = "usual") -> None:
         self.now = NOW
         self.keys = {"corporate": keys("both"), "other": keys("first")}
         self.denylist = Denylist()
         self.denylist.synchronised_at = NOW
-        self.pipelines = [self._pipeline(compiled(which), Memory()) for which in (0, 1)]
+        self.pipelines = [self._pipeline(compiled(which, named), Memory()) for which in (0, 1)]
         self.patterns: tuple[Pattern, ...] = ()
         self.connections: dict[tuple, ClientConnection] = {}
 
@@ -748,6 +757,8 @@ TOLD = {
     b"X-Forwarded-For": [b"198.51.100.7", b"198.51.100.8", b"nobody", b"198.51.100.9, 10.0.0.2"],
     b"x-forwarded-proto": [b"http", b"https", b"ftp"],
     b"X-Forwarded-Host": [b"app.example.com", b"plain.example.com", b"evil.example.com", b"a b"],
+    b"X-Forwarded-Port": [b"80", b"443", b"8443", b"x"],
+    b"X-Real-IP": [b"198.51.100.7", b"198.51.100.8", b"198.51.100.7, 10.0.0.2", b"10.0.0.2"],
     b"Forwarded": [
         b"for=198.51.100.7;host=plain.example.com;proto=http",
         b"for=198.51.100.8",
@@ -766,8 +777,10 @@ TOLD = {
     st.sampled_from(HOSTS[:3]),
     st.sampled_from([b"/api/%d", b"/x%d", b"/part/%d", b"/api/plain/%d"]),
     st.booleans(),
+    st.sampled_from(list(NAMED)),
+    st.booleans(),
 )
-def test_r53_what_proxies_tell(
+def test_r53_r64_what_proxies_tell(
     names: list[bytes],
     values: list[list[int]],
     turns: list[int],
@@ -775,9 +788,11 @@ def test_r53_what_proxies_tell(
     host: bytes,
     path: bytes,
     at_once: bool,
+    named: str,
+    tls: bool,
 ):
-    """R53, R54: clients that take turns on a proxy's connection are each told for what the proxy tells."""
-    process = Process()
+    """R53, R64: clients that take turns on a proxy's connection are each told for what the proxy tells."""
+    process = Process(named)
     with keeping_at_once(at_once):
         for number, turn in enumerate(turns):
             chosen = values[turn % len(values)]
@@ -785,12 +800,12 @@ def test_r53_what_proxies_tell(
                 name + b": " + TOLD[name][place % len(TOLD[name])]
                 for name, place in zip(names, chosen, strict=False)
             ]
-            process.check(0, asked(path % number, *lines, host=host), peer, False)
+            process.check(0, asked(path % number, *lines, host=host), peer, tls)
 
 
 def test_r53_a_host_that_a_proxy_tells_of_has_its_own_routes():
-    """R53: which route it is depends on the name that the client called, not on what the proxy calls."""
-    process = Process()
+    """R53, R64: which route it is depends on the name that the client called, not on what the proxy calls."""
+    process = Process("host")
     turns = [(b"/api/%d" % number, HOSTS[2]) for number in range(8)]
     turns.append((b"/api/plain", HOSTS[2]))
     for number in range(48):
@@ -813,7 +828,7 @@ def count_judged(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_what_proxies_tell_is_decided_once(monkeypatch: pytest.MonkeyPatch):
     """A few clients behind a trusted proxy, over one connection: their requests are not each decided anew."""
-    process = Process()
+    process = Process("host")
     pipeline = process.pipelines[0]
     judged = count_judged(monkeypatch)
     for number in range(40):

@@ -122,6 +122,14 @@ CASES = [
     ({"trusted_proxies": ["0.0.0.0/1", "128.0.0.0/1"]}, "trusted_proxies"),
     ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies[0]"),
     ({"trusted_proxies": ["proxy"]}, "trusted_proxies[0]"),
+    # which of their fields count
+    ({"forwarding": {"address": "Host"}}, "forwarding.address"),
+    ({"forwarding": {"address": "cookie"}}, "forwarding.address"),
+    ({"forwarding": {"address": "X-Forwarded-Host"}}, "forwarding.address"),
+    ({"forwarding": {"address": "X Real IP"}}, "forwarding.address"),
+    ({"forwarding": {"address": "x_forwarded_user"}}, "forwarding.address"),
+    ({"forwarding": {"scheme": "Forwarded"}}, "forwarding.scheme"),
+    ({"forwarding": {"host": "Forwarded"}}, "forwarding.host"),
     # keys
     ({"secret_keys": ["AAAA"]}, "secret_keys[0]"),
     ({"secret_keys": ["not base64 at all!"]}, "secret_keys[0]"),
@@ -241,7 +249,12 @@ GOOD = [
     {"listen": "[::1]:8080"},
     {"listen": "gateway-1.internal:8080"},
     {"listen": "127.0.0.2:9090"},
-    {"trusted_proxies": ["10.0.0.0/8", "192.0.2.7", "fc00::/7"]},
+    {"trusted_proxies": ["10.0.0.0/8", "192.0.2.7", "fc00::/7"], "forwarding": {}},
+    {
+        "trusted_proxies": ["10.0.0.1"],
+        "forwarding": {"address": "Forwarded", "scheme": "Forwarded", "host": "Forwarded"},
+    },
+    {"trusted_proxies": ["10.0.0.1"], "forwarding": {"address": "CF-Connecting-IP", "scheme": "none"}},
     {"secret_keys": [KEY, OTHER_KEY]},
     {"redis/url": "rediss://user:pass@redis.internal:6380/1"},
     {"redis/url": "unix:///run/valkey.sock?db=0"},
@@ -295,6 +308,22 @@ def test_warnings(changes, path):
     settings = with_changes(changes)
     assert check(settings) == []
     assert [shown_path(each.path) for each in warn(settings)] == [path]
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"trusted_proxies": ["10.0.0.1"]}, ["trusted_proxies"]),
+        ({"trusted_proxies": ["10.0.0.1"], "forwarding": {}}, []),
+        ({"forwarding": {"host": "X-Forwarded-Host"}}, ["forwarding"]),
+        ({"forwarding": {}}, []),
+    ],
+)
+def test_r64_which_fields_count_is_to_be_written(changes: dict, found: list[str]):
+    """R64 [1.1]: files of before, in which more fields counted, are told of the setting."""
+    warnings = warn(with_changes(changes))
+    assert [shown_path(each.path) for each in warnings] == found
+    assert all("$proxy_host" in each.message for each in warnings if found == ["trusted_proxies"])
 
 
 PARTNER = {

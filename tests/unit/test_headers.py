@@ -202,15 +202,30 @@ def test_identity_headers_that_cannot_be(names: dict[str, str]):
         rules(identity_headers=names)
 
 
-def proxied(*headers: Header, peer: str = "10.0.0.1", **more):
-    """Return what is observed of a request that came from a trusted proxy."""
-    return observe(request(*headers, peer=peer, **more), PROXIED)
+NAMED = {
+    "X-Forwarded-For": {},
+    "Forwarded": {"address": "Forwarded", "scheme": "Forwarded", "host": "Forwarded"},
+    "CF-Connecting-IP": {"address": "CF-Connecting-IP"},
+    "X-Forwarded-Host": {"host": "X-Forwarded-Host"},
+    "X-Forwarded-Port": {"host": "X-Forwarded-Host", "port": "X-Forwarded-Port"},
+    "none": {"address": "none", "scheme": "none"},
+}
+NAMING = {
+    name: rules(trusted_proxies=["10.0.0.0/8", "fd00::/8"], forwarding=sources)
+    for name, sources in NAMED.items()
+}
+
+
+def told(source: str, *headers: tuple[str, str], **more):
+    """Return what is observed where trusted proxies write the fields of a source."""
+    given = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    return observe(request(*given, peer="10.0.0.1", **more), NAMING[source])
 
 
 @pytest.mark.parametrize(
     ("headers", "chain"),
     [
-        ([], ["10.0.0.1"]),
+        ([], ["unknown", "10.0.0.1"]),
         ([("X-Forwarded-For", "203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
         ([("X-Forwarded-For", "6.6.6.6, 203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
         ([("X-Forwarded-For", "6.6.6.6"), ("x-forwarded-for", "203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
@@ -219,61 +234,207 @@ def proxied(*headers: Header, peer: str = "10.0.0.1", **more):
         ([("X-Forwarded-For", "203.0.113.7:1234")], ["203.0.113.7", "10.0.0.1"]),
         ([("X-Forwarded-For", "[2001:db8::1]:99")], ["2001:db8::1", "10.0.0.1"]),
         ([("X-Forwarded-For", "::ffff:203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
-        ([("X-Forwarded-For", "203.0.113.7, evil")], ["10.0.0.1"]),
         ([("X-Forwarded-For", "evil, 203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
-        ([("X-Forwarded-For", "")], ["10.0.0.1"]),
-        ([("X-Forwarded-For", "203.0.113.7,")], ["10.0.0.1"]),
-        ([("X-Forwarded-For", "\u00ff")], ["10.0.0.1"]),
-        ([("X-Forwarded-For", "fe80::1%eth0")], ["10.0.0.1"]),
-        ([("X-Forwarded-For", "010.1.1.1")], ["10.0.0.1"]),
+        ([("X-Forwarded-For", "unknown, 203.0.113.7, 10.2.0.1")], ["203.0.113.7", "10.2.0.1", "10.0.0.1"]),
+        ([("X-Forwarded-For", ', , "x" , 203.0.113.7')], ["203.0.113.7", "10.0.0.1"]),
+        ([("X-Forwarded-For", ""), ("X-Forwarded-For", "203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
         ([("X-Forwarded-For", "1.1.1.1," * 10000 + "203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
-        ([("X_Forwarded_For", "203.0.113.7")], ["10.0.0.1"]),
-        ([("Forwarded", "for=203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
-        ([("Forwarded", 'for=6.6.6.6, For="[2001:db8::1]:4";by=x')], ["2001:db8::1", "10.0.0.1"]),
-        ([("Forwarded", "for=unknown")], ["10.0.0.1"]),
-        ([("Forwarded", "for=_hidden")], ["10.0.0.1"]),
-        ([("Forwarded", "for=203.0.113.7;for=6.6.6.6")], ["10.0.0.1"]),
-        ([("Forwarded", 'for="203.0.113.7')], ["10.0.0.1"]),
-        ([("Forwarded", "proto=https")], ["10.0.0.1"]),
-        ([("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "for=203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
-        ([("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "for=6.6.6.6")], ["10.0.0.1"]),
-        ([("X-Forwarded-For", "6.6.6.6"), ("Forwarded", "for=garbage")], ["10.0.0.1"]),
+        ([("X_Forwarded_For", "203.0.113.7")], ["unknown", "10.0.0.1"]),
+        # what the proxies do not write is not read, whatever it says
+        ([("Forwarded", "for=203.0.113.7")], ["unknown", "10.0.0.1"]),
+        ([("X-Real-IP", "203.0.113.7")], ["unknown", "10.0.0.1"]),
+        ([("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "for=6.6.6.6")], ["203.0.113.7", "10.0.0.1"]),
+        ([("X-Forwarded-For", "203.0.113.7"), ("Forwarded", "x")], ["203.0.113.7", "10.0.0.1"]),
+        ([("Forwarded", 'for="'), ("X-Forwarded-For", "203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
     ],
 )
-def test_r53_the_chain_behind_a_trusted_proxy(headers: list[tuple[str, str]], chain: list[str]):
-    """R53: the right-most untrusted address wins; garbage, or two fields that disagree, fall back."""
-    found = proxied(*((name.encode(), value.encode("latin-1")) for name, value in headers))
+def test_r64_the_chain_behind_a_trusted_proxy(headers: list[tuple[str, str]], chain: list[str]):
+    """R64 [1.1] [1.2]: the right-most untrusted address of the named field, and never the proxy's own."""
+    found = told("X-Forwarded-For", *headers)
+    assert not found.unreadable
     assert list(found.chain) == chain
     assert found.client == chain[0]
     assert values(headers_of(found.block, ""), b"x-forwarded-for") == [", ".join(chain).encode()]
 
 
 @pytest.mark.parametrize(
-    ("headers", "host", "proto"),
+    ("headers", "chain"),
     [
-        ([], HOST, "https"),
-        ([("X-Forwarded-Proto", "http")], HOST, "http"),
-        ([("X-Forwarded-Proto", "HTTPS")], HOST, "https"),
-        ([("X-Forwarded-Proto", "https, http")], HOST, "http"),
-        ([("X-Forwarded-Proto", "gopher")], HOST, "https"),
-        ([("X-Forwarded-Host", "Other.Example:8443")], b"other.example:8443", "http"),
-        ([("X-Forwarded-Host", "evil.example, other.example")], b"other.example", "http"),
-        ([("X-Forwarded-Host", "[::1]:80")], b"[::1]:80", "http"),
-        ([("X-Forwarded-Host", "a/b")], HOST, "https"),
-        ([("X-Forwarded-Host", "user@evil.example")], HOST, "https"),
-        ([("X-Forwarded-Host", "a\u00ff")], HOST, "https"),
-        ([("X-Forwarded-Host", "a" * 300)], HOST, "https"),
-        ([("X-Forwarded-Host", "")], HOST, "https"),
-        ([("Forwarded", 'for=1.1.1.1;host="o.example:1";proto=https')], b"o.example:1", "https"),
-        ([("Forwarded", "for=6.6.6.6;host=evil.example, for=1.1.1.1;host=o.example")], b"o.example", "http"),
-        ([("Forwarded", "for=1.1.1.1;host=o.example"), ("X-Forwarded-Host", "evil.example")], HOST, "https"),
-        ([("Forwarded", "for=1.1.1.1;proto=http"), ("X-Forwarded-Proto", "https")], HOST, "https"),
+        ([("Forwarded", "for=203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
+        ([("Forwarded", 'for=6.6.6.6, For="[2001:db8::1]:4";by=x')], ["2001:db8::1", "10.0.0.1"]),
+        ([("Forwarded", "for=203.0.113.7, for=10.2.0.1")], ["203.0.113.7", "10.2.0.1", "10.0.0.1"]),
+        ([("Forwarded", "for=unknown, x, for=203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
+        # what a client leaves open in its line closes in no other
+        ([("Forwarded", 'for="6.6.6.6'), ("Forwarded", "for=203.0.113.7")], ["203.0.113.7", "10.0.0.1"]),
+        ([("X-Forwarded-For", "203.0.113.7")], ["unknown", "10.0.0.1"]),
     ],
 )
-def test_host_and_scheme_behind_a_trusted_proxy(headers: list[tuple[str, str]], host: bytes, proto: str):
-    """What the nearest proxy says, if it is well-formed and nothing else contradicts it."""
-    found = proxied(*((name.encode(), value.encode("latin-1")) for name, value in headers))
-    assert (found.host, found.proto) == (host, proto)
+def test_r64_the_chain_of_forwarded(headers: list[tuple[str, str]], chain: list[str]):
+    """R64 [1.1]: where Forwarded is named, its right-most untrusted address (RFC 7239)."""
+    host = [(name, value.replace(", for=10", ";host=h.example, for=10")) for name, value in headers]
+    host = [(name, value if "host" in value else f"{value};host=h.example") for name, value in host]
+    found = told("Forwarded", *host)
+    if chain[0] == "unknown":
+        # nobody told the host either
+        assert found.unreadable == "forwarded"
+        assert found.client == "unknown"
+    else:
+        assert (list(found.chain), found.host) == (chain, b"h.example")
+
+
+UNREADABLE = {
+    "X-Forwarded-For": [
+        [("X-Forwarded-For", value)]
+        for value in (
+            "203.0.113.7, evil",
+            "",
+            "203.0.113.7,",
+            ",",
+            "\u00ff",
+            "unknown",
+            "203.0.113.7, unknown, 10.2.0.1",
+            "_hidden",
+            "fe80::1%eth0",
+            "010.1.1.1",
+            "203.0.113.7 10.0.0.1",
+            '"203.0.113.7"',
+            "http://203.0.113.7",
+            "203.0.113.7:",
+            "10.2.0.1," * 32 + "10.2.0.1",
+            "10.2.0.1," * 10000 + "10.2.0.1",
+        )
+    ]
+    + [
+        [("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-For", "")],
+        [("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-Proto", "gopher")],
+        [("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-Proto", "")],
+        [("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-Proto", "https, x")],
+    ],
+    "Forwarded": [
+        [("Forwarded", value)]
+        for value in (
+            "x",
+            "",
+            ",",
+            "proto=https;host=h",
+            "for=unknown;host=h",
+            "for=_hidden;host=h",
+            'for="203.0.113.7;host=h',
+            "for=203.0.113.7;for=6.6.6.6;host=h",
+            "for=203.0.113.7;host=h;proto=gopher",
+            "for=203.0.113.7;host=a/b",
+            "for=203.0.113.7",
+            "for =203.0.113.7;host=h",
+            "for=203.0.113.7;host=h, garbage",
+            "for=203.0.113.7;host=h, for=10.2.0.1;x",
+            'for="203.0.113.7"x;host=h',
+        )
+    ],
+    "CF-Connecting-IP": [
+        [("CF-Connecting-IP", "")],
+        [("CF-Connecting-IP", "x")],
+        [("CF-Connecting-IP", "203.0.113.7, 6.6.6.6")],
+        [("CF-Connecting-IP", "203.0.113.7"), ("CF-Connecting-IP", "6.6.6.6")],
+        [("CF-Connecting-IP", "203.0.113.7"), ("cf-connecting-ip", "203.0.113.7")],
+    ],
+    "X-Forwarded-Host": [[("X-Forwarded-Host", value)] for value in ("a/b", "u@evil.example", "a\u00ff", "")]
+    + [[("X-Forwarded-Host", "a" * 300)], [("X-Forwarded-Host", "\u00e9.example")], []],
+    "X-Forwarded-Port": [
+        [("X-Forwarded-Host", "app.example.com"), ("X-Forwarded-Port", value)]
+        for value in ("", "0", "65536", "x", "443x", "-1", "\u00b2", "080")
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "headers"), [(source, each) for source, cases in UNREADABLE.items() for each in cases]
+)
+def test_r64_a_named_field_that_cannot_be_read(source: str, headers: list[tuple[str, str]]):
+    """R64 [1.2]: nobody is taken for the proxy; the request is refused."""
+    found = told(source, *headers)
+    assert found.unreadable in {"forwarded", *(name.lower() for name, _ in headers), "x-forwarded-host"}
+    assert found.client == "unknown"
+    assert values(headers_of(found.block, ""), b"x-forwarded-for") == [b"unknown, 10.0.0.1"]
+
+
+@pytest.mark.parametrize("name", ["CF-Connecting-IP", "cf-connecting-ip"])
+def test_r64_a_field_of_one_address(name: str):
+    """R64 [1.1]: a single-address field, and then X-Forwarded-For is a client's own word."""
+    found = told("CF-Connecting-IP", (name, "203.0.113.7"), ("X-Forwarded-For", "6.6.6.6"))
+    assert found.chain == ("203.0.113.7", "10.0.0.1")
+    sent = sent_on(request((name.encode(), b"203.0.113.7"), peer="10.0.0.1"), NAMING["CF-Connecting-IP"])
+    assert not values(sent, b"cf-connecting-ip")
+
+
+@pytest.mark.parametrize(
+    ("source", "headers", "host", "proto"),
+    [
+        ("X-Forwarded-For", [], HOST, "https"),
+        ("X-Forwarded-For", [("X-Forwarded-Proto", "http")], HOST, "http"),
+        ("X-Forwarded-For", [("X-Forwarded-Proto", "HTTPS")], HOST, "https"),
+        ("X-Forwarded-For", [("X-Forwarded-Proto", "https, http")], HOST, "http"),
+        ("X-Forwarded-For", [("X-Forwarded-Proto", "wss")], HOST, "https"),
+        ("X-Forwarded-For", [("X-Forwarded-Proto", "ws")], HOST, "http"),
+        ("X-Forwarded-For", [("X-Forwarded-Host", "intern.test")], HOST, "https"),
+        ("X-Forwarded-For", [("X-Forwarded-Host", "a/b"), ("X-Forwarded-Port", "x")], HOST, "https"),
+        ("X-Forwarded-For", [("Forwarded", "for=1.1.1.1;host=intern.test;proto=http")], HOST, "https"),
+        ("X-Forwarded-For", [("Forwarded", "for=1.1.1.1;proto=http"), ("Forwarded", "x")], HOST, "https"),
+        ("X-Forwarded-Host", [("X-Forwarded-Host", "Other.Example:8443")], b"other.example:8443", "http"),
+        ("X-Forwarded-Host", [("X-Forwarded-Host", "evil.test, o.example")], b"o.example", "http"),
+        ("X-Forwarded-Host", [("X-Forwarded-Host", "[::1]:80")], b"[::1]:80", "http"),
+        (
+            "X-Forwarded-Host",
+            [("X-Forwarded-Host", "o.example"), ("Forwarded", "for=1.1.1.1;host=evil.test")],
+            b"o.example",
+            "http",
+        ),
+        ("Forwarded", [("Forwarded", 'for=1.1.1.1;host="o.example:1";proto=https')], b"o.example:1", "https"),
+        (
+            "Forwarded",
+            [("Forwarded", "for=6.6.6.6;host=evil.example, for=1.1.1.1;host=o.example;proto=http")],
+            b"o.example",
+            "http",
+        ),
+        (
+            "Forwarded",
+            [("Forwarded", "for=1.1.1.1;host=o.example"), ("X-Forwarded-Proto", "https")],
+            b"o.example",
+            "http",
+        ),
+    ],
+)
+def test_r64_host_and_scheme_behind_a_trusted_proxy(
+    source: str, headers: list[tuple[str, str]], host: bytes, proto: str
+):
+    """R64 [1.1]: one source each is read; what any other says chooses no site."""
+    found = told(source, *headers)
+    assert (found.host, found.proto, found.unreadable) == (host, proto, "")
+
+
+@pytest.mark.parametrize(
+    ("headers", "host", "proto"),
+    [
+        ([("X-Forwarded-Port", "8443"), ("X-Forwarded-Proto", "https")], b"o.example:8443", "https"),
+        ([("X-Forwarded-Port", "443"), ("X-Forwarded-Proto", "https")], b"o.example", "https"),
+        ([("X-Forwarded-Port", "80"), ("X-Forwarded-Proto", "http")], b"o.example", "http"),
+        ([("X-Forwarded-Port", "443"), ("X-Forwarded-Proto", "http")], b"o.example:443", "http"),
+        ([("X-Forwarded-Port", "1, 8443"), ("X-Forwarded-Proto", "https")], b"o.example:8443", "https"),
+        ([("X-Forwarded-Proto", "https")], b"o.example", "https"),
+        ([("X-Forwarded-Port", "9"), ("X-Forwarded-Host", "o.example:8080")], b"o.example:8080", "http"),
+        ([("X-Forwarded-Port", "9"), ("X-Forwarded-Host", "[::1]")], b"[::1]:9", "http"),
+    ],
+)
+def test_r64_host_and_port_are_put_together(headers: list[tuple[str, str]], host: bytes, proto: str):
+    """R64 [3.7]: X-Forwarded-Host without a port, and X-Forwarded-Port, where that is named."""
+    found = told("X-Forwarded-Port", ("X-Forwarded-Host", "o.example"), *headers)
+    assert (found.host, found.proto, found.unreadable) == (host, proto, "")
+
+
+def test_r64_proxies_that_write_nothing():
+    """R64 [1.1]: with no source of an address nobody knows who called; it is not the proxy."""
+    found = told("none", ("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-Proto", "x"))
+    assert found.chain == ("unknown", "10.0.0.1")
+    assert (found.host, found.proto) == (HOST, "https")
 
 
 @pytest.mark.parametrize("peer", ["192.0.2.1", "11.0.0.1", "::1", "fe80::1%eth0", "", "unix:", "10.0.0.1 "])
@@ -285,7 +446,7 @@ def test_r53_nobody_else_is_believed(peer: str):
         (b"X-Forwarded-Proto", b"http"),
         (b"Forwarded", b"for=6.6.6.6;host=evil.example;proto=http"),
     ]
-    found = proxied(*forged, peer=peer)
+    found = observe(request(*forged, peer=peer), PROXIED)
     assert (found.host, found.proto) == (HOST, "https")
     assert len(found.chain) == 1
     assert "6.6.6.6" not in found.client
@@ -294,7 +455,8 @@ def test_r53_nobody_else_is_believed(peer: str):
 @pytest.mark.parametrize("peer", ["::ffff:10.0.0.1", "fd00::1", "10.255.0.1"])
 def test_trusted_peers_in_other_notations(peer: str):
     """A dual-stack listener shows IPv4 peers as mapped addresses."""
-    assert proxied((b"X-Forwarded-For", b"203.0.113.7"), peer=peer).client == "203.0.113.7"
+    found = observe(request((b"X-Forwarded-For", b"203.0.113.7"), peer=peer), PROXIED)
+    assert found.client == "203.0.113.7"
 
 
 @pytest.mark.parametrize(

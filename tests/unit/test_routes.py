@@ -310,14 +310,14 @@ def test_paths_that_differ_in_case_only():
     [
         (b"app.example.com", "/"),
         (b"app.example.com:443", "/"),
-        (b"app.example.com:8443", None),
+        (b"app.example.com:8443", "/"),
         (b"app.example.com:80", "/"),
         (b"evil.example", None),
         (b"", None),
         (b"*.tenant.example", "tenants"),
         (b"two.tenant.example", "tenants"),
         (b"two.tenant.example:443", "tenants"),
-        (b"two.tenant.example:8443", None),
+        (b"two.tenant.example:8443", "tenants"),
         (b":443", None),
         (b"one.tenant.example", "tenant one"),
         (b"tenant.example", None),
@@ -332,7 +332,7 @@ def test_paths_that_differ_in_case_only():
     ],
 )
 def test_hosts(host: bytes, name: str | None):
-    """R55: exact hosts before wildcards of one label, these before none; a port counts unless a default."""
+    """R55 [3.7]: exact hosts before wildcards of one label, these before none; without a port, every port."""
     route = TABLE.match(host, b"/", b"GET")
     assert (route.name if route else None) == name
     assert TABLE.knows(host) == (name is not None)

@@ -28,6 +28,10 @@ class Words:
 
 _CONTACT: Final = "If it goes on, tell whoever runs this site the request ID below."
 _WAIT: Final = "Wait{{moment}} and try again. If you were logged in, you still are."
+_PROXY: Final = (
+    "For whoever runs a proxy in front: it has to send the Host that the browser asked for (in nginx: "
+    "proxy_set_header Host $host), or forwarding.host names the field in which it does."
+)
 _AGAIN: Final = "Log in again. Nothing that you saved is lost."
 
 
@@ -45,12 +49,12 @@ def _log_in(sentence: str) -> Words:
     )
 
 
-def _bad_request(sentence: str, message: str) -> Words:
+def _bad_request(sentence: str, message: str, *advice: str) -> Words:
     return Words(
         sentence,
         "This request cannot be understood",
         message,
-        ("Check the address for typing errors, or begin at the start page.", _CONTACT),
+        ("Check the address for typing errors, or begin at the start page.", *advice, _CONTACT),
     )
 
 
@@ -211,6 +215,11 @@ WORDS: Final[dict[Reason, Words]] = {
         ("Put https:// in front of the address instead of http://.", _CONTACT),
         tone="ask",
     ),
+    Reason.FORWARDING_UNREADABLE: _bad_request(
+        "The field in which the proxy in front tells of the client cannot be read.",
+        "What the proxy in front of this site tells of this request cannot be read.",
+        "For whoever runs this site: the section forwarding has to name the fields that the proxy writes.",
+    ),
     Reason.CREDENTIALS_CONFLICT: _bad_request(
         "The bearer token and the session name different people.",
         "The request says in two ways who you are, and they disagree.",
@@ -301,7 +310,7 @@ WORDS: Final[dict[Reason, Words]] = {
         "No route matches this path and method.",
         "There is no such page",
         "Nothing is published at this address.",
-        ("Check the address for typing errors, or begin at the start page.",),
+        ("Check the address for typing errors, or begin at the start page.", _PROXY),
         tone="ask",
     ),
     Reason.METHOD_UNSUPPORTED: _bad_request(
@@ -314,6 +323,7 @@ WORDS: Final[dict[Reason, Words]] = {
         (
             "Check the address for typing errors.",
             "For whoever runs this site: the name must be one of public_url, or of a route's hosts.",
+            _PROXY,
         ),
         (),
     ),
