@@ -149,7 +149,8 @@ class RouteTable:
 
         The longest prefix wins; then a route that names the host, then its wildcard, then one that names no
         host; then one that names the port; then one that names the method. None also where a laxer reading of
-        the path (see ``loose_reading``) would lead elsewhere: such an upstream would serve what another rule guards.
+        the path (see ``loose_reading``) would lead elsewhere: such an upstream would serve what another rule
+        guards.
         """
         table = self._hosts.get(host) or self._of_host(host)
         if table is None:
