@@ -257,7 +257,7 @@ def _session_identity(context: Context, session: Session) -> Verdict:
 
 
 def identity_of(session: Session, claims: Claims, scopes: frozenset[str]) -> Identity:
-    """Return the identity of a session; the denylist judges it by its login time."""
+    """Return the identity of a session; the denylist judges it by when it began."""
     return Identity(
         kind="session",
         provider=session.provider,
@@ -269,6 +269,7 @@ def identity_of(session: Session, claims: Claims, scopes: frozenset[str]) -> Ide
         expires_at=session.ends_at,
         sid=session.sid,
         session_id=session.session_id,
+        position=session.position,
     )
 
 

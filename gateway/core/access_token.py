@@ -157,7 +157,8 @@ def _identify(claims: Claims, provider: Provider) -> Identity | Reason:
         subject,
         claims,
         scopes,
-        issued or 0.0,
+        # a provider's clock that is ahead must save no token from a revocation (R66)
+        (issued or 0.0) - provider.clock_skew,
         expires,
         jti,
         sid,

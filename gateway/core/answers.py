@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.core.headers import headers_of
-from gateway.core.model import CookieChange, DenyEntry, Grant, Header, Identity, Json, Session
+from gateway.core.model import CookieChange, DenyEntry, Grant, Header, Identity, Json, Position, Session
 from gateway.core.needs import Need
 from gateway.core.reasons import Reason
 
@@ -88,6 +88,7 @@ class Login:
     ``callback`` is the path that the pending login holds, empty for the usual one. ``other_account`` asks the
     provider which account it is to be. ``client`` is the address that asks. ``audit`` names an audit event
     that this ends: of a login that could not be finished, and begins again by itself.
+    ``position`` is how far the denylist was applied; ``is_repeated`` as in ``PendingLogin``.
     """
 
     reason: Reason
@@ -107,6 +108,8 @@ class Login:
     other_account: bool = False
     client: str = ""
     audit: str | None = None
+    position: Position | None = None
+    is_repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -383,12 +383,33 @@ def _new_session(
         access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
         told=kept.told,
         claims_at=kept.claims_at,
+        position=context.knowledge.denylist.position,
     )
+
+
+def _overtaken(context: Context, attempt: Attempt, session: Session) -> Login | Refuse | None:
+    """Judge a login by the revocations that came between its beginning and its end (R72).
+
+    One new login begins by itself; where that is overtaken as well, a page says why.
+    """
+    pending = attempt.begun
+    denylist = context.knowledge.denylist
+    if not denylist.judge_login(
+        session.issuer, session.subject, session.sid, pending.position, pending.started_at, context.now
+    ):
+        return None
+    if pending.is_repeated:
+        return _failed(context, Reason.REVOKED, attempt)
+    again = begin_for(context, Reason.REVOKED, attempt.page or "/", pending.provider)
+    spent = CookieChange(attempt.cookie, None, 0, (attempt.cookie,))
+    return replace(again, is_repeated=True, cookies=(*again.cookies, spent), audit="login")
 
 
 def _complete(context: Context, attempt: Attempt, begun: Begun) -> Step:
     site, session = context.site, begun.session
     assert site is not None
+    if (overtaken := _overtaken(context, attempt, session)) is not None:
+        return overtaken
     if not begun.fits():
         size = refresh.cookie_size(session, begun.grant)
         return _failed(context, Reason.LOGIN_COOKIE_TOO_LARGE, attempt, f"{size} characters")

@@ -66,8 +66,9 @@ def begin(
     page = safe_return(site, return_to)
     chosen = compiled.providers[provider] if provider is not None else compiled.default_provider()
     callback = chosen.callback if chosen.callback != f"{compiled.settings.prefix}callback" else ""
+    position = context.knowledge.denylist.position
     coming = codec.begin_pending(
-        bytes(codec.SECRET_BYTES), chosen.name, pending.shown(page), context.now, callback
+        bytes(codec.SECRET_BYTES), chosen.name, pending.shown(page), context.now, callback, position
     )
     return Login(
         reason=reason,
@@ -84,6 +85,7 @@ def begin(
         acr_values=acr_values,
         max_age=max_age,
         client=context.observed.client,
+        position=position,
     )
 
 

@@ -13,7 +13,7 @@ from gateway.core.answers import Refuse, Respond
 from gateway.core.callback import session_entry
 from gateway.core.context import Context, OpenedSession
 from gateway.core.credentials import session_cookie
-from gateway.core.model import CookieChange, DenyEntry, Fault, Json, Renewed, Seal, Session
+from gateway.core.model import AS_WRITTEN, CookieChange, DenyEntry, Fault, Json, Renewed, Seal, Session
 from gateway.core.needs import Body, EndSession, Need, Random, Revoke, RevokeToken, SessionRecord
 from gateway.core.reasons import Reason
 from gateway.core.refusals import cleared_cookies, plain, refuse
@@ -105,7 +105,7 @@ def _no_proof(context: Context, opened: OpenedSession | None) -> Reason | None:
 
 def everything_of(context: Context, issuer: str, subject: str) -> DenyEntry:
     """Return the entry that ends whatever this subject was issued until now."""
-    return DenyEntry("sub", issuer, subject, context.now, entry_expiry(context))
+    return DenyEntry("sub", issuer, subject, context.now, entry_expiry(context), AS_WRITTEN)
 
 
 def entry_expiry(context: Context) -> float:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from gateway.core.reasons import Reason
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Claims: TypeAlias = Mapping[str, Json]
 Header: TypeAlias = tuple[bytes, bytes]
+Position: TypeAlias = tuple[str, int]
+"""A moment in the denylist's history: its epoch, and the seq of the last entry up to there."""
 
 FaultSource = Literal["client", "upstream", "issuer", "store", "gateway"]
 
@@ -129,9 +131,9 @@ class Identity:
     """Who is calling. Issuer and subject together name somebody (R26).
 
     Never changed once made; frozen records take four times as long to make, and each new token makes one.
-    ``issued_at`` is what the denylist judges: ``iat`` of a bearer token (0 if absent), the login time of
-    a session. Times are seconds since the epoch. ``told`` remembers what upstreams are told of this identity,
-    with the rules that say so.
+    ``issued_at`` is what the denylist judges: of a bearer token ``iat`` (0 if absent) less the provider's
+    clock skew, of a session its login time, where ``position`` does not tell. Times are seconds since the
+    epoch. ``told`` remembers what upstreams are told of this identity, with the rules that say so.
     """
 
     kind: Literal["bearer", "session"]
@@ -145,6 +147,7 @@ class Identity:
     jti: str | None = None
     sid: str | None = None
     session_id: str | None = None
+    position: Position | None = None
     told: list[Any] = field(default_factory=list, repr=False, compare=False)
 
 
@@ -190,6 +193,7 @@ class Session:
     where the provider's access tokens are verified as JWTs. ``seen_at`` is when it was last sealed.
     ``told`` says whose word the claims are, empty where that was not written down; ``claims_at`` is when the
     oldest of them was told that can be taken away, None likewise.
+    ``position`` is how far the worker where it began had applied the denylist then, None where unknown.
     """
 
     session_id: str
@@ -208,6 +212,7 @@ class Session:
     access_token: str | None = field(default=None, repr=False)
     told: Mapping[Source, Told] = field(default_factory=dict)
     claims_at: float | None = None
+    position: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,12 +255,22 @@ RefreshOutcome: TypeAlias = Renewed | SessionOver
 EntryKind = Literal["jti", "sid", "sub", "session", "all"]
 
 
+AS_WRITTEN: Final[Position] = ("", 0)
+"""The position of an entry that is not written yet: the store gives it one."""
+BY_ITSELF: Final = -1.0
+"""``before`` of a ``session`` entry that is nobody's revocation: the provider ended the session."""
+
+
 @dataclass(frozen=True, slots=True)
 class DenyEntry:
-    """One line of the denylist: what is named and was issued at or before ``before`` is refused.
+    """One line of the denylist: who or what is refused.
 
-    ``issuer`` is empty for ``session`` and for an ``all`` that spans every issuer; ``value`` is empty for
-    ``all``. ``expires`` outlives what the entry names. Times are seconds since the epoch.
+    ``jti`` and ``session`` name one thing, whenever it was issued. Of bearer tokens the others refuse those
+    issued at or before ``before``; of sessions and pending logins those that began before the entry's
+    ``position``, where both are of one epoch, else those that began until ``before`` and a margin. An entry
+    without a position is judged by time alone. ``issuer`` is empty for ``session`` and for an ``all`` that
+    spans every issuer; ``value`` is empty for ``all``. ``expires`` outlives what the entry names. Times are
+    seconds since the epoch.
     """
 
     kind: EntryKind
@@ -263,6 +278,7 @@ class DenyEntry:
     value: str
     before: float
     expires: float
+    position: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from gateway.core.jose import UnknownKey
 from gateway.core.keys import KeySet
 from gateway.core.logout import entry_expiry, everything_of, written_entries
 from gateway.core.logout_token import LogoutToken
-from gateway.core.model import DenyEntry
+from gateway.core.model import AS_WRITTEN, DenyEntry
 from gateway.core.needs import Body, Need, Revoke, UseOnce
 from gateway.core.reasons import Reason
 from gateway.core.refusals import plain
@@ -87,7 +87,7 @@ def _named(context: Context, token: LogoutToken) -> DenyEntry:
     It names what began until now, by this clock: a person who logs in again has a session.
     """
     if token.sid is not None:
-        return DenyEntry("sid", token.issuer, token.sid, context.now, entry_expiry(context))
+        return DenyEntry("sid", token.issuer, token.sid, context.now, entry_expiry(context), AS_WRITTEN)
     assert token.subject is not None
     return everything_of(context, token.issuer, token.subject)
 
@@ -127,7 +127,9 @@ def frontchannel(context: Context) -> Respond | Refuse | Need:
     if written is None:
         if len(context.knowledge.denylist) >= MOST_ENTRIES:
             return plain(context, Reason.OVERLOADED)
-        return Revoke((DenyEntry("sid", provider.issuer, sid, context.now, entry_expiry(context)),))
+        return Revoke(
+            (DenyEntry("sid", provider.issuer, sid, context.now, entry_expiry(context), AS_WRITTEN),)
+        )
     return Respond(
         Reason.LOGGED_OUT,
         200,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.core.model import Grant, Json, Session, Source, Told
+from gateway.core.model import Grant, Json, Position, Session, Source, Told
 from gateway.core.strict import encode_base64url
 
 MOST_UNCONFIRMED = 16
@@ -24,7 +24,9 @@ class PendingLogin:
     """A login that this browser has begun: what the callback is checked against (R3).
 
     ``callback`` is the path where its answer has to come back to (R71), empty for ``<prefix>callback``.
-    ``secret`` is what the first three were derived from, empty in a login of an earlier version.
+    ``secret`` is what the first three were derived from, empty in a login of an earlier version. ``position``
+    is how far the denylist was applied then, None where unknown; ``is_repeated`` tells that a revocation
+    overtook the login before, so that this is the last that begins by itself (R72).
     """
 
     state: str = field(repr=False)
@@ -35,14 +37,34 @@ class PendingLogin:
     started_at: float
     callback: str = ""
     secret: bytes = field(default=b"", repr=False)
+    position: Position | None = None
+    is_repeated: bool = False
 
 
 def begin_pending(
-    secret: bytes, provider: str, return_to: str, started_at: float, callback: str
+    secret: bytes,
+    provider: str,
+    return_to: str,
+    started_at: float,
+    callback: str,
+    position: Position | None = None,
+    *,
+    is_repeated: bool = False,
 ) -> PendingLogin:
     """Return a login under way; state, nonce and verifier are derived from 32 random bytes."""
     state, nonce, verifier = (_derived(secret, use) for use in ("state", "nonce", "verifier"))
-    return PendingLogin(state, nonce, verifier, provider, return_to, started_at, callback, secret)
+    return PendingLogin(
+        state,
+        nonce,
+        verifier,
+        provider,
+        return_to,
+        started_at,
+        callback,
+        secret,
+        position,
+        is_repeated,
+    )
 
 
 def _derived(secret: bytes, use: str) -> str:
@@ -128,6 +150,24 @@ def _name(value: Json, names: tuple[str, ...]) -> str:
     return value if isinstance(value, str) else names[_count(value)]
 
 
+def position_field(position: Position) -> Json:
+    """Return a position of the denylist as JSON."""
+    return list(position)
+
+
+def position_from(value: Json) -> Position | None:
+    """Return the position of such a value, None where it has none.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise TypeError
+    return _text(value[0]), _count(value[1])
+
+
 def session_fields(session: Session) -> dict[str, Json]:
     """Return a session as a JSON object with short names; times are seconds since the epoch."""
     fields: dict[str, Json] = {
@@ -147,6 +187,8 @@ def session_fields(session: Session) -> dict[str, Json]:
         "g": session.generation,
         "at": session.access_token,
     }
+    if session.position is not None:
+        fields["po"] = position_field(session.position)
     if session.told:
         fields["cs"] = _told_fields(session)
     if session.claims_at is not None:
@@ -175,6 +217,7 @@ def session_from(fields: Mapping[str, Json]) -> Session | None:
             access_token=_optional(fields["at"]),
             told=_told_from(fields.get("cs", {}), claims),
             claims_at=None if claims_at is None else _time(claims_at),
+            position=position_from(fields.get("po")),
         )
     except (KeyError, IndexError, TypeError):
         return None
@@ -243,6 +286,8 @@ def encode_pending(pending: PendingLogin) -> bytes:
         "p": pending.provider,
         "r": pending.return_to,
         "ru": pending.callback,
+        "po": "" if pending.position is None else position_field(pending.position),
+        "re": 1 if pending.is_repeated else "",
     }
     began = int(pending.started_at * 1000).to_bytes(_TIME_BYTES, "big")
     told = {name: value for name, value in fields.items() if value != ""}
@@ -266,9 +311,17 @@ def decode_pending(data: bytes) -> PendingLogin | None:
             _text(fields.get("r", "")),
             int.from_bytes(began, "big") / 1000,
             _text(fields.get("ru", "")),
+            position_from(fields.get("po")),
+            is_repeated="re" in fields,
         )
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
+
+
+def _is_first(value: Json) -> bool:
+    if isinstance(value, list) and len(value) != 6:
+        raise TypeError
+    return isinstance(value, list)
 
 
 def encode_recent(recent: list[tuple[float, str]]) -> bytes:

@@ -10,7 +10,7 @@ import hmac
 import json
 from dataclasses import dataclass, field
 
-from gateway.core.model import CookieChange, Json, Seal, Session
+from gateway.core.model import CookieChange, Json, Position, Seal, Session
 from gateway.core.seal import KeyRing
 from gateway.core.strict import decode_base64url, encode_base64url
 
@@ -53,7 +53,8 @@ class StoredSession:
 class About:
     """Whose a session is and how it began: what the list of sessions shows. Times are epoch seconds.
 
-    ``address`` and ``agent`` are those of the login; ``agent`` is cut and printable.
+    ``address`` and ``agent`` are those of the login; ``agent`` is cut and printable. ``position`` is the
+    session's; it is kept beside the rest.
     """
 
     session_id: str
@@ -65,6 +66,7 @@ class About:
     ends_at: float
     address: str
     agent: str
+    position: Position | None = None
 
 
 def record_name(secret: str) -> str:
@@ -116,6 +118,7 @@ def begun(session: Session, address: str, agent: str) -> About:
         session.ends_at,
         address,
         printable,
+        session.position,
     )
 
 
@@ -168,6 +171,7 @@ def as_session(about: About, seen_at: float) -> Session:
         seen_at=seen_at,
         renewed_at=seen_at,
         access_expires_at=seen_at,
+        position=about.position,
     )
 
 

@@ -3,25 +3,48 @@
 Keys, all with one hash tag, always in this order: ``epoch`` (random, drawn with the first use: another one
 means that the store lost its data), ``seq`` (counts the changes), ``entries`` (a sorted set: an entry's
 text with its expiry as the score), ``log`` (a stream of the latest changes: ``s`` the seq, ``e`` the text,
-``x`` the expiry), ``workers`` (a sorted set: when each was last heard of, the store's time in ms),
-``applied`` (a hash: the seq that each has applied).
+``x`` the expiry, ``p`` the place), ``workers`` (a sorted set: when each was last heard of, the store's time
+in ms), ``applied`` (a hash: the seq that each has applied), ``places`` (a hash: the place of each text).
+
+A place is the epoch and the seq at which an entry was written first, separated by a space. Entries without
+one are judged by time: those that ask for it, and those of gateways that know of no places, which read and
+write the rest as ever. An entry that is written back into a store that lost its data keeps its place.
 """
 
 import json
 import math
 from typing import Any, cast, get_args
 
-from gateway.core.model import DenyEntry, EntryKind
+from gateway.core.model import AS_WRITTEN, DenyEntry, EntryKind, Position
 from gateway.edge.store import Script
 
-KEYS = ("epoch", "seq", "entries", "log", "workers", "applied")
+KEYS = ("epoch", "seq", "entries", "log", "workers", "applied", "places")
 TAG = "{denylist}"
 MOST_TEXT = 16_384
 MOST_NUMBER = 32
+MOST_EPOCH = 64
+_EPOCH_NAME = 10
 _KINDS = frozenset(get_args(EntryKind))
+SINGLE = frozenset({"jti", "session"})
+"""Kinds that name one thing, and so need no place."""
 
-SYNCHRONISE = Script("""
-redis.call('SET', KEYS[1], ARGV[1], 'NX')
+# whoever has applied more of this epoch than the store knows of has seen its history lost: the same seqs are
+# about to mean something else, so it is another epoch from here on
+_EPOCH = """
+local function current(drawn, known, applied)
+  redis.call('SET', KEYS[1], drawn, 'NX')
+  local seq = tonumber(redis.call('GET', KEYS[2]) or '0')
+  if redis.call('GET', KEYS[1]) == known and seq < tonumber(applied) then
+    redis.call('SET', KEYS[1], drawn)
+  end
+  return redis.call('GET', KEYS[1])
+end
+"""
+
+SYNCHRONISE = Script(
+    _EPOCH
+    + """
+local epoch = current(ARGV[1], ARGV[2], ARGV[3])
 local last = '0-0'
 if redis.call('EXISTS', KEYS[4]) == 1 then
   local about = redis.call('XINFO', 'STREAM', KEYS[4])
@@ -29,23 +52,41 @@ if redis.call('EXISTS', KEYS[4]) == 1 then
     if about[i] == 'last-generated-id' then last = about[i + 1] end
   end
 end
-return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]) or '0', last}
-""")
+return {epoch, redis.call('GET', KEYS[2]) or '0', last}
+"""
+)
 
-# an entry that is there already changes nothing, so repeating is free; expired ones go by the store's own
-# clock, with a margin for the workers' clocks
-WRITE = Script("""
-local most, margin = ARGV[1], ARGV[2]
-redis.call('SET', KEYS[1], ARGV[3], 'NX')
-for i = 4, #ARGV, 2 do
-  if redis.call('ZADD', KEYS[3], 'GT', 'CH', ARGV[i + 1], ARGV[i]) == 1 then
+# an entry that is there already changes nothing, so repeating is free, and keeps its place. Expired ones go
+# with a margin, and only where the store's clock and the writer's both say so: one of them may have stepped
+WRITE = Script(
+    _EPOCH
+    + """
+local most, margin, now = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local epoch = current(ARGV[4], ARGV[5], ARGV[6])
+local places = {}
+for i = 7, #ARGV, 3 do
+  local text, expires, place = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  if redis.call('ZADD', KEYS[3], 'GT', 'CH', expires, text) == 1 then
     local seq = redis.call('INCR', KEYS[2])
-    redis.call('XADD', KEYS[4], 'MAXLEN', '~', most, '*', 's', seq, 'e', ARGV[i], 'x', ARGV[i + 1])
+    if place == 'new' then place = epoch .. ' ' .. seq end
+    if place == '' then
+      redis.call('XADD', KEYS[4], 'MAXLEN', '~', most, '*', 's', seq, 'e', text, 'x', expires)
+    else
+      redis.call('HSETNX', KEYS[7], text, place)
+      place = redis.call('HGET', KEYS[7], text)
+      redis.call('XADD', KEYS[4], 'MAXLEN', '~', most, '*', 's', seq, 'e', text, 'x', expires, 'p', place)
+    end
   end
+  table.insert(places, redis.call('HGET', KEYS[7], text) or '')
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', redis.call('TIME')[1] - margin)
-return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]) or '0'}
-""")
+local until_then = math.min(tonumber(redis.call('TIME')[1]), now) - margin
+for _, text in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', until_then, 'LIMIT', 0, 1000)) do
+  redis.call('ZREM', KEYS[3], text)
+  redis.call('HDEL', KEYS[7], text)
+end
+return {epoch, redis.call('GET', KEYS[2]) or '0', places}
+"""
+)
 
 BEAT = Script("""
 local worker, applied, forget = ARGV[1], ARGV[2], ARGV[3]
@@ -90,8 +131,11 @@ def encode_entry(entry: DenyEntry) -> tuple[str, str]:
     return text, expires
 
 
-def decode_entry(text: object, expires: object) -> DenyEntry | None:
-    """Return the entry of a text and an expiry as the store gave them; None for anything else."""
+def decode_entry(text: object, expires: object, place: object = None) -> DenyEntry | None:
+    """Return the entry of a text, an expiry and a place as the store gave them; None for anything else.
+
+    A place that cannot be read is none: then time decides.
+    """
     if not isinstance(text, bytes) or not isinstance(expires, bytes):
         return None
     if len(text) > MOST_TEXT or len(expires) > MOST_NUMBER:
@@ -108,7 +152,34 @@ def decode_entry(text: object, expires: object) -> DenyEntry | None:
         return None
     if not _is_time(before) or not _is_shaped(kind, issuer, value):
         return None
-    return DenyEntry(cast("EntryKind", kind), issuer, value, float(before), expiry)
+    position = decode_place(place) if kind not in SINGLE else None
+    return DenyEntry(cast("EntryKind", kind), issuer, value, float(before), expiry, position)
+
+
+def encode_place(entry: DenyEntry) -> str:
+    """Return what the script is told of an entry's place: ``new``, a place, or nothing where time decides."""
+    if entry.position is None or entry.kind in SINGLE:
+        return ""
+    return "new" if entry.position == AS_WRITTEN else encode_position(entry.position)
+
+
+def encode_position(position: Position | None) -> str:
+    """Return a position as text, empty where there is none."""
+    return "" if position is None else f"{position[0]} {position[1]}"
+
+
+def decode_place(place: object) -> Position | None:
+    """Return a place as the store gave it; None for anything else."""
+    if not isinstance(place, bytes) or len(place) > MOST_EPOCH + MOST_NUMBER:
+        return None
+    epoch, _, seq = place.rpartition(b" ")
+    count = decode_count(seq)
+    return None if not epoch or count is None else (decode_epoch(epoch), count)
+
+
+def decode_epoch(epoch: bytes) -> str:
+    """Return the name of an epoch: the first of its random characters, enough to tell it from another."""
+    return epoch[:_EPOCH_NAME].decode("latin-1")
 
 
 def decode_change(fields: object) -> tuple[int | None, DenyEntry | None]:
@@ -119,7 +190,8 @@ def decode_change(fields: object) -> tuple[int | None, DenyEntry | None]:
         members = dict(zip(fields[::2], fields[1::2], strict=True))
     except TypeError:
         return None, None
-    return decode_count(members.get(b"s")), decode_entry(members.get(b"e"), members.get(b"x"))
+    entry = decode_entry(members.get(b"e"), members.get(b"x"), members.get(b"p"))
+    return decode_count(members.get(b"s")), entry
 
 
 def decode_count(value: object) -> int | None:

@@ -52,7 +52,15 @@ class Logins:
         page = login.return_to
         if len(page) > pending.MOST_INLINE:
             page = await self._keep(page, login.client, login.max_age_seconds)
-        begun = begin_pending(os.urandom(SECRET_BYTES), provider.name, page, login.now, login.callback)
+        begun = begin_pending(
+            os.urandom(SECRET_BYTES),
+            provider.name,
+            page,
+            login.now,
+            login.callback,
+            login.position,
+            is_repeated=login.is_repeated,
+        )
         sealed = ""
         if 0 < len(page) <= pending.MOST_PAGE_IN_STATE:
             purpose = pending.page_purpose(login.origin)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Final
 
-from gateway.core.model import DenyEntry, EntryKind, Json
+from gateway.core.model import AS_WRITTEN, DenyEntry, EntryKind, Json
 from gateway.core.strict import parse_object
 
 _KINDS: Final[tuple[EntryKind, ...]] = ("jti", "sid", "sub", "session", "all")
@@ -25,7 +25,8 @@ def parse_revocation(
     A JSON object with exactly one of ``jti``, ``sid``, ``sub``, ``session`` (texts) and ``all`` (true).
     ``provider`` says whose ``jti``, ``sid`` or ``sub`` it is and is required where there are several; with
     ``all`` it limits the entry to that provider, with ``session`` it has no meaning and is refused.
-    ``before`` (epoch seconds) defaults to now. A ``jti`` and a ``session`` name one thing, which is refused
+    ``before`` (epoch seconds) means that time decides over sessions, too; without it whatever there is ends,
+    and whoever logs in afterwards is in. A ``jti`` and a ``session`` name one thing, which is refused
     whenever it was issued: a provider's clock that is ahead saves no token. ``reason`` is a note.
 
     Args:
@@ -49,7 +50,9 @@ def parse_revocation(
     issuer = _issuer(kind, fields.get("provider"), issuers)
     ahead = now + lifetime
     before = _time(fields["before"], now) if "before" in fields else ahead if kind in _SINGLE else now
-    return DenyEntry(kind, issuer, value, before, max(before + lifetime, ahead))
+    # who names a time means that time; else whatever there is when the store takes it (R66)
+    position = None if "before" in fields or kind in _SINGLE else AS_WRITTEN
+    return DenyEntry(kind, issuer, value, before, max(before + lifetime, ahead), position)
 
 
 _SINGLE: Final = frozenset({"jti", "session"})

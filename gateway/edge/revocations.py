@@ -4,18 +4,19 @@ A worker reads epoch, seq and the log's end at one moment, merges the snapshot, 
 blocking read on a connection of its own. A trimmed stream skips entries without an error, a failover may lose
 some, and a restart without data loses all: so every entry must be the last seq + 1, and every second epoch
 and seq are compared. Whatever does not fit means synchronising again, which merges and never forgets, and
-gives back to the store what it has lost. Only a comparison that fits makes the replica fresh.
+gives back to the store what it has lost, each entry with the place that it had: a session that began after it
+lives on. Only a comparison that fits makes the replica fresh.
 """
 
 import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gateway.core.denylist import Denylist
-from gateway.core.model import DenyEntry, Fault, Json
+from gateway.core.model import AS_WRITTEN, DenyEntry, Fault, Json
 from gateway.core.needs import Revoke
 from gateway.edge import denylist_log as log
 from gateway.edge.store import Argument, Line, Script, Store
@@ -32,6 +33,7 @@ _PAGE = 1000
 _MARGIN = 300
 _MOST_BACKOFF = 2.0
 _BETWEEN_RESYNCS = 0.02
+_ANY_SEQ = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Revocations:
         self._epoch: bytes | None = None
         self._seq = 0
         self._last = b"0-0"
+        self._forked = False
         self._good_at: float | None = None
         self._nudge = asyncio.Event()
         self._applied = asyncio.Event()
@@ -140,7 +143,9 @@ class Revocations:
             Fault: the store has not taken them yet; writing is tried again behind the caller's back.
             ValueError: an entry of the wrong shape; none is written.
         """
-        await self._write(need.entries, replicated=False)
+        seq, _ = await self._write(need.entries, replicated=False)
+        # whoever logs in here from now on is to begin after it
+        await self._delivered(seq)
 
     async def publish(self, entries: Sequence[DenyEntry]) -> Acknowledgement:
         """Write entries and wait, up to a second, until every live worker has applied them.
@@ -179,7 +184,7 @@ class Revocations:
         return await self._store.run(script, self._keys, arguments)
 
     async def _write(self, entries: Sequence[DenyEntry], *, replicated: bool) -> tuple[int, bool | None]:
-        encoded = [log.encode_entry(entry) for entry in entries]
+        encoded = [(*log.encode_entry(entry), log.encode_place(entry)) for entry in entries]
         self._unwritten.update(dict.fromkeys(entries))
         self._add(entries)
         seq, confirmed = 0, None
@@ -188,17 +193,30 @@ class Revocations:
             arguments: list[Argument] = [
                 self._log_length,
                 _MARGIN,
+                round(self._clock(), 3),
                 os.urandom(16).hex(),
-                *(part for pair in batch for part in pair),
+                *self._history(),
+                *(part for each in batch for part in each),
             ]
             if replicated:
                 reply, confirmed = await self._store.run_replicated(log.WRITE, self._keys, arguments)
             else:
                 reply = await self._script(log.WRITE, *arguments)
             seq = int(reply[1])
+            self._add(
+                [
+                    replace(entry, position=log.decode_place(place))
+                    for entry, place in zip(entries[start : start + _BATCH], reply[2], strict=True)
+                    if entry.position == AS_WRITTEN
+                ]
+            )
         for entry in entries:
             self._unwritten.pop(entry, None)
         return seq, confirmed
+
+    def _history(self) -> tuple[Argument, Argument]:
+        """Return the epoch that was followed last and what was applied of it."""
+        return self._epoch or b"", _ANY_SEQ if self._forked else self._seq
 
     async def _run(self) -> None:
         pause = 0.1
@@ -217,15 +235,17 @@ class Revocations:
                 pause = min(2 * pause, _MOST_BACKOFF)
 
     async def _synchronise(self) -> None:
-        epoch, seq, last = await self._script(log.SYNCHRONISE, os.urandom(16).hex())
+        epoch, seq, last = await self._script(log.SYNCHRONISE, os.urandom(16).hex(), *self._history())
         found: dict[tuple[str, str, str], tuple[float, float]] = {}
         cursor = b"0"
         while True:
             # a scan returns whatever is there from its beginning to its end; pages by rank would shift
             cursor, members = await self._store.execute("ZSCAN", self._keys[2], cursor, "COUNT", _PAGE)
             added = []
-            for text, score in zip(members[::2], members[1::2], strict=True):
-                entry = log.decode_entry(text, score)
+            texts = members[::2]
+            places = await self._store.execute("HMGET", self._keys[6], *texts) if texts else ()
+            for text, score, place in zip(texts, members[1::2], places, strict=True):
+                entry = log.decode_entry(text, score, place)
                 if entry is None:
                     self._counts.garbage += 1
                     continue
@@ -236,7 +256,8 @@ class Revocations:
             self._add(added)
             if cursor == b"0":
                 break
-        self._epoch, self._seq, self._last = epoch, int(seq), last
+        self._epoch, self._seq, self._last, self._forked = epoch, int(seq), last, False
+        self._denylist.position = log.decode_epoch(epoch), self._seq
         await self._give_back(found)
 
     async def _give_back(self, found: dict[tuple[str, str, str], tuple[float, float]]) -> None:
@@ -298,12 +319,17 @@ class Revocations:
             if entry is None:
                 self._counts.garbage += 1
             if seq is not None and seq != self._seq + 1:
+                # what was applied already is told anew, of something else: the store has lost history
+                self._forked = seq <= self._seq
                 return False
             if entry is not None and seq is not None:
                 self._add((entry,))
                 self._written_at = int(identifier.partition(b"-")[0]) / 1000
             self._last = identifier
-            self._seq = self._seq if seq is None else seq
+            if seq is not None:
+                self._seq = seq
+                if self._epoch is not None:
+                    self._denylist.position = log.decode_epoch(self._epoch), seq
         self._applied.set()
         self._nudge.set()
         return True

@@ -6,7 +6,7 @@ itself. Lists are read in bounded pages. Nothing here leads to a token: that tak
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 from gateway.core.context import Knowledge
@@ -22,6 +22,7 @@ from gateway.core.session_record import (
     is_session_id,
 )
 from gateway.edge import session_scripts as scripts
+from gateway.edge.denylist_log import decode_place, encode_position
 from gateway.edge.store import Store
 
 MOST_PAGE = 1000
@@ -107,9 +108,9 @@ class SessionIndex:
         """Put a session that begins on the list for ``lifetime`` seconds. Raises Fault."""
         sealed = self._ring.seal(ABOUT_PURPOSE, encode_about(about), nonce)
         life, score = int(lifetime * 1000), round(seen_at + lifetime, 3)
-        key = self._listed(about.session_id)
+        key, place = self._listed(about.session_id), encode_position(about.position)
         await asyncio.gather(
-            self._store.run_patiently(scripts.LIST, [key], [sealed, round(seen_at, 3), record, life]),
+            self._store.run_patiently(scripts.LIST, [key], [sealed, round(seen_at, 3), record, life, place]),
             *(
                 self._store.run_patiently(
                     scripts.INDEX, [self._index(name)], [about.session_id, score, life, _MARGIN]
@@ -226,7 +227,8 @@ class SessionIndex:
     async def _read(self, session_id: str) -> Listed | None:
         if not is_session_id(session_id):
             return None
-        sealed, seen, records = await self._store.execute("HMGET", self._listed(session_id), "m", "s", "r")
+        key = self._listed(session_id)
+        sealed, seen, records, place = await self._store.execute("HMGET", key, "m", "s", "r", "p")
         if sealed is None or len(sealed) > _MOST_TEXT:
             return None
         payload = self._ring.open(ABOUT_PURPOSE, sealed.decode("latin-1"))
@@ -234,7 +236,7 @@ class SessionIndex:
         if about is None or about.session_id != session_id:
             return None
         names = tuple((records or b"").decode("latin-1").split())
-        return Listed(about, time_of(seen), names)
+        return Listed(replace(about, position=decode_place(place)), time_of(seen), names)
 
     def _lives(self, listed: Listed) -> bool:
         knowledge, now = self._knowledge(), self._clock()

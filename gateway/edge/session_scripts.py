@@ -2,7 +2,8 @@
 
 ``session:{record}`` is a hash: ``b`` the sealed session, ``s`` when it was last seen. It shares its hash tag
 with the claim of its rotation, whose name is the record's. ``listed:{session id}`` is a hash: ``m`` what the
-list shows, sealed; ``s`` when it was last seen; ``r`` the names of its records. ``sessions:{...}:index`` are
+list shows, sealed; ``s`` when it was last seen; ``r`` the names of its records; ``p`` the place in the
+denylist's history where it began. ``sessions:{...}:index`` are
 sorted sets of session ids, by when they idle out. Times are epoch seconds, lifetimes milliseconds.
 """
 
@@ -40,6 +41,7 @@ return 1
 
 LIST = Script("""
 redis.call('HSET', KEYS[1], 'm', ARGV[1], 's', ARGV[2], 'r', ARGV[3])
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'p', ARGV[5]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1
 """)

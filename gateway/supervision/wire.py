@@ -5,7 +5,7 @@ so every worker runs exactly what the supervisor has read and checked.
 """
 
 from dataclasses import asdict
-from typing import cast
+from typing import Any, cast
 
 from pydantic import SecretStr
 
@@ -31,7 +31,12 @@ def encode_entries(entries: list[DenyEntry]) -> Json:
 def decode_entries(data: Json) -> list[DenyEntry]:
     """Return the entries that were encoded."""
     assert isinstance(data, list)
-    return [DenyEntry(**cast("dict[str, str]", each)) for each in data]  # type: ignore[arg-type]
+    return [_entry(cast("dict[str, Any]", each)) for each in data]
+
+
+def _entry(fields: dict[str, Any]) -> DenyEntry:
+    position = fields.pop("position")
+    return DenyEntry(**fields, position=tuple(position) if position is not None else None)
 
 
 def _reveal(value: object) -> Json:

@@ -1,12 +1,21 @@
 """Entries of the denylist as text: what is written is read, and anything else is None."""
 
 import json
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.model import DenyEntry
-from gateway.edge.denylist_log import MOST_TEXT, decode_change, decode_entry, encode_entry
+from gateway.edge.denylist_log import (
+    MOST_TEXT,
+    SINGLE,
+    decode_change,
+    decode_entry,
+    decode_place,
+    encode_entry,
+    encode_place,
+)
 
 TIMES = st.integers(-(10**14), 10**14).map(lambda ms: ms / 1000)
 TEXTS = st.text(min_size=1, max_size=50)
@@ -29,6 +38,28 @@ def test_what_is_written_is_read(entry: DenyEntry):
     assert decode_entry(text.encode(), expires.encode()) == entry
     fields = [b"s", b"7", b"e", text.encode(), b"x", expires.encode()]
     assert decode_change(fields) == (7, entry)
+
+
+@given(ENTRIES, st.binary(min_size=1, max_size=5).map(bytes.hex), st.integers(0, 10**15))
+def test_a_place_goes_along(entry: DenyEntry, epoch: str, seq: int):
+    """[1.4] An entry comes back with the place that it was written at; what names one thing has none."""
+    placed = replace(entry, position=None if entry.kind in SINGLE else (epoch, seq))
+    text, expires = encode_entry(placed)
+    place = encode_place(placed).encode()
+    assert decode_entry(text.encode(), expires.encode(), place) == placed
+    fields = [b"s", b"7", b"e", text.encode(), b"x", expires.encode(), b"p", place]
+    assert decode_change(fields) == (7, placed)
+
+
+@given(
+    st.none()
+    | st.binary(max_size=120)
+    | st.sampled_from([b" 7", b"e ", b"e -1", b"e 1.5", b"e" * 99 + b" 7"])
+)
+def test_a_place_of_any_bytes_is_one_or_none(place):
+    """[1.4] What cannot be read is no place: then time decides."""
+    position = decode_place(place)
+    assert position is None or (position[0] and position[1] >= 0)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=40))

@@ -253,9 +253,7 @@ async def test_a_login_after_a_session_that_was_ended_is_no_loop(world: World):
     for _ in range(4):
         page = await browser.login("/again", "alice")
         assert page.text == "hello alice GET /again 0"
-        sub = {"sub": "alice", "provider": "demo", "before": world.clock() + 0.01}
-        assert (await world.admin("POST", "/revoke", json=sub)).status == 200
-        world.clock.advance(1)
+        assert (await world.admin("POST", "/revoke", json={"sub": "alice"})).status == 200
         page = await browser.get("/again", follow=False)
         assert (page.status, "revoked" in page.text) == (401, True)
 

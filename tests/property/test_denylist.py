@@ -16,8 +16,15 @@ ENTRIES = st.builds(
     VALUES,
     TIMES,
     TIMES,
+    st.none() | st.tuples(st.sampled_from(["e", "f"]), st.integers(0, 4)),
 )
-PEOPLE = [
+SESSIONS = [
+    identity(kind="session", subject=subject, sid=sid, session_id="c", issued_at=issued, position=position)
+    for subject, sid in (("a", None), ("c", "a"))
+    for issued in (0.0, 4.0, 9.0)
+    for position in (None, ("e", 0), ("e", 3), ("f", 2), ("g", 9))
+]
+PEOPLE = SESSIONS + [
     identity(subject=subject, jti=jti, sid=sid, session_id=session_id, issued_at=float(issued))
     for subject in ("a", "c")
     for jti, sid, session_id in (("a", None, None), (None, "a", "b"), (None, None, "a"))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from gateway.core.decision import decide
 from gateway.core.denylist import Denylist
 from gateway.core.keys import KeySet
 from gateway.core.logout_token import EVENT
-from gateway.core.model import Grant, Header, RefreshOutcome, Request, Session
+from gateway.core.model import AS_WRITTEN, Grant, Header, RefreshOutcome, Request, Session
 from gateway.core.needs import Body, EndSession, Keys, Need, Random, Revoke, UseOnce
 from tests.support import jose
 from tests.support.jose import ISSUER, NOW
@@ -101,6 +102,7 @@ class Desk:
         self.used: set[UseOnce] = set()
         self.denylist = Denylist()
         self.denylist.synchronised_at = NOW
+        self.denylist.position = ("epoch", 0)
         self.end_session: Any = END_SESSION
         self.keys: dict[str | None, KeySet] = {None: keys if keys is not None else jose.key_set()}
         self.news: Callable[[str], RefreshOutcome | None] = more.pop("news", lambda _: None)
@@ -130,8 +132,12 @@ class Desk:
             assert len(body) <= need.limit
             return body
         if isinstance(need, Revoke):
+            # as the store would, which gives each entry its place
             for entry in need.entries:
-                self.denylist.add(entry)
+                epoch, seq = self.denylist.position
+                self.denylist.position = epoch, seq + 1
+                place = self.denylist.position if entry.position == AS_WRITTEN else None
+                self.denylist.add(replace(entry, position=place))
             return True
         if isinstance(need, UseOnce):
             first = need not in self.used

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from gateway.core import access_token
+from gateway.core.denylist import Denylist
 from gateway.core.jose import UnknownKey
-from gateway.core.model import Identity
+from gateway.core.model import DenyEntry, Identity
 from gateway.core.reasons import Reason
 from tests.support.jose import (
     API,
@@ -25,9 +26,11 @@ MAIN = provider()
 KEYS = key_set()
 
 
-def judge(claims: dict[str, Any], *, header: dict[str, Any] | None = None, **changes: Any) -> Any:
+def judge(
+    claims: dict[str, Any], *, header: dict[str, Any] | None = None, now: float = NOW, **changes: Any
+) -> Any:
     token = sign(claims, **(header or {}))
-    return access_token.check(token, provider(**changes) if changes else MAIN, KEYS, NOW)
+    return access_token.check(token, provider(**changes) if changes else MAIN, KEYS, now)
 
 
 def test_good_token_tells_who() -> None:
@@ -39,7 +42,7 @@ def test_good_token_tells_who() -> None:
         subject="alice",
         claims=access_claims(sid="s-1"),
         scopes=frozenset(("openid", "api")),
-        issued_at=NOW - 10,
+        issued_at=NOW - 10 - 30,
         expires_at=NOW + 300,
         jti="token-1",
         sid="s-1",
@@ -48,7 +51,18 @@ def test_good_token_tells_who() -> None:
 
 def test_absent_iat_counts_as_zero() -> None:
     """A token without ``iat`` is judged by the denylist as the oldest of all."""
-    assert judge(access_claims(iat=...)).issued_at == 0.0
+    assert judge(access_claims(iat=...), clock_skew=30).issued_at == -30.0
+
+
+@pytest.mark.parametrize("skew", [0, 30])
+def test_r66_a_providers_clock_that_is_ahead_saves_no_token(skew: int) -> None:
+    """R66 [1.4]: the denylist judges ``iat`` less the clock skew: until then and the skew is refused."""
+    for iat, refused in ((NOW, True), (NOW + skew, True), (NOW + skew + 1, False)):
+        judged = judge(access_claims(iat=iat, sid="s-1"), clock_skew=skew, now=NOW + skew + 1)
+        for kind, value in (("sub", judged.subject), ("sid", "s-1"), ("all", "")):
+            denylist = Denylist()
+            denylist.add(DenyEntry(kind, judged.issuer, value, NOW, NOW + 99))
+            assert denylist.judge(judged, NOW) is refused
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from gateway.core.config import AdminSettings
-from gateway.core.model import DenyEntry, Fault
+from gateway.core.model import AS_WRITTEN, DenyEntry, Fault
 from gateway.core.reasons import Reason
 from gateway.edge.admin import MOST_BODY, Admin
 from gateway.edge.readiness import Readiness
@@ -219,7 +219,7 @@ async def test_a_revocation_is_answered_with_who_knows_of_it():
         assert document["acknowledged"] == ["a:1"]
         assert document["missing"] == []
         assert document["seq"] == 7
-        assert ask.written == [DenyEntry("sub", "https://one.example", "alice", NOW, NOW + LIFE)]
+        assert ask.written == [DenyEntry("sub", "https://one.example", "alice", NOW, NOW + LIFE, AS_WRITTEN)]
 
 
 async def test_a_store_that_is_down():
@@ -327,12 +327,12 @@ END = NOW + LIFE
 @pytest.mark.parametrize(
     ("body", "entry"),
     [
-        (b'{"sub":"a","provider":"two"}', DenyEntry("sub", TWO, "a", NOW, END)),
-        (b'{"sid":"a","provider":"one"}', DenyEntry("sid", ISSUERS["one"], "a", NOW, END)),
+        (b'{"sub":"a","provider":"two"}', DenyEntry("sub", TWO, "a", NOW, END, AS_WRITTEN)),
+        (b'{"sid":"a","provider":"one"}', DenyEntry("sid", ISSUERS["one"], "a", NOW, END, AS_WRITTEN)),
         (b'{"jti":"a","provider":"one"}', DenyEntry("jti", ISSUERS["one"], "a", END, END + LIFE)),
         (b'{"session":"a"}', DenyEntry("session", "", "a", END, END + LIFE)),
-        (b'{"all":true}', DenyEntry("all", "", "", NOW, END)),
-        (b'{"all":true,"provider":"two"}', DenyEntry("all", ISSUERS["two"], "", NOW, END)),
+        (b'{"all":true}', DenyEntry("all", "", "", NOW, END, AS_WRITTEN)),
+        (b'{"all":true,"provider":"two"}', DenyEntry("all", ISSUERS["two"], "", NOW, END, AS_WRITTEN)),
         (b'{"sub":"a","provider":"two","before":1600000000}', DenyEntry("sub", TWO, "a", 1.6e9, END)),
         (
             b'{"jti":"a","provider":"two","before":1700000000.5}',

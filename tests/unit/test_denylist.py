@@ -1,11 +1,13 @@
 """The local replica of the denylist."""
 
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
 
+from gateway.core.access import identity_of
 from gateway.core.denylist import Denylist
-from gateway.core.model import DenyEntry, Session
+from gateway.core.model import AS_WRITTEN, DenyEntry, Session
 from tests.support.pure import ISSUER, NOW, identity
 
 SESSION = Session(
@@ -42,25 +44,102 @@ def listed(*entries: DenyEntry) -> Denylist:
         (DenyEntry("session", "", "s1", 0, NOW + 9), False, True),
         (DenyEntry("session", "", "s2", NOW, NOW + 9), False, False),
         (DenyEntry("sid", ISSUER, "sid1", NOW, NOW + 9), True, True),
-        (DenyEntry("sid", ISSUER, "sid1", NOW - 101, NOW + 9), False, False),
+        (DenyEntry("sid", ISSUER, "sid1", NOW - 105.5, NOW + 9), False, False),
         (DenyEntry("sid", "https://other.example", "sid1", NOW, NOW + 9), False, False),
         (DenyEntry("sub", ISSUER, "alice", NOW - 100, NOW + 9), True, True),
-        (DenyEntry("sub", ISSUER, "alice", NOW - 100.5, NOW + 9), False, False),
+        (DenyEntry("sub", ISSUER, "alice", NOW - 100.5, NOW + 9), False, True),
+        (DenyEntry("sub", ISSUER, "alice", NOW - 105, NOW + 9), False, True),
+        (DenyEntry("sub", ISSUER, "alice", NOW - 105.5, NOW + 9), False, False),
         (DenyEntry("sub", ISSUER, "bob", NOW, NOW + 9), False, False),
         (DenyEntry("sub", "https://other.example", "alice", NOW, NOW + 9), False, False),
         (DenyEntry("sub", ISSUER, "alice", NOW, NOW), False, False),
         (DenyEntry("all", "", "", NOW, NOW + 9), True, True),
         (DenyEntry("all", ISSUER, "", NOW, NOW + 9), True, True),
-        (DenyEntry("all", ISSUER, "", NOW - 101, NOW + 9), False, False),
+        (DenyEntry("all", ISSUER, "", NOW - 105.5, NOW + 9), False, False),
         (DenyEntry("all", "https://other.example", "", NOW, NOW + 9), False, False),
         (DenyEntry("all", "", "", NOW, NOW - 1), False, False),
     ],
 )
 def test_r44_table(entry: DenyEntry, bearer: bool, session: bool):
-    """R44: whom each kind of entry names; issued at or before is refused, expired holds no more."""
+    """R44: whom each kind of entry names by time; expired holds no more.
+
+    What was issued at or before is refused, of sessions what began until 5 s after.
+    """
     denylist = listed(entry)
     assert denylist.judge(WHO, NOW) is bearer
     assert denylist.judge_session(SESSION, NOW) is session
+
+
+def _begun(position, login_at=NOW) -> Session:
+    return replace(SESSION, position=position, login_at=login_at)
+
+
+@pytest.mark.parametrize("kind", ["sid", "sub", "all"])
+@pytest.mark.parametrize("clock", [-3600.0, 0.0, 1.0, 3600.0], ids=str)
+@pytest.mark.parametrize(
+    ("position", "ends"),
+    [(("e", 6), True), (("e", 0), True), (("e", 7), False), (("e", 8), False)],
+    ids=str,
+)
+def test_r66_what_came_first_is_told_by_position(kind, clock, position, ends):
+    """R66 [1.4]: in one epoch the position alone decides, whatever either clock says."""
+    value = {"sid": "sid1", "sub": "alice", "all": ""}[kind]
+    denylist = listed(DenyEntry(kind, ISSUER, value, NOW, NOW + 9, ("e", 7)))
+    session = _begun(position, NOW + clock)
+    assert denylist.judge_session(session, NOW) is ends
+    assert denylist.judge(identity_of(session, {}, frozenset()), NOW) is ends
+    assert denylist.judge_login(ISSUER, "alice", "sid1", position, NOW + clock, NOW) is ends
+
+
+@pytest.mark.parametrize("position", [None, ("other", 0), ("other", 99)], ids=str)
+@pytest.mark.parametrize(("after", "ends"), [(-9.0, True), (0.0, True), (5.0, True), (5.5, False)])
+def test_r66_without_a_common_epoch_time_decides(position, after, ends):
+    """R66 [1.4]: without a position, or in another epoch, by time and 5 s."""
+    denylist = listed(DenyEntry("sub", ISSUER, "alice", NOW, NOW + 9, ("e", 7)))
+    assert denylist.judge_session(_begun(position, NOW + after), NOW) is ends
+
+
+def test_r66_entries_of_several_epochs_are_each_judged_by_their_own_rule():
+    """R66 [1.4]: written before and after the store lost its data, and one that goes by time."""
+    old = DenyEntry("sub", ISSUER, "alice", NOW, NOW + 9, ("old", 7))
+    new = DenyEntry("sub", ISSUER, "alice", NOW + 100, NOW + 9, ("new", 2))
+    timed = DenyEntry("sub", ISSUER, "alice", NOW + 300, NOW + 9)
+    for entries in ((old, new), (new, old)):
+        denylist = listed(*entries)
+        for position, at, ends in (
+            (("old", 6), NOW + 200, True),
+            (("old", 7), NOW + 50, True),
+            (("old", 7), NOW + 106, False),
+            (("new", 1), NOW + 200, True),
+            (("new", 2), NOW + 3, True),
+            (("new", 2), NOW + 6, False),
+        ):
+            assert denylist.judge_session(_begun(position, at), NOW) is ends
+        denylist.add(timed)
+        assert denylist.judge_session(_begun(("new", 99), NOW + 305), NOW)
+        assert not denylist.judge_session(_begun(("new", 99), NOW + 306), NOW)
+
+
+def test_r66_an_entry_that_is_not_written_yet_ends_whatever_there_is():
+    """R66 [1.4]: any position to come is later than all there are; written, it counts by what it got."""
+    denylist = listed(DenyEntry("sub", ISSUER, "alice", NOW, NOW + 9, AS_WRITTEN))
+    later = _begun(("e", 99), NOW + 1000)
+    assert denylist.judge_session(later, NOW)
+    denylist.add(DenyEntry("sub", ISSUER, "alice", NOW - 100, NOW + 9, ("e", 3)))
+    assert denylist.judge_session(later, NOW)
+    version = denylist.version
+    denylist.add(DenyEntry("sub", ISSUER, "alice", round(NOW, 3), NOW + 9, ("e", 99)))
+    assert denylist.version > version
+    assert not denylist.judge_session(later, NOW)
+    assert denylist.judge_session(_begun(("e", 98), NOW + 1000), NOW)
+    assert [each.position for each in denylist.entries(NOW)] == [("e", 99)]
+
+
+def test_r66_bearer_tokens_are_judged_by_time_whatever_the_position():
+    """R66 [1.4]: they have their provider's clock alone."""
+    denylist = listed(DenyEntry("sub", ISSUER, "alice", NOW, NOW + 9, ("e", 7)))
+    assert denylist.judge(identity(issued_at=NOW), NOW)
+    assert not denylist.judge(identity(issued_at=NOW + 0.5), NOW)
 
 
 def test_a_token_without_iat_is_the_oldest_of_all():

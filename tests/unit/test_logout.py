@@ -142,7 +142,7 @@ def test_everywhere():
     for other in (
         replace(elsewhere, subject="bob"),
         replace(elsewhere, issuer="https://other.example"),
-        replace(elsewhere, login_at=desk.now + 1),
+        replace(elsewhere, position=desk.denylist.position),
     ):
         assert not desk.denylist.judge_session(other, NOW)
     (entry,) = [each for each in answer.revoked if each.kind == "sub"]

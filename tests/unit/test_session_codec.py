@@ -1,7 +1,9 @@
 """Sessions, grants and pending logins as bytes and back."""
 
+import json
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,3 +96,31 @@ def test_secrets_stay_out_of_reprs():
     assert "v-secret" not in repr(PendingLogin("s-secret", "n-secret", "v-secret", "p", "/", 0.0))
     assert "refresh-token" not in repr(GRANT)
     assert "access-secret" not in repr(replace(SESSION, access_token="access-secret"))
+
+
+def test_payloads_before_positions():
+    """[1.4] Logins under way and sessions of the version before are read; time decides over them."""
+    payload = b'["state","nonce","verifier","corporate","/page?x=1",1700000000.5]'
+    pending = session.decode_pending(payload)
+    assert pending == session.PendingLogin(
+        "state", "nonce", "verifier", "corporate", "/page?x=1", 1700000000.5
+    )
+    assert (pending.position, pending.is_repeated) == (None, False)
+    for position in (None, ("epoch", 7)):
+        placed = session.begin_pending(bytes(32), "p", "/", 1.0, "", position, is_repeated=True)
+        assert session.decode_pending(session.encode_pending(placed)) == placed
+        begun = replace(SESSION, position=position)
+        assert session.decode_session(session.encode_session(begun)) == begun
+
+
+@pytest.mark.parametrize(
+    "position", [[], ["e"], ["e", -1], ["e", 1.5], ["e", True], [1, 1], "e 1", {"e": 1}, 7]
+)
+def test_a_position_that_is_none_opens_nothing(position):
+    """[1.4] Garbage in its place is no session and no login under way."""
+    encoded = session.encode_session(replace(SESSION, position=("e", 1)))
+    broken = json.dumps(json.loads(encoded) | {"po": position}).encode()
+    assert (session.decode_session(broken), session.decode_session(encoded) is None) == (None, False)
+    encoded = session.encode_pending(session.begin_pending(bytes(32), "p", "/", 1.0, "", ("e", 1)))
+    broken = encoded.replace(b'["e",1]', json.dumps(position).encode())
+    assert (session.decode_pending(broken), session.decode_pending(encoded) is None) == (None, False)
