@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from gateway.core import access_token, claim_sources, cookies, policies, refresh
+from gateway.core import access_token, claim_sources, cookies, policies, refresh, rounds
 from gateway.core import session as codec
 from gateway.core.answers import Forward, Login, Refuse
 from gateway.core.compiled import Provider
@@ -216,7 +216,7 @@ def _live(
     session, settings = current.session, context.knowledge.compiled.settings.session
     if context.now - claim_sources.told_at(session) >= settings.most_claims_age:
         return Reason.CLAIMS_TOO_OLD
-    identity = _session_identity(context, session)
+    identity = session_identity(context, session)
     if not isinstance(identity, Identity):
         return identity
     assert context.site is not None
@@ -236,7 +236,8 @@ def _live(
     return Live(identity, opened.session, opened.grant, changes, background, opened.claim)
 
 
-def _session_identity(context: Context, session: Session) -> Verdict:
+def session_identity(context: Context, session: Session) -> Verdict:
+    """Return who a session is; where its access token is a JWT, that is verified first."""
     provider = context.knowledge.compiled.providers[session.provider]
     claims, scopes = session.claims, session.scopes
     if provider.settings.access_token == "jwt":  # noqa: S105 - a kind of token
@@ -341,7 +342,9 @@ def _forbidden(
 ) -> Refuse | Login:
     step_up = reason in (Reason.AUTHENTICATION_TOO_WEAK, Reason.AUTHENTICATION_TOO_OLD)
     acr_values, max_age = route.require.acr_values, route.require.max_age
-    if step_up and live is not None and _may_redirect(context, route):
+    # a provider that cannot do what is asked for would be asked for ever
+    may_help = step_up and not rounds.ended_just_now(context, max_age)
+    if may_help and live is not None and _may_redirect(context, route):
         return begin(context, reason, provider=identity.provider, acr_values=acr_values, max_age=max_age)
     answer = refuse(context, reason, identity=identity, bearer=live is None)
     site = context.site
@@ -375,7 +378,10 @@ def unauthenticated(context: Context, reason: Reason, *, clear: bool = False) ->
     assert route is not None
     if _may_redirect(context, route):
         why = Reason.LOGIN_REQUIRED if reason is Reason.CREDENTIALS_MISSING else reason
-        return begin(context, why, provider=route.provider)
+        require = route.require
+        return begin(
+            context, why, provider=route.provider, acr_values=require.acr_values, max_age=require.max_age
+        )
     return refuse(context, reason, clear=clear)
 
 

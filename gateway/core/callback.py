@@ -8,9 +8,8 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
-from gateway.core import access, claim_sources, form, id_token, id_token_hint, pending, refresh
+from gateway.core import access, claim_sources, form, id_token, id_token_hint, pending, refresh, rounds
 from gateway.core import cookies as jar
 from gateway.core import session as codec
 from gateway.core.answers import Login, Refuse, Respond
@@ -27,10 +26,10 @@ from gateway.core.model import (
     CookieChange,
     DenyEntry,
     Grant,
+    Identity,
     Json,
     ProviderMetadata,
     Renewed,
-    Seal,
     Session,
     TokenRefusal,
     TokenSet,
@@ -53,9 +52,6 @@ from gateway.core.refusals import login_link, other_account, plain
 from gateway.core.session_record import HANDLE_BYTES, record_name
 from gateway.core.strict import encode_base64url
 from gateway.core.verification import checked, key_set
-
-LOOP_SECONDS = 30
-LOOP_COUNT = 3
 
 _RESPONSE = ("state", "code", "iss", "error")
 
@@ -168,7 +164,7 @@ def _answered(context: Context, site: Site, response: Response, attempt: Attempt
     presented = _presented_session(context)
     if isinstance(presented, SessionRecord):
         return presented
-    if presented is None and _loops(context, site, attempt):
+    if presented is None and rounds.loops(context, site, attempt.page):
         return _failed(context, Reason.LOGIN_LOOP, attempt)
     return _redeem(context, provider, attempt, response)
 
@@ -255,25 +251,6 @@ def _failed(
     )
 
 
-def _recent(context: Context, site: Site) -> list[tuple[float, str]]:
-    payload = context.knowledge.compiled.ring.open(
-        site.purpose("recent"), context.cookies.get(site.loop_cookie, "")
-    )
-    recent = codec.decode_recent(payload) if payload is not None else []
-    return [(at, path) for at, path in recent if context.now - at < LOOP_SECONDS][-10:]
-
-
-def _loops(context: Context, site: Site, attempt: Attempt) -> bool:
-    """Tell whether the same page was logged in for over and over, and no session ever came back."""
-    # restored tabs log in side by side, each for its own page
-    path = _page(attempt.page)
-    return sum(1 for _, each in _recent(context, site) if each == path) >= LOOP_COUNT - 1
-
-
-def _page(page: str) -> str:
-    return encode_base64url(hashlib.sha256(urlsplit(page).path.encode()).digest())[:12]
-
-
 def _redeem(context: Context, provider: Provider, attempt: Attempt, response: Response) -> Step:
     site, knowledge, begun = context.site, context.knowledge, attempt.begun
     assert site is not None
@@ -350,8 +327,17 @@ def _with_userinfo(
     grant = None
     if tokens.refresh_token:
         grant = Grant(session.session_id, 0, tokens.refresh_token, handle=handle)
-    begun = Begun(session, grant, handle, tokens.id_token)
-    return _complete(context, attempt, begun)
+    # judged once, here: each request would find the same fault and log in again (RFC 9068 section 4)
+    identity = access.session_identity(context, session)
+    if isinstance(identity, Reason):
+        claim = claim_at_fault(tokens.access_token, identity, provider, context.now)
+        if identity is Reason.TOKEN_AUDIENCE:
+            claim = "aud"
+        detail = "the access token, which access_token: jwt verifies"
+        return _failed(context, identity, attempt, detail, claim=claim)
+    if not isinstance(identity, Identity):
+        return identity
+    return _complete(context, attempt, Begun(session, grant, handle, tokens.id_token), identity)
 
 
 def _new_session(
@@ -392,20 +378,19 @@ def _overtaken(context: Context, attempt: Attempt, session: Session) -> Login | 
 
     One new login begins by itself; where that is overtaken as well, a page says why.
     """
-    pending = attempt.begun
-    denylist = context.knowledge.denylist
+    login, denylist = attempt.begun, context.knowledge.denylist
     if not denylist.judge_login(
-        session.issuer, session.subject, session.sid, pending.position, pending.started_at, context.now
+        session.issuer, session.subject, session.sid, login.position, login.started_at, context.now
     ):
         return None
-    if pending.is_repeated:
+    if login.is_repeated:
         return _failed(context, Reason.REVOKED, attempt)
-    again = begin_for(context, Reason.REVOKED, attempt.page or "/", pending.provider)
+    again = begin_for(context, Reason.REVOKED, attempt.page or "/", login.provider)
     spent = CookieChange(attempt.cookie, None, 0, (attempt.cookie,))
     return replace(again, is_repeated=True, cookies=(*again.cookies, spent), audit="login")
 
 
-def _complete(context: Context, attempt: Attempt, begun: Begun) -> Step:
+def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identity) -> Step:
     site, session = context.site, begun.session
     assert site is not None
     if (overtaken := _overtaken(context, attempt, session)) is not None:
@@ -415,17 +400,10 @@ def _complete(context: Context, attempt: Attempt, begun: Begun) -> Step:
         return _failed(context, Reason.LOGIN_COOKIE_TOO_LARGE, attempt, f"{size} characters")
     if (need := _replaced(context, begun)) is not None:
         return need
-    # a session came back after the rounds before: they were none of a loop
-    before = _recent(context, site) if _presented_session(context) is None else []
-    recent = [*before, (context.now, _page(attempt.page))]
     changes = [
         *_given(context, site, begun),
         CookieChange(attempt.cookie, None, 0, (attempt.cookie,)),
-        CookieChange(
-            site.loop_cookie,
-            Seal(site.purpose("recent"), codec.encode_recent(recent)),
-            LOOP_SECONDS,
-        ),
+        rounds.note(context, site, attempt.page, came_back=_presented_session(context) is not None),
     ]
     changes += id_token_hint.keep(context, session, begun.id_token, changes)
     return Respond(
@@ -434,7 +412,7 @@ def _complete(context: Context, attempt: Attempt, begun: Begun) -> Step:
         location=site.origin + attempt.page if attempt.page else None,
         page=None if attempt.page else "page_lost",
         cookies=tuple(changes),
-        identity=access.identity_of(session, session.claims, session.scopes),
+        identity=identity,
         audit="login",
         details={"provider": session.provider},
     )

@@ -56,6 +56,7 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         "refresh-invalid-request": "a refused refresh is called invalid_request",
         "refresh-reuse-leeway": "a rotated refresh token used again at once gets the same new tokens",
         "refresh-no-rotation": "a refresh answers without a new refresh token; the old one stays good",
+        "no-auth-time": "the ID token does not say when the person authenticated",
         "lower-case-bearer": "token_type is written bearer",
         "no-id-token-at-refresh": "a refresh answers without an ID token",
         "access-token-typ-jwt": "access tokens have typ JWT instead of at+jwt",

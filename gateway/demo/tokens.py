@@ -98,6 +98,8 @@ class TokenFactory:
         }
         if nonce is not None:
             claims["nonce"] = nonce + "-other" if "nonce-invalid" in quirks else nonce
+        if "no-auth-time" in quirks:
+            del claims["auth_time"]
         if "invalid-iss" in quirks or (at_refresh and "refresh-invalid-issuer" in quirks):
             claims["iss"] = _ELSEWHERE
         if at_refresh and "refresh-invalid-sub" in quirks:

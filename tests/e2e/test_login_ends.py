@@ -287,3 +287,81 @@ async def test_an_account_too_large_is_offered_another(world: World):
     assert "login_cookie_too_large" in page.text
     assert offered(page.text, "Log in") is None
     assert await go_on(world, browser, offered(page.text, "Use another account")) == f"{world.base}/x"
+
+
+JWT = {"access_token": "jwt"}
+
+
+@pytest.mark.settings({"providers": {"demo": {**JWT, "audiences": ["another-api"]}}})
+async def test_access_tokens_that_fail_are_said_at_once(world: World):
+    """[2.15]: a provider that ignores acr, or sends no auth_time, is asked once; then a page says it."""
+    browser = world.browser()
+    for turn in range(1, 4):
+        page = await browser.login("/x")
+        assert page.status == 401
+        assert "token_audience" in page.text
+        assert "the access token" in page.text
+        assert not any(name.endswith("-session") for name in browser.cookies())
+        assert [(event["reason"], event["claim"]) for event in world.audit("login")] == [
+            ("token_audience", "aud")
+        ] * turn
+
+
+@pytest.mark.settings({"providers": {"demo": JWT}})
+async def test_access_tokens_that_pass_begin_a_session(world: World):
+    """[2.5]: the check at the callback is the one of every request."""
+    page = await world.browser().login("/x")
+    assert page.text == "hello alice GET /x 0"
+
+
+STEP_UP = [
+    {"path": "/mfa/", "upstream": "app", "access": "required", "require": {"acr": ["mfa"]}},
+    {"path": "/fresh/", "upstream": "app", "access": "required", "require": {"max_age": "60s"}},
+    {"path": "/at-once/", "upstream": "app", "access": "required", "require": {"max_age": "1s"}},
+    {"path": "/", "upstream": "app", "access": "required"},
+]
+
+
+@pytest.mark.settings({"routes": STEP_UP})
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/mfa/x?y=1", "authentication_too_weak"),
+        ("/fresh/x?y=1", "authentication_too_old"),
+        ("/at-once/x", "authentication_too_old"),
+    ],
+)
+async def test_a_step_up_that_changes_nothing_ends(world: World, known: bool, path: str, reason: str):
+    """[2.15]: a provider that ignores acr, or sends no auth_time, is asked once; then a page."""
+    world.provider.quirks = {"no-auth-time"}
+    browser = world.browser()
+    if known:
+        await browser.login("/x", "bob")
+    before = world.provider.counts["authorize"]
+    page = await browser.login(path, "bob")
+    assert page.status == 401
+    assert reason in page.text
+    assert str(page.url) == world.base + path
+    assert world.provider.counts["authorize"] == before + 1
+    assert "You are logged in as <strong>bob@example.com</strong>" in page.text
+    assert offered(page.text, "Log out")
+    assert (await browser.get("/x")).status == 200, "the session is good for all else"
+    # what is offered asks for the stronger login, and an account that has it comes in
+    world.provider.quirks = set()
+    answer = await browser.get(offered(page.text, "Log in"), follow=False)
+    sent = URL(answer.headers["Location"]).query
+    assert sent.get("acr_values") == ("mfa" if "mfa" in path else None)
+    assert "max_age" in sent or "mfa" in path
+    if "at-once" not in path:
+        assert await go_on(world, browser, offered(page.text, "Use another account")) == world.base + path
+
+
+@pytest.mark.settings({"routes": STEP_UP})
+async def test_a_step_up_is_asked_for_again_later(world: World):
+    """[2.15]: one that satisfied, and is too old by now, leads to the provider again."""
+    browser = world.browser()
+    assert (await browser.login("/fresh/x")).status == 200
+    world.clock.advance(65)
+    assert (await browser.login("/fresh/x")).status == 200
+    assert world.provider.counts["authorize"] == 2
