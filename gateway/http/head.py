@@ -22,8 +22,10 @@ METHODS = frozenset(
 
 REQUEST_LINE = re.compile(rb"([A-Z][A-Z\-]*) ([\x21-\x7e]+) HTTP/1\.([01])")
 
-# RFC 3986 with the brackets that browsers leave as they are in queries
-_ORIGIN_FORM = re.compile(rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]]*")
+# RFC 3986 with what browsers leave as it is: brackets, and in queries, which nobody decides by, much more
+_ORIGIN_FORM = re.compile(
+    rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@/%\[\]]*(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]{}|\\^`]*)?"
+)
 _ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?]*)(.*)")
 _HOST = re.compile(rb"(?:[A-Za-z0-9\-._]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
 

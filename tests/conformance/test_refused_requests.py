@@ -68,6 +68,8 @@ MALFORMED = {
     "target-other-scheme": b"GET ftp://h/ HTTP/1.1\r\n" + H + b"\r\n",
     "target-authority": b"GET h:80 HTTP/1.1\r\n" + H + b"\r\n",
     **{f"target-{chr(byte)}": b"GET /a%c HTTP/1.1\r\n%b\r\n" % (byte, H) for byte in b'\\"<>{}|^`'},
+    **{f"query-{chr(byte)}": b"GET /a?%c HTTP/1.1\r\n%b\r\n" % (byte, H) for byte in b'"<>#\x7f\x01'},
+    **{f"authority-{chr(byte)}": b"GET http://h%c?x HTTP/1.1\r\n%b\r\n" % (byte, H) for byte in b"\\{|^`"},
     "te-and-cl": post(CHUNKED, b"Content-Length: 5", body=b"0\r\n\r\n"),
     "cl-and-te": post(b"Content-Length: 5", CHUNKED, body=b"0\r\n\r\n"),
     "cl-twice-equal": post(b"Content-Length: 5", b"Content-Length: 5", body=b"hello"),

@@ -29,10 +29,13 @@ async def seen(data: bytes, *more: bytes, handler: Handler | None = None):
         (b"OPTIONS http://h HTTP/1.1", "*"),
         (b"GET //evil/ HTTP/1.1", "//evil/"),
         (b"PROPFIND /dav HTTP/1.1", "/dav"),
+        *((b"GET /a?q=1%c2&r=3 HTTP/1.1" % sign, f"/a?q=1{sign:c}2&r=3") for sign in b"|{}^`\\'[]"),
+        (b"GET http://h?{a|b} HTTP/1.1", "/?{a|b}"),
+        (b"GET /?%7B{|}\\^`%zz HTTP/1.1", "/?%7B{|}\\^`%zz"),
     ],
 )
 async def test_r55_targets(line: bytes, target: str):
-    """R55: the upstream gets origin-form or ``*``, whatever form the client chose."""
+    """R55 [2.1]: the upstream gets origin-form or ``*``, whatever the client chose; queries as they are."""
     sent = await seen(line + b"\r\n" + H + b"\r\n")
     assert sent.target == target
     assert sent.get("host") == "h"
