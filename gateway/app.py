@@ -136,7 +136,10 @@ class Gateway:
         self.denylist = Denylist()
         self.long_lived = LongLived(self.denylist, clock, self.recorder.audit)
         self.issuers = Issuers(
-            self.compiled.providers, clock, allow_insecure_http=settings.allow_insecure_http
+            self.compiled.providers,
+            clock,
+            allow_insecure_http=settings.allow_insecure_http,
+            report=self.logs.warning,
         )
         self.embedded: EmbeddedValkey | None = None
         self._watching: asyncio.Task[None] | None = None

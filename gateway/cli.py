@@ -69,6 +69,9 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
             metavar="FILE",
             help="default: $GATEWAY_CONFIG, else gateway.yaml, else config/gateway.yaml",
         )
+    check.add_argument(
+        "--providers", action="store_true", help="ask each provider for its metadata and keys as well"
+    )
     _explain_arguments(explain)
     _revoke_arguments(revoke)
     _sessions_arguments(commands)
@@ -248,6 +251,12 @@ def _check(options: argparse.Namespace) -> int:
     if (warning := check_store(loaded.settings)) is not None:
         _complain(f"{path}: redis: {warning}")
         count += 1
+    if options.providers:
+        from gateway.edge.provider_check import check_providers  # noqa: PLC0415 - a client of the providers
+
+        for warning in check_providers(loaded.settings):
+            _complain(f"{path}: {warning} (warning)")
+            count += 1
     _say(f"{path}: good" + (f", with {count} warning{'s' if count > 1 else ''}" if count else ""))
     from gateway.core.compiled import redirect_uris  # noqa: PLC0415 - as above
 

@@ -309,7 +309,11 @@ class CookieChange:
 
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
-    """What discovery told (OpenID Connect Discovery 1.0 section 3), checked and limited."""
+    """What discovery told (OpenID Connect Discovery 1.0 section 3), checked and limited.
+
+    ``unusable`` holds name, code and detail of optional endpoints that were left out because nothing may be
+    sent there; only who uses one needs to know.
+    """
 
     issuer: str
     authorization_endpoint: str
@@ -322,6 +326,7 @@ class ProviderMetadata:
     iss_parameter_supported: bool = False
     code_challenge_methods: tuple[str, ...] = ()
     token_auth_methods: tuple[str, ...] = ("client_secret_basic",)
+    unusable: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(slots=True)

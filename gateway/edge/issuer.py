@@ -11,9 +11,10 @@ from gateway.core.keys import KeySet
 from gateway.core.model import Fault, Json, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.needs import EndSession, Exchange, Keys, Metadata, RevokeToken, UserInfo
 from gateway.core.reasons import Reason
-from gateway.edge.issuer_calls import Issuer
+from gateway.edge.issuer_calls import Issuer, to_fault
 from gateway.edge.issuer_client import RETRY_AFTER
 from gateway.oauth import logout
+from gateway.oauth.errors import MessageError
 
 _LOGOUT_PATIENCE = 3.0
 
@@ -22,7 +23,9 @@ _LOGOUT_PATIENCE = 3.0
 class IssuerStats:
     """Figures of one provider.
 
-    ``jwks_age`` is in seconds, None before the first good fetch. ``calls`` counts by (call, outcome); calls
+    ``up`` tells whether the last fetch of metadata and of keys succeeded, None before any. ``jwks_age`` is in
+    seconds, None before the first good fetch; ``keys`` are how many serve, ``keys_left_out`` how many do not.
+    ``calls`` counts by (call, outcome); calls
     are ``metadata``, ``jwks``, ``token``, ``userinfo`` and ``revocation``; outcomes are ``ok``,
     ``unreachable`` (never sent), ``unanswered``, ``refused`` (the answer is a no) and ``failed`` (the answer
     is no use).
@@ -30,20 +33,37 @@ class IssuerStats:
 
     jwks_age: float | None
     calls: Mapping[tuple[str, str], int]
+    up: bool | None = None
+    keys: int | None = None
+    keys_left_out: int = 0
 
 
 class Issuers:
-    """All configured providers, each asked lazily: the gateway starts and runs while one is down.
+    """All configured providers, each asked as needed: the gateway starts and runs while one is down.
 
     Faults carry ``ISSUER_UNAVAILABLE``, ``ISSUER_MISCONFIGURED`` (only the operator can help) or
     ``KEYS_UNAVAILABLE``; their details hold no secret.
     """
 
     def __init__(
-        self, providers: Mapping[str, Provider], clock: Callable[[], float], *, allow_insecure_http: bool
+        self,
+        providers: Mapping[str, Provider],
+        clock: Callable[[], float],
+        *,
+        allow_insecure_http: bool,
+        report: Callable[..., None] | None = None,
     ) -> None:
-        """Prepare for ``providers`` by name; ``clock`` is wall time in epoch seconds."""
+        """Prepare for ``providers`` by name.
+
+        Args:
+            providers: as configured.
+            clock: wall time in epoch seconds.
+            allow_insecure_http: let endpoints use plain http beyond this machine.
+            report: takes a warning for the log: a message, and fields without secrets.
+        """
         self._clock = clock
+        self._report = report or (lambda _message, **_fields: None)
+        self._is_started = False
         self._issuers = _ByName()
         self._retired: dict[asyncio.Task[None], Issuer] = {}
         # a count goes on where the provider of that name had got to
@@ -70,7 +90,12 @@ class Issuers:
             else:
                 calls = self._calls.setdefault(name, Counter())
                 issuers[name] = Issuer(
-                    provider, self._clock, view, calls, allow_insecure_http=allow_insecure_http
+                    provider,
+                    self._clock,
+                    view,
+                    calls,
+                    allow_insecure_http=allow_insecure_http,
+                    report=self._report,
                 )
         for name, issuer in self._issuers.items():
             if issuers.get(name) is not issuer:
@@ -79,9 +104,17 @@ class Issuers:
                 task.add_done_callback(lambda done: self._retired.pop(done, None))
         self._issuers = issuers
         self.keys = MappingProxyType(view)
+        if self._is_started:
+            self._watch()
 
     async def start(self) -> None:
-        """Begin; nothing is fetched before it is needed."""
+        """Begin to probe each provider, again and again; one that is down keeps nobody from starting."""
+        self._is_started = True
+        self._watch()
+
+    def _watch(self) -> None:
+        for issuer in self._issuers.values():
+            issuer.watch()
 
     async def close(self) -> None:
         """Stop the background work and close connections."""
@@ -156,13 +189,16 @@ class Issuers:
             return fault
         except TimeoutError:
             return Fault("issuer", Reason.ISSUER_UNAVAILABLE, "no metadata in time for a logout", RETRY_AFTER)
-        url = logout.build_request(
-            metadata,
-            issuer.settings,
-            redirect_uri=need.redirect_uri,
-            state=need.state,
-            id_token_hint=need.id_token_hint,
-        )
+        try:
+            url = logout.build_request(
+                metadata,
+                issuer.settings,
+                redirect_uri=need.redirect_uri,
+                state=need.state,
+                id_token_hint=need.id_token_hint,
+            )
+        except MessageError as error:
+            return to_fault(error)
         return url or ""
 
     async def revoke_token(self, need: RevokeToken) -> bool:
@@ -176,7 +212,8 @@ class Issuers:
     def stats(self) -> dict[str, IssuerStats]:
         """Return the figures of each provider by name."""
         return {
-            name: IssuerStats(issuer.keys.age, dict(issuer.calls)) for name, issuer in self._issuers.items()
+            name: IssuerStats(issuer.keys.age, dict(issuer.calls), issuer.is_up, *issuer.key_counts())
+            for name, issuer in self._issuers.items()
         }
 
 

@@ -1,17 +1,21 @@
 """One OpenID Connect provider: its calls, its caches, its counters."""
 
 import asyncio
+import contextlib
 import hashlib
+import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Final, Literal
 
+from gateway.core import signed_userinfo
 from gateway.core.compiled import Provider
 from gateway.core.faults import Ambiguous, NeverSent, Paused
+from gateway.core.jose import UnknownKey, kid_of, proof_of
 from gateway.core.keys import KeySet
-from gateway.core.model import Fault, Json, ProviderMetadata, TokenRefusal, TokenSet
-from gateway.core.needs import Exchange
+from gateway.core.model import Claims, Fault, Json, ProviderMetadata, TokenRefusal, TokenSet
+from gateway.core.needs import Exchange, Keys
 from gateway.core.reasons import Reason
 from gateway.edge.issuer_cache import Cached, KeyCache
 from gateway.edge.issuer_client import MOST_CONNECTIONS, RETRY_AFTER, IssuerClient, Pool, Response
@@ -26,6 +30,9 @@ _CALLS_OF_A_REFRESH: Final = 4
 _JSON: Final = {"Accept": "application/json"}
 _EVERYBODY: Final = ""
 _MOST_REST: Final = 1.0
+_PROBE_FIRST: Final = 1.0
+_PROBE_EVERY: Final = 60.0
+_MOST_TOLD: Final = 10
 
 
 class Issuer:
@@ -39,7 +46,14 @@ class Issuer:
         calls: "Counter[tuple[str, str]]",
         *,
         allow_insecure_http: bool,
+        report: Callable[..., None],
     ) -> None:
+        self._provider = provider
+        self._report = report
+        # by what is published: why its last fetch failed, empty where it did not
+        self._troubles: dict[str, str] = {}
+        self._watching: asyncio.Task[None] | None = None
+        self._told_keys: tuple[str, ...] = ()
         self.settings = provider.settings
         self.calls = calls
         self.view = view
@@ -63,6 +77,53 @@ class Issuer:
         """Tell whether this is the provider as it is configured now."""
         return self.settings == provider.settings and self._allow_insecure_http == allow_insecure_http
 
+    @property
+    def is_up(self) -> bool | None:
+        """Whether the last fetches of what is published succeeded, None before any."""
+        return not any(self._troubles.values()) if self._troubles else None
+
+    def key_counts(self) -> tuple[int | None, int]:
+        """Return how many keys serve, None before the first good fetch, and how many were left out."""
+        keys = self.view.get(self._name)
+        if keys is None:
+            return None, 0
+        return len({id(key) for found in keys.keys.values() for key in found}), len(keys.left_out)
+
+    def watch(self) -> None:
+        """Probe the provider from now on, if nobody does yet."""
+        if self._watching is None:
+            self._watching = asyncio.get_running_loop().create_task(self._probe())
+
+    async def _probe(self) -> None:
+        # after the start, and not all workers at once
+        await asyncio.sleep(_PROBE_FIRST * random.uniform(1, 1.5))  # noqa: S311 - no secret
+        while True:
+            # what fails has been noted; a fresh value costs no call
+            with contextlib.suppress(Fault):
+                await self.metadata.get()
+            with contextlib.suppress(Fault):
+                await self.keys.find(Keys(self._name, None))
+            await asyncio.sleep(_PROBE_EVERY * random.uniform(0.5, 1))  # noqa: S311 - no secret
+
+    def _note(self, call: str, trouble: str) -> None:
+        """Take note of how a fetch went, and say so where that is news."""
+        before = self._troubles.get(call)
+        self._troubles[call] = trouble
+        if trouble and trouble != before:
+            self._report("provider unusable", provider=self._name, call=call, detail=trouble)
+        elif before and not trouble:
+            self._report("provider usable again", provider=self._name, call=call)
+
+    def _note_keys(self, keys: KeySet) -> None:
+        told = keys.left_out
+        if told and told != self._told_keys:
+            message = "keys left out" if keys.keys else "no key of the provider can be used"
+            self._report(message, provider=self._name, detail="; ".join(told[:_MOST_TOLD]), count=len(told))
+        elif not keys.keys and not told and self._told_keys != ("none",):
+            self._report("the provider publishes no keys", provider=self._name)
+            told = ("none",)
+        self._told_keys = told
+
     async def retire(self) -> None:
         """Close once what is under way has ended."""
         # a token call that is cut may have rotated a refresh token
@@ -71,6 +132,9 @@ class Issuer:
 
     async def close(self) -> None:
         """Stop the background work and close connections."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         await self.keys.close()
         await self.metadata.close()
         await self._client.close()
@@ -186,12 +250,34 @@ class Issuer:
             response = await self._send(
                 "userinfo", "GET", url, headers, limit=userinfo.MOST_USERINFO, pool=pool
             )
-            claims = userinfo.process_response(response.status, response.content_type, response.body)
+            if userinfo.is_signed(response.status, response.content_type):
+                claims: dict[str, Json] | None = await self._verify_userinfo(response.body)
+            else:
+                claims = userinfo.process_response(response.status, response.content_type, response.body)
         except MessageError as error:
             self.calls["userinfo", "failed"] += 1
-            raise _to_fault(error) from error
+            raise to_fault(error) from error
         self.calls["userinfo", "refused" if claims is None else "ok"] += 1
         return claims
+
+    async def _verify_userinfo(self, body: bytes) -> dict[str, Json]:
+        """Return the claims of a signed answer. Raises Fault, MessageError."""
+        want = Keys(self._name, None)
+        found: Claims | UnknownKey | Reason = Reason.TOKEN_KEY_UNKNOWN
+        for _ in range(2):
+            keys = await self.keys.find(want)
+            found = signed_userinfo.check(body, self._provider, keys, self._clock(), userinfo.MOST_USERINFO)
+            failed = found is Reason.TOKEN_SIGNATURE
+            if not failed and not isinstance(found, UnknownKey):
+                break
+            token = body.decode("latin-1").strip()
+            want = Keys(self._name, kid_of(token), failed, None, proof_of(token))
+        if isinstance(found, Mapping):
+            return dict(found)
+        reason = Reason.TOKEN_KEY_UNKNOWN if isinstance(found, UnknownKey) else found
+        raise MessageError(
+            "userinfo_malformed", f"the userinfo endpoint's signed answer is refused: {reason}"
+        )
 
     async def call_revocation(self, refresh_token: str) -> bool:
         """Revoke a refresh token; False where the provider cannot. Raises Fault."""
@@ -212,7 +298,7 @@ class Issuer:
             revocation.process_response(response.status)
         except MessageError as error:
             self.calls["revocation", "failed"] += 1
-            raise _to_fault(error) from error
+            raise to_fault(error) from error
         self.calls["revocation", "ok"] += 1
         return True
 
@@ -228,8 +314,13 @@ class Issuer:
             )
         except MessageError as error:
             self.calls["metadata", "failed"] += 1
-            raise _to_fault(error) from error
+            self._note("metadata", error.detail)
+            raise to_fault(error) from error
+        except Fault as fault:
+            self._note("metadata", fault.detail)
+            raise
         self.calls["metadata", "ok"] += 1
+        self._note("metadata", "")
         return metadata
 
     async def _fetch_keys(self) -> KeySet:
@@ -241,11 +332,15 @@ class Issuer:
         except MessageError as error:
             self.calls["jwks", "failed"] += 1
             self.metadata.doubt()
+            self._note("jwks", error.detail)
             raise Fault("issuer", Reason.KEYS_UNAVAILABLE, error.detail, RETRY_AFTER) from error
         except Fault as fault:
             self.metadata.doubt()
+            self._note("jwks", fault.detail)
             raise Fault("issuer", Reason.KEYS_UNAVAILABLE, fault.detail, RETRY_AFTER) from fault
         self.calls["jwks", "ok"] += 1
+        self._note("jwks", "")
+        self._note_keys(keys)
         self.view[self._name] = keys
         return keys
 
@@ -292,7 +387,8 @@ class Issuer:
             raise
 
 
-def _to_fault(error: MessageError) -> Fault:
+def to_fault(error: MessageError) -> Fault:
+    """Return the fault that a message of no use is."""
     reason = Reason.ISSUER_MISCONFIGURED if error.is_misconfiguration else Reason.ISSUER_UNAVAILABLE
     return Fault("issuer", reason, error.detail, RETRY_AFTER)
 

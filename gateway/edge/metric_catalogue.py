@@ -94,6 +94,11 @@ CATALOGUE: Final[dict[str, Meaning]] = {
         "Connections open and idle, and requests by what they wait for."
     ),
     "gateway_long_lived_open": _gauge("Open tunnels, streams and other long exchanges that serve somebody."),
+    "gateway_issuer_up": _gauge(
+        "Whether the provider's metadata and keys could be fetched when they were last asked for.", "least"
+    ),
+    "gateway_issuer_keys": _gauge("Keys of the provider that may verify signatures.", "least"),
+    "gateway_issuer_keys_left_out": _gauge("Published keys of the provider that may not.", "greatest"),
     "gateway_issuer_jwks_age_seconds": _gauge(
         "Seconds since the provider's keys were last fetched.", "greatest"
     ),

@@ -47,6 +47,11 @@ def families_of(name: str, source: Source) -> list[Family] | None:
 def provider_readings(told: Mapping[str, IssuerStats]) -> Iterator[Reading]:
     """Yield the figures of each provider by name."""
     for provider, stats in told.items():
+        if stats.up is not None:
+            yield "up", {"provider": provider}, float(stats.up)
+        if stats.keys is not None:
+            yield "keys", {"provider": provider}, stats.keys
+            yield "keys_left_out", {"provider": provider}, stats.keys_left_out
         if stats.jwks_age is not None:
             yield "jwks_age_seconds", {"provider": provider}, stats.jwks_age
         for (call, outcome), count in stats.calls.items():

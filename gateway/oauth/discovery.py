@@ -49,9 +49,21 @@ def process_response(
         )
     _judge_capabilities(document)
 
+    unusable: list[tuple[str, str, str]] = []
+
     def find(name: str, override: str | None = None) -> str | None:
         url = override if override is not None else document.get(name) or None
         return None if url is None else check_endpoint(name, url, allow_insecure_http=allow_insecure_http)
+
+    def optional(name: str, override: str | None = None) -> str | None:
+        # what nobody uses must not stand in the way of a login; who uses it is told
+        try:
+            return find(name, override)
+        except MessageError as error:
+            if override is not None:
+                raise
+            unusable.append((name, error.code, error.detail))
+            return None
 
     return ProviderMetadata(
         issuer=settings.issuer,
@@ -60,14 +72,16 @@ def process_response(
         ),
         token_endpoint=_required("token_endpoint", find("token_endpoint", settings.token_endpoint)),
         jwks_uri=_required("jwks_uri", find("jwks_uri", settings.jwks_uri)),
-        userinfo_endpoint=find("userinfo_endpoint", settings.userinfo_endpoint),
-        end_session_endpoint=find("end_session_endpoint", settings.end_session_endpoint),
-        revocation_endpoint=find("revocation_endpoint"),
-        introspection_endpoint=find("introspection_endpoint"),
+        userinfo_endpoint=optional("userinfo_endpoint", settings.userinfo_endpoint),
+        end_session_endpoint=optional("end_session_endpoint", settings.end_session_endpoint),
+        revocation_endpoint=optional("revocation_endpoint"),
+        introspection_endpoint=optional("introspection_endpoint"),
         iss_parameter_supported=document.get("authorization_response_iss_parameter_supported") is True,
         code_challenge_methods=_words(document, "code_challenge_methods_supported") or (),
-        token_auth_methods=_words(document, "token_endpoint_auth_methods_supported")
+        # for whoever looks at it: the configuration decides how the client authenticates
+        token_auth_methods=_named(document.get("token_endpoint_auth_methods_supported"))
         or ("client_secret_basic",),
+        unusable=tuple(unusable),
     )
 
 
@@ -138,9 +152,16 @@ def _words(document: Mapping[str, Json], name: str) -> tuple[str, ...] | None:
     value = document.get(name)
     if value is None:
         return None
-    if not isinstance(value, list):
+    if not isinstance(value, list | str):
         raise MessageError("metadata_malformed", f"{name} of the discovery document is no list")
-    return tuple(word for word in value if isinstance(word, str))
+    return _named(value)
+
+
+def _named(value: Json) -> tuple[str, ...]:
+    """Return the words of a list; of a text, as some providers write a list of one, that text's."""
+    if isinstance(value, str):
+        return tuple(value.split())
+    return tuple(word for word in value if isinstance(word, str)) if isinstance(value, list) else ()
 
 
 def _show(value: Json) -> str:

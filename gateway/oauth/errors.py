@@ -1,5 +1,7 @@
 """The one exception of this layer: a message that a provider sent, or is asked for, does not hold."""
 
+from gateway.core.model import ProviderMetadata
+
 MISCONFIGURED = frozenset(
     (
         "issuer_mismatch",
@@ -30,3 +32,14 @@ class MessageError(Exception):
     def is_misconfiguration(self) -> bool:
         """Whether only a change of configuration, here or at the provider, helps."""
         return self.code in MISCONFIGURED
+
+
+def refuse_unusable(metadata: ProviderMetadata, name: str) -> None:
+    """Say why an endpoint that is used now was left out of the metadata, if it was there at all.
+
+    Raises:
+        MessageError: ``endpoint_invalid`` or ``endpoint_insecure``.
+    """
+    for each, code, detail in metadata.unusable:
+        if each == name:
+            raise MessageError(code, detail)

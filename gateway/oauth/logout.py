@@ -4,6 +4,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from gateway.core.config import ProviderSettings
 from gateway.core.model import ProviderMetadata
+from gateway.oauth.errors import refuse_unusable
 
 _RESERVED = frozenset({"id_token_hint", "client_id", "post_logout_redirect_uri", "state"})
 
@@ -24,9 +25,13 @@ def build_request(
         redirect_uri: where the browser comes back to; the provider must know it (section 3).
         state: binds the answer to this browser.
         id_token_hint: the login's ID token, which may have expired; without it the client is named alone.
+
+    Raises:
+        MessageError: the endpoint cannot be used.
     """
     endpoint = metadata.end_session_endpoint
     if endpoint is None:
+        refuse_unusable(metadata, "end_session_endpoint")
         return None
     parameters = {
         **({"id_token_hint": id_token_hint} if id_token_hint is not None else {}),

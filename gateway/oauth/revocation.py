@@ -4,7 +4,7 @@ from typing import Literal
 
 from gateway.core.config import ProviderSettings
 from gateway.core.model import ProviderMetadata
-from gateway.oauth.errors import MessageError
+from gateway.oauth.errors import MessageError, refuse_unusable
 from gateway.oauth.form import FormRequest, build_form
 
 MOST_RESPONSE = 65_536
@@ -20,9 +20,10 @@ def build_request(
     """Return the request that revokes a token (section 2.1); None when the provider has no such endpoint.
 
     Raises:
-        MessageError: ``client_secret_missing``.
+        MessageError: ``client_secret_missing``; or the endpoint cannot be used.
     """
     if metadata.revocation_endpoint is None:
+        refuse_unusable(metadata, "revocation_endpoint")
         return None
     return build_form(metadata.revocation_endpoint, {"token": token, "token_type_hint": hint}, settings)
 

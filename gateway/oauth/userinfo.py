@@ -3,7 +3,7 @@
 from gateway.core.model import Json, ProviderMetadata
 from gateway.core.token_claims import read_subject
 from gateway.oauth.answers import is_success, read_object
-from gateway.oauth.errors import MessageError
+from gateway.oauth.errors import MessageError, refuse_unusable
 
 MOST_USERINFO = 1 << 18
 
@@ -15,13 +15,19 @@ def build_request(metadata: ProviderMetadata, access_token: str) -> tuple[str, d
         MessageError: the provider has no UserInfo endpoint.
     """
     if metadata.userinfo_endpoint is None:
+        refuse_unusable(metadata, "userinfo_endpoint")
         raise MessageError(
             "endpoint_invalid", "the provider has no userinfo_endpoint; name it, or set userinfo to false"
         )
     return metadata.userinfo_endpoint, {
         "Authorization": f"Bearer {access_token}",
-        "Accept": "application/json",
+        "Accept": "application/json, application/jwt;q=0.9",
     }
+
+
+def is_signed(status: int, content_type: str) -> bool:
+    """Tell whether the claims came as a JWT, which ``core.signed_userinfo`` checks (section 5.3.2)."""
+    return is_success(status) and content_type.partition(";")[0].strip().lower() == "application/jwt"
 
 
 def process_response(status: int, content_type: str, body: bytes) -> dict[str, Json] | None:
@@ -41,10 +47,8 @@ def process_response(status: int, content_type: str, body: bytes) -> dict[str, J
         return None
     if not is_success(status):
         raise MessageError("userinfo_unavailable", f"the userinfo endpoint answered {status}")
-    if content_type.partition(";")[0].strip().lower() == "application/jwt":
-        raise MessageError(
-            "userinfo_signed", "the userinfo endpoint answered a JWT; configure plain JSON for this client"
-        )
+    if is_signed(status, content_type):
+        raise MessageError("userinfo_signed", "the userinfo endpoint answered a JWT, which is no JSON object")
     claims = read_object(body, MOST_USERINFO)
     if claims is None or read_subject(claims) is None:
         raise MessageError("userinfo_malformed", "the userinfo endpoint answered no JSON object with a sub")

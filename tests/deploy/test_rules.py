@@ -99,6 +99,14 @@ CASES = [
         0,
         events("logins", "failed", "0x39 1", "login_loop") | events("logins", "completed", "0x40"),
     ),
+    Case("GatewayProviderDown", 1, plain("gateway_issuer_up", "0x40", ',provider="p"')),
+    Case("GatewayProviderDown", 1, plain("gateway_issuer_keys", "0x40", ',provider="p"')),
+    Case(
+        "GatewayProviderDown",
+        0,
+        plain("gateway_issuer_up", "1x40", ',provider="p"')
+        | plain("gateway_issuer_keys", "2x40", ',provider="p"'),
+    ),
     Case(
         "GatewayWorkersMissing",
         1,

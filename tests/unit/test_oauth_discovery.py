@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.core.model import ProviderMetadata
+from gateway.oauth import logout, revocation, userinfo
 from gateway.oauth.discovery import MOST_METADATA, check_endpoint, metadata_url, process_response
 from gateway.oauth.errors import MessageError
 from tests.support.jose import ISSUER, provider
@@ -174,7 +175,7 @@ def test_plain_http_on_this_machine(host: str) -> None:
     [
         ({"response_types_supported": ["id_token", "code id_token"]}, "code_flow_unsupported"),
         ({"response_types_supported": []}, "code_flow_unsupported"),
-        ({"response_types_supported": "code"}, "metadata_malformed"),
+        ({"response_types_supported": "id_token"}, "code_flow_unsupported"),
         ({"code_challenge_methods_supported": ["plain"]}, "pkce_unsupported"),
         ({"code_challenge_methods_supported": []}, "pkce_unsupported"),
         ({"code_challenge_methods_supported": {"S256": 1}}, "metadata_malformed"),
@@ -211,3 +212,64 @@ def test_error_texts_are_bounded() -> None:
     with pytest.raises(MessageError) as caught:
         process({**DOCUMENT, "issuer": "x" * 100_000})
     assert len(caught.value.detail) < 500
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"introspection_endpoint": "http://issuer.example/introspect"},
+        {"introspection_endpoint": "/introspect"},
+        {"revocation_endpoint": "http://issuer.example/revoke"},
+        {"revocation_endpoint": 7},
+        {"userinfo_endpoint": "userinfo"},
+        {"userinfo_endpoint": ["https://issuer.example/userinfo"]},
+        {"end_session_endpoint": "http://issuer.example/logout"},
+        {
+            "registration_endpoint": "http://x",
+            "check_session_iframe": 7,
+            "device_authorization_endpoint": "y",
+        },
+        {"response_types_supported": "code"},
+        {"response_types_supported": "code id_token"},
+        {"code_challenge_methods_supported": "S256"},
+        {"code_challenge_methods_supported": None},
+        {"token_endpoint_auth_methods_supported": "client_secret_basic"},
+        {"token_endpoint_auth_methods_supported": {"a": 1}},
+        {"scopes_supported": "openid", "claims_supported": 7, "id_token_signing_alg_values_supported": {}},
+    ],
+    ids=str,
+)
+def test_what_is_not_used_is_not_judged(change: dict[str, object]) -> None:
+    """[2.19]: an optional endpoint, or a list that is a text, does not make the provider unusable."""
+    assert process({**DOCUMENT, **change}).token_endpoint == f"{ISSUER}/token"
+
+
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("userinfo_endpoint", lambda metadata: userinfo.build_request(metadata, "at")),
+        (
+            "revocation_endpoint",
+            lambda metadata: revocation.build_request(metadata, provider().settings, "rt"),
+        ),
+        (
+            "end_session_endpoint",
+            lambda metadata: logout.build_request(
+                metadata, provider().settings, redirect_uri="r", state="s", id_token_hint=None
+            ),
+        ),
+    ],
+)
+def test_an_endpoint_that_was_left_out_is_told_where_it_is_used(name: str, use: Any) -> None:
+    """[2.19]: nothing is sent to it, and who would have says why."""
+    metadata = process({**DOCUMENT, name: "http://issuer.example/x"})
+    assert getattr(metadata, name) is None
+    with pytest.raises(MessageError) as caught:
+        use(metadata)
+    assert caught.value.code == "endpoint_insecure"
+    assert name in caught.value.detail
+
+
+def test_a_configured_endpoint_is_judged_at_once() -> None:
+    """[2.19]: what the operator names is used, so it is judged."""
+    assert code_of(DOCUMENT, userinfo_endpoint="http://issuer.example/userinfo") == "endpoint_insecure"
