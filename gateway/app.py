@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from gateway.core.reasons import Reason
 from gateway.core.reload import bridge
 from gateway.core.store_address import StoreAddress, address_of
 from gateway.edge.claims import LONGEST_CALL, Claims
+from gateway.edge.clock import CLOCK, SteadyClock
 from gateway.edge.embedded import EmbeddedValkey
 from gateway.edge.issuer import Issuers
 from gateway.edge.kept_pages import KeptPages
@@ -112,7 +112,7 @@ class Gateway:
 
     Args:
         settings: the validated configuration.
-        clock: wall time in seconds since the epoch.
+        clock: seconds since the epoch; the process's own, unless a test brings one.
         logs: where log lines go; standard error when None.
         place: under a supervisor; None when this is the only process, with its own store and admin listener.
     """
@@ -121,13 +121,14 @@ class Gateway:
         self,
         settings: Settings,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = CLOCK,
         logs: Logs | None = None,
         place: Place | None = None,
     ) -> None:
         self.settings = settings
         self.place = place
         self.clock = clock
+        self._steps_told = clock.steps if isinstance(clock, SteadyClock) else 0
         self.compiled: Compiled = compile_settings(settings)
         self.logs = logs if logs is not None else Logs(settings.log)
         self.metrics = Metrics()
@@ -198,6 +199,7 @@ class Gateway:
             on_added=self.long_lived.denied,
             # a worker that is cut off serves until it is stale; so long it is missing, not gone
             live_for=max(LIVE_FOR, 1.5 * self.settings.denylist.max_staleness),
+            steps=self._clock_steps,
         )
         await self.revocations.start()
         session = self.settings.session
@@ -210,6 +212,18 @@ class Gateway:
             idle=session.idle_lifetime,
             longest_call=max(LONGEST_CALL, 3 * slowest),
         )
+
+    def _clock_steps(self) -> int:
+        clock = self.clock
+        if not isinstance(clock, SteadyClock):
+            return 0
+        if clock.steps != self._steps_told:
+            self._steps_told = clock.steps
+            ahead = round(clock.held_back, 1)
+            self.logs.error(
+                "the wall clock has stepped" if ahead else "the wall clock is followed", ahead=ahead
+            )
+        return clock.steps
 
     async def _start_plane(self) -> None:
         settings, recorder = self.settings, self.recorder

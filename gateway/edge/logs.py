@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from gateway.core.config import LogSettings
 from gateway.core.model import Header, Matter, Outcome
+from gateway.edge.clock import CLOCK
 from gateway.edge.log_values import MOST_FIELDS, MOST_VALUE, clean_text, encode, encode_member
 from gateway.edge.log_writer import Writer
 
@@ -70,7 +71,7 @@ class Logs:
         settings: LogSettings,
         write: Callable[[str], object] | None = None,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = CLOCK,
         worker: int | None = None,
     ) -> None:
         self._end = "}" if worker is None else f',"worker":{worker}}}'

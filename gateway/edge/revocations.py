@@ -19,6 +19,7 @@ from gateway.core.denylist import Denylist
 from gateway.core.model import AS_WRITTEN, DenyEntry, Fault, Json
 from gateway.core.needs import Revoke
 from gateway.edge import denylist_log as log
+from gateway.edge.clock import since_boot
 from gateway.edge.store import Argument, Line, Script, Store
 
 BEAT_INTERVAL = 1.0
@@ -74,6 +75,7 @@ class Revocations:
         log_length: about how many changes the log keeps.
         on_added: is told of entries just after they were added to the replica, some of them perhaps again; it
             must not raise.
+        steps: counts the steps of the wall clock; each means synchronising anew.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Revocations:
         live_for: float = LIVE_FOR,
         log_length: int = LOG_LENGTH,
         on_added: Callable[[Iterable[DenyEntry]], None] = lambda _: None,
+        steps: Callable[[], int] = lambda: 0,
     ) -> None:
         self._store = store
         self._denylist = denylist
@@ -94,6 +97,8 @@ class Revocations:
         self._live_for = live_for
         self._log_length = log_length
         self._on_added = on_added
+        self._steps = steps
+        self._stepped = steps()
         self._keys = [store.key(log.TAG, name) for name in log.KEYS]
         self._epoch: bytes | None = None
         self._seq = 0
@@ -172,7 +177,7 @@ class Revocations:
             "entries": float(len(self._denylist)),
             "seq": float(self._seq),
             "lag_seconds": self._counts.lag,
-            "staleness_seconds": float("inf") if good is None else _monotonic() - good,
+            "staleness_seconds": float("inf") if good is None else since_boot() - good,
             "unwritten": float(len(self._unwritten)),
             "resyncs": float(self._counts.resyncs),
             "reconnects": float(self._counts.reconnects),
@@ -235,6 +240,7 @@ class Revocations:
                 pause = min(2 * pause, _MOST_BACKOFF)
 
     async def _synchronise(self) -> None:
+        self._stepped = self._steps()
         epoch, seq, last = await self._script(log.SYNCHRONISE, os.urandom(16).hex(), *self._history())
         found: dict[tuple[str, str, str], tuple[float, float]] = {}
         cursor = b"0"
@@ -340,7 +346,15 @@ class Revocations:
         while True:
             self._nudge.clear()
             self._applied.clear()
-            applied, written, asked = self._seq, self._written_at, _monotonic()
+            applied, written, asked, due = (
+                self._seq,
+                self._written_at,
+                since_boot(),
+                loop.time() + BEAT_INTERVAL,
+            )
+            self._clock()
+            if self._steps() != self._stepped:
+                return
             try:
                 epoch, seq, at = await self._script(
                     log.BEAT, self.worker_id, applied, int(_FORGET_AFTER * 1000)
@@ -359,7 +373,7 @@ class Revocations:
             self._age()
             self._attempted.set()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, asked + BEAT_INTERVAL - loop.time())):
+                async with asyncio.timeout(max(0.0, due - loop.time())):
                     await self._nudge.wait()
 
     async def _delivered(self, seq: int) -> bool:
@@ -379,8 +393,4 @@ class Revocations:
     def _age(self) -> None:
         """Tell the replica when it was last good, on today's clock: a step of that clock changes no age."""
         if self._good_at is not None:
-            self._denylist.synchronised_at = self._clock() - (_monotonic() - self._good_at)
-
-
-def _monotonic() -> float:
-    return asyncio.get_running_loop().time()
+            self._denylist.synchronised_at = self._clock() - (since_boot() - self._good_at)

@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, cast
 
 from gateway.core.model import DenyEntry, Fault, Json
 from gateway.core.reasons import Reason
 from gateway.edge.admin import Admin, Reloaded
+from gateway.edge.clock import CLOCK
 from gateway.edge.configuration import Loaded
 from gateway.edge.metric_merge import snapshot
 from gateway.edge.metrics import Metrics
@@ -47,7 +47,7 @@ class View:
             reload=self._reload_now,
             sessions=self._sessions,
             issuer_of_provider={name: each.issuer for name, each in settings.providers.items()},
-            clock=time.time,
+            clock=CLOCK,
             entry_lifetime=settings.session.absolute_lifetime,
         )
         self.reloader = Reloader(supervisor, load, self.admin)

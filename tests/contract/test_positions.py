@@ -248,8 +248,8 @@ async def test_r66_a_worker_that_was_told_goes_by_the_place_once_it_is_written(w
     assert lives(login(told), told)
 
 
-async def test_a_writers_clock_that_stepped_makes_the_store_forget_nothing(worker, store):
-    """[1.5] Expired is what both clocks say is expired."""
+async def test_r67_a_writers_clock_that_stepped_makes_the_store_forget_nothing(worker, store):
+    """R67 [1.5]: expired is what both clocks say is expired."""
     first, stepped = await worker(), await worker(ahead=7200.0)
     await first.publish([entry(), entry(value="old", expires=time.time() - 400)])
     assert await _written(store, 1)
