@@ -55,6 +55,7 @@ from gateway.edge.sessions import Sessions
 from gateway.edge.store import Store
 from gateway.edge.store_watch import StoreWatch
 from gateway.edge.token_revocations import TokenRevocations
+from gateway.http.balancer import BalancerAnswer
 from gateway.http.exchange import Limits
 from gateway.http.server import Server
 from gateway.http.tls import Certificates, watch
@@ -270,6 +271,7 @@ class Gateway:
             certificates=Certificates(settings.tls) if settings.tls is not None else None,
         )
         self.server.admission.exempt(settings.trusted_proxies)
+        self._answer_balancers()
         host, port = split_address(settings.listen)
         await self.server.start(host, port, sockets=self.place.sockets if self.place else ())
         if settings.tls is not None:
@@ -374,6 +376,11 @@ class Gateway:
             )
         return acknowledgement
 
+    def _answer_balancers(self) -> None:
+        path = self.settings.health_path
+        told = None if path is None else BalancerAnswer(path.encode(), lambda: self.ready().is_ready)
+        self.server.answer_balancers(told)
+
     def ready(self) -> Readiness:
         """Tell whether this process serves, and what is wrong."""
         return judge(self.settings, self.denylist, self.store.trouble, self.clock())
@@ -410,6 +417,7 @@ class Gateway:
         session = settings.session
         self.claims.configure(grace=session.rotation_grace, idle=session.idle_lifetime)
         self.server.configure(prepared.pools, client_limits(settings.limits))
+        self._answer_balancers()
         self.server.certificates = prepared.certificates
         self.server.admission.exempt(settings.trusted_proxies)
         self.rate_limits.configure((*compiled.routes.limits, *filter(None, (compiled.login_limit,))))

@@ -185,6 +185,8 @@ class Settings(Model):
     """Address and port of the public listener."""
     prefix: Text = "/.gateway/"
     """The path under which the gateway's own endpoints are."""
+    health_path: Text | None = None
+    """Where balancers ask the public listener whether it serves, under any Host; absent: nowhere."""
     tls: TlsSettings | None = None
     """TLS on the public listener; absent: plain HTTP."""
     admin: AdminSettings = AdminSettings()

@@ -132,6 +132,16 @@ def _check_prefix(settings: Settings) -> Iterator[Problem]:
         yield Problem(("prefix",), "write a canonical path between two slashes, such as /.gateway/")
 
 
+def _check_health_path(settings: Settings) -> Iterator[Problem]:
+    path = settings.health_path
+    if path is None:
+        return
+    if path == "/" or check_path(path) is not None:
+        yield Problem(("health_path",), "write a canonical path that no page has, such as /healthz")
+    elif path.startswith(settings.prefix):
+        yield Problem(("health_path",), f"below {settings.prefix} are the gateway's own endpoints")
+
+
 def _check_keys(settings: Settings) -> Iterator[Problem]:
     seen: dict[bytes, int] = {}
     for index, secret in enumerate(settings.secret_keys):
@@ -259,6 +269,7 @@ CHECKS: tuple[Check, ...] = (
     check_tls,
     check_log,
     _check_prefix,
+    _check_health_path,
     check_forwarding,
     _check_keys,
     _check_store,

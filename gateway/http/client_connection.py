@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 from gateway.core.model import Fault, Request
 from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
+from gateway.http.balancer import BalancerAnswer
 from gateway.http.bound import Own, let_go
 from gateway.http.client_exchange import ClientExchange
 from gateway.http.client_transport import ClientTransport, State
@@ -295,10 +296,13 @@ class ClientConnection(ClientTransport):
         else:
             self._ahead = data[end:]
             data = data[:end]
-        head = read_request_head(data)
+        head = read_request_head(data, server.hostless)
         if not self._is_within_limits(head, end):
             raise Fault("client", Reason.HEAD_TOO_LARGE, "too many fields")
         request = head.of(self.peer, tls=self.tls)
+        if server.balancer is not None and server.balancer.is_asked(head):
+            self._tell(request, head, server.balancer)
+            return True
         if head.length == 0:
             if self._seen is None:
                 self._seen = HeadsSeen()
@@ -314,6 +318,10 @@ class ClientConnection(ClientTransport):
 
     def _recognise(self, seen: HeadsSeen, data: bytes) -> bool:
         """Take a head, and what there is of its body, if this connection has shown its like."""
+        balancer = self.server.balancer
+        if balancer is not None and data.startswith(balancer.starts):
+            # what was decided for others of its directory is no answer to it
+            return False
         for span in seen.spans:
             request = span.find(data, self.peer, self.tls)
             if request is not None and len(data) <= self.server.limits.head:
@@ -342,6 +350,15 @@ class ClientConnection(ClientTransport):
         if self._ahead:
             self._advance()
         return True
+
+    def _tell(self, request: Request, head: Framing, balancer: BalancerAnswer) -> None:
+        """Answer a balancer, which asks for no page."""
+        server = self.server
+        self._since = server.now
+        self._state = _WAIT
+        exchange = self._exchange = ClientExchange(self, request, head)
+        server.in_flight += 1
+        exchange.respond(*balancer.answer(draining=server.draining))
 
     def forget(self) -> None:
         """Keep nothing of heads, nor of what was decided on them."""

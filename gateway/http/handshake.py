@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.model import Request
+from gateway.http.balancer import BalancerAnswer
 from gateway.http.client_connection import ClientConnection
 from gateway.http.exchange import Unencrypted
 from gateway.http.head import Framing
@@ -99,6 +100,10 @@ class _Plain(_Secured):
 
     def _begin(self, request: Request, head: Framing) -> None:
         del head
+        raise Unencrypted(request)
+
+    def _tell(self, request: Request, head: Framing, balancer: BalancerAnswer) -> None:
+        del head, balancer
         raise Unencrypted(request)
 
 

@@ -97,15 +97,19 @@ class RequestHead(Framing):
         return tuple((field.name, field.value) for field in self.fields)
 
 
-def read_request_head(data: bytes) -> RequestHead:
+def read_request_head(data: bytes, hostless: frozenset[bytes] = frozenset()) -> RequestHead:
     """Read exactly one request head, up to and including its blank line.
+
+    Args:
+        data: the head.
+        hostless: paths that balancers may ask for in HTTP/1.0 without a Host; ``host`` is empty then.
 
     Raises:
         Fault: ``request_malformed``, ``host_invalid``, ``expectation_failed`` or ``method_unsupported``.
     """
     try:
         _ask_llhttp(data)
-        return _read(data)
+        return _read(data, hostless)
     except Malformed as error:
         raise Fault("client", Reason.REQUEST_MALFORMED, str(error)) from None
 
@@ -147,7 +151,7 @@ def _ask_llhttp(data: bytes) -> None:
         raise Malformed(type(error).__name__) from None
 
 
-def _read(data: bytes) -> RequestHead:
+def _read(data: bytes, hostless: frozenset[bytes]) -> RequestHead:
     lines = data.split(b"\r\n")
     if len(lines) < 3 or lines[-1] or lines[-2]:
         raise Malformed("no blank line at the end")
@@ -159,12 +163,12 @@ def _read(data: bytes) -> RequestHead:
         raise Malformed("method")
     fields = tuple(map(read_field, lines[1:-2]))
     head = RequestHead(target, fields)
-    _read_message(head, method, version)
+    _read_message(head, method, version, hostless)
     head.target = _read_target(method, target, head.host)
     return head
 
 
-def _read_message(head: RequestHead, method: bytes, version: bytes) -> None:
+def _read_message(head: RequestHead, method: bytes, version: bytes, hostless: frozenset[bytes]) -> None:
     """Fill in the framing that the fields of a head tell of."""
     special: dict[int, list[bytes]] = {}
     for field in head.fields:
@@ -173,19 +177,24 @@ def _read_message(head: RequestHead, method: bytes, version: bytes) -> None:
     head.method = method
     head.count = len(head.fields)
     head.binds = Kind.BINDING in special
-    head.host = _read_host(special.get(Kind.HOST, ()))
+    may_lack = version == b"0" and method in (b"GET", b"HEAD") and head.target.partition(b"?")[0] in hostless
+    head.host = _read_host(special.get(Kind.HOST, ()), may_lack=may_lack)
     if method in (b"CONNECT", b"TRACE"):
         raise Fault("client", Reason.METHOD_UNSUPPORTED)
     minor = head.minor = 1 if version == b"1" else 0
     length = head.length = _read_framing(special, minor)
+    if not head.host and length != 0:
+        raise Fault("client", Reason.HOST_INVALID, "no Host with a body")
     options = [token for value in special.get(Kind.CONNECTION, ()) for token in tokens(value)]
     head.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
     head.expects_continue = _read_expectation(special.get(Kind.EXPECT, ()), minor) and length != 0
     head.upgrade = _read_upgrade(special.get(Kind.UPGRADE, ()), options, minor)
 
 
-def _read_host(values: "list[bytes] | tuple[()]") -> bytes:
-    """Return the one Host (RFC 9112 section 3.2), lower case; R57."""
+def _read_host(values: "list[bytes] | tuple[()]", *, may_lack: bool) -> bytes:
+    """Return the one Host (RFC 9112 section 3.2), lower case, or none where it may be lacking; R57."""
+    if may_lack and not values:
+        return b""
     if len(values) != 1:
         raise Fault("client", Reason.HOST_INVALID, "not exactly one Host")
     match = _HOST.fullmatch(values[0])

@@ -9,6 +9,7 @@ from email.utils import formatdate
 from gateway.core.config import UpstreamSettings
 from gateway.http import response_head
 from gateway.http.admission import Admission
+from gateway.http.balancer import BalancerAnswer
 from gateway.http.client_connection import ClientConnection
 from gateway.http.client_exchange import GOING_AWAY, ClientExchange
 from gateway.http.exchange import Handler, Limits
@@ -45,6 +46,8 @@ class Server:
         certificates: what TLS is spoken with, and may be replaced; None: plain HTTP, for good.
         admission: counts connections by address.
         handshakes_failed: how many clients did not get as far as HTTP.
+        balancer: what balancers are told, None where they are told nothing.
+        hostless: the paths that may be asked for in HTTP/1.0 without a Host.
         least_progress: bytes of a body that count as progress.
 
     Raises:
@@ -63,6 +66,8 @@ class Server:
         self.certificates = certificates
         self.admission = Admission()
         self.handshakes_failed = 0
+        self.balancer: BalancerAnswer | None = None
+        self.hostless: frozenset[bytes] = frozenset()
         self.limits = limits
         self.now = 0.0
         self.in_flight = 0
@@ -105,6 +110,13 @@ class Server:
             )
         )
         return min(_SLOWEST_SWEEP, max(_FASTEST_SWEEP, shortest / 4))
+
+    def answer_balancers(self, balancer: BalancerAnswer | None) -> None:
+        """Tell balancers whether this process serves, from now on."""
+        self.balancer = balancer
+        self.hostless = frozenset() if balancer is None else balancer.hostless
+        for connection in self._connections:
+            connection.forget()
 
     # life
 

@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 
 from gateway.core.config import TlsSettings
+from gateway.http.balancer import BalancerAnswer
 from gateway.http.exchange import Limits
 from gateway.http.tls import CertificateError, Certificates
 from tests.support.certificates import Authority
@@ -290,6 +291,16 @@ async def test_plain_http_where_tls_is_spoken(authority, pieces, word):
         assert plane.handler.exchanges == []
         assert plane.server.handshakes_failed == 1
         await plane.eventually(lambda: len(plane.server.admission) == 0)
+
+
+async def test_balancers_ask_by_https_where_tls_is_spoken(authority):
+    """[3.12] [3.8]: the path that balancers ask is answered over TLS alone."""
+    async with listening(settings(authority.issue("localhost"))) as plane:
+        plane.server.answer_balancers(BalancerAnswer(b"/up", lambda: True))
+        asking = b"GET /up HTTP/1.0\r\n\r\n"
+        assert (await (await plane.client()).ask(asking)).body == b"tls_expected"
+        client = await plane.client(ssl=authority.trusting(), server_hostname="localhost")
+        assert (await client.ask(asking)).body == b"ready\n"
 
 
 async def test_plain_http_that_never_ends_its_head(authority):

@@ -105,6 +105,13 @@ CASES = [
     ({"listen": "0.0.0.0:65536"}, "listen"),
     ({"listen": "host name:80"}, "listen"),
     ({"admin/listen": "x"}, "admin.listen"),
+    # what balancers ask, see 3.8
+    ({"health_path": "/"}, "health_path"),
+    ({"health_path": "healthz"}, "health_path"),
+    ({"health_path": "/health?z"}, "health_path"),
+    ({"health_path": "/a//b"}, "health_path"),
+    ({"health_path": "/%61"}, "health_path"),
+    ({"health_path": "/.gateway/healthz"}, "health_path"),
     ({"admin/listen": "127.0.0.1:8080"}, "admin.listen"),
     ({"listen": "127.0.0.1:9090"}, "admin.listen"),
     ({"admin/token": "short"}, "admin.token"),
