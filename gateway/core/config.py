@@ -127,6 +127,8 @@ class ProviderSettings(Model):
     """Whether the provider's pages may end sessions by a GET that names their ``sid``."""
     ca_file: Text | None = None
     """PEM file of the authorities that may sign the provider's certificate, instead of the system's."""
+    proxy: Secret | None = None
+    """The HTTP proxy for calls to this provider, or ``none``; absent: as the environment says."""
     extra_authorization_parameters: dict[Text, Text] = Field(default_factory=dict)
     """More parameters of the authorization request, such as ``prompt`` or ``domain_hint``."""
     clock_skew: Annotated[float, Field(ge=0, le=300), as_duration] = 30.0

@@ -212,6 +212,8 @@ def _check_endpoints(settings: Settings, provider: ProviderSettings, at: Path) -
 def _check_client(provider: ProviderSettings, at: Path) -> Iterator[Problem]:
     from gateway.core.jose import ALGORITHMS  # noqa: PLC0415 - only a check needs the JOSE machinery
 
+    if provider.proxy is not None and not syntax.is_proxy(provider.proxy.get_secret_value()):
+        yield Problem((*at, "proxy"), "write http://host:port, with user:password@ if need be, or none")
     if provider.client_secret is None and provider.client_auth != "none":
         yield Problem((*at, "client_secret"), "required; a public client says client_auth: none")
     if provider.client_secret is not None and provider.client_auth == "none":

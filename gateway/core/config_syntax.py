@@ -82,6 +82,14 @@ def split_url(url: str) -> SplitResult | None:
     return parts if is_host(host) and not parts.netloc.endswith(":") else None
 
 
+def is_proxy(text: str) -> bool:
+    """Tell whether a text names an HTTP proxy, or says ``none``."""
+    parts = split_url(text)
+    return text == "none" or (
+        parts is not None and parts.path in {"", "/"} and not parts.query and not parts.fragment
+    )
+
+
 def authority_of(parts: SplitResult) -> str:
     """Return host and port in lower case, the scheme's default port left out (RFC 9110 section 4.2.3)."""
     host = (parts.hostname or "").lower()

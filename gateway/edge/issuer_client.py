@@ -15,6 +15,7 @@ from gateway.core.config import ProviderSettings
 from gateway.core.faults import Ambiguous, NeverSent
 from gateway.core.model import Fault
 from gateway.core.reasons import Reason
+from gateway.edge.issuer_proxy import proxy_for
 
 RETRY_AFTER = 5
 Pool = Literal["login", "refresh", "published", "revocation"]
@@ -50,7 +51,7 @@ class _Progress:
 class IssuerClient:
     """HTTP towards one provider.
 
-    No proxy from the environment, no redirects, no cookies, no compression asked for, no reuse of
+    No redirects, no cookies, no compression asked for, no reuse of
     connections: on a reused one the server's idle close can cross a token request, and nobody could tell
     whether it arrived.
     """
@@ -98,6 +99,7 @@ class IssuerClient:
                     data=body,
                     headers={"Accept-Encoding": "identity", **headers},
                     allow_redirects=False,
+                    proxy=proxy_for(url, _proxy_of(self._settings)),
                     trace_request_ctx=progress,
                 ) as response,
             ):
@@ -158,11 +160,19 @@ class IssuerClient:
         return _fault(Ambiguous, f"{where} broke off ({type(error).__name__}) before its answer was complete")
 
     def _explain(self, error: Exception) -> str:
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            return f"the proxy answered {error.status}"
+        if isinstance(error, aiohttp.ClientProxyConnectionError):
+            return f"the proxy cannot be reached ({error.os_error.strerror or 'no connection'})"
         if isinstance(error, aiohttp.ClientConnectorError):
             return str(error)
         if isinstance(error, TimeoutError):
             return f"no success within {self._settings.timeout:g} s"
         return type(error).__name__
+
+
+def _proxy_of(settings: ProviderSettings) -> str | None:
+    return None if settings.proxy is None else settings.proxy.get_secret_value()
 
 
 def _fault(kind: type[Fault], detail: str) -> Fault:
