@@ -8,11 +8,13 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
+from urllib.parse import quote
 
 from gateway.core import access, claim_sources, form, id_token, id_token_hint, pending, refresh, rounds
 from gateway.core import cookies as jar
 from gateway.core import session as codec
 from gateway.core.answers import Login, Refuse, Respond
+from gateway.core.authorization_response import MOST_FORM, Response, keep, kept, process_response
 from gateway.core.claim_at_fault import claim_at_fault
 from gateway.core.compiled import Provider
 from gateway.core.context import Context, OpenedSession
@@ -35,6 +37,7 @@ from gateway.core.model import (
     TokenSet,
 )
 from gateway.core.needs import (
+    Body,
     Exchange,
     KeptPage,
     Keys,
@@ -53,31 +56,7 @@ from gateway.core.session_record import HANDLE_BYTES, record_name
 from gateway.core.strict import encode_base64url
 from gateway.core.verification import checked, key_set
 
-_RESPONSE = ("state", "code", "iss", "error")
-
 Step: TypeAlias = Respond | Refuse | Login | Need
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An authorization response (RFC 6749 section 4.1.2, RFC 9207), checked for form."""
-
-    state: str
-    code: str
-    issuer: str | None
-    error: str | None
-
-
-def process_response(data: bytes) -> Response | None:
-    """Return the authorization response of a callback's query or form, or None where its form is wrong."""
-    fields = form.read_parameters(data, _RESPONSE)
-    if fields is None or "state" not in fields or not fields["state"].isascii():
-        return None
-    code, error = fields.get("code", ""), fields.get("error")
-    # RFC 6749 appendix A.11
-    if (error is None and not code) or not (code.isascii() and (code.isprintable())):
-        return None
-    return Response(fields["state"], code, fields.get("iss"), error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,25 +92,66 @@ def callback(context: Context) -> Step:
     """End a login: check the response, redeem the code, verify the ID token, begin the session."""
     site = context.site
     assert site is not None
+    provider = context.knowledge.compiled.providers.get(_provider_here(context) or "")
+    by_form = provider is not None and provider.settings.response_mode == "form_post"
+    if by_form and context.request.method == b"POST" and form.is_form(context.request):
+        return _posted(context, site)
     if context.request.method != b"GET":
-        refusal = plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
+        refusal = plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET", "POST") if by_form else ("GET",))
         return replace(refusal, provider=_provider_here(context), audit="login")
-    response = process_response(context.target.query[1:])
+    response = process_response(context.target.query[1:], needs_code=not by_form)
     if response is None:
         return _failed(context, Reason.LOGIN_RESPONSE_MALFORMED)
     name = pending.state_cookie_name(site.login_prefix, response.state)
+    begun = _begun(context, site, name, response.state)
+    if begun is None:
+        return _stranger(context, Reason.LOGIN_STATE_UNKNOWN, response.state)
+    response = kept(begun, response.state) or response
+    page = _page_wanted(context, begun.return_to)
+    if isinstance(page, KeptPage):
+        return page
+    attempt = Attempt(begun, page, response.state, name)
+    if not response.code and response.error is None:
+        return _failed(context, Reason.LOGIN_RESPONSE_MALFORMED, attempt)
+    return _answered(context, site, response, attempt)
+
+
+def _begun(context: Context, site: Site, name: str, state: str) -> codec.PendingLogin | None:
+    """Return this browser's login of a state, None where there is none, or it took too long."""
     begun = pending.open_pending(context, site, name)
     lifetime = context.knowledge.compiled.settings.session.login_lifetime
     if (
         begun is None
-        or not hmac.compare_digest(begun.state.encode(), pending.proof_of(response.state).encode())
+        or not hmac.compare_digest(begun.state.encode(), pending.proof_of(state).encode())
         or context.now - begun.started_at > lifetime
     ):
-        return _stranger(context, Reason.LOGIN_STATE_UNKNOWN, response.state)
-    page = _page_wanted(context, begun.return_to)
-    if isinstance(page, KeptPage):
-        return page
-    return _answered(context, site, response, Attempt(begun, page, response.state, name))
+        return None
+    return begun
+
+
+def _posted(context: Context, site: Site) -> Step:
+    """Take a response that another site's page has posted, and have the browser come again by GET."""
+    body = context.knowledge.fact(need := Body(MOST_FORM), bytes)
+    if body is None:
+        return need
+    response = process_response(body)
+    if response is None:
+        return _failed(context, Reason.LOGIN_RESPONSE_MALFORMED)
+    name = pending.state_cookie_name(site.login_prefix, response.state)
+    begun = _begun(context, site, name, response.state)
+    changes: tuple[CookieChange, ...] = ()
+    if begun is not None:
+        lifetime = context.knowledge.compiled.settings.session.login_lifetime
+        left = max(1, int(begun.started_at + lifetime - context.now))
+        change = keep(site, name, begun, response, left)
+        if change is None:
+            attempt = Attempt(begun, begun.return_to, response.state, name)
+            return _failed(
+                context, Reason.LOGIN_RESPONSE_MALFORMED, attempt, "its code is too long to be kept"
+            )
+        changes = (change,)
+    back = f"{site.origin}{context.target.path.decode()}?state={quote(response.state, safe='')}"
+    return Respond(Reason.LOGIN_RETURNED, 303, location=back, cookies=changes)
 
 
 def _page_wanted(context: Context, page: str) -> str | KeptPage:
@@ -194,6 +214,10 @@ def _stranger(context: Context, reason: Reason, state: str, attempt: Attempt | N
     return _failed(context, reason, attempt, page=page)
 
 
+def _spent(context: Context, attempt: Attempt) -> CookieChange:
+    return CookieChange(attempt.cookie, None, 0, jar.presented(context.cookies, attempt.cookie))
+
+
 def _provider_here(context: Context) -> str | None:
     compiled = context.knowledge.compiled
     found = compiled.by_callback.get(context.target.path.removeprefix(compiled.prefix))
@@ -207,7 +231,7 @@ def interrupted(context: Context) -> Refuse:
     """
     site = context.site
     assert site is not None
-    response = process_response(context.target.query[1:])
+    response = process_response(context.target.query[1:], needs_code=False)
     page, name = "/", _provider_here(context)
     if response is not None:
         cookie = pending.state_cookie_name(site.login_prefix, response.state)
@@ -247,7 +271,7 @@ def _failed(
         provider=name,
         claim=claim,
         audit="login",
-        cookies=(CookieChange(attempt.cookie, None, 0, (attempt.cookie,)),) if attempt is not None else (),
+        cookies=(_spent(context, attempt),) if attempt is not None else (),
     )
 
 
@@ -386,8 +410,7 @@ def _overtaken(context: Context, attempt: Attempt, session: Session) -> Login | 
     if login.is_repeated:
         return _failed(context, Reason.REVOKED, attempt)
     again = begin_for(context, Reason.REVOKED, attempt.page or "/", login.provider)
-    spent = CookieChange(attempt.cookie, None, 0, (attempt.cookie,))
-    return replace(again, is_repeated=True, cookies=(*again.cookies, spent), audit="login")
+    return replace(again, is_repeated=True, cookies=(*again.cookies, _spent(context, attempt)), audit="login")
 
 
 def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identity) -> Step:
@@ -402,7 +425,7 @@ def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identi
         return need
     changes = [
         *_given(context, site, begun),
-        CookieChange(attempt.cookie, None, 0, (attempt.cookie,)),
+        _spent(context, attempt),
         rounds.note(context, site, attempt.page, came_back=_presented_session(context) is not None),
     ]
     changes += id_token_hint.keep(context, session, begun.id_token, changes)

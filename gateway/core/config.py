@@ -107,6 +107,8 @@ class ProviderSettings(Model):
     """``at+jwt`` demands that header ``typ`` of a bearer token (RFC 9068)."""
     userinfo: bool = False
     """Whether a login also asks the UserInfo endpoint for claims."""
+    response_mode: Literal["query", "form_post"] = "query"
+    """How the provider answers a login; ``form_post``, over https, where it insists on that (Apple)."""
     callback: Text | None = None
     """The path of its own callback; absent: ``<prefix>callback``, for all but the first with ``/<name>``."""
     discovery_url: Text | None = None

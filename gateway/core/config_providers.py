@@ -33,6 +33,13 @@ def check_callbacks(settings: Settings) -> Iterator[Problem]:
 
 def warn_providers(settings: Settings) -> Iterator[Problem]:
     """Yield where people of several providers could be taken for one another, or log each other out."""
+    if any(url.startswith("http:") for url in settings.public_url):
+        for name, provider in settings.providers.items():
+            if provider.response_mode == "form_post":
+                yield Problem(
+                    ("providers", name, "response_mode"),
+                    "browsers send no cookie with another site's form over plain http: logins fail there",
+                )
     if len(settings.providers) < 2:
         return
     paths = callback_paths(settings)

@@ -6,6 +6,7 @@ that was wanted, sealed: whoever comes back without that cookie still comes to t
 
 import hashlib
 
+from gateway.core import cookies
 from gateway.core import session as codec
 from gateway.core.context import Context
 from gateway.core.cookies import Site
@@ -71,7 +72,8 @@ def page_of(context: Context, state: str) -> str | None:
 
 def open_pending(context: Context, site: Site, name: str) -> codec.PendingLogin | None:
     """Return the pending login that this cookie holds, or None."""
-    payload = context.knowledge.compiled.ring.open(site.purpose("login"), context.cookies.get(name, ""))
+    sealed = cookies.joined(context.cookies, name) or ""
+    payload = context.knowledge.compiled.ring.open(site.purpose("login"), sealed)
     return None if payload is None else codec.decode_pending(payload)
 
 

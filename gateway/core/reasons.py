@@ -19,6 +19,7 @@ class Reason(StrEnum):
     LOGIN_REQUIRED = "login_required"
     LOGIN_STARTED = "login_started"
     LOGIN_COMPLETED = "login_completed"
+    LOGIN_RETURNED = "login_returned"
     LOGIN_EVICTED = "login_evicted"
     ALREADY_LOGGED_IN = "already_logged_in"
     LOGGED_OUT = "logged_out"
@@ -106,6 +107,7 @@ _STATUS: dict[Reason, int] = {
             Reason.LOGIN_REQUIRED,
             Reason.LOGIN_STARTED,
             Reason.LOGIN_COMPLETED,
+            Reason.LOGIN_RETURNED,
             Reason.LOGIN_EVICTED,
             Reason.ALREADY_LOGGED_IN,
             Reason.LOGGED_OUT,

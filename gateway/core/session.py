@@ -26,7 +26,8 @@ class PendingLogin:
     ``callback`` is the path where its answer has to come back to (R71), empty for ``<prefix>callback``.
     ``secret`` is what the first three were derived from, empty in a login of an earlier version. ``position``
     is how far the denylist was applied then, None where unknown; ``is_repeated`` tells that a revocation
-    overtook the login before, so that this is the last that begins by itself (R72).
+    overtook the login before, so that this is the last that begins by itself (R72). ``answer`` is what a form
+    has brought of its response: code, issuer and error, empty where there was none.
     """
 
     state: str = field(repr=False)
@@ -39,6 +40,7 @@ class PendingLogin:
     secret: bytes = field(default=b"", repr=False)
     position: Position | None = None
     is_repeated: bool = False
+    answer: tuple[str, str, str] | None = field(default=None, repr=False)
 
 
 def begin_pending(
@@ -50,6 +52,7 @@ def begin_pending(
     position: Position | None = None,
     *,
     is_repeated: bool = False,
+    answer: tuple[str, str, str] | None = None,
 ) -> PendingLogin:
     """Return a login under way; state, nonce and verifier are derived from 32 random bytes."""
     state, nonce, verifier = (_derived(secret, use) for use in ("state", "nonce", "verifier"))
@@ -64,6 +67,7 @@ def begin_pending(
         secret,
         position,
         is_repeated,
+        answer,
     )
 
 
@@ -288,6 +292,7 @@ def encode_pending(pending: PendingLogin) -> bytes:
         "ru": pending.callback,
         "po": "" if pending.position is None else position_field(pending.position),
         "re": 1 if pending.is_repeated else "",
+        "an": "" if pending.answer is None else list(pending.answer),
     }
     began = int(pending.started_at * 1000).to_bytes(_TIME_BYTES, "big")
     told = {name: value for name, value in fields.items() if value != ""}
@@ -313,15 +318,17 @@ def decode_pending(data: bytes) -> PendingLogin | None:
             _text(fields.get("ru", "")),
             position_from(fields.get("po")),
             is_repeated="re" in fields,
+            answer=_answer(fields.get("an")),
         )
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
-def _is_first(value: Json) -> bool:
-    if isinstance(value, list) and len(value) != 6:
-        raise TypeError
-    return isinstance(value, list)
+def _answer(value: Json) -> tuple[str, str, str] | None:
+    if value is None:
+        return None
+    code, issuer, error = _texts(value)
+    return code, issuer, error
 
 
 def encode_recent(recent: list[tuple[float, str]]) -> bytes:

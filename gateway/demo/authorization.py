@@ -9,7 +9,7 @@ from aiohttp import web
 
 from gateway.demo.grants import LOGIN_LIFETIME, Ask, OAuthError
 from gateway.demo.messages import parameters, redirect
-from gateway.demo.pages import login_form, message
+from gateway.demo.pages import form_post, login_form, message
 
 if TYPE_CHECKING:
     from gateway.demo.provider import DemoProvider
@@ -72,6 +72,10 @@ class AuthorizationEndpoint:
         del provider.grants.asks[name]
         acr = next((each for each in ask.acr_values if each in account.get("acr", ["pwd"])), "pwd")
         code = provider.grants.begin(user, ask, acr, _AMR.get(acr, ("pwd",)))
+        if ask.form_post:
+            # OAuth 2.0 Form Post Response Mode section 2, but for the script that would send it
+            fields = {"code": code, "state": ask.state, "iss": provider.issuer}
+            return provider.page(form_post(ask.redirect_uri, fields), 200, _targets(ask.redirect_uri))
         return self._back(ask.redirect_uri, ask.state or None, code=code)
 
     def _check(self, fields: dict[str, str], uri: str) -> Ask:
@@ -80,8 +84,8 @@ class AuthorizationEndpoint:
                 raise OAuthError(error, f"{name} is not supported")
         if fields.get("response_type") != "code":
             raise OAuthError("unsupported_response_type", "only response_type=code is supported")
-        if fields.get("response_mode", "query") != "query":
-            raise OAuthError("invalid_request", "only response_mode=query is supported")
+        if fields.get("response_mode", "query") not in ("query", "form_post"):
+            raise OAuthError("invalid_request", "only response_mode=query and form_post are supported")
         wanted = fields.get("scope", "").split()
         if "openid" not in wanted:
             raise OAuthError("invalid_scope", "scope must have openid")
@@ -101,6 +105,7 @@ class AuthorizationEndpoint:
             acr_values=tuple(fields.get("acr_values", "").split()),
             login_hint=fields.get("login_hint", ""),
             expires=self._provider.clock() + LOGIN_LIFETIME,
+            form_post=fields.get("response_mode") == "form_post",
         )
 
     def _back(self, uri: str, state: str | None, **fields: str) -> web.Response:
@@ -119,7 +124,10 @@ class AuthorizationEndpoint:
         html = login_form(
             name, provider.client_id, ask.scopes, user=user, note=note, hints=hints, failed=failed
         )
-        client = urlsplit(ask.redirect_uri)
-        # browsers hold the redirect that answers a form to form-action as well
-        targets = ("'self'", f"{client.scheme}://{client.netloc}")
-        return provider.page(html, 403 if failed else 200, targets)
+        return provider.page(html, 403 if failed else 200, _targets(ask.redirect_uri))
+
+
+def _targets(redirect_uri: str) -> tuple[str, ...]:
+    client = urlsplit(redirect_uri)
+    # browsers hold the redirect that answers a form to form-action as well
+    return "'self'", f"{client.scheme}://{client.netloc}"

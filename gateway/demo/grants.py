@@ -50,6 +50,7 @@ class Ask:
     acr_values: tuple[str, ...]
     login_hint: str
     expires: float
+    form_post: bool = False
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 
 STYLE = """
@@ -89,6 +89,19 @@ def message(title: str, explanation: str) -> str:
         f"<h1>{text(title)}</h1><p>{text(explanation)}</p></div>"
     )
     return document(title, body, narrow=True)
+
+
+def form_post(action: str, fields: Mapping[str, str]) -> str:
+    """Return the page that posts an answer to the client."""
+    hidden = "".join(
+        f'<input type="hidden" name="{text(name)}" value="{text(value)}">' for name, value in fields.items()
+    )
+    body = (
+        '<div class="card"><p class="kicker">Demo identity provider</p><h1>You are logged in</h1>'
+        f'<form method="post" action="{text(action)}">{hidden}'
+        '<button type="submit">Go on</button></form></div>'
+    )
+    return document("You are logged in", body, narrow=True)
 
 
 def login_form(

@@ -297,7 +297,7 @@ class DemoProvider:
                 "end_session_endpoint": f"{base}/logout",
                 "scopes_supported": list(SCOPES),
                 "response_types_supported": ["code"],
-                "response_modes_supported": ["query"],
+                "response_modes_supported": ["query", "form_post"],
                 "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
                 "subject_types_supported": ["public"],
                 "acr_values_supported": list(ACR_VALUES),

@@ -79,4 +79,6 @@ class Logins:
         )
         name = pending.state_cookie_name(login.pending_cookie, begun.state)
         seal = Seal(f"login {login.origin}", encode_pending(begun))
-        return url, CookieChange(name, seal, login.max_age_seconds)
+        # a form that the provider's page posts brings no other cookie
+        by_form = provider.settings.response_mode == "form_post"
+        return url, CookieChange(name, seal, login.max_age_seconds, cross_site=by_form)

@@ -70,6 +70,8 @@ def build_request(
         "code_challenge": challenge_s256(verifier),
         "code_challenge_method": "S256",
     }
+    if settings.response_mode != "query":
+        parameters["response_mode"] = settings.response_mode
     if acr_values:
         parameters["acr_values"] = " ".join(acr_values)
     if max_age is not None:

@@ -179,6 +179,7 @@ WORDS: Final[dict[Reason, Words]] = {
     Reason.LOGIN_REQUIRED: _log_in("A login is required."),
     Reason.LOGIN_STARTED: _good("A login has begun."),
     Reason.LOGIN_COMPLETED: _good("You are logged in."),
+    Reason.LOGIN_RETURNED: _good("The login service has answered by a form; the login goes on."),
     Reason.LOGIN_EVICTED: _good(
         "So many logins were begun in this browser that this one was forgotten; it begins again."
     ),
