@@ -11,6 +11,7 @@ from gateway.core.decision import conclude, due_cookies, wants_html
 from gateway.core.headers import Observed, observe
 from gateway.core.lasting import Lasting, lasting
 from gateway.core.model import CookieChange, Fault, Header, Identity, Matter, Outcome, Request
+from gateway.core.origins import cors_fields, without_cors
 from gateway.core.policies import find_claim
 from gateway.core.reasons import Reason
 from gateway.core.routes import Route
@@ -194,6 +195,12 @@ class Passage:
         return self.quota if header is None else (*self.quota, header)
 
     @property
+    def cors(self) -> tuple[Header, ...]:
+        """The fields that let scripts of allowed origins read an answer of our own."""
+        route = self.plan.forward.route if self.plan is not None else getattr(self.answer, "route", None)
+        return () if route is None else cors_fields(route, self.exchange.request)
+
+    @property
     def timeouts(self) -> tuple[float | None, float | None]:
         """The route's own bounds on the upstream."""
         return (None, None) if self.plan is None else self.plan.forward.route.timeouts
@@ -208,6 +215,8 @@ class Passage:
         assert self.plan is not None
         forward, knowledge = self.plan.forward, self.knowledge
         changes = due_cookies(forward, knowledge, self.pipeline.clock()) if forward.session else ()
+        if forward.route.sets_cors:
+            return self._with_cors(head, self.pipeline.cookie_lines(changes))
         if changes:
             lines = self.pipeline.cookie_lines(changes)
             named = (b"X-Request-ID", self.request_id.encode())
@@ -219,12 +228,18 @@ class Passage:
         told: bytes = b"%bX-Request-ID: %b\r\n" % (rendered[1], self.request_id.encode())
         return told + response_fields(self.extra) if self.quota or knowledge.compiled.hsts else told
 
+    def _with_cors(self, head: ResponseHead, lines: list[bytes]) -> bytes:
+        """Return the head of a response of which we say, and not the upstream, who may read it."""
+        named = (b"X-Request-ID", self.request_id.encode())
+        told = without_cors(conclude(list(head.headers), self.knowledge, lines))
+        return response_fields([*told, named, *self.extra, *self.cors])
+
     def on_fault(self, fault: Fault) -> Rendered:
         """Render what the caller sees when the upstream could not answer."""
         self.pipeline.note(self, fault)
         html = wants_html(self.exchange.request, self.knowledge)
         status, headers, body = render_fault(fault, html, self.request_id)
-        return status, [*headers, *self.extra], body
+        return status, [*headers, *self.extra, *self.cors], body
 
     def on_long_lived(self) -> None:
         """Have the exchange ended when what it rests on is over."""

@@ -317,6 +317,8 @@ class Pipeline:
         status, headers, body = rendered
         headers.extend((b"Set-Cookie", line) for line in self.cookie_lines(changes))
         headers.extend(passage.extra)
+        if passage.reason is not Reason.PREFLIGHT:
+            headers.extend(passage.cors)
         passage.exchange.respond(status, headers, body)
 
     def cookie_lines(self, changes: tuple[CookieChange, ...]) -> list[bytes]:

@@ -26,6 +26,7 @@ from gateway.core.model import (
     SessionOver,
 )
 from gateway.core.needs import Confirm, Need, Refresh, Touch
+from gateway.core.origins import is_foreign
 from gateway.core.reasons import Reason
 from gateway.core.refusals import other_account, plain, refuse
 from gateway.core.routes import Route
@@ -101,6 +102,8 @@ def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forw
     verdict = judge_session(context, cookie)
     if isinstance(verdict, Live):
         if context.sketch.websocket and not _comes_from_here(context, route):
+            return replace(plain(context, Reason.ORIGIN_FORBIDDEN), identity=verdict.identity)
+        if is_foreign(context, route):
             return replace(plain(context, Reason.ORIGIN_FORBIDDEN), identity=verdict.identity)
         return _allowed(context, route, verdict.identity, verdict)
     if not isinstance(verdict, Reason):
@@ -365,7 +368,7 @@ def _forbidden(
 
 
 def _may_redirect(context: Context, route: Route) -> bool:
-    if context.site is None or context.request.method not in (b"GET", b"HEAD"):
+    if context.site is None or context.request.method not in (b"GET", b"HEAD") or context.sketch.speculative:
         return False
     if route.unauthenticated == "auto":
         return context.navigation

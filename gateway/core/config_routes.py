@@ -25,6 +25,10 @@ def check_routes(settings: Settings) -> Iterator[Problem]:
         yield from _check_websocket_origins(route, (*at, "websocket_origins"))
         if isinstance(route.preflight, CorsSettings):
             yield from _check_cors(route.preflight, (*at, "preflight"))
+        elif route.cors == "answer":
+            yield Problem((*at, "cors"), "preflight says which origins may read answers: give it a section")
+        if route.unsafe_from != "same-origin" and route.access == "public":
+            yield Problem((*at, "unsafe_from"), "a public route looks at no session: remove it")
         for earlier in range(index):
             if _are_same(settings.routes[earlier], route):
                 yield Problem(
@@ -191,6 +195,9 @@ def _check_cors(cors: CorsSettings, at: Path) -> Iterator[Problem]:
     for index, name in enumerate(cors.headers):
         if not syntax.is_token(name) or name == "*":
             yield Problem((*at, "headers", index), "write the name of a header field; never *")
+    for index, name in enumerate(cors.expose):
+        if not syntax.is_token(name) or name == "*":
+            yield Problem((*at, "expose", index), "write the name of a header field; never *")
 
 
 def _check_websocket_origins(route: RouteSettings, at: Path) -> Iterator[Problem]:

@@ -19,6 +19,10 @@ REQUESTED_WITH: Final = 10
 UPGRADE: Final = 11
 # what a trusted proxy tells in it is read, and told anew
 FORWARDING: Final = 12
+# these pass too, and the decision reads them
+FETCH_SITE: Final = 13
+ORIGIN: Final = 14
+PURPOSE: Final = 15
 
 Kind: TypeAlias = int
 """One of the words above: what happens to a field."""

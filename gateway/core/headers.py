@@ -141,6 +141,12 @@ def _request_kind(name: bytes, own: frozenset[bytes]) -> Kind:
         special = {
             b"accept": fields.ACCEPT,
             b"sec-fetch-mode": fields.FETCH_MODE,
+            b"sec-fetch-site": fields.FETCH_SITE,
+            b"origin": fields.ORIGIN,
+            b"sec-purpose": fields.PURPOSE,
+            b"purpose": fields.PURPOSE,
+            b"x-purpose": fields.PURPOSE,
+            b"x-moz": fields.PURPOSE,
             b"x-requested-with": fields.REQUESTED_WITH,
             b"upgrade": fields.UPGRADE,
         }.get(name.lower())

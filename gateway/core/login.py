@@ -11,7 +11,7 @@ from gateway.core.context import Context
 from gateway.core.cookies import Site
 from gateway.core.needs import Body
 from gateway.core.reasons import Reason
-from gateway.core.refusals import plain
+from gateway.core.refusals import plain, refuse
 from gateway.core.routes import Route
 from gateway.core.targets import canonicalise
 
@@ -113,6 +113,9 @@ def login(context: Context) -> Login | Refuse | Body:
     """
     site, compiled = context.site, context.knowledge.compiled
     assert site is not None
+    if context.sketch.speculative:
+        # a link that is loaded ahead of anybody's wish
+        return refuse(context, Reason.CREDENTIALS_MISSING)
     data = context.target.query[1:]
     if context.request.method == b"POST" and form.is_form(context.request):
         body = context.knowledge.fact(need := Body(MOST_FORM), bytes)

@@ -15,6 +15,7 @@ from gateway.core.context import Context, OpenedSession
 from gateway.core.credentials import session_cookie
 from gateway.core.model import AS_WRITTEN, CookieChange, DenyEntry, Fault, Json, Renewed, Seal, Session
 from gateway.core.needs import Body, EndSession, Need, Random, Revoke, RevokeToken, SessionRecord
+from gateway.core.origins import comes_from_own_page
 from gateway.core.reasons import Reason
 from gateway.core.refusals import cleared_cookies, plain, refuse
 from gateway.core.strict import encode_base64url
@@ -34,21 +35,6 @@ class _Onwards:
     cookies: tuple[CookieChange, ...] = ()
 
 
-def _header(context: Context, wanted: bytes) -> bytes | None:
-    values = [value for name, value in context.request.headers if name.lower() == wanted]
-    return values[0] if len(values) == 1 else (b"" if values else None)
-
-
-def _same_origin(context: Context) -> bool:
-    # Sec-Fetch-Site cannot be set by scripts; Origin is sent with every POST of a browser. A caller that
-    # sends neither is no browser, and SameSite=Lax keeps the cookie from cross-site posts all the same.
-    assert context.site is not None
-    site, origin = _header(context, b"sec-fetch-site"), _header(context, b"origin")
-    if site is not None and site not in (b"same-origin", b"none"):
-        return False
-    return origin is None or origin == context.site.origin.encode()
-
-
 def logout(context: Context) -> Respond | Refuse | Need:
     """GET asks, POST ends the session: here in the browser, and at every worker by the denylist (R43).
 
@@ -59,7 +45,7 @@ def logout(context: Context) -> Respond | Refuse | Need:
         return Respond(Reason.LOGOUT_CONFIRM, 200, page="logout_confirm", values={"action": action})
     if context.request.method != b"POST":
         return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET", "POST"))
-    if not _same_origin(context):
+    if not comes_from_own_page(context):
         return plain(context, Reason.ORIGIN_FORBIDDEN)
     body = context.knowledge.fact(need := Body(MOST_FORM), bytes)
     if body is None:

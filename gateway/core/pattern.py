@@ -164,7 +164,15 @@ class Pattern:
             else:
                 authorization.append(match[group])
         return Sketch(
-            list(kept[1:]), cookies, authorization, known.dropped, known.accept, known.mode, known.xhr
+            list(kept[1:]),
+            cookies,
+            authorization,
+            known.dropped,
+            known.accept,
+            known.mode,
+            known.xhr,
+            known.websocket,
+            known.speculative,
         )
 
 

@@ -24,6 +24,9 @@ class Route:
     ``provider`` is where a login goes, None: the default. ``providers`` are those whose people come in, None:
     all of them; somebody of another provider counts as nobody here (R70).
 
+    ``sets_cors`` tells that the gateway says who may read the upstream's answers, by ``preflight``.
+    ``unsafe_from`` is whose pages may use a session to change something (R81).
+
     ``timeouts`` bound the wait for the response head and the silence within its body (seconds), None where
     the upstream's hold. ``replacement`` is what the upstream sees in place of ``path``, also without a
     trailing slash; None where it sees the path as it was decided on. ``prefix_line`` then tells it the path.
@@ -40,6 +43,8 @@ class Route:
     providers: frozenset[str] | None = None
     require: Require = field(default_factory=Require)
     preflight: Literal["refuse", "forward"] | CorsSettings = "refuse"
+    sets_cors: bool = False
+    unsafe_from: Literal["same-origin", "same-site", "anywhere"] = "same-origin"
     authorization: Literal["pass", "strip"] = "strip"
     when_stale: Literal["refuse", "allow"] | None = None
     max_body: int | None = None
@@ -320,6 +325,8 @@ def _compile_route(route: RouteSettings, settings: Settings) -> Route:
         providers=providers,
         require=compile_require(route.require, settings.groups_claim),
         preflight=route.preflight,
+        sets_cors=route.cors == "answer",
+        unsafe_from=route.unsafe_from,
         authorization=route.authorization,
         when_stale=route.when_stale,
         max_body=route.max_body,

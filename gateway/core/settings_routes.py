@@ -46,6 +46,8 @@ class CorsSettings(Model):
     """Whether cookies may be sent along."""
     max_age: Duration = 600.0
     """How long a browser may remember the answer."""
+    expose: tuple[Text, ...] = ("WWW-Authenticate", "Retry-After", "X-Request-ID")
+    """Response header fields that scripts of these origins may read."""
 
 
 class RouteSettings(Model):
@@ -77,6 +79,10 @@ class RouteSettings(Model):
         Discriminator(_preflight_kind),
     ] = "refuse"
     """CORS preflights: refused, forwarded to the upstream, or answered by the section given here."""
+    cors: Literal["upstream", "answer"] = "upstream"
+    """Who lets other origins read forwarded answers: the upstream, or the gateway, by ``preflight``."""
+    unsafe_from: Literal["same-origin", "same-site", "anywhere"] = "same-origin"
+    """Whose pages may change something by a session (CSRF); origins that ``preflight`` allows may as well."""
     authorization: Literal["pass", "strip"] = "strip"
     """Whether the upstream sees the client's Authorization field."""
     when_stale: Literal["refuse", "allow"] | None = None

@@ -14,6 +14,8 @@ from gateway.core.model import Field, Header, Request
 _UNREAD = frozenset({fields.DROP, fields.FORWARDING})
 # what a Connection field may say without naming anything that would otherwise go on
 _HARMLESS_OPTIONS = frozenset({b"keep-alive", b"close", b"upgrade", b"keep-alive, upgrade", b"te", b""})
+# what Sec-Purpose and the fields before it say of a page that is loaded before anybody asked for it
+_SPECULATIVE = (b"prefetch", b"prerender", b"preview")
 
 
 @dataclass(slots=True)
@@ -23,7 +25,8 @@ class Sketch:
     ``kept`` are the lines that pass whoever asks; ``cookies`` the Cookie fields and ``authorization`` the
     values of Authorization. ``dropped`` are the lower-case names that the client's Connection fields list
     (R58). ``mode`` is Sec-Fetch-Mode, lower case; where it comes several times, whichever is not
-    ``navigate``. ``xhr`` tells that X-Requested-With came, ``websocket`` that a WebSocket is asked for.
+    ``navigate``. ``xhr`` tells that X-Requested-With says so, ``websocket`` that a WebSocket is asked for,
+    ``speculative`` that nobody may ever look at the answer (a prefetch).
     """
 
     kept: list[bytes]
@@ -34,11 +37,12 @@ class Sketch:
     mode: bytes | None = None
     xhr: bool = False
     websocket: bool = False
+    speculative: bool = False
 
     @property
     def scripted(self) -> bool:
         """Whether a script says that it calls."""
-        return self.xhr or (self.mode is not None and self.mode != b"navigate")
+        return self.xhr if self.mode is None else self.mode != b"navigate"
 
     @property
     def wants_html(self) -> bool:
@@ -104,7 +108,10 @@ def _note(sketch: Sketch, kind: fields.Kind, field: Field, options: list[bytes])
         if kind == fields.ACCEPT:
             sketch.accept = value.lower()
         elif kind == fields.REQUESTED_WITH:
-            sketch.xhr = True
+            # WebViews of Android send the name of their application with each navigation
+            sketch.xhr = sketch.xhr or value.lower() == b"xmlhttprequest"
+        elif kind == fields.PURPOSE:
+            sketch.speculative = sketch.speculative or any(word in value.lower() for word in _SPECULATIVE)
         elif kind == fields.FETCH_MODE and (sketch.mode is None or sketch.mode == b"navigate"):
             sketch.mode = value.lower()
 

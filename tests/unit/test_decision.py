@@ -122,7 +122,7 @@ def ask(req: Request, knowledge: Knowledge | None = None, now: float = NOW):
         (request("/x"), Refuse, Reason.CREDENTIALS_MISSING),
         (request("/x", *NAVIGATE, method=b"POST"), Refuse, Reason.CREDENTIALS_MISSING),
         (
-            request("/x", *NAVIGATE, (b"X-Requested-With", b"XMLHttpRequest")),
+            request("/x", (b"Accept", b"text/html"), (b"X-Requested-With", b"XMLHttpRequest")),
             Refuse,
             Reason.CREDENTIALS_MISSING,
         ),

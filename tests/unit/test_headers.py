@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.core import fields
 from gateway.core.fields import MOST_LEARNED, fold, split_quoted, unquote
 from gateway.core.headers import headers_of, observe, response_headers
 from gateway.core.identity_headers import encode_claim
@@ -613,3 +614,10 @@ def test_fields():
 def test_settings_default_to_nobody():
     """Trusted proxies: nobody by default."""
     assert settings().trusted_proxies == ()
+
+
+def test_the_words_for_kinds_of_fields_differ():
+    """Two words with one number would be one kind: what is literal in a pattern could then differ."""
+    words = [value for name, value in vars(fields).items() if name.isupper() and isinstance(value, int)]
+    kinds = [value for value in words if value < 64]
+    assert len(set(kinds)) == len(kinds) > 12
