@@ -13,6 +13,7 @@ from gateway.core.compiled import Compiled, compile_settings
 from gateway.core.config import LimitSettings, Settings
 from gateway.core.context import Knowledge, Memory
 from gateway.core.denylist import Denylist
+from gateway.core.generations import replacement
 from gateway.core.model import DenyEntry, Fault, Json, Outcome
 from gateway.core.needs import (
     Confirm,
@@ -24,6 +25,7 @@ from gateway.core.needs import (
     Need,
     Random,
     Refresh,
+    Replaced,
     Revoke,
     RevokeToken,
     SaveSession,
@@ -213,6 +215,7 @@ class Gateway:
             idle=session.idle_lifetime,
             longest_call=max(LONGEST_CALL, 3 * slowest),
         )
+        self.claims.start()
 
     def _clock_steps(self) -> int:
         clock = self.clock
@@ -249,6 +252,7 @@ class Gateway:
             memory=Memory(),
             news=self.refresher.news,
             confirmed=self.refresher.confirmed,
+            superseded=self.claims.superseded,
         )
         self.rate_limits = RateLimits(self.store)
         self.kept_pages = KeptPages(self.store, lambda: self.compiled.ring, self.clock)
@@ -291,6 +295,11 @@ class Gateway:
             # an empty document names nobody, and so is refused: None would read as "not asked"
             return await self.issuers.userinfo(need) or {}
 
+        async def replaced(need: Replaced) -> None:
+            # a login does not fail for want of the others' ears
+            with contextlib.suppress(Fault):
+                await self.claims.replaced(replacement(need.session_id))
+
         return {
             Random: random,
             Metadata: self.issuers.metadata,
@@ -302,6 +311,7 @@ class Gateway:
             Revoke: self._end,
             Refresh: self.refresher.refresh,
             SessionRecord: self.sessions.fetch,
+            Replaced: replaced,
             SaveSession: self.sessions.save,
             KeptPage: self.kept_pages.fetch,
         }

@@ -173,13 +173,17 @@ def plan_of(request: Request, forward: Forward, about: Matter) -> Plan:
 
 @dataclass(slots=True)
 class Passage:
-    """One request on its way: what is remembered between its head and its end."""
+    """One request on its way: what is remembered between its head and its end.
+
+    ``started`` is on a clock of its own; ``asked`` is when it came, in epoch seconds.
+    """
 
     pipeline: Way
     exchange: Exchange
     knowledge: Knowledge
     request_id: str
     started: float
+    asked: float
     plan: Plan | None = None
     answer: Answer | None = None
     decided: float = 0.0
@@ -214,7 +218,10 @@ class Passage:
         """Edit the upstream's response head; the cookies are looked up now, not when it was decided."""
         assert self.plan is not None
         forward, knowledge = self.plan.forward, self.knowledge
-        changes = due_cookies(forward, knowledge, self.pipeline.clock()) if forward.session else ()
+        changes: tuple[CookieChange, ...] = ()
+        if forward.session:
+            now = self.pipeline.clock()
+            changes = due_cookies(forward, knowledge, now, now - self.asked)
         if forward.route.sets_cors:
             return self._with_cors(head, self.pipeline.cookie_lines(changes))
         if changes:

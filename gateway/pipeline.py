@@ -21,6 +21,7 @@ from gateway.core.decision import (
     interrupted_login,
     new_login,
     route_of,
+    timely_cookies,
     wants_html,
 )
 from gateway.core.headers import observe
@@ -116,10 +117,10 @@ class Pipeline:
         """Take one request; answer it now, or later when a fact has been fetched."""
         recall = self._recall
         knowledge = recall.knowledge
-        passage = Passage(self, exchange, knowledge, next(self._ids), perf_counter())
+        now = self.clock()
+        passage = Passage(self, exchange, knowledge, next(self._ids), perf_counter(), now)
         exchange.handling = passage
         try:
-            now = self.clock()
             request = exchange.request
             plan: Plan | None = request.plan
             if plan is None or not plan.lasting.holds(knowledge, now):
@@ -247,7 +248,8 @@ class Pipeline:
             rendered = render_respond(answer, passage.request_id)
             for need in answer.background:
                 self.ways.background(need)
-        self._respond(passage, rendered, answer.cookies)
+        changes = timely_cookies(answer, passage.knowledge, self.clock() - passage.asked)
+        self._respond(passage, rendered, changes)
 
     def _forward(self, passage: Passage, plan: Plan) -> None:
         if plan.limit is not None:
@@ -282,7 +284,8 @@ class Pipeline:
         )
         passage.answer, passage.reason, passage.decided = refusal, refusal.reason, perf_counter()
         # a session that was renewed for this request is not lost with it
-        changes = due_cookies(forward, passage.knowledge, self.clock())
+        now = self.clock()
+        changes = due_cookies(forward, passage.knowledge, now, now - passage.asked)
         self._respond(passage, render_refuse(refusal, passage.request_id), changes)
 
     def _pass_on(self, passage: Passage, plan: Plan) -> None:

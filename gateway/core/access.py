@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from gateway.core import access_token, claim_sources, cookies, policies, refresh, rounds
+from gateway.core import access_token, claim_sources, cookies, generations, policies, refresh, rounds
 from gateway.core import session as codec
 from gateway.core.answers import Forward, Login, Refuse
 from gateway.core.compiled import Provider
@@ -108,11 +108,15 @@ def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forw
         return _allowed(context, route, verdict.identity, verdict)
     if not isinstance(verdict, Reason):
         return verdict
+    opened = cookie.opened
+    is_own = opened is None or not context.knowledge.superseded(
+        generations.replacement(opened.session.session_id)
+    )
     if verdict in _SAY_WHY:
-        return refuse(context, verdict, clear=True)
+        return refuse(context, verdict, clear=is_own)
     if route.access == "optional":
         return _forward(context, route, Reason.ANONYMOUS, None)
-    return unauthenticated(context, verdict, clear=verdict not in _ALIVE)
+    return unauthenticated(context, verdict, clear=is_own and verdict not in _ALIVE)
 
 
 def _comes_from_here(context: Context, route: Route) -> bool:
@@ -182,16 +186,19 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
         return cookie.gone
     settings = context.knowledge.compiled.settings.session
     session, grant, claim = opened.session, opened.grant, opened.claim
-    renewed = context.knowledge.news(claim) if grant is not None else None
+    renewed, next_claim = _known(context, opened)
     # before the denylist is asked: reuse puts the session there itself, and its own word says more
     if isinstance(renewed, SessionOver):
         return renewed.reason
     if (ended := is_live(context, session)) is not None:
         return ended
-    if renewed is not None and renewed.grant is not None:
-        session, grant = renewed.session, renewed.grant
-        claim = refresh.claim_id(context.knowledge.compiled.providers[session.provider], grant)
     phase = refresh.phase(session, grant is not None, settings, context.now)
+    if renewed is not None and renewed.grant is not None:
+        session, grant, claim = renewed.session, renewed.grant, next_claim
+        phase = refresh.phase(session, has_grant=True, settings=settings, now=context.now)
+    elif not generations.fit(session, grant):
+        # what such a session says was true once: it is asked anew
+        session, phase = generations.bare(session), "expired"
     background: tuple[Need, ...] = ()
     if phase == "expired":
         if grant is None:
@@ -203,16 +210,28 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
         if isinstance(outcome, SessionOver):
             return outcome.reason
         # a renewal that has just succeeded counts, however soon its access token expires
-        session, grant, renewed = outcome.session, outcome.grant, outcome
+        session, grant, renewed, claim = outcome.session, outcome.grant, outcome, ""
     elif phase == "due" and grant is not None:
         background = (Refresh(claim, session, grant),)
-    return _live(context, opened, Renewed(session, grant), renewed is not None, background)
+    return _live(context, opened, Renewed(session, grant), claim, renewed is not None, background)
+
+
+def _known(context: Context, opened: OpenedSession) -> tuple[RefreshOutcome | None, str]:
+    """Return the newest that is known of a session beyond what was presented, and its next rotation."""
+    knowledge, grant = context.knowledge, opened.grant
+    if grant is None:
+        return None, opened.claim
+    found = generations.latest(knowledge, opened.claim)
+    if found.outcome is None and not generations.fit(opened.session, grant):
+        return generations.led_here(knowledge, grant), opened.claim
+    return found.outcome, found.claim
 
 
 def _live(
     context: Context,
     opened: OpenedSession,
     current: Renewed,
+    claim: str,
     is_newer: bool,
     background: tuple[Need, ...],
 ) -> Live | Need | Reason:
@@ -224,13 +243,14 @@ def _live(
         return identity
     assert context.site is not None
     changes: tuple[CookieChange, ...] = ()
-    if is_newer:
+    is_given = generations.may_be_given(context.knowledge, session, claim)
+    if is_newer and is_given:
         changes = session_cookies(context.site, current, context.cookies, context.now)
-    elif background or context.now - session.seen_at <= settings.idle_lifetime / 10:
+    elif is_newer or background or context.now - session.seen_at <= settings.idle_lifetime / 10:
         pass
     elif opened.record:
         background = (Touch(opened.record, context.now, session),)
-    else:
+    elif is_given:
         changes = session_cookies(context.site, Renewed(session, None), context.cookies, context.now)
     if opened.grant is not None and (claims := opened.grant.unconfirmed):
         waiting = tuple(claim for claim in claims if not context.knowledge.confirmed(claim))

@@ -44,6 +44,7 @@ from gateway.core.needs import (
     Metadata,
     Need,
     Random,
+    Replaced,
     Revoke,
     SaveSession,
     SessionRecord,
@@ -449,6 +450,9 @@ def _replaced(context: Context, begun: Begun) -> Need | None:
         return previous
     if previous is not None:
         before = previous.session
+        # before the browser has the new cookies: a late answer must not bring back the old ones (R75)
+        if (replaced := Replaced(before.session_id)) not in facts:
+            return replaced
         if (before.issuer, before.subject) != (session.issuer, session.subject):
             # B logs in after A in this browser: A's session dies (CVE-2026-34454, R41)
             revoke = Revoke((session_entry(before),))

@@ -50,7 +50,7 @@ class Knowledge:
     """What the process knows now. ``facts`` are the answers to this request's needs.
 
     ``news`` looks up how a recent refresh ended, by claim id; ``confirmed`` tells whether a rotation has been
-    confirmed already.
+    confirmed already; ``superseded`` whether one was made lately, wherever that was, or a session replaced.
     """
 
     compiled: Compiled
@@ -60,6 +60,7 @@ class Knowledge:
     news: Callable[[str], RefreshOutcome | None]
     confirmed: Callable[[str], bool]
     facts: Mapping[Need, object] = field(default_factory=dict)
+    superseded: Callable[[str], bool] = lambda _: False
 
     def fact(self, need: Need, kind: "type[Fact] | tuple[type, ...]") -> "Fact | None":
         """Return the answer to a need, or None where it has not been asked; the pipeline never stores None.

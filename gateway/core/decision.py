@@ -6,14 +6,14 @@ Pure and synchronous. What it lacks, it names as a ``Need``; the pipeline fetche
 from collections.abc import Callable
 from typing import TypeAlias
 
-from gateway.core import access, cookies, logout, provider_logout
+from gateway.core import access, cookies, generations, logout, provider_logout
 from gateway.core.answers import Answer, Forward, Refuse, Respond
 from gateway.core.callback import callback, interrupted
 from gateway.core.context import Context, Knowledge
 from gateway.core.headers import observe, response_headers
 from gateway.core.login import login
-from gateway.core.model import CookieChange, Header, Renewed, Request
-from gateway.core.needs import Need, Refresh
+from gateway.core.model import CookieChange, Header, Request, SessionOver
+from gateway.core.needs import Need
 from gateway.core.policies import named_methods
 from gateway.core.reasons import Reason
 from gateway.core.refusals import login_url, plain
@@ -160,22 +160,43 @@ def _preflight(context: Context, route: Route) -> Answer | None:
     return Respond(Reason.PREFLIGHT, 204, headers=tuple(headers), route=route)
 
 
-def due_cookies(forward: Forward, knowledge: Knowledge, now: float) -> tuple[CookieChange, ...]:
+def due_cookies(
+    forward: Forward, knowledge: Knowledge, now: float, age: float = 0.0
+) -> tuple[CookieChange, ...]:
     """Return the cookies that ride on this response: looked up when its head is sent.
 
     Only a request that itself presented the older generation gets the newer one (CVE-2024-51987), and only
-    while that session has not been revoked in between.
+    the newest that is known; none where the session was revoked or replaced meanwhile, or a newer one was
+    made elsewhere. An answer that comes ``age`` seconds after its request gives none once that is half of
+    ``rotation_grace``: the browser may have gone on, and would be taken for a thief with what it was given
+    here (R75).
     """
-    if forward.session is None or forward.site is None:
+    session, site = forward.session, forward.site
+    if session is None or site is None or not (forward.cookies or forward.background):
         return ()
-    if knowledge.denylist.judge_session(forward.session, now):
+    if _is_late(knowledge, age) or knowledge.denylist.judge_session(session, now):
         return ()
-    for need in forward.background:
-        if isinstance(need, Refresh):
-            outcome = knowledge.news(need.claim)
-            if isinstance(outcome, Renewed):
-                return access.session_cookies(forward.site, outcome, forward.sent, now)
-    return forward.cookies
+    found = generations.latest(knowledge, forward.claim) if forward.claim else None
+    claim = found.claim if found is not None else ""
+    if not generations.may_be_given(knowledge, session, claim):
+        return ()
+    if found is None or found.outcome is None:
+        return forward.cookies
+    if isinstance(found.outcome, SessionOver):
+        return ()
+    return access.session_cookies(site, found.outcome, forward.sent, now)
+
+
+def timely_cookies(answer: Refuse | Respond, knowledge: Knowledge, age: float) -> tuple[CookieChange, ...]:
+    """Return the cookies of an answer of our own: as ``due_cookies``, but those of logins and logouts always."""
+    is_of_session = answer.route is not None or answer.reason is Reason.USERINFO
+    if not is_of_session or not _is_late(knowledge, age):
+        return answer.cookies
+    return tuple(change for change in answer.cookies if change.value is None)
+
+
+def _is_late(knowledge: Knowledge, age: float) -> bool:
+    return age > knowledge.compiled.settings.session.rotation_grace / 2
 
 
 def conclude(headers: list[Header], knowledge: Knowledge, set_cookies: list[bytes]) -> list[Header]:
@@ -186,4 +207,4 @@ def conclude(headers: list[Header], knowledge: Knowledge, set_cookies: list[byte
     return response_headers(headers, knowledge.compiled.rules, set_cookies)
 
 
-__all__ = ["ENDPOINTS", "conclude", "decide", "due_cookies", "new_login", "route_of"]
+__all__ = ["ENDPOINTS", "conclude", "decide", "due_cookies", "new_login", "route_of", "timely_cookies"]

@@ -8,7 +8,7 @@ that cannot be told cheaply the answer does not last at all.
 from dataclasses import dataclass
 from math import inf
 
-from gateway.core import claim_sources, refresh
+from gateway.core import claim_sources, generations, refresh
 from gateway.core.answers import Forward
 from gateway.core.context import Knowledge
 from gateway.core.credentials import are_presented
@@ -64,6 +64,8 @@ def lasting(forward: Forward, knowledge: Knowledge, now: float) -> Lasting | Non
     staleness = _most_staleness(forward, knowledge)
     provider = identity.provider
     if forward.session is not None:
+        if not generations.fit(forward.session, forward.grant):
+            return None
         if knowledge.compiled.providers[provider].settings.access_token == "jwt":  # noqa: S105 - a kind of token
             return None
         until = _session_until(forward.session, forward, knowledge)

@@ -102,6 +102,16 @@ class Confirm:
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """Tell every worker that a later login of its browser replaces a session. Answer: None, always.
+
+    From then on no answer gives that browser the session's cookies.
+    """
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class EndSession:
     """Where a browser ends its login at the provider (OpenID Connect RP-Initiated Logout section 2).
 
@@ -180,6 +190,7 @@ Need: TypeAlias = (
     | Revoke
     | Refresh
     | Confirm
+    | Replaced
     | EndSession
     | RevokeToken
     | SessionRecord
@@ -188,5 +199,5 @@ Need: TypeAlias = (
     | Touch
 )
 
-EFFECTS: tuple[type, ...] = (Exchange, UseOnce, Revoke, Refresh, SaveSession)
+EFFECTS: tuple[type, ...] = (Exchange, UseOnce, Revoke, Refresh, Replaced, SaveSession)
 MOST_NEEDS = 16

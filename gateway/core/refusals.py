@@ -75,6 +75,9 @@ def refuse(
 ) -> Refuse:
     """Refuse with everything the edge needs for a page, a problem document or a challenge."""
     site, route = context.site, context.route
+    # whoever has waited may be late: what the browser has by now can be of a newer login. A logout clears
+    # whatever there is, and it alone of our own endpoints comes this way
+    is_at_once = not context.knowledge.facts or route is None
     return Refuse(
         reason=reason,
         route=route,
@@ -84,7 +87,7 @@ def refuse(
         bearer_presented=bearer,
         login_url=login_url(context),
         retry_after=5 if reason is Reason.DENYLIST_STALE else None,
-        cookies=cleared_cookies(site, context.cookies) if clear and site is not None else (),
+        cookies=cleared_cookies(site, context.cookies) if clear and site is not None and is_at_once else (),
     )
 
 

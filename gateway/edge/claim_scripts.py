@@ -21,8 +21,12 @@ ACQUIRE = Script(
     + """
 local owner, lease, keep, grace = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local result = redis.call('GET', KEYS[2])
-if result then return {'stored', result} end
 local spent = redis.call('GET', KEYS[3])
+if result then
+  -- whoever stores no cookies comes this way each time, for as long as the session is in use
+  if not spent then redis.call('PEXPIRE', KEYS[2], keep) end
+  return {'stored', result}
+end
 if spent then
   -- confirmed before its result could be stored: that may still come, within the grace
   local left = spent == '1' and 0 or spent + grace - now()
@@ -64,8 +68,13 @@ end
 redis.call('HDEL', KEYS[4], fence, 'verdict')
 if redis.call('GET', KEYS[1]) == held then redis.call('DEL', KEYS[1]) end
 redis.call('PUBLISH', channel, name)
+redis.call('PUBLISH', channel, name .. ' made')
 return redis.call('GET', KEYS[2]) or sealed
 """)
+
+RESULT = Script("return redis.call('GET', KEYS[2])")
+
+TELL = Script("return redis.call('PUBLISH', ARGV[1], ARGV[2])")
 
 RELEASE = Script("""
 local held, fence, channel, name = unpack(ARGV)

@@ -35,6 +35,9 @@ _POLL = 1.0
 _MOST_CONFIRMED = 50_000
 _MOST_UNHEARD = 10_000
 _MOST_BACKOFF = 2.0
+_MOST_SUPERSEDED = 100_000
+_MADE = " made"
+"""Stands behind a name on the channel: that rotation was made, or that session replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,46 @@ class Claims:
         self._listener: asyncio.Task[None] | None = None
         self._confirmed: OrderedDict[str, None] = OrderedDict()
         self._unheard: OrderedDict[str, str] = OrderedDict()
+        self._superseded: OrderedDict[str, float] = OrderedDict()
+
+    def start(self) -> None:
+        """Begin to listen to what other workers make."""
+        if self._listener is None or self._listener.done():
+            self._listener = asyncio.get_running_loop().create_task(self._listen())
+
+    def superseded(self, name: str) -> bool:
+        """Tell whether a rotation was made lately, or a session replaced, wherever that was."""
+        until = self._superseded.get(name)
+        return until is not None and self._clock() < until
+
+    async def replaced(self, name: str) -> None:
+        """Tell every worker that a session was replaced (``core.generations.replacement``).
+
+        Raises:
+            Fault: the others were not told; this worker knows.
+        """
+        self._supersede(name)
+        await self._store.run(scripts.TELL, [self._channel], [self._channel, f"{name}{_MADE}"])
+
+    def _supersede(self, name: str) -> None:
+        now = self._clock()
+        # what is older is on its way to nobody: late answers give no cookies
+        self._superseded[name] = now + self._grace / 1000
+        self._superseded.move_to_end(name)
+        known = self._superseded
+        while known and (len(known) > _MOST_SUPERSEDED or next(iter(known.values())) <= now):
+            known.popitem(last=False)
+
+    async def result(self, claim: str) -> bytes | None:
+        """Return the sealed result of a rotation that was made, None where there is none.
+
+        Raises:
+            Fault: the store cannot tell.
+        """
+        if (sealed := self._unstored.get(claim)) is not None:
+            return sealed
+        found = await self._run(scripts.RESULT, claim)
+        return None if found is None else bytes(found)
 
     def configure(self, *, grace: float, idle: float) -> None:
         """Go on with these durations."""
@@ -374,8 +417,7 @@ class Claims:
 
     async def _wait(self, flight: _Flight, seconds: float) -> None:
         """Wait for news of a claim: until it is published, or its lease lapses, or for a slow poll."""
-        if self._listener is None or self._listener.done():
-            self._listener = asyncio.get_running_loop().create_task(self._listen())
+        self.start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(_POLL, max(0.0, seconds) + 0.01)):
                 await flight.wake.wait()
@@ -389,10 +431,16 @@ class Claims:
                     if name is None:
                         for flight in self._flights.values():
                             flight.wake.set()
-                    elif (found := self._flights.get(name.decode("latin-1"))) is not None:
-                        found.wake.set()
+                    else:
+                        self._hear(name.decode("latin-1"))
             await asyncio.sleep(pause)
             pause = min(2 * pause, _MOST_BACKOFF)
+
+    def _hear(self, news: str) -> None:
+        if news.endswith(_MADE):
+            self._supersede(news[: -len(_MADE)])
+        elif (found := self._flights.get(news)) is not None:
+            found.wake.set()
 
 
 def _milliseconds(seconds: float) -> int:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
-from gateway.core import claim_sources, id_token, refresh
+from gateway.core import claim_sources, generations, id_token, refresh
 from gateway.core.compiled import Compiled, Provider
 from gateway.core.denylist import Denylist
 from gateway.core.faults import Ambiguous, NeverSent
@@ -35,7 +35,6 @@ from gateway.edge.claims import Ended, Lost, Refusal, Spent, Stored, Success
 from gateway.edge.issuer_client import RETRY_AFTER
 
 MOST_NEWS = 20_000
-LONGEST_CHAIN = 32
 
 
 class TokenSource(Protocol):
@@ -91,6 +90,7 @@ class Refresher:
         self._records = records
         self._news: OrderedDict[str, tuple[float, RefreshOutcome]] = OrderedDict()
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._peeks: dict[str, asyncio.Task[RefreshOutcome | None]] = {}
         self._rotations: dict[str, asyncio.Task[tuple[RefreshOutcome, bool] | Fault]] = {}
 
     def configure(self, compiled: Compiled) -> None:
@@ -151,24 +151,69 @@ class Refresher:
         """
         compiled = self._compiled
         session, grant, claim = need.session, need.grant, need.claim
-        for _ in range(LONGEST_CHAIN):
+        while True:
             if self._denylist.judge_session(session, self._clock()):
                 # or the next refresh would bring the revoked user back
                 return SessionOver(Reason.REVOKED)
             outcome, is_own = await self._once(compiled, session, grant, claim)
+            if not is_own:
+                outcome = await self._newest(compiled, outcome)
             self._remember(claim, outcome)
             if isinstance(outcome, SessionOver) or outcome.grant is None:
                 break
             # a call that was made just now is as far as anybody can get, however soon its token expires
             if is_own or outcome.session.access_expires_at > self._clock():
                 break
+            if outcome.grant.generation <= grant.generation:
+                raise Fault(
+                    "store", Reason.STORE_UNAVAILABLE, "a chain of refresh results that leads nowhere"
+                )
             session, grant = outcome.session, outcome.grant
             claim = refresh.claim_id(compiled.providers[session.provider], grant)
-        else:
-            raise Fault("store", Reason.STORE_UNAVAILABLE, "a chain of refresh results without an end")
         if claim != need.claim:
             self._remember(need.claim, outcome)
         return outcome
+
+    async def _newest(self, compiled: Compiled, outcome: RefreshOutcome) -> RefreshOutcome:
+        """Follow the results that others have left beyond one of theirs, as far as they go."""
+        while isinstance(outcome, Renewed) and outcome.grant is not None:
+            claim = refresh.claim_id(compiled.providers[outcome.session.provider], outcome.grant)
+            found = self.news(claim) or await self._peek(claim, outcome.grant)
+            if found is None or not generations.is_newer(found, outcome):
+                break
+            outcome = found
+        return outcome
+
+    async def _peek(self, claim: str, grant: Grant) -> RefreshOutcome | None:
+        """Return the result that a rotation has left in the store, asked once however many wait for it."""
+        task = self._peeks.get(claim)
+        if task is None:
+            task = self._peeks[claim] = asyncio.get_running_loop().create_task(self._try_peek(claim, grant))
+            task.add_done_callback(lambda _: self._peeks.pop(claim, None))
+        return await asyncio.shield(task)
+
+    async def _try_peek(self, claim: str, grant: Grant) -> RefreshOutcome | None:
+        try:
+            sealed = await self._claims.result(claim)
+            outcome = None if sealed is None else self._open(grant, sealed)
+            if outcome is not None:
+                await self._install(grant, outcome)
+        except Fault:
+            # what is known will do
+            return None
+        return outcome
+
+    def _open(self, grant: Grant, sealed: bytes) -> RefreshOutcome | None:
+        # what another worker has sealed by now may be under a newer key than this refresh began with
+        payload = self._compiled.ring.open_under(
+            refresh.seal_secret(grant), refresh.RESULT_PURPOSE, sealed.decode("latin-1")
+        )
+        return None if payload is None else refresh.decode_outcome(payload)
+
+    async def _install(self, grant: Grant, outcome: RefreshOutcome) -> None:
+        # before anybody is given the new handle: it must lead somewhere at every worker
+        if grant.handle and self._records is not None and isinstance(outcome, Renewed):
+            await self._records.install(outcome)
 
     def _remember(self, claim: str, outcome: RefreshOutcome) -> None:
         now = self._clock()
@@ -229,16 +274,10 @@ class Refresher:
         found = await self._claims.obtain(claim, call, timeout)
         who = {"issuer": session.issuer, "subject": session.subject, "session": session.session_id}
         if isinstance(found, Stored):
-            # what another worker has sealed by now may be under a newer key than this refresh began with
-            opened = self._compiled.ring.open_under(
-                refresh.seal_secret(grant), refresh.RESULT_PURPOSE, found.sealed.decode("latin-1")
-            )
-            outcome = refresh.decode_outcome(opened) if opened is not None else None
+            outcome = self._open(grant, found.sealed)
             if outcome is None:
                 raise Fault("store", Reason.STORE_UNAVAILABLE, "a refresh result does not open")
-            if grant.handle and self._records is not None and isinstance(outcome, Renewed):
-                # before anybody is given the new handle: it must lead somewhere at every worker
-                await self._records.install(outcome)
+            await self._install(grant, outcome)
             return outcome, is_own
         if isinstance(found, Spent):
             await self._end_family(session)

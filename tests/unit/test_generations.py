@@ -1,0 +1,232 @@
+"""Which generation of a session counts, and what a browser is given of it."""
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.core import generations, refresh
+from gateway.core import session as codec
+from gateway.core.answers import Forward, Refuse, Respond
+from gateway.core.context import Knowledge, Memory
+from gateway.core.decision import decide, due_cookies, timely_cookies
+from gateway.core.denylist import Denylist
+from gateway.core.lasting import lasting
+from gateway.core.model import DenyEntry, Grant, Renewed, Request, Session, SessionOver, TokenSet
+from gateway.core.needs import Confirm, Refresh
+from gateway.core.reasons import Reason
+from tests.support.decisions import compiled
+from tests.support.pure import ISSUER, NOW, PREFIX
+
+KNOWN = compiled()
+PROVIDER = KNOWN.providers["corporate"]
+SESSION = Session(
+    session_id="session-1",
+    provider="corporate",
+    issuer=ISSUER,
+    subject="alice",
+    sid="sid-1",
+    claims={"sub": "alice", "groups": ["admins"]},
+    scopes=frozenset({"openid"}),
+    login_at=NOW - 100,
+    ends_at=NOW + 100_000,
+    seen_at=NOW - 10,
+    renewed_at=NOW - 10,
+    access_expires_at=NOW + 500,
+)
+SESSIONS: list[Session] = [
+    replace(SESSION, generation=n, claims={"sub": "alice", "groups": ["admins"] if n == 0 else ["staff"]})
+    for n in range(5)
+]
+GRANTS = [Grant("session-1", 0, "refresh-0")]
+for _n in range(1, 5):
+    _led = refresh.claim_id(PROVIDER, GRANTS[-1])
+    GRANTS.append(Grant("session-1", _n, f"refresh-{_n}", (_led,)))
+CLAIMS = [refresh.claim_id(PROVIDER, grant) for grant in GRANTS]
+CURRENT = [Renewed(session, grant) for session, grant in zip(SESSIONS, GRANTS, strict=True)]
+ORIGIN = "https://app.example.com"
+
+
+def knowing(
+    news: dict[str, Any] | None = None, superseded: tuple[str, ...] = (), facts: Any = None
+) -> Knowledge:
+    denylist = Denylist()
+    denylist.synchronised_at = NOW
+    return Knowledge(
+        KNOWN,
+        {},
+        denylist,
+        Memory(),
+        (news or {}).get,
+        lambda _: False,
+        facts if facts is not None else {},
+        superseded.__contains__,
+    )
+
+
+def request(session: int, grant: int | None, path: bytes = b"/admin/x", **changes: Any) -> Request:
+    """Return a request that presents the session and the refresh cookie of these generations."""
+    payload = codec.encode_session(replace(SESSIONS[session], **changes))
+    parts = [f"{PREFIX}session={KNOWN.ring.seal(f'session {ORIGIN}', payload, os.urandom(12))}"]
+    if grant is not None:
+        payload = codec.encode_grant(GRANTS[grant])
+        parts.append(f"{PREFIX}refresh={KNOWN.ring.seal(f'refresh {ORIGIN}', payload, os.urandom(12))}")
+    host = b"app.example.com"
+    sent = ((b"Host", host), (b"Cookie", "; ".join(parts).encode()))
+    return Request(b"GET", path, host, sent, "192.0.2.1")
+
+
+def ask(req: Request, knowledge: Knowledge | None = None) -> Any:
+    return decide(req, knowledge if knowledge is not None else knowing(), NOW, "r")
+
+
+def given(changes: Any) -> list[int]:
+    """Return the generations of the session cookies among these changes."""
+    found = [codec.decode_session(each.value.payload) for each in changes if each.name == f"{PREFIX}session"]
+    return [each.generation for each in found if each is not None]
+
+
+@pytest.mark.parametrize(("session", "grant"), [(0, 0), (1, 0), (3, 3), (4, 3)])
+def test_r69_a_pair_that_fits(session: int, grant: int):
+    """R69 [1.26]: of one generation, or the session's one newer: it goes on as it is."""
+    assert isinstance(ask(request(session, grant, b"/x")), Forward)
+
+
+@pytest.mark.parametrize(("session", "grant"), [(0, 1), (0, 4), (3, 4), (2, 0), (4, 1)])
+def test_r69_a_pair_that_does_not_fit(session: int, grant: int):
+    """R69 [1.26]: it is asked anew at once, and a refresh that tells nothing leaves no right of before."""
+    req = request(session, grant)
+    need = ask(req)
+    assert isinstance(need, Refresh)
+    assert need.claim == CLAIMS[grant]
+    assert not need.session.claims
+    assert not need.session.scopes
+    outcome = refresh.renew(
+        KNOWN, need.session, need.grant, need.claim, TokenSet("a", 60, "r"), None, None, NOW
+    )
+    assert isinstance(outcome, Renewed)
+    assert "groups" not in outcome.session.claims
+    assert outcome.session.generation > max(session, grant)
+    answer = ask(req, knowing(facts={need: outcome}))
+    assert isinstance(answer, Refuse)
+    assert answer.reason is Reason.GROUP_MISSING
+
+
+def test_r69_the_newest_known_result_answers():
+    """R69 [1.26]: the demoted person's old session cookie counts for nothing, and no call is made."""
+    for news in ({CLAIMS[0]: CURRENT[1]}, {CLAIMS[1]: CURRENT[2]}):
+        answer = ask(request(0, 1), knowing(news))
+        assert isinstance(answer, Refuse)
+        assert answer.reason is Reason.GROUP_MISSING
+    answer = ask(request(0, 1, b"/x"), knowing({CLAIMS[0]: CURRENT[1]}))
+    assert isinstance(answer, Forward)
+    assert answer.identity is not None
+    assert answer.identity.claims["groups"] == ["staff"]
+    assert given(answer.cookies) == [1]
+    # what led to another grant is not this one's session
+    other = Renewed(SESSIONS[1], replace(GRANTS[1], refresh_token="another"))
+    assert isinstance(ask(request(0, 1), knowing({CLAIMS[0]: other})), Refresh)
+
+
+def test_r69_nothing_is_remembered_of_such_a_pair():
+    """R69 [1.26]: each of its requests is decided: what it was answered from is forgotten after a while."""
+    knowledge = knowing({CLAIMS[0]: CURRENT[1]}, (CLAIMS[1],))
+    answer = ask(request(0, 1, b"/x"), knowledge)
+    assert isinstance(answer, Forward)
+    assert not answer.cookies
+    assert lasting(replace(answer, background=()), knowledge, NOW) is None
+
+
+def test_r69_without_a_refresh_cookie_a_session_is_itself():
+    """R69 [1.26]: there is nothing to compare it with; it ends with its access token."""
+    assert isinstance(ask(request(0, None, b"/x")), Forward)
+    gone = ask(request(0, None, b"/x", access_expires_at=NOW))
+    assert gone.reason is Reason.SESSION_EXPIRED
+
+
+def test_r75_only_the_newest_generation_rides():
+    """R75 [1.13]: a late answer to generation 0 gives the newest when its head is sent, not the next."""
+    forward = ask(request(0, 0, b"/x", access_expires_at=NOW + 2))
+    assert isinstance(forward, Forward)
+    assert isinstance(forward.background[0], Refresh)
+    for newest in (1, 2, 4):
+        news = {CLAIMS[n]: CURRENT[n + 1] for n in range(newest)}
+        assert given(due_cookies(forward, knowing(news), NOW + 1)) == [newest]
+        # decided when generation 1 was known, sent when more was
+        early = ask(request(0, 0, b"/x"), knowing({CLAIMS[0]: CURRENT[1]}))
+        assert given(early.cookies) == [1]
+        assert given(due_cookies(early, knowing(news), NOW + 1)) == [newest]
+
+
+def test_r75_nothing_rides_where_a_newer_generation_is_elsewhere():
+    """R75 [1.13]: another worker has made it: this one knows that, and gives nothing older."""
+    forward = ask(request(0, 0, b"/x", access_expires_at=NOW + 2))
+    known = {CLAIMS[0]: CURRENT[1]}
+    assert given(due_cookies(forward, knowing(known, (CLAIMS[0],)), NOW)) == [1]
+    assert due_cookies(forward, knowing(known, (CLAIMS[0], CLAIMS[1])), NOW) == ()
+    # not even the note that the session was in use
+    touched = ask(request(0, 0, b"/x", seen_at=NOW - 4 * 3600))
+    assert given(touched.cookies) == [0]
+    assert due_cookies(touched, knowing({}, (CLAIMS[0],)), NOW) == ()
+    assert ask(request(0, 0, b"/x"), knowing(known, (CLAIMS[1],))).cookies == ()
+
+
+@pytest.mark.parametrize(("age", "rides"), [(0, True), (30, True), (30.1, False), (55, False)])
+def test_r75_a_late_answer_gives_nothing(age: float, rides: bool):
+    """R75 [1.13]: beyond half of the grace, whatever is known by then."""
+    news = {CLAIMS[0]: CURRENT[1]}
+    forward = ask(request(0, 0, b"/x", access_expires_at=NOW + 2))
+    assert bool(due_cookies(forward, knowing(news), NOW, age)) is rides
+    refused = ask(request(0, 0), knowing(news))
+    assert isinstance(refused, Refuse)
+    assert bool(timely_cookies(refused, knowing(news), age)) is rides
+    told = ask(request(0, 0, b"/.gateway/userinfo"), knowing(news))
+    assert isinstance(told, Respond)
+    assert bool(timely_cookies(told, knowing(news), age)) is rides
+    login = Respond(Reason.LOGIN_COMPLETED, 303, cookies=told.cookies)
+    assert timely_cookies(login, knowing(news), age)
+
+
+def test_r75_an_ended_session_rides_nowhere():
+    """R75 [1.13]: the newest that is known may be that it is over."""
+    forward = ask(request(0, 0, b"/x", access_expires_at=NOW + 2))
+    news = {CLAIMS[0]: CURRENT[1], CLAIMS[1]: SessionOver(Reason.SESSION_ENDED)}
+    assert due_cookies(forward, knowing(news), NOW) == ()
+    ended = ask(request(0, 0, b"/x"), knowing(news))
+    assert isinstance(ended, Refuse)
+    assert ended.reason is Reason.SESSION_ENDED
+
+
+def test_r75_a_session_that_was_replaced_rides_nowhere():
+    """R75 [1.29]: after a later login of that browser, at any worker, its answers give and clear nothing."""
+    replaced = (generations.replacement("session-1"),)
+    news = {CLAIMS[0]: CURRENT[1]}
+    forward = ask(request(0, 0, b"/x", access_expires_at=NOW + 2))
+    assert due_cookies(forward, knowing(news, replaced), NOW) == ()
+    assert ask(request(0, 0, b"/x"), knowing(news, replaced)).cookies == ()
+    assert ask(request(0, 0), knowing(news, replaced)).cookies == ()
+    revoked = knowing({}, replaced)
+    revoked.denylist.add(DenyEntry("session", "", "session-1", NOW, NOW + 100))
+    refused = ask(request(0, 0, b"/x"), revoked)
+    assert refused.reason is Reason.REVOKED
+    assert refused.cookies == ()
+
+
+def test_r75_cookies_are_cleared_only_by_answers_that_did_not_wait():
+    """R75 [1.29]: B has logged in while A's request waited: A's refusal must not clear B's cookies."""
+    req = request(0, 0, b"/x", access_expires_at=NOW)
+    need = ask(req)
+    assert isinstance(need, Refresh)
+    for reason in (Reason.SESSION_ENDED, Reason.SESSION_REUSED, Reason.REVOKED, Reason.SESSION_TOO_LARGE):
+        assert ask(req, knowing(facts={need: SessionOver(reason)})).cookies == ()
+        assert {each.value for each in ask(req, knowing({CLAIMS[0]: SessionOver(reason)})).cookies} == {None}
+    revoked = knowing(facts={need: CURRENT[1]})
+    revoked.denylist.add(DenyEntry("session", "", "session-1", NOW, NOW + 100))
+    assert ask(req, revoked).cookies == ()
+
+
+def test_a_touch_confirms_as_before():
+    """What rides or not, a rotation is confirmed by the cookie that it led to."""
+    answer = ask(request(1, 1, b"/x"), knowing({}, (CLAIMS[1],)))
+    assert answer.background == (Confirm((CLAIMS[0],), SESSION.ends_at),)
