@@ -188,7 +188,7 @@ def due_cookies(
 
 
 def timely_cookies(answer: Refuse | Respond, knowledge: Knowledge, age: float) -> tuple[CookieChange, ...]:
-    """Return the cookies of an answer of our own: as ``due_cookies``, but those of logins and logouts always."""
+    """Return the cookies of an answer of our own: as ``due_cookies``, but of logins and logouts always."""
     is_of_session = answer.route is not None or answer.reason is Reason.USERINFO
     if not is_of_session or not _is_late(knowledge, age):
         return answer.cookies
