@@ -7,7 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gateway.core.compiled import Compiled, compile_settings
 from gateway.core.config import LimitSettings, Settings
@@ -63,6 +63,11 @@ from gateway.http.server import Server
 from gateway.http.tls import Certificates, watch
 from gateway.http.upstream_pool import UpstreamPool
 from gateway.pipeline import Pipeline, Ways
+
+USERINFO_REFUSED: Final = (
+    "UserInfo refused an access token that the token endpoint had just given: ask for the scopes that it"
+    " wants, or set userinfo to false"
+)
 
 
 class Recorder:
@@ -144,6 +149,9 @@ class Gateway:
             clock,
             allow_insecure_http=settings.allow_insecure_http,
             report=self.logs.warning,
+        )
+        self.issuers.on_refused = lambda provider, status: self.logs.warning(
+            USERINFO_REFUSED, provider=provider, status=status
         )
         self.embedded: EmbeddedValkey | None = None
         self._watching: asyncio.Task[None] | None = None

@@ -10,6 +10,7 @@ from gateway.core.compiled import Provider
 from gateway.core.context import Context, OpenedSession
 from gateway.core.cookies import Site
 from gateway.core.credentials import BearerToken, SessionCookie, present
+from gateway.core.email import EMAIL, VERIFIED, claims_of
 from gateway.core.headers import upstream_fields
 from gateway.core.jose import Parsed, UnknownKey, read
 from gateway.core.keys import KeySet
@@ -276,8 +277,11 @@ def session_identity(context: Context, session: Session) -> Verdict:
         # how somebody authenticated is the ID token's word alone; a renewal has left no other claim in the
         # session that this token had told or tells
         told = {n: v for n, v in verdict.claims.items() if n not in claim_sources.AUTHENTICATION}
+        if session.claims.get(EMAIL, told.get(EMAIL)) != told.get(EMAIL):
+            # what was said of one address says nothing of another
+            told.pop(VERIFIED, None)
         claims, scopes = {**told, **session.claims}, verdict.scopes
-    return identity_of(session, claims, scopes)
+    return identity_of(session, claims_of(provider, claims), scopes)
 
 
 def identity_of(session: Session, claims: Claims, scopes: frozenset[str]) -> Identity:

@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Final
 
 from gateway.core.compiled import Provider
+from gateway.core.email import claims_of
 from gateway.core.jose import Parsed, UnknownKey, Verified, read, verify
 from gateway.core.keys import KeySet
 from gateway.core.model import Claims, Identity
@@ -155,7 +156,7 @@ def _identify(claims: Claims, provider: Provider) -> Identity | Reason:
         provider.name,
         provider.issuer,
         subject,
-        claims,
+        claims_of(provider, claims),
         scopes,
         # a provider's clock that is ahead must save no token from a revocation (R66)
         (issued or 0.0) - provider.clock_skew,

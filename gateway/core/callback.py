@@ -337,6 +337,13 @@ def _with_userinfo(
         userinfo = context.knowledge.fact(need, dict)
         if userinfo is None:
             return need
+        if not userinfo:
+            return _failed(
+                context,
+                Reason.TOKEN_CLAIMS,
+                attempt,
+                "UserInfo refused the access token; its status is logged",
+            )
         # OIDC Core section 5.3.2: a response about somebody else must not be used (R30)
         if userinfo.get("sub") != claims["sub"]:
             return _failed(

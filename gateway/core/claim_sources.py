@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.core.compiled import Compiled, Provider
+from gateway.core.email import EMAIL, VERIFIED
 from gateway.core.jose import Parsed, read
 from gateway.core.model import Claims, Json, Session, Source, TokenSet, Told
 
@@ -94,7 +95,11 @@ def _put_together(
     gone |= {name for claims in told_now.values() for name in claims}
     claims = {name: value for name, value in kept.items() if name not in gone}
     for source in _ORDER:
-        claims.update(told_now.get(source, {}))
+        each = told_now.get(source, {})
+        # what was said of one address says nothing of another
+        if each.get(EMAIL, claims.get(EMAIL)) != claims.get(EMAIL):
+            claims.pop(VERIFIED, None)
+        claims.update(each)
     told = dict(before)
     told.update((source, Told(now, frozenset(claims))) for source, claims in told_now.items())
     return Kept(claims, told, min(_ages(claims, told.values()), default=now))

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from gateway.core.config import ProviderSettings, RateLimitSettings, RequireSettings, Settings
 from gateway.core.cookies import Site
+from gateway.core.email import EMAIL, VERIFIED
 from gateway.core.model import Header
 from gateway.core.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.seal import KeyRing
@@ -124,7 +125,13 @@ def _kept_claims(settings: Settings) -> frozenset[str]:
     names = {"sub", "sid", "acr", "amr", "auth_time", settings.groups_claim}
     names.update(settings.identity_headers.values())
     names.update(settings.log.claims)
+    if any(name.rpartition(".")[2] == EMAIL for name in settings.identity_headers.values()):
+        names.add(VERIFIED)
     for route in settings.routes:
+        if route.require is not None and (
+            route.require.email_domains is not None or EMAIL in (route.require.claims or {})
+        ):
+            names |= {EMAIL, VERIFIED}
         names |= _required_claims(route.require) | (
             set(route.require.claims or {}) if route.require else set()
         )

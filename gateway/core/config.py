@@ -22,6 +22,7 @@ from gateway.core.settings_base import (
 from gateway.core.settings_listener import (
     AdminSettings,
     CertificateSettings,
+    ClientHeaderSettings,
     ForwardingSettings,
     HstsSettings,
     LimitSettings,
@@ -43,6 +44,7 @@ __all__ = [
     "AdminSettings",
     "BreakerSettings",
     "CertificateSettings",
+    "ClientHeaderSettings",
     "CorsSettings",
     "DenylistSettings",
     "ForwardingSettings",
@@ -109,6 +111,8 @@ class ProviderSettings(Model):
     """Whether a login also asks the UserInfo endpoint for claims."""
     response_mode: Literal["query", "form_post"] = "query"
     """How the provider answers a login; ``form_post``, over https, where it insists on that (Apple)."""
+    email_verified: Literal["check", "assume", "ignore"] = "check"
+    """Whether addresses count as verified where nothing says so, and whether unverified ones are told."""
     callback: Text | None = None
     """The path of its own callback; absent: ``<prefix>callback``, for all but the first with ``/<name>``."""
     discovery_url: Text | None = None
@@ -232,6 +236,10 @@ class Settings(Model):
         }
     )
     """Header fields that tell the upstream who is calling, each with its claim; clients cannot send them."""
+    identity_encoding: Literal["percent", "utf-8"] = "percent"
+    """Whether letters beyond ASCII in those fields are percent-encoded, or sent as UTF-8."""
+    client_headers: ClientHeaderSettings = ClientHeaderSettings()
+    """Which fields of clients are dropped beside those that name an identity."""
     groups_claim: Text = "groups"
     """The claim that holds a person's groups."""
     limits: LimitSettings = LimitSettings()

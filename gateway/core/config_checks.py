@@ -10,7 +10,7 @@ from typing import TypeAlias
 from gateway.core import config_syntax as syntax
 from gateway.core.compiled import compile_settings, decode_secret_key
 from gateway.core.config import ProviderSettings, Settings
-from gateway.core.config_forwarding import check_forwarding, warn_forwarding
+from gateway.core.config_forwarding import check_client_headers, check_forwarding, warn_forwarding
 from gateway.core.config_listener import check_log, check_rate_limits, check_tls, warn_listener
 from gateway.core.config_providers import check_callbacks, warn_providers
 from gateway.core.config_routes import check_path, check_routes, warn_routes
@@ -273,6 +273,7 @@ CHECKS: tuple[Check, ...] = (
     _check_prefix,
     _check_health_path,
     check_forwarding,
+    check_client_headers,
     _check_keys,
     _check_store,
     _check_providers,

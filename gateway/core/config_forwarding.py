@@ -6,6 +6,7 @@ from typing import Final
 from gateway.core import config_syntax as syntax
 from gateway.core.config import ForwardingSettings, Settings
 from gateway.core.fields import fold
+from gateway.core.foreign_identity import is_foreign
 from gateway.core.problems import Path, Problem
 
 _LISTS: Final = frozenset({"x-forwarded-for", "forwarded", "none"})
@@ -32,6 +33,28 @@ _NO_ADDRESS: Final = frozenset(
         "x-forwarded-port",
         "x-forwarded-proto",
         "x-request-id",
+        "x-requested-with",
+    }
+)
+
+_NEEDED: Final = frozenset(
+    {
+        "accept",
+        "access-control-request-headers",
+        "access-control-request-method",
+        "authorization",
+        "cdn-loop",
+        "connection",
+        "content-length",
+        "cookie",
+        "expect",
+        "host",
+        "origin",
+        "sec-fetch-mode",
+        "sec-fetch-site",
+        "te",
+        "transfer-encoding",
+        "upgrade",
         "x-requested-with",
     }
 )
@@ -73,6 +96,33 @@ def check_networks(networks: tuple[str, ...], setting: str, advice: str) -> Iter
         yield Problem((setting,), f"together these networks are everybody: {advice}")
 
 
+def check_client_headers(settings: Settings) -> Iterator[Problem]:
+    """Yield every problem of ``client_headers`` (R82)."""
+    client = settings.client_headers
+    own = {fold(name.encode(errors="replace")) for name in settings.identity_headers}
+    for index, name in enumerate(client.drop):
+        at: Path = ("client_headers", "drop", index)
+        prefix = name.removesuffix("*")
+        folded = fold(prefix.encode(errors="replace"))
+        if not syntax.is_token(prefix) or "*" in prefix or (len(prefix) < 3 and prefix != name):
+            yield Problem(
+                at, "write a field's name, or what names begin with and *: X-Legacy-User, X-Legacy-*"
+            )
+        elif folded.decode() in _NEEDED or any(
+            name != prefix and each.startswith(folded.decode()) for each in _NEEDED
+        ):
+            yield Problem(at, "the gateway itself reads this field, and decides what happens to it")
+    for index, name in enumerate(client.keep):
+        at = ("client_headers", "keep", index)
+        folded = fold(name.encode(errors="replace"))
+        if not syntax.is_token(name) or "*" in name:
+            yield Problem(at, "write one field's whole name, as the proxy spells it")
+        elif folded in own:
+            yield Problem(at, "this is one of identity_headers, which the gateway writes itself")
+        elif not is_foreign(folded):
+            yield Problem(at, "this is no name of an identity that is dropped by default")
+
+
 def warn_forwarding(settings: Settings) -> Iterator[Problem]:
     """Yield what is allowed and yet hardly meant."""
     if settings.trusted_proxies and "forwarding" not in settings.model_fields_set:
@@ -82,6 +132,14 @@ def warn_forwarding(settings: Settings) -> Iterator[Problem]:
             " X-Forwarded-For, X-Forwarded-Proto and the Host field as they send it count, X-Forwarded-Host"
             " and Forwarded no longer do. nginx sends the upstream's name as Host (its default is"
             " $proxy_host) until proxy_set_header Host $host. Write the section to say that this is meant",
+        )
+    for index, name in enumerate(settings.client_headers.keep):
+        yield Problem(
+            ("client_headers", "keep", index),
+            "upstreams believe in this field who somebody is, and the gateway does not check it: every proxy"
+            " in trusted_proxies has to overwrite it"
+            if settings.trusted_proxies and name
+            else "without trusted_proxies it is dropped all the same",
         )
     if settings.forwarding != ForwardingSettings() and not settings.trusted_proxies:
         yield Problem(("forwarding",), "without trusted_proxies no field of anybody is read")

@@ -23,6 +23,8 @@ FORWARDING: Final = 12
 FETCH_SITE: Final = 13
 ORIGIN: Final = 14
 PURPOSE: Final = 15
+# an identity of another product, which passes where a trusted proxy says it
+VOUCHED: Final = 16
 
 Kind: TypeAlias = int
 """One of the words above: what happens to a field."""

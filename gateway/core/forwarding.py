@@ -53,6 +53,11 @@ class Observed:
     block: bytes = field(repr=False)
     unreadable: str = ""
 
+    @property
+    def is_vouched(self) -> bool:
+        """Whether a trusted proxy sent it: its own hop is then beside the client's."""
+        return len(self.chain) > 1
+
 
 def _node(address: str) -> str:
     return f'for="[{address}]"' if ":" in address else f"for={address}"

@@ -1,11 +1,13 @@
 """What the upstream is told, what nobody else can tell it, and what comes back (R53, R54, R58, R59)."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from gateway.core import fields
 from gateway.core.config import Settings
 from gateway.core.config_syntax import authority_of, split_url
 from gateway.core.fields import Kind, NameKinds, fold, named_in, split_quoted
+from gateway.core.foreign_identity import is_foreign
 from gateway.core.forwarding import Observed, Proxies
 from gateway.core.forwarding_fields import sources_of
 from gateway.core.identity_headers import IdentityHeader, compile_identity_headers, identity_lines
@@ -40,37 +42,7 @@ _PROXY_WORDS = frozenset(
     b" x-remote-addr x-remote-ip x-request-id x-rewrite-uri x-rewrite-url x-scheme x-sucuri-clientip"
     b" x-url-scheme x-vercel-forwarded-for x-vercel-proxied-for".split()
 )
-# names under which other gateways tell an identity: an upstream that once stood behind one may still believe
-_FOREIGN_IDENTITY = frozenset(
-    {
-        # RFC 9440: what a proxy says of the client's certificate
-        b"client-cert",
-        b"client-cert-chain",
-        b"remote-groups",
-        b"remote-user",
-        b"x-client-cert",
-        b"x-remote-groups",
-        b"x-remote-user",
-        b"x-userinfo",
-    }
-)
-_FORBIDDEN_PREFIXES = (
-    b"proxy-",
-    b"x-forwarded-",
-    b"cf-access-",
-    b"oidc-",
-    b"remote-user-",
-    b"ssl-client-",
-    b"x-client-cert-",
-    b"x-amzn-oidc-",
-    b"x-auth-request-",
-    b"x-goog-authenticated-user-",
-    b"x-goog-iap-jwt-assertion",
-    b"x-ms-client-principal",
-    b"x-pomerium-",
-    b"x-ssl-client-",
-    b"x-webauth-",
-)
+_FORBIDDEN_PREFIXES = (b"proxy-", b"x-forwarded-")
 _INJECTED = frozenset(
     {b"forwarded", b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-request-id"}
 )
@@ -82,13 +54,26 @@ _LONGEST_PREFIX = 64
 
 @dataclass(frozen=True, slots=True)
 class HeaderRules:
-    """The configuration's header rules, compiled; ``cookie_prefixes`` are lower case."""
+    """The configuration's header rules, compiled; ``cookie_prefixes`` are lower case.
+
+    ``unverified`` are the providers whose unverified e-mail addresses are told.
+    """
 
     proxies: Proxies
     identity: tuple[IdentityHeader, ...]
     cookie_prefixes: tuple[bytes, ...]
     request_names: NameKinds
     response_names: NameKinds
+    unverified: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _More:
+    """``client_headers``, compiled: folded names and prefixes to drop, exact names (lower case) to keep."""
+
+    names: frozenset[bytes]
+    prefixes: tuple[bytes, ...]
+    keep: frozenset[bytes]
 
 
 def _response_kind_with_hsts(name: bytes) -> Kind:
@@ -107,7 +92,12 @@ def compile_rules(settings: Settings, cookie_prefixes: tuple[str, ...]) -> Heade
     Raises:
         ValueError: an identity header whose name is taken, a trusted proxy that is no network.
     """
-    identity = compile_identity_headers(settings.identity_headers, settings.groups_claim, _is_reserved)
+    identity = compile_identity_headers(
+        settings.identity_headers,
+        settings.groups_claim,
+        _is_reserved,
+        raw=settings.identity_encoding == "utf-8",
+    )
     own = frozenset(fold(header.name) for header in identity)
     parts = [part for part in map(split_url, settings.public_url) if part is not None]
     secure = {authority_of(part).encode() for part in parts if part.scheme == "https"}
@@ -116,8 +106,10 @@ def compile_rules(settings: Settings, cookie_prefixes: tuple[str, ...]) -> Heade
 
     sources = sources_of(settings.forwarding)
 
+    more = _more(settings)
+
     def classify(name: bytes) -> Kind:
-        return fields.FORWARDING if name.lower() in sources.names else _request_kind(name, own)
+        return fields.FORWARDING if name.lower() in sources.names else _request_kind(name, own, more)
 
     return HeaderRules(
         proxies=Proxies(
@@ -127,10 +119,22 @@ def compile_rules(settings: Settings, cookie_prefixes: tuple[str, ...]) -> Heade
         cookie_prefixes=tuple(prefix.lower().encode() for prefix in cookie_prefixes),
         request_names=NameKinds(classify),
         response_names=NameKinds(_response_kind if hsts is None else _response_kind_with_hsts),
+        unverified=frozenset(
+            name for name, each in settings.providers.items() if each.email_verified == "ignore"
+        ),
     )
 
 
-def _request_kind(name: bytes, own: frozenset[bytes]) -> Kind:
+def _more(settings: Settings) -> _More:
+    client = settings.client_headers
+    return _More(
+        names=frozenset(fold(name.encode()) for name in client.drop if not name.endswith("*")),
+        prefixes=tuple(fold(name[:-1].encode()) for name in client.drop if name.endswith("*")),
+        keep=frozenset(name.lower().encode() for name in client.keep),
+    )
+
+
+def _request_kind(name: bytes, own: frozenset[bytes], more: _More) -> Kind:
     folded = fold(name)
     special = {
         b"connection": fields.CONNECTION,
@@ -152,11 +156,15 @@ def _request_kind(name: bytes, own: frozenset[bytes]) -> Kind:
         }.get(name.lower())
     if special is not None:
         return special
-    if folded in _HOP_BY_HOP or folded in _PROXY_WORDS or folded in _FOREIGN_IDENTITY or folded in own:
+    if folded in _HOP_BY_HOP or folded in _PROXY_WORDS or folded in own:
         return fields.DROP
     # "Proxy" alone becomes HTTP_PROXY in CGI's environment (CVE-2016-5385)
     if folded == b"proxy" or folded.startswith(_FORBIDDEN_PREFIXES):
         return fields.DROP
+    if folded in more.names or folded.startswith(more.prefixes):
+        return fields.DROP
+    if is_foreign(folded):
+        return fields.VOUCHED if name.lower() in more.keep else fields.DROP
     return fields.PASS
 
 
@@ -224,9 +232,18 @@ def upstream_fields(
                 parts.append(line_of((name, rest)))
     if pass_authorization and b"authorization" not in sketch.dropped:
         parts.extend(line_of((b"Authorization", value)) for value in sketch.authorization)
+    if sketch.vouched and observed.is_vouched:
+        parts.extend(_said_once(sketch))
     if identity is not None:
         parts.append(_identity_block(rules, identity))
     return b"".join(parts)
+
+
+def _said_once(sketch: Sketch) -> list[bytes]:
+    """Return what a trusted proxy says under names that are kept; what comes twice, one may have forged."""
+    said = Counter(name.lower() for name, _ in sketch.vouched)
+    once = {name for name, times in said.items() if times == 1} - sketch.dropped
+    return [line_of(header) for header in sketch.vouched if header[0].lower() in once]
 
 
 def _identity_block(rules: HeaderRules, identity: Identity) -> bytes:
@@ -234,7 +251,7 @@ def _identity_block(rules: HeaderRules, identity: Identity) -> bytes:
     if remembered and remembered[0] is rules:
         known: bytes = remembered[1]
         return known
-    block = identity_lines(rules.identity, identity)
+    block = identity_lines(rules.identity, identity, tells_unverified=identity.provider in rules.unverified)
     remembered[:] = (rules, block)
     return block
 

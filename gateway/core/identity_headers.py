@@ -1,7 +1,9 @@
 """Claims as header fields that cannot be misread.
 
 A value is printable ASCII. Everything else, and ``%`` itself, is percent-encoded UTF-8, so decoding is always
-right. Members of a list are joined by commas, and a comma inside one is encoded: no member can pose as two.
+right. Where an upstream cannot decode, printable characters beyond ASCII may go as UTF-8 as they are;
+decoding is then right too. Members of a list are joined by commas, and a comma inside one is encoded: no
+member can pose as two.
 """
 
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 from math import isfinite
 from urllib.parse import quote
 
+from gateway.core.email import EMAIL, VERIFIED, is_unverified
 from gateway.core.fields import fold, is_token
 from gateway.core.model import Identity, Json
 from gateway.core.policies import find_claim
@@ -20,19 +23,29 @@ _IN_MEMBER = _SAFE + " "
 
 @dataclass(frozen=True, slots=True)
 class IdentityHeader:
-    """One header and the claim that it tells. ``is_list``: a single text counts as a list of one."""
+    """One header and the claim that it tells. ``is_list``: a single text counts as a list of one.
+
+    ``raw``: printable characters beyond ASCII are not encoded.
+    """
 
     name: bytes
     claim: str
     is_list: bool
+    raw: bool = False
 
 
-def encode_text(text: str, safe: str = _IN_TEXT) -> str | None:
+def encode_text(text: str, safe: str = _IN_TEXT, *, raw: bool = False) -> str | None:
     """Return a text as a field value, None where there is none: empty, or lone surrogates."""
     try:
-        value = quote(text, safe=safe)
+        text.encode()
     except UnicodeEncodeError:
         return None
+    if raw:
+        value = "".join(
+            sign if sign > "~" and sign.isprintable() else quote(sign, safe=safe) for sign in text
+        )
+    else:
+        value = quote(text, safe=safe)
     # white space at the ends of a field value is not part of it
     start, end = len(value) - len(value.lstrip(" ")), len(value.rstrip(" "))
     if start or end < len(value):
@@ -40,12 +53,12 @@ def encode_text(text: str, safe: str = _IN_TEXT) -> str | None:
     return value or None
 
 
-def _scalar(value: Json, safe: str) -> str | None:
+def _scalar(value: Json, safe: str, *, raw: bool) -> str | None:
     if isinstance(value, str):
         plain = value.isascii() and value.isprintable() and "%" not in value and value == value.strip(" ")
         if plain and (safe is _IN_TEXT or "," not in value):
             return value or None
-        return encode_text(value, safe)
+        return encode_text(value, safe, raw=raw)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -55,16 +68,22 @@ def _scalar(value: Json, safe: str) -> str | None:
     return None
 
 
-def encode_claim(value: Json, *, is_list: bool = False) -> str | None:
+def encode_claim(value: Json, *, is_list: bool = False, raw: bool = False) -> str | None:
     """Return a claim as a field value, None where it has none: absent, empty, an object."""
     if isinstance(value, list):
-        members = [_scalar(member, _IN_MEMBER) for member in value]
+        members = [_scalar(member, _IN_MEMBER, raw=raw) for member in value]
         return ",".join([member for member in members if member is not None]) or None
-    return _scalar(value, _IN_MEMBER if is_list else _IN_TEXT)
+    return _scalar(value, _IN_MEMBER if is_list else _IN_TEXT, raw=raw)
 
 
-def identity_lines(headers: tuple[IdentityHeader, ...], identity: Identity) -> bytes:
-    """Return the lines that tell an upstream who is calling; a claim without a value has none."""
+def identity_lines(
+    headers: tuple[IdentityHeader, ...], identity: Identity, *, tells_unverified: bool = False
+) -> bytes:
+    """Return the lines that tell an upstream who is calling; a claim without a value has none.
+
+    An e-mail address of which the provider says that it is not verified could be anybody's; it has none
+    either, unless ``tells_unverified`` (R80).
+    """
     lines: list[bytes] = []
     for header in headers:
         name = header.claim
@@ -75,14 +94,22 @@ def identity_lines(headers: tuple[IdentityHeader, ...], identity: Identity) -> b
             claim = identity.issuer
         else:
             claim = find_claim(identity.claims, name)
-        value = None if claim is None else encode_claim(claim, is_list=header.is_list)
+            if not tells_unverified and _is_doubtful(identity, name):
+                continue
+        value = None if claim is None else encode_claim(claim, is_list=header.is_list, raw=header.raw)
         if value is not None:
             lines.append(b"%b: %b\r\n" % (header.name, value.encode()))
     return b"".join(lines)
 
 
+def _is_doubtful(identity: Identity, name: str) -> bool:
+    """Tell whether a claim is an e-mail address that the provider calls unverified, at its place."""
+    place, dot, last = name.rpartition(".")
+    return last == EMAIL and is_unverified(find_claim(identity.claims, f"{place}{dot}{VERIFIED}"))
+
+
 def compile_identity_headers(
-    names: dict[str, str], groups_claim: str, is_reserved: Callable[[bytes], bool]
+    names: dict[str, str], groups_claim: str, is_reserved: Callable[[bytes], bool], *, raw: bool = False
 ) -> tuple[IdentityHeader, ...]:
     """Compile header names and their claims.
 
@@ -98,5 +125,5 @@ def compile_identity_headers(
         if not is_token(field) or is_reserved(folded) or folded in seen:
             raise ValueError(f"identity_headers: {name!r} cannot be used")
         seen.add(folded)
-        headers.append(IdentityHeader(field, claim, claim == groups_claim))
+        headers.append(IdentityHeader(field, claim, claim == groups_claim, raw))
     return tuple(headers)

@@ -12,6 +12,7 @@ from math import ceil
 from typing import TypeAlias
 
 from gateway.core.config import RequireSettings
+from gateway.core.email import EMAIL, VERIFIED, domain_of, is_unverified
 from gateway.core.fields import fold
 from gateway.core.model import Claims, Identity, Json, Request
 from gateway.core.reasons import Reason
@@ -143,7 +144,12 @@ def _claim_of(identity: Identity, name: str) -> Json:
     # issuer and subject were verified as such; no other source of claims can replace them (R26)
     if name == "iss":
         return identity.issuer
-    return identity.subject if name == "sub" else find_claim(identity.claims, name)
+    if name == "sub":
+        return identity.subject
+    # an address that the provider calls unverified could be anybody's (R80)
+    if name == EMAIL and is_unverified(identity.claims.get(VERIFIED)):
+        return None
+    return find_claim(identity.claims, name)
 
 
 def _claims(settings: RequireSettings, _groups_claim: str) -> Check | None:
@@ -157,6 +163,17 @@ def _claims(settings: RequireSettings, _groups_claim: str) -> Check | None:
         if needed and all(_holds(_claim_of(identity, name), wanted) for name, wanted in needed):
             return None
         return Reason.CLAIM_MISMATCH
+
+    return check
+
+
+def _email_domains(settings: RequireSettings, _groups_claim: str) -> Check | None:
+    if settings.email_domains is None:
+        return None
+    allowed = frozenset(domain.lower() for domain in settings.email_domains)
+
+    def check(identity: Identity, _request: Request, _now: float) -> Reason | None:
+        return None if domain_of(identity.claims) in allowed else Reason.CLAIM_MISMATCH
 
     return check
 
@@ -193,12 +210,14 @@ POLICIES: Mapping[str, Policy | Declared] = {
     "scopes": of_identity(_scopes),
     "groups": of_identity(_groups),
     "claims": of_identity(_claims),
+    "email_domains": of_identity(_email_domains),
     # last: nobody is asked to authenticate again for what would be refused anyway
     "acr": of_identity(_acr),
     "max_age": _max_age,
 }
 """By the keys of ``require``: all of ``scopes``, one of ``groups``, each of ``claims`` (equal, or a member
-where the claim is a list; of several wanted values one), one of ``methods`` (GET covers HEAD), one of
+where the claim is a list; of several wanted values one), a verified address in one of ``email_domains``, one
+of ``methods`` (GET covers HEAD), one of
 ``acr``, and an ``auth_time`` at most ``max_age`` ago. Values are compared whole and by type."""
 
 

@@ -79,6 +79,15 @@ class ForwardingSettings(Model):
     """The port that the client asked for, where the host names none."""
 
 
+class ClientHeaderSettings(Model):
+    """Header fields of clients, beside those of other products that are dropped by default (R82)."""
+
+    drop: tuple[Text, ...] = Field(default=(), max_length=256)
+    """More names to drop, in every spelling; ``X-Legacy-*`` for all that begin so."""
+    keep: tuple[Text, ...] = Field(default=(), max_length=64)
+    """Names of other products that pass all the same: in exactly this spelling, from trusted proxies."""
+
+
 class RateLimitSettings(Model):
     """How often one caller may ask; beyond it, 429."""
 

@@ -25,6 +25,8 @@ class RequireSettings(Model):
     """At least one of these groups."""
     claims: dict[Text, Text | int | bool | tuple[Text, ...]] | None = Field(default=None, min_length=1)
     """Every one of these claims; a list names the values of which one is enough."""
+    email_domains: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """A verified e-mail address in one of these domains."""
     methods: tuple[Text, ...] | None = Field(default=None, min_length=1)
     """One of these request methods."""
     acr: tuple[Text, ...] | None = Field(default=None, min_length=1)

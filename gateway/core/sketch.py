@@ -27,6 +27,7 @@ class Sketch:
     (R58). ``mode`` is Sec-Fetch-Mode, lower case; where it comes several times, whichever is not
     ``navigate``. ``xhr`` tells that X-Requested-With says so, ``websocket`` that a WebSocket is asked for,
     ``speculative`` that nobody may ever look at the answer (a prefetch).
+    ``vouched`` are the fields that pass where a trusted proxy sent them.
     """
 
     kept: list[bytes]
@@ -38,6 +39,7 @@ class Sketch:
     xhr: bool = False
     websocket: bool = False
     speculative: bool = False
+    vouched: tuple[Header, ...] = ()
 
     @property
     def scripted(self) -> bool:
@@ -97,6 +99,8 @@ def _note(sketch: Sketch, kind: fields.Kind, field: Field, options: list[bytes])
         sketch.cookies.append((field.name, value))
     elif kind == fields.AUTHORIZATION:
         sketch.authorization.append(value)
+    elif kind == fields.VOUCHED:
+        sketch.vouched = (*sketch.vouched, (field.name, value))
     elif kind == fields.CONNECTION:
         if value.lower() not in _HARMLESS_OPTIONS:
             options.append(value)

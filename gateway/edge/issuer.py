@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from gateway.core.compiled import Provider
 from gateway.core.keys import KeySet
@@ -68,6 +69,8 @@ class Issuers:
         self._retired: dict[asyncio.Task[None], Issuer] = {}
         # a count goes on where the provider of that name had got to
         self._calls: dict[str, Counter[tuple[str, str]]] = {}
+        self.on_refused: Callable[[str, int], None] = lambda _provider, _status: None
+        """Told of each access token that a UserInfo endpoint refused: the provider's name, and the status."""
         self.keys: Mapping[str, KeySet] = {}
         """A live view of the last good key sets by provider; ``KeySet.is_usable`` bounds their use."""
         self.configure(providers, allow_insecure_http=allow_insecure_http)
@@ -165,7 +168,7 @@ class Issuers:
 
     async def refreshed_userinfo(self, need: UserInfo) -> dict[str, Json] | None:
         """As ``userinfo``, for a session that is being refreshed: logins do not stand in its way."""
-        return await self._issuers[need.provider].call_userinfo(need.access_token, "refresh")
+        return await self._userinfo(need, "refresh")
 
     async def userinfo(self, need: UserInfo) -> dict[str, Json] | None:
         """Return the UserInfo claims, or None when the provider refused the access token.
@@ -173,7 +176,13 @@ class Issuers:
         Raises:
             Fault: neither.
         """
-        return await self._issuers[need.provider].call_userinfo(need.access_token, "login")
+        return await self._userinfo(need, "login")
+
+    async def _userinfo(self, need: UserInfo, pool: Literal["login", "refresh"]) -> dict[str, Json] | None:
+        status, claims = await self._issuers[need.provider].call_userinfo(need.access_token, pool)
+        if claims is None:
+            self.on_refused(need.provider, status)
+        return claims
 
     async def end_session(self, need: EndSession) -> str | Fault:
         """Return where a browser logs out there, "" where it cannot.

@@ -242,8 +242,8 @@ class Issuer:
 
     async def call_userinfo(
         self, access_token: str, pool: Literal["login", "refresh"]
-    ) -> dict[str, Json] | None:
-        """Return the UserInfo claims, None where the access token was refused. Raises Fault."""
+    ) -> tuple[int, dict[str, Json] | None]:
+        """Return the status and the UserInfo claims, None where the token was refused. Raises Fault."""
         metadata = await self.metadata.get()
         try:
             url, headers = userinfo.build_request(metadata, access_token)
@@ -258,7 +258,7 @@ class Issuer:
             self.calls["userinfo", "failed"] += 1
             raise to_fault(error) from error
         self.calls["userinfo", "refused" if claims is None else "ok"] += 1
-        return claims
+        return response.status, claims
 
     async def _verify_userinfo(self, body: bytes) -> dict[str, Json]:
         """Return the claims of a signed answer. Raises Fault, MessageError."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.demo.faults import Canned
 from tests.support.world import World
 
 pytestmark = pytest.mark.asyncio
@@ -63,3 +64,26 @@ async def test_claims_that_no_longer_fit_end_the_session(world: World):
     assert event["reason"] == "session_too_large"
     assert int(event["detail"].split()[0]) > 15_000
     assert (await browser.fetch("/admin/x")).status == 401
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.settings({"providers": {"demo": {"userinfo": True}}})
+async def test_a_refusal_of_userinfo_is_named_in_the_log(world: World, status: int):
+    """[2.24]: at login and at refresh: which provider, and which status."""
+    world.provider.canned["userinfo"] = Canned(status, b"no")
+    browser = world.browser()
+    page = await browser.login()
+    assert page.status == 401
+    (line,) = [each for each in world.lines if each.get("status") == status and "provider" in each]
+    assert line["provider"] == "demo"
+    assert "UserInfo refused" in line["message"]
+    assert "UserInfo refused" in str(world.audit("login")[-1])
+    del world.provider.canned["userinfo"]
+    browser = world.browser()
+    assert (await browser.login()).status == 200
+    world.provider.quirks = ("no-id-token-at-refresh",)
+    world.provider.canned["userinfo"] = Canned(status, b"no")
+    world.clock.advance(61)
+    assert (await browser.fetch("/x")).status == 200
+    told = [each for each in world.lines if each.get("status") == status and "provider" in each]
+    assert len(told) == 2

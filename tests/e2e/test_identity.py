@@ -238,3 +238,36 @@ async def test_metrics_tell_each_of_these(world: World):
     ):
         assert part in text
     assert (await world.browser().fetch("/metrics")).status == 401
+
+
+@pytest.mark.settings(
+    {
+        "trusted_proxies": ["127.0.0.1"],
+        "forwarding": {"address": "none"},
+        "client_headers": {"keep": ["Remote-Name"], "drop": ["X-Corp-*"]},
+        "identity_encoding": "utf-8",
+        "identity_headers": {"X-Forwarded-Email": "email", "X-Name": "name"},
+    }
+)
+async def test_r80_r82_what_upstreams_are_told(world: World):
+    """R80, R82 [1.18] [1.21] [2.24]: no unverified address, no other product's name but a kept one."""
+    world.provider.accounts["alice"] |= {"email_verified": False, "name": "José 100%"}
+    for user, email in (("alice", None), ("bob", "bob@example.com")):
+        browser = world.browser()
+        assert (await browser.login(user=user)).status == 200
+        sent = {
+            "Remote-Email": "root@x",
+            "Remote-Name": "kept",
+            "X_Authentik_Username": "root",
+            "x-corp-a": "root",
+        }
+        for _ in range(3):
+            assert (await browser.fetch("/x", headers=sent)).status == 200
+            seen = world.upstream.last().headers
+            assert seen.get("X-Forwarded-Email") == email
+            assert "root" not in str(seen)
+            assert seen["Remote-Name"] == "kept"
+    alice = world.browser()
+    await alice.login()
+    raw = dict(world.upstream.last().raw_headers)
+    assert raw[b"X-Name"] == "José 100%25".encode()

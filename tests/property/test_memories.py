@@ -118,6 +118,8 @@ PLAIN = [
     b"X-One: \x80",
     b"X-Two: a: b",
     b"X-Who: root",
+    b"Remote-User: alice",
+    b"Remote-User: root",
     b"Upgrade: websocket",
     b"Authorization: Basic eA==",
     b" folded",
@@ -142,6 +144,7 @@ def compiled(which: int, named: str = "usual") -> Compiled:
         "providers": PROVIDERS,
         "trusted_proxies": ["10.0.0.0/8"],
         "forwarding": NAMED[named],
+        "client_headers": {"keep": ["Remote-User"]},
         "public_url": ["https://app.example.com", "http://plain.example.com"],
         "allow_insecure_http": True,
         "prefix": "/auth/",
@@ -726,6 +729,14 @@ TRICKY = {
     "no field of ours": (
         [asked(b"/%d" % n, b"X-One: 1") for n in range(4)],
         asked(b"/x", b"X-Forwarded-User: root"),
+    ),
+    "a name that a proxy vouches for": (
+        [asked(b"/%d" % n, b"X-Forwarded-For: 1.1.1.1", b"Remote-User: alice") for n in range(4)],
+        asked(b"/x", b"X-Forwarded-For: 1.1.1.1", b"Remote-User: root"),
+    ),
+    "a name that comes twice": (
+        [asked(b"/%d" % n, b"Remote-User: alice", b"remote_user: root") for n in range(4)],
+        asked(b"/x", b"Remote-User: alice", b"remote-user: root"),
     ),
     "a header of another's": (
         [asked(b"/%d" % n, b"X-One: 1", b"X-Two: 2") for n in range(4)],

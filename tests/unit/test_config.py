@@ -137,6 +137,16 @@ CASES = [
     ({"forwarding": {"address": "x_forwarded_user"}}, "forwarding.address"),
     ({"forwarding": {"scheme": "Forwarded"}}, "forwarding.scheme"),
     ({"forwarding": {"host": "Forwarded"}}, "forwarding.host"),
+    # fields of clients
+    ({"client_headers": {"drop": ["X y"]}}, "client_headers.drop[0]"),
+    ({"client_headers": {"drop": ["*"]}}, "client_headers.drop[0]"),
+    ({"client_headers": {"drop": ["X-*-Y"]}}, "client_headers.drop[0]"),
+    ({"client_headers": {"drop": ["Cookie"]}}, "client_headers.drop[0]"),
+    ({"client_headers": {"drop": ["Sec-*"]}}, "client_headers.drop[0]"),
+    ({"client_headers": {"keep": ["X-Pomerium-*"]}}, "client_headers.keep[0]"),
+    ({"client_headers": {"keep": ["X-App"]}}, "client_headers.keep[0]"),
+    ({"client_headers": {"keep": ["X-Forwarded-User"]}}, "client_headers.keep[0]"),
+    ({"client_headers": {"keep": ["Host"]}}, "client_headers.keep[0]"),
     # keys
     ({"secret_keys": ["AAAA"]}, "secret_keys[0]"),
     ({"secret_keys": ["not base64 at all!"]}, "secret_keys[0]"),
@@ -324,6 +334,7 @@ def test_warnings(changes, path):
         ({"trusted_proxies": ["10.0.0.1"], "forwarding": {}}, []),
         ({"forwarding": {"host": "X-Forwarded-Host"}}, ["forwarding"]),
         ({"forwarding": {}}, []),
+        ({"client_headers": {"keep": ["Remote-User"]}}, ["client_headers.keep[0]"]),
     ],
 )
 def test_r64_which_fields_count_is_to_be_written(changes: dict, found: list[str]):

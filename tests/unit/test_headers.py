@@ -1,5 +1,11 @@
 """What the upstream is told, and what the client gets back."""
 
+import re
+import textwrap
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote as unquote_uri
+
 import pytest
 
 from gateway.core import fields
@@ -170,6 +176,130 @@ def test_groups_as_one_text_are_one_group():
     assert encode_claim("a,admins", is_list=True) == "a%2Cadmins"
     sent = sent_on(request(), RULES, identity(claims={"groups": "a,admins"}))
     assert values(sent, b"x-forwarded-groups") == [b"a%2Cadmins"]
+
+
+ISSUE = (
+    "Remote-Email Remote-Name X-Remote-Anything X-authentik-username X-authentik-x X-Consumer-ID"
+    " X-Consumer-Username X-Credential-Identifier X-Authenticated-Userid X-Authenticated-Groups"
+    " X-Authenticated-Scope X-Endpoint-API-UserInfo X-Apigateway-Api-Userinfo X-Amzn-Oidc-Data"
+    " X-Amzn-Oidc-Identity X-Amzn-Mtls-Clientcert X-Goog-Authenticated-User-Email X-Goog-IAP-JWT-Assertion"
+    " Cf-Access-Jwt-Assertion Cf-Access-Authenticated-User-Email Cf-Client-Cert-Verified X-ARR-ClientCert"
+    " X-TLS-Client-Cert X-TLS-Client-Cert-Info Tailscale-User-Login iv-user iv-groups iv-creds SM_USER"
+    " Shib-Identity-Provider X-MS-CLIENT-PRINCIPAL X-MS-CLIENT-PRINCIPAL-NAME X-MS-TOKEN-AAD-ID-TOKEN"
+    " X-Auth-Request-User X-Pomerium-Claim-Email X-Vouch-User X-WebAuth-User OIDC_CLAIM_sub Remote-User"
+    " Ssl-Client-S-Dn X-SSL-Client-Verify Client-Cert X-Client-Cert-Dn X-Forwarded-Client-Cert"
+)
+
+
+@pytest.mark.parametrize("name", ISSUE.split())
+def test_r82_names_of_other_products(name: str):
+    """R82 [1.21]: dropped in every spelling, from trusted proxies too."""
+    page = (Path(__file__).parents[2] / "docs" / "identity-headers.md").read_text(encoding="utf-8")
+    spellings = {name, name.lower(), name.upper(), name.replace("-", "_"), name.replace("-", ".").title()}
+    for peer, known in (("192.0.2.1", RULES), ("10.0.0.1", PROXIED)):
+        for each in spellings | {name.replace("_", "-")}:
+            assert not values(sent_on(request((each.encode(), b"root"), peer=peer), known), each.encode())
+    listed = [fold(found.encode()) for found in re.findall(r"`([A-Za-z_-]+\*?)`", page)]
+    folded = fold(name.encode())
+    assert any(folded == each or (each[-1:] == b"-" and folded.startswith(each[:-1])) for each in listed)
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "kept"),
+    [
+        ("10.0.0.1", [("Remote-User", "alice")], ["alice"]),
+        ("10.0.0.1", [("remote-user", "alice")], ["alice"]),
+        ("10.0.0.1", [("Remote_User", "alice")], []),
+        ("10.0.0.1", [("Remote.User", "alice")], []),
+        ("10.0.0.1", [("Remote-Groups", "alice")], []),
+        ("10.0.0.1", [("Remote-User", "alice"), ("remote-user", "root")], []),
+        ("10.0.0.1", [("Remote-User", "alice"), ("Remote-User", "alice")], []),
+        ("10.0.0.1", [("Remote-User", "alice"), ("Remote_User", "root")], ["alice"]),
+        ("10.0.0.1", [("Remote-User", "alice"), ("Connection", "remote-user")], []),
+        ("192.0.2.1", [("Remote-User", "alice")], []),
+    ],
+)
+def test_r82_what_a_trusted_proxy_says(peer: str, headers: list[tuple[str, str]], kept: list[str]):
+    """R82 [1.21]: a kept name passes from a trusted proxy, spelt exactly so, and once."""
+    known = rules(trusted_proxies=["10.0.0.0/8"], client_headers={"keep": ["Remote-User"]})
+    given = [(name.encode(), value.encode()) for name, value in headers]
+    sent = sent_on(request(*given, peer=peer), known)
+    found = [value for name, value in sent if fold(name).startswith(b"remote-")]
+    assert found == [value.encode() for value in kept]
+
+
+@pytest.mark.parametrize("name", ["X-Legacy-User", "x_legacy_user", "X-Corp-Anything", "X.CORP.x"])
+def test_r82_more_names_to_drop(name: str):
+    """R82 [1.21]: names and beginnings of one's own, in every spelling."""
+    known = rules(client_headers={"drop": ["X-Legacy-User", "X-Corp-*"]})
+    assert all(value != b"root" for _, value in sent_on(request((name.encode(), b"root")), known))
+    assert values(sent_on(request((b"X-Legacy", b"1"), (b"X-Corp", b"2")), known), b"x-legacy") == [b"1"]
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ("José", "José"),
+        ("Doe, Zoë", "Doe, Zoë"),
+        ("100%", "100%25"),
+        ("日本 a", "日本 a"),
+        ("é\r\nX: 1", "é%0D%0AX: 1"),
+        ("a\u0085b\u2028c\u00a0d\u202ee\ufeff", "a%C2%85b%E2%80%A8c%C2%A0d%E2%80%AEe%EF%BB%BF"),
+        (" é ", "%20é%20"),
+        ("\ud800é", None),
+        (["é,a", "b"], "é%2Ca,b"),
+        ("\U0001f600", "\U0001f600"),
+    ],
+)
+def test_utf8_as_it_is(value: object, sent: str | None):
+    """[1.20] [2.24]: printable characters beyond ASCII as UTF-8; the rest is encoded still."""
+    known = rules(identity_headers={"X-Name": "name"}, identity_encoding="utf-8")
+    found = values(sent_on(request(), known, identity(claims={"name": value})), b"x-name")
+    assert found == ([] if sent is None else [sent.encode()])
+    encoded = encode_claim(value)
+    assert (encoded is None) == (sent is None)
+    if sent is not None and isinstance(value, str):
+        assert unquote_uri(sent) == unquote_uri(encoded) == value
+
+
+def test_the_page_for_upstreams_decodes_as_it_says():
+    """[1.20] [2.24]: the page's Python reads what the gateway writes; four languages are there."""
+    page = (Path(__file__).parents[2] / "docs" / "identity-headers.md").read_text(encoding="utf-8")
+    assert [name for name in ("Python:", "JavaScript:", "Go:", "PHP:") if name not in page] == []
+    code = textwrap.dedent(page.partition("Python:\n")[2].partition("JavaScript:")[0])
+    for groups in (["a,b", "100%", "é", "x y", "+", "a%2Cb"], ["one"]):
+        who = identity(subject="josé, 100%", claims={"groups": groups})
+        headers = {name.decode(): value.decode() for name, value in sent_on(request(), RULES, who)}
+        read = {"request": SimpleNamespace(headers=headers)}
+        exec(code, read)  # noqa: S102 - it is the page's own
+        assert (read["user"], read["groups"]) == ("josé, 100%", groups)
+
+
+@pytest.mark.parametrize(
+    ("claims", "mode", "told"),
+    [
+        ({}, "check", True),
+        ({"email_verified": True}, "check", True),
+        ({"email_verified": "true"}, "check", True),
+        ({"email_verified": False}, "check", False),
+        ({"email_verified": "false"}, "check", False),
+        ({"email_verified": "False "}, "check", False),
+        ({"email_verified": None}, "check", True),
+        ({"email_verified": False}, "assume", False),
+        ({"email_verified": False}, "ignore", True),
+    ],
+)
+def test_r80_unverified_addresses_are_not_told(claims: dict, mode: str, told: bool):
+    """R80 [1.18]: what the provider calls unverified could be anybody's address."""
+    base = settings()
+    provider = base.providers["corporate"].model_dump() | {"email_verified": mode, "client_secret": "s"}
+    known = rules(
+        providers={"corporate": provider}, identity_headers={"X-Mail": "email", "X-Other": "person.email"}
+    )
+    for each in (claims | {"email": "a@example.com"}, {"person": claims | {"email": "a@example.com"}}):
+        sent = sent_on(request(), known, identity(claims=each))
+        found = values(sent, b"x-mail") + values(sent, b"x-other")
+        assert found == ([b"a@example.com"] if told else [])
 
 
 def test_r26_subject_and_issuer_are_the_verified_ones():

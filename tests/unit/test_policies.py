@@ -1,12 +1,66 @@
 """Policies, one by one and together."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from pydantic import ValidationError
 
+from gateway.core.compiled import Provider
 from gateway.core.config import RequireSettings
+from gateway.core.email import claims_of, domain_of
 from gateway.core.policies import POLICIES, compile_require, find_claim, judge
 from gateway.core.reasons import Reason
 from tests.support.pure import NOW, identity, request
+
+
+@pytest.mark.parametrize(
+    ("claims", "is_in"),
+    [
+        ({"email": "a@example.com", "email_verified": True}, True),
+        ({"email": "a@EXAMPLE.com", "email_verified": "true"}, True),
+        ({"email": "a@example.com"}, False),
+        ({"email": "a@example.com", "email_verified": False}, False),
+        ({"email": "a@example.com", "email_verified": "false"}, False),
+        ({"email": "a@example.com", "email_verified": 1}, False),
+        ({"email": "a@example.com", "email_verified": [True]}, False),
+        ({"email": "a@sub.example.com", "email_verified": True}, False),
+        ({"email": "a@notexample.com", "email_verified": True}, False),
+        ({"email": "a@example.com.evil.example", "email_verified": True}, False),
+        ({"email": '"a@evil.example"@example.com', "email_verified": True}, False),
+        ({"email": "a@evil.example\n@example.com", "email_verified": True}, False),
+        ({"email": "a@\u0435xample.com", "email_verified": True}, False),
+        ({"email": "@example.com", "email_verified": True}, False),
+        ({"email": "example.com", "email_verified": True}, False),
+        ({"email": ["a@example.com"], "email_verified": True}, False),
+        ({"email_verified": True}, False),
+        ({}, False),
+    ],
+)
+def test_r80_domains_of_verified_addresses(claims: dict, is_in: bool):
+    """R80 [1.18]: a domain rule holds for an address that the provider calls verified, and for no other."""
+    expected = None if is_in else Reason.CLAIM_MISMATCH
+    assert verdict({"email_domains": ["Example.com", "other.example"]}, claims) is expected
+
+
+@pytest.mark.parametrize(
+    ("said", "holds"), [({}, True), ({"email_verified": True}, True), ({"email_verified": False}, False)]
+)
+def test_r80_rules_on_addresses(said: dict, holds: bool):
+    """R80 [1.18]: a rule that names an address does not hold for somebody who only entered it."""
+    found = verdict({"claims": {"email": "a@example.com"}}, {"email": "a@example.com", **said})
+    assert found is (None if holds else Reason.CLAIM_MISMATCH)
+
+
+@pytest.mark.parametrize(("mode", "is_in"), [("check", False), ("assume", True), ("ignore", False)])
+def test_r80_addresses_that_are_assumed_to_be_verified(mode: str, is_in: bool):
+    """R80 [1.18]: only where the provider is said to verify every address does its silence count."""
+    settings = SimpleNamespace(email_verified=mode)
+    provider = cast("Provider", SimpleNamespace(settings=settings))
+    claims = claims_of(provider, {"email": "a@example.com"})
+    assert (domain_of(claims) == "example.com") == is_in
+    denied = claims_of(provider, {"email": "a@example.com", "email_verified": False})
+    assert domain_of(denied) is None
 
 
 def verdict(require: dict, claims: dict | None = None, scopes: str = "", **req) -> Reason | None:

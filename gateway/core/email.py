@@ -1,0 +1,42 @@
+"""E-mail addresses as claims: what the provider says of them (OIDC Core section 5.1, R80)."""
+
+from typing import TYPE_CHECKING
+
+from gateway.core.model import Claims, Json
+
+if TYPE_CHECKING:
+    from gateway.core.compiled import Provider
+
+EMAIL = "email"
+VERIFIED = "email_verified"
+
+
+def is_unverified(value: Json) -> bool:
+    """Tell whether the provider says that the address is not verified; some say it as a text."""
+    return value is False or (isinstance(value, str) and value.strip().lower() == "false")
+
+
+def is_verified(value: Json) -> bool:
+    """Tell whether the provider says that the address is verified; some say it as a text."""
+    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
+
+
+def claims_of(provider: "Provider", claims: Claims) -> Claims:
+    """Return a provider's claims; its addresses may be assumed to be verified where it says nothing."""
+    if provider.settings.email_verified != "assume":
+        return claims
+    if claims.get(EMAIL) is None or claims.get(VERIFIED) is not None:
+        return claims
+    return {**claims, VERIFIED: True}
+
+
+def domain_of(claims: Claims) -> str | None:
+    """Return the domain of a verified address, lower case; None where there is none that counts."""
+    address = claims.get(EMAIL)
+    if not isinstance(address, str) or not is_verified(claims.get(VERIFIED)):
+        return None
+    local, at, domain = address.rpartition("@")
+    # a quoted local part may hold an @, and some readers take the first one for the last
+    if not local or not at or "@" in local or not address.isascii() or not address.isprintable():
+        return None
+    return domain.lower() or None
