@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.core.compiled import Compiled, compile_settings
-from gateway.core.config import LimitSettings, Settings
+from gateway.core.config import Settings
 from gateway.core.context import Knowledge, Memory
 from gateway.core.denylist import Denylist
 from gateway.core.generations import replacement
@@ -58,7 +58,7 @@ from gateway.edge.store import Store
 from gateway.edge.store_watch import StoreWatch
 from gateway.edge.token_revocations import TokenRevocations
 from gateway.http.balancer import BalancerAnswer
-from gateway.http.exchange import Limits
+from gateway.http.exchange import limits_of
 from gateway.http.server import Server
 from gateway.http.tls import Certificates, watch
 from gateway.http.upstream_pool import UpstreamPool
@@ -278,7 +278,7 @@ class Gateway:
         self.server = Server(
             self.pipeline,
             settings.upstreams,
-            client_limits(settings.limits),
+            limits_of(settings.limits),
             clock=self.clock,
             certificates=Certificates(settings.tls) if settings.tls is not None else None,
         )
@@ -380,6 +380,7 @@ class Gateway:
             clock=self.clock,
             entry_lifetime=settings.session.absolute_lifetime,
             sessions=self.session_desk.answer,
+            limits=limits_of(settings.limits),
         )
         await self.admin.start()
 
@@ -434,7 +435,7 @@ class Gateway:
         self.logins.configure(compiled)
         session = settings.session
         self.claims.configure(grace=session.rotation_grace, idle=session.idle_lifetime)
-        self.server.configure(prepared.pools, client_limits(settings.limits))
+        self.server.configure(prepared.pools, limits_of(settings.limits))
         self._answer_balancers()
         self.server.certificates = prepared.certificates
         self.server.admission.exempt(settings.trusted_proxies)
@@ -482,21 +483,6 @@ class Gateway:
         if self.embedded is not None:
             await self.embedded.stop()
         self.logs.close()
-
-
-def client_limits(limits: LimitSettings) -> Limits:
-    """Return the bounds of the client side."""
-    return Limits(
-        head=limits.head,
-        fields=limits.fields,
-        body=limits.body,
-        connections=limits.connections,
-        connections_per_address=limits.connections_per_address,
-        head_timeout=limits.head_timeout,
-        body_timeout=limits.body_timeout,
-        idle_timeout=limits.idle_timeout,
-        write_timeout=limits.write_timeout,
-    )
 
 
 def split_address(address: str) -> tuple[str, int]:

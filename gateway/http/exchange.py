@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from gateway.core.config import LimitSettings
 from gateway.core.model import Fault, Header, Request
 from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
@@ -31,6 +32,21 @@ class Unencrypted(Fault):
     def __init__(self, request: Request) -> None:
         super().__init__("client", Reason.TLS_EXPECTED)
         self.request = request
+
+
+def limits_of(settings: LimitSettings) -> Limits:
+    """Return the bounds of the client side."""
+    return Limits(
+        head=settings.head,
+        fields=settings.fields,
+        body=settings.body,
+        connections=settings.connections,
+        connections_per_address=settings.connections_per_address,
+        head_timeout=settings.head_timeout,
+        body_timeout=settings.body_timeout,
+        idle_timeout=settings.idle_timeout,
+        write_timeout=settings.write_timeout,
+    )
 
 
 Rendered: TypeAlias = "tuple[int, list[Header], bytes]"

@@ -15,6 +15,7 @@ from gateway.edge.metrics import Metrics
 from gateway.edge.readiness import Readiness
 from gateway.edge.revocations import Acknowledgement
 from gateway.edge.session_desk import Answer
+from gateway.http.exchange import limits_of
 from gateway.supervision.channel import Gone, Refused
 from gateway.supervision.reloading import Reloader
 from gateway.supervision.slot import Slot
@@ -49,6 +50,7 @@ class View:
             issuer_of_provider={name: each.issuer for name, each in settings.providers.items()},
             clock=CLOCK,
             entry_lifetime=settings.session.absolute_lifetime,
+            limits=limits_of(settings.limits),
         )
         self.reloader = Reloader(supervisor, load, self.admin)
         self._own = Metrics()

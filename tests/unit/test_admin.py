@@ -18,6 +18,7 @@ from gateway.edge.admin import MOST_BODY, Admin
 from gateway.edge.readiness import Readiness
 from gateway.edge.revocation_request import Refused, parse_revocation
 from gateway.edge.revocations import Acknowledgement
+from gateway.http.exchange import Limits
 
 TOKEN = "admin-token-of-the-tests-0123456789abcdef"
 ISSUERS = {"one": "https://one.example", "two": "https://two.example"}
@@ -35,6 +36,7 @@ class Asked:
     checks: dict[str, str | None] = field(default_factory=lambda: {"store": None})
     fault: Exception | None = None
     written: list[DenyEntry] = field(default_factory=list)
+    limits: Limits | None = None
 
     async def __aenter__(self) -> Self:
         token = SecretStr(self.token) if self.token is not None else None
@@ -48,6 +50,7 @@ class Asked:
             issuer_of_provider=self.issuers,
             clock=lambda: NOW,
             entry_lifetime=LIFE,
+            limits=self.limits,
         )
         await self.admin.start()
         self.session = aiohttp.ClientSession(f"http://127.0.0.1:{self.admin.port}")
@@ -308,6 +311,87 @@ async def test_r16_an_unreadable_request_is_not_repeated_in_the_log(capfd, caplo
             writer.close()
     assert caplog.records == []
     assert capfd.readouterr() == ("", "")
+
+
+async def raw(ask: Asked, data: bytes) -> bytes:
+    """Send bytes, and return all that comes back."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", ask.admin.port)
+    try:
+        writer.write(data)
+        async with asyncio.timeout(20):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+AUTHORIZED = b"HTTP/1.%b\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n"
+HALF = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX"
+
+
+async def test_r60_half_sent_heads_stop_nobody():
+    """R60 [2.34]: they end by the time-out for heads, as outside, and others are answered meanwhile."""
+    async with Asked(limits=Limits(head_timeout=0.3)) as ask:
+        halves = [asyncio.create_task(raw(ask, HALF)) for _ in range(250)]
+        await asyncio.sleep(0)
+        for _ in range(5):
+            assert (await ask("GET", "/livez"))[0] == 200
+        for answer in await asyncio.gather(*halves):
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b"application/problem+json" in answer
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 3000 + b"\r\n\r\n", b"431"),
+        (b"GET /livez HTTP/1.1\r\nX: " + b"y" * 3000, b"431"),
+        (b"GET /livez HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 20 + b"\r\n", b"431"),
+        (b"POST /revoke HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{", b"401"),
+        (b"POST /revoke " + AUTHORIZED % b"1" + b"Host: h\r\nContent-Length: 9\r\n\r\n{", b"408"),
+        (b"", b""),
+    ],
+)
+async def test_r60_the_limits_are_those_of_outside(data: bytes, status: bytes):
+    """R60 [2.34]: size and number of fields, silence in a body, idle connections."""
+    limits = Limits(head=2048, fields=10, body_timeout=0.2, idle_timeout=0.2)
+    async with Asked(limits=limits) as ask:
+        assert (await raw(ask, data))[9:12] == status
+        assert not ask.written
+
+
+async def test_r60_connections_are_bounded():
+    """R60 [2.34]: who has too many open is turned away, and a reload sets other bounds."""
+    async with Asked(limits=Limits(connections=3, head_timeout=5)) as ask:
+        held = [await asyncio.open_connection("127.0.0.1", ask.admin.port) for _ in range(3)]
+        assert (await raw(ask, b"GET /livez HTTP/1.0\r\n\r\n"))[9:12] == b"503"
+        ask.admin.configure(AdminSettings(token=SecretStr(TOKEN)), {}, 60.0, Limits())
+        assert (await ask("GET", "/livez"))[0] == 200
+        for _, writer in held:
+            writer.close()
+
+
+@pytest.mark.parametrize("path", [b"/livez", b"/readyz", b"/readyz?verbose"])
+async def test_balancers_ask_without_a_host(path: bytes):
+    """[3.8]: HTTP/1.0 without Host is answered where health is asked, and nowhere else."""
+    async with Asked() as ask:
+        for method in (b"GET", b"HEAD"):
+            assert (await raw(ask, method + b" " + path + b" HTTP/1.0\r\n\r\n"))[9:12] == b"200"
+        assert (await raw(ask, b"GET " + path + b" HTTP/1.1\r\n\r\n"))[9:12] == b"421"
+        for other in (b"/metrics", b"/sessions", b"/", b"/livez/", b"//livez"):
+            assert (await raw(ask, b"GET " + other + b" HTTP/1.0\r\n\r\n"))[9:12] == b"421"
+        change = b"POST /revoke " + AUTHORIZED % b"0" + b"Content-Length: 15\r\n\r\n"
+        assert (await raw(ask, change + b'{"sub":"alice"}'))[9:12] == b"421"
+        assert not ask.written
+
+
+async def test_targets_of_every_kind():
+    """404 for whatever is no path of ours, OPTIONS * too; a session's id may be percent-encoded."""
+    async with Asked() as ask:
+        for line in (b"OPTIONS *", b"GET /metrics/x", b"GET /livez/x/y", b"GET /%6divez"):
+            answer = await raw(ask, line + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert answer[9:12] == b"404", line
+        answer = await raw(ask, b"GET /sessions?" + b"a&" * 200 + b" HTTP/1.0\r\nHost: h\r\n\r\n")
+        assert answer[9:12] == b"401"
 
 
 async def test_a_huge_body_is_refused():
