@@ -23,6 +23,8 @@ from gateway.core.targets import Target, canonicalise
 
 _NOWHERE = Target(b"/", b"")
 
+_ONCE = frozenset((b"origin", b"access-control-request-method", b"access-control-request-headers"))
+
 Endpoint: TypeAlias = Callable[[Context], Answer | Need]
 
 ENDPOINTS: dict[bytes, Endpoint] = {
@@ -131,12 +133,28 @@ def _own(context: Context, name: bytes) -> Answer | Need:
     return endpoint(context)
 
 
+def _preflight_fields(request: Request) -> dict[bytes, bytes] | None:
+    """Return the fields of a CORS preflight as browsers send it; None for anything that could do more (R65).
+
+    That is what has a body, names a method for the upstream to act on, or asks for another protocol.
+    """
+    fields: dict[bytes, bytes] = {}
+    for name, value in request.headers:
+        lower = name.lower()
+        if lower in (b"transfer-encoding", b"upgrade", b"expect") or (lower in fields and lower in _ONCE):
+            return None
+        fields[lower] = value
+    if fields.get(b"content-length", b"0").strip(b"0") or named_methods(request):
+        return None
+    return fields if b"origin" in fields and b"access-control-request-method" in fields else None
+
+
 def _preflight(context: Context, route: Route) -> Answer | None:
     """Answer a CORS preflight (Fetch standard section 3.3); None lets the request go the usual way."""
-    fields = {name.lower(): value for name, value in context.request.headers}
-    origin, method = fields.get(b"origin"), fields.get(b"access-control-request-method")
-    if origin is None or method is None:
+    fields = _preflight_fields(context.request)
+    if fields is None:
         return None
+    origin, method = fields[b"origin"], fields[b"access-control-request-method"]
     if route.preflight == "forward":
         return access.forward_preflight(context, route)
     if route.preflight == "refuse":

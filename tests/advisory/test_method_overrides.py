@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.answers import Forward, Refuse
+from gateway.core.answers import Forward, Refuse, Respond
 from gateway.core.reasons import Reason
 from tests.support.decisions import ask, compiled, session_cookie
 
@@ -31,6 +31,37 @@ def test_no_spelling_escapes_a_required_method(name: str):
     answer = ask(READ_ONLY, "/x", cookie, (name.encode(), b"PUT"), method=b"POST")
     assert isinstance(answer, Refuse)
     assert answer.reason is Reason.METHOD_FORBIDDEN
+
+
+PREFLIGHT = ((b"Origin", b"https://spa.example.com"), (b"Access-Control-Request-Method", b"DELETE"))
+MORE = [
+    *((name.encode(), b"DELETE") for name in NAMES),
+    (b"X-HTTP-Method-Override", b""),
+    (b"X-HTTP-Method-Override", b"OPTIONS"),
+    (b"Content-Length", b"5"),
+    (b"Content-Length", b"05"),
+    (b"Transfer-Encoding", b"chunked"),
+    (b"Upgrade", b"websocket"),
+    (b"Expect", b"100-continue"),
+    (b"Origin", b"https://other.example.com"),
+    (b"access-control-request-method", b"GET"),
+]
+ANSWERED = {"origins": ["https://spa.example.com"]}
+
+
+@pytest.mark.parametrize("preflight", ["forward", ANSWERED])
+@pytest.mark.parametrize(("name", "value"), MORE)
+def test_r65_what_could_do_more_is_no_preflight(preflight: object, name: bytes, value: bytes):
+    """R65 [1.3]: a body, an override field, another protocol: it is judged like any other request."""
+    known = compiled({"path": "/", "preflight": preflight}, {"path": "/may", "access": "optional"})
+    for headers in ([*PREFLIGHT, (name, value)], [(name, value), *PREFLIGHT]):
+        answer = ask(known, "/x", *headers, method=b"OPTIONS")
+        assert isinstance(answer, Refuse)
+        assert answer.reason is Reason.CREDENTIALS_MISSING
+    for benign in ((b"Content-Length", b"0"), (b"Accept", b"*/*")):
+        answer = ask(known, "/x", *PREFLIGHT, benign, method=b"OPTIONS")
+        assert isinstance(answer, Forward if preflight == "forward" else Respond)
+        assert answer.reason is Reason.PREFLIGHT
 
 
 def test_where_methods_do_not_matter_the_field_is_the_upstreams():

@@ -1,6 +1,7 @@
 """What the upstream is told, and what nobody can tell it."""
 
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -271,3 +272,26 @@ async def test_r80_r82_what_upstreams_are_told(world: World):
     await alice.login()
     raw = dict(world.upstream.last().raw_headers)
     assert raw[b"X-Name"] == "José 100%25".encode()
+
+
+@pytest.mark.settings(
+    {"routes": [{"path": "/", "upstream": "app", "access": "required", "preflight": "forward"}]}
+)
+async def test_r65_no_preflight_carries_a_body(world: World):
+    """R65 [1.3]: what is anonymous and could do more than ask reaches no upstream."""
+    browser = world.browser()
+    asked = {"Origin": "https://spa.example.com", "Access-Control-Request-Method": "DELETE"}
+    assert (await browser.fetch("/x", method="OPTIONS", headers=asked)).status == 200
+    assert len(world.upstream.seen) == 1
+    forged = asked | {"X-HTTP-Method-Override": "DELETE"}
+    assert (await browser.fetch("/x", method="OPTIONS", headers=forged)).status == 401
+    assert (await browser.fetch("/x", method="OPTIONS", headers=asked, data=b"x")).status == 401
+    assert (await browser.fetch("/x", method="OPTIONS", headers=asked, data=aiter_of(b"x"))).status == 401
+    upgrade = asked | {"Connection": "Upgrade", "Upgrade": "tcp"}
+    assert (await browser.fetch("/x", method="OPTIONS", headers=upgrade)).status == 401
+    assert len(world.upstream.seen) == 1
+
+
+async def aiter_of(data: bytes) -> AsyncIterator[bytes]:
+    """Yield some bytes, so that nobody knows how many they are."""
+    yield data
