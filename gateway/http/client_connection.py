@@ -20,13 +20,17 @@ from gateway.http.tunnel import Tunnel
 if TYPE_CHECKING:
     from gateway.http.server import Server
 
-# why reading is paused: the next request has begun to arrive; the body has nowhere to go
+# why reading is paused: the answers before are not taken; the body has nowhere to go
 _AHEAD, _FULL = 1, 2
 
 # looked up once: they are on the way of every request
 _HEAD, _WAIT, _CLOSED = State.HEAD, State.WAIT, State.CLOSED
 
 _MOST_IN_A_ROW = 16
+# so much is taken in of what follows a request that is being answered: up to there the client's end is seen
+_MOST_AHEAD = 65_536
+# for so long more of it waits in the kernel, where it may hide the client's end; then nothing of it counts
+_AHEAD_SECONDS = 10.0
 _MOST_TURNED_AWAY = 64
 _LINGER_SECONDS = 5.0
 _LINGER_BYTES = 16 << 20
@@ -136,9 +140,25 @@ class ClientConnection(ClientTransport):
             assert self._tunnel is not None
             # a connection over TLS is never half-closed: what is left of the tunnel ends too
             return self._tunnel.client_ended() and not self.tls
-        if self._exchange is not None:
-            self._exchange.client_lost()
+        self._lose_client()
         return False
+
+    def client_ended(self, *, broken: bool) -> None:
+        """The kernel tells that the client has ended its side, though not all that it sent was read."""
+        if self._state == State.TUNNEL and not broken:
+            assert self._tunnel is not None
+            # what it sent before goes on to the upstream, as soon as that takes it
+            self._tunnel.client_ends()
+            return
+        self._lose_client()
+        self._transport.abort()
+
+    def _lose_client(self) -> None:
+        """Who sends no more wants no answer either, as most proxies have it; one that is whole is sent."""
+        exchange = self._exchange
+        if exchange is not None:
+            self.reset()
+            exchange.client_lost()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
@@ -195,6 +215,7 @@ class ClientConnection(ClientTransport):
     def stop_reading_requests(self) -> None:
         """Nothing that follows can be told apart: the connection ends with the present answer."""
         self.last_request = True
+        self._discarded = 0
         if self._state == State.BODY:
             self._state = State.WAIT
 
@@ -219,9 +240,9 @@ class ClientConnection(ClientTransport):
         self._since = server.now
         if self._held:
             self._release(_FULL)
-        if not keep or server.draining:
+        if not keep or server.draining or self.last_request:
             half_closes = self._state == State.TUNNEL and not self.tls
-            self._end(unread=not exchange.body_done or half_closes)
+            self._end(unread=not exchange.body_done or half_closes or self.last_request)
             return
         body = exchange.body
         if body is None:
@@ -251,6 +272,8 @@ class ClientConnection(ClientTransport):
         finally:
             self._advancing = False
         if stuck:
+            if not self._held:
+                self._since = self.server.now
             self._hold(_AHEAD)
         else:
             self._release(_AHEAD)
@@ -273,10 +296,20 @@ class ClientConnection(ClientTransport):
             elif state in (State.BODY, State.DISCARD):
                 self._take_body()
             elif state == State.WAIT and not self.last_request:
-                return True
+                return len(self._ahead) > _MOST_AHEAD
             else:
-                self._ahead = b""
+                self._drop_ahead()
         return False
+
+    def _drop_ahead(self) -> None:
+        """Read on, and drop what comes: the present answer is the connection's last."""
+        if not self.last_request:
+            self.last_request = True
+            self._discarded = 0
+        self._discarded += len(self._ahead)
+        self._ahead = b""
+        if self._discarded > _LINGER_BYTES:
+            self._lose_client()
 
     def _take_head(self) -> bool:
         """Take one request head and let the handler have it; False where it is not complete."""
@@ -499,14 +532,22 @@ class ClientConnection(ClientTransport):
             self._sweep_head(waited)
         elif state == State.BODY:
             self._sweep_body(waited)
-        elif state == State.DISCARD:
-            if waited > self.server.limits.body_timeout:
-                self._end(unread=True)
+        elif state in (State.WAIT, State.DISCARD):
+            self._sweep_rest(waited)
         elif state == State.LINGER:
             self._sweep_linger(waited)
         elif state == State.TUNNEL:
             assert self._tunnel is not None
             self._tunnel.sweep(now)
+
+    def _sweep_rest(self, waited: float) -> None:
+        """Bound the wait for what is not needed for the present answer."""
+        if self._state == State.DISCARD:
+            if waited > self.server.limits.body_timeout:
+                self._end(unread=True)
+        elif self._held & _AHEAD and waited > _AHEAD_SECONDS:
+            self._drop_ahead()
+            self._release(_AHEAD)
 
     def _sweep_linger(self, waited: float) -> None:
         if self._transport.get_write_buffer_size():

@@ -64,6 +64,11 @@ class ClientTransport(asyncio.Protocol):
         """Whether nothing is read from the client for now."""
         return self._held != 0
 
+    @property
+    def held(self) -> asyncio.Transport | None:
+        """The transport, where nothing is read from it, so that it does not tell of the client's end."""
+        return self._transport if self._held and self._state != State.CLOSED else None
+
     def send(self, data: bytes) -> None:
         """Send, unless the connection has ended."""
         if self._state < _LINGER:

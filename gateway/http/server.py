@@ -14,7 +14,7 @@ from gateway.http.client_connection import ClientConnection
 from gateway.http.client_exchange import GOING_AWAY, ClientExchange
 from gateway.http.exchange import Handler, Limits
 from gateway.http.handshake import Handshake, TlsListener, bind
-from gateway.http.sockets import bound_unsent
+from gateway.http.sockets import bound_unsent, file_of, find_ended
 from gateway.http.tls import Certificates
 from gateway.http.upstream_pool import UpstreamPool
 
@@ -310,6 +310,7 @@ class Server:
         due = self.now - self._interval
         for connection in tuple(self._connections):
             connection.sweep(due)
+        self._see_who_left()
         for name, since in tuple(self._leaving.items()):
             if due - since > _LINGER:
                 del self._leaving[name]
@@ -317,3 +318,11 @@ class Server:
         for pool in (*self.pools.values(), *self._retired):
             pool.sweep(due)
         self._retired = {pool for pool in self._retired if not pool.is_done}
+
+    def _see_who_left(self) -> None:
+        """Find clients that have gone where nothing is read from them (R78)."""
+        held = {file_of(each.held): each for each in self._connections if each.held is not None}
+        if held:
+            ended = find_ended(each.held for each in held.values() if each.held is not None)
+            for number, broken in ended.items():
+                held[number].client_ended(broken=broken)

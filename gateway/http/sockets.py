@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import errno
+import select
 import socket
 import struct
+from collections.abc import Iterable
 
 HIGH_WATER = 65_536
 """Bytes that a transport may hold unsent before its source is paused."""
@@ -13,7 +15,16 @@ HIGH_WATER = 65_536
 # for a client that reads nothing; with it there is still enough to send until the next turn of the loop.
 _MOST_UNSENT = 131_072
 
-_KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
+# the last, in milliseconds, holds where keep-alive does not: while something sent is not acknowledged
+_KEEP_ALIVE = (
+    ("TCP_KEEPIDLE", 60),
+    ("TCP_KEEPINTVL", 15),
+    ("TCP_KEEPCNT", 4),
+    ("TCP_USER_TIMEOUT", 120_000),
+)
+_BROKEN = select.POLLHUP | select.POLLERR
+# where the system has no such event, only a connection that is broken is told of
+_ENDED = getattr(select, "POLLRDHUP", 0) | _BROKEN
 
 
 def is_own_lack(error: Exception) -> bool:
@@ -40,6 +51,26 @@ def bound_unsent(listener: socket.socket) -> None:
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         with contextlib.suppress(OSError):
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)
+
+
+def find_ended(transports: Iterable[asyncio.Transport]) -> dict[int, bool]:
+    """Ask the kernel which peers have ended their side, without reading what they sent before.
+
+    Returns:
+        By the number of the socket's file: whether the connection is broken, or may still be written to.
+    """
+    poll = select.poll()
+    for transport in transports:
+        number = file_of(transport)
+        if number >= 0:
+            poll.register(number, _ENDED)
+    return {number: bool(event & _BROKEN) for number, event in poll.poll(0)}
+
+
+def file_of(transport: asyncio.Transport) -> int:
+    """Return the number of the socket's file, -1 where there is none any more."""
+    sock = transport.get_extra_info("socket")
+    return -1 if sock is None else int(sock.fileno())
 
 
 def reset(transport: asyncio.Transport) -> None:

@@ -25,6 +25,7 @@ class Tunnel:
 
     __slots__ = (
         "_client_ended",
+        "_client_ends",
         "_client_frames",
         "_code",
         "_exchange",
@@ -45,6 +46,7 @@ class Tunnel:
         self._client_frames = FrameBoundary()
         self._code: int | None = None
         self._client_ended = False
+        self._client_ends = False
         self._upstream_ended = False
         self._since = 0.0
         self.bytes_in = 0
@@ -57,6 +59,7 @@ class Tunnel:
         if self._frames is not None:
             self._client_frames.advance(data)
         self.bytes_in += len(data)
+        self._client_ends = False
         self._upstream.send(data)
 
     def from_upstream(self, data: bytes) -> None:
@@ -107,6 +110,12 @@ class Tunnel:
         self._exchange.connection.reset()
         self._exchange.tunnel_closed()
 
+    def client_ends(self) -> None:
+        """The client has ended its side, and the upstream does not take what it sent before."""
+        if not self._client_ends:
+            self._client_ends = True
+            self._since = self._exchange.connection.server.now
+
     def client_ended(self) -> bool:
         """The client sends no more; tell whether to keep the other direction open."""
         self._client_ended = True
@@ -140,5 +149,7 @@ class Tunnel:
         if self._code is not None:
             if waited > _LAST_FRAME_SECONDS:
                 self.cut()
-        elif (self._client_ended or self._upstream_ended) and waited > _HALF_CLOSED_SECONDS:
+        elif (
+            self._client_ends or self._client_ended or self._upstream_ended
+        ) and waited > _HALF_CLOSED_SECONDS:
             self.cut()

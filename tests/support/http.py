@@ -223,6 +223,7 @@ class Upstream:
         self.seen: list[Sent] = []
         self.connections = 0
         self.open = 0
+        self.released = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, **more: Any) -> "Upstream":
