@@ -33,13 +33,7 @@ def check_callbacks(settings: Settings) -> Iterator[Problem]:
 
 def warn_providers(settings: Settings) -> Iterator[Problem]:
     """Yield where people of several providers could be taken for one another, or log each other out."""
-    if any(url.startswith("http:") for url in settings.public_url):
-        for name, provider in settings.providers.items():
-            if provider.response_mode == "form_post":
-                yield Problem(
-                    ("providers", name, "response_mode"),
-                    "browsers send no cookie with another site's form over plain http: logins fail there",
-                )
+    yield from _warn_each(settings)
     if len(settings.providers) < 2:
         return
     paths = callback_paths(settings)
@@ -56,14 +50,9 @@ def warn_providers(settings: Settings) -> Iterator[Problem]:
         if route.access != "public"
     ]
     if "iss" not in settings.identity_headers.values():
-        mixed = [index for index, route, names in guarded if len(names) > 1 and not _names_issuers(route)]
-        if mixed:
-            shown = ", ".join(f"routes[{index}]" for index in mixed[:5]) + (", ..." if mixed[5:] else "")
-            yield Problem(
-                ("identity_headers",),
-                f"{shown}: people of several providers come in, and nothing tells the upstream whose alice"
-                " it is: add X-Forwarded-Issuer: iss, or give the routes a provider",
-            )
+        yield from _warn_mixed(
+            [index for index, route, names in guarded if len(names) > 1 and not _names_issuers(route)]
+        )
     for place, (index, route, names) in enumerate(guarded):
         for earlier, other, others in guarded[:place]:
             if names.isdisjoint(others) and _share_a_site(route, other):
@@ -74,6 +63,32 @@ def warn_providers(settings: Settings) -> Iterator[Problem]:
                     " time; give them hosts of their own",
                 )
                 break
+
+
+def _warn_each(settings: Settings) -> Iterator[Problem]:
+    if any(url.startswith("http:") for url in settings.public_url):
+        for name, provider in settings.providers.items():
+            if provider.response_mode == "form_post":
+                yield Problem(
+                    ("providers", name, "response_mode"),
+                    "browsers send no cookie with another site's form over plain http: logins fail there",
+                )
+    for index, route in enumerate(settings.routes):
+        if route.access == "public" and (route.provider or route.providers):
+            setting = "provider" if route.provider else "providers"
+            yield Problem(
+                ("routes", index, setting), "a public route looks at nobody, so this restricts nothing"
+            )
+
+
+def _warn_mixed(mixed: list[int]) -> Iterator[Problem]:
+    if mixed:
+        shown = ", ".join(f"routes[{index}]" for index in mixed[:5]) + (", ..." if mixed[5:] else "")
+        yield Problem(
+            ("identity_headers",),
+            f"{shown}: people of several providers come in, and nothing tells the upstream whose alice"
+            " it is: add X-Forwarded-Issuer: iss, or give the routes a provider",
+        )
 
 
 def admitted(settings: Settings, route: RouteSettings) -> frozenset[str]:

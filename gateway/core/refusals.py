@@ -9,6 +9,8 @@ from gateway.core.cookies import Site
 from gateway.core.model import CookieChange, Identity
 from gateway.core.reasons import Reason
 
+MOST_REFERRER = 4096
+
 
 def cleared_cookies(site: Site, sent: dict[str, str]) -> tuple[CookieChange, ...]:
     """Return the changes that remove a session entirely, chunks and all (CVE-2025-55162)."""
@@ -58,7 +60,8 @@ def _page_of(context: Context) -> str | None:
     if is_own or context.scripted or context.request.method not in (b"GET", b"HEAD"):
         referrers = [value for name, value in context.request.headers if name.lower() == b"referer"]
         start = context.site.origin.encode() + b"/"
-        if len(referrers) == 1 and referrers[0].startswith(start) and referrers[0].isascii():
+        is_one = len(referrers) == 1 and len(referrers[0]) <= MOST_REFERRER
+        if is_one and referrers[0].startswith(start) and referrers[0].isascii():
             return referrers[0][len(start) - 1 :].decode()
         if is_own or context.request.method not in (b"GET", b"HEAD"):
             return None

@@ -48,6 +48,8 @@ ROUTES = (
     {"path": "/old/", "require": {"max_age": "5m"}, "when_stale": "allow"},
     {"path": "/api/plain/", "hosts": ["plain.example.com"], "access": "public"},
     {"path": "/part/", "require": {"methods": ["GET", "POST"]}, "strip_prefix": True},
+    {"path": "/corp/", "provider": "corporate"},
+    {"path": "/partner/", "access": "optional", "providers": ["other"]},
     {"path": "/"},
 )
 MOST_STALENESS = 30.0
@@ -67,6 +69,8 @@ TARGETS = [
     b"/old/x",
     b"/part/x?y=1",
     b"/part/",
+    b"/corp/x",
+    b"/partner/x",
     b"/auth/userinfo",
     b"/auth/x",
     b"/api//x",
@@ -113,6 +117,7 @@ PLAIN = [
     b"Origin: https://app.example.com",
     b"Origin: https://evil.example.com",
     b"Sec-Purpose: prefetch",
+    b"Referer: https://app.example.com/page",
     b"X-One: 1",
     b"X-One:2",
     b"X-One: \x80",
@@ -619,7 +624,9 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("path", [b"/", b"/api/x", b"/old/x", b"/optional/x", b"/public/x"])
+@pytest.mark.parametrize(
+    "path", [b"/", b"/api/x", b"/old/x", b"/optional/x", b"/public/x", b"/corp/x", b"/partner/x"]
+)
 @pytest.mark.parametrize(
     "lines",
     [

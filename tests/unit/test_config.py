@@ -363,6 +363,7 @@ PARTNER = {
         ({"routes/0/providers": ["partner", "corporate"]}, ["identity_headers"]),
         ({"routes/0/require": {"claims": {"iss": "https://partner.example.com"}}}, []),
         ({"routes/0/require": {"groups": ["admins"]}}, ["identity_headers"]),
+        ({"providers/partner": PARTNER | {"response_mode": "form_post"}, "routes/0/provider": "partner"}, []),
     ],
 )
 def test_r70_several_providers_are_warned_of(changes, paths):
@@ -386,7 +387,38 @@ def test_r70_disjoint_providers_on_one_site_are_warned_of():
     assert found({"provider": "partner"}) == ["routes[1]"]
     assert found({"provider": "corporate"}) == []
     assert found({"providers": ["corporate", "partner"]}) == ["identity_headers"]
-    assert found({"provider": "partner", "access": "public"}) == []
+    assert found({"provider": "partner", "access": "public"}) == ["routes[1].provider"]
+
+
+@pytest.mark.parametrize(
+    ("callback", "found"),
+    [
+        ("/.gateway/callback/partner", []),
+        ("/.gateway/back", []),
+        ("/.gateway/callback", ["providers.partner.callback"]),
+        ("/.gateway/logout", ["providers.partner.callback"]),
+        ("/.gateway/", ["providers.partner.callback"]),
+        ("/elsewhere", ["providers.partner.callback"]),
+        ("/.gateway/../x", ["providers.partner.callback"]),
+        ("/.gateway/callback/", ["providers.partner.callback"]),
+        ("/.gateway/callback?x=1", ["providers.partner.callback"]),
+    ],
+)
+def test_r71_each_callback_is_a_path_of_its_own(callback, found):
+    """R71 [1.9]: below the prefix, no other endpoint's, and no two providers' the same."""
+    changes = {"providers/partner": PARTNER | {"callback": callback}, "routes/0/provider": "corporate"}
+    assert problems(changes) == found
+
+
+def test_r71_a_changed_default_is_warned_of():
+    """R71 [1.9]: a further provider that does not say its callback has another one than before."""
+    partner = {name: value for name, value in PARTNER.items() if name != "callback"}
+    settings = with_changes({"providers/partner": partner, "routes/0/provider": "corporate"})
+    assert [shown_path(each.path) for each in warn(settings)] == ["providers.partner.callback"]
+    settings = with_changes(
+        {"public_url": ["http://localhost:8080"], "providers/corporate/response_mode": "form_post"}
+    )
+    assert [shown_path(each.path) for each in warn(settings)] == ["providers.corporate.response_mode"]
 
 
 def test_r70_names_of_providers_are_checked():

@@ -1,5 +1,7 @@
 """The decision as a table: no socket, no clock, no store."""
 
+import base64
+import hashlib
 import os
 from dataclasses import replace
 
@@ -13,8 +15,9 @@ from gateway.core.config import Settings
 from gateway.core.context import Knowledge, Memory
 from gateway.core.decision import decide, due_cookies
 from gateway.core.denylist import Denylist
-from gateway.core.model import DenyEntry, Grant, Renewed, Request, Session, SessionOver
-from gateway.core.needs import Confirm, Keys, Refresh
+from gateway.core.keys import KeySet
+from gateway.core.model import DenyEntry, Grant, ProviderMetadata, Renewed, Request, Session, SessionOver
+from gateway.core.needs import Confirm, Exchange, Keys, Metadata, Refresh, UseOnce
 from gateway.core.reasons import Reason
 
 NOW = 1_800_000_000.0
@@ -324,3 +327,27 @@ def test_asking_twice_gives_the_same():
     knowledge = knowing()
     for req in (request("/x", cookie()), request("/x", *NAVIGATE), request("/api/x")):
         assert ask(req, knowledge) == ask(req, knowledge) == ask(req)
+
+
+def test_r71_a_login_of_the_version_before_is_finished():
+    """R71: a pending cookie as that version sealed it leads to the token call, with the URI it had sent."""
+    recorded = b'["state-1","nonce-1","verifier-1","corporate","/deep?x=1",1799999990.25]'
+    sealed = COMPILED.ring.seal("login https://app.example.com", recorded, os.urandom(12))
+    # as that version named it: SHA-256 of the state, 16 characters
+    name = PREFIX + "login-" + base64.urlsafe_b64encode(hashlib.sha256(b"state-1").digest()).decode()[:16]
+    req = request(
+        "/.gateway/callback?state=state-1&code=c&iss=https://login.example.com",
+        (b"Cookie", f"{name}={sealed}".encode()),
+    )
+    facts: dict = {}
+    answer = ask(req, knowing(facts=facts))
+    assert answer == Metadata("corporate")
+    facts[answer] = ProviderMetadata("https://login.example.com", "https://l/a", "https://l/t", "https://l/j")
+    answer = ask(req, knowing(facts=facts))
+    assert isinstance(answer, Keys)
+    facts[answer] = KeySet({}, NOW, NOW + 86400)
+    answer = ask(req, knowing(facts=facts))
+    assert isinstance(answer, UseOnce)
+    facts[answer] = True
+    answer = ask(req, knowing(facts=facts))
+    assert answer == Exchange("corporate", "c", "verifier-1", "https://app.example.com/.gateway/callback")

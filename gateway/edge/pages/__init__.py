@@ -30,6 +30,7 @@ STYLE_HASH: Final = "sha256-" + b64encode(hashlib.sha256(_STYLE.encode()).digest
 """The hash source (CSP Level 3 section 2.3.1) of the one style sheet."""
 
 _MOST_DETAIL: Final = 300
+_NOTHING: Final = Markup("")
 
 _MARKS: Final = {
     "ask": '<path d="M6 11h12v9H6z"/><path d="M8.5 11V8a3.5 3.5 0 0 1 7 0v3"/>',
@@ -81,12 +82,12 @@ def refusal(
     if detail:
         rows.append(("Detail", detail[:_MOST_DETAIL]))
     rows.append(("Request ID", request_id))
-    person = Markup("")
+    person = _NOTHING
     if offers.person:
         person = Template("<p>You are logged in as <strong>{{person}}</strong>.</p>\n").render(
             {"person": offers.person[:_MOST_DETAIL]}
         )
-    return _fill(WORDS[reason], retry_after, Markup(person + _group(actions)), _footer(rows))
+    return _fill(WORDS[reason], retry_after, _group(actions), _footer(rows), person)
 
 
 def logout_confirm(action: str) -> bytes:
@@ -111,14 +112,16 @@ def logged_out(login_url: str, *, at_provider: bool = False) -> bytes:
     return _fill(words, None, _group([_action("login", Offers(login_url))]), Markup(""))
 
 
-def _fill(words: Words, retry_after: int | None, actions: Markup, footer: Markup) -> bytes:
+def _fill(
+    words: Words, retry_after: int | None, actions: Markup, footer: Markup, person: Markup = _NOTHING
+) -> bytes:
     frame = _frame(words, retry_after)
-    return frame.render({"actions": actions, "footer": footer}).encode("utf-8")
+    return frame.render({"person": person, "actions": actions, "footer": footer}).encode("utf-8")
 
 
 @lru_cache(maxsize=256)
 def _frame(words: Words, retry_after: int | None) -> Template:
-    """Return a page with only its actions and its footer left open."""
+    """Return a page with only its person, its actions and its footer left open."""
     filled = _LAYOUT.render(
         {
             "title": words.title,
@@ -126,6 +129,7 @@ def _frame(words: Words, retry_after: int | None) -> Template:
             "tone": words.tone,
             "mark": Markup(f'<svg viewBox="0 0 24 24" focusable="false">{_MARKS[words.tone]}</svg>'),
             "content": _content(words, retry_after),
+            "person": Markup("{{person}}"),
             "actions": Markup("{{actions}}"),
             "footer": Markup("{{footer}}"),
         }
