@@ -93,6 +93,10 @@ class Recorder:
         """Take an error of our own."""
         self._logs.error(message, **fields)
 
+    def warning(self, message: str, **fields: object) -> None:
+        """Take what may become an error."""
+        self._logs.warning(message, **fields)
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.core import cookies as jar
 from gateway.core.access import whose
@@ -37,6 +37,10 @@ from gateway.recall import Recall
 
 Resolver: TypeAlias = "Callable[[Any], Awaitable[object]]"
 
+TOLD_HTTP: Final = (
+    "a trusted proxy says http of browsers that are on https: let it send X-Forwarded-Proto: https, or name"
+    " its field in forwarding.scheme"
+)
 ANSWERS = (Forward, Refuse, Login, Respond)
 
 
@@ -51,6 +55,9 @@ class Recorder(Protocol):
 
     def error(self, message: str, **fields: object) -> None:
         """Take an error of our own."""
+
+    def warning(self, message: str, **fields: object) -> None:
+        """Take what may become an error."""
 
 
 class Starter(Protocol):
@@ -101,6 +108,8 @@ class Pipeline:
         self.clock = ways.clock
         self.record = ways.recorder.outcome
         self._recall = Recall(knowledge)
+        # the sites that were warned of
+        self._told_http: set[str] = set()
         self._ids = map(f"{os.urandom(6).hex()}%08x".__mod__, itertools.count())
 
     @property
@@ -298,6 +307,9 @@ class Pipeline:
         exchange.forward(plan.upstream, start, passage.request_id.encode(), plan.max_body)
 
     async def _login(self, passage: Passage, login: Login) -> None:
+        if login.told_http and login.origin not in self._told_http:
+            self._told_http.add(login.origin)
+            self.ways.recorder.warning(TOLD_HTTP, site=login.origin)
         try:
             location, cookie = await self.ways.logins.start(login)
         except Fault as fault:

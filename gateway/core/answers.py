@@ -88,7 +88,8 @@ class Login:
     ``callback`` is the path that the pending login holds, empty for the usual one. ``other_account`` asks the
     provider which account it is to be. ``client`` is the address that asks. ``audit`` names an audit event
     that this ends: of a login that could not be finished, and begins again by itself.
-    ``position`` is how far the denylist was applied; ``is_repeated`` as in ``PendingLogin``.
+    ``position`` is how far the denylist was applied; ``is_repeated`` as in ``PendingLogin``. ``told_http`` is
+    set where a trusted proxy says http of a browser that is on https.
     """
 
     reason: Reason
@@ -110,6 +111,7 @@ class Login:
     audit: str | None = None
     position: Position | None = None
     is_repeated: bool = False
+    told_http: bool = False
 
 
 @dataclass(frozen=True, slots=True)

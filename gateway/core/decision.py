@@ -4,10 +4,11 @@ Pure and synchronous. What it lacks, it names as a ``Need``; the pipeline fetche
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 from gateway.core import access, cookies, generations, logout, provider_logout
-from gateway.core.answers import Answer, Forward, Refuse, Respond
+from gateway.core.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.callback import callback, interrupted
 from gateway.core.context import Context, Knowledge
 from gateway.core.headers import observe, response_headers
@@ -40,10 +41,14 @@ ENDPOINTS: dict[bytes, Endpoint] = {
 
 def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) -> Answer | Need:
     """Judge one request at ``now`` (epoch seconds): an answer, or the one fact that is missing."""
-    compiled = knowledge.compiled
     target = canonicalise(request.target)
     context = _context(request, target or _NOWHERE, knowledge, now, request_id)
-    observed = context.observed
+    answer = _judge(context, target)
+    return _by_scheme(context, answer) if isinstance(answer, Login) else answer
+
+
+def _judge(context: Context, target: Target | None) -> Answer | Need:
+    request, observed, compiled = context.request, context.observed, context.knowledge.compiled
     if observed.unreadable:
         return plain(context, Reason.FORWARDING_UNREADABLE)
     if target is None:
@@ -77,6 +82,20 @@ def _context(request: Request, target: Target, knowledge: Knowledge, now: float,
     sketch = draw(request, compiled.rules.request_names)
     own = cookies.read(sketch.cookies, site.cookie_prefix) if sketch.cookies and site is not None else {}
     return Context(request, target, observed, site, knowledge, now, request_id, sketch, own)
+
+
+def _by_scheme(context: Context, login: Login) -> Answer:
+    """Let a login begin only where its cookie will come back: browsers keep it over https alone.
+
+    Where a trusted proxy says http all the same, a browser that sends Sec-Fetch-Site or a ``__Host-`` cookie
+    of ours knows better. No redirect: the proxy would say http of that as well.
+    """
+    site = context.site
+    if site is None or not site.secure or context.observed.proto == "https":
+        return login
+    if context.cookies or any(name.lower() == b"sec-fetch-site" for name, _ in context.request.headers):
+        return replace(login, told_http=True)
+    return plain(context, Reason.LOGIN_INSECURE)
 
 
 def interrupted_login(request: Request, knowledge: Knowledge, now: float, request_id: str) -> Refuse | None:

@@ -74,6 +74,7 @@ class Reason(StrEnum):
     LOGIN_DENIED = "login_denied"
     LOGIN_REFUSED = "login_refused"
     LOGIN_LOOP = "login_loop"
+    LOGIN_INSECURE = "login_insecure"
     LOGIN_COOKIE_TOO_LARGE = "login_cookie_too_large"
     # data plane limits
     REQUEST_TIMEOUT = "request_timeout"

@@ -204,3 +204,20 @@ async def test_r64_a_field_of_one_address(valkey_url, tmp_path):
             assert (await proxied.get("/open/x", forged)).status == 200
             seen = proxied.world.upstream.last().headers
             assert seen["X-Forwarded-For"] == f"{CLIENT}, 127.0.0.1"
+
+
+async def test_a_proxy_that_says_http_of_an_https_site(valkey_url, tmp_path):
+    """[2.22]: a browser on https goes on, with one warning; any other gets a page that names the field."""
+    location, beside = recommended()
+    site = f"https://localhost:{free_port()}"
+    async with behind(valkey_url, tmp_path, location, beside, public_url=[site]) as proxied:
+        host, page = site.removeprefix("https://"), {"Accept": "text/html"}
+        for _ in range(2):
+            answer = await proxied.get("/secret", page | {"Sec-Fetch-Site": "none"}, host)
+            assert answer.status == 303
+            refused = await proxied.get("/secret", page, host)
+            assert refused.status == 400
+            assert "X-Forwarded-Proto" in refused.text
+            assert "login_insecure" in refused.text
+        (line,) = [each for each in proxied.world.lines if "says http" in str(each.get("message"))]
+        assert (line["level"], line["site"]) == ("warning", site)

@@ -19,6 +19,7 @@ from gateway.core.keys import KeySet
 from gateway.core.model import DenyEntry, Grant, ProviderMetadata, Renewed, Request, Session, SessionOver
 from gateway.core.needs import Confirm, Exchange, Keys, Metadata, Refresh, UseOnce
 from gateway.core.reasons import Reason
+from tests.support import decisions
 
 NOW = 1_800_000_000.0
 KEY = "A" * 43 + "="
@@ -351,3 +352,37 @@ def test_r71_a_login_of_the_version_before_is_finished():
     facts[answer] = True
     answer = ask(req, knowing(facts=facts))
     assert answer == Exchange("corporate", "c", "verifier-1", "https://app.example.com/.gateway/callback")
+
+
+@pytest.mark.parametrize("target", ["/x", "/.gateway/login?return_to=/x"])
+@pytest.mark.parametrize(
+    ("fields", "said", "goes_on"),
+    [
+        ([], "https", True),
+        ([], None, True),
+        ([], "http", False),
+        ([(b"X-Forwarded-Ssl", b"on"), (b"Origin", b"https://app.example.com")], "http", False),
+        ([(b"Sec-Fetch-Mode", b"navigate")], "http", False),
+        ([(b"Cookie", b"theirs=1; gateway-443-login=x")], "http", False),
+        ([(b"Sec-Fetch-Site", b"none")], "http", True),
+        ([(b"sec-fetch-site", b"cross-site")], "http", True),
+        ([(b"Cookie", b"__Host-gateway-login-old=x")], "http", True),
+        ([(b"Sec-Fetch-Site", b"none")], "ws", True),
+        ([], "ws", False),
+    ],
+)
+def test_a_login_over_http_at_an_https_site(target: str, fields: list, said: str | None, goes_on: bool):
+    """[2.22]: its cookie would be dropped; a browser that is on https goes on, and that is told."""
+    known = decisions.compiled(trusted_proxies=["192.0.2.1"], forwarding={"address": "none"})
+    told = [] if said is None else [(b"X-Forwarded-Proto", said.encode())]
+    answer = decisions.ask(known, target, (b"Accept", b"text/html"), *told, *fields)
+    if goes_on:
+        assert isinstance(answer, Login)
+        assert answer.told_http == (said in ("http", "ws"))
+    else:
+        assert isinstance(answer, Refuse)
+        assert (answer.reason, answer.html) == (Reason.LOGIN_INSECURE, True)
+    # from nobody else is it read
+    answer = decisions.ask(known, target, (b"Accept", b"text/html"), *told, *fields, peer="192.0.2.2")
+    assert isinstance(answer, Login)
+    assert not answer.told_http

@@ -392,6 +392,16 @@ WORDS: Final[dict[Reason, Words]] = {
         "For whoever runs this site: public_url must be what the browser shows, the clock must be right, and "
         "no proxy in front may remove Set-Cookie.",
     ),
+    Reason.LOGIN_INSECURE: _failed_login(
+        "A trusted proxy says that this came over http, and the site's cookies are for https alone.",
+        "You can log in over https only",
+        "This request seems to have come without encryption, and without it your browser would not keep the "
+        "login.",
+        "Put https:// in front of the address instead of http://.",
+        "For whoever runs this site: the proxy in front has to send X-Forwarded-Proto: https for what came "
+        "to it over TLS (in nginx: proxy_set_header X-Forwarded-Proto $scheme), or forwarding.scheme names "
+        "the field in which it does.",
+    ),
     Reason.LOGIN_COOKIE_TOO_LARGE: Words(
         "The session does not fit into the cookies that a browser keeps.",
         "Your account does not fit into a session",
