@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from gateway.core import config_syntax as syntax
 from gateway.core.config import CorsSettings, RateLimitSettings, RequireSettings, RouteSettings, Settings
 from gateway.core.problems import Path, Problem, suggestion
+from gateway.core.raw_paths import rival
 from gateway.core.targets import canonicalise, loose_reading
 
 _TUNNELS = frozenset({"TRACE", "CONNECT"})
@@ -17,6 +18,7 @@ def check_routes(settings: Settings) -> Iterator[Problem]:
     for index, route in enumerate(settings.routes):
         at: Path = ("routes", index)
         yield from _check_path(settings, route, at)
+        yield from _check_raw_path(settings, index)
         yield from _check_names(settings, route, at)
         yield from _check_hosts(settings, route, at)
         yield from _check_methods(route.methods, (*at, "methods"))
@@ -90,6 +92,20 @@ def _check_path(settings: Settings, route: RouteSettings, at: Path) -> Iterator[
         yield Problem((*at[:-1], "replace_prefix"), message)
     elif replacement is not None and route.strip_prefix:
         yield Problem((*at[:-1], "strip_prefix"), "there is a replace_prefix: remove one of them")
+
+
+def _check_raw_path(settings: Settings, index: int) -> Iterator[Problem]:
+    route, at = settings.routes[index], ("routes", index, "raw_path")
+    if not route.raw_path or check_path(route.path) is not None:
+        return
+    if route.strip_prefix or route.replace_prefix is not None:
+        yield Problem(at, "the target goes on as it came, so nothing of it can be replaced")
+    if (other := rival(settings.routes, index)) is not None:
+        yield Problem(
+            at,
+            f"what is below {route.path} may be read as {settings.routes[other].path}, which is under"
+            f" routes[{other}]: give those hosts of their own, or leave raw_path out",
+        )
 
 
 def _check_names(settings: Settings, route: RouteSettings, at: Path) -> Iterator[Problem]:

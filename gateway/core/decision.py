@@ -10,11 +10,13 @@ from typing import TypeAlias
 from gateway.core import access, cookies, generations, logout, provider_logout
 from gateway.core.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.callback import callback, interrupted
+from gateway.core.compiled import Compiled
 from gateway.core.context import Context, Knowledge
 from gateway.core.headers import observe, response_headers
 from gateway.core.login import login
 from gateway.core.model import CookieChange, Header, Request, SessionOver
 from gateway.core.needs import Need
+from gateway.core.places import locate, may_be_raw
 from gateway.core.policies import named_methods
 from gateway.core.reasons import Reason
 from gateway.core.refusals import login_url, plain
@@ -25,6 +27,8 @@ from gateway.core.targets import Target, canonicalise
 _NOWHERE = Target(b"/", b"")
 
 _ONCE = frozenset((b"origin", b"access-control-request-method", b"access-control-request-headers"))
+
+RAW_PATH_HINT = "A route lets such paths pass as they are with raw_path: true."
 
 Endpoint: TypeAlias = Callable[[Context], Answer | Need]
 
@@ -41,29 +45,31 @@ ENDPOINTS: dict[bytes, Endpoint] = {
 
 def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) -> Answer | Need:
     """Judge one request at ``now`` (epoch seconds): an answer, or the one fact that is missing."""
-    target = canonicalise(request.target)
-    context = _context(request, target or _NOWHERE, knowledge, now, request_id)
-    answer = _judge(context, target)
+    context = _context(request, _NOWHERE, knowledge, now, request_id)
+    answer = _judge(context)
     return _by_scheme(context, answer) if isinstance(answer, Login) else answer
 
 
-def _judge(context: Context, target: Target | None) -> Answer | Need:
+def _judge(context: Context) -> Answer | Need:
     request, observed, compiled = context.request, context.observed, context.knowledge.compiled
     if observed.unreadable:
         return plain(context, Reason.FORWARDING_UNREADABLE)
-    if target is None:
-        return plain(context, Reason.PATH_AMBIGUOUS)
+    found = locate(compiled, observed.host, request.target, request.method)
+    if found is None:
+        hint = RAW_PATH_HINT if may_be_raw(compiled, request.target) else None
+        return replace(plain(context, Reason.PATH_AMBIGUOUS), detail=hint)
+    target, route = found
+    context.target = target
     if request.method in (b"TRACE", b"CONNECT"):
         return plain(context, Reason.METHOD_UNSUPPORTED)
     if target.path.startswith(compiled.prefix):
         return _own(context, target.path[len(compiled.prefix) :])
-    route = compiled.routes.match(observed.host, target.path, request.method)
     if route is None:
         known = compiled.routes.knows(observed.host)
         return plain(context, Reason.ROUTE_UNKNOWN if known else Reason.HOST_UNKNOWN)
     context.route = route
     if compiled.routes.by_method and not all(
-        compiled.routes.match(observed.host, target.path, method) is route
+        _leads_to(compiled, observed.host, request.target, method) is route
         for method in named_methods(request)
     ):
         # the upstream might act on a method that another rule guards
@@ -73,6 +79,11 @@ def _judge(context: Context, target: Target | None) -> Answer | Need:
         if answer is not None:
             return answer
     return access.access(context)
+
+
+def _leads_to(compiled: Compiled, host: bytes, target: bytes, method: bytes) -> Route | None:
+    found = locate(compiled, host, target, method)
+    return None if found is None else found[1]
 
 
 def _context(request: Request, target: Target, knowledge: Knowledge, now: float, request_id: str) -> Context:
@@ -117,21 +128,18 @@ def new_login(request: Request, knowledge: Knowledge, now: float, request_id: st
 
     The session is kept; a login that succeeds replaces it.
     """
-    target = canonicalise(request.target)
-    if target is None:
+    context = _context(request, _NOWHERE, knowledge, now, request_id)
+    found = locate(knowledge.compiled, context.observed.host, request.target, request.method)
+    if found is None:
         return None
-    context = _context(request, target, knowledge, now, request_id)
-    context.route = knowledge.compiled.routes.match(context.observed.host, target.path, request.method)
+    context.target, context.route = found
     return login_url(context)
 
 
 def route_of(request: Request, knowledge: Knowledge) -> Route | None:
     """Return the route that a request is for, None where there is none, or an endpoint of our own."""
     compiled = knowledge.compiled
-    target = canonicalise(request.target)
-    if target is None or target.path.startswith(compiled.prefix):
-        return None
-    return compiled.routes.match(observe(request, compiled.rules).host, target.path, request.method)
+    return _leads_to(compiled, observe(request, compiled.rules).host, request.target, request.method)
 
 
 def wants_html(request: Request, knowledge: Knowledge) -> bool:

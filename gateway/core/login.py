@@ -10,6 +10,8 @@ from gateway.core.compiled import Provider
 from gateway.core.context import Context
 from gateway.core.cookies import Site
 from gateway.core.needs import Body
+from gateway.core.places import locate
+from gateway.core.raw_paths import raw_target
 from gateway.core.reasons import Reason
 from gateway.core.refusals import plain, refuse
 from gateway.core.routes import Route
@@ -25,8 +27,8 @@ _PARAMETERS = ("return_to", "target_link_uri", "provider", "iss", "login_hint", 
 def safe_return(site: Site, wanted: str) -> str:
     """Return a path with query and fragment on this site to go back to; ``/`` for anything else (R11).
 
-    An absolute URL counts when its origin is this very site's. Whatever is not canonical as a request target
-    is not followed, so a browser's reading (backslashes, tabs, ``//host``) cannot differ from ours.
+    An absolute URL counts when its origin is this very site's. Whatever is neither canonical as a request
+    target nor a raw one is not followed: no browser reads another host in it (backslashes, tabs, ``//host``).
     """
     if len(wanted) > MOST_PAGE or not wanted.isascii():
         return "/"
@@ -34,7 +36,7 @@ def safe_return(site: Site, wanted: str) -> str:
         wanted = wanted[len(site.origin) :]
     # a server sees no fragment, but whoever links to a login may hand it one
     wanted, mark, fragment = wanted.partition("#")
-    target = canonicalise(wanted.encode())
+    target = canonicalise(wanted.encode()) or raw_target(wanted.encode())
     if target is None or _FRAGMENT.fullmatch(fragment) is None:
         return "/"
     return (target.path + target.query).decode() + mark + fragment
@@ -42,10 +44,9 @@ def safe_return(site: Site, wanted: str) -> str:
 
 def route_of(context: Context, page: str) -> Route | None:
     """Return the route of a page of this site, None where there is none."""
-    target = canonicalise(page.partition("#")[0].encode())
-    if target is None or target.path.startswith(context.knowledge.compiled.prefix):
-        return None
-    return context.knowledge.compiled.routes.match(context.observed.host, target.path, b"GET")
+    compiled = context.knowledge.compiled
+    found = locate(compiled, context.observed.host, page.partition("#")[0].encode(), b"GET")
+    return None if found is None else found[1]
 
 
 def begin(

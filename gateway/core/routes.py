@@ -8,6 +8,7 @@ from gateway.core.config import CorsSettings, RateLimitSettings, RouteSettings, 
 from gateway.core.config_syntax import authority_of, split_url
 from gateway.core.policies import Require, compile_require
 from gateway.core.rate_limit import RateLimit, compile_rate_limit
+from gateway.core.raw_paths import rival
 from gateway.core.targets import canonicalise, loose_reading
 
 _MOST_HOSTS = 1024
@@ -53,6 +54,7 @@ class Route:
     prefix_line: bytes = b""
     rate_limit: RateLimit | None = None
     websocket_origins: frozenset[bytes] = frozenset()
+    raw_path: bool = False
 
     def admits(self, provider: str) -> bool:
         """Tell whether sessions and tokens of a provider, by its name, count on this route."""
@@ -173,6 +175,12 @@ class RouteTable:
             return None
         return route
 
+    def match_literal(self, host: bytes, path: bytes, method: bytes) -> Route | None:
+        """Return the route that a path is below byte for byte, if it takes whatever follows (R79)."""
+        table = self._of_host(host)
+        route = table.exact.first(path, method) if table is not None else None
+        return route if route is not None and route.raw_path else None
+
     def settled(self, host: bytes, directory: bytes, method: bytes) -> bool:
         """Tell whether every path of a directory, which ends with a slash, is on the directory's own route.
 
@@ -266,6 +274,18 @@ def _problems(route: RouteSettings) -> list[str]:
     return problems
 
 
+def _problems_of_raw(settings: Settings, index: int) -> list[str]:
+    route = settings.routes[index]
+    if not route.raw_path:
+        return []
+    problems = []
+    if route.strip_prefix or route.replace_prefix is not None:
+        problems.append("raw_path and rewriting exclude each other")
+    if (other := rival(settings.routes, index)) is not None:
+        problems.append(f"raw_path, but what is below may be read under routes[{other}]")
+    return problems
+
+
 def _sites(settings: Settings) -> frozenset[bytes]:
     found: set[bytes] = set()
     for url in settings.public_url:
@@ -335,6 +355,7 @@ def _compile_route(route: RouteSettings, settings: Settings) -> Route:
         prefix_line=_prefix_line(route),
         rate_limit=_rate_limit(route, settings),
         websocket_origins=frozenset(origin.encode() for origin in route.websocket_origins or ()),
+        raw_path=route.raw_path,
     )
 
 
@@ -358,7 +379,7 @@ def compile_routes(settings: Settings) -> RouteTable:
     problems: list[str] = []
     taken: set[tuple[bytes, bytes, bytes]] = set()
     for index, each in enumerate(settings.routes):
-        found = _problems(each)
+        found = [*_problems(each), *_problems_of_raw(settings, index)]
         try:
             route = _compile_route(each, settings)
         except ValueError as error:

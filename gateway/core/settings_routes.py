@@ -99,6 +99,8 @@ class RouteSettings(Model):
     """Whether the upstream sees the path without the route's: ``/api/x`` as ``/x``."""
     replace_prefix: Text | None = None
     """What the upstream sees in place of the route's path: with ``/v2/``, ``/api/x`` as ``/v2/x``."""
+    raw_path: bool = False
+    """Whether targets go on exactly as they came, ``%2F``, ``//`` and ``;`` too; no route may be below."""
     rate_limit: (
         Annotated[
             Annotated[Text, Tag(UNION_TAGS[0])] | Annotated[RateLimitSettings, Tag(UNION_TAGS[1])],

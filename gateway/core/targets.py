@@ -21,8 +21,9 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _REFUSED_ESCAPES = frozenset({*range(0x20), 0x7F, *b"./\\"})
 # "%25" before two digits is an escape to whoever decodes twice; the others are ASCII in overlong UTF-8
 _TWICE = re.compile(rb"%25[0-9A-Fa-f]{2}|%C[01]%[89AB][0-9A-F]|%E0%8[01]|%F0%80%8[01]|%F8%80%80|%FC%80%80%80")
-# a segment that is empty or a dot segment by itself, or for those who cut it at ";", "?" or "#"
-_DOT_SEGMENT = re.compile(rb"/(?:\.{0,2}(?:;|%3B)|\.{1,2}(?:/|%3F|%23|\Z))")
+# a segment that is empty or a dot segment by itself, or for those who cut it at ";", "?" or "#", or drop
+# spaces at a name's end
+_DOT_SEGMENT = re.compile(rb"/(?:\.{0,2}(?:%20)*(?:;|%3B)|\.{1,2}(?:%20)*(?:/|%3F|%23|\Z))")
 
 
 @dataclass(slots=True)
@@ -45,15 +46,24 @@ def canonicalise(target: bytes) -> Target | None:
         if b"//" in path or (b"/." in path and _DOT_SEGMENT.search(path)):
             return None
         return Target(path, query)
-    path, mark, query = target.partition(b"?")
-    if path[:1] != b"/" or path.translate(None, _PATH) or query.translate(None, _QUERY):
+    parts = split_target(target)
+    if parts is None:
         return None
+    path = parts.path
     if b"%" in path:
         normal = _normalise(path)
         if normal is None:
             return None
         path = normal
     if b"//" in path or ((b"/." in path or b"/;" in path or b"/%3B" in path) and _DOT_SEGMENT.search(path)):
+        return None
+    return Target(path, parts.query)
+
+
+def split_target(target: bytes) -> Target | None:
+    """Return the parts of an origin-form target as they came, None where a byte is in none of them."""
+    path, mark, query = target.partition(b"?")
+    if path[:1] != b"/" or path.translate(None, _PATH) or query.translate(None, _QUERY):
         return None
     return Target(path, mark + query)
 

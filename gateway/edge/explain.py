@@ -100,6 +100,8 @@ def _tell(answer: Answer) -> list[str]:
         lines += ["headers:", *(f"  {_line(header)}" for header in answer.headers)]
     elif isinstance(answer, Refuse):
         lines.append(f"status:   {status_of(answer.reason)}")
+        if answer.detail is not None:
+            lines.append(f"detail:   {answer.detail}")
         if answer.login_url is not None:
             lines.append(f"login at: {answer.login_url}")
     elif isinstance(answer, Login):

@@ -50,6 +50,7 @@ ROUTES = (
     {"path": "/part/", "require": {"methods": ["GET", "POST"]}, "strip_prefix": True},
     {"path": "/corp/", "provider": "corporate"},
     {"path": "/partner/", "access": "optional", "providers": ["other"]},
+    {"path": "/raw/", "access": "optional", "raw_path": True},
     {"path": "/"},
 )
 MOST_STALENESS = 30.0
@@ -71,6 +72,11 @@ TARGETS = [
     b"/part/",
     b"/corp/x",
     b"/partner/x",
+    b"/raw/x?%2f",
+    b"/raw//x",
+    b"/raw/x%2Fy;z/",
+    b"/raw/%7ex",
+    b"/raw/../api/x",
     b"/auth/userinfo",
     b"/auth/x",
     b"/api//x",
@@ -402,7 +408,7 @@ def questions(draw: st.DrawFn) -> list[tuple]:
     """Draw a head with its sender, and some that differ from it a little."""
     line = st.one_of(st.sampled_from(PLAIN), st.integers(0, 3).map(lambda n: b"X-One: %d" % n))
     who = st.lists(st.sampled_from(credentials()), min_size=1, max_size=2)
-    method, target, host = b"GET", draw(st.sampled_from(TARGETS[:8])), draw(st.sampled_from(HOSTS[1:3]))
+    method, target, host = b"GET", draw(st.sampled_from(TARGETS[:14])), draw(st.sampled_from(HOSTS[1:3]))
     lines = draw(who) + draw(st.lists(line, max_size=1))
     peer, tls, which = draw(st.sampled_from(PEERS)), draw(st.booleans()), draw(st.sampled_from([0, 0, 0, 1]))
     found = [(which, head_of(method, target, host, lines), peer, tls)]

@@ -1,0 +1,36 @@
+"""Where a request target leads: to an endpoint of our own, to a route, or nowhere."""
+
+from gateway.core.compiled import Compiled
+from gateway.core.raw_paths import begins_with, raw_target
+from gateway.core.routes import Route
+from gateway.core.targets import Target, canonicalise
+
+
+def locate(
+    compiled: Compiled, host: bytes, target: bytes, method: bytes
+) -> tuple[Target, Route | None] | None:
+    """Return a target in the reading that is decided on, and its route; None where it has several readings.
+
+    The route is None for our own endpoints and where there is none. On a route with ``raw_path`` the reading
+    is the target as it came (R79).
+    """
+    found = canonicalise(target)
+    if found is None:
+        raw = raw_target(target)
+        if raw is None or begins_with(raw, compiled.prefix):
+            return None
+        literal = compiled.routes.match_literal(host, raw.path, method)
+        return None if literal is None else (raw, literal)
+    if found.path.startswith(compiled.prefix):
+        return found, None
+    route = compiled.routes.match(host, found.path, method)
+    if route is not None and route.raw_path and target.startswith(route.path + b"/"):
+        raw = raw_target(target)
+        return None if raw is None else (raw, route)
+    return found, route
+
+
+def may_be_raw(compiled: Compiled, target: bytes) -> bool:
+    """Tell whether ``raw_path`` on a route could let such a target pass."""
+    raw = raw_target(target)
+    return raw is not None and not begins_with(raw, compiled.prefix)
