@@ -17,6 +17,7 @@ from gateway.core.generations import replacement
 from gateway.core.model import DenyEntry, Fault, Json, Outcome
 from gateway.core.needs import (
     Confirm,
+    EndLater,
     EndSession,
     Exchange,
     KeptPage,
@@ -51,6 +52,7 @@ from gateway.edge.metrics import Metrics
 from gateway.edge.rate_limits import RateLimits
 from gateway.edge.readiness import Readiness, judge
 from gateway.edge.refresher import Refresher
+from gateway.edge.revocation_request import terms_of
 from gateway.edge.revocations import LIVE_FOR, Acknowledgement, Revocations
 from gateway.edge.session_desk import SessionDesk
 from gateway.edge.sessions import Sessions
@@ -245,7 +247,7 @@ class Gateway:
         settings, recorder = self.settings, self.recorder
         await self.issuers.start()
         self.sessions = Sessions(self.store, self._knowledge, self._end, self.clock, recorder.audit)
-        self.session_desk = SessionDesk(self.sessions.index, self._knowledge, self.revoke)
+        self.session_desk = SessionDesk(self.sessions.index, self._knowledge, self.revoke, self.clock)
         self.refresher = Refresher(
             self.compiled,
             self.issuers,
@@ -349,6 +351,9 @@ class Gateway:
         if isinstance(need, RevokeToken):
             self.token_revocations.start(need)
             return
+        if isinstance(need, EndLater):
+            self.sessions.end_later(need)
+            return
         if isinstance(need, Touch):
             self.sessions.start(need)
             return
@@ -380,9 +385,8 @@ class Gateway:
             metrics=metrics,
             ready=ready,
             revoke=self.revoke,
-            issuer_of_provider={name: each.issuer for name, each in self.compiled.providers.items()},
+            terms=terms_of(settings),
             clock=self.clock,
-            entry_lifetime=settings.session.absolute_lifetime,
             sessions=self.session_desk.answer,
             limits=limits_of(settings.limits),
         )

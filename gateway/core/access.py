@@ -109,14 +109,14 @@ def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forw
         return _allowed(context, route, verdict.identity, verdict)
     if not isinstance(verdict, Reason):
         return verdict
+    if route.access == "optional":
+        return _forward(context, route, Reason.ANONYMOUS, None)
     opened = cookie.opened
     is_own = opened is None or not context.knowledge.superseded(
         generations.replacement(opened.session.session_id)
     )
     if verdict in _SAY_WHY:
         return refuse(context, verdict, clear=is_own)
-    if route.access == "optional":
-        return _forward(context, route, Reason.ANONYMOUS, None)
     return unauthenticated(context, verdict, clear=is_own and verdict not in _ALIVE)
 
 
@@ -170,8 +170,8 @@ def _verified(context: Context, provider: Provider, token: str | Parsed, by: str
 def is_live(context: Context, session: Session) -> Reason | None:
     """Return why a session no longer holds, or None. Says nothing of its access token."""
     lifetimes = context.knowledge.compiled.settings.session
-    if context.knowledge.denylist.judge_session(session, context.now):
-        return Reason.REVOKED
+    if (over := context.knowledge.denylist.why_over(session, context.now)) is not None:
+        return over
     if context.now >= session.ends_at or context.now - session.seen_at >= lifetimes.idle_lifetime:
         return Reason.SESSION_EXPIRED
     return None
@@ -237,6 +237,9 @@ def _live(
     background: tuple[Need, ...],
 ) -> Live | Need | Reason:
     session, settings = current.session, context.knowledge.compiled.settings.session
+    # a refresh may have brought another sid
+    if (over := context.knowledge.denylist.why_over(session, context.now)) is not None:
+        return over
     if context.now - claim_sources.told_at(session) >= settings.most_claims_age:
         return Reason.CLAIMS_TOO_OLD
     identity = session_identity(context, session)

@@ -20,13 +20,13 @@ from gateway.core.compiled import Provider
 from gateway.core.context import Context, OpenedSession
 from gateway.core.cookies import Site
 from gateway.core.credentials import SessionCookie, session_cookie
+from gateway.core.entries import end_of
 from gateway.core.jose import UnknownKey
 from gateway.core.keys import KeySet
 from gateway.core.login import begin_for
 from gateway.core.model import (
     Claims,
     CookieChange,
-    DenyEntry,
     Grant,
     Identity,
     Json,
@@ -38,6 +38,7 @@ from gateway.core.model import (
 )
 from gateway.core.needs import (
     Body,
+    EndLater,
     Exchange,
     KeptPage,
     Keys,
@@ -446,7 +447,24 @@ def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identi
         identity=identity,
         audit="login",
         details={"provider": session.provider},
+        background=_put_off(context, begun),
     )
+
+
+def _put_off(context: Context, begun: Begun) -> tuple[EndLater, ...]:
+    """Return what ends the same person's session before: her other tabs still show it for a while (R41)."""
+    previous = _presented_session(context)
+    # the store's records are replaced as the new one is saved
+    if begun.handle or not isinstance(previous, OpenedSession):
+        return ()
+    before = previous.session
+    if not _is_same_person(before, begun.session) or access.is_live(context, before) is not None:
+        return ()
+    return (EndLater(before.session_id, before.ends_at),)
+
+
+def _is_same_person(one: Session, other: Session) -> bool:
+    return (one.issuer, one.subject) == (other.issuer, other.subject)
 
 
 def _replaced(context: Context, begun: Begun) -> Need | None:
@@ -455,16 +473,14 @@ def _replaced(context: Context, begun: Begun) -> Need | None:
     previous = _presented_session(context)
     if isinstance(previous, SessionRecord):
         return previous
-    if previous is not None:
-        before = previous.session
-        # before the browser has the new cookies: a late answer must not bring back the old ones (R75)
-        if (replaced := Replaced(before.session_id)) not in facts:
-            return replaced
-        if (before.issuer, before.subject) != (session.issuer, session.subject):
-            # B logs in after A in this browser: A's session dies (CVE-2026-34454, R41)
-            revoke = Revoke((session_entry(before),))
-            if revoke not in facts:
-                return revoke
+    is_another = previous is not None and not _is_same_person(previous.session, session)
+    # before the browser has the new cookies: a late answer must not bring back the old ones (R75)
+    if previous is not None and (replaced := Replaced(previous.session.session_id)) not in facts:
+        return replaced
+    if previous is not None and is_another and not any(isinstance(need, Revoke) for need in facts):
+        # B logs in after A in this browser: A's session dies (CVE-2026-34454, R41)
+        idle = context.knowledge.compiled.settings.session.idle_lifetime
+        return Revoke((end_of(previous.session, context.now, idle),))
     if not begun.handle:
         return None
     agents = [value for name, value in context.request.headers if name.lower() == b"user-agent"]
@@ -487,8 +503,3 @@ def _given(context: Context, site: Site, begun: Begun) -> tuple[CookieChange, ..
         return (*given, CookieChange(name, None, 0, jar.presented(sent, name))) if name in sent else given
     changes = access.session_cookies(site, Renewed(begun.session, begun.grant), sent, context.now)
     return changes if begun.grant is not None else (*changes, CookieChange(name, None, 0, ()))
-
-
-def session_entry(session: Session) -> DenyEntry:
-    """Return the denylist entry that ends one session; it outlives the session."""
-    return DenyEntry("session", "", session.session_id, session.ends_at, session.ends_at + 60)

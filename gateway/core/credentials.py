@@ -112,8 +112,8 @@ def _kept_session(context: Context, site: jar.Site, sealed: str, key: str) -> Se
     # before the denylist is asked: reuse has put the session there itself, and its own word says more
     if stored is not None and stored.is_spent:
         return SessionCookie(None, Reason.SESSION_REUSED)
-    if knowledge.denylist.names_session(handle.session_id, context.now):
-        return SessionCookie(None, Reason.REVOKED)
+    if (ended := knowledge.denylist.why_ended(handle.session_id, context.now)) is not None:
+        return SessionCookie(None, ended)
     known = memo.get(record)
     idle = knowledge.compiled.settings.session.idle_lifetime
     # one that seems to have idled may have been in use at another worker
@@ -122,6 +122,9 @@ def _kept_session(context: Context, site: jar.Site, sealed: str, key: str) -> Se
         return SessionCookie(known)
     if stored is None:
         return need
+    if stored.is_revoked:
+        # whoever remembers the session says so, too
+        return SessionCookie(None, Reason.REVOKED)
     if not stored.body:
         return SessionCookie(None, Reason.SESSION_EXPIRED)
     opened = _open_record(context, handle, stored)

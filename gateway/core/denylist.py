@@ -16,6 +16,7 @@ from math import inf, isnan
 from typing import Final, TypeAlias
 
 from gateway.core.model import AS_WRITTEN, BY_ITSELF, DenyEntry, EntryKind, Identity, Position, Session
+from gateway.core.reasons import Reason
 
 Key: TypeAlias = tuple[str, str]
 Span: TypeAlias = tuple[float, float]
@@ -204,22 +205,29 @@ class Denylist:
             return any(identity.issued_at <= cover.before for cover in covers)
         return any(cover.ends(identity.position, identity.issued_at) for cover in covers)
 
-    def names_session(self, session_id: str, now: float) -> bool:
-        """Tell whether one session has been ended by its id: what can be told before its record is known."""
-        return bool(self._size) and self._names("session", ("", session_id), now)
+    def why_ended(self, session_id: str, now: float) -> Reason | None:
+        """Return why a session is over by its id alone, before its record is known, or None.
 
-    def is_over(self, session_id: str, now: float) -> bool:
-        """Tell whether all that is held against a session's id is that its provider ended it (R74)."""
+        ``session_ended`` is nobody's revocation: the provider ended it (R74).
+        """
         span = self._named["session"].get(("", session_id))
-        return span is not None and span[0] == BY_ITSELF and now < span[1]
+        if span is None or now >= span[1]:
+            return None
+        return Reason.SESSION_ENDED if span[0] == BY_ITSELF else Reason.REVOKED
+
+    def why_over(self, session: Session, now: float) -> Reason | None:
+        """Return why this session is over, by its id or by when it began (R44, R66), or None."""
+        if not self._size:
+            return None
+        if self.judge_login(
+            session.issuer, session.subject, session.sid, session.position, session.login_at, now
+        ):
+            return Reason.REVOKED
+        return self.why_ended(session.session_id, now)
 
     def judge_session(self, session: Session, now: float) -> bool:
-        """Tell whether this session has been revoked, by its id, or by when it began (R44, R66)."""
-        if not self._size:
-            return False
-        return self._names("session", ("", session.session_id), now) or self.judge_login(
-            session.issuer, session.subject, session.sid, session.position, session.login_at, now
-        )
+        """Tell whether this session is over (R44, R66)."""
+        return self.why_over(session, now) is not None
 
     def judge_login(
         self,

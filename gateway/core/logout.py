@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from gateway.core import access, form, id_token_hint, refresh
 from gateway.core.answers import Refuse, Respond
-from gateway.core.callback import session_entry
 from gateway.core.context import Context, OpenedSession
 from gateway.core.credentials import session_cookie
+from gateway.core.entries import MARGIN, end_of
 from gateway.core.model import AS_WRITTEN, CookieChange, DenyEntry, Fault, Json, Renewed, Seal, Session
 from gateway.core.needs import Body, EndSession, Need, Random, Revoke, RevokeToken, SessionRecord
 from gateway.core.origins import comes_from_own_page
@@ -22,8 +22,6 @@ from gateway.core.strict import encode_base64url
 
 MOST_FORM = 4096
 _MOST_NEWS = 8
-# an entry outlives what it names by this many seconds
-_MARGIN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +94,12 @@ def everything_of(context: Context, issuer: str, subject: str) -> DenyEntry:
 
 def entry_expiry(context: Context) -> float:
     """Return when an entry may be forgotten that names what was issued until now, in epoch seconds."""
-    return context.now + context.knowledge.compiled.settings.session.absolute_lifetime + _MARGIN
+    return context.now + context.knowledge.compiled.settings.session.absolute_lifetime + MARGIN
 
 
 def _entries(context: Context, session: Session, *, everywhere: bool) -> tuple[DenyEntry, ...]:
-    one = session_entry(session)
+    idle = context.knowledge.compiled.settings.session.idle_lifetime
+    one = end_of(session, context.now, idle)
     return (one, everything_of(context, session.issuer, session.subject)) if everywhere else (one,)
 
 

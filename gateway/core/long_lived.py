@@ -44,9 +44,9 @@ class Tether:
     def judge(self, denylist: Denylist, now: float) -> Reason | None:
         """Return why the exchange has to end, or None."""
         session = self.session
-        if denylist.judge(self.identity, now) or (
-            session is not None and denylist.judge_session(session, now)
-        ):
+        if session is not None and (over := denylist.why_over(session, now)) is not None:
+            return over
+        if denylist.judge(self.identity, now):
             return Reason.REVOKED
         if now >= self.until:
             return Reason.SESSION_EXPIRED if self.identity.kind == "session" else Reason.TOKEN_EXPIRED

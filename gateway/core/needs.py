@@ -179,6 +179,17 @@ class Touch:
     session: Session = field(compare=False, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class EndLater:
+    """A later login of the same person in this browser replaced a session. Background only. Answer: None.
+
+    It ends after the grace in which other tabs still show it. ``ends_at`` is its absolute end, epoch seconds.
+    """
+
+    session_id: str
+    ends_at: float
+
+
 Need: TypeAlias = (
     Random
     | Body
@@ -197,6 +208,7 @@ Need: TypeAlias = (
     | SaveSession
     | KeptPage
     | Touch
+    | EndLater
 )
 
 EFFECTS: tuple[type, ...] = (Exchange, UseOnce, Revoke, Refresh, Replaced, SaveSession)

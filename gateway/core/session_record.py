@@ -42,11 +42,13 @@ class StoredSession:
 
     ``body`` is sealed, empty where there is none. ``seen_at`` (epoch seconds) is when the session was last
     seen in use. ``is_spent`` tells that this handle was replaced, and the grace has passed since: reuse.
+    ``is_revoked`` tells that its session was revoked by whom it belongs to.
     """
 
     body: str = field(default="", repr=False)
     seen_at: float = 0.0
     is_spent: bool = False
+    is_revoked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

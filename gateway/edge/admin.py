@@ -17,7 +17,7 @@ from gateway.core.model import DenyEntry, Fault, Json
 from gateway.core.reasons import Reason, status_of
 from gateway.edge.admin_http import AdminServer, Answering, Ask, Reply, problem, reply
 from gateway.edge.readiness import Readiness
-from gateway.edge.revocation_request import Refused, parse_revocation
+from gateway.edge.revocation_request import Refused, Terms, parse_revocation
 from gateway.edge.revocations import Acknowledgement
 from gateway.edge.session_desk import Answer
 from gateway.http.exchange import Limits
@@ -52,9 +52,8 @@ class Admin:
         metrics: returns the text of a scrape and its content type.
         ready: returns what is wrong, if anything.
         revoke: writes entries and tells which workers hold them; raises Fault.
-        issuer_of_provider: the issuers by the providers' names.
+        terms: what entries are made by.
         clock: wall time in seconds since the epoch.
-        entry_lifetime: seconds that an entry lives at least; it outlives what it names.
         reload: reads the configuration anew; None where that is not offered.
         sessions: answers questions about sessions (``SessionDesk.answer``); raises Fault.
         limits: bounds of clients, as outside.
@@ -67,9 +66,8 @@ class Admin:
         metrics: Callable[[], Awaitable[tuple[bytes, str]]],
         ready: Callable[[], Awaitable[Readiness]],
         revoke: Callable[[list[DenyEntry]], Awaitable[Acknowledgement]],
-        issuer_of_provider: Mapping[str, str],
+        terms: Terms,
         clock: Callable[[], float],
-        entry_lifetime: float,
         reload: Callable[[], Awaitable[Reloaded]] | None = None,
         sessions: Callable[[str, Mapping[str, str]], Awaitable[Answer]] | None = None,
         limits: Limits | None = None,
@@ -83,23 +81,16 @@ class Admin:
         self._clock = clock
         self._server = AdminServer(self._answer, _refuse, limits or Limits(), clock)
         self._routes = self._build_routes()
-        self.configure(settings, issuer_of_provider, entry_lifetime)
+        self.configure(settings, terms)
 
-    def configure(
-        self,
-        settings: AdminSettings,
-        issuer_of_provider: Mapping[str, str],
-        entry_lifetime: float,
-        limits: Limits | None = None,
-    ) -> None:
-        """Go on with another token, other providers, another lifetime, other bounds; the address stays."""
+    def configure(self, settings: AdminSettings, terms: Terms, limits: Limits | None = None) -> None:
+        """Go on with another token, other providers, other lifetimes and bounds; the address stays."""
         if limits is not None:
             self._server.configure(limits)
         token = settings.token.get_secret_value() if settings.token is not None else ""
         self._token = token.encode("utf-8", "surrogatepass")
         self._names = frozenset(name.lower() for name in (self._host, *settings.hosts))
-        self._issuers = dict(issuer_of_provider)
-        self._entry_lifetime = entry_lifetime
+        self._terms = terms
 
     @property
     def port(self) -> int:
@@ -176,9 +167,8 @@ class Admin:
         entry = parse_revocation(
             await ask.read(MOST_BODY),
             MOST_BODY,
-            issuers=self._issuers,
+            terms=self._terms,
             now=self._clock(),
-            lifetime=self._entry_lifetime,
         )
         acknowledgement = await self._revoke([entry])
         return reply(acknowledgement.to_json())

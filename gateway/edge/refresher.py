@@ -1,6 +1,7 @@
 """Refreshing sessions: the claim protocol of ``edge.claims`` moved by the provider's token endpoint."""
 
 import asyncio
+import contextlib
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
@@ -9,12 +10,12 @@ from typing import Protocol
 from gateway.core import claim_sources, generations, id_token, refresh
 from gateway.core.compiled import Compiled, Provider
 from gateway.core.denylist import Denylist
+from gateway.core.entries import end_of
 from gateway.core.faults import Ambiguous, NeverSent
 from gateway.core.jose import UnknownKey, kid_of, proof_of
 from gateway.core.keys import KeySet
 from gateway.core.model import (
     Claims,
-    DenyEntry,
     Fault,
     Grant,
     Json,
@@ -152,9 +153,9 @@ class Refresher:
         compiled = self._compiled
         session, grant, claim = need.session, need.grant, need.claim
         while True:
-            if self._denylist.judge_session(session, self._clock()):
+            if (over := self._denylist.why_over(session, self._clock())) is not None:
                 # or the next refresh would bring the revoked user back
-                return SessionOver(Reason.REVOKED)
+                return SessionOver(over)
             outcome, is_own = await self._once(compiled, session, grant, claim)
             if not is_own:
                 outcome = await self._newest(compiled, outcome)
@@ -278,9 +279,11 @@ class Refresher:
             if outcome is None:
                 raise Fault("store", Reason.STORE_UNAVAILABLE, "a refresh result does not open")
             await self._install(grant, outcome)
+            if is_own and isinstance(outcome, SessionOver):
+                await self._end_quietly(compiled, session)
             return outcome, is_own
         if isinstance(found, Spent):
-            await self._end_family(session)
+            await self._end_family(compiled, session)
             self._on_event("reuse_detected", **who)
             return SessionOver(Reason.SESSION_REUSED), is_own
         assert isinstance(found, Lost | Ended)
@@ -289,12 +292,18 @@ class Refresher:
             # whoever only reads the verdict was not there: who made the call has told of it
             error = found.error if isinstance(found, Ended) else None
             self._on_event("refresh_failed", reason=reason, error=error, **who)
+            await self._end_quietly(compiled, session)
         return SessionOver(reason), is_own
 
-    async def _end_family(self, session: Session) -> None:
-        await self._revoke(
-            Revoke((DenyEntry("session", "", session.session_id, session.ends_at, session.ends_at + 60),))
-        )
+    async def _end_family(self, compiled: Compiled, session: Session, *, by_itself: bool = False) -> None:
+        idle = compiled.settings.session.idle_lifetime
+        await self._revoke(Revoke((end_of(session, self._clock(), idle, by_itself=by_itself),)))
+
+    async def _end_quietly(self, compiled: Compiled, session: Session) -> None:
+        """Let every worker know that the provider ended a session: what rests on it ends there, too (R74)."""
+        # it is over whatever the store says; what it does not take now is written later
+        with contextlib.suppress(Fault):
+            await self._end_family(compiled, session, by_itself=True)
 
     async def _conclude(
         self, compiled: Compiled, session: Session, grant: Grant, claim: str, tokens: TokenSet | TokenRefusal

@@ -1,9 +1,12 @@
 """The body of ``POST /revoke``: one entry of the denylist, read strictly."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import isfinite
 from typing import Final
 
+from gateway.core.config import Settings
+from gateway.core.entries import session_end
 from gateway.core.model import AS_WRITTEN, DenyEntry, EntryKind, Json
 from gateway.core.strict import parse_object
 
@@ -17,9 +20,23 @@ class Refused(Exception):  # noqa: N818 - it refuses a request, it reports no er
     """The body asks for nothing that can be done; its text is for the caller and repeats no value."""
 
 
-def parse_revocation(
-    body: bytes, limit: int, *, issuers: Mapping[str, str], now: float, lifetime: float
-) -> DenyEntry:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an entry is made by: ``issuers`` by the providers' names; durations in seconds."""
+
+    issuers: Mapping[str, str]
+    lifetime: float
+    idle: float
+
+
+def terms_of(settings: Settings) -> Terms:
+    """Return the terms of a configuration."""
+    session = settings.session
+    issuers = {name: each.issuer for name, each in settings.providers.items()}
+    return Terms(issuers, session.absolute_lifetime, session.idle_lifetime)
+
+
+def parse_revocation(body: bytes, limit: int, *, terms: Terms, now: float) -> DenyEntry:
     """Return the entry that a body asks for.
 
     A JSON object with exactly one of ``jti``, ``sid``, ``sub``, ``session`` (texts) and ``all`` (true).
@@ -32,9 +49,8 @@ def parse_revocation(
     Args:
         body: as it came.
         limit: the most bytes that it may have.
-        issuers: issuers by the providers' names.
+        terms: of the configuration; an entry lives ``terms.lifetime`` beyond ``before``.
         now: epoch seconds.
-        lifetime: seconds that the entry lives beyond ``before``.
 
     Raises:
         Refused: anything else.
@@ -47,9 +63,12 @@ def parse_revocation(
     _check_note(fields.get("reason"))
     kind = _kind(fields)
     value = "" if kind == "all" else _text(kind, fields[kind])
-    issuer = _issuer(kind, fields.get("provider"), issuers)
+    issuer = _issuer(kind, fields.get("provider"), terms.issuers)
+    lifetime = terms.lifetime
     ahead = now + lifetime
     before = _time(fields["before"], now) if "before" in fields else ahead if kind in _SINGLE else now
+    if kind == "session":
+        return session_end(value, ahead, now, terms.idle)
     # who names a time means that time; else whatever there is when the store takes it (R66)
     position = None if "before" in fields or kind in _SINGLE else AS_WRITTEN
     return DenyEntry(kind, issuer, value, before, max(before + lifetime, ahead), position)

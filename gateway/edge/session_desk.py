@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.core.context import Knowledge
+from gateway.core.entries import session_end
 from gateway.core.model import DenyEntry, Json
 from gateway.edge.revocations import Acknowledgement
 from gateway.edge.session_index import MOST_PAGE, Filter, Listed, SessionIndex
@@ -16,7 +17,6 @@ _KNOWN: Final[Mapping[str, frozenset[str]]] = {
     "show": frozenset({"id"}),
     "end": frozenset({"id", "sub", "sid", "provider"}),
 }
-_MARGIN: Final = 60
 _NOTHING_KEPT: Final = (
     "session.mode is cookie: sessions are kept in the browsers, and nowhere else, so there is no list. "
     "POST /revoke ends them by sub, sid or session."
@@ -45,6 +45,7 @@ class SessionDesk:
         index: the list of sessions.
         knowledge: returns the configuration of now.
         revoke: writes entries and tells which workers hold them; raises Fault.
+        clock: seconds since the epoch.
     """
 
     def __init__(
@@ -52,7 +53,9 @@ class SessionDesk:
         index: SessionIndex,
         knowledge: Callable[[], Knowledge],
         revoke: Callable[[list[DenyEntry]], Awaitable[Acknowledgement]],
+        clock: Callable[[], float],
     ) -> None:
+        self._clock = clock
         self._index = index
         self._knowledge = knowledge
         self._revoke = revoke
@@ -113,7 +116,8 @@ class SessionDesk:
             found = await self._index.living(_wanted(fields))
         if not found:
             raise _Refusal(404, "No session that lives is named by this.")
-        entries = [_entry(each) for each in found]
+        now, idle = self._clock(), self._knowledge().compiled.settings.session.idle_lifetime
+        entries = [session_end(each.about.session_id, each.about.ends_at, now, idle) for each in found]
         acknowledgement = await self._revoke(entries)
         return Answer(200, {"ended": len(entries), **acknowledgement.to_json()})
 
@@ -121,8 +125,3 @@ class SessionDesk:
 def _wanted(fields: Mapping[str, str]) -> Filter:
     provider = fields.get("provider")
     return Filter(fields.get("sub"), fields.get("sid"), (provider,) if provider is not None else ())
-
-
-def _entry(listed: Listed) -> DenyEntry:
-    about = listed.about
-    return DenyEntry("session", "", about.session_id, about.ends_at, about.ends_at + _MARGIN)

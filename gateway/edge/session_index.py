@@ -140,13 +140,17 @@ class SessionIndex:
         found = await self._read(session_id)
         return found if found is not None and self._lives(found) else None
 
-    async def remove(self, listed: Listed) -> None:
-        """Take a session off the list, with its records. Raises Fault."""
+    async def remove(self, listed: Listed, *, is_told: bool = True) -> None:
+        """Take a session off the list, with what its records hold. Raises Fault.
+
+        Unless its end ``is_told`` elsewhere, they go on to tell that it was revoked.
+        """
         session_id = listed.about.session_id
+        records = [self._store.key("session", f"{{{each}}}") for each in listed.records]
         await asyncio.gather(
             *(
-                self._store.execute("DEL", self._store.key("session", f"{{{each}}}"))
-                for each in listed.records
+                self._store.execute("DEL", each) if is_told else self._store.run(scripts.OVER, [each], [])
+                for each in records
             ),
             *(
                 self._store.execute("ZREM", self._index(name), session_id)

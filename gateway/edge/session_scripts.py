@@ -1,24 +1,33 @@
 """How sessions are kept in the store: the scripts, each of which touches the keys of one hash tag.
 
-``session:{record}`` is a hash: ``b`` the sealed session, ``s`` when it was last seen. It shares its hash tag
-with the claim of its rotation, whose name is the record's. ``listed:{session id}`` is a hash: ``m`` what the
-list shows, sealed; ``s`` when it was last seen; ``r`` the names of its records; ``p`` the place in the
-denylist's history where it began. ``sessions:{...}:index`` are
-sorted sets of session ids, by when they idle out. Times are epoch seconds, lifetimes milliseconds.
+``session:{record}`` is a hash: ``b`` the sealed session, ``s`` when it was last seen, ``o`` that it was
+revoked. It shares its hash tag with the claim of its rotation, whose name is the record's. ``listed:{session
+id}`` is a hash: ``m`` what the list shows, sealed; ``s`` when it was last seen; ``r`` the names of its
+records; ``p`` the place in the denylist's history where it began. ``sessions:{...}:index`` are sorted sets of
+session ids, by when they idle out. Times are epoch seconds, lifetimes milliseconds.
 """
 
 from gateway.edge.store import Script
 
 LOOK_UP = Script("""
-local body, seen = unpack(redis.call('HMGET', KEYS[1], 'b', 's'))
+local body, seen, over = unpack(redis.call('HMGET', KEYS[1], 'b', 's', 'o'))
 local spent = redis.call('GET', KEYS[2]) == '1' and redis.call('EXISTS', KEYS[3]) == 0
-return {body or '', seen or '0', spent and 1 or 0}
+return {body or '', seen or '0', spent and 1 or 0, over and 1 or 0}
+""")
+
+# nothing is left of a revoked session but that it was revoked, until it would have idled out
+OVER = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HDEL', KEYS[1], 'b')
+redis.call('HSET', KEYS[1], 'o', '1')
+return 1
 """)
 
 # a record is written once: whoever follows a rotation's result finds it there; a repetition of the very same
 # command, whose first answer was lost, is still the first
 KEEP = Script("""
-local body = redis.call('HGET', KEYS[1], 'b')
+local body, over = unpack(redis.call('HMGET', KEYS[1], 'b', 'o'))
+if over then return 0 end
 if body then return body == ARGV[1] and 1 or 0 end
 redis.call('HSET', KEYS[1], 'b', ARGV[1], 's', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])

@@ -15,8 +15,9 @@ from typing import Any
 
 from gateway.core import refresh
 from gateway.core.context import Knowledge, OpenedSession
+from gateway.core.entries import session_end
 from gateway.core.model import DenyEntry, Fault, Renewed, Session
-from gateway.core.needs import Revoke, SaveSession, SessionRecord, Touch
+from gateway.core.needs import EndLater, Revoke, SaveSession, SessionRecord, Touch
 from gateway.core.seal import NONCE_BYTES
 from gateway.core.session_record import (
     RECORD_PURPOSE,
@@ -32,7 +33,6 @@ from gateway.edge.store import Argument, Store
 MOST_RECORDS = 4
 """How many records of one session an end of that session deletes: the newest, and those it replaced."""
 _AFTER_GRACE = 5.0
-_ENTRY_MARGIN = 60
 
 
 class Sessions:
@@ -61,7 +61,7 @@ class Sessions:
         self._on_event = on_event
         self._running: dict[str, asyncio.Task[None]] = {}
         self._fetching: dict[str, asyncio.Task[StoredSession | Fault]] = {}
-        self._replaced: dict[str, tuple[asyncio.TimerHandle, Listed]] = {}
+        self._replaced: dict[str, tuple[asyncio.TimerHandle, float]] = {}
         self._installing: dict[str, asyncio.Task[Fault | None]] = {}
         self._clearing: set[asyncio.Task[None]] = set()
         self.index = SessionIndex(store, knowledge, clock)
@@ -104,17 +104,17 @@ class Sessions:
             self._store.key("refresh", tag, "spent"),
             self._store.key("refresh", tag, "result"),
         ]
-        body, seen, spent = await self._store.run_patiently(scripts.LOOK_UP, keys, [])
+        body, seen, spent, over = await self._store.run_patiently(scripts.LOOK_UP, keys, [])
         if spent:
             await self._end_family(need.session_id)
-        return StoredSession(body.decode("latin-1"), time_of(seen), bool(spent))
+        return StoredSession(body.decode("latin-1"), time_of(seen), bool(spent), bool(over))
 
     async def _end_family(self, session_id: str) -> None:
         listed = await self.index.read(session_id)
         about = listed.about if listed is not None else None
         lifetime = self._knowledge().compiled.settings.session.absolute_lifetime
         ends_at = about.ends_at if about is not None else self._clock() + lifetime
-        await self._revoke(Revoke((DenyEntry("session", "", session_id, ends_at, ends_at + _ENTRY_MARGIN),)))
+        await self._revoke(Revoke((self._end_entry(session_id, ends_at),)))
         self._on_event(
             "reuse_detected",
             issuer=about.issuer if about is not None else None,
@@ -143,21 +143,30 @@ class Sessions:
         if before is None:
             return
         await self.retire(before.records)
-        # later, since requests under way carry the old handle: their refusal would clear the new cookie
-        grace = self._knowledge().compiled.settings.session.rotation_grace
-        timer = asyncio.get_running_loop().call_later(grace, self._end_replaced, before)
-        self._replaced[session_id] = (timer, before)
+        self.end_later(EndLater(session_id, before.about.ends_at))
 
-    def _end_replaced(self, before: Listed) -> None:
-        self._replaced.pop(before.about.session_id, None)
-        self._spawn(self._end(before.about.session_id, before.about.ends_at))
+    def end_later(self, need: EndLater) -> None:
+        """Begin to end a session that was replaced, once the grace for requests under way has passed."""
+        # at once, their refusal would clear the new cookie
+        if need.session_id not in self._replaced:
+            grace = self._knowledge().compiled.settings.session.rotation_grace
+            timer = asyncio.get_running_loop().call_later(
+                grace, self._end_replaced, need.session_id, need.ends_at
+            )
+            self._replaced[need.session_id] = (timer, need.ends_at)
+
+    def _end_replaced(self, session_id: str, ends_at: float) -> None:
+        self._replaced.pop(session_id, None)
+        self._spawn(self._end(session_id, ends_at))
 
     async def _end(self, session_id: str, ends_at: float) -> None:
         # what the store does not take now holds here, and is written later
         with contextlib.suppress(Fault):
-            await self._revoke(
-                Revoke((DenyEntry("session", "", session_id, ends_at, ends_at + _ENTRY_MARGIN),))
-            )
+            await self._revoke(Revoke((self._end_entry(session_id, ends_at),)))
+
+    def _end_entry(self, session_id: str, ends_at: float) -> DenyEntry:
+        idle = self._knowledge().compiled.settings.session.idle_lifetime
+        return session_end(session_id, ends_at, self._clock(), idle)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -246,9 +255,9 @@ class Sessions:
 
     async def drain(self) -> None:
         """Do at once what was put off, and wait for what is under way behind requests' backs."""
-        for timer, before in list(self._replaced.values()):
+        for session_id, (timer, ends_at) in list(self._replaced.items()):
             timer.cancel()
-            self._end_replaced(before)
+            self._end_replaced(session_id, ends_at)
         while pending := {*self._running.values(), *self._clearing}:
             await asyncio.wait(pending)
 
@@ -273,6 +282,9 @@ class Sessions:
     async def ended(self, entries: Sequence[DenyEntry]) -> None:
         """Delete the records of sessions that the denylist has ended; what fails is left to expire.
 
+        Where the entry does not name the session, that it was revoked is kept: whoever has only the handle
+        cannot tell from the denylist.
+
         Entries that end everybody's sessions delete none: their records cannot be used, and idle out.
         """
         with contextlib.suppress(Fault):
@@ -280,7 +292,7 @@ class Sessions:
                 for listed in await self._named(entry):
                     if not self._is_ended(listed):
                         continue
-                    await self.index.remove(listed)
+                    await self.index.remove(listed, is_told=entry.kind == "session")
 
     async def _named(self, entry: DenyEntry) -> list[Listed]:
         if entry.kind == "session":

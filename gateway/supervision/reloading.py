@@ -13,6 +13,7 @@ from gateway.core.model import Json
 from gateway.core.reload import changed_sections, needs_restart
 from gateway.edge.admin import Admin, Reloaded
 from gateway.edge.configuration import ConfigurationError, Loaded
+from gateway.edge.revocation_request import terms_of
 from gateway.http.exchange import limits_of
 from gateway.supervision.channel import Gone, Refused
 from gateway.supervision.slot import Slot
@@ -84,8 +85,7 @@ class Reloader:
                 return Reloaded(errors=errors)
             self._supervisor.settings = new
             await asyncio.gather(*(self._finish(slot) for slot in slots))
-        issuers = {name: each.issuer for name, each in new.providers.items()}
-        self._admin.configure(new.admin, issuers, new.session.absolute_lifetime, limits_of(new.limits))
+        self._admin.configure(new.admin, terms_of(new), limits_of(new.limits))
         self._supervisor.logs.configure(new.log)
         return Reloaded(
             warnings=[str(each) for each in loaded.warnings],

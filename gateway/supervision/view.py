@@ -13,6 +13,7 @@ from gateway.edge.configuration import Loaded
 from gateway.edge.metric_merge import snapshot
 from gateway.edge.metrics import Metrics
 from gateway.edge.readiness import Readiness
+from gateway.edge.revocation_request import terms_of
 from gateway.edge.revocations import Acknowledgement
 from gateway.edge.session_desk import Answer
 from gateway.http.exchange import limits_of
@@ -47,9 +48,8 @@ class View:
             revoke=self._revoke,
             reload=self._reload_now,
             sessions=self._sessions,
-            issuer_of_provider={name: each.issuer for name, each in settings.providers.items()},
+            terms=terms_of(settings),
             clock=CLOCK,
-            entry_lifetime=settings.session.absolute_lifetime,
             limits=limits_of(settings.limits),
         )
         self.reloader = Reloader(supervisor, load, self.admin)

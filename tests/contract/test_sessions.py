@@ -204,7 +204,12 @@ async def test_the_ended_are_deleted(desk: Desk, store: Store, entry, left: set[
     written = entry(desk.now())
     desk.denylist.add(written)
     await desk.sessions.ended((written,))
-    kept = {number for number, need in needs.items() if await life(store, "session", need.record) > 0}
+    stored = {number: await desk.sessions.fetch(need) for number, need in needs.items()}
+    kept = {number for number, found in stored.items() if found.body}
+    # who has only the handle learns from the denylist, or from the record, that it was revoked
+    assert {number for number, found in stored.items() if found.is_revoked} == (
+        set() if written.kind == "session" else {1, 2, 3} - left
+    )
     listed = {each.about.session_id for each in (await desk.sessions.index.page(Filter(), 10))[0]}
     assert kept == left
     assert listed == {text(number) for number in left}

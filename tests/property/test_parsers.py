@@ -21,7 +21,7 @@ from gateway.core.model import DenyEntry, Grant, Renewed, Session, SessionOver
 from gateway.core.refresh import decode_outcome, encode_outcome
 from gateway.core.session_record import About, Handle, decode_about, decode_handle
 from gateway.edge.denylist_log import decode_change, decode_count, decode_entry, encode_entry
-from gateway.edge.revocation_request import Refused, parse_revocation
+from gateway.edge.revocation_request import Refused, Terms, parse_revocation
 from gateway.http.websocket import FrameBoundary
 
 KINDS = ["sub", "sid", "jti", "session", "all"]
@@ -120,7 +120,7 @@ def test_any_item_of_the_log(fields: object, count: bytes):
 def test_any_body_of_a_revocation(body: bytes):
     """An entry that the store takes, or ``Refused``; nothing else is raised."""
     try:
-        entry = parse_revocation(body, 4096, issuers={"demo": "https://a.example"}, now=1e9, lifetime=60.0)
+        entry = parse_revocation(body, 4096, terms=Terms({"demo": "https://a.example"}, 60.0, 60.0), now=1e9)
     except Refused:
         return
     assert encode_entry(entry)

@@ -16,7 +16,7 @@ from gateway.core.model import AS_WRITTEN, DenyEntry, Fault
 from gateway.core.reasons import Reason
 from gateway.edge.admin import MOST_BODY, Admin
 from gateway.edge.readiness import Readiness
-from gateway.edge.revocation_request import Refused, parse_revocation
+from gateway.edge.revocation_request import Refused, Terms, parse_revocation
 from gateway.edge.revocations import Acknowledgement
 from gateway.http.exchange import Limits
 
@@ -25,6 +25,7 @@ ISSUERS = {"one": "https://one.example", "two": "https://two.example"}
 TWO = ISSUERS["two"]
 NOW = 1_700_000_000.0
 LIFE = 7 * 86400.0
+IDLE = 120.0
 
 
 @dataclass
@@ -47,9 +48,8 @@ class Asked:
             metrics=self._metrics,
             ready=self._ready,
             revoke=self._revoke,
-            issuer_of_provider=self.issuers,
+            terms=Terms(self.issuers, LIFE, IDLE),
             clock=lambda: NOW,
-            entry_lifetime=LIFE,
             limits=self.limits,
         )
         await self.admin.start()
@@ -188,7 +188,7 @@ async def test_names_of_ones_own_are_a_setting():
     async with Asked() as ask:
         assert (await ask("GET", "/metrics", Host="gateway-admin.example.com"))[0] == 421
         settings = AdminSettings(token=SecretStr(TOKEN), hosts=("Gateway-Admin.example.com",))
-        ask.admin.configure(settings, {}, 60.0)
+        ask.admin.configure(settings, Terms({}, 60.0, 60.0))
         for host in ("gateway-admin.example.com", "GATEWAY-admin.example.com:9090"):
             assert (await ask("GET", "/metrics", Host=host))[0] == 200
         for host in (
@@ -364,7 +364,7 @@ async def test_r60_connections_are_bounded():
     async with Asked(limits=Limits(connections=3, head_timeout=5)) as ask:
         held = [await asyncio.open_connection("127.0.0.1", ask.admin.port) for _ in range(3)]
         assert (await raw(ask, b"GET /livez HTTP/1.0\r\n\r\n"))[9:12] == b"503"
-        ask.admin.configure(AdminSettings(token=SecretStr(TOKEN)), {}, 60.0, Limits())
+        ask.admin.configure(AdminSettings(token=SecretStr(TOKEN)), Terms({}, 60.0, 60.0), Limits())
         assert (await ask("GET", "/livez"))[0] == 200
         for _, writer in held:
             writer.close()
@@ -402,7 +402,7 @@ async def test_a_huge_body_is_refused():
 
 
 def parse(body: bytes, issuers: dict[str, str] = ISSUERS) -> DenyEntry:
-    return parse_revocation(body, MOST_BODY, issuers=issuers, now=NOW, lifetime=LIFE)
+    return parse_revocation(body, MOST_BODY, terms=Terms(issuers, LIFE, IDLE), now=NOW)
 
 
 END = NOW + LIFE
@@ -414,7 +414,7 @@ END = NOW + LIFE
         (b'{"sub":"a","provider":"two"}', DenyEntry("sub", TWO, "a", NOW, END, AS_WRITTEN)),
         (b'{"sid":"a","provider":"one"}', DenyEntry("sid", ISSUERS["one"], "a", NOW, END, AS_WRITTEN)),
         (b'{"jti":"a","provider":"one"}', DenyEntry("jti", ISSUERS["one"], "a", END, END + LIFE)),
-        (b'{"session":"a"}', DenyEntry("session", "", "a", END, END + LIFE)),
+        (b'{"session":"a"}', DenyEntry("session", "", "a", END, (NOW + IDLE + 60) // 30 * 30)),
         (b'{"all":true}', DenyEntry("all", "", "", NOW, END, AS_WRITTEN)),
         (b'{"all":true,"provider":"two"}', DenyEntry("all", ISSUERS["two"], "", NOW, END, AS_WRITTEN)),
         (b'{"sub":"a","provider":"two","before":1600000000}', DenyEntry("sub", TWO, "a", 1.6e9, END)),
