@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -161,6 +162,7 @@ class Gateway:
         )
         self.embedded: EmbeddedValkey | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._overdue: dict[str, float] = {}
 
     @property
     def port(self) -> int:
@@ -292,14 +294,27 @@ class Gateway:
         self._answer_balancers()
         host, port = split_address(settings.listen)
         await self.server.start(host, port, sockets=self.place.sockets if self.place else ())
-        if settings.tls is not None:
-            self._watching = asyncio.create_task(watch(lambda: self.server.certificates, self._renewed))
+        if self.server.certificates is not None:
+            self._look_at(self.server.certificates)
+            self._watching = asyncio.create_task(
+                watch(lambda: self.server.certificates, self._renewed, self._look_at)
+            )
 
     def _renewed(self, error: Exception | None) -> None:
         if error is None:
             self.logs.info("certificates reloaded")
         else:
-            self.logs.error("certificates unchanged", error=error)
+            # its text is our own, and tells file and cause
+            self.logs.error("certificates unchanged", detail=str(error))
+
+    def _look_at(self, certificates: Certificates) -> None:
+        """Tell once of each certificate that has expired."""
+        overdue = certificates.overdue(self.clock())
+        for file, end in overdue.items():
+            if self._overdue.get(file) != end:
+                when = datetime.fromtimestamp(end, UTC).isoformat()
+                self.logs.error("certificate expired", file=file, expired=when)
+        self._overdue = overdue
 
     def _resolvers(self) -> "Mapping[type, Callable[[Any], Awaitable[object]]]":
         async def random(need: Random) -> bytes:

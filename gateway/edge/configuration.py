@@ -10,6 +10,7 @@ from typing import Any
 from gateway.core.config import Settings
 from gateway.core.config_checks import warn
 from gateway.core.problems import Path, Problem
+from gateway.edge.certificate_dates import warn_dates
 from gateway.edge.document import MOST_OCTETS, Document, read
 from gateway.edge.interpolation import resolve
 from gateway.edge.tls_files import find_tls_files
@@ -108,7 +109,8 @@ def parse(octets: bytes, source: str, base: FilePath, environment: Mapping[str, 
     if problems or settings is None:
         located = [_located(each, document) for each in problems]
         raise ConfigurationError(source, located or [Problem((), "cannot be used")])
-    return Loaded(settings, [_located(each, document) for each in warn(settings)])
+    warnings = (*document.warnings, *warn(settings))
+    return Loaded(settings, [_located(each, document) for each in warnings])
 
 
 def _located(problem: Problem, document: Document) -> Problem:
@@ -146,6 +148,8 @@ def _find_files_of(document: Document, base: FilePath, section: dict[Any, Any], 
         if message is not None:
             document.problems.append(Problem(path, message))
             document.broken.add(path)
+        elif setting != "client_key":
+            warn_dates(document, path, section[setting], authorities=setting == "ca_file")
 
 
 def _judge_certificate(name: str, key: str | None) -> str | None:

@@ -69,11 +69,15 @@ for _name, _pattern, _first in _SHAPES:
 
 @dataclass(slots=True)
 class Document:
-    """What a file holds. ``broken`` are the paths whose values could not be had; ``lines`` count from 1."""
+    """What a file holds. ``broken`` are the paths whose values could not be had; ``lines`` count from 1.
+
+    ``warnings`` tell of what can be used and is hardly meant.
+    """
 
     data: object = None
     lines: dict[Path, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
     broken: set[Path] = field(default_factory=set)
 
     def line_of(self, path: Path) -> int | None:

@@ -82,6 +82,9 @@ CATALOGUE: Final[dict[str, Meaning]] = {
     "gateway_http_tls_certificate_reloads_total": _counter(
         "Times that changed certificate files were taken over."
     ),
+    "gateway_http_tls_certificate_reload_failures_total": _counter(
+        "Times that changed certificate files could not be used; the former stay in use."
+    ),
     "gateway_http_tunnels": _gauge("Open WebSockets and other upgraded connections."),
     "gateway_http_upstream_server_breaker": _gauge(
         "Whether a server's breaker is open; by its place in the list.", "greatest"

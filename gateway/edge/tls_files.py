@@ -4,6 +4,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from gateway.core.problems import Path, Problem
+from gateway.edge.certificate_dates import warn_dates
 from gateway.edge.document import Document
 
 
@@ -20,6 +21,7 @@ def find_tls_files(document: Document, base: FilePath) -> None:
             _find_pair(document, base, each, ("tls", "certificates", index))
     if (path := _absolute(document, base, section, ("tls", "client_ca"))) is not None:
         _tell(document, ("tls", "client_ca"), _judge_authorities(path))
+        warn_dates(document, ("tls", "client_ca"), path, authorities=True)
 
 
 def _find_store_files(document: Document, base: FilePath) -> None:
@@ -30,6 +32,7 @@ def _find_store_files(document: Document, base: FilePath) -> None:
         _find_pair(document, base, section, at)
         if (path := _absolute(document, base, section, (*at, "ca_file"))) is not None:
             _tell(document, (*at, "ca_file"), _judge_authorities(path))
+            warn_dates(document, (*at, "ca_file"), path, authorities=True)
 
 
 def _find_pair(document: Document, base: FilePath, section: dict[Any, Any], at: Path) -> None:
@@ -37,6 +40,7 @@ def _find_pair(document: Document, base: FilePath, section: dict[Any, Any], at: 
     key = _absolute(document, base, section, (*at, "key"))
     if certificate is not None and key is not None:
         _tell(document, (*at, "certificate"), _judge_pair(certificate, key))
+        warn_dates(document, (*at, "certificate"), certificate)
 
 
 def _absolute(document: Document, base: FilePath, section: dict[Any, Any], path: Path) -> str | None:

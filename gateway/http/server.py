@@ -295,6 +295,7 @@ class Server:
         if self.certificates is not None:
             yield "tls_certificate_expires_seconds", {}, self.certificates.expires
             yield "tls_certificate_reloads", {}, self.certificates.reloads
+            yield "tls_certificate_reload_failures", {}, self.certificates.failures
         for name, pool in self.pools.items():
             for figure, labels, value in pool.readings():
                 yield figure, {"upstream": name, **labels}, value

@@ -27,11 +27,11 @@ class CertificateError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """One state of the files: contexts by name, the default among them, and when the first one expires."""
+    """One state of the files: contexts by name, the default among them, and when each file's one expires."""
 
     default: ssl.SSLContext
     by_name: dict[str, ssl.SSLContext]
-    expires: float
+    ends: dict[str, float]
 
     def choose(self, name: str | None) -> ssl.SSLContext:
         if name is None:
@@ -52,6 +52,7 @@ class Certificates:
 
     Attributes:
         reloads: how often changed files were taken over.
+        failures: how often they could not be.
 
     Raises:
         CertificateError: a file cannot be used.
@@ -60,6 +61,7 @@ class Certificates:
     def __init__(self, settings: TlsSettings) -> None:
         self.settings = settings
         self.reloads = 0
+        self.failures = 0
         self._stamps = self._look()
         self._chosen = _load(settings)
         self._lasting = self._front() if settings.client_ca is None else None
@@ -77,7 +79,11 @@ class Certificates:
     @property
     def expires(self) -> float:
         """When the first of the certificates expires, in seconds since the epoch."""
-        return self._chosen.expires
+        return min(self._chosen.ends.values())
+
+    def overdue(self, now: float) -> dict[str, float]:
+        """Return the files whose certificate has expired at ``now``, and when; both in epoch seconds."""
+        return {file: end for file, end in self._chosen.ends.items() if end <= now}
 
     def refresh(self) -> bool:
         """Take over files that have changed; tell whether any had.
@@ -90,7 +96,11 @@ class Certificates:
         if stamps == self._stamps:
             return False
         self._stamps = stamps
-        self._chosen = _load(self.settings)
+        try:
+            self._chosen = _load(self.settings)
+        except CertificateError:
+            self.failures += 1
+            raise
         self.reloads += 1
         return True
 
@@ -110,12 +120,17 @@ class Certificates:
         return tuple(map(_stamp, paths))
 
 
-async def watch(current: Callable[[], Certificates | None], tell: Callable[[Exception | None], None]) -> None:
+async def watch(
+    current: Callable[[], Certificates | None],
+    tell: Callable[[Exception | None], None],
+    look: Callable[[Certificates], None] = lambda _: None,
+) -> None:
     """Look every few seconds whether a file has changed.
 
     Args:
         current: returns the certificates in use, None without TLS.
         tell: is called after a change, with what was wrong with it or None.
+        look: is shown the certificates each time.
     """
     while True:
         await asyncio.sleep(WATCH_SECONDS)
@@ -129,6 +144,7 @@ async def watch(current: Callable[[], Certificates | None], tell: Callable[[Exce
         else:
             if changed:
                 tell(None)
+        look(certificates)
 
 
 def _stamp(path: str) -> Stamp:
@@ -142,15 +158,15 @@ def _stamp(path: str) -> Stamp:
 def _load(settings: TlsSettings) -> _Chosen:
     contexts: list[ssl.SSLContext] = []
     by_name: dict[str, ssl.SSLContext] = {}
-    expires = float("inf")
+    ends: dict[str, float] = {}
     for chain in settings.chains:
         context = _context(settings, chain)
         leaf = _leaf(chain.certificate)
-        expires = min(expires, leaf.not_valid_after_utc.timestamp())
+        ends[chain.certificate] = leaf.not_valid_after_utc.timestamp()
         for name in names_of(leaf):
             by_name.setdefault(name, context)
         contexts.append(context)
-    return _Chosen(contexts[0], by_name, expires)
+    return _Chosen(contexts[0], by_name, ends)
 
 
 def _context(settings: TlsSettings, chain: CertificateSettings) -> ssl.SSLContext:

@@ -1,12 +1,15 @@
 """A whole gateway that speaks TLS itself."""
 
 import asyncio
+import re
 import ssl
+import time
 
 import aiohttp
 import pytest
 
 from gateway.core.config import Settings
+from gateway.http.tls import CertificateError
 from tests.support.certificates import Authority
 from tests.support.world import World
 
@@ -111,3 +114,38 @@ async def test_plain_http_is_refused(world):
     text = (await world.admin("GET", "/metrics")).text
     assert "gateway_http_tls_handshakes_failed_total 2.0" in text
     assert not [line for line in world.lines if line.get("level") == "error"]
+
+
+async def test_an_expired_certificate_is_told_and_served(valkey_url, tmp_path):
+    """[4.4]: at the start, in the log, with its file; the metric is in the past, and handshakes go on."""
+    authority = Authority(tmp_path)
+    pair = authority.issue("localhost", days=-0.5)
+    async with World(valkey_url, tmp_path, tls=pair.written) as world:
+        (line,) = [line for line in world.lines if line.get("message") == "certificate expired"]
+        assert line["file"] == str(pair.certificate)
+        assert line["level"] == "error"
+        text = (await world.admin("GET", "/metrics")).text
+        (found,) = re.findall(r"^gateway_http_tls_certificate_expires_seconds (\S+)$", text, re.MULTILINE)
+        assert float(found) < time.time()
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+            url = f"https://127.0.0.1:{world.public_port}/public/x"
+            async with session.get(url, headers={"Host": f"localhost:{world.public_port}"}) as answer:
+                assert answer.status == 200
+
+
+async def test_a_failed_renewal_names_file_and_reason(world):
+    """[4.4]: in the log, in a metric, and what runs goes on."""
+    certificates = world.gateway.server.certificates
+    world.pair.key.write_text("secret junk")
+    with pytest.raises(CertificateError) as caught:
+        certificates.refresh()
+    world.gateway._renewed(caught.value)
+    (line,) = [line for line in world.lines if line.get("message") == "certificates unchanged"]
+    assert line["detail"] == f"{world.pair.certificate} and {world.pair.key} are no usable PEM files"
+    assert "junk" not in str(line)
+    text = (await world.admin("GET", "/metrics")).text
+    assert "gateway_http_tls_certificate_reload_failures_total 1.0" in text
+    async with aiohttp.ClientSession(connector=connector(world)) as session:
+        assert (await ask(session, world, "/public/x")).status == 200

@@ -1,6 +1,9 @@
 """The listener's TLS as it is configured: checks, files, names, HSTS."""
 
 import asyncio
+import re
+import time
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -12,6 +15,7 @@ from gateway.core.config_checks import check, warn
 from gateway.core.headers import observe, response_headers, upstream_headers
 from gateway.core.model import Request
 from gateway.core.reload import needs_restart
+from gateway.edge.certificate_dates import judge_dates
 from gateway.edge.configuration import ConfigurationError, parse
 from gateway.http import tls as module
 from gateway.http.tls import CertificateError, Certificates, names_of, watch
@@ -174,9 +178,13 @@ tls:
 """
 
 
-def read(tls, base):
+def load_section(tls, base):
     text = CONFIGURATION.format(key=KEY, tls=tls.replace("\n", "\n  "))
-    return parse(text.encode(), "gateway.yaml", base, {}).settings.tls
+    return parse(text.encode(), "gateway.yaml", base, {})
+
+
+def read(tls, base):
+    return load_section(tls, base).settings.tls
 
 
 def refused(tls, base):
@@ -221,6 +229,52 @@ def test_unusable_files(authority):
     assert "tls.client_ca: this file holds no certificate" in refused(authorities, here)
     assert "tls" in refused("certificate: {}\nkey: []", here)
     assert "tls" in refused("certificates: [1, null, {}]", here)
+
+
+def warned(section: str, here: Path) -> list[str]:
+    found = load_section(section, here)
+    return [str(each) for each in found.warnings if "expire" in str(each) or "valid" in str(each)]
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (-0.5, r"tls\.certificate: this certificate expired on \d{4}-\d\d-\d\d \d\d:\d\d UTC"),
+        (3, r"tls\.certificate: this certificate expires on \d{4}-.*: renew it"),
+        (30, None),
+    ],
+)
+def test_dates_of_certificates(authority, days, told):
+    """[4.4]: an expired certificate is told with its date and line, and can be used all the same."""
+    authority.issue("site.example", file="site", days=days)
+    found = warned("certificate: site.crt\nkey: site.key", authority.directory)
+    assert len(found) == (told is not None)
+    assert told is None or re.fullmatch(told, found[0])
+
+
+def test_dates_of_several_certificates_and_authorities(authority, tmp_path):
+    """[4.4]: each of several, one of the chain, and authorities of which none is valid any more."""
+    here = authority.directory
+    authority.issue("good.example", file="good")
+    expired = authority.issue("old.example", file="old", days=-0.5)
+    (here / "chain.crt").write_bytes((here / "good.crt").read_bytes() + expired.certificate.read_bytes())
+    listed = "certificates: [{certificate: good.crt, key: good.key}, {certificate: old.crt, key: old.key}]"
+    assert [each.partition(":")[0] for each in warned(listed, here)] == ["tls.certificates[1].certificate"]
+    (found,) = warned("certificate: chain.crt\nkey: good.key", here)
+    assert "a certificate of its chain expired on" in found
+    more = "certificate: good.crt\nkey: good.key\nclient_certificates: required\nclient_ca: "
+    (found,) = warned(more + "old.crt", here)
+    assert found.startswith("tls.client_ca: the last authority in it expired on")
+    assert warned(more + "chain.crt", here) == []
+
+
+def test_a_certificate_of_tomorrow(authority):
+    """[4.4]: one that is not valid yet is told, too."""
+    pair = authority.issue("site.example", file="site")
+    yesterday = time.time() - 2 * 86400
+    assert "is not valid before" in judge_dates(str(pair.certificate), yesterday)
+    assert judge_dates(str(pair.key), yesterday) is None
+    assert judge_dates("/nowhere", yesterday) is None
 
 
 @pytest.mark.parametrize("broken", ["certificate", "key", "client_ca"])
