@@ -125,7 +125,9 @@ class Admin:
         }
 
     async def _answer(self, ask: Ask) -> Reply:
-        if not _is_ours(ask, self._names):
+        # none at all: a question of HTTP/1.0, which no browser asks
+        hosts = [value.decode("latin-1") for value in ask.fields(b"host")]
+        if hosts and not _is_ours(hosts, self._names):
             return problem(421, _NOT_OURS)
         if ask.method not in ("GET", "HEAD") and ask.fields(b"origin"):
             return problem(403, "A web page may not change anything here.")
@@ -255,15 +257,11 @@ def _split(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _is_ours(ask: Ask, names: frozenset[str]) -> bool:
-    """Tell whether a request's Host can be no stranger's name: an address, or one that is not public.
-
-    Nobody's name is in a question of HTTP/1.0 without a Host, which no browser asks.
-    """
-    fields = ask.fields(b"host")
-    if not fields:
-        return True
-    field = fields[0].decode("latin-1").lower()
+def _is_ours(fields: list[str], names: frozenset[str]) -> bool:
+    """Tell whether a request's Host can be no stranger's name: an address, or one that is not public."""
+    if len(fields) != 1:
+        return False
+    field = fields[0].lower()
     host = field.rpartition("]")[0].removeprefix("[") if field.startswith("[") else field.partition(":")[0]
     host = host.removesuffix(".")
     if not host:
