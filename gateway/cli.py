@@ -243,6 +243,7 @@ def _why(error: OSError, loaded: "Loaded") -> str:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from gateway.edge.issuer_proxy import proxied  # noqa: PLC0415 - only this command asks
     from gateway.edge.store_check import check_store  # noqa: PLC0415 - a client of the store
 
     path, loaded = _load(options)
@@ -250,6 +251,9 @@ def _check(options: argparse.Namespace) -> int:
     count = len(loaded.warnings)
     if (warning := check_store(loaded.settings)) is not None:
         _complain(f"{path}: redis: {warning}")
+        count += 1
+    for warning in proxied(loaded.settings):
+        _complain(f"{path}: {warning} (warning)")
         count += 1
     if options.providers:
         from gateway.edge.provider_check import check_providers  # noqa: PLC0415 - a client of the providers

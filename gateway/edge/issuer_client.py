@@ -5,6 +5,7 @@ import ssl
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from types import MappingProxyType, SimpleNamespace
 from typing import Final, Literal
 
@@ -188,6 +189,17 @@ async def _note_sent(
     context.trace_request_ctx.is_sent = True
 
 
+def _seconds(wait: str | None, sent_at: str | None) -> str | None:
+    """Return Retry-After in seconds, also where it is a date (RFC 9110 section 10.2.3)."""
+    if wait is None or wait.isdigit() or sent_at is None:
+        return wait
+    try:
+        left = parsedate_to_datetime(wait) - parsedate_to_datetime(sent_at)
+    except (ValueError, TypeError):
+        return wait
+    return str(max(0, int(left.total_seconds())))
+
+
 async def _read(response: aiohttp.ClientResponse, limit: int) -> Response:
     where = str(response.url).partition("?")[0]
     coding = response.headers.get("Content-Encoding", "identity").strip().lower() or "identity"
@@ -209,6 +221,6 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> Response:
     return Response(
         status=response.status,
         content_type=response.headers.get("Content-Type", ""),
-        retry_after=response.headers.get("Retry-After"),
+        retry_after=_seconds(response.headers.get("Retry-After"), response.headers.get("Date")),
         body=bytes(body),
     )

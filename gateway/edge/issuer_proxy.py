@@ -5,6 +5,8 @@ from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
+from gateway.core.config import Settings
+
 DIRECT: Final = "none"
 """The setting's word for no proxy, whatever the environment says."""
 
@@ -30,6 +32,16 @@ def proxy_for(url: str, setting: str | None) -> str | None:
     ):
         return None
     return found if "://" in found else f"http://{found}"
+
+
+def proxied(settings: Settings) -> list[str]:
+    """Return a warning for each provider that is asked through a proxy because the environment names one."""
+    return [
+        f"providers.{name}: is asked through the environment's proxy, which counts since this version; add it"
+        " to NO_PROXY, or set proxy"
+        for name, provider in settings.providers.items()
+        if provider.proxy is None and proxy_for(provider.discovery_url or provider.issuer, None) is not None
+    ]
 
 
 def _is_excepted(host: str, authority: str, exceptions: str) -> bool:

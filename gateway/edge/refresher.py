@@ -262,7 +262,6 @@ class Refresher:
             if left < timeout / 10:
                 detail = "no time is left for another try"
                 raise NeverSent("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER)
-            is_own = True
             try:
                 # a little more, so that the call itself can tell whether anything was sent
                 async with asyncio.timeout(left + timeout / 10):
@@ -270,6 +269,7 @@ class Refresher:
             except TimeoutError:
                 detail = "the token endpoint did not answer before the time for all tries was over"
                 raise Ambiguous("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER) from None
+            is_own = True
             return await self._conclude(compiled, session, grant, claim, tokens)
 
         found = await self._claims.obtain(claim, call, timeout)

@@ -88,7 +88,7 @@ def process_response(
         body: at most 256 KiB count.
         retry_after: the header's value; only seconds are understood.
         is_code: whether a code was redeemed. It serves once and there is nothing to keep, so any code of an
-            error with a 4xx refuses it, unless the table has another opinion.
+            error with 200 or a 4xx refuses it, unless the table has another opinion.
     """
     document = read_object(body, MOST_RESPONSE)
     code = None if document is None else read_code(document.get("error"))
@@ -100,8 +100,9 @@ def process_response(
             if "error" not in document:
                 return TokenUnavailable(f"the token endpoint answered {status} with a malformed {error}")
     verdict = judge(status, code, is_empty=not body.strip())
-    if verdict is Verdict.UNKNOWN and is_code and code is not None and 400 <= status < 500:
-        verdict = Verdict.ENDED
+    if verdict is Verdict.UNKNOWN and is_code and code is not None:
+        is_answer = is_success(status) or 400 <= status < 500
+        verdict = Verdict.ENDED if is_answer else verdict
     if verdict is Verdict.ENDED:
         return TokenRefusal(code or "empty")
     return _unavailable(status, content_type, code, verdict, _read_retry_after(retry_after))

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -184,3 +185,27 @@ async def test_one_outcome_for_one_refusal(world: World):
     assert len(world.audit("refresh_failed")) == 1
     (event,) = world.audit("refresh_failed")
     assert (event["reason"], event["error"]) == ("session_ended", "invalid_grant")
+
+
+@pytest.mark.parametrize(("mode", "status"), [("cookie", 200), ("redis", 401)])
+async def test_where_reuse_cannot_be_detected(valkey_url, tmp_path, mode: str, status: int):
+    """[2.42]: docs/sessions.md says so: in cookie mode with a provider that does not rotate, a copy lives."""
+    async with World(valkey_url, tmp_path, session={"mode": mode, "rotation_grace": "1s"}) as world:
+        world.provider.quirks.add("refresh-no-rotation")
+        browser = world.browser()
+        await browser.login()
+        copy = browser.clone()
+        world.clock.advance(61)
+        for _ in range(2):
+            assert (await browser.fetch("/x")).status == 200
+        await asyncio.sleep(1.6)
+        world.clock.advance(120)
+        assert (await copy.fetch("/x")).status == status
+        assert bool(world.audit("reuse_detected")) is (status == 401)
+
+
+def test_the_documentation_says_where_and_what_is_called():
+    """[2.42]: the page on sessions says where reuse cannot be detected; revocation is among the calls."""
+    docs = Path(__file__).parents[2] / "docs"
+    assert "### Where reuse cannot be detected" in (docs / "sessions.md").read_text(encoding="utf-8")
+    assert "`revocation`" in (docs / "metrics.md").read_text(encoding="utf-8")

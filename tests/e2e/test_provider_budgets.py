@@ -99,7 +99,15 @@ async def test_r84_a_login_finds_a_new_key_under_the_old_key_id(world: World):
     assert (page.status, page.url.path) == (200, "/x")
 
 
-@pytest.mark.parametrize("wait", [{"Retry-After": "30"}, {"Retry-After": "9999"}], ids=str)
+@pytest.mark.parametrize(
+    "wait",
+    [
+        {"Retry-After": "30"},
+        {"Retry-After": "9999"},
+        {"Retry-After": "Sun, 06 Nov 1994 08:50:07 GMT", "Date": "Sun, 06 Nov 1994 08:49:37 GMT"},
+    ],
+    ids=str,
+)
 async def test_retry_after_is_obeyed_but_not_for_logins(world: World, wait: dict):
     """[2.30]: one call, then none until the time has come, whoever asks; a login goes on meanwhile."""
     browser, other = world.browser(), world.browser()

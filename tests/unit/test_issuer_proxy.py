@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.core.config_syntax import is_proxy
-from gateway.edge.issuer_proxy import proxy_for
+from gateway.edge.issuer_proxy import proxied, proxy_for
+from tests.support.pure import ISSUER, settings
 
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
@@ -93,3 +94,20 @@ def test_good_settings(text: str):
 def test_bad_settings(text: str):
     """[2.13]: everything else is a configuration error."""
     assert not is_proxy(text)
+
+
+def test_check_warns_of_the_environment(environment):
+    """[2.13]: who had a proxy in the environment is told that it counts now, and how to keep it away."""
+    assert not proxied(settings())
+    environment(HTTPS_PROXY="http://user:geheim@proxy:3128")
+    (warning,) = proxied(settings())
+    assert "providers.corporate" in warning
+    assert "geheim" not in warning
+    corporate = {
+        "issuer": ISSUER,
+        "client_id": "w",
+        "client_secret": "s",
+        "audiences": ["a"],
+        "proxy": "none",
+    }
+    assert not proxied(settings(providers={"corporate": corporate}))

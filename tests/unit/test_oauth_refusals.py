@@ -89,6 +89,8 @@ def test_r85_an_empty_400_ends_it() -> None:
 def test_r85_a_code_that_is_refused_leaves_nothing_to_keep() -> None:
     """R85: at a login any error code of a 4xx refuses the authorization code, if it is nobody's fault."""
     assert outcome(403, {"error": "custom"}, is_code=True) == "ended"
+    assert outcome(200, {"error": "bad_verification_code"}, is_code=True) == "ended"
+    assert outcome(302, {"error": "custom"}, is_code=True) == "kept"
     assert outcome(429, {"error": "custom"}, is_code=True) == "kept"
     assert outcome(401, {"error": "invalid_client"}, is_code=True) == "operator"
     assert outcome(404, {"error": "Not Found"}, is_code=True) == "kept"
