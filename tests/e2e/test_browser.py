@@ -205,6 +205,67 @@ async def test_two_tabs_of_one_browser(world: World, tab: Tab):
     assert world.provider.counts["token:authorization_code"] == 1
 
 
+async def test_a_fragment_survives_a_login(world: World, tab: Tab):
+    """[2.17]: what a page hands the login is the address after it, fragment and all."""
+    await tab.open(f"{world.base}/.gateway/login?return_to=%2Fapp%3Fx%3D1%23%2Finbox%2F7")
+    await tab.until("document.querySelector('[name=password]') !== null")
+    await tab.run(
+        "document.querySelector('[name=username]').value = 'alice';"
+        "document.querySelector('[name=password]').value = 'alice';"
+        "document.querySelector('form button').click()"
+    )
+    await tab.until(
+        f"location.href === '{world.base}/app?x=1#/inbox/7' && document.readyState === 'complete'"
+    )
+
+
+async def test_another_account_from_a_403_page(world: World, tab: Tab):
+    """[4.11]: the page says who one is; its button leads to the provider, and back to the page."""
+    await log_in(tab, f"{world.base}/x", "bob")
+    await tab.open(f"{world.base}/admin/x")
+    assert "You are logged in as bob@example.com." in await tab.run("document.body.innerText")
+    await tab.run("document.querySelector('a.button').click()")
+    await tab.until("document.querySelector('[name=password]') !== null")
+    await tab.run(
+        "document.querySelector('[name=username]').value = 'alice';"
+        "document.querySelector('[name=password]').value = 'alice';"
+        "document.querySelector('form button').click()"
+    )
+    await tab.until(f"location.href === '{world.base}/admin/x' && document.readyState === 'complete'")
+    assert (await tab.run("document.body.innerText")).startswith("hello alice")
+
+
+async def test_thirty_tabs_of_one_browser(world: World, tab: Tab):
+    """R17 [2.21]: thirty logins side by side: the first was evicted, and still comes to its page."""
+    await tab.open(f"{world.base}/first")
+    await tab.until("document.querySelector('[name=password]') !== null")
+    first = await tab.run("location.href")
+    for index in range(29):
+        await tab.open(f"{world.base}/tab{index}")
+    kept = [name for name in await cookies(tab, world.base) if "-login-" in name]
+    assert len(kept) <= 20
+    await tab.open(first)
+    await tab.run(
+        "document.querySelector('[name=username]').value = 'alice';"
+        "document.querySelector('[name=password]').value = 'alice';"
+        "document.querySelector('form button').click()"
+    )
+    # the provider of the tests knows no single sign-on: it asks once more
+    await tab.until(
+        "document.querySelector('[name=password]') !== null && location.href !== "
+        + repr(first)
+        + " && !document.querySelector('[name=password]').value"
+    )
+    await tab.run(
+        "document.querySelector('[name=username]').value = 'alice';"
+        "document.querySelector('[name=password]').value = 'alice';"
+        "document.querySelector('form button').click()"
+    )
+    await tab.until(f"location.href === '{world.base}/first' && document.readyState === 'complete'")
+    reasons = [event["reason"] for event in world.audit("login")]
+    assert reasons == ["login_evicted", "login_completed"]
+
+
 @pytest.mark.parametrize(
     "path", ["/admin/x", "/.gateway/nothing", "/.gateway/logout", "/.gateway/callback?state=x&code=y"]
 )

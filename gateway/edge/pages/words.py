@@ -279,19 +279,19 @@ WORDS: Final[dict[Reason, Words]] = {
         "If you did not expect this, tell whoever runs this site the request ID below.",
     ),
     Reason.SCOPE_MISSING: _forbidden(
-        "The token lacks a required scope.", "You are logged in, but your login does not include this right."
+        "The token lacks a required scope.", "Your login does not include the right that this page asks for."
     ),
     Reason.GROUP_MISSING: _forbidden(
         "The identity is in none of the required groups.",
-        "You are logged in, but this page is for members of a group that your account is not in.",
+        "This page is for members of a group that your account is not in.",
     ),
     Reason.CLAIM_MISMATCH: _forbidden(
         "A claim of the identity is not as required.",
-        "You are logged in, but your account does not meet a condition of this page.",
+        "Your account does not meet a condition of this page.",
     ),
     Reason.METHOD_FORBIDDEN: _forbidden(
         "The identity may not use this method here.",
-        "You are logged in, but your account may not change anything here.",
+        "Your account may not change anything here.",
     ),
     Reason.AUTHENTICATION_TOO_WEAK: _step_up(
         "A stronger authentication is required.",
