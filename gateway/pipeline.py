@@ -8,6 +8,7 @@ import itertools
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -151,7 +152,20 @@ class Pipeline:
             self._broken(passage, error)
 
     def _judge(self, passage: Passage, now: float) -> None:
-        """Decide a request of which nothing is remembered."""
+        """Decide a request of which nothing is remembered; by address it is counted before that."""
+        request, knowledge = passage.exchange.request, passage.knowledge
+        if knowledge.compiled.routes.by_address:
+            route = route_of(request, knowledge)
+            limit = None if route is None else route.rate_limit
+            if limit is not None and limit.by == "address":
+                # before any signature is checked: what is refused must not cost more than what passes
+                self._count(
+                    passage, Refuse(Reason.RATE_LIMITED, route), limit, partial(self._decide, passage, now)
+                )
+                return
+        self._decide(passage, now)
+
+    def _decide(self, passage: Passage, now: float) -> None:
         exchange, knowledge = passage.exchange, passage.knowledge
         request = exchange.request
         decision = decide(request, knowledge, now, passage.request_id)
@@ -201,9 +215,6 @@ class Pipeline:
                 # what the request began with: the configuration may have been reloaded meanwhile
                 passage.knowledge = replace(passage.knowledge, facts=facts)
                 decision = decide(request, passage.knowledge, self.clock(), passage.request_id)
-                if isinstance(decision, Login):
-                    await self._login(passage, decision)
-                    return
                 if isinstance(decision, ANSWERS):
                     self._answer(passage, decision)
                     return
@@ -241,12 +252,17 @@ class Pipeline:
     def _answer(self, passage: Passage, answer: Answer) -> None:
         if isinstance(answer, Login):
             self._spawn(self._login(passage, answer))
-            return
-        if isinstance(answer, Forward):
+        elif isinstance(answer, Forward):
             request = passage.exchange.request
             about = about_of(request, passage.knowledge, answer, answer.reason)
             self._forward(passage, plan_of(request, answer, about))
-            return
+        elif isinstance(answer, Refuse) and answer.route is not None and answer.route.rate_limit is not None:
+            # whoever is refused asks all the same
+            self._count(passage, answer, answer.route.rate_limit, partial(self._tell, passage, answer))
+        else:
+            self._tell(passage, answer)
+
+    def _tell(self, passage: Passage, answer: Refuse | Respond) -> None:
         passage.answer = answer
         passage.reason = answer.reason
         passage.decided = perf_counter()
@@ -262,39 +278,58 @@ class Pipeline:
 
     def _forward(self, passage: Passage, plan: Plan) -> None:
         if plan.limit is not None:
-            self._limit(passage, plan, plan.limit)
+            self._count(passage, plan.forward, plan.limit, partial(self._pass_on, passage, plan))
         else:
             self._pass_on(passage, plan)
 
-    def _limit(self, passage: Passage, plan: Plan, limit: RateLimit) -> None:
+    def _count(
+        self, passage: Passage, found: Forward | Refuse, limit: RateLimit, go_on: Callable[[], None]
+    ) -> None:
+        """Count a request once, and go on with it where it is none too many."""
+        if passage.quota:
+            go_on()
+            return
         request, rules = passage.exchange.request, passage.knowledge.compiled.rules
-        key = key_of(limit.by, plan.forward.identity, observe(request, rules).client)
+        key = key_of(limit.by, found.identity, observe(request, rules).client)
         if limit.shared:
-            self._spawn(self._limit_shared(passage, plan, limit, key))
+            self._spawn(self._count_shared(passage, found, limit, key, go_on))
         else:
-            self._weigh(passage, plan, limit, self.ways.limiter.check(limit, key))
+            self._weigh(passage, found, limit, self.ways.limiter.check(limit, key), go_on)
 
-    async def _limit_shared(self, passage: Passage, plan: Plan, limit: RateLimit, key: str) -> None:
+    async def _count_shared(
+        self,
+        passage: Passage,
+        found: Forward | Refuse,
+        limit: RateLimit,
+        key: str,
+        go_on: Callable[[], None],
+    ) -> None:
         try:
-            self._weigh(passage, plan, limit, await self.ways.limiter.check_shared(limit, key))
+            self._weigh(passage, found, limit, await self.ways.limiter.check_shared(limit, key), go_on)
         except Exception as error:  # noqa: BLE001 - as in handle
             self._broken(passage, error)
 
-    def _weigh(self, passage: Passage, plan: Plan, limit: RateLimit, allowance: Allowance) -> None:
+    def _weigh(
+        self,
+        passage: Passage,
+        found: Forward | Refuse,
+        limit: RateLimit,
+        allowance: Allowance,
+        go_on: Callable[[], None],
+    ) -> None:
         passage.quota = fields(limit, allowance)
         if allowance.wait is None:
-            self._pass_on(passage, plan)
+            go_on()
             return
         # no line in the audit log: whoever asks too often would write it
-        forward = plan.forward
         html = wants_html(passage.exchange.request, passage.knowledge)
-        refusal = Refuse(
-            Reason.RATE_LIMITED, forward.route, forward.identity, html, retry_after=allowance.wait
-        )
+        refusal = Refuse(Reason.RATE_LIMITED, found.route, found.identity, html, retry_after=allowance.wait)
         passage.answer, passage.reason, passage.decided = refusal, refusal.reason, perf_counter()
-        # a session that was renewed for this request is not lost with it
-        now = self.clock()
-        changes = due_cookies(forward, passage.knowledge, now, now - passage.asked)
+        changes: tuple[CookieChange, ...] = ()
+        if isinstance(found, Forward):
+            # a session that was renewed for this request is not lost with it
+            now = self.clock()
+            changes = due_cookies(found, passage.knowledge, now, now - passage.asked)
         self._respond(passage, render_refuse(refusal, passage.request_id), changes)
 
     def _pass_on(self, passage: Passage, plan: Plan) -> None:

@@ -132,12 +132,14 @@ def _prefixes(routes: Iterable[tuple[bytes, Route]]) -> _Prefixes:
 class RouteTable:
     """All routes. ``sites`` are the authorities of every ``public_url``, with and without a default port.
 
-    ``by_method`` tells whether the method matters to which route it is.
+    ``by_method`` tells whether the method matters to which route it is, ``by_address`` whether any route
+    counts requests by address.
     """
 
     routes: tuple[Route, ...]
     sites: frozenset[bytes]
     by_method: bool = False
+    by_address: bool = False
     _patterns: frozenset[bytes] = frozenset()
     _tables: dict[frozenset[bytes], _HostRoutes] = field(default_factory=dict, repr=False, compare=False)
     _hosts: dict[bytes, _HostRoutes] = field(default_factory=dict, repr=False, compare=False)
@@ -396,5 +398,6 @@ def compile_routes(settings: Settings) -> RouteTable:
         routes=tuple(routes),
         sites=_sites(settings),
         by_method=any(route.methods is not None for route in routes),
+        by_address=any(each.rate_limit is not None and each.rate_limit.by == "address" for each in routes),
         _patterns=frozenset(host for route in routes for host in route.hosts or ()),
     )

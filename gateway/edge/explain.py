@@ -93,9 +93,9 @@ def _tell(answer: Answer) -> list[str]:
         lines.append(f"route:    {answer.route.name} (access: {answer.route.access})")
     kind = {Forward: "forward", Refuse: "refuse", Login: "login", Respond: "respond"}[type(answer)]
     lines += [f"decision: {kind}", f"reason:   {answer.reason}"]
+    if answer.route is not None and (limit := answer.route.rate_limit) is not None:
+        lines.append(f"limit:    {_tell_limit(limit)}")
     if isinstance(answer, Forward):
-        if (limit := answer.route.rate_limit) is not None:
-            lines.append(f"limit:    {_tell_limit(limit)}")
         lines += [f"upstream: {answer.route.upstream}", f"target:   {answer.target.decode('latin-1')}"]
         lines += ["headers:", *(f"  {_line(header)}" for header in answer.headers)]
     elif isinstance(answer, Refuse):

@@ -5,7 +5,9 @@ import re
 
 import pytest
 
+from gateway import pipeline
 from gateway.core.config import Settings
+from gateway.core.decision import decide
 from tests.support.store import ValkeyServer
 from tests.support.world import World
 
@@ -22,6 +24,22 @@ def routes(**limits):
             ),
             {"path": "/mine/", "upstream": "app", "access": "required", "rate_limit": BURST},
             {"path": "/optional/", "upstream": "app", "access": "optional", "rate_limit": BURST},
+            {
+                "path": "/admins/",
+                "upstream": "app",
+                "access": "required",
+                "require": {"groups": ["nobody"]},
+                "rate_limit": BURST,
+            },
+            *(
+                {
+                    "path": f"/guarded{name}/",
+                    "upstream": "app",
+                    "access": "required",
+                    "rate_limit": BURST | {"by": "address", "shared": bool(name)},
+                }
+                for name in ("", "-shared")
+            ),
             {
                 "path": "/session/",
                 "upstream": "app",
@@ -141,12 +159,33 @@ async def test_nobody_counts_by_address(world):
     assert await statuses(alice, "/optional/x", 3) == [200, 200, 200]
 
 
-async def test_refusals_are_not_counted(world):
-    """Who is not let in anyway uses nobody's allowance up."""
-    nobody, alice = world.browser(), world.browser()
-    assert await statuses(nobody, "/mine/x", 6) == [401] * 6
+async def test_refusals_count(world):
+    """[2.32]: whoever is refused counts by address, and takes nothing from those who are known there."""
+    nobody, guesser, alice = world.browser(), world.browser(), world.browser()
+    assert await statuses(nobody, "/mine/x", 4) == [401, 401, 401, 429]
+    assert await statuses(guesser, "/mine/x", 1, Authorization="Bearer x") == [429]
     await alice.login(user="alice")
-    assert await statuses(alice, "/mine/x", 3) == [200, 200, 200]
+    assert await statuses(alice, "/mine/x", 4) == [200, 200, 200, 429]
+    # who is known, and may not, counts as who it is
+    assert await statuses(alice, "/admins/x", 4) == [403, 403, 403, 429]
+
+
+@pytest.mark.parametrize("path", ["/guarded/x", "/guarded-shared/x"])
+async def test_by_address_before_any_signature(world, path, monkeypatch):
+    """[2.32]: beyond a limit by address nothing is decided: no token is looked at, no login begun."""
+    decided = []
+
+    def noting(request, *rest):
+        decided.append(request.target)
+        return decide(request, *rest)
+
+    monkeypatch.setattr(pipeline, "decide", noting)
+    browser = world.browser()
+    guesses = [(await browser.fetch(path, headers={"Authorization": f"Bearer {n}"})).status for n in range(5)]
+    assert guesses == [401, 401, 401, 429, 429]
+    page = await browser.get(path)
+    assert page.status == 429
+    assert len([target for target in decided if target == path.encode()]) == 3
 
 
 async def test_metrics_and_log(world):
