@@ -23,6 +23,7 @@ from gateway.core.needs import (
     Exchange,
     KeptPage,
     Keys,
+    KnownSid,
     Metadata,
     Need,
     Random,
@@ -36,6 +37,7 @@ from gateway.core.needs import (
     UseOnce,
     UserInfo,
 )
+from gateway.core.provider_logout import FRONTCHANNEL_LIMITS
 from gateway.core.reasons import Reason
 from gateway.core.reload import bridge
 from gateway.core.store_address import StoreAddress, address_of
@@ -342,6 +344,7 @@ class Gateway:
             SessionRecord: self.sessions.fetch,
             Replaced: replaced,
             SaveSession: self.sessions.save,
+            KnownSid: self.sessions.knows_sid,
             KeptPage: self.kept_pages.fetch,
         }
 
@@ -462,7 +465,9 @@ class Gateway:
         self._answer_balancers()
         self.server.certificates = prepared.certificates
         self.server.admission.exempt(settings.trusted_proxies)
-        self.rate_limits.configure((*compiled.routes.limits, *filter(None, (compiled.login_limit,))))
+        self.rate_limits.configure(
+            (*compiled.routes.limits, *filter(None, (compiled.login_limit,)), *FRONTCHANNEL_LIMITS)
+        )
         self.recorder.access = settings.log.access
         self.logs.configure(settings.log)
         self._know(compiled, Memory())

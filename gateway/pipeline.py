@@ -27,7 +27,7 @@ from gateway.core.decision import (
 )
 from gateway.core.headers import observe
 from gateway.core.model import CookieChange, Fault, Identity, Matter, Outcome, Request
-from gateway.core.needs import MOST_NEEDS, Body, Need, Refresh, UseOnce
+from gateway.core.needs import MOST_NEEDS, Admit, Body, Need, Refresh, UseOnce
 from gateway.core.rate_limit import Allowance, RateLimit, fields, key_of
 from gateway.core.reasons import Reason
 from gateway.core.seal import NONCE_BYTES
@@ -235,6 +235,8 @@ class Pipeline:
         # the one fact that is the request's own
         if isinstance(need, Body):
             return await passage.exchange.read_body(need.limit)
+        if isinstance(need, Admit):
+            return self.ways.limiter.check(need.limit, need.key)
         if isinstance(need, UseOnce) and need.purpose == "login":
             self._brake(passage)
         return await self.ways.resolvers[type(need)](need)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gateway.core.model import DenyEntry, Grant, Renewed, Session
+from gateway.core.rate_limit import RateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,22 @@ class EndLater:
     ends_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Count one more request of a caller. Answer: core.rate_limit.Allowance."""
+
+    limit: RateLimit
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSid:
+    """Whether the store keeps a session that has this ``sid`` of this provider. Answer: bool."""
+
+    provider: str
+    sid: str
+
+
 Need: TypeAlias = (
     Random
     | Body
@@ -209,7 +226,9 @@ Need: TypeAlias = (
     | KeptPage
     | Touch
     | EndLater
+    | Admit
+    | KnownSid
 )
 
-EFFECTS: tuple[type, ...] = (Exchange, UseOnce, Revoke, Refresh, Replaced, SaveSession)
+EFFECTS: tuple[type, ...] = (Exchange, UseOnce, Revoke, Refresh, Replaced, SaveSession, Admit)
 MOST_NEEDS = 16

@@ -4,6 +4,7 @@ Neither looks at cookies: what they do is carried by the request itself, a signe
 only the provider and its client know.
 """
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from gateway.core import form, logout_token
@@ -16,7 +17,8 @@ from gateway.core.keys import KeySet
 from gateway.core.logout import entry_expiry, everything_of, written_entries
 from gateway.core.logout_token import LogoutToken
 from gateway.core.model import AS_WRITTEN, DenyEntry
-from gateway.core.needs import Body, Need, Revoke, UseOnce
+from gateway.core.needs import Admit, Body, KnownSid, Need, Revoke, UseOnce
+from gateway.core.rate_limit import MICROSECONDS, Allowance, RateLimit, key_of
 from gateway.core.reasons import Reason
 from gateway.core.refusals import plain
 from gateway.core.verification import checked
@@ -24,7 +26,19 @@ from gateway.core.verification import checked
 MOST_BODY = 32 * 1024
 MOST_SID = 255
 MOST_ENTRIES = 50_000
-"""Entries of the denylist beyond which no front-channel logout adds one: nobody vouches for its ``sid``."""
+"""Entries of the denylist beyond which one address may add few: nobody vouches for such a ``sid``."""
+
+
+def _limit(requests: int, seconds: int) -> RateLimit:
+    policy = b'"frontchannel-logout";q=%d;w=%d' % (requests, seconds)
+    interval = seconds * MICROSECONDS // requests
+    return RateLimit("frontchannel-logout", interval, requests, "address", False, policy)
+
+
+USUAL = _limit(60, 360)
+CROWDED = _limit(4, 3600)
+FRONTCHANNEL_LIMITS = (USUAL, CROWDED)
+"""How many entries one address may add for one provider; the second where the denylist is long already."""
 
 
 def backchannel(context: Context) -> Respond | Refuse | Need:
@@ -125,22 +139,45 @@ def frontchannel(context: Context) -> Respond | Refuse | Need:
         return plain(context, Reason.ROUTE_UNKNOWN)
     written = written_entries(context)
     if written is None:
-        if len(context.knowledge.denylist) >= MOST_ENTRIES:
-            return plain(context, Reason.OVERLOADED)
+        if (answer := _unwanted(context, provider, sid)) is not None:
+            return answer
         return Revoke(
             (DenyEntry("sid", provider.issuer, sid, context.now, entry_expiry(context), AS_WRITTEN),)
         )
-    return Respond(
-        Reason.LOGGED_OUT,
-        200,
-        headers=(
-            (b"Content-Type", b"text/html; charset=utf-8"),
-            (b"Content-Security-Policy", _framed_by(provider)),
-        ),
-        audit="logout",
-        details={"how": "frontchannel", "issuer": provider.issuer, "sid": sid},
-        revoked=written,
+    details: dict[str, str | None] = {"how": "frontchannel", "issuer": provider.issuer, "sid": sid}
+    return replace(_framed(provider), audit="logout", details=details, revoked=written)
+
+
+def _unwanted(context: Context, provider: Provider, sid: str) -> Respond | Refuse | Need | None:
+    """Return what a ``sid`` gets that adds no entry, None for one that does.
+
+    Strangers make up as many as they like. Where the store keeps sessions it knows the ``sid`` of each, and
+    others name nothing; else one address adds so many for one provider, and no flood is in others' way.
+    """
+    knowledge = context.knowledge
+    if knowledge.compiled.settings.session.mode == "redis":
+        is_known = knowledge.fact(known := KnownSid(provider.name, sid), bool)
+        if is_known is None:
+            return known
+        return None if is_known else _framed(provider)
+    limit = CROWDED if len(knowledge.denylist) >= MOST_ENTRIES else USUAL
+    key = f"{key_of('address', None, context.observed.client)} {provider.name}"
+    admit = next((need for need in knowledge.facts if isinstance(need, Admit)), Admit(limit, key))
+    allowance = knowledge.fact(admit, Allowance)
+    if allowance is None:
+        return admit
+    if allowance.wait is None:
+        return None
+    return replace(plain(context, Reason.RATE_LIMITED), retry_after=allowance.wait)
+
+
+def _framed(provider: Provider) -> Respond:
+    """Return what a frame of the provider's page is answered, whatever was done for it."""
+    fields = (
+        (b"Content-Type", b"text/html; charset=utf-8"),
+        (b"Content-Security-Policy", _framed_by(provider)),
     )
+    return Respond(Reason.LOGGED_OUT, 200, headers=fields)
 
 
 def _framed_by(provider: Provider) -> bytes:

@@ -23,7 +23,7 @@ from gateway.core.session_record import (
 )
 from gateway.edge import session_scripts as scripts
 from gateway.edge.denylist_log import decode_place, encode_position
-from gateway.edge.store import Store
+from gateway.edge.store import Argument, Store
 
 MOST_PAGE = 1000
 _MOST_SCANNED = 5000
@@ -125,7 +125,7 @@ class SessionIndex:
         """Tell that a session was in use, and under which records it is kept now. Raises Fault."""
         life, score = int(lifetime * 1000), round(seen_at + lifetime, 3)
         key, joined = self._listed(session.session_id), " ".join(records)
-        await asyncio.gather(
+        is_listed, *_ = await asyncio.gather(
             self._store.run_patiently(scripts.UPDATE, [key], [round(seen_at, 3), joined, life]),
             *(
                 self._store.run_patiently(
@@ -134,6 +134,11 @@ class SessionIndex:
                 for name in self._names(session)
             ),
         )
+        if is_listed and records and session.sid is not None:
+            # a refresh may have brought another sid
+            name = index_names(self._ring, "sid", session.issuer, session.sid)[0]
+            arguments: list[Argument] = [session.session_id, score, life, _MARGIN]
+            await self._store.run_patiently(scripts.INDEX, [self._index(name)], arguments)
 
     async def find(self, session_id: str) -> Listed | None:
         """Return a session of the list, or None where there is none, or it has ended. Raises Fault."""
@@ -200,6 +205,13 @@ class SessionIndex:
                         if each is not None and _fits(each, wanted):
                             found[each.about.session_id] = each
         return list(found.values())
+
+    async def has(self, wanted: Filter) -> bool:
+        """Tell whether a subject or a ``sid`` has any session that has not idled out. Raises Fault."""
+        for name in self._wanted_names(wanted):
+            if await self._ids(name, 0):
+                return True
+        return False
 
     async def living(self, wanted: Filter) -> list[Listed]:
         """Return all sessions of a subject or a ``sid`` that live. Raises Fault."""

@@ -17,7 +17,7 @@ from gateway.core import refresh
 from gateway.core.context import Knowledge, OpenedSession
 from gateway.core.entries import session_end
 from gateway.core.model import DenyEntry, Fault, Renewed, Session
-from gateway.core.needs import EndLater, Revoke, SaveSession, SessionRecord, Touch
+from gateway.core.needs import EndLater, KnownSid, Revoke, SaveSession, SessionRecord, Touch
 from gateway.core.seal import NONCE_BYTES
 from gateway.core.session_record import (
     RECORD_PURPOSE,
@@ -219,6 +219,10 @@ class Sessions:
         if await self._keep(grant.handle, renewed, now, lifetime):
             records = (record_name(grant.handle), *grant.unconfirmed)[:MOST_RECORDS]
             await self.index.update(session, now, lifetime, records)
+
+    async def knows_sid(self, need: KnownSid) -> bool:
+        """Tell whether a session is kept that has this ``sid``. Raises Fault."""
+        return await self.index.has(Filter(sid=need.sid, providers=(need.provider,)))
 
     async def retire(self, records: Iterable[str]) -> None:
         """Let the records of handles that were replaced go once the grace has passed. Raises Fault."""

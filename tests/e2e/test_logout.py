@@ -333,6 +333,28 @@ async def test_frontchannel(world: World):
     assert world.audit("logout")[0]["how"] == "frontchannel"
 
 
+@pytest.mark.settings({"providers": {"demo": {"frontchannel_logout": True}}, "session": {"mode": "redis"}})
+async def test_frontchannel_in_redis_mode(world: World):
+    """[1.24] A flood of made-up sids adds nothing; the sid of a refreshed session ends it."""
+    browser = world.browser()
+    await browser.login()
+    families = world.provider.grants.families
+    (sid,) = families
+    families[sid].sid = "another"
+    world.clock.advance(61)
+    assert (await browser.fetch("/x")).status == 200
+    assert await sid_of(browser) == "another"
+    url = URL("/.gateway/frontchannel-logout")
+    for number in range(100):
+        query = {"iss": world.provider.issuer, "sid": f"made-up-{number}"}
+        assert (await world.browser().get(str(url.with_query(query)))).status == 200
+    assert len(world.gateway.denylist) == 0
+    assert world.audit("logout") == []
+    query = {"iss": world.provider.issuer, "sid": "another"}
+    assert (await world.browser().get(str(url.with_query(query)))).status == 200
+    assert (await browser.fetch("/x")).status == 401
+
+
 async def test_frontchannel_is_off_unless_asked_for(world: World):
     """Nothing proves that the provider asks, so an operator decides."""
     browser = world.browser()

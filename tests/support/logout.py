@@ -16,7 +16,8 @@ from gateway.core.denylist import Denylist
 from gateway.core.keys import KeySet
 from gateway.core.logout_token import EVENT
 from gateway.core.model import AS_WRITTEN, Grant, Header, RefreshOutcome, Request, Session
-from gateway.core.needs import Body, EndSession, Keys, Need, Random, Revoke, UseOnce
+from gateway.core.needs import Admit, Body, EndSession, Keys, KnownSid, Need, Random, Revoke, UseOnce
+from gateway.core.rate_limit import MICROSECONDS, Buckets, RateLimit
 from tests.support import jose
 from tests.support.jose import ISSUER, NOW
 
@@ -104,17 +105,25 @@ class Desk:
         self.denylist.synchronised_at = NOW
         self.denylist.position = ("epoch", 0)
         self.end_session: Any = END_SESSION
+        self.buckets: dict[RateLimit, Buckets] = {}
+        self.known_sids = {"sid-1"}
         self.keys: dict[str | None, KeySet] = {None: keys if keys is not None else jose.key_set()}
         self.news: Callable[[str], RefreshOutcome | None] = more.pop("news", lambda _: None)
         self.now = NOW
         self.step = 0.25
 
     def ask(
-        self, method: bytes, path: str, *headers: Header, body: bytes = b"", host: bytes = b"app.example.com"
+        self,
+        method: bytes,
+        path: str,
+        *headers: Header,
+        body: bytes = b"",
+        host: bytes = b"app.example.com",
+        peer: str = "192.0.2.1",
     ) -> Answer:
         """Decide one request to the end."""
         target = (self.known.settings.prefix + path).encode()
-        request = Request(method, target, host, ((b"Host", host), *headers), "192.0.2.1")
+        request = Request(method, target, host, ((b"Host", host), *headers), peer)
         facts: dict[Need, object] = {}
         knowledge = Knowledge(self.known, {}, self.denylist, Memory(), self.news, lambda _: False, facts)
         for _ in range(8):
@@ -145,6 +154,11 @@ class Desk:
             return first
         if isinstance(need, Keys):
             return self.keys.get(need.kid, self.keys[None])
+        if isinstance(need, Admit):
+            buckets = self.buckets.setdefault(need.limit, Buckets(need.limit))
+            return buckets.take(need.key, int(self.now * MICROSECONDS))
+        if isinstance(need, KnownSid):
+            return need.sid in self.known_sids
         if isinstance(need, EndSession):
             return self.end_session
         assert isinstance(need, Random)

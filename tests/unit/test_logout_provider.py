@@ -7,8 +7,10 @@ import pytest
 
 from gateway.core import provider_logout
 from gateway.core.answers import Refuse, Respond
+from gateway.core.compiled import compile_settings
+from gateway.core.config import SessionSettings
 from gateway.core.model import DenyEntry
-from gateway.core.needs import Body, Keys, Revoke, UseOnce
+from gateway.core.needs import Body, Keys, KnownSid, Revoke, UseOnce
 from gateway.core.reasons import Reason
 from gateway.edge.endpoints import render_respond
 from tests.support import jose
@@ -233,12 +235,54 @@ def test_frontchannel_needs_both_parameters(query):
     assert Desk(FRONT).ask(b"POST", CALL).reason is Reason.METHOD_UNSUPPORTED
 
 
-def test_strangers_cannot_fill_the_denylist(monkeypatch):
-    """Nobody vouches for a sid: beyond a bound only signed and authenticated logouts add entries."""
+def _made_up(number: int) -> str:
+    return CALL.replace("sid-1", f"made-up-{number}")
+
+
+@pytest.mark.parametrize("peer", ["192.0.2.7", "2001:db8::7"])
+def test_a_flood_of_made_up_sids_is_the_flooders_own_trouble(peer: str):
+    """[1.24] 3,200 of them in 8.6 s: one address adds few; everybody else's logout works, whatever kind."""
+    desk = Desk(FRONT)
+    desk.step = 0.0
+    reasons = []
+    for number in range(3200):
+        desk.now = NOW + number * 8.6 / 3200
+        answer = desk.ask(b"GET", _made_up(number), peer=peer)
+        reasons.append(answer.reason)
+    assert len(desk.denylist) == reasons.count(Reason.LOGGED_OUT) <= 62
+    assert (answer.reason, answer.retry_after is not None) == (Reason.RATE_LIMITED, True)
+    for other in ("192.0.2.8", "2001:db8:0:1::7"):
+        assert desk.ask(b"GET", CALL, peer=other).reason is Reason.LOGGED_OUT
+    assert desk.denylist.judge_session(SESSION, desk.now)
+    assert desk.backchannel(logout_token()).status == 200
+
+
+def test_one_network_is_one_flooder():
+    """[1.24] Whoever has a /64 has as many addresses as they like."""
+    desk = Desk(FRONT)
+    for number in range(200):
+        desk.ask(b"GET", _made_up(number), peer=f"2001:db8::{number:x}")
+    assert len(desk.denylist) < 100
+
+
+def test_where_the_denylist_is_long_each_address_adds_few(monkeypatch):
+    """[1.24] Many flooders together: bounded still, and a person who logs out is not in the way of it."""
     monkeypatch.setattr(provider_logout, "MOST_ENTRIES", 3)
     desk = Desk(FRONT)
     for index in range(3):
         desk.denylist.add(DenyEntry("sid", ISSUER, f"made-up-{index}", NOW, NOW + 9))
-    assert desk.ask(b"GET", CALL).reason is Reason.OVERLOADED
-    assert len(desk.denylist) == 3
+    assert desk.ask(b"GET", CALL).reason is Reason.LOGGED_OUT
+    answers = [desk.ask(b"GET", _made_up(number), peer="192.0.2.7").reason for number in range(10)]
+    assert answers == [Reason.LOGGED_OUT] * 4 + [Reason.RATE_LIMITED] * 6
     assert desk.backchannel(logout_token()).status == 200
+
+
+def test_where_the_store_keeps_sessions_only_their_sids_count():
+    """[1.24] Redis mode: one that nobody has adds no entry, and its answer tells nothing."""
+    kept = FRONT.settings.model_copy(update={"session": SessionSettings(mode="redis")})
+    desk = Desk(compile_settings(kept))
+    known, unknown = desk.ask(b"GET", CALL), desk.ask(b"GET", _made_up(1))
+    assert (known.status, known.headers) == (unknown.status, unknown.headers)
+    assert [entry.value for entry in desk.denylist.entries(0)] == ["sid-1"]
+    assert [type(need) for need in desk.needs] == [KnownSid, Revoke, KnownSid]
+    assert (known.audit, unknown.audit) == ("logout", None)
