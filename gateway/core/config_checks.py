@@ -242,6 +242,14 @@ def _check_session(settings: Settings) -> Iterator[Problem]:
         limit = "absolute_lifetime" if setting == "login_lifetime" else "idle_lifetime"
         if getattr(session, setting) >= getattr(session, limit):
             yield Problem(("session", setting), f"shorter than {limit}")
+    window = session.refresh_before_expiry
+    if session.rotation_grace < window < session.idle_lifetime:
+        # its access token would outlive its place in the rotation: let in by one worker, a thief at the next
+        yield Problem(
+            ("session", "rotation_grace"),
+            f"at least {window:g}s, which is refresh_before_expiry: a session cookie of before is good until"
+            " its access token expires, and must not be taken for reuse until then",
+        )
 
 
 def _check_identity_headers(settings: Settings) -> Iterator[Problem]:

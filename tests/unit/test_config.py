@@ -181,6 +181,8 @@ CASES = [
     ({"session/idle_lifetime": "8d"}, "session.idle_lifetime"),
     ({"session/refresh_before_expiry": "8h"}, "session.refresh_before_expiry"),
     ({"session/rotation_grace": "9h"}, "session.rotation_grace"),
+    ({"session/rotation_grace": "59s"}, "session.rotation_grace"),
+    ({"session/refresh_before_expiry": "90s"}, "session.rotation_grace"),
     ({"session/login_lifetime": "8d"}, "session.login_lifetime"),
     # upstreams, see R55
     ({"upstreams/app/servers": ["http://127.0.0.1:3000/base"]}, "upstreams.app.servers[0]"),
@@ -547,3 +549,13 @@ def test_syntax():
     assert suggestion("lisen", ["listen", "limits"]) == " - did you mean listen?"
     assert suggestion("zzz", ["listen"]) == ""
     assert shown_path(("a", 0, "b c", "d")) == "a[0].?.d"
+
+
+@pytest.mark.parametrize(("window", "grace", "least"), [("90s", "60s", "90s"), ("500ms", "100ms", "0.5s")])
+def test_the_least_rotation_grace_is_named(window: str, grace: str, least: str):
+    """[1.14]: below the refresh window a copied cookie would be let in and refused in turns."""
+    session = {"refresh_before_expiry": window, "rotation_grace": grace}
+    (problem,) = check(with_changes({"session": session}))
+    assert problem.path == ("session", "rotation_grace")
+    assert f"at least {least}" in problem.message
+    assert not check(with_changes({"session": session | {"rotation_grace": window}}))
