@@ -23,14 +23,17 @@ from gateway.core.token_claims import read_time
 
 RESULT_PURPOSE = "refresh result"
 DEFAULT_ACCESS_LIFETIME = 300.0
+ROTATION = 72
+"""Bytes that the name of a rotation fills in a payload, with a margin."""
 
 
 def claim_id(provider: Provider, grant: Grant, resource: str = "") -> str:
     """Name a rotation: SHA-256 over issuer, client, scope, resource, generation and old refresh token.
 
     The generation tells apart the refreshes of a provider that does not rotate, where one refresh
-    token serves for many. The fields are framed as a JSON array, so no two different tuples share a name.
-    Where the store keeps the session, what rotates is the handle: the rotation has its record's name.
+    token serves for many; what stands after the dot tells apart sessions, since some providers give the same
+    refresh token at each login. The fields are framed as a JSON array, so no two different tuples share a
+    name. Where the store keeps the session, what rotates is the handle: the rotation has its record's name.
     """
     if grant.handle:
         return record_name(grant.handle)
@@ -43,6 +46,11 @@ def claim_id(provider: Provider, grant: Grant, resource: str = "") -> str:
         str(grant.generation),
         grant.refresh_token,
     ]
+    token = _digest(fields)
+    return f"{token}.{_digest([grant.session_id, token])[:22]}"
+
+
+def _digest(fields: list[str]) -> str:
     return encode_base64url(hashlib.sha256(json.dumps(fields).encode()).digest())
 
 
@@ -172,7 +180,7 @@ def fits(session: Session) -> bool:
 
 def grant_fits(grant: Grant) -> bool:
     """Tell whether a refresh cookie stays within its chunks, with room for its unconfirmed rotations."""
-    room = 50 * (codec.MOST_UNCONFIRMED - len(grant.unconfirmed))
+    room = ROTATION * (codec.MOST_UNCONFIRMED - len(grant.unconfirmed))
     return sealed_length(len(codec.encode_grant(grant)) + room) <= MOST_SEALED
 
 
@@ -183,7 +191,7 @@ def record_size(session: Session, grant: Grant | None) -> int:
 
 def record_fits(session: Session, grant: Grant | None) -> bool:
     """Tell whether a session with its grant stays within a record, with room for its rotations."""
-    return record_size(session, grant) + 50 * codec.MOST_UNCONFIRMED <= MOST_RECORD
+    return record_size(session, grant) + ROTATION * codec.MOST_UNCONFIRMED <= MOST_RECORD
 
 
 def cookie_size(session: Session, grant: Grant | None) -> int:

@@ -15,6 +15,7 @@ when the browser has shown its new cookie.
 
 import asyncio
 import contextlib
+import hashlib
 import math
 import os
 from collections import OrderedDict
@@ -89,6 +90,8 @@ class _Flight:
     claim: str
     call: Call
     end: float
+    is_own: Callable[[bytes], bool]
+    alone: bool = False
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     never_sent: bool = False
     unanswered: bool = False
@@ -137,6 +140,7 @@ class Claims:
         self._longest = longest_call
         self._channel = store.key("refreshed")
         self._flights: dict[str, _Flight] = {}
+        self._former: dict[str, _Flight] = {}
         self._tasks: dict[str, asyncio.Task[Obtained | Fault]] = {}
         self._unstored: dict[str, bytes] = {}
         self._storing: set[asyncio.Task[None]] = set()
@@ -189,13 +193,20 @@ class Claims:
         self._grace = _milliseconds(grace)
         self._idle = idle
 
-    async def obtain(self, claim: str, call: Call, within: float = math.inf) -> Obtained:
+    async def obtain(
+        self,
+        claim: str,
+        call: Call,
+        within: float = math.inf,
+        is_own: Callable[[bytes], bool] = lambda _: True,
+    ) -> Obtained:
         """Return how a rotation ended, making the call if nobody else does.
 
         Args:
             claim: names the rotation (``core.refresh.claim_id``).
             call: makes the token call once; raises NeverSent, Ambiguous or another Fault.
             within: seconds that all tries may take together; a call that would begin later is not made.
+            is_own: tells whether a result that the version before has stored is of this very session.
 
         Raises:
             Fault: the store or the provider cannot tell now; nothing is decided.
@@ -205,7 +216,8 @@ class Claims:
         task = self._tasks.get(claim)
         if task is None:
             end = asyncio.get_running_loop().time() + within
-            flight = self._flights[claim] = _Flight(claim, call, end)
+            flight = self._flights[claim] = _Flight(claim, call, end, is_own)
+            self._former[former_name(claim)] = flight
             task = asyncio.get_running_loop().create_task(self._fly(flight))
             self._tasks[claim] = task
             task.add_done_callback(lambda _: self._landed(claim))
@@ -216,7 +228,10 @@ class Claims:
         return found
 
     def _landed(self, claim: str) -> None:
-        del self._tasks[claim], self._flights[claim]
+        del self._tasks[claim]
+        flight = self._flights.pop(claim)
+        if self._former.get(former_name(claim)) is flight:
+            del self._former[former_name(claim)]
 
     async def confirm(self, need: Confirm) -> None:
         """Phase two: the browser has shown the cookie that these rotations led to. May be repeated.
@@ -227,7 +242,7 @@ class Claims:
         remembered = _milliseconds(need.ends_at - self._clock())
         for claim in need.claims:
             if remembered > 0 and claim not in self._confirmed:
-                await self._run(scripts.CONFIRM, claim, remembered, self._grace)
+                await self._run(scripts.CONFIRM, claim, remembered, self._grace, _mark(claim))
             self._confirmed[claim] = None
             self._confirmed.move_to_end(claim)
         while len(self._confirmed) > _MOST_CONFIRMED:
@@ -255,8 +270,11 @@ class Claims:
         return await self._store.run(script, self._keys(claim), arguments)
 
     def _keys(self, claim: str) -> list[str]:
-        tag = f"{{{claim}}}"
-        return [self._store.key("refresh", tag, part) for part in ("claim", "result", "spent", "fence")]
+        former, own = former_name(claim), claim.partition(".")[2]
+        tag, parts = f"{{{former}}}", ("claim", "result", "spent", "fence")
+        keys = [self._store.key("refresh", tag, part) for part in parts]
+        # one script touches both, so both have one tag
+        return [self._store.key("refresh", tag, own, part) for part in parts] + keys if own else keys
 
     async def _fly(self, flight: _Flight) -> Obtained | Fault:
         try:
@@ -271,7 +289,12 @@ class Claims:
         patience = loop.time() + 2 * self._longest + self._lease
         while True:
             flight.wake.clear()
-            owner, reply = await self._acquire(flight.claim)
+            owner, reply = await self._acquire(flight)
+            if reply[0] == b"former":
+                if flight.is_own(reply[1]):
+                    return Stored(reply[1])
+                flight.alone = True
+                continue
             found = _judge(reply)
             if found is None and reply[0] == b"claimed":
                 found = await self._hold(flight, _Held(flight.claim, reply[1].decode(), owner))
@@ -288,14 +311,16 @@ class Claims:
             if found is not None:
                 return found
 
-    async def _acquire(self, claim: str) -> tuple[str, list[Any]]:
+    async def _acquire(self, flight: _Flight) -> tuple[str, list[Any]]:
         """Ask for the claim; return under which owner, and the reply.
 
         An owner of its own for each attempt, or a claim that was left to lapse would seem to be ours. The
         exception is an attempt whose reply never came: the store may have run it after all, or may yet.
         """
+        claim = flight.claim
         owner = self._unheard.pop(claim, None) or os.urandom(12).hex()
-        arguments = (owner, _milliseconds(self._lease), _milliseconds(self._idle), self._grace)
+        durations = (_milliseconds(self._lease), _milliseconds(self._idle), self._grace)
+        arguments = (owner, *durations, _mark(claim), int(flight.alone))
         try:
             reply: list[Any] = await self._store.run_patiently(
                 scripts.ACQUIRE, self._keys(claim), arguments, replicated=True
@@ -439,8 +464,18 @@ class Claims:
     def _hear(self, news: str) -> None:
         if news.endswith(_MADE):
             self._supersede(news[: -len(_MADE)])
-        elif (found := self._flights.get(news)) is not None:
+        elif (found := self._flights.get(news) or self._former.get(news)) is not None:
             found.wake.set()
+
+
+def former_name(claim: str) -> str:
+    """Return the name that the version before gave to a rotation; it did not tell its session."""
+    return claim.partition(".")[0]
+
+
+def _mark(claim: str) -> str:
+    """Return a number below one that stands for a rotation (``claim_scripts`` says why)."""
+    return f"0.{int.from_bytes(hashlib.sha256(claim.encode()).digest()[:6]):015d}"
 
 
 def _milliseconds(seconds: float) -> int:

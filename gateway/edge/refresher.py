@@ -196,7 +196,7 @@ class Refresher:
     async def _try_peek(self, claim: str, grant: Grant) -> RefreshOutcome | None:
         try:
             sealed = await self._claims.result(claim)
-            outcome = None if sealed is None else self._open(grant, sealed)
+            outcome = None if sealed is None or not self._is_of(grant, sealed) else self._open(grant, sealed)
             if outcome is not None:
                 await self._install(grant, outcome)
         except Fault:
@@ -210,6 +210,11 @@ class Refresher:
             refresh.seal_secret(grant), refresh.RESULT_PURPOSE, sealed.decode("latin-1")
         )
         return None if payload is None else refresh.decode_outcome(payload)
+
+    def _is_of(self, grant: Grant, sealed: bytes) -> bool:
+        """Tell whether a result is of the session that a grant belongs to."""
+        outcome = self._open(grant, sealed)
+        return not isinstance(outcome, Renewed) or outcome.session.session_id == grant.session_id
 
     async def _install(self, grant: Grant, outcome: RefreshOutcome) -> None:
         # before anybody is given the new handle: it must lead somewhere at every worker
@@ -272,7 +277,7 @@ class Refresher:
             is_own = True
             return await self._conclude(compiled, session, grant, claim, tokens)
 
-        found = await self._claims.obtain(claim, call, timeout)
+        found = await self._claims.obtain(claim, call, timeout, lambda sealed: self._is_of(grant, sealed))
         who = {"issuer": session.issuer, "subject": session.subject, "session": session.session_id}
         if isinstance(found, Stored):
             outcome = self._open(grant, found.sealed)

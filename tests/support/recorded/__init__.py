@@ -1,0 +1,1 @@
+"""What the version before has written, and the scripts of its workers."""
