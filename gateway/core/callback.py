@@ -15,7 +15,7 @@ from gateway.core import cookies as jar
 from gateway.core import session as codec
 from gateway.core.answers import Login, Refuse, Respond
 from gateway.core.authorization_response import MOST_FORM, Response, keep, kept, process_response
-from gateway.core.claim_at_fault import claim_at_fault
+from gateway.core.claim_at_fault import claim_at_fault, tell_clock
 from gateway.core.compiled import Provider
 from gateway.core.context import Context, OpenedSession
 from gateway.core.cookies import Site
@@ -303,7 +303,9 @@ def _redeem(context: Context, provider: Provider, attempt: Attempt, response: Re
     claims = _verified_claims(context, provider, begun, tokens)
     if isinstance(claims, Reason):
         claim = claim_at_fault(tokens.id_token or "", claims, provider, context.now)
-        return _failed(context, claims, attempt, None if tokens.id_token else "no ID token came", claim=claim)
+        came = tokens.id_token
+        detail = tell_clock(came, claims, context.now) if came else "no ID token came"
+        return _failed(context, claims, attempt, detail, claim=claim)
     if not isinstance(claims, dict):
         return claims
     return _with_userinfo(context, provider, attempt, tokens, claims)
@@ -367,6 +369,8 @@ def _with_userinfo(
         if identity is Reason.TOKEN_AUDIENCE:
             claim = "aud"
         detail = "the access token, which access_token: jwt verifies"
+        if (clock := tell_clock(tokens.access_token, identity, context.now)) is not None:
+            detail = f"{detail}: {clock}"
         return _failed(context, identity, attempt, detail, claim=claim)
     if not isinstance(identity, Identity):
         return identity

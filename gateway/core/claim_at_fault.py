@@ -41,6 +41,25 @@ def claim_at_fault(token: str, reason: Reason, provider: Provider, now: float) -
     return _malformed(claims) if reason is Reason.TOKEN_CLAIMS else None
 
 
+def tell_clock(token: str, reason: Reason, now: float) -> str | None:
+    """Return by how many seconds two clocks must differ, where a token was refused for its times.
+
+    A token comes within moments of its making, so one that begins later or has expired already tells of
+    clocks and not of itself. ``now`` is epoch seconds.
+    """
+    if reason not in (Reason.TOKEN_NOT_YET_VALID, Reason.TOKEN_EXPIRED):
+        return None
+    parsed = read(token, MOST_ID_TOKEN)
+    if isinstance(parsed, Reason):
+        return None
+    if reason is Reason.TOKEN_EXPIRED:
+        expires = read_time(parsed.claims, "exp")
+        return f"it expired {now - expires:.0f} s ago by this clock" if isinstance(expires, float) else None
+    begins = [read_time(parsed.claims, name) for name in ("iat", "nbf")]
+    latest = max((each for each in begins if isinstance(each, float)), default=now)
+    return f"the provider's clock is {latest - now:.0f} s ahead of this one"
+
+
 def _malformed(claims: Claims) -> str | None:
     for name in ("exp", "iat"):
         if not isinstance(read_time(claims, name), float):

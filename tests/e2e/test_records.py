@@ -109,6 +109,22 @@ async def test_lines_name_people_as_one_knows_them(world: World):
     assert line["request_id"] != "from-the-balancer"
 
 
+@pytest.mark.parametrize(
+    ("ahead", "reason", "told"),
+    [(412.0, "token_not_yet_valid", "412 s ahead"), (-4000.0, "token_expired", "s ago by this clock")],
+)
+async def test_a_clock_that_is_wrong_is_told_in_seconds(world: World, ahead: float, reason: str, told: str):
+    """[4.8] A login that fails for two clocks says by how much they differ, in the log and on the page."""
+    browser = world.browser()
+    page = await browser.get("/x")
+    world.provider.tokens._clock = lambda: world.clock() + ahead
+    page = await browser.submit(page, username="alice", password="alice")
+    failed = [line for line in world.audit("login") if line["reason"] == reason]
+    assert failed, [line["reason"] for line in world.audit("login")]
+    assert told in failed[-1]["detail"]
+    assert told in page.text
+
+
 async def test_nothing_more_is_told_by_default(world: World):
     """[4.8] Whoever does not ask for names and agents has none in the log."""
     browser = world.browser()
