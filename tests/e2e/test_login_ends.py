@@ -278,6 +278,27 @@ async def test_a_reject_page_offers_a_login(world: World):
     assert "login_url" not in (await world.browser().fetch("/api/x")).text
 
 
+@pytest.mark.settings(
+    {
+        "routes": [
+            {"path": "/files/", "upstream": "app", "access": "required", "raw_path": True},
+            {"path": "/", "upstream": "app", "access": "required"},
+        ]
+    }
+)
+@pytest.mark.parametrize("path", ["/files/a%2Fb/%7Ec//d;v=1?x=%2F", "/files/report%2520final.pdf"])
+async def test_a_deep_link_to_a_raw_path_is_kept(world: World, path: str):
+    """[2.17]: whatever path a route lets through, a login for it comes back to, byte for byte."""
+    browser = world.browser()
+    page = await browser.get(await callback_of(world, browser, path), follow=False)
+    assert page.headers["Location"] == world.base + path
+    # and nothing of it is a way out of the site
+    for bad in ("//evil.example/files/", "/%2fevil.example", "/files/%2e%2e%2f/x", "/\\evil.example"):
+        location = await callback_of(world, browser, f"/.gateway/login?return_to={quote(bad, safe='')}")
+        page = await browser.get(location, follow=False)
+        assert page.headers["Location"] == f"{world.base}/", bad
+
+
 @pytest.mark.settings({"groups_claim": "roles"})
 async def test_an_account_too_large_is_offered_another(world: World):
     """[4.11]: logging in again would not help; another account may."""
