@@ -459,6 +459,7 @@ class Gateway:
         self.settings = settings = compiled.settings
         self.issuers.configure(compiled.providers, allow_insecure_http=settings.allow_insecure_http)
         self.logins.configure(compiled)
+        self.metrics.expect_logins(compiled.providers)
         session = settings.session
         self.claims.configure(grace=session.rotation_grace, idle=session.idle_lifetime)
         self.server.configure(prepared.pools, limits_of(settings.limits))

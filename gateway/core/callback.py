@@ -103,7 +103,7 @@ def callback(context: Context) -> Step:
         return replace(refusal, provider=_provider_here(context), audit="login")
     response = process_response(context.target.query[1:], needs_code=not by_form)
     if response is None:
-        return _failed(context, Reason.LOGIN_RESPONSE_MALFORMED)
+        return _malformed(context, context.target.query[1:])
     name = pending.state_cookie_name(site.login_prefix, response.state)
     begun = _begun(context, site, name, response.state)
     if begun is None:
@@ -116,6 +116,13 @@ def callback(context: Context) -> Step:
     if not response.code and response.error is None:
         return _failed(context, Reason.LOGIN_RESPONSE_MALFORMED, attempt)
     return _answered(context, site, response, attempt)
+
+
+def _malformed(context: Context, data: bytes) -> Refuse:
+    # its state may still tell which page was wanted
+    partial = process_response(data, needs_code=False)
+    page = pending.page_of(context, partial.state) if partial is not None else None
+    return _failed(context, Reason.LOGIN_RESPONSE_MALFORMED, page=page or "/")
 
 
 def _begun(context: Context, site: Site, name: str, state: str) -> codec.PendingLogin | None:
@@ -138,7 +145,7 @@ def _posted(context: Context, site: Site) -> Step:
         return need
     response = process_response(body)
     if response is None:
-        return _failed(context, Reason.LOGIN_RESPONSE_MALFORMED)
+        return _malformed(context, body)
     name = pending.state_cookie_name(site.login_prefix, response.state)
     begun = _begun(context, site, name, response.state)
     changes: tuple[CookieChange, ...] = ()
@@ -264,6 +271,8 @@ def _failed(
     name = _provider_here(context)
     if attempt is not None:
         name, page = attempt.begun.provider, attempt.page
+    if not page.startswith("/"):
+        page = "/"
     return Refuse(
         reason=reason,
         html=context.wants_html,

@@ -89,6 +89,25 @@ async def test_r86_whatever_a_callback_is_it_ends_once(world: World):
     assert sum(value for key, value in (await counted(world)).items() if key.startswith("failed demo")) == 5
 
 
+async def test_every_failed_login_leads_back(world: World):
+    """[4.11]: whatever went wrong, Log in leads to the page that was wanted."""
+    wanted = "/wanted?x=1"
+    for change in (
+        lambda url: url.without_query_params("code"),
+        lambda url: url.update_query(iss="https://evil.example"),
+        lambda url: url.without_query_params("code").update_query(error="access_denied"),
+        lambda url: url.update_query(code="never-issued"),
+    ):
+        browser = world.browser()
+        location = str(change(URL(await callback_of(world, browser, wanted))))
+        for each in (world.browser(), browser):
+            page = await each.get(location, follow=False)
+            assert page.status == 400
+            link = offered(page.text, "Log in")
+            assert link == f"{world.base}/.gateway/login?return_to=/wanted%3Fx%3D1&provider=demo"
+    assert await go_on(world, browser, link) == world.base + wanted
+
+
 async def test_r86_a_fault_at_the_callback(world: World):
     """R86 [2.14] [2.16]: a provider that is away is one event; Try again is a new login for the same page."""
     browser = world.browser()
