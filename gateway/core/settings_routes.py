@@ -1,8 +1,8 @@
 """Settings of the routes: what an identity must hold, preflights, and the rule itself."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, StrictBool, StrictFloat, StrictInt, Tag
 
 from gateway.core.settings_base import UNION_TAGS, Duration, Model, Number, Text
 from gateway.core.settings_listener import RateLimitSettings
@@ -16,6 +16,10 @@ def _rate_limit_kind(value: object) -> str:
     return UNION_TAGS[1] if isinstance(value, dict | RateLimitSettings) else UNION_TAGS[0]
 
 
+Scalar: TypeAlias = StrictBool | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)] | Text
+"""A JSON scalar but null, which says of a claim that it is absent."""
+
+
 class RequireSettings(Model):
     """What an identity must hold; every line must be satisfied. Each names a policy of ``POLICIES``."""
 
@@ -23,7 +27,9 @@ class RequireSettings(Model):
     """Every one of these scopes."""
     groups: tuple[Text, ...] | None = Field(default=None, min_length=1)
     """At least one of these groups."""
-    claims: dict[Text, Text | int | bool | tuple[Text, ...]] | None = Field(default=None, min_length=1)
+    claims: dict[Text, Scalar | Annotated[tuple[Scalar, ...], Field(min_length=1)]] | None = Field(
+        default=None, min_length=1
+    )
     """Every one of these claims; a list names the values of which one is enough."""
     email_domains: tuple[Text, ...] | None = Field(default=None, min_length=1)
     """A verified e-mail address in one of these domains."""

@@ -89,7 +89,7 @@ def test_a_fault_has_no_false_echo():
     """What merely follows from a fault in the same section is not told."""
     text = MINIMAL.replace("    client_secret: ${env:SECRET}", "    client_auth: nope")
     assert [line.split(": ")[1] for line in faults(text)] == ["providers.corporate.client_auth"]
-    text = MINIMAL.replace("access: required", "access: required, require: {claims: {a: 1.5}}")
+    text = MINIMAL.replace("access: required", "access: required, require: {claims: {a: {b: 1}}}")
     assert [line.split(": ")[1] for line in faults(text)] == ["routes[0].require.claims.a"]
     text = MINIMAL.replace("access: required", "access: required, require: {scopes: [5]}")
     assert [line.split(": ")[1] for line in faults(text)] == ["routes[0].require.scopes[0]"]

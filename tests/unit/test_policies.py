@@ -124,6 +124,40 @@ def test_table(require: dict, claims: dict, scopes: str, reason: Reason | None):
 
 
 @pytest.mark.parametrize(
+    ("wanted", "held", "holds"),
+    [
+        ([True, "true"], True, True),
+        ([True, "true"], "true", True),
+        ([True, "true"], 1, False),
+        ([True, "true"], "True", False),
+        ([True, "true"], [False, "true"], True),
+        ([1, "1"], "1", True),
+        ([1, "1"], True, False),
+        ([False, 0], 0, True),
+        ([0], False, False),
+        ([1.5, 2], 1.5, True),
+        ([1.5, 2], 2.0, True),
+        (1.5, 1.5, True),
+        (1.5, "1.5", False),
+        ([True], None, False),
+        ([False], None, False),
+        ([1], float("nan"), False),
+    ],
+)
+def test_lists_of_any_scalars(wanted: object, held: object, holds: bool):
+    """[2.20]: several wanted values may be of several types, and each is compared by its own."""
+    found = verdict({"claims": {"x": wanted}}, {"x": held})
+    assert found is (None if holds else Reason.CLAIM_MISMATCH)
+
+
+@pytest.mark.parametrize("wanted", [None, [None], [], [[True]], {"a": 1}, [float("nan")], float("inf"), ""])
+def test_no_value_that_could_never_hold(wanted: object):
+    """[2.20]: null says that a claim is absent, and an empty list names nothing: neither is a requirement."""
+    with pytest.raises(ValueError, match="claims"):
+        RequireSettings.model_validate({"claims": {"x": wanted}})
+
+
+@pytest.mark.parametrize(
     ("methods", "method", "reason"),
     [
         (["GET"], b"GET", None),
