@@ -50,6 +50,8 @@ def keep(
 ) -> CookieChange | None:
     """Return the change that keeps a response in the cookie of its login, None where there is no room.
 
+    A login of a version that took no forms has none.
+
     Args:
         site: where.
         name: the cookie's.
@@ -57,6 +59,8 @@ def keep(
         response: what has come for it.
         max_age: for how many seconds more the login may take.
     """
+    if not begun.secret:
+        return None
     answered = replace(begun, answer=(response.code, response.issuer or "", (response.error or "")[:100]))
     payload = codec.encode_pending(answered)
     if sealed_length(len(payload)) + len("4~") > jar.capacity(name):

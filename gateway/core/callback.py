@@ -178,7 +178,7 @@ def _answered(context: Context, site: Site, response: Response, attempt: Attempt
     if provider is None:
         return _failed(context, Reason.LOGIN_STATE_UNKNOWN, attempt)
     # RFC 9700 section 4.4: an answer that came by another provider's callback is another provider's (R71)
-    if context.target.path.decode() != (begun.callback or f"{compiled.settings.prefix}callback"):
+    if context.target.path.decode() != pending.callback_path(begun, compiled.settings.prefix):
         return _failed(context, Reason.LOGIN_ISSUER_MISMATCH, attempt)
     metadata = context.knowledge.fact(need := Metadata(provider.name), ProviderMetadata)
     if metadata is None:
@@ -209,6 +209,8 @@ def _stranger(context: Context, reason: Reason, state: str, attempt: Attempt | N
     page = page or "/"
     evicted = pending.was_evicted(context, site, state)
     cookies = (pending.forget_evicted(context, site, state),) if evicted else ()
+    if attempt is not None:
+        cookies = (*cookies, _spent(context, attempt))
     # a losing tab, or the back button: no token call is made
     presented = _presented_session(context)
     if isinstance(presented, SessionRecord):

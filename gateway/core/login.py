@@ -66,7 +66,7 @@ def begin(
         return_to = (context.target.path + context.target.query).decode("latin-1")
     page = safe_return(site, return_to)
     chosen = compiled.providers[provider] if provider is not None else compiled.default_provider()
-    callback = chosen.callback if chosen.callback != f"{compiled.settings.prefix}callback" else ""
+    callback = pending.short_callback(chosen.callback, compiled.settings.prefix, chosen.name)
     position = context.knowledge.denylist.position
     coming = codec.begin_pending(
         bytes(codec.SECRET_BYTES), chosen.name, pending.shown(page), context.now, callback, position

@@ -44,6 +44,18 @@ def state_of(pending: codec.PendingLogin, sealed_page: str) -> str:
     return f"{pending.state}.{sealed_page}" if sealed_page else pending.state
 
 
+def short_callback(path: str, prefix: str, provider: str) -> str:
+    """Return what a pending login holds of its callback's path: nothing or ``*`` for the usual ones."""
+    usual = f"{prefix}callback"
+    return {usual: "", f"{usual}/{provider}": "*"}.get(path, path)
+
+
+def callback_path(begun: codec.PendingLogin, prefix: str) -> str:
+    """Return the path where the answer to a login has to come back to (R71)."""
+    usual = f"{prefix}callback"
+    return {"": usual, "*": f"{usual}/{begun.provider}"}.get(begun.callback, begun.callback)
+
+
 def shown(page: str) -> str:
     """Return what a pending login holds of a page: itself, or as many characters as a reference has."""
     return page if len(page) <= MOST_INLINE else reference_of(bytes(REFERENCE_BYTES))

@@ -23,7 +23,7 @@ _SOURCES: dict[str, Source] = {"i": "id_token", "u": "userinfo", "a": "access_to
 class PendingLogin:
     """A login that this browser has begun: what the callback is checked against (R3).
 
-    ``callback`` is the path where its answer has to come back to (R71), empty for ``<prefix>callback``.
+    ``callback`` is the path where its answer has to come back to, as ``core.pending`` shortens it (R71).
     ``secret`` is what the first three were derived from, empty in a login of an earlier version. ``position``
     is how far the denylist was applied then, None where unknown; ``is_repeated`` tells that a revocation
     overtook the login before, so that this is the last that begins by itself (R72). ``answer`` is what a form

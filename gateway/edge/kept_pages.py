@@ -3,6 +3,7 @@
 import os
 from collections import Counter, deque
 from collections.abc import Callable
+from math import ceil
 
 from gateway.core.model import Fault
 from gateway.core.needs import KeptPage
@@ -47,7 +48,7 @@ class KeptPages:
         reference = reference_of(os.urandom(REFERENCE_BYTES))
         sealed = self._ring().seal(_PURPOSE, page.encode(), os.urandom(NONCE_BYTES))
         try:
-            await self._store.execute("SET", self._store.key("page", reference), sealed, "EX", int(lifetime))
+            await self._store.execute("SET", self._store.key("page", reference), sealed, "EX", ceil(lifetime))
         except Fault:
             # the login goes on without it, and says so at its end
             return ""
