@@ -64,6 +64,7 @@ from gateway.edge.store_watch import StoreWatch
 from gateway.edge.token_revocations import TokenRevocations
 from gateway.http.balancer import BalancerAnswer
 from gateway.http.exchange import limits_of
+from gateway.http.proxy_protocol import HeaderPeers
 from gateway.http.server import Server
 from gateway.http.tls import Certificates, watch
 from gateway.http.upstream_pool import UpstreamPool
@@ -293,6 +294,7 @@ class Gateway:
             certificates=Certificates(settings.tls) if settings.tls is not None else None,
         )
         self.server.admission.exempt(settings.trusted_proxies)
+        self.server.header_peers = HeaderPeers(settings.proxy_protocol)
         self._answer_balancers()
         host, port = split_address(settings.listen)
         await self.server.start(host, port, sockets=self.place.sockets if self.place else ())
@@ -466,6 +468,7 @@ class Gateway:
         self._answer_balancers()
         self.server.certificates = prepared.certificates
         self.server.admission.exempt(settings.trusted_proxies)
+        self.server.header_peers = HeaderPeers(settings.proxy_protocol)
         self.rate_limits.configure(
             (*compiled.routes.limits, *filter(None, (compiled.login_limit,)), *FRONTCHANNEL_LIMITS)
         )

@@ -207,6 +207,8 @@ class Settings(Model):
     """How many processes serve; ``auto`` is one for each usable processor."""
     trusted_proxies: tuple[Text, ...] = ()
     """Networks of the proxies that are believed about the client: nobody by default."""
+    proxy_protocol: tuple[Text, ...] = ()
+    """Networks of balancers that begin each connection with the PROXY protocol's header, version 1 or 2."""
     forwarding: ForwardingSettings = ForwardingSettings()
     """The fields that those proxies write; every other forwarding field is dropped unread."""
     secret_keys: tuple[Secret, ...] = Field(min_length=1, max_length=16)

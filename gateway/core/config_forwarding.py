@@ -63,6 +63,7 @@ _NEEDED: Final = frozenset(
 def check_forwarding(settings: Settings) -> Iterator[Problem]:
     """Yield every problem of ``trusted_proxies`` and ``forwarding``."""
     yield from check_networks(settings.trusted_proxies, "trusted_proxies", "name the proxies")
+    yield from check_networks(settings.proxy_protocol, "proxy_protocol", "name the balancers")
     forwarding = settings.forwarding
     address = forwarding.address.lower()
     at: Path = ("forwarding", "address")

@@ -16,6 +16,8 @@ def needs_restart(old: Settings, new: Settings) -> list[str]:
         names.append("admin.listen")
     if (old.tls is None) != (new.tls is None):
         names.append("tls")
+    if bool(old.proxy_protocol) != bool(new.proxy_protocol):
+        names.append("proxy_protocol")
     return [f"{name}: this change needs a restart" for name in names]
 
 

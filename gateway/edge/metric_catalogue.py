@@ -75,6 +75,9 @@ CATALOGUE: Final[dict[str, Meaning]] = {
         "Connections refused to addresses with too many."
     ),
     "gateway_http_tls_handshakes": _gauge("TLS handshakes under way."),
+    "gateway_http_proxy_headers_missing_total": _counter(
+        "Connections of proxy_protocol's networks without its header."
+    ),
     "gateway_http_tls_handshakes_failed_total": _counter("TLS handshakes that led to no connection."),
     "gateway_http_tls_certificate_expires_seconds": _gauge(
         "When the first certificate expires, since the epoch.", "least"

@@ -100,10 +100,13 @@ class ClientConnection(ClientTransport):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         keep_alive(self._transport)
-        self.peer = peer_address(self._transport)
+        self.peer = self._address()
         self.tls = self._transport.get_extra_info("sslcontext") is not None
         if beyond := self.server.admit(self):
             self._turn_away(beyond)
+
+    def _address(self) -> str:
+        return peer_address(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""

@@ -1,4 +1,7 @@
-"""The listener for TLS: accepts, lets clients shake hands within bounds, and hands connections over."""
+"""The listener for what comes before HTTP: a proxy's header (PROXY protocol), a handshake of TLS.
+
+It accepts, lets clients get as far as HTTP within bounds, and hands connections over.
+"""
 
 import asyncio
 import contextlib
@@ -11,6 +14,7 @@ from gateway.http.balancer import BalancerAnswer
 from gateway.http.client_connection import ClientConnection
 from gateway.http.exchange import Unencrypted
 from gateway.http.head import Framing
+from gateway.http.proxy_protocol import read_source
 from gateway.http.sockets import peer_name
 
 if TYPE_CHECKING:
@@ -26,17 +30,56 @@ _REST_SECONDS: Final = 0.5
 
 
 class Handshake:
-    """One client that has not finished its handshake: it takes a place already, as a connection does."""
+    """One client that has not got as far as HTTP: it takes a place already, as a connection does.
 
-    __slots__ = ("_server", "peer", "task")
+    ``peer`` is the address of the connection; once a proxy's header was read, that of whom it speaks for.
+    """
+
+    __slots__ = ("_server", "awaits_header", "peer", "task")
 
     def __init__(self, server: "Server", peer: str) -> None:
         self.peer = peer
+        self.awaits_header = peer in server.header_peers
         self.task: asyncio.Task[None] | None = None
         self._server = server
 
-    async def shake(self, sock: socket.socket, certificates: "Certificates") -> None:
-        """Shake hands; what fails is counted, and not logged."""
+    async def begin(self, sock: socket.socket, certificates: "Certificates | None") -> None:
+        """Get as far as HTTP; what fails is counted, and not logged."""
+        try:
+            if self.awaits_header and not await self._read_header(sock):
+                return
+            if certificates is not None:
+                await self._shake(sock, certificates)
+            else:
+                await self._server.loop.connect_accepted_socket(lambda: _Secured(self._server, self), sock)
+        except OSError:
+            # it is gone already
+            sock.close()
+        finally:
+            self.over()
+
+    async def _read_header(self, sock: socket.socket) -> bool:
+        """Learn for whom a proxy speaks; False where the connection has been closed."""
+        server = self._server
+        try:
+            source = await read_source(server.loop, sock, self.peer, server.limits.head_timeout)
+        except (OSError, ValueError):
+            server.headers_missing += 1
+            sock.close()
+            return False
+        except BaseException:
+            # nobody else has it yet
+            sock.close()
+            raise
+        # from here on it is the client's, and counts among the connections of his address
+        self.over()
+        self.peer, self.awaits_header = source, False
+        if server.admit_handshake(self):
+            return True
+        sock.close()
+        return False
+
+    async def _shake(self, sock: socket.socket, certificates: "Certificates") -> None:
         server = self._server
         began, most = server.loop.time(), certificates.settings.handshake_timeout
         try:
@@ -56,8 +99,6 @@ class Handshake:
         except OSError:
             # time-outs, resets, unknown versions, certificates that do not verify
             server.handshakes_failed += 1
-        finally:
-            self.over()
 
     async def _listen(self, sock: socket.socket, most: float) -> bytes:
         """Return a client's first byte, which stays to be read. Raises OSError: none within ``most``."""
@@ -87,6 +128,9 @@ class _Secured(ClientConnection):
         """Begin."""
         self._handshake.over()
         super().connection_made(transport)
+
+    def _address(self) -> str:
+        return self._handshake.peer
 
 
 class _Plain(_Secured):
@@ -127,7 +171,7 @@ def _wake(waiter: "asyncio.Future[None]") -> None:
         waiter.set_result(None)
 
 
-class TlsListener:
+class Listener:
     """Accepts by itself, since whom to turn away is best known before any work was done for him."""
 
     def __init__(self, server: "Server", sockets: Sequence[socket.socket]) -> None:
@@ -166,8 +210,8 @@ class TlsListener:
                 return
             sock.setblocking(False)
             handshake = Handshake(server, peer_name(name))
-            if server.certificates is not None and server.admit_handshake(handshake):
-                handshake.task = server.loop.create_task(handshake.shake(sock, server.certificates))
+            if server.admit_handshake(handshake):
+                handshake.task = server.loop.create_task(handshake.begin(sock, server.certificates))
             else:
                 sock.close()
 

@@ -13,7 +13,8 @@ from gateway.http.balancer import BalancerAnswer
 from gateway.http.client_connection import ClientConnection
 from gateway.http.client_exchange import GOING_AWAY, ClientExchange
 from gateway.http.exchange import Handler, Limits
-from gateway.http.handshake import Handshake, TlsListener, bind
+from gateway.http.handshake import Handshake, Listener, bind
+from gateway.http.proxy_protocol import HeaderPeers
 from gateway.http.sockets import bound_unsent, file_of, find_ended
 from gateway.http.tls import Certificates
 from gateway.http.upstream_pool import UpstreamPool
@@ -46,6 +47,8 @@ class Server:
         certificates: what TLS is spoken with, and may be replaced; None: plain HTTP, for good.
         admission: counts connections by address.
         handshakes_failed: how many clients did not get as far as HTTP.
+        header_peers: from where connections begin with a proxy's header (PROXY protocol).
+        headers_missing: how many of those did not.
         balancer: what balancers are told, None where they are told nothing.
         hostless: the paths that may be asked for in HTTP/1.0 without a Host.
         least_progress: bytes of a body that count as progress.
@@ -66,6 +69,8 @@ class Server:
         self.certificates = certificates
         self.admission = Admission()
         self.handshakes_failed = 0
+        self.header_peers = HeaderPeers()
+        self.headers_missing = 0
         self.balancer: BalancerAnswer | None = None
         self.hostless: frozenset[bytes] = frozenset()
         self.limits = limits
@@ -80,7 +85,7 @@ class Server:
         self._connections: set[ClientConnection] = set()
         self._handshakes: set[Handshake] = set()
         self._empty = asyncio.Event()
-        self._listeners: list[asyncio.Server | TlsListener] = []
+        self._listeners: list[asyncio.Server | Listener] = []
         self._timer: asyncio.TimerHandle | None = None
         self._swept = 0.0
         self._port = 0
@@ -127,8 +132,8 @@ class Server:
             OSError: the address is taken or not ours.
         """
         self.loop = asyncio.get_running_loop()
-        if self.certificates is not None:
-            listener = TlsListener(self, sockets or await bind(host, port))
+        if self.certificates is not None or self.header_peers:
+            listener = Listener(self, sockets or await bind(host, port))
             listener.start(_BACKLOG)
             self._listeners.append(listener)
         else:
@@ -257,7 +262,9 @@ class Server:
         limits = self.limits
         if len(self._connections) + len(self._handshakes) >= limits.connections:
             return False
-        if self.admission.enter(handshake.peer, limits.connections_per_address):
+        # behind a proxy are many clients, each of whom is counted once it is known which one it is
+        most = 0 if handshake.awaits_header else limits.connections_per_address
+        if self.admission.enter(handshake.peer, most):
             self.admission.leave(handshake.peer)
             return False
         self._handshakes.add(handshake)
@@ -292,6 +299,7 @@ class Server:
         yield "connections_refused_per_address", {}, self.admission.refused
         yield "tls_handshakes", {}, len(self._handshakes)
         yield "tls_handshakes_failed", {}, self.handshakes_failed
+        yield "proxy_headers_missing", {}, self.headers_missing
         if self.certificates is not None:
             yield "tls_certificate_expires_seconds", {}, self.certificates.expires
             yield "tls_certificate_reloads", {}, self.certificates.reloads

@@ -129,6 +129,9 @@ CASES = [
     ({"trusted_proxies": ["0.0.0.0/1", "128.0.0.0/1"]}, "trusted_proxies"),
     ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies[0]"),
     ({"trusted_proxies": ["proxy"]}, "trusted_proxies[0]"),
+    ({"proxy_protocol": ["0.0.0.0/0"]}, "proxy_protocol[0]"),
+    ({"proxy_protocol": ["10.0.0.0/8", "balancer"]}, "proxy_protocol[1]"),
+    ({"proxy_protocol": ["0.0.0.0/1", "128.0.0.0/1"]}, "proxy_protocol"),
     # which of their fields count
     ({"forwarding": {"address": "Host"}}, "forwarding.address"),
     ({"forwarding": {"address": "cookie"}}, "forwarding.address"),

@@ -267,6 +267,7 @@ def test_the_default_is_one_worker():
         ("redis", {"redis": {"url": "redis://127.0.0.1/1"}}),
         ("state_dir", {"state_dir": "elsewhere"}),
         ("admin.listen", {"admin": {"listen": "127.0.0.1:9998"}}),
+        ("proxy_protocol", {"proxy_protocol": ["192.0.2.1"]}),
     ],
 )
 def test_what_needs_a_restart(name: str, other: dict):
