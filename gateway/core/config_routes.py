@@ -138,6 +138,18 @@ def _check_hosts(settings: Settings, route: RouteSettings, at: Path) -> Iterator
             yield Problem(
                 where, "unauthenticated: login needs a host of public_url, to which the login can return"
             )
+        elif route.access == "required" and route.unauthenticated == "auto" and not _can_log_in(host, public):
+            yield Problem(
+                where,
+                "nobody can log in under this host: add it to public_url, or set unauthenticated: reject"
+                " where bearer tokens alone come in",
+            )
+
+
+def _can_log_in(host: str, public: set[str]) -> bool:
+    return any(
+        each == host or (host.startswith("*.") and each.partition(".")[2] == host[2:]) for each in public
+    )
 
 
 def _public_authorities(settings: Settings) -> set[str]:

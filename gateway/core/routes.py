@@ -245,6 +245,11 @@ def _names(host: bytes, patterns: frozenset[bytes]) -> frozenset[bytes]:
     return frozenset(found & patterns)
 
 
+def covers_host(route: Route, host: bytes) -> bool:
+    """Tell whether a route is for a host that is known (lower case, with its port when one was sent)."""
+    return route.hosts is None or bool(_names(host, frozenset(route.hosts)))
+
+
 def _methods(settings: RouteSettings) -> frozenset[bytes] | None:
     if settings.methods is None:
         return None

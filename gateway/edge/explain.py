@@ -14,7 +14,8 @@ from gateway.core.denylist import Denylist
 from gateway.core.model import Header, Request
 from gateway.core.needs import Need
 from gateway.core.rate_limit import MICROSECONDS, RateLimit
-from gateway.core.reasons import status_of
+from gateway.core.reasons import Reason, status_of
+from gateway.edge.explain_routes import tell_routes
 
 _HIDDEN = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"})
 _PEER = "127.0.0.1"
@@ -47,9 +48,14 @@ def explain(settings: Settings, url: str, method: str, fields: Sequence[str]) ->
     )
     answer = decide(request, knowledge, now, "explain")
     lines = [f"request:  {request.method.decode()} {request.target.decode()} at {request.host.decode()}"]
-    if isinstance(answer, Forward | Refuse | Login | Respond):
-        return lines + _tell(answer)
-    return lines + _tell_need(answer)
+    if not isinstance(answer, Forward | Refuse | Login | Respond):
+        return lines + _tell_need(answer)
+    lines += _tell(answer)
+    if request.target.startswith(settings.prefix.encode()) or answer.reason is Reason.PATH_AMBIGUOUS:
+        return lines
+    table = knowledge.compiled.routes
+    others = tell_routes(table, answer.route, request.host, request.target, request.method)
+    return [*lines, "not on:", *others] if others and table.knows(request.host) else lines
 
 
 def build_request(settings: Settings, url: str, method: str, fields: Sequence[str]) -> Request:

@@ -17,6 +17,7 @@ from gateway import __version__, cli
 from gateway.core.config import Settings
 from gateway.edge.admin_client import AdminError, revoke
 from gateway.edge.explain import build_request, explain
+from tests.support import pure
 from tests.support.configuration import KEY, TREE, environment
 
 TOKEN = "admin-token-0123456789"
@@ -204,6 +205,43 @@ def test_explain_headers():
     assert "decision: login" in lines
     assert "provider: corporate" in lines
     assert "redirect: https://app.example.com/.gateway/callback" in lines
+
+
+@pytest.mark.parametrize(
+    ("url", "method", "told"),
+    [
+        (
+            "/Admin/x",
+            "GET",
+            {
+                "/admin/": "in another spelling",
+                "/api": "other paths",
+                "/": "another route's",
+                "/x": "other hosts",
+            },
+        ),
+        ("/admin/x", "GET", {"/api": "other paths", "/": "a shorter path than /admin/", "/x": "other hosts"}),
+        ("/api/x", "GET", {"/admin/": "other paths", "/api": "other methods", "/x": "other hosts"}),
+        ("/api/x", "POST", {"/admin/": "other paths", "/": "a shorter path than /api", "/x": "other hosts"}),
+        ("https://other.example.com/x", "GET", {"/admin/": "other paths", "/": "a shorter path than /x"}),
+        ("https://nowhere.example/", "GET", {}),
+        ("/.gateway/login", "GET", {}),
+        ("/a%2Fb", "GET", {}),
+    ],
+)
+def test_explain_says_why_not(url, method, told):
+    """[4.10]: of each route that a request did not match, ``explain`` says what keeps it away."""
+    configured = pure.settings(
+        {"path": "/admin/"},
+        {"path": "/api", "methods": ["POST"]},
+        {"path": "/", "access": "public"},
+        {"path": "/x", "hosts": ["other.example.com"], "access": "public"},
+    )
+    lines = explain(configured, url, method, [])
+    found = lines[lines.index("not on:") + 1 :] if "not on:" in lines else []
+    by_route = {line.split()[0]: line for line in found}
+    assert all(words in by_route[name] for name, words in told.items())
+    assert ("not on:" in lines) == bool(told)
 
 
 def test_explain_names_the_need():

@@ -284,15 +284,41 @@ GOOD = [
     {"providers/corporate/client_secret": None, "providers/corporate/client_auth": "none"},
     {"providers/corporate/algorithms": ["EdDSA", "PS512"]},
     {"routes/1": ROUTE | {"path": "/a/%C3%BC/"}},
-    {"routes/1": ROUTE | {"hosts": ["*.example.com", "other:8080", "[::1]"]}},
+    {"routes/1": ROUTE | {"hosts": ["*.example.com", "other:8080", "[::1]"], "unauthenticated": "reject"}},
     {"routes/1": ROUTE | {"hosts": ["app.example.com"], "unauthenticated": "login"}},
-    {"routes/1": ROUTE, "routes/2": ROUTE | {"methods": ["POST"]}, "routes/3": ROUTE | {"hosts": ["a.b"]}},
+    {
+        "routes/1": ROUTE,
+        "routes/2": ROUTE | {"methods": ["POST"]},
+        "routes/3": ROUTE | {"hosts": ["a.b"], "unauthenticated": "reject"},
+    },
     {"routes/1": ROUTE | {"preflight": {"origins": ["https://a.example:8443"]}}},
     {"routes/1": ROUTE | {"preflight": "forward"}},
     {"routes/1": ROUTE | {"require": {"claims": {"email_verified": True, "org": ["a", "b"], "n": 5}}}},
     {"identity_headers": {"X-User": "sub", "X-Roles": "realm_access.roles"}},
     {"identity_headers": {}},
 ]
+
+
+@pytest.mark.parametrize(
+    ("more", "hosts", "is_wrong"),
+    [
+        ({}, ["other.example.com"], True),
+        ({}, ["app.example.com:8443"], True),
+        ({}, ["*.other.example"], True),
+        ({}, ["app.example.com", "other.example.com"], True),
+        ({}, ["*.example.com"], False),
+        ({}, ["app.example.com"], False),
+        ({}, ["app.example.com:443"], False),
+        ({"unauthenticated": "reject"}, ["other.example.com"], False),
+        ({"access": "public"}, ["other.example.com"], False),
+        ({"access": "optional"}, ["other.example.com"], False),
+    ],
+)
+def test_a_host_that_can_never_log_in(more, hosts, is_wrong):
+    """[4.10]: a route that needs an identity under a host to which no login returns is an error."""
+    found = problems({"routes/1": ROUTE | {"hosts": hosts} | more})
+    assert bool(found) == is_wrong
+    assert all(each.startswith("routes[1].hosts") for each in found)
 
 
 @pytest.mark.parametrize("changes", GOOD)
