@@ -21,6 +21,7 @@ from gateway.core.needs import (
     EndLater,
     EndSession,
     Exchange,
+    KeepHint,
     KeptPage,
     Keys,
     KnownSid,
@@ -47,6 +48,7 @@ from gateway.edge.embedded import EmbeddedValkey
 from gateway.edge.issuer import Issuers
 from gateway.edge.kept_pages import KeptPages
 from gateway.edge.logins import Logins
+from gateway.edge.logout_hints import LogoutHints
 from gateway.edge.logs import Logs
 from gateway.edge.long_lived import LongLived
 from gateway.edge.metric_merge import snapshot
@@ -253,6 +255,7 @@ class Gateway:
         await self.issuers.start()
         self.sessions = Sessions(self.store, self._knowledge, self._end, self.clock, recorder.audit)
         self.session_desk = SessionDesk(self.sessions.index, self._knowledge, self.revoke, self.clock)
+        self.logout_hints = LogoutHints(self.store, lambda: self.compiled.ring, self.clock)
         self.refresher = Refresher(
             self.compiled,
             self.issuers,
@@ -262,6 +265,7 @@ class Gateway:
             self.clock,
             self._refreshed,
             self.sessions,
+            self.logout_hints.start,
         )
         self.token_revocations = TokenRevocations(self.issuers.revoke_token, recorder.audit)
         knowledge = Knowledge(
@@ -328,6 +332,10 @@ class Gateway:
             # an empty document names nobody, and so is refused: None would read as "not asked"
             return await self.issuers.userinfo(need) or {}
 
+        async def end_session(need: EndSession) -> str | Fault:
+            hint = await self.logout_hints.take(need.session_id) or need.id_token_hint
+            return await self.issuers.end_session(replace(need, id_token_hint=hint))
+
         async def replaced(need: Replaced) -> None:
             # a login does not fail for want of the others' ears
             with contextlib.suppress(Fault):
@@ -339,7 +347,7 @@ class Gateway:
             Keys: self.issuers.keys_for,
             Exchange: self.issuers.exchange,
             UserInfo: userinfo,
-            EndSession: self.issuers.end_session,
+            EndSession: end_session,
             UseOnce: self.store.use_once,
             Revoke: self._end,
             Refresh: self.refresher.refresh,
@@ -370,6 +378,9 @@ class Gateway:
     def _background(self, need: Need) -> None:
         if isinstance(need, RevokeToken):
             self.token_revocations.start(need)
+            return
+        if isinstance(need, KeepHint):
+            self.logout_hints.start(need)
             return
         if isinstance(need, EndLater):
             self.sessions.end_later(need)
@@ -499,6 +510,7 @@ class Gateway:
                 await self.pipeline.drain()
                 await self.refresher.drain()
                 await self.token_revocations.drain()
+                await self.logout_hints.drain()
                 await self.claims.drain()
                 await self.sessions.drain()
 
@@ -506,7 +518,16 @@ class Gateway:
         """Close everything that was started, in the reverse order."""
         if self._watching is not None:
             self._watching.cancel()
-        behind = ("token_revocations", "sessions", "claims", "issuers", "revocations", "store_watch", "store")
+        behind = (
+            "token_revocations",
+            "logout_hints",
+            "sessions",
+            "claims",
+            "issuers",
+            "revocations",
+            "store_watch",
+            "store",
+        )
         for name in ("server", "admin", "long_lived", *behind):
             part = getattr(self, name, None)
             if part is not None and hasattr(part, "close"):

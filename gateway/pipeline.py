@@ -26,7 +26,7 @@ from gateway.core.decision import (
     wants_html,
 )
 from gateway.core.headers import observe
-from gateway.core.model import CookieChange, Fault, Identity, Matter, Outcome, Request
+from gateway.core.model import CookieChange, Fault, Header, Identity, Matter, Outcome, Request
 from gateway.core.needs import MOST_NEEDS, Admit, Body, Need, Refresh, UseOnce
 from gateway.core.rate_limit import Allowance, RateLimit, fields, key_of
 from gateway.core.reasons import Reason
@@ -42,6 +42,10 @@ TOLD_HTTP: Final = (
     "a trusted proxy says http of browsers that are on https: let it send X-Forwarded-Proto: https, or name"
     " its field in forwarding.scheme"
 )
+MOST_HEAD = 4096
+"""Bytes of a response head that proxies take by default."""
+_STATUS_LINE = 60
+
 ANSWERS = (Forward, Refuse, Login, Respond)
 
 
@@ -371,7 +375,21 @@ class Pipeline:
         headers.extend(passage.extra)
         if passage.reason is not Reason.PREFLIGHT:
             headers.extend(passage.cors)
+        if passage.reason is Reason.LOGIN_COMPLETED:
+            self._weigh_head(passage, headers)
         passage.exchange.respond(status, headers, body)
+
+    def _weigh_head(self, passage: Passage, headers: list[Header]) -> None:
+        """Warn of a login's answer that a proxy may cut: nginx, by default, makes it a 502."""
+        size = sum(len(name) + len(value) + 4 for name, value in headers) + _STATUS_LINE
+        if size > MOST_HEAD:
+            self.ways.recorder.warning(
+                "login answer too long for some proxies",
+                request_id=passage.request_id,
+                bytes=size,
+                most=MOST_HEAD,
+                help="raise proxy_buffer_size in nginx, or set session.mode: redis",
+            )
 
     def cookie_lines(self, changes: tuple[CookieChange, ...]) -> list[bytes]:
         """Seal what is to be sealed, each with a nonce of its own, and write the Set-Cookie values."""

@@ -453,6 +453,7 @@ def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identi
         rounds.note(context, site, attempt.page, came_back=_presented_session(context) is not None),
     ]
     changes += id_token_hint.keep(context, session, begun.id_token, changes)
+    hint = id_token_hint.stored(context, session, begun.id_token, changes)
     return Respond(
         Reason.LOGIN_COMPLETED,
         303 if attempt.page else 200,
@@ -462,7 +463,7 @@ def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identi
         identity=identity,
         audit="login",
         details={"provider": session.provider},
-        background=_put_off(context, begun),
+        background=(*_put_off(context, begun), *hint),
     )
 
 

@@ -147,7 +147,8 @@ def _onwards(context: Context, session: Session | None) -> _Onwards | Need:
     if drawn is None:
         return random
     state = encode_base64url(drawn)
-    need = EndSession(session.provider, here, state, id_token_hint.find(context, session))
+    hint = id_token_hint.find(context, session)
+    need = EndSession(session.provider, here, state, hint, session.session_id)
     found: str | Fault | None = context.knowledge.fact(need, (str, Fault))
     if found is None:
         return need

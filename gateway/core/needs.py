@@ -116,6 +116,8 @@ class Replaced:
 class EndSession:
     """Where a browser ends its login at the provider (OpenID Connect RP-Initiated Logout section 2).
 
+    The store may keep a newer hint of the session than ``id_token_hint``, which the browser has brought.
+
     Answer: the URL, empty where the provider has no end_session_endpoint; or, as a value, the Fault that
     kept its metadata away: a logout goes on without the provider.
     """
@@ -124,6 +126,19 @@ class EndSession:
     redirect_uri: str
     state: str = field(repr=False)
     id_token_hint: str | None = field(default=None, repr=False)
+    session_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepHint:
+    """Keep the ID token of a session for its logout at the provider. Background only. Answer: None.
+
+    ``ends_at`` is the session's end, in epoch seconds.
+    """
+
+    session_id: str
+    id_token: str = field(repr=False)
+    ends_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +235,7 @@ Need: TypeAlias = (
     | Confirm
     | Replaced
     | EndSession
+    | KeepHint
     | RevokeToken
     | SessionRecord
     | SaveSession

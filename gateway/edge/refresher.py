@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import os
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol
 
-from gateway.core import claim_sources, generations, id_token, refresh
+from gateway.core import claim_sources, generations, id_token, id_token_hint, refresh
 from gateway.core.compiled import Compiled, Provider
 from gateway.core.denylist import Denylist
 from gateway.core.entries import end_of
@@ -26,7 +26,7 @@ from gateway.core.model import (
     TokenRefusal,
     TokenSet,
 )
-from gateway.core.needs import Confirm, Keys, Refresh, Revoke, UserInfo
+from gateway.core.needs import Confirm, KeepHint, Keys, Refresh, Revoke, UserInfo
 from gateway.core.reasons import Reason
 from gateway.core.seal import NONCE_BYTES
 from gateway.core.session_record import HANDLE_BYTES
@@ -80,6 +80,7 @@ class Refresher:
         clock: Callable[[], float],
         on_event: Callable[..., None],
         records: Records | None = None,
+        keep_hint: Callable[[KeepHint], None] = lambda _: None,
     ) -> None:
         self._compiled = compiled
         self._tokens = tokens
@@ -89,6 +90,7 @@ class Refresher:
         self._clock = clock
         self._on_event = on_event
         self._records = records
+        self._keep_hint = keep_hint
         self._news: OrderedDict[str, tuple[float, RefreshOutcome]] = OrderedDict()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._peeks: dict[str, asyncio.Task[RefreshOutcome | None]] = {}
@@ -327,6 +329,9 @@ class Refresher:
                 compiled, session, grant, claim, tokens, id_claims, userinfo, self._clock(), handle
             )
         over = outcome.reason if isinstance(outcome, SessionOver) else None
+        if over is None and isinstance(id_claims, Mapping) and tokens.id_token is not None:
+            for hint in id_token_hint.renewed(provider, session, tokens.id_token):
+                self._keep_hint(hint)
         self._on_event(
             "refresh_failed" if over else "refresh",
             reason=over,

@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 
 import aiohttp
 import pytest
@@ -9,6 +10,7 @@ from yarl import URL
 
 from gateway.core.model import Fault
 from gateway.core.reasons import Reason
+from gateway.core.strict import decode_base64url
 from tests.support.jose import holds_jwt
 from tests.support.ports import free_port
 from tests.support.world import NAVIGATE, World
@@ -364,3 +366,56 @@ async def test_frontchannel_is_off_unless_asked_for(world: World):
     )
     assert (await world.browser().get(str(url))).status == 404
     assert (await browser.fetch("/x")).status == 200
+
+
+async def hint_of(world: World, browser) -> str:
+    """Log out, and return the ID token that the provider is sent."""
+    page = await log_out(world, browser, follow=False)
+    return URL(page.headers["Location"]).query["id_token_hint"]
+
+
+def claims_of(token: str) -> dict:
+    return json.loads(decode_base64url(token.split(".")[1], 100_000) or b"")
+
+
+@pytest.mark.parametrize("mode", ["cookie", "redis"])
+async def test_each_refresh_replaces_the_hint(valkey_url, tmp_path, mode: str):
+    """R50 [2.37]: after a refresh the provider is sent the ID token of that refresh, not of the login."""
+    async with World(valkey_url, tmp_path, session={"mode": mode}) as world:
+        browser = world.browser()
+        await browser.login()
+        before = world.clock()
+        for _ in range(2):
+            world.clock.advance(61)
+            assert (await browser.fetch("/x")).status == 200
+        await world.gateway.logout_hints.drain()
+        assert claims_of(await hint_of(world, browser))["iat"] >= int(before + 122)
+        # nothing is left of it
+        assert not await world.gateway.store.execute("KEYS", f"{world.prefix}hint:*")
+
+
+async def test_a_long_login_answer_leaves_the_hint_to_the_store(world: World):
+    """[4.12]: the answer that ends a login stays under 4 KiB of head; the hint is in the store, sealed."""
+    world.provider.accounts["alice"]["groups"] = ["admins", *(str(uuid.uuid4()) for _ in range(12))]
+    browser = world.browser()
+    page = await browser.get("/")
+    page = await browser.submit(page, username="alice", password="alice")
+    assert page.status == 200
+    assert "hint" not in kept(browser)
+    assert not [line for line in world.lines if "too long" in str(line.get("message"))]
+    await world.gateway.logout_hints.drain()
+    (key,) = await world.gateway.store.execute("KEYS", f"{world.prefix}hint:*")
+    sealed = await world.gateway.store.execute("GET", key)
+    assert b"eyJ" not in sealed
+    assert claims_of(await hint_of(world, browser))["sub"] == "alice"
+
+
+async def test_a_login_answer_that_is_too_long_is_warned_of(world: World):
+    """[4.12]: beyond what proxies take by default, the log says how long it is and what helps."""
+    world.provider.accounts["alice"]["groups"] = ["admins", *(str(uuid.uuid4()) for _ in range(90))]
+    browser = world.browser()
+    await browser.login()
+    (line,) = [line for line in world.lines if "too long" in str(line.get("message"))]
+    assert line["level"] == "warning"
+    assert line["bytes"] > line["most"] == 4096
+    assert "proxy_buffer_size" in line["help"]
