@@ -57,7 +57,7 @@ from gateway.edge.metrics import Metrics
 from gateway.edge.rate_limits import RateLimits
 from gateway.edge.readiness import Readiness, judge
 from gateway.edge.refresher import Refresher
-from gateway.edge.revocation_request import terms_of
+from gateway.edge.revocation_request import Mandate, terms_of
 from gateway.edge.revocations import LIVE_FOR, Acknowledgement, Revocations
 from gateway.edge.session_desk import SessionDesk
 from gateway.edge.sessions import Sessions
@@ -415,7 +415,7 @@ class Gateway:
             settings.admin,
             metrics=metrics,
             ready=ready,
-            revoke=self.revoke,
+            revoke=self.revoke_one,
             terms=terms_of(settings),
             clock=self.clock,
             sessions=self.session_desk.answer,
@@ -423,14 +423,34 @@ class Gateway:
         )
         await self.admin.start()
 
-    async def revoke(self, entries: list[DenyEntry]) -> Acknowledgement:
-        """Write denylist entries and tell which live workers hold them. Raises Fault."""
+    async def revoke_one(self, entries: list[DenyEntry], mandate: Mandate) -> Acknowledgement:
+        """Revoke what one entry names, and tell what became of it. Raises Fault."""
+        (entry,) = entries
+        met = await self.session_desk.met(entry)
+        until = None
+        if entry.kind not in ("jti", "session"):
+            providers = self.compiled.providers.values()
+            skews = [each.clock_skew for each in providers if entry.issuer in ("", each.issuer)]
+            until = entry.before + max(skews, default=0.0)
+        told = await self.revoke(entries, mandate)
+        return replace(told, sessions=met, tokens_refused_until=until)
+
+    async def revoke(self, entries: list[DenyEntry], mandate: Mandate) -> Acknowledgement:
+        """Write denylist entries and tell which live workers hold them. Raises Fault.
+
+        ``mandate`` is kept in the audit log.
+        """
         acknowledgement = await self.revocations.publish(entries)
         self._clear(entries)
         for entry in entries:
             self.metrics.event("revocation", None)
             self.logs.audit(
-                "revocation", kind=entry.kind, issuer=entry.issuer, value=entry.value, before=entry.before
+                "revocation",
+                kind=entry.kind,
+                issuer=entry.issuer,
+                value=entry.value,
+                before=entry.before,
+                **mandate,
             )
         return acknowledgement
 

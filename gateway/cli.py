@@ -9,6 +9,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from gateway import __version__
 if TYPE_CHECKING:
     from typing import Literal
 
+    from gateway.edge.admin_client import Target
     from gateway.edge.configuration import Loaded
 
 _PLACES = ("gateway.yaml", "config/gateway.yaml")
@@ -74,6 +76,8 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     _explain_arguments(explain)
     _revoke_arguments(revoke)
+    for each in (revoke, reload):
+        _admin_arguments(each, changes=True)
     _sessions_arguments(commands)
     _command(commands, "schema", "print the JSON Schema of the configuration, for editors", _schema)
     keys = commands.add_parser("keys", help="secret keys", description="Secret keys.")
@@ -125,6 +129,18 @@ def _revoke_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _admin_arguments(parser: argparse.ArgumentParser, *, changes: bool) -> None:
+    parser.add_argument(
+        "--admin",
+        metavar="URL",
+        help="the admin listener, without any configuration: http://127.0.0.1:9000; with --token-file",
+    )
+    parser.add_argument("--token-file", metavar="FILE", help="holds the admin token and nothing else")
+    if changes:
+        parser.add_argument("--reason", metavar="TEXT", help="kept in the audit log")
+        parser.add_argument("--actor", metavar="NAME", help="kept in the audit log; default: user@host")
+
+
 def _sessions_arguments(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     sessions = commands.add_parser(
         "sessions",
@@ -147,6 +163,7 @@ def _sessions_arguments(commands: "argparse._SubParsersAction[argparse.ArgumentP
         each.add_argument("--provider", metavar="NAME", help="only those that logged in there")
     for each in (listed, show, end):
         each.add_argument("--config", metavar="FILE", help="as for the other commands")
+        _admin_arguments(each, changes=each is end)
     for each in (listed, show):
         each.add_argument("--json", action="store_true", help="print JSON, one session on each line")
 
@@ -158,6 +175,34 @@ def _time(text: str) -> float:
         return float(text)
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _target(options: argparse.Namespace, without: str) -> "Target":
+    """Return the admin listener to ask; with ``--admin`` no configuration is read, so it may be broken."""
+    from gateway.edge.admin_client import AdminError, target_at, target_of  # noqa: PLC0415 - an HTTP client
+
+    try:
+        if options.admin is None and options.token_file is None:
+            return target_of(_load(options)[1].settings, without)
+        if options.admin is None or options.token_file is None or options.config is not None:
+            raise CommandError("gateway: --admin and --token-file belong together, and replace --config")
+        return target_at(options.admin, Path(options.token_file))
+    except AdminError as error:
+        raise CommandError(f"gateway: {error}") from None
+
+
+def _mandate(options: argparse.Namespace) -> dict[str, str]:
+    """Return who asks for a change, and why."""
+    import getpass  # noqa: PLC0415 - only changes need it
+
+    actor = options.actor
+    if actor is None:
+        try:
+            user = getpass.getuser()
+        except (OSError, KeyError):
+            user = str(os.getuid())
+        actor = f"{user}@{os.uname().nodename}"
+    return {"actor": actor} | ({"reason": options.reason} if options.reason is not None else {})
 
 
 def _complain(text: str) -> None:
@@ -284,22 +329,36 @@ def _explain(options: argparse.Namespace) -> int:
 def _revoke(options: argparse.Namespace) -> int:
     from gateway.edge.admin_client import AdminError, revoke  # noqa: PLC0415 - an HTTP client
 
-    _, loaded = _load(options)
+    target = _target(options, "without one nothing can be revoked")
     entry = {
         name: value
         for name in ("jti", "sid", "sub", "session", "all", "provider", "before")
         if (value := getattr(options, name)) not in (None, False)
     }
     try:
-        answer = revoke(loaded.settings, entry)
+        answer = revoke(target, entry | _mandate(options))
     except AdminError as error:
         raise CommandError(f"gateway: {error}") from None
     for worker in answer.acknowledged:
         _say(f"acknowledged: {worker}")
+    if answer.sessions is not None:
+        _say(f"sessions ended: {answer.sessions or 'none that lives is named by this'}")
+    if answer.tokens_refused_until is not None:
+        _say(f"bearer tokens are refused that were issued until {_moment(answer.tokens_refused_until)}")
     if answer.missing:
         _complain("\n".join(f"not acknowledged: {worker}" for worker in answer.missing))
         _complain("these workers will refuse it once they reach the store again; until then they may not")
     return 1 if answer.missing else 0
+
+
+def _moment(seconds: float) -> str:
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - only one command needs it
+
+    try:
+        # the whole second after: what is issued in it may be refused
+        return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=ceil(seconds)):%Y-%m-%dT%H:%M:%SZ}"
+    except OverflowError:
+        return "the end of time"
 
 
 def _asked(
@@ -307,10 +366,10 @@ def _asked(
 ) -> dict[str, object]:
     from gateway.edge.admin_client import AdminError, ask_sessions  # noqa: PLC0415 - an HTTP client
 
-    _, loaded = _load(options)
+    target = _target(options, "without one nothing is told about sessions")
     fields = {name: value for name in names if (value := getattr(options, name)) is not None} | more
     try:
-        return ask_sessions(loaded.settings, method, fields, getattr(options, "id", None) or "")
+        return ask_sessions(target, method, fields, getattr(options, "id", None) or "")
     except AdminError as error:
         raise CommandError(f"gateway: {error}") from None
 
@@ -343,7 +402,7 @@ def _show_session(options: argparse.Namespace) -> int:
 
 
 def _end_sessions(options: argparse.Namespace) -> int:
-    answer = _asked(options, "DELETE", ("sub", "sid", "provider"))
+    answer = _asked(options, "DELETE", ("sub", "sid", "provider"), **_mandate(options))
     _say(f"ended: {answer.get('ended')}")
     missing = answer.get("missing")
     if isinstance(missing, list) and missing:
@@ -355,9 +414,9 @@ def _end_sessions(options: argparse.Namespace) -> int:
 def _reload(options: argparse.Namespace) -> int:
     from gateway.edge.admin_client import AdminError, reload  # noqa: PLC0415 - an HTTP client
 
-    _, loaded = _load(options)
+    target = _target(options, "send the signal SIGHUP to the gateway instead")
     try:
-        answer = reload(loaded.settings)
+        answer = reload(target, _mandate(options))
     except AdminError as error:
         raise CommandError(f"gateway: {error}") from None
     if answer.errors:

@@ -166,12 +166,15 @@ class Worker:
         return self.gateway.ready().to_json()
 
     async def _revoke(self, message: dict[str, Json]) -> Json:
-        acknowledgement = await self.gateway.revoke(decode_entries(message["entries"]))
+        mandate = cast("dict[str, str]", message["mandate"])
+        acknowledgement = await self.gateway.revoke_one(decode_entries(message["entries"]), mandate)
         return acknowledgement.to_json()
 
     async def _sessions(self, message: dict[str, Json]) -> Json:
         answer = await self.gateway.session_desk.answer(
-            str(message["action"]), cast("dict[str, str]", message["fields"])
+            str(message["action"]),
+            cast("dict[str, str]", message["fields"]),
+            cast("dict[str, str]", message["mandate"]),
         )
         return cast("Json", asdict(answer))
 

@@ -17,7 +17,7 @@ from gateway.core.model import DenyEntry, Fault, Json
 from gateway.core.reasons import Reason, status_of
 from gateway.edge.admin_http import AdminServer, Answering, Ask, Reply, problem, reply
 from gateway.edge.readiness import Readiness
-from gateway.edge.revocation_request import Refused, Terms, parse_revocation
+from gateway.edge.revocation_request import Mandate, Refused, Terms, mandate_of, parse_notes, parse_revocation
 from gateway.edge.revocations import Acknowledgement
 from gateway.edge.session_desk import Answer
 from gateway.http.exchange import Limits
@@ -65,11 +65,11 @@ class Admin:
         *,
         metrics: Callable[[], Awaitable[tuple[bytes, str]]],
         ready: Callable[[], Awaitable[Readiness]],
-        revoke: Callable[[list[DenyEntry]], Awaitable[Acknowledgement]],
+        revoke: Callable[[list[DenyEntry], Mandate], Awaitable[Acknowledgement]],
         terms: Terms,
         clock: Callable[[], float],
-        reload: Callable[[], Awaitable[Reloaded]] | None = None,
-        sessions: Callable[[str, Mapping[str, str]], Awaitable[Answer]] | None = None,
+        reload: Callable[[Mandate], Awaitable[Reloaded]] | None = None,
+        sessions: Callable[[str, Mapping[str, str], Mandate], Awaitable[Answer]] | None = None,
         limits: Limits | None = None,
     ) -> None:
         self._host, self._port = _split(settings.listen)
@@ -166,13 +166,13 @@ class Admin:
     async def _post_revoke(self, ask: Ask) -> Reply:
         if (refusal := self._judge_change(ask)) is not None:
             return refusal
-        entry = parse_revocation(
+        entry, notes = parse_revocation(
             await ask.read(MOST_BODY),
             MOST_BODY,
             terms=self._terms,
             now=self._clock(),
         )
-        acknowledgement = await self._revoke([entry])
+        acknowledgement = await self._revoke([entry], {**notes, "client": ask.client})
         return reply(acknowledgement.to_json())
 
     async def _any_sessions(self, ask: Ask) -> Reply:
@@ -192,7 +192,10 @@ class Admin:
         if len(ask.path) > 1:
             fields["id"] = ask.path[1]
             action = "end" if ask.method == "DELETE" else "show"
-        answer = await self._sessions(action, fields)
+        notes: dict[str, str] = {}
+        if action == "end":
+            notes = mandate_of({name: fields.pop(name, None) for name in ("reason", "actor")})
+        answer = await self._sessions(action, fields, {**notes, "client": ask.client})
         if answer.status != 200:
             return problem(answer.status, answer.detail)
         return reply(answer.document)
@@ -202,8 +205,8 @@ class Admin:
             return refusal
         if self._reload is None:
             return problem(404, "This process cannot read its configuration anew.")
-        await ask.read(MOST_BODY)
-        reloaded = await self._reload()
+        notes = parse_notes(await ask.read(MOST_BODY), MOST_BODY)
+        reloaded = await self._reload({**notes, "client": ask.client})
         if reloaded.errors:
             more: dict[str, Json] = {"errors": list(reloaded.errors)}
             return problem(422, "The new configuration is refused; the old one runs on.", more=more)

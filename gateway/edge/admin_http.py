@@ -80,6 +80,11 @@ class Ask:
         """The parameters in their order. Raises ValueError: more than a hundred."""
         return parse_qsl(self._query, keep_blank_values=True, max_num_fields=100)
 
+    @property
+    def client(self) -> str:
+        """The address that asks."""
+        return self._exchange.request.peer
+
     def fields(self, name: bytes) -> list[bytes]:
         """Return every value of a header field, named in lower case."""
         return [value for each, value in self._exchange.request.headers if each.lower() == name]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Final
+from typing import Final, TypeAlias
 
 from gateway.core.config import Settings
 from gateway.core.entries import session_end
@@ -11,7 +11,8 @@ from gateway.core.model import AS_WRITTEN, DenyEntry, EntryKind, Json
 from gateway.core.strict import parse_object
 
 _KINDS: Final[tuple[EntryKind, ...]] = ("jti", "sid", "sub", "session", "all")
-_KNOWN: Final = frozenset((*_KINDS, "provider", "before", "reason"))
+_NOTES: Final = ("reason", "actor")
+_KNOWN: Final = frozenset((*_KINDS, *_NOTES, "provider", "before"))
 _MOST_VALUE: Final = 1024
 _MOST_AHEAD: Final = 10 * 365 * 86400.0
 
@@ -29,6 +30,23 @@ class Terms:
     idle: float
 
 
+Mandate: TypeAlias = Mapping[str, str]
+"""Who asks for a change and why, for the audit log: ``actor`` and ``reason`` as told, and ``client``."""
+
+
+def mandate_of(fields: Mapping[str, Json]) -> dict[str, str]:
+    """Return what of a request's members is a note for the audit log. Raises Refused."""
+    return {name: _text(name, fields[name]) for name in _NOTES if fields.get(name) is not None}
+
+
+def parse_notes(body: bytes, limit: int) -> dict[str, str]:
+    """Return the notes of a body that holds nothing else, none where it is empty. Raises Refused."""
+    fields = parse_object(body, limit) if body.strip() else {}
+    if fields is None or not fields.keys() <= frozenset(_NOTES):
+        raise Refused("The body may be a JSON object with the members reason and actor.")
+    return mandate_of(fields)
+
+
 def terms_of(settings: Settings) -> Terms:
     """Return the terms of a configuration."""
     session = settings.session
@@ -36,15 +54,18 @@ def terms_of(settings: Settings) -> Terms:
     return Terms(issuers, session.absolute_lifetime, session.idle_lifetime)
 
 
-def parse_revocation(body: bytes, limit: int, *, terms: Terms, now: float) -> DenyEntry:
-    """Return the entry that a body asks for.
+def parse_revocation(
+    body: bytes, limit: int, *, terms: Terms, now: float
+) -> tuple[DenyEntry, dict[str, str]]:
+    """Return the entry that a body asks for, and its notes for the audit log.
 
     A JSON object with exactly one of ``jti``, ``sid``, ``sub``, ``session`` (texts) and ``all`` (true).
     ``provider`` says whose ``jti``, ``sid`` or ``sub`` it is and is required where there are several; with
     ``all`` it limits the entry to that provider, with ``session`` it has no meaning and is refused.
     ``before`` (epoch seconds) means that time decides over sessions, too; without it whatever there is ends,
     and whoever logs in afterwards is in. A ``jti`` and a ``session`` name one thing, which is refused
-    whenever it was issued: a provider's clock that is ahead saves no token. ``reason`` is a note.
+    whenever it was issued: a provider's clock that is ahead saves no token. ``reason`` and ``actor`` are
+    notes.
 
     Args:
         body: as it came.
@@ -60,7 +81,7 @@ def parse_revocation(body: bytes, limit: int, *, terms: Terms, now: float) -> De
         raise Refused("The body must be one JSON object.")
     if not fields.keys() <= _KNOWN:
         raise Refused(f"The members are: {', '.join(sorted(_KNOWN))}.")
-    _check_note(fields.get("reason"))
+    mandate = mandate_of(fields)
     kind = _kind(fields)
     value = "" if kind == "all" else _text(kind, fields[kind])
     issuer = _issuer(kind, fields.get("provider"), terms.issuers)
@@ -68,10 +89,10 @@ def parse_revocation(body: bytes, limit: int, *, terms: Terms, now: float) -> De
     ahead = now + lifetime
     before = _time(fields["before"], now) if "before" in fields else ahead if kind in _SINGLE else now
     if kind == "session":
-        return session_end(value, ahead, now, terms.idle)
+        return session_end(value, ahead, now, terms.idle), mandate
     # who names a time means that time; else whatever there is when the store takes it (R66)
     position = None if "before" in fields or kind in _SINGLE else AS_WRITTEN
-    return DenyEntry(kind, issuer, value, before, max(before + lifetime, ahead), position)
+    return DenyEntry(kind, issuer, value, before, max(before + lifetime, ahead), position), mandate
 
 
 _SINGLE: Final = frozenset({"jti", "session"})
@@ -90,11 +111,6 @@ def _text(name: str, value: Json) -> str:
     if not isinstance(value, str) or not value or len(value) > _MOST_VALUE:
         raise Refused(f"The member {name} must be a text of 1 to {_MOST_VALUE} characters.")
     return value
-
-
-def _check_note(value: Json) -> None:
-    if value is not None:
-        _text("reason", value)
 
 
 def _issuer(kind: EntryKind, provider: Json, issuers: Mapping[str, str]) -> str:

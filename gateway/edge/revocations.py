@@ -42,12 +42,16 @@ class Acknowledgement:
     """Which live workers hold the entries and which have not said so in time.
 
     ``replicated`` tells whether a replica of the store confirmed the write (WAIT 1); None without replicas.
+    ``sessions`` is how many sessions the entries met, None where nobody can tell. Bearer tokens with an
+    ``iat`` until ``tokens_refused_until`` (epoch seconds) are refused; None where the entry names no time.
     """
 
     seq: int
     acknowledged: list[str]
     missing: list[str]
     replicated: bool | None = None
+    sessions: int | None = None
+    tokens_refused_until: float | None = None
 
     def to_json(self) -> dict[str, Json]:
         """Return it as a JSON object."""

@@ -1,12 +1,16 @@
 """What an operator may ask about sessions: list them, show one, end some. Asked and answered as JSON."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gateway.core.context import Knowledge
+from gateway.core.denylist import Denylist
 from gateway.core.entries import session_end
-from gateway.core.model import DenyEntry, Json
+from gateway.core.model import DenyEntry, Fault, Json
+from gateway.core.session_record import as_session
+from gateway.edge.revocation_request import Mandate
 from gateway.edge.revocations import Acknowledgement
 from gateway.edge.session_index import MOST_PAGE, Filter, Listed, SessionIndex
 
@@ -17,6 +21,7 @@ _KNOWN: Final[Mapping[str, frozenset[str]]] = {
     "show": frozenset({"id"}),
     "end": frozenset({"id", "sub", "sid", "provider"}),
 }
+_COUNT_WITHIN: Final = 2.0
 _NOTHING_KEPT: Final = (
     "session.mode is cookie: sessions are kept in the browsers, and nowhere else, so there is no list. "
     "POST /revoke ends them by sub, sid or session."
@@ -52,7 +57,7 @@ class SessionDesk:
         self,
         index: SessionIndex,
         knowledge: Callable[[], Knowledge],
-        revoke: Callable[[list[DenyEntry]], Awaitable[Acknowledgement]],
+        revoke: Callable[[list[DenyEntry], Mandate], Awaitable[Acknowledgement]],
         clock: Callable[[], float],
     ) -> None:
         self._clock = clock
@@ -60,8 +65,10 @@ class SessionDesk:
         self._knowledge = knowledge
         self._revoke = revoke
 
-    async def answer(self, action: str, fields: Mapping[str, str]) -> Answer:
+    async def answer(self, action: str, fields: Mapping[str, str], mandate: Mandate) -> Answer:
         """Answer ``list``, ``show`` or ``end``; what may be asked for is named in docs/sessions.md.
+
+        Who asks, and why, is kept in the audit log where something ends.
 
         Raises:
             Fault: the store cannot tell.
@@ -72,7 +79,7 @@ class SessionDesk:
                 return await self._list(fields)
             if action == "show":
                 return Answer(200, (await self._one(fields)).to_json())
-            return await self._end(fields)
+            return await self._end(fields, mandate)
         except _Refusal as refusal:
             return Answer(refusal.status, detail=str(refusal))
 
@@ -106,7 +113,36 @@ class SessionDesk:
             raise _Refusal(404, "No session that lives has this id.")
         return found
 
-    async def _end(self, fields: Mapping[str, str]) -> Answer:
+    async def met(self, entry: DenyEntry) -> int | None:
+        """Return how many sessions that live an entry is about to end; None where nobody can tell."""
+        knowledge = self._knowledge()
+        if knowledge.compiled.settings.session.mode != "redis" or entry.kind == "jti":
+            return None
+        try:
+            async with asyncio.timeout(_COUNT_WITHIN):
+                if entry.kind == "session":
+                    return int(await self._index.find(entry.value) is not None)
+                if entry.kind == "all" and not entry.issuer:
+                    return await self._index.count()
+                return await self._count(entry, knowledge)
+        except (Fault, TimeoutError):
+            return None
+
+    async def _count(self, entry: DenyEntry, knowledge: Knowledge) -> int:
+        providers = knowledge.compiled.providers
+        names = tuple(name for name, each in providers.items() if each.issuer == entry.issuer)
+        subject = entry.value if entry.kind == "sub" else None
+        wanted = Filter(subject, entry.value if entry.kind == "sid" else None, names)
+        alone, now, count, cursor = Denylist(), self._clock(), 0, ""
+        alone.add(entry)
+        while True:
+            found, more = await self._index.page(wanted, MOST_PAGE, cursor)
+            count += sum(alone.judge_session(as_session(each.about, each.seen_at), now) for each in found)
+            if more is None:
+                return count
+            cursor = more
+
+    async def _end(self, fields: Mapping[str, str], mandate: Mandate) -> Answer:
         named = [name for name in ("id", "sub", "sid") if name in fields]
         if len(named) != 1:
             raise _Refusal(400, "Name the sessions to end by one of id, sub and sid.")
@@ -118,7 +154,7 @@ class SessionDesk:
             raise _Refusal(404, "No session that lives is named by this.")
         now, idle = self._clock(), self._knowledge().compiled.settings.session.idle_lifetime
         entries = [session_end(each.about.session_id, each.about.ends_at, now, idle) for each in found]
-        acknowledgement = await self._revoke(entries)
+        acknowledgement = replace(await self._revoke(entries, mandate), sessions=len(entries))
         return Answer(200, {"ended": len(entries), **acknowledgement.to_json()})
 
 

@@ -206,6 +206,11 @@ class SessionIndex:
                             found[each.about.session_id] = each
         return list(found.values())
 
+    async def count(self) -> int:
+        """Return how many sessions have not idled out, ended ones among them for a moment. Raises Fault."""
+        found = await self._store.execute("ZCOUNT", self._index(_ALL), f"({self._clock():.3f}", "+inf")
+        return int(found)
+
     async def has(self, wanted: Filter) -> bool:
         """Tell whether a subject or a ``sid`` has any session that has not idled out. Raises Fault."""
         for name in self._wanted_names(wanted):

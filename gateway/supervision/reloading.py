@@ -13,7 +13,7 @@ from gateway.core.model import Json
 from gateway.core.reload import changed_sections, needs_restart
 from gateway.edge.admin import Admin, Reloaded
 from gateway.edge.configuration import ConfigurationError, Loaded
-from gateway.edge.revocation_request import terms_of
+from gateway.edge.revocation_request import Mandate, terms_of
 from gateway.http.exchange import limits_of
 from gateway.supervision.channel import Gone, Refused
 from gateway.supervision.slot import Slot
@@ -46,8 +46,11 @@ class Reloader:
         """Return how many reloads came to pass and how many were refused."""
         return {"applied_total": float(self._applied), "refused_total": float(self._refused)}
 
-    async def reload(self) -> Reloaded:
-        """Read the configuration anew and let all workers go on with it, if it can be used."""
+    async def reload(self, mandate: Mandate | None = None) -> Reloaded:
+        """Read the configuration anew and let all workers go on with it, if it can be used.
+
+        ``mandate`` is kept in the audit log; None where a signal asks.
+        """
         async with self._turn:
             try:
                 reloaded = await self._reload()
@@ -64,6 +67,7 @@ class Reloader:
                 changed=list(reloaded.changed),
                 warnings=list(reloaded.warnings) or None,
                 workers=reloaded.workers,
+                **(mandate or {}),
             )
         return reloaded
 

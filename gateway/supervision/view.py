@@ -13,7 +13,7 @@ from gateway.edge.configuration import Loaded
 from gateway.edge.metric_merge import snapshot
 from gateway.edge.metrics import Metrics
 from gateway.edge.readiness import Readiness
-from gateway.edge.revocation_request import terms_of
+from gateway.edge.revocation_request import Mandate, terms_of
 from gateway.edge.revocations import Acknowledgement
 from gateway.edge.session_desk import Answer
 from gateway.http.exchange import limits_of
@@ -71,8 +71,8 @@ class View:
             await asyncio.gather(self._measuring, return_exceptions=True)
         await self.admin.close()
 
-    async def _reload_now(self) -> Reloaded:
-        return await self.reloader.reload()
+    async def _reload_now(self, mandate: Mandate) -> Reloaded:
+        return await self.reloader.reload(mandate)
 
     async def _keep_measuring(self) -> None:
         # a worker that dies takes with it what it has counted since
@@ -115,16 +115,16 @@ class View:
             return {**about, "status": "silent"}
         return {**about, **told}
 
-    async def _revoke(self, entries: list[DenyEntry]) -> Acknowledgement:
+    async def _revoke(self, entries: list[DenyEntry], mandate: Mandate) -> Acknowledgement:
         """Let every worker refuse at once, and one of them write; the others take over where it cannot."""
         data = encode_entries(entries)
         ready = [slot for slot in self._supervisor.slots if slot.is_ready]
         await asyncio.gather(*(_ask(slot, "deny", data) for slot in ready))
-        told = await self._ask_one("revoke", entries=data)
+        told = await self._ask_one("revoke", entries=data, mandate=dict(mandate))
         return Acknowledgement(**cast("dict[str, object]", told))  # type: ignore[arg-type]
 
-    async def _sessions(self, action: str, fields: Mapping[str, str]) -> Answer:
-        told = await self._ask_one("sessions", action=action, fields=dict(fields))
+    async def _sessions(self, action: str, fields: Mapping[str, str], mandate: Mandate) -> Answer:
+        told = await self._ask_one("sessions", action=action, fields=dict(fields), mandate=dict(mandate))
         return Answer(**cast("dict[str, object]", told))  # type: ignore[arg-type]
 
     async def _ask_one(self, order: str, **fields: Json) -> Json:

@@ -241,3 +241,44 @@ async def test_the_command_in_cookie_mode(world: World, tmp_path):
     code, output = await command(world, tmp_path, "list")
     assert code == 1
     assert "session.mode is cookie" in output
+
+
+async def test_what_a_revocation_met_and_who_asked(world: World):
+    """[4.7] How many sessions it ended, and none said so; reason, actor and address in the audit event."""
+    for user in ("alice", "alice", "bob"):
+        await logged_in(world, user)
+    (bob,) = [each for each in await sessions(world) if each["subject"] == "bob"]
+    now = world.clock()
+    for body, met in (
+        ({"sub": "nobody"}, 0),
+        ({"sub": "alice", "before": now - 3600}, 0),
+        ({"sub": "alice", "reason": "left", "actor": "carol@desk"}, 2),
+        ({"sub": "alice"}, 0),
+        ({"sid": "unknown"}, 0),
+        ({"session": bob["session_id"]}, 1),
+        ({"session": bob["session_id"]}, 0),
+        ({"jti": "x"}, None),
+    ):
+        page = await world.admin("POST", "/revoke", json=body)
+        told = json.loads(page.text)
+        assert (page.status, told["sessions"]) == (200, met), body
+        until = told["tokens_refused_until"]
+        if "sub" in body or "sid" in body:
+            skew = world.settings.providers["demo"].clock_skew
+            assert until == pytest.approx(body.get("before", now) + skew, abs=30)
+        else:
+            assert until is None
+        await world.gateway.sessions.drain()
+    events = world.audit("revocation")
+    assert len(events) == 8
+    (event,) = [each for each in events if each.get("reason") == "left"]
+    assert (event["actor"], event["client"], event["value"]) == ("carol@desk", "127.0.0.1", "alice")
+    await logged_in(world, "bob")
+    assert json.loads((await world.admin("POST", "/revoke", json={"all": True})).text)["sessions"] == 1
+    await logged_in(world, "alice")
+    (alice,) = await sessions(world)
+    path = f"/sessions/{alice['session_id']}?reason=lost+laptop&actor=carol"
+    page = await world.admin("DELETE", path)
+    assert (page.status, json.loads(page.text)["ended"]) == (200, 1)
+    event = world.audit("revocation")[-1]
+    assert (event["reason"], event["actor"], event["kind"]) == ("lost laptop", "carol", "session")

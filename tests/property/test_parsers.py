@@ -120,11 +120,14 @@ def test_any_item_of_the_log(fields: object, count: bytes):
 def test_any_body_of_a_revocation(body: bytes):
     """An entry that the store takes, or ``Refused``; nothing else is raised."""
     try:
-        entry = parse_revocation(body, 4096, terms=Terms({"demo": "https://a.example"}, 60.0, 60.0), now=1e9)
+        entry, notes = parse_revocation(
+            body, 4096, terms=Terms({"demo": "https://a.example"}, 60.0, 60.0), now=1e9
+        )
     except Refused:
         return
     assert encode_entry(entry)
     assert entry.expires >= 1e9 + 60
+    assert notes.keys() <= {"reason", "actor"}
 
 
 COOKIE = st.tuples(

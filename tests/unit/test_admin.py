@@ -37,6 +37,7 @@ class Asked:
     checks: dict[str, str | None] = field(default_factory=lambda: {"store": None})
     fault: Exception | None = None
     written: list[DenyEntry] = field(default_factory=list)
+    mandates: list[dict[str, str]] = field(default_factory=list)
     limits: Limits | None = None
 
     async def __aenter__(self) -> Self:
@@ -62,10 +63,11 @@ class Asked:
     async def _ready(self) -> Readiness:
         return Readiness(self.checks)
 
-    async def _revoke(self, entries: list[DenyEntry]) -> Acknowledgement:
+    async def _revoke(self, entries: list[DenyEntry], mandate) -> Acknowledgement:
         if self.fault is not None:
             raise self.fault
         self.written += entries
+        self.mandates.append(mandate)
         return Acknowledgement(7, ["a:1"], [])
 
     async def __call__(self, method: str, path: str, body: bytes = b"", **headers: str):
@@ -223,6 +225,18 @@ async def test_a_revocation_is_answered_with_who_knows_of_it():
         assert document["missing"] == []
         assert document["seq"] == 7
         assert ask.written == [DenyEntry("sub", "https://one.example", "alice", NOW, NOW + LIFE, AS_WRITTEN)]
+        assert ask.mandates == [{"reason": "left the company", "client": "127.0.0.1"}]
+
+
+@pytest.mark.parametrize("note", ["", 1, [], {}, True, "x" * 1025], ids=repr)
+@pytest.mark.parametrize("name", ["reason", "actor"])
+async def test_notes_are_short_texts(name: str, note):
+    """[4.7] Garbage in a note is refused, with nothing done; null is none."""
+    async with Asked() as ask:
+        status, *_ = await ask.revoke(json.dumps({"sub": "alice", name: note}).encode())
+        assert (status, ask.written) == (400, [])
+        assert (await ask.revoke(json.dumps({"sub": "alice", name: None}).encode()))[0] == 200
+        assert ask.mandates == [{"client": "127.0.0.1"}]
 
 
 async def test_a_store_that_is_down():
@@ -402,7 +416,8 @@ async def test_a_huge_body_is_refused():
 
 
 def parse(body: bytes, issuers: dict[str, str] = ISSUERS) -> DenyEntry:
-    return parse_revocation(body, MOST_BODY, terms=Terms(issuers, LIFE, IDLE), now=NOW)
+    entry, _ = parse_revocation(body, MOST_BODY, terms=Terms(issuers, LIFE, IDLE), now=NOW)
+    return entry
 
 
 END = NOW + LIFE

@@ -10,12 +10,13 @@ import sys
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from urllib.parse import parse_qsl
 
 import pytest
 
 from gateway import __version__, cli
 from gateway.core.config import Settings
-from gateway.edge.admin_client import AdminError, revoke
+from gateway.edge.admin_client import AdminError, target_at, target_of
 from gateway.edge.explain import build_request, explain
 from tests.support import pure
 from tests.support.configuration import KEY, TREE, environment
@@ -305,12 +306,14 @@ def admin(status: int, answer: bytes):
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
             seen.append((self.path, self.headers["Authorization"], body))
             self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)
+
+        do_DELETE = do_POST  # noqa: N815 - the library's name
 
         def log_message(self, *_):
             pass
@@ -340,7 +343,9 @@ def test_revoke(capsys, config):
     [(path, authorization, body)] = seen
     assert path == "/revoke"
     assert authorization == f"Bearer {TOKEN}"
-    assert json.loads(body) == {"sub": "alice", "provider": "corporate"}
+    document = json.loads(body)
+    assert "@" in document.pop("actor")
+    assert document == {"sub": "alice", "provider": "corporate"}
 
 
 @pytest.mark.parametrize(
@@ -359,7 +364,9 @@ def test_revoke(capsys, config):
 def test_revoke_entries(capsys, config, words, entry):
     """R44: each kind of entry, and moments with or without a time zone."""
     *_, seen = revoking(capsys, config, b'{"acknowledged": ["a"], "missing": []}', *words)
-    assert json.loads(seen[0][2]) == entry
+    document = json.loads(seen[0][2])
+    del document["actor"]
+    assert document == entry
 
 
 @pytest.mark.parametrize(
@@ -397,7 +404,93 @@ def test_revoke_without_a_token():
     """Without admin.token nothing is even asked."""
     settings = settings_of().model_copy(update={"admin": Settings.model_fields["admin"].default})
     with pytest.raises(AdminError, match="token"):
-        revoke(settings, {"all": True})
+        target_of(settings, "nothing can be revoked")
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    return path
+
+
+@pytest.mark.parametrize("broken", [None, "routes: [", "no: thing\n"])
+@pytest.mark.parametrize(
+    "command", [["revoke", "--sub", "alice"], ["reload"], ["sessions", "end", "--sub", "a"]]
+)
+def test_r44_without_a_configuration(capsys, monkeypatch, tmp_path, token_file, broken, command):
+    """R44 [4.7]: whatever state gateway.yaml is in, the running gateway can be asked."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
+    if broken is not None:
+        (tmp_path / "gateway.yaml").write_text(broken)
+    answer = b'{"acknowledged": ["a"], "missing": [], "changed": ["routes"], "warnings": [], "ended": 1}'
+    with admin(200, answer) as (port, seen):
+        where = ["--admin", f"http://127.0.0.1:{port}", "--token-file", str(token_file)]
+        code, out, err = run(capsys, *command, *where, "--reason", "left", "--actor", "bob")
+    assert (code, err) == (0, "")
+    assert out
+    [(path, authorization, body)] = seen
+    assert authorization == f"Bearer {TOKEN}"
+    told = json.loads(body) if body else dict(parse_qsl(path.partition("?")[2]))
+    assert (told["reason"], told["actor"]) == ("left", "bob")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--admin", "http://127.0.0.1:1"],
+        ["--token-file", "TOKEN"],
+        ["--admin", "http://127.0.0.1:1", "--token-file", "TOKEN", "--config", "gateway.yaml"],
+        ["--admin", "127.0.0.1:9000", "--token-file", "TOKEN"],
+        ["--admin", "ftp://127.0.0.1", "--token-file", "TOKEN"],
+        ["--admin", "http://a:b@127.0.0.1", "--token-file", "TOKEN"],
+        ["--admin", "http://127.0.0.1:99999", "--token-file", "TOKEN"],
+        ["--admin", "http://127.0.0.1/revoke", "--token-file", "TOKEN"],
+        ["--admin", "http://127.0.0.1?x", "--token-file", "TOKEN"],
+        ["--admin", "http://127.0.0.1:1", "--token-file", "absent"],
+        ["--admin", "http://127.0.0.1:1", "--token-file", "EMPTY"],
+    ],
+)
+def test_where_to_ask_must_be_clear(capsys, tmp_path, token_file, words):
+    """[4.7] Half of it, a doubt, or no token: one line, exit code 1, and nobody is asked."""
+    empty = tmp_path / "empty"
+    empty.write_text(" \n")
+    places = {"TOKEN": str(token_file), "EMPTY": str(empty)}
+    code, out, err = run(capsys, "revoke", "--all", *(places.get(word, word) for word in words))
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert TOKEN not in err
+
+
+def test_a_target_shows_no_token(token_file):
+    """R16: neither does what is said of it."""
+    target = target_at("https://gateway.test", token_file)
+    assert (target.host, target.port, target.tls) == ("gateway.test", 443, True)
+    assert TOKEN not in repr(target)
+
+
+@pytest.mark.parametrize(
+    ("told", "lines"),
+    [
+        ({"sessions": 3}, ["sessions ended: 3"]),
+        ({"sessions": 0}, ["sessions ended: none that lives is named by this"]),
+        ({"sessions": None, "tokens_refused_until": None}, []),
+        (
+            {"tokens_refused_until": 1767225600.25},
+            ["bearer tokens are refused that were issued until 2026-01-01T00:00:01Z"],
+        ),
+        (
+            {"tokens_refused_until": 1e300},
+            ["bearer tokens are refused that were issued until the end of time"],
+        ),
+        ({"sessions": "x", "tokens_refused_until": "x"}, []),
+    ],
+)
+def test_what_a_revocation_met(capsys, config, told, lines):
+    """[4.7], [1.4]: how many sessions, none of them said so; until when tokens are refused."""
+    answer = json.dumps({"acknowledged": ["a"], "missing": []} | told).encode()
+    code, out, *_ = revoking(capsys, config, answer, "--sub", "alice")
+    assert (code, out.splitlines()) == (0, ["acknowledged: a", *lines])
 
 
 def test_a_taken_port_is_one_line(config, tmp_path, valkey_url):
