@@ -163,6 +163,7 @@ def _login_limit(settings: Settings) -> "RateLimit | None":
 def compile_settings(settings: Settings) -> Compiled:
     """Compile validated settings into one frozen value."""
     from gateway.core.headers import compile_rules  # noqa: PLC0415 - both read Provider's neighbours
+    from gateway.core.loops import loop_names  # noqa: PLC0415 - the same
     from gateway.core.routes import compile_routes  # noqa: PLC0415 - the same
 
     sites: dict[bytes, Site] = {}
@@ -186,14 +187,15 @@ def compile_settings(settings: Settings) -> Compiled:
         )
         for name, each in settings.providers.items()
     }
+    ring = KeyRing(tuple(decode_secret_key(key.get_secret_value()) for key in settings.secret_keys))
     return Compiled(
         settings=settings,
         sites=sites,
         routes=compile_routes(settings),
         providers=providers,
         by_issuer={each.issuer: each for each in providers.values()},
-        ring=KeyRing(tuple(decode_secret_key(key.get_secret_value()) for key in settings.secret_keys)),
-        rules=compile_rules(settings, _cookie_prefixes(sites.values())),
+        ring=ring,
+        rules=compile_rules(settings, _cookie_prefixes(sites.values()), loop_names(ring)),
         kept_claims=_kept_claims(settings),
         prefix=settings.prefix.encode(),
         by_callback={

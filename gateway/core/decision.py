@@ -14,6 +14,7 @@ from gateway.core.compiled import Compiled
 from gateway.core.context import Context, Knowledge
 from gateway.core.headers import observe, response_headers
 from gateway.core.login import login
+from gateway.core.loops import MOST_PASSES, passes
 from gateway.core.model import CookieChange, Header, Request, SessionOver
 from gateway.core.needs import Need
 from gateway.core.places import locate, may_be_raw
@@ -54,6 +55,8 @@ def _judge(context: Context) -> Answer | Need:
     request, observed, compiled = context.request, context.observed, context.knowledge.compiled
     if observed.unreadable:
         return plain(context, Reason.FORWARDING_UNREADABLE)
+    if context.sketch.loop and passes(context.sketch.loop, compiled.rules.loop_names) >= MOST_PASSES:
+        return plain(context, Reason.LOOP_DETECTED)
     found = locate(compiled, observed.host, request.target, request.method)
     if found is None:
         hint = RAW_PATH_HINT if may_be_raw(compiled, request.target) else None

@@ -25,6 +25,8 @@ ORIGIN: Final = 14
 PURPOSE: Final = 15
 # an identity of another product, which passes where a trusted proxy says it
 VOUCHED: Final = 16
+# read by the decision, and told with this pass added
+LOOP: Final = 17
 
 Kind: TypeAlias = int
 """One of the words above: what happens to a field."""

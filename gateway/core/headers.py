@@ -11,6 +11,7 @@ from gateway.core.foreign_identity import is_foreign
 from gateway.core.forwarding import Observed, Proxies
 from gateway.core.forwarding_fields import sources_of
 from gateway.core.identity_headers import IdentityHeader, compile_identity_headers, identity_lines
+from gateway.core.loops import loop_line
 from gateway.core.model import Header, Identity, Request
 from gateway.core.sketch import Sketch, draw, header_of, line_of
 
@@ -56,7 +57,8 @@ _LONGEST_PREFIX = 64
 class HeaderRules:
     """The configuration's header rules, compiled; ``cookie_prefixes`` are lower case.
 
-    ``unverified`` are the providers whose unverified e-mail addresses are told.
+    ``unverified`` are the providers whose unverified e-mail addresses are told. ``loop_names`` are those
+    under which passes are counted, ``loop_line`` what tells of the first; without any, none is.
     """
 
     proxies: Proxies
@@ -65,6 +67,8 @@ class HeaderRules:
     request_names: NameKinds
     response_names: NameKinds
     unverified: frozenset[str] = frozenset()
+    loop_names: tuple[bytes, ...] = ()
+    loop_line: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,9 @@ def _is_reserved(folded: bytes) -> bool:
     return folded in _HOP_BY_HOP or folded in _INJECTED or folded in special or folded.startswith(b"proxy-")
 
 
-def compile_rules(settings: Settings, cookie_prefixes: tuple[str, ...]) -> HeaderRules:
+def compile_rules(
+    settings: Settings, cookie_prefixes: tuple[str, ...], loop_names: tuple[bytes, ...] = ()
+) -> HeaderRules:
     """Compile the header rules; ``cookie_prefixes`` are what the names of our own cookies begin with.
 
     Raises:
@@ -119,6 +125,8 @@ def compile_rules(settings: Settings, cookie_prefixes: tuple[str, ...]) -> Heade
         cookie_prefixes=tuple(prefix.lower().encode() for prefix in cookie_prefixes),
         request_names=NameKinds(classify),
         response_names=NameKinds(_response_kind if hsts is None else _response_kind_with_hsts),
+        loop_names=loop_names,
+        loop_line=loop_line((), loop_names),
         unverified=frozenset(
             name for name, each in settings.providers.items() if each.email_verified == "ignore"
         ),
@@ -139,6 +147,7 @@ def _request_kind(name: bytes, own: frozenset[bytes], more: _More) -> Kind:
     special = {
         b"connection": fields.CONNECTION,
         b"cookie": fields.COOKIE,
+        b"cdn-loop": fields.LOOP,
         b"authorization": fields.AUTHORIZATION,
     }.get(folded)
     if special is None:
@@ -236,6 +245,7 @@ def upstream_fields(
         parts.extend(_said_once(sketch))
     if identity is not None:
         parts.append(_identity_block(rules, identity))
+    parts.append(loop_line(sketch.loop, rules.loop_names) if sketch.loop else rules.loop_line)
     return b"".join(parts)
 
 

@@ -38,7 +38,7 @@ _METHOD: Final = re.compile(rb"[A-Z\-]+")
 _ANY_VALUE: Final = frozenset({fields.PASS, fields.DROP, fields.FORWARDING})
 _TELLING: Final = frozenset({fields.AUTHORIZATION, fields.COOKIE})
 # what does not go on as it is
-_STAYING: Final = _TELLING | {fields.DROP, fields.CONNECTION, fields.FORWARDING, fields.VOUCHED}
+_STAYING: Final = _TELLING | {fields.DROP, fields.CONNECTION, fields.FORWARDING, fields.VOUCHED, fields.LOOP}
 # RFC 9110 section 8.6; as many digits as ``http.fields.read_length`` takes
 _LENGTH: Final = b"content-length"
 _DIGITS: Final = rb"[0-9]{1,18}+"
@@ -174,6 +174,7 @@ class Pattern:
             known.websocket,
             known.speculative,
             known.vouched,
+            known.loop,
         )
 
 

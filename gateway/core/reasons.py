@@ -66,6 +66,8 @@ class Reason(StrEnum):
     ROUTE_UNKNOWN = "route_unknown"
     METHOD_UNSUPPORTED = "method_unsupported"
     HOST_UNKNOWN = "host_unknown"
+    # 508
+    LOOP_DETECTED = "loop_detected"
     # login failures (400)
     LOGIN_STATE_UNKNOWN = "login_state_unknown"
     LOGIN_STATE_REPLAYED = "login_state_replayed"
@@ -142,6 +144,7 @@ _STATUS: dict[Reason, int] = {
     Reason.UPSTREAM_MALFORMED: 502,
     Reason.UPSTREAM_ABORTED: 502,
     Reason.UPSTREAM_TIMEOUT: 504,
+    Reason.LOOP_DETECTED: 508,
     **dict.fromkeys(
         (
             Reason.OVERLOADED,

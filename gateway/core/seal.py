@@ -52,6 +52,10 @@ class KeyRing:
         """Seal a payload for one purpose; ``nonce`` is 12 fresh random bytes."""
         return self._seal(self.keys[0], self._cipher(self.keys[0], purpose), purpose, payload, nonce)
 
+    def pseudonyms(self, purpose: str) -> tuple[str, ...]:
+        """Return a name for each key, the sealing one's first, which tells nobody anything of it."""
+        return tuple(_derive(key, b"", b"gateway name\x00" + purpose.encode())[:8].hex() for key in self.keys)
+
     def open(self, purpose: str, text: str) -> bytes | None:
         """Return the payload, or None: one answer for garbage, a flipped bit, a foreign key or purpose."""
         if (found := self._find(text)) is None:

@@ -27,7 +27,7 @@ class Sketch:
     (R58). ``mode`` is Sec-Fetch-Mode, lower case; where it comes several times, whichever is not
     ``navigate``. ``xhr`` tells that X-Requested-With says so, ``websocket`` that a WebSocket is asked for,
     ``speculative`` that nobody may ever look at the answer (a prefetch).
-    ``vouched`` are the fields that pass where a trusted proxy sent them.
+    ``vouched`` are the fields that pass where a trusted proxy sent them, ``loop`` the values of CDN-Loop.
     """
 
     kept: list[bytes]
@@ -40,6 +40,7 @@ class Sketch:
     websocket: bool = False
     speculative: bool = False
     vouched: tuple[Header, ...] = ()
+    loop: tuple[bytes, ...] = ()
 
     @property
     def scripted(self) -> bool:
@@ -99,6 +100,8 @@ def _note(sketch: Sketch, kind: fields.Kind, field: Field, options: list[bytes])
         sketch.cookies.append((field.name, value))
     elif kind == fields.AUTHORIZATION:
         sketch.authorization.append(value)
+    elif kind == fields.LOOP:
+        sketch.loop = (*sketch.loop, value)
     elif kind == fields.VOUCHED:
         sketch.vouched = (*sketch.vouched, (field.name, value))
     elif kind == fields.CONNECTION:

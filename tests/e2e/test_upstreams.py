@@ -2,7 +2,12 @@
 
 import asyncio
 
+import aiohttp
 import pytest
+
+from gateway.core.config import Settings
+from tests.support.ports import free_port
+from tests.support.world import World
 
 
 @pytest.mark.settings(
@@ -45,3 +50,25 @@ async def test_nobody_is_there(world):
     text = world.gateway.metrics.render()[0].decode()
     assert 'gateway_http_upstream_server_breaker{server="0",upstream="app"} 1.0' in text
     assert 'gateway_http_upstream_server_healthy{server="1",upstream="app"} 1.0' in text
+
+
+async def test_a_gateway_that_is_its_own_upstream(valkey_url, tmp_path):
+    """[3.13]: the request ends with 508 at the fifth pass, again and again; what is no circle goes on."""
+    async with World(valkey_url, tmp_path) as world:
+        config = world.config()
+        config["listen"] = f"127.0.0.1:{free_port()}"
+        config["public_url"] = [f"http://{config['listen']}"]
+        config["upstreams"]["itself"] = {"servers": config["public_url"]}
+        open_to = {"upstream": "itself", "access": "public"}
+        config["routes"] = [{"path": "/circle/", **open_to}, *config["routes"]]
+        gateway = await world.start_gateway(Settings.model_validate(config))
+        async with aiohttp.ClientSession() as session:
+            for number in range(3):
+                async with session.get(f"{config['public_url'][0]}/circle/{number}") as answer:
+                    assert answer.status == 508
+                    assert "loop_detected" in await answer.text()
+            async with session.get(f"{config['public_url'][0]}/public/x") as answer:
+                assert answer.status == 200
+        assert gateway.server.in_flight == 0
+        passed = [line for line in world.audit("request") if line.get("path") == "/circle/1"]
+        assert len(passed) == 5

@@ -23,9 +23,11 @@ from gateway.core.compiled import Compiled, compile_settings
 from gateway.core.context import Knowledge, Memory
 from gateway.core.cookies import Site
 from gateway.core.denylist import Denylist
+from gateway.core.loops import loop_names
 from gateway.core.model import CookieChange, DenyEntry, Fault, Session
 from gateway.core.pattern import Pattern, compile_pattern
 from gateway.core.routes import Route
+from gateway.core.seal import KeyRing
 from gateway.core.sketch import draw
 from gateway.http import fields, head
 from gateway.http.client_connection import ClientConnection
@@ -95,6 +97,7 @@ HOSTS = [
     b"evil.example.com",
 ]
 PEERS = ["192.0.2.1", "192.0.2.2", "10.0.0.1"]
+LOOP = loop_names(KeyRing((bytes(32),)))[0]
 PLAIN = [
     b"X-Forwarded-User: root",
     b"X_Forwarded_User: root",
@@ -131,6 +134,8 @@ PLAIN = [
     b"X-Who: root",
     b"Remote-User: alice",
     b"Remote-User: root",
+    b"CDN-Loop: a.example",
+    b"CDN-Loop: " + b", ".join([LOOP] * 4),
     b"Upgrade: websocket",
     b"Authorization: Basic eA==",
     b" folded",
@@ -746,6 +751,10 @@ TRICKY = {
     "a name that a proxy vouches for": (
         [asked(b"/%d" % n, b"X-Forwarded-For: 1.1.1.1", b"Remote-User: alice") for n in range(4)],
         asked(b"/x", b"X-Forwarded-For: 1.1.1.1", b"Remote-User: root"),
+    ),
+    "a pass too many": (
+        [asked(b"/%d" % n, b"CDN-Loop: " + b", ".join([LOOP] * 3)) for n in range(4)],
+        asked(b"/x", b"CDN-Loop: " + b", ".join([LOOP] * 4)),
     ),
     "a name that comes twice": (
         [asked(b"/%d" % n, b"Remote-User: alice", b"remote_user: root") for n in range(4)],

@@ -328,6 +328,12 @@ WORDS: Final[dict[Reason, Words]] = {
         ),
         (),
     ),
+    Reason.LOOP_DETECTED: Words(
+        "The request came back to this gateway again and again (CDN-Loop, RFC 8586).",
+        "This page leads back to itself",
+        "The address was asked for in a circle, and was stopped here.",
+        ("For whoever runs this site: an upstream leads back to the gateway itself.", _CONTACT),
+    ),
     Reason.LOGIN_STATE_UNKNOWN: _failed_login(
         "The authorization response belongs to no login that this browser has begun.",
         "This login cannot be finished",
