@@ -193,7 +193,7 @@ def test_ed25519_is_a_name_of_eddsa_with_that_curve() -> None:
         (jwk(kid=7), "kid"),
         (7, "no JSON object"),
     ],
-    ids=str,
+    ids=lambda each: each if isinstance(each, str) else "key",
 )
 def test_what_is_left_out_is_named(member: Any, why: str) -> None:
     """[2.33]: each key that is left out is told, with the reason; those that serve are not."""
