@@ -230,6 +230,7 @@ def session_from(fields: Mapping[str, Json]) -> Session | None:
 def grant_fields(grant: Grant) -> dict[str, Json]:
     """Return a grant as a JSON object with short names."""
     fields: dict[str, Json] = {
+        "v": VERSION,
         "id": grant.session_id,
         "g": grant.generation,
         "rt": grant.refresh_token,

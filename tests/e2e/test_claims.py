@@ -87,3 +87,26 @@ async def test_a_refusal_of_userinfo_is_named_in_the_log(world: World, status: i
     assert (await browser.fetch("/x")).status == 200
     told = [each for each in world.lines if each.get("status") == status and "provider" in each]
     assert len(told) == 2
+
+
+@pytest.mark.settings(
+    {
+        "session": {"rotation_grace": "1s", "mode": "redis"},
+        "providers": {"demo": {"access_token": "jwt", "scopes": ["openid", "offline_access"]}},
+    }
+)
+async def test_an_access_token_with_450_roles(world: World):
+    """[2.39]: logged in, let in and renewed with a token of more than 16,384 characters."""
+    roles = [f"urn:example:role:{n:04}:administrator-of-department" for n in range(450)]
+    world.provider.accounts["alice"]["roles"] = roles
+    browser = world.browser()
+    page = await browser.login("/admin/x")
+    assert page.status == 200, page.text
+    world.clock.advance(61)
+    assert (await browser.fetch("/admin/x")).status == 200
+    assert len(world.audit("refresh")) == 1
+    del world.provider.accounts["alice"]["groups"]
+    world.clock.advance(61)
+    page = await browser.fetch("/admin/x")
+    assert page.status == 403
+    assert "group_missing" in page.text

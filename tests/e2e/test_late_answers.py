@@ -175,8 +175,9 @@ async def test_r69_a_saved_session_cookie_brings_no_right_back(world: World, thi
         world.clock.advance(61)
 
 
-async def test_a_client_that_stores_no_cookies(world: World):
+async def test_a_client_that_stores_no_cookies(late: World):
     """[2.29]: from its 33rd refresh on as before: the chain of results may be of any length."""
+    world = late
     world.provider.access_lifetime = 30.0
     browser = world.browser()
     await browser.login()

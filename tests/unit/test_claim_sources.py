@@ -18,6 +18,7 @@ from gateway.core.keys import KeySet
 from gateway.core.lasting import lasting
 from gateway.core.model import Grant, Renewed, Request, Session, SessionOver, TokenSet, Told
 from gateway.core.needs import Refresh, SessionRecord
+from gateway.core.policies import find_claim
 from gateway.core.reasons import Reason
 from gateway.core.session_record import RECORD_PURPOSE, Handle, StoredSession, encode_handle
 from gateway.core.strict import encode_base64url
@@ -35,9 +36,9 @@ def provider(**changes: Any) -> dict[str, Any]:
     }
 
 
-def known(**changes: Any) -> Any:
+def known(groups: str = "groups", **changes: Any) -> Any:
     headers = {"X-Forwarded-User": "sub", "X-Forwarded-Email": "email", "X-Name": "name"}
-    return compiled(providers=provider(**changes), identity_headers=headers)
+    return compiled(providers=provider(**changes), identity_headers=headers, groups_claim=groups)
 
 
 PLAIN, ASKING, JWT = known(), known(userinfo=True), known(access_token="jwt", userinfo=True)
@@ -149,17 +150,24 @@ SHAPES = {
     ),
     # an action adds namespaced claims to each ID token, until it does not
     "auth0": Shape(
-        PLAIN,
-        {"id_token": {"groups": ["admins"], "name": "A", "email": "a@example.com", "sid": "s"}},
+        known("https://example.com/roles"),
+        {
+            "id_token": {
+                "https://example.com/roles": ["admins"],
+                "name": "A",
+                "email": "a@example.com",
+                "sid": "s",
+            }
+        },
         {"name": "A", "email": "a@example.com"},
         None,
         None,
         {"name": "A"},
     ),
     "cognito": Shape(
-        PLAIN,
-        {"id_token": {"groups": ["eu_pool", "admins"], "email": "a@example.com", "token_use": "id"}},
-        {"groups": ["eu_pool"], "email": "a@example.com", "token_use": "id", "origin_jti": "o"},
+        known("cognito:groups"),
+        {"id_token": {"cognito:groups": ["eu_pool", "admins"], "email": "a@example.com", "token_use": "id"}},
+        {"cognito:groups": ["eu_pool"], "email": "a@example.com", "token_use": "id", "origin_jti": "o"},
         None,
         ["eu_pool"],
         {"email": "a@example.com"},
@@ -181,6 +189,15 @@ SHAPES = {
         ["/staff"],
         {"acr": "1", "email": "a@example.com"},
     ),
+    # roles are in an object, which is left out once it is empty
+    "keycloak-roles": Shape(
+        known("realm_access.roles"),
+        {"id_token": {"realm_access": {"roles": ["admins", "offline_access"]}, "name": "A"}},
+        {"name": "A", "acr": "0"},
+        None,
+        None,
+        {"name": "A"},
+    ),
     # refreshes its connector's identity; the last group gone, the claim is left out
     "dex": Shape(
         PLAIN,
@@ -198,9 +215,12 @@ def test_r68_what_was_taken_away_is_gone(name: str):
     """R68 [1.6]: groups that a refresh no longer tells are gone, whatever shape the provider gives it."""
     shape = SHAPES[name]
     session = begun(shape.settings, **shape.login)
-    assert "admins" in session.claims["groups"]
+    name = shape.settings.settings.groups_claim
+    held = find_claim(session.claims, name)
+    assert isinstance(held, list)
+    assert "admins" in held
     after = renewed(shape.settings, session, shape.id_token, shape.userinfo)
-    assert after.claims.get("groups") == shape.left
+    assert find_claim(after.claims, name) == shape.left
     assert shape.stays.items() <= after.claims.items()
 
 

@@ -1,4 +1,4 @@
-"""What the version before has sealed goes on working: recorded with it under a fixed key at a fixed time."""
+"""Cookies and records recorded from the version before go on working: under a fixed key, at a fixed time."""
 
 import json
 from pathlib import Path
