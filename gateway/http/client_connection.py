@@ -33,6 +33,8 @@ _MOST_AHEAD = 65_536
 _AHEAD_SECONDS = 10.0
 _MOST_TURNED_AWAY = 64
 _LINGER_SECONDS = 5.0
+# over TLS many clients take the end of one direction for that of both, and fail in the middle of their upload
+_QUIET_SECONDS = 2.0
 _LINGER_BYTES = 16 << 20
 _CONTINUE_SECONDS = 1.0
 _REMEMBERED_SECONDS = 5.0
@@ -126,6 +128,8 @@ class ClientConnection(ClientTransport):
             self._tunnel.from_client(data)
         elif state == State.LINGER:
             self._discarded += len(data)
+            if self._eof_after:
+                self._eof_after = self.server.now + _QUIET_SECONDS
             if self._discarded > _LINGER_BYTES:
                 self._transport.abort()
         elif state != State.CLOSED:
@@ -245,7 +249,9 @@ class ClientConnection(ClientTransport):
             self._release(_FULL)
         if not keep or server.draining or self.last_request:
             half_closes = self._state == State.TUNNEL and not self.tls
-            self._end(unread=not exchange.body_done or half_closes or self.last_request)
+            unread = not exchange.body_done or half_closes or self.last_request
+            # an answer in HTTP/1.0 may end with its connection alone
+            self._end(unread=unread, at_once=exchange.head.minor == 0)
             return
         body = exchange.body
         if body is None:
@@ -486,11 +492,12 @@ class ClientConnection(ClientTransport):
         self.send(build_response_head(status, headers, framing, self.server.date()) + content)
         self._end(unread=True)
 
-    def _end(self, *, unread: bool) -> None:
+    def _end(self, *, unread: bool, at_once: bool = False) -> None:
         """Close once everything has been sent.
 
         Where the client may still be sending, closing at once would reset the connection and take the answer
-        away from it (RFC 9112 section 9.6): then what comes is discarded for a while.
+        away from it (RFC 9112 section 9.6): then what comes is discarded for a while. Over TLS the end is
+        said when nothing comes any more, unless it is due ``at_once``.
         """
         if self._state >= State.LINGER:
             return
@@ -505,7 +512,9 @@ class ClientConnection(ClientTransport):
             self._state = State.LINGER
             self._discarded = 0
             self._release(_AHEAD | _FULL)
-            self._send_eof()
+            self._eof_after = self._since + _QUIET_SECONDS
+            if at_once or not self.tls:
+                self._send_eof()
         else:
             self._state = State.CLOSED
             self._transport.close()
@@ -538,7 +547,7 @@ class ClientConnection(ClientTransport):
         elif state in (State.WAIT, State.DISCARD):
             self._sweep_rest(waited)
         elif state == State.LINGER:
-            self._sweep_linger(waited)
+            self._sweep_linger(now)
         elif state == State.TUNNEL:
             assert self._tunnel is not None
             self._tunnel.sweep(now)
@@ -552,14 +561,14 @@ class ClientConnection(ClientTransport):
             self._drop_ahead()
             self._release(_AHEAD)
 
-    def _sweep_linger(self, waited: float) -> None:
+    def _sweep_linger(self, now: float) -> None:
         if self._transport.get_write_buffer_size():
             # whoever is still being answered has not begun to be patient with us
             self._since = self.server.now
-        elif self._eof_due:
-            self._send_eof()
-        elif waited > _LINGER_SECONDS:
+        elif now - self._since > _LINGER_SECONDS:
             self._transport.abort()
+        elif self._eof_after is not None and now > self._eof_after:
+            self._send_eof()
 
     def _sweep_head(self, waited: float) -> None:
         limits = self.server.limits

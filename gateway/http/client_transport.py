@@ -37,7 +37,7 @@ class ClientTransport(asyncio.Protocol):
 
     __slots__ = (
         "_ahead",
-        "_eof_due",
+        "_eof_after",
         "_held",
         "_state",
         "_transport",
@@ -55,7 +55,7 @@ class ClientTransport(asyncio.Protocol):
         self._state = State.HEAD
         self._ahead = b""
         self._held = 0
-        self._eof_due = False
+        self._eof_after: float | None = None
         self._unsent = 0
         self._written_at = 0.0
 
@@ -92,10 +92,12 @@ class ClientTransport(asyncio.Protocol):
         transport = self._transport
         tls = transport.get_extra_info("ssl_object")
         if tls is None:
+            self._eof_after = None
             transport.write_eof()
             return
-        self._eof_due = transport.get_write_buffer_size() > 0
-        if not self._eof_due:
+        # as soon as that can be, where it cannot be now
+        self._eof_after = 0.0 if transport.get_write_buffer_size() else None
+        if self._eof_after is None:
             transport.pause_reading()
             # wanting to read: the client has not said that it ends, too
             with contextlib.suppress(ssl.SSLError):

@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 
 from gateway.core.config import TlsSettings
+from gateway.http import client_connection
 from gateway.http.balancer import BalancerAnswer
 from gateway.http.exchange import Limits
 from gateway.http.tls import CertificateError, Certificates
@@ -288,6 +289,7 @@ async def test_plain_http_where_tls_is_spoken(authority, pieces, word):
         assert answer.get("connection") == "close"
         client.writer.write(GET)
         assert await client.ended()
+        client.writer.transport.abort()
         assert plane.handler.exchanges == []
         assert plane.server.handshakes_failed == 1
         await plane.eventually(lambda: len(plane.server.admission) == 0)
@@ -380,11 +382,12 @@ def upload_slowly(port, context, head):
         (ssl.TLSVersion.TLSv1_3, "upstream"),
     ],
 )
-async def test_a_slow_upload_reads_its_refusal(authority, version, where):
+async def test_a_slow_upload_reads_its_refusal(authority, version, where, monkeypatch):
     """[3.12]: who goes on sending after the answer is not reset: the answer and its end are there to be read.
 
     RFC 9112 section 9.6, over TLS as without it.
     """
+    monkeypatch.setattr(client_connection, "_QUIET_SECONDS", 0.3)
     content = bytes(300_000)
     answer = b"HTTP/1.1 413 No\r\nContent-Length: 300000\r\nConnection: close\r\n\r\n" + content
 
@@ -402,6 +405,35 @@ async def test_a_slow_upload_reads_its_refusal(authority, version, where):
         assert found.startswith(b"HTTP/1.1 413 ")
         assert found.endswith(b"\r\n\r\nbody_too_large" if where == "limit" else content)
         await plane.eventually(lambda: figures(plane.server)["client_connections"] == 0)
+
+
+async def test_an_upload_is_not_told_of_the_end_in_its_middle(authority, monkeypatch):
+    """[3.12]: many clients take a close_notify for the end of both directions: it waits for quiet."""
+    monkeypatch.setattr(client_connection, "_QUIET_SECONDS", 1000)
+    async with listening(settings(authority.issue("localhost")), handler=Handler(max_body=10)) as plane:
+        client = await plane.client(ssl=authority.trusting(), server_hostname="localhost")
+        await client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n")
+        await plane.eventually(lambda: plane.handler.faults)
+        for _ in range(3):
+            await asyncio.sleep(0.2)
+            await client.send(b"y" * 100)
+        answer = await client.answer()
+        assert (answer.status, answer.body) == (413, b"body_too_large")
+
+
+async def test_an_answer_that_ends_with_its_connection_ends_at_once(authority, monkeypatch):
+    """[3.12]: in HTTP/1.0 the end of the connection may be that of the answer."""
+    monkeypatch.setattr(client_connection, "_QUIET_SECONDS", 1000)
+    monkeypatch.setattr(client_connection, "_LINGER_SECONDS", 1000)
+
+    async def early(side):
+        await side.request(body=False)
+        await side.send(b"HTTP/1.1 200 OK\r\n\r\nhello")
+
+    async with listening(settings(authority.issue("localhost")), behaviour=early) as plane:
+        client = await plane.client(ssl=authority.trusting(), server_hostname="localhost")
+        await client.send(b"POST / HTTP/1.0\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n")
+        assert (await client.rest()).endswith(b"\r\n\r\nhello")
 
 
 def upload_for_ever(port, context, head):
