@@ -1,5 +1,6 @@
 """How logins end: each once in the records, each with a way on to the page that was wanted."""
 
+import asyncio
 import html
 import re
 from urllib.parse import quote
@@ -405,3 +406,27 @@ async def test_a_step_up_is_asked_for_again_later(world: World):
     world.clock.advance(65)
     assert (await browser.login("/fresh/x")).status == 200
     assert world.provider.counts["authorize"] == 2
+
+
+@pytest.mark.settings({"limits": {"logins_per_address": 1}})
+async def test_r86_a_login_too_many(world: World):
+    """R86 [2.14] [2.16]: what the limit of logins stops is one event; Try again is a new login."""
+    assert (await world.browser().login("/x")).status == 200
+    page = await world.browser().login("/wanted")
+    assert page.status == 429
+    assert page.headers["Retry-After"]
+    assert logins(world) == ["login_completed", "rate_limited"]
+    assert offered(page.text, "Try again") == f"{world.base}/.gateway/login?return_to=/wanted&provider=demo"
+
+
+async def test_one_answer_twice_at_once(world: World):
+    """R3 R86: a double click: one session, one token call; the other is told so, once, with a way on."""
+    browser = world.browser()
+    location = await callback_of(world, browser, "/x")
+    twins = [browser.clone(), browser.clone()]
+    pages = await asyncio.gather(*(each.get(location, follow=False) for each in twins))
+    assert sorted(page.status for page in pages) == [303, 400]
+    assert sorted(logins(world)) == ["login_completed", "login_state_replayed"]
+    assert world.provider.counts["token:authorization_code"] == 1
+    refused = next(page for page in pages if page.status == 400)
+    assert offered(refused.text, "Log in").endswith("return_to=/x&provider=demo")
