@@ -16,6 +16,7 @@ from aiohttp import web
 from gateway.core.answers import Refuse
 from gateway.core.reasons import Reason, status_of
 from gateway.edge.endpoints import render_refuse
+from tests.support.certificates import Authority
 from tests.support.world import World
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -264,6 +265,41 @@ async def test_thirty_tabs_of_one_browser(world: World, tab: Tab):
     await tab.until(f"location.href === '{world.base}/first' && document.readyState === 'complete'")
     reasons = [event["reason"] for event in world.audit("login")]
     assert reasons == ["login_evicted", "login_completed"]
+
+
+@pytest.fixture
+async def form_post_world(valkey_url, tmp_path):
+    """An https site, and a provider of another site that answers by a form."""
+    tls = Authority(tmp_path).issue("localhost").written
+    world = World(valkey_url, tmp_path, tls=tls, providers={"demo": {"response_mode": "form_post"}})
+    world.base = world.base.replace("http://", "https://")
+    async with world:
+        yield world
+
+
+async def test_r38_a_form_post_from_another_site(form_post_world: World, tab: Tab):
+    """R38 [2.23]: a browser sends the pending cookie with the foreign form, the session with what follows."""
+    world = form_post_world
+    await tab.command("Security.setIgnoreCertificateErrors", ignore=True)
+    for user in ("alice", "bob"):
+        await tab.open(f"{world.base}/.gateway/login?return_to=/{user}")
+        await tab.until("document.querySelector('[name=password]') !== null")
+        held = await cookies(tab, world.base)
+        assert {each["sameSite"] for name, each in held.items() if "-login-" in name} == {"None"}
+        assert {each["sameSite"] for name, each in held.items() if "-login-" not in name} <= {"Lax"}
+        await tab.run(
+            f"document.querySelector('[name=username]').value = '{user}';"
+            f"document.querySelector('[name=password]').value = '{user}';"
+            "document.querySelector('form button').click()"
+        )
+        await tab.until("document.querySelector('button')?.innerText === 'Go on'")
+        await tab.run("document.querySelector('form button').click()")
+        await tab.until(f"location.href === '{world.base}/{user}' && document.readyState === 'complete'")
+        assert (await tab.run("document.body.innerText")).startswith(f"hello {user}")
+        assert bool(len(world.gateway.denylist)) == (user == "bob")
+    # bob's login saw the session of alice, which no foreign form brings, and ended it
+    assert [event["reason"] for event in world.audit("login")] == ["login_completed"] * 2
+    assert not any("-login-" in name for name in await cookies(tab, world.base))
 
 
 @pytest.mark.parametrize(
