@@ -54,7 +54,8 @@ def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) 
 def _judge(context: Context) -> Answer | Need:
     request, observed, compiled = context.request, context.observed, context.knowledge.compiled
     if observed.unreadable:
-        return plain(context, Reason.FORWARDING_UNREADABLE)
+        told = f"What {observed.unreadable} says cannot be read, or it is absent."
+        return replace(plain(context, Reason.FORWARDING_UNREADABLE), detail=told)
     if context.sketch.loop and passes(context.sketch.loop, compiled.rules.loop_names) >= MOST_PASSES:
         return plain(context, Reason.LOOP_DETECTED)
     found = locate(compiled, observed.host, request.target, request.method)

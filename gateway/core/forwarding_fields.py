@@ -16,7 +16,9 @@ UNKNOWN: Final = "unknown"
 AUTHORITY: Final = re.compile(
     rb"(?:(?P<plain>[a-z0-9_.-]+\Z)|[a-z0-9_-][a-z0-9_.-]{0,252}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?"
 )
-_NAMED: Final = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_NAMED: Final = re.compile(
+    r"(?P<name>[A-Za-z0-9_-][A-Za-z0-9_.-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?"
+)
 # WebSockets are told of as ws and wss by some (Traefik)
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
@@ -98,9 +100,14 @@ def host_of(text: str | None, source: bytes) -> bytes:
     A proxy that writes it does so each time: where it is absent the request came in another way, and no site
     is to be chosen by a Host that nobody vouches for.
     """
-    if text is None or _NAMED.fullmatch(text) is None:
+    found = _NAMED.fullmatch(text or "")
+    if found is None or (found["port"] is not None and int(found["port"]) > 65535):
         raise Unreadable(source)
-    return text.lower().encode("ascii")
+    # a name with its last dot is the same name (RFC 1034 section 3.1)
+    name = found["name"].removesuffix(".").lower()
+    if not name:
+        raise Unreadable(source)
+    return (name if found["port"] is None else f"{name}:{found['port']}").encode("ascii")
 
 
 def port_of(text: str, source: bytes) -> bytes:

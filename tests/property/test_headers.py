@@ -56,6 +56,73 @@ def test_r53_no_spelling_of_an_identity_header_survives(names, known, connection
     assert values(sent, b"X-Forwarded-For") == [b"192.0.2.1"]
 
 
+SOURCES = {
+    "usual": {},
+    "host": {"host": "X-Forwarded-Host", "port": "X-Forwarded-Port"},
+    "forwarded": {"address": "Forwarded", "scheme": "Forwarded", "host": "Forwarded"},
+    "single": {"address": "X-Real-IP", "scheme": "none"},
+}
+NAMING = {name: rules(trusted_proxies=["10.0.0.0/8"], forwarding=each) for name, each in SOURCES.items()}
+TOLD = st.tuples(
+    st.sampled_from(
+        [
+            b"X-Forwarded-For",
+            b"x-forwarded-proto",
+            b"X-Forwarded-Host",
+            b"X-Forwarded-Port",
+            b"Forwarded",
+            b"X-Real-IP",
+            b"X_Real_IP",
+        ]
+    ),
+    st.lists(
+        st.sampled_from(
+            [
+                b"1.1.1.1",
+                b"10.0.0.2",
+                b"for=1.1.1.1;host=o.example",
+                b"for=10.0.0.2",
+                b'for="[2001:db8::1]:1"',
+                b"unknown",
+                b"for=unknown",
+                b"https",
+                b"o.example",
+                b"443",
+                b'"',
+                b";",
+                b"",
+                b"\\",
+                b"\xff",
+            ]
+        )
+        | st.binary(max_size=6),
+        max_size=4,
+    ).map(b", ".join),
+)
+
+
+@given(st.lists(TOLD, max_size=5), st.sampled_from(list(SOURCES)), st.booleans())
+def test_r64_nobody_is_taken_for_the_proxy(headers, named, tls):
+    """R64 [1.1] [1.2]: whoever called is whom the named field tells, or nobody; no other is read."""
+    known, sources = NAMING[named], NAMING[named].proxies._sources
+    found = observe(request(*headers, peer="10.0.0.1", tls=tls), known)
+    read = [(name, value) for name, value in headers if name.lower() in sources.names]
+    assert found == observe(request(*read, peer="10.0.0.1", tls=tls), known)
+    said = b" ".join(value for name, value in read if name.lower() == sources.address).decode("latin-1")
+    assert found.client == "unknown" or found.client in said.replace("::ffff:", "")
+    assert found.client != "10.0.0.1"
+    assert found.chain[-1] == "10.0.0.1"
+    if found.unreadable:
+        assert found.client == "unknown"
+        assert found.unreadable.encode() in sources.names
+    elif sources.host == b"host":
+        assert found.host == HOST
+    # and whatever was told, the upstream is told in one way
+    block = found.block.split(b"\r\n")
+    assert len(block) == 6
+    assert all(line.isascii() and line.decode().isprintable() for line in block)
+
+
 @given(
     st.lists(FIELD, max_size=8),
     st.binary(max_size=20) | st.just(HOST),

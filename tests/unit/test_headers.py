@@ -468,7 +468,10 @@ UNREADABLE = {
         [("CF-Connecting-IP", "203.0.113.7"), ("CF-Connecting-IP", "6.6.6.6")],
         [("CF-Connecting-IP", "203.0.113.7"), ("cf-connecting-ip", "203.0.113.7")],
     ],
-    "X-Forwarded-Host": [[("X-Forwarded-Host", value)] for value in ("a/b", "u@evil.example", "a\u00ff", "")]
+    "X-Forwarded-Host": [
+        [("X-Forwarded-Host", value)]
+        for value in ("a/b", "u@evil.example", "a\u00ff", "", "a:65536", "a:", ".")
+    ]
     + [[("X-Forwarded-Host", "a" * 300)], [("X-Forwarded-Host", "\u00e9.example")], []],
     "X-Forwarded-Port": [
         [("X-Forwarded-Host", "app.example.com"), ("X-Forwarded-Port", value)]
@@ -513,6 +516,8 @@ def test_r64_a_field_of_one_address(name: str):
         ("X-Forwarded-Host", [("X-Forwarded-Host", "Other.Example:8443")], b"other.example:8443", "http"),
         ("X-Forwarded-Host", [("X-Forwarded-Host", "evil.test, o.example")], b"o.example", "http"),
         ("X-Forwarded-Host", [("X-Forwarded-Host", "[::1]:80")], b"[::1]:80", "http"),
+        ("X-Forwarded-Host", [("X-Forwarded-Host", "O.example.")], b"o.example", "http"),
+        ("X-Forwarded-Host", [("X-Forwarded-Host", "o.example.:81")], b"o.example:81", "http"),
         (
             "X-Forwarded-Host",
             [("X-Forwarded-Host", "o.example"), ("Forwarded", "for=1.1.1.1;host=evil.test")],

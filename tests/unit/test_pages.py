@@ -112,6 +112,10 @@ def test_a_busy_page_says_how_long():
 @pytest.mark.parametrize(
     ("reason", "parts"),
     [
+        (Reason.ROUTE_UNKNOWN, ("forwarding.host", "proxy_set_header Host")),
+        (Reason.HOST_UNKNOWN, ("forwarding.host", "proxy_set_header Host", "public_url")),
+        (Reason.FORWARDING_UNREADABLE, ("forwarding",)),
+        (Reason.LOGIN_INSECURE, ("X-Forwarded-Proto", "forwarding.scheme")),
         (Reason.LOGIN_LOOP, ("cookies", "clock", "http instead of https", "public_url")),
         (Reason.LOGIN_STATE_UNKNOWN, ("cookies", "private window", "took longer", "http instead of https")),
         (Reason.LOGIN_COOKIE_TOO_LARGE, ("groups", "size stands below")),
