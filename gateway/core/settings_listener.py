@@ -125,7 +125,7 @@ class LimitSettings(Model):
     idle_timeout: Duration = 75.0
     """How long a client connection may wait for its next request."""
     write_timeout: Duration = 60.0
-    """The longest time that a client may refuse to read."""
+    """The longest time that a client may refuse to read, or take less than 240 bytes a second."""
     drain_timeout: Duration = 30.0
     """How long open requests may go on after SIGTERM."""
 

@@ -91,6 +91,11 @@ class ClientConnection(ClientTransport):
         return self._state == State.HEAD and not self._ahead
 
     @property
+    def since(self) -> float:
+        """Since when nothing has happened, where it is idle (the coarse clock, seconds)."""
+        return self._since
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing more is sent on it."""
         return self._state >= State.LINGER

@@ -242,13 +242,14 @@ class ClientExchange:
     def address(self) -> str:
         """Whose request it is where fairness is concerned: an address (in IPv6: one /64).
 
-        Behind a trusted proxy it is the one that the proxy tells.
+        Behind a trusted proxy it is the one that the proxy tells; empty where it tells none.
         """
         connection = self._connection
         admission, peer = connection.server.admission, connection.peer
-        if self.handling is not None and admission.is_exempt(peer):
-            peer = self.handling.client or peer
-        return admission.name_of(peer)
+        if not admission.is_exempt(peer):
+            return admission.name_of(peer)
+        client = "" if self.handling is None else self.handling.client
+        return admission.name_of(client) if client not in ("", peer) else ""
 
     @property
     def awaits_upstream(self) -> bool:
@@ -272,6 +273,9 @@ class ClientExchange:
     def attach(self, upstream: "UpstreamConnection") -> None:
         """Send the request, and what there is of its body, on this connection in one write."""
         self._upstream = upstream
+        pool = self._pool
+        if pool is not None and pool.shares.is_counting:
+            pool.shares.enter(self)
         data = self._sent
         if self.head.binds and sends_binding(data):
             upstream.bound = True
@@ -519,6 +523,9 @@ class ClientExchange:
                     self._status, (received, self._bytes_out), self._started, perf_counter(), fault
                 )
         finally:
+            pool = self._pool
+            if pool is not None and pool.shares.is_counting:
+                pool.leave(self)
             self._connection.exchange_finished(self, self._keep)
 
     def _end_reading(self) -> int:

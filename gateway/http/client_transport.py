@@ -5,7 +5,7 @@ import contextlib
 import ssl
 from typing import TYPE_CHECKING
 
-from gateway.http.sockets import reset
+from gateway.http.sockets import count_unsent, reset
 
 if TYPE_CHECKING:
     from gateway.http.server import Server
@@ -25,6 +25,8 @@ class State:
 
 # looked up once: on the way of every answer
 _LINGER = State.LINGER
+# bytes in a second, as for uploads
+_LEAST_RATE = 240
 
 
 class ClientTransport(asyncio.Protocol):
@@ -40,6 +42,7 @@ class ClientTransport(asyncio.Protocol):
         "_eof_after",
         "_held",
         "_state",
+        "_taken",
         "_transport",
         "_unsent",
         "_written_at",
@@ -57,6 +60,7 @@ class ClientTransport(asyncio.Protocol):
         self._held = 0
         self._eof_after: float | None = None
         self._unsent = 0
+        self._taken = 0
         self._written_at = 0.0
 
     @property
@@ -120,14 +124,25 @@ class ClientTransport(asyncio.Protocol):
         self._held &= ~why
 
     def _note_unsent(self) -> None:
-        """Count from here on how long the client takes nothing."""
-        self._unsent = self._transport.get_write_buffer_size()
+        """Count from here on how much the client takes, and how long."""
+        self._unsent = self._count_unsent()
+        self._taken = 0
         self._written_at = self.server.now
 
+    def _count_unsent(self) -> int:
+        """Return how much the client has not taken, here and in the kernel."""
+        return self._transport.get_write_buffer_size() + count_unsent(self._transport)
+
     def _is_stalled(self, now: float) -> bool:
-        """Tell whether the client has taken nothing of what is to be sent for too long."""
-        unsent = self._transport.get_write_buffer_size()
-        if unsent < self._unsent or not unsent:
-            self._written_at = now
+        """Tell whether the client takes what is to be sent too slowly, or not at all.
+
+        Within each ``write_timeout`` it has to take what is the least rate's, or all that there is.
+        """
+        longest = self.server.limits.write_timeout
+        unsent = self._count_unsent()
+        self._taken += max(0, self._unsent - unsent)
         self._unsent = unsent
-        return now - self._written_at > self.server.limits.write_timeout
+        if not unsent or self._taken >= _LEAST_RATE * longest:
+            self._written_at = now
+            self._taken = 0
+        return now - self._written_at > longest

@@ -12,6 +12,7 @@ from gateway.http.admission import Admission
 from gateway.http.balancer import BalancerAnswer
 from gateway.http.client_connection import ClientConnection
 from gateway.http.client_exchange import GOING_AWAY, ClientExchange
+from gateway.http.crowd import enough_of, spare
 from gateway.http.exchange import Handler, Limits
 from gateway.http.handshake import Handshake, Listener, bind
 from gateway.http.proxy_protocol import HeaderPeers
@@ -81,6 +82,9 @@ class Server:
         self.pools = {name: UpstreamPool(settings, self) for name, settings in upstreams.items()}
         self._clock = clock
         self._leaving: dict[str, float] = {}
+        self._admitted = 0
+        # they are closed, though they have not told of it yet
+        self._closing: set[ClientConnection] = set()
         self._retired: set[UpstreamPool] = set()
         self._connections: set[ClientConnection] = set()
         self._handshakes: set[Handshake] = set()
@@ -245,22 +249,43 @@ class Server:
 
     def admit(self, connection: ClientConnection) -> int:
         """Take a connection in; return by how many it is beyond the limit, 0 if it is welcome."""
+        self._make_room()
         self._connections.add(connection)
         limits = self.limits
         beyond = self.admission.enter(connection.peer, limits.connections_per_address)
-        return max(beyond, len(self._connections) - limits.connections)
+        return max(beyond, self._open - limits.connections)
+
+    def _make_room(self) -> None:
+        """Where the listener is nearly full, close what those do not use who have most of it."""
+        most = self.limits.connections
+        enough = enough_of(most)
+        if self._open < enough:
+            return
+        self._admitted += 1
+        # each look is at all of them, and makes room for more than one
+        if self._admitted >= most // 100:
+            self._admitted = 0
+            for each in spare(self._connections, self.admission, enough - most // 100 - 1):
+                self._closing.add(each)
+                each.drain()
+
+    @property
+    def _open(self) -> int:
+        return len(self._connections) - len(self._closing)
 
     def forget(self, connection: ClientConnection) -> None:
         """A connection has ended."""
         self._connections.discard(connection)
+        self._closing.discard(connection)
         self.admission.leave(connection.peer)
         if not self._connections:
             self._empty.set()
 
     def admit_handshake(self, handshake: Handshake) -> bool:
         """Take a handshake in, unless it would be beyond a limit."""
+        self._make_room()
         limits = self.limits
-        if len(self._connections) + len(self._handshakes) >= limits.connections:
+        if self._open + len(self._handshakes) >= limits.connections:
             return False
         # behind a proxy are many clients, each of whom is counted once it is known which one it is
         most = 0 if handshake.awaits_header else limits.connections_per_address

@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import errno
+import fcntl
 import select
 import socket
 import struct
+import sys
+import termios
 from collections.abc import Iterable
 
 HIGH_WATER = 65_536
@@ -71,6 +74,19 @@ def file_of(transport: asyncio.Transport) -> int:
     """Return the number of the socket's file, -1 where there is none any more."""
     sock = transport.get_extra_info("socket")
     return -1 if sock is None else int(sock.fileno())
+
+
+def count_unsent(transport: asyncio.Transport) -> int:
+    """Return how many bytes the kernel holds that the peer has not taken; 0 where it does not tell."""
+    number = file_of(transport)
+    if number < 0:
+        return 0
+    found = bytearray(4)
+    try:
+        fcntl.ioctl(number, termios.TIOCOUTQ, found)
+    except OSError:
+        return 0
+    return int.from_bytes(found, sys.byteorder)
 
 
 def reset(transport: asyncio.Transport) -> None:

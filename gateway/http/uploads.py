@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from gateway.core.model import Fault
 from gateway.core.reasons import Reason
 from gateway.http.request_body import MOST_HELD, RequestBody
+from gateway.http.shares import Queue, Tally, share_of
 
 if TYPE_CHECKING:
     from gateway.http.client_exchange import ClientExchange
@@ -19,16 +20,17 @@ class Uploads:
 
     A short body is held until it is whole, and takes a connection then. A longer one, a chunked one and one
     whose client asks first whether it may send (RFC 9110 section 10.1.1) take theirs at once, so that they
-    stream and the upstream may answer in the middle; but together no more than half of what there may be.
-    More of them wait, and so that they do not wait for nobody, the uploads that have stood still longest are
-    ended for them. One that is being answered already is not: its client may be waiting for more.
+    stream and the upstream may answer in the middle; but together no more than half of what there may be,
+    and once half of that is used, no more than a quarter of all for one address. More of them wait, and so
+    that they do not wait for nobody, the uploads that have stood still longest are ended for them. One that
+    is being answered already is not: its client may be waiting for more.
     """
 
     def __init__(self, pool: "UpstreamPool") -> None:
         self._pool = pool
         self._gathering: set[ClientExchange] = set()
-        self._waiting: dict[ClientExchange, float] = {}
-        self._holding: set[ClientExchange] = set()
+        self._waiting = Queue(pool.settings.max_connections)
+        self._holding = Tally()
         self._admitting = False
 
     def gauges(self) -> dict[str, float]:
@@ -43,19 +45,17 @@ class Uploads:
     @property
     def is_anybody_here(self) -> bool:
         """Whether somebody is still to ask the pool for a connection."""
-        return bool(self._gathering or self._waiting)
+        return bool(self._gathering or len(self._waiting))
 
     def enter(self, exchange: "ClientExchange", body: RequestBody) -> None:
         """Take in a request whose body has not arrived whole; its connection comes now or later."""
         body.uploads = self
         if body.length is not None and body.length <= MOST_HELD and not body.continue_due:
             self._gathering.add(exchange)
-        elif len(self._holding) < self._pool.most_uploads:
-            self._holding.add(exchange)
+        elif self._may_hold(exchange.address):
+            self._holding.enter(exchange)
             self._pool.acquire(exchange)
-        elif len(self._waiting) < self._pool.settings.max_connections:
-            self._waiting[exchange] = self._pool.time.now
-        else:
+        elif not self._waiting.enter(exchange, self._pool.time.now):
             exchange.fail(Fault("upstream", Reason.OVERLOADED, "too many uploads wait for a connection"))
 
     def arrived(self, exchange: "ClientExchange") -> None:
@@ -68,9 +68,22 @@ class Uploads:
     def leave(self, exchange: "ClientExchange") -> None:
         """It has ended, or is whole: let others have its place."""
         self._gathering.discard(exchange)
-        self._waiting.pop(exchange, None)
-        self._holding.discard(exchange)
+        self._waiting.leave(exchange)
+        self._holding.leave(exchange)
         self._admit()
+
+    def _may_hold(self, address: str) -> bool:
+        """Tell whether one more upload of this address may have a connection (R78)."""
+        holding, most = len(self._holding), self._pool.most_uploads
+        if holding >= most:
+            return False
+        return 2 * holding < most or self._holding.has(address) < share_of(self._pool.capacity)
+
+    def _next(self) -> "ClientExchange | None":
+        for exchange in self._waiting:
+            if self._may_hold(self._waiting.address_of(exchange)):
+                return exchange
+        return None
 
     def _admit(self) -> None:
         if self._admitting:
@@ -78,10 +91,9 @@ class Uploads:
             return
         self._admitting = True
         try:
-            while self._waiting and len(self._holding) < self._pool.most_uploads:
-                exchange = next(iter(self._waiting))
-                del self._waiting[exchange]
-                self._holding.add(exchange)
+            while (exchange := self._next()) is not None:
+                self._waiting.leave(exchange)
+                self._holding.enter(exchange)
                 self._pool.acquire(exchange)
         finally:
             self._admitting = False
@@ -93,15 +105,15 @@ class Uploads:
             now: the coarse clock, in seconds.
             others: how many requests that are no uploads wait for a connection.
         """
-        if self._waiting:
+        if len(self._waiting):
             longest = self._pool.settings.connect_timeout
-            for exchange in [each for each, since in self._waiting.items() if now - since > longest]:
+            for exchange in self._waiting.expired(now, longest):
                 # the end of one may have been the turn of the next
                 if exchange in self._waiting:
                     exchange.fail(Fault("upstream", Reason.OVERLOADED, "the upload waited too long"))
             self._admit()
         wanted = len(self._waiting) + others
-        if wanted and self._holding:
+        if wanted and len(self._holding):
             for exchange in self._stalled()[:wanted]:
                 if exchange.awaits_upstream:
                     exchange.body_failed(Fault("client", Reason.REQUEST_TIMEOUT, "the body stood still"))

@@ -76,6 +76,11 @@ class UpstreamConnection(asyncio.Protocol):
         self.since = pool.time.now
         self.retires_at = self.since + pool.settings.max_age
 
+    @property
+    def exchange(self) -> "ClientExchange | None":
+        """The request that it serves, if any."""
+        return self._exchange
+
     def is_usable(self) -> bool:
         """Tell whether a request may be sent on it."""
         return self._mode == _IDLE and not self._transport.is_closing()

@@ -13,6 +13,7 @@ from gateway.http.balance import Balance
 from gateway.http.bound import Bound
 from gateway.http.health import Checks
 from gateway.http.origin import AnyProtocol, Origin, describe_failure, dial
+from gateway.http.shares import LEAST_CAPACITY, Queue, Shares
 from gateway.http.sockets import is_own_lack
 from gateway.http.uploads import Uploads
 from gateway.http.upstream_connection import UpstreamConnection
@@ -42,6 +43,7 @@ class UpstreamPool:
     Attributes:
         uploads: where requests wait whose body has not arrived whole.
         bound: connections that serve one client connection alone (R77).
+        shares: who holds connections, where they are scarce (R78).
 
     Raises:
         ValueError: a server's URL is not one. OSError: a file of ``tls`` cannot be used.
@@ -61,10 +63,12 @@ class UpstreamPool:
         self._balance = Balance(in_turn=settings.balance == "round_robin")
         self._due: list[Origin] = []
         self._connections: set[UpstreamConnection] = set()
-        self._waiting: dict[ClientExchange, float] = {}
+        self._waiting = Queue(settings.max_connections)
+        self.shares = Shares()
+        self._scarce_from = 0
         self.uploads = Uploads(self)
         self.bound = Bound(self)
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opening: dict[asyncio.Task[None], ClientExchange] = {}
         self._trouble = "no connection"
         self._retired = False
         self._ssl: ssl.SSLContext | None = None
@@ -114,6 +118,10 @@ class UpstreamPool:
             self._begin_opening(exchange, origin)
             return
         first = self._sole or self._balance.pick()
+        used = first.busy if first is self._sole and first is not None else self._used
+        if used >= self._scarce_from and not self._may_have(exchange.address):
+            self._wait(exchange)
+            return
         if first is not None:
             connection = first.take()
             if connection is not None:
@@ -136,16 +144,42 @@ class UpstreamPool:
     @property
     def most_uploads(self) -> int:
         """How many connections may be held by requests whose body has not arrived whole: half of all."""
-        up = sum(1 for origin in self._origins if origin.up)
-        return max(1, up) * max(1, self.settings.max_connections // 2)
+        return max(1, self.capacity // 2)
 
     def has_other(self, origin: Origin) -> bool:
         """Tell whether another server is up."""
         return any(each.up and each is not origin for each in self._origins)
 
+    @property
+    def capacity(self) -> int:
+        """How many connections there may be to the servers that are up."""
+        return max(1, sum(1 for origin in self._origins if origin.up)) * self.settings.max_connections
+
+    @property
+    def _used(self) -> int:
+        return sum([origin.busy for origin in self._origins])
+
+    def _may_have(self, address: str) -> bool:
+        """Tell whether an address may have one more connection."""
+        shares = self.shares
+        if self._used < self._scarce_from:
+            return True
+        if not shares.is_counting:
+            serving = [each.exchange for each in self._connections if each.exchange is not None]
+            shares.begin([*serving, *self._opening.values()])
+        return shares.may_have(address, self.capacity)
+
+    def leave(self, exchange: "ClientExchange") -> None:
+        """An exchange has ended, and with it its share; called only where shares are counted."""
+        held = self.shares.leave(exchange)
+        if 4 * self._used < 3 * self._scarce_from:
+            self.shares.end()
+        if held and self._waiting:
+            self._serve_waiting()
+
     def cancel(self, exchange: "ClientExchange") -> None:
         """Forget an exchange that waits; a connection that is being opened for it will serve another."""
-        self._waiting.pop(exchange, None)
+        self._waiting.leave(exchange)
 
     def may_keep(self, connection: UpstreamConnection) -> bool:
         """Tell whether a connection may serve again."""
@@ -160,9 +194,7 @@ class UpstreamPool:
         """Take back a connection that may serve again."""
         origin = connection.origin
         if origin.up and connection.retires_at > self.time.now:
-            if self._waiting:
-                exchange = next(iter(self._waiting))
-                del self._waiting[exchange]
+            if self._waiting and (exchange := self._next_waiting()) is not None:
                 exchange.attach(connection)
                 return
             if not self._retired and len(origin.idle) < self._max_idle:
@@ -214,24 +246,37 @@ class UpstreamPool:
     def _wait(self, exchange: "ClientExchange") -> None:
         if not self._is_anybody_up():
             exchange.fail(self._nobody_is_up())
-        elif len(self._waiting) < self.settings.max_connections:
-            self._waiting[exchange] = self.time.now
+        elif self._waiting.enter(exchange, self.time.now):
             self.bound.make_room()
         else:
             exchange.fail(Fault("upstream", Reason.OVERLOADED, "too many requests wait for a connection"))
 
+    def _next_waiting(self) -> "ClientExchange | None":
+        """Take the first of those who wait that may have a connection out of the queue."""
+        for exchange in self._waiting:
+            if self._may_have(self._waiting.address_of(exchange)):
+                self._waiting.leave(exchange)
+                return exchange
+        return None
+
     def _serve_waiting(self) -> None:
-        """Open connections for those who wait, as many as there may be; with no server left, tell them."""
+        """Give those who wait what there is, as far as there is any; with no server left, tell them."""
         while self._waiting:
-            exchange = next(iter(self._waiting))
-            room = [each for each in self._ranked() if each.open < self.settings.max_connections]
-            if not room and self._is_anybody_up():
-                return
-            del self._waiting[exchange]
-            if room:
-                self._begin_opening(exchange, room[0])
-            else:
+            ranked = self._ranked()
+            if not ranked:
+                exchange = next(iter(self._waiting))
+                self._waiting.leave(exchange)
                 exchange.fail(self._nobody_is_up())
+                continue
+            room = [each for each in ranked if each.idle or each.open < self.settings.max_connections]
+            found = self._next_waiting() if room else None
+            if found is None:
+                return
+            connection = room[0].take()
+            if connection is not None:
+                found.attach(connection)
+            else:
+                self._begin_opening(found, room[0])
 
     # who is up
 
@@ -305,6 +350,8 @@ class UpstreamPool:
                 each.breaker.close()
                 each.settle()
         self._due = [each for each in self._due if each.breaker.is_open and each.healthy]
+        capacity = self.capacity
+        self._scarce_from = capacity // 2 if capacity >= LEAST_CAPACITY else capacity + 1
         self._balance.rotate([origin for origin in up if not origin.cooling_until] or up)
 
     def _try_again(self, exchange: "ClientExchange") -> Origin | None:
@@ -338,9 +385,14 @@ class UpstreamPool:
     def _begin_opening(self, exchange: "ClientExchange", origin: Origin) -> None:
         origin.busy += 1
         origin.open += 1
+        if self.shares.is_counting:
+            self.shares.enter(exchange)
         task = asyncio.get_running_loop().create_task(self._open_one(exchange, origin))
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        self._opening[task] = exchange
+        task.add_done_callback(self._opened)
+
+    def _opened(self, task: "asyncio.Task[None]") -> None:
+        del self._opening[task]
 
     async def _open_one(self, exchange: "ClientExchange", origin: Origin) -> None:
         try:
@@ -426,16 +478,10 @@ class UpstreamPool:
 
     # time and end
 
-    def _expired(self, now: float) -> Iterator["ClientExchange"]:
-        for exchange, since in self._waiting.items():
-            if now - since <= self.settings.connect_timeout:
-                return
-            yield exchange
-
     def sweep(self, now: float) -> None:
         """Cut what takes too long, see who may be tried again, check who is well; a few times a second."""
-        for exchange in list(self._expired(now)):
-            self._waiting.pop(exchange, None)
+        for exchange in self._waiting.expired(now, self.settings.connect_timeout):
+            self._waiting.leave(exchange)
             exchange.fail(Fault("upstream", Reason.OVERLOADED, "waited too long for a connection"))
         self.uploads.sweep(now, len(self._waiting))
         for connection in tuple(self._connections):
@@ -460,7 +506,7 @@ class UpstreamPool:
     def is_done(self) -> bool:
         """Whether nothing is open and nobody waits."""
         return not (
-            any(origin.open for origin in self._origins) or self._waiting or self.uploads.is_anybody_here
+            any(origin.open for origin in self._origins) or len(self._waiting) or self.uploads.is_anybody_here
         )
 
     def close_idle(self) -> None:

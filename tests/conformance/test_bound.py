@@ -227,7 +227,7 @@ async def test_r77_many_at_once():
     async with Plane(windows(), max_connections=12) as plane:
 
         async def person(name: str) -> None:
-            client = await plane.client()
+            client = await plane.client(local_addr=(f"127.0.0.{name[1:]}", 0))
             for _ in range(6):
                 answer = await client.ask(ask(f"NTLM {name}"))
                 assert answer.body == name.encode()
@@ -235,7 +235,7 @@ async def test_r77_many_at_once():
                 answer = await client.ask(GET)
                 assert answer.body in (b"", name.encode())
 
-        await asyncio.gather(*(person(f"p{n}") for n in range(20)))
+        await asyncio.gather(*(person(f"p{n}") for n in range(2, 22)))
 
 
 async def test_r77_the_credential_did_not_go_on():

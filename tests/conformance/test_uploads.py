@@ -29,7 +29,7 @@ def gauge(plane: Plane, name: str) -> float:
 
 async def begin(plane: Plane, many: int, head: bytes):
     """Let so many clients begin an upload, and wait until they hold their connections."""
-    clients = [await plane.client() for _ in range(many)]
+    clients = [await plane.client(local_addr=(f"127.0.0.{turn + 2}", 0)) for turn in range(many)]
     for client in clients:
         await client.send(head)
     await plane.eventually(lambda: plane.upstream.open == gauge(plane, "uploading") == many)
