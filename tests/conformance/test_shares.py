@@ -79,6 +79,7 @@ async def test_r78_a_quarter_once_half_is_used():
             for client in [await plane.client(local_addr=(address, 0)) for _ in range(many)]:
                 await client.send(get("/never"))
             await plane.eventually(lambda held=held: busy(plane) == held)
+        await plane.eventually(lambda: len(plane.upstream.seen) == 16)
         counts = Counter(each.exchange.address for each in plane.server.pools["app"]._connections)
         assert counts == {"127.0.0.2": 5, "127.0.0.3": 4, "127.0.0.4": 4, "127.0.0.5": 3}
 
