@@ -204,10 +204,9 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
     if phase == "expired":
         if grant is None:
             return Reason.SESSION_EXPIRED
-        need = Refresh(claim, session, grant)
-        outcome: RefreshOutcome | None = context.knowledge.fact(need, (Renewed, SessionOver))
+        outcome = _renewed_for_this(context, session)
         if outcome is None:
-            return need
+            return Refresh(claim, session, grant)
         if isinstance(outcome, SessionOver):
             return outcome.reason
         # a renewal that has just succeeded counts, however soon its access token expires
@@ -215,6 +214,18 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
     elif phase == "due" and grant is not None:
         background = (Refresh(claim, session, grant),)
     return _live(context, opened, Renewed(session, grant), claim, renewed is not None, background)
+
+
+def _renewed_for_this(context: Context, session: Session) -> RefreshOutcome | None:
+    """Return how the refresh ended that was made for this very request, whichever generation it led to.
+
+    One is all that a request makes: tokens that are over at once would have it make one after the other.
+    """
+    for need in context.knowledge.facts:
+        if isinstance(need, Refresh) and need.session.session_id == session.session_id:
+            outcome: RefreshOutcome | None = context.knowledge.fact(need, (Renewed, SessionOver))
+            return outcome
+    return None
 
 
 def _known(context: Context, opened: OpenedSession) -> tuple[RefreshOutcome | None, str]:

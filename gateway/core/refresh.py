@@ -25,7 +25,6 @@ RESULT_PURPOSE = "refresh result"
 DEFAULT_ACCESS_LIFETIME = 300.0
 ROTATION = 72
 """Bytes that the name of a rotation fills in a payload, with a margin."""
-LEAST_ACCESS_LIFETIME = 1.0
 
 
 def claim_id(provider: Provider, grant: Grant, resource: str = "") -> str:
@@ -97,8 +96,7 @@ def access_expiry(tokens: TokenSet, id_claims: Claims | None, now: float) -> flo
     Where the response does not tell, the ID token's ``exp`` stands in, or else 300 s.
     """
     if tokens.expires_in is not None:
-        # one that is over before it is here would have each request of a burst make a call
-        return now + max(tokens.expires_in, LEAST_ACCESS_LIFETIME)
+        return now + tokens.expires_in
     told = read_time(id_claims, "exp") if id_claims is not None else None
     return told if isinstance(told, float) and told > now else now + DEFAULT_ACCESS_LIFETIME
 
