@@ -10,17 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 from urllib.parse import quote
 
-from gateway.core import access, claim_sources, form, id_token, id_token_hint, pending, refresh, rounds
+from gateway.core import access, form, id_token, id_token_hint, pending, refresh, rounds
 from gateway.core import cookies as jar
 from gateway.core import session as codec
 from gateway.core.answers import Login, Refuse, Respond
 from gateway.core.authorization_response import MOST_FORM, Response, keep, kept, process_response
 from gateway.core.claim_at_fault import claim_at_fault, tell_clock
 from gateway.core.compiled import Provider
-from gateway.core.context import Context, OpenedSession
+from gateway.core.context import Context
 from gateway.core.cookies import Site
-from gateway.core.credentials import SessionCookie, session_cookie
-from gateway.core.entries import end_of
 from gateway.core.jose import UnknownKey
 from gateway.core.keys import KeySet
 from gateway.core.login import begin_for
@@ -31,30 +29,26 @@ from gateway.core.model import (
     Identity,
     Json,
     ProviderMetadata,
-    Renewed,
     Session,
     TokenRefusal,
     TokenSet,
 )
 from gateway.core.needs import (
     Body,
-    EndLater,
     Exchange,
     KeptPage,
     Keys,
     Metadata,
     Need,
     Random,
-    Replaced,
-    Revoke,
-    SaveSession,
     SessionRecord,
     UseOnce,
     UserInfo,
 )
 from gateway.core.reasons import Reason
 from gateway.core.refusals import login_link, other_account, plain
-from gateway.core.session_record import HANDLE_BYTES, record_name
+from gateway.core.session_record import HANDLE_BYTES
+from gateway.core.session_start import Begun, given, new_session, presented_session, put_off, replaced
 from gateway.core.strict import encode_base64url
 from gateway.core.verification import checked, key_set
 
@@ -72,22 +66,6 @@ class Attempt:
     page: str
     state: str = field(repr=False)
     cookie: str
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A session about to be given to the browser; ``handle`` is empty where its cookies hold all of it."""
-
-    session: Session
-    grant: Grant | None
-    handle: str = field(repr=False)
-    id_token: str | None = field(repr=False)
-
-    def fits(self) -> bool:
-        """Tell whether the cookies (R40), or a record of the store, have room for it."""
-        if self.handle:
-            return refresh.record_fits(self.session, self.grant)
-        return refresh.fits(self.session) and (self.grant is None or refresh.grant_fits(self.grant))
 
 
 def callback(context: Context) -> Step:
@@ -190,7 +168,7 @@ def _answered(context: Context, site: Site, response: Response, attempt: Attempt
         return _failed(context, Reason.LOGIN_ISSUER_MISMATCH, attempt)
     if response.error is not None:
         return _failed(context, Reason.LOGIN_DENIED, attempt, response.error[:100])
-    presented = _presented_session(context)
+    presented = presented_session(context)
     if isinstance(presented, SessionRecord):
         return presented
     if presented is None and rounds.loops(context, site, attempt.page):
@@ -212,7 +190,7 @@ def _stranger(context: Context, reason: Reason, state: str, attempt: Attempt | N
     if attempt is not None:
         cookies = (*cookies, _spent(context, attempt))
     # a losing tab, or the back button: no token call is made
-    presented = _presented_session(context)
+    presented = presented_session(context)
     if isinstance(presented, SessionRecord):
         return presented
     if presented is not None and access.is_live(context, presented.session) is None:
@@ -252,11 +230,6 @@ def interrupted(context: Context) -> Refuse:
             page, name = begun.return_to, begun.provider
     url = login_link(context, page if page.startswith("/") else "/", name)
     return Refuse(Reason.INTERNAL_ERROR, html=context.wants_html, retry_url=url, provider=name, audit="login")
-
-
-def _presented_session(context: Context) -> OpenedSession | SessionRecord | None:
-    cookie = session_cookie(context)
-    return cookie.opened if isinstance(cookie, SessionCookie) else cookie
 
 
 def _failed(
@@ -368,7 +341,7 @@ def _with_userinfo(
     drawn = context.knowledge.fact(random, bytes)
     if drawn is None:
         return random
-    session = _new_session(context, provider, tokens, claims, userinfo, encode_base64url(drawn[:32]))
+    session = new_session(context, provider, tokens, claims, userinfo, encode_base64url(drawn[:32]))
     handle = encode_base64url(drawn[32:])
     grant = None
     if tokens.refresh_token:
@@ -386,39 +359,6 @@ def _with_userinfo(
     if not isinstance(identity, Identity):
         return identity
     return _complete(context, attempt, Begun(session, grant, handle, tokens.id_token), identity)
-
-
-def _new_session(
-    context: Context,
-    provider: Provider,
-    tokens: TokenSet,
-    claims: dict[str, Json],
-    userinfo: Claims | None,
-    session_id: str,
-) -> Session:
-    now, settings = context.now, context.knowledge.compiled.settings.session
-    sid = claims.get("sid")
-    granted = tokens.scopes if tokens.scopes is not None else frozenset(provider.settings.scopes)
-    heard = claim_sources.listen(provider, tokens, claims, userinfo)
-    kept = claim_sources.begin(context.knowledge.compiled, heard, now)
-    return Session(
-        session_id=session_id,
-        provider=provider.name,
-        issuer=provider.issuer,
-        subject=str(claims["sub"]),
-        sid=sid if isinstance(sid, str) else None,
-        claims=kept.claims,
-        scopes=granted,
-        login_at=now,
-        ends_at=now + settings.absolute_lifetime,
-        seen_at=now,
-        renewed_at=now,
-        access_expires_at=refresh.access_expiry(tokens, claims, now),
-        access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
-        told=kept.told,
-        claims_at=kept.claims_at,
-        position=context.knowledge.denylist.position,
-    )
 
 
 def _overtaken(context: Context, attempt: Attempt, session: Session) -> Login | Refuse | None:
@@ -445,12 +385,12 @@ def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identi
     if not begun.fits():
         size = refresh.cookie_size(session, begun.grant)
         return _failed(context, Reason.LOGIN_COOKIE_TOO_LARGE, attempt, f"{size} characters")
-    if (need := _replaced(context, begun)) is not None:
+    if (need := replaced(context, begun)) is not None:
         return need
     changes = [
-        *_given(context, site, begun),
+        *given(context, site, begun),
         _spent(context, attempt),
-        rounds.note(context, site, attempt.page, came_back=_presented_session(context) is not None),
+        rounds.note(context, site, attempt.page, came_back=presented_session(context) is not None),
     ]
     changes += id_token_hint.keep(context, session, begun.id_token, changes)
     hint = id_token_hint.stored(context, session, begun.id_token, changes)
@@ -463,59 +403,5 @@ def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identi
         identity=identity,
         audit="login",
         details={"provider": session.provider},
-        background=(*_put_off(context, begun), *hint),
+        background=(*put_off(context, begun), *hint),
     )
-
-
-def _put_off(context: Context, begun: Begun) -> tuple[EndLater, ...]:
-    """Return what ends the same person's session before: her other tabs still show it for a while (R41)."""
-    previous = _presented_session(context)
-    # the store's records are replaced as the new one is saved
-    if begun.handle or not isinstance(previous, OpenedSession):
-        return ()
-    before = previous.session
-    if not _is_same_person(before, begun.session) or access.is_live(context, before) is not None:
-        return ()
-    return (EndLater(before.session_id, before.ends_at),)
-
-
-def _is_same_person(one: Session, other: Session) -> bool:
-    return (one.issuer, one.subject) == (other.issuer, other.subject)
-
-
-def _replaced(context: Context, begun: Begun) -> Need | None:
-    """Return what is still to be done before the browser gets this session: end the one before, keep this."""
-    session, facts = begun.session, context.knowledge.facts
-    previous = _presented_session(context)
-    if isinstance(previous, SessionRecord):
-        return previous
-    is_another = previous is not None and not _is_same_person(previous.session, session)
-    # before the browser has the new cookies: a late answer must not bring back the old ones (R75)
-    if previous is not None and (replaced := Replaced(previous.session.session_id)) not in facts:
-        return replaced
-    if previous is not None and is_another and not any(isinstance(need, Revoke) for need in facts):
-        # B logs in after A in this browser: A's session dies (CVE-2026-34454, R41)
-        idle = context.knowledge.compiled.settings.session.idle_lifetime
-        return Revoke((end_of(previous.session, context.now, idle),))
-    if not begun.handle:
-        return None
-    agents = [value for name, value in context.request.headers if name.lower() == b"user-agent"]
-    save = SaveSession(
-        record_name(begun.handle),
-        begun.handle,
-        Renewed(session, begun.grant),
-        context.observed.client,
-        agents[0].decode("latin-1") if agents else "",
-        previous.session.session_id if previous is not None else "",
-    )
-    return save if save not in facts else None
-
-
-def _given(context: Context, site: Site, begun: Begun) -> tuple[CookieChange, ...]:
-    sent, name = context.cookies, site.refresh_cookie
-    if begun.handle:
-        given = (access.handle_cookie(site, begun.session, begun.handle, sent, context.now),)
-        # what the other mode left behind
-        return (*given, CookieChange(name, None, 0, jar.presented(sent, name))) if name in sent else given
-    changes = access.session_cookies(site, Renewed(begun.session, begun.grant), sent, context.now)
-    return changes if begun.grant is not None else (*changes, CookieChange(name, None, 0, ()))
