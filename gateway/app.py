@@ -300,6 +300,7 @@ class Gateway:
         self.server.admission.exempt(settings.trusted_proxies)
         self.server.header_peers = HeaderPeers(settings.proxy_protocol)
         self._answer_balancers()
+        self.server.take_methods(frozenset(each.encode() for each in settings.extra_methods))
         host, port = split_address(settings.listen)
         await self.server.start(host, port, sockets=self.place.sockets if self.place else ())
         if self.server.certificates is not None:
@@ -497,6 +498,7 @@ class Gateway:
         self.claims.configure(grace=session.rotation_grace, idle=session.idle_lifetime)
         self.server.configure(prepared.pools, limits_of(settings.limits))
         self._answer_balancers()
+        self.server.take_methods(frozenset(each.encode() for each in settings.extra_methods))
         self.server.certificates = prepared.certificates
         self.server.admission.exempt(settings.trusted_proxies)
         self.server.header_peers = HeaderPeers(settings.proxy_protocol)

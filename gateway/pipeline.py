@@ -194,7 +194,7 @@ class Pipeline:
         if isinstance(fault, Unencrypted):
             rendered = render_refuse(_lead_to_tls(fault.request, self.knowledge), request_id)
         else:
-            rendered = render_fault(fault, html=False, request_id=request_id)
+            rendered = render_fault(fault, fault.html, request_id)
         self.ways.recorder.outcome(
             Outcome(
                 Matter("", "", "", peer, "", "refuse", fault.reason),

@@ -205,6 +205,8 @@ class Settings(Model):
         Discriminator(_workers_kind),
     ] = 1
     """How many processes serve; ``auto`` is one for each usable processor."""
+    extra_methods: tuple[Text, ...] = ()
+    """Request methods that are taken beside the registered ones, such as ``LIST``; others are 501."""
     trusted_proxies: tuple[Text, ...] = ()
     """Networks of the proxies that are believed about the client: nobody by default."""
     proxy_protocol: tuple[Text, ...] = ()

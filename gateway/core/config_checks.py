@@ -142,6 +142,17 @@ def _check_health_path(settings: Settings) -> Iterator[Problem]:
         yield Problem(("health_path",), f"below {settings.prefix} are the gateway's own endpoints")
 
 
+_NO_METHODS = frozenset({"CONNECT", "PRI", "TRACE", "TRACK"})
+
+
+def _check_methods(settings: Settings) -> Iterator[Problem]:
+    for index, method in enumerate(settings.extra_methods):
+        if not syntax.is_token(method) or method != method.upper() or not method[0].isalpha():
+            yield Problem(("extra_methods", index), "write a request method in upper case, such as LIST")
+        elif method in _NO_METHODS:
+            yield Problem(("extra_methods", index), f"{method} is always refused")
+
+
 def _check_keys(settings: Settings) -> Iterator[Problem]:
     seen: dict[bytes, int] = {}
     for index, secret in enumerate(settings.secret_keys):
@@ -280,6 +291,7 @@ CHECKS: tuple[Check, ...] = (
     check_log,
     _check_prefix,
     _check_health_path,
+    _check_methods,
     check_forwarding,
     check_client_headers,
     _check_keys,

@@ -29,6 +29,8 @@ _NOWHERE = Target(b"/", b"")
 
 _ONCE = frozenset((b"origin", b"access-control-request-method", b"access-control-request-headers"))
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
 RAW_PATH_HINT = "A route lets such paths pass as they are with raw_path: true."
 
 Endpoint: TypeAlias = Callable[[Context], Answer | Need]
@@ -58,6 +60,8 @@ def _judge(context: Context) -> Answer | Need:
         return replace(plain(context, Reason.FORWARDING_UNREADABLE), detail=told)
     if context.sketch.loop and passes(context.sketch.loop, compiled.rules.loop_names) >= MOST_PASSES:
         return plain(context, Reason.LOOP_DETECTED)
+    if request.target == b"*":
+        return _options(context)
     found = locate(compiled, observed.host, request.target, request.method)
     if found is None:
         hint = RAW_PATH_HINT if may_be_raw(compiled, request.target) else None
@@ -83,6 +87,17 @@ def _judge(context: Context) -> Answer | Need:
         if answer is not None:
             return answer
     return access.access(context)
+
+
+def _options(context: Context) -> Answer:
+    """Answer for the server as a whole (RFC 9110 section 9.3.7): what is asked of no path is on no route."""
+    compiled = context.knowledge.compiled
+    if context.request.method != b"OPTIONS":
+        return plain(context, Reason.PATH_AMBIGUOUS)
+    if not compiled.routes.knows(context.observed.host):
+        return plain(context, Reason.HOST_UNKNOWN)
+    methods = ", ".join((*_METHODS, *compiled.settings.extra_methods))
+    return Respond(Reason.SERVER_OPTIONS, 204, headers=((b"Allow", methods.encode()),))
 
 
 def _leads_to(compiled: Compiled, host: bytes, target: bytes, method: bytes) -> Route | None:

@@ -27,6 +27,7 @@ class Fault(Exception):  # noqa: N818 - a fault is the field's word, and says wh
         reason: the word of the vocabulary that the caller will see.
         detail: for the log alone; never holds a secret, never reaches a client.
         retry_after: seconds after which a retry makes sense, or None.
+        html: whether a person's browser asks, where the request itself could not be read.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Fault(Exception):  # noqa: N818 - a fault is the field's word, and says wh
         self.reason = reason
         self.detail = detail
         self.retry_after = retry_after
+        self.html = False
 
 
 class Field:

@@ -15,6 +15,7 @@ class Reason(StrEnum):
     AUTHENTICATED = "authenticated"
     ANONYMOUS = "anonymous"
     PREFLIGHT = "preflight"
+    SERVER_OPTIONS = "server_options"
     # the gateway's own endpoints, and redirects to login
     LOGIN_REQUIRED = "login_required"
     LOGIN_STARTED = "login_started"
@@ -65,6 +66,7 @@ class Reason(StrEnum):
     # 404, 405, 421
     ROUTE_UNKNOWN = "route_unknown"
     METHOD_UNSUPPORTED = "method_unsupported"
+    METHOD_UNKNOWN = "method_unknown"
     HOST_UNKNOWN = "host_unknown"
     # 508
     LOOP_DETECTED = "loop_detected"
@@ -104,6 +106,7 @@ class Reason(StrEnum):
 _STATUS: dict[Reason, int] = {
     **dict.fromkeys((Reason.PUBLIC, Reason.AUTHENTICATED, Reason.ANONYMOUS, Reason.USERINFO), 200),
     Reason.PREFLIGHT: 204,
+    Reason.SERVER_OPTIONS: 204,
     Reason.LOGOUT_CONFIRM: 200,
     **dict.fromkeys(
         (
@@ -140,6 +143,7 @@ _STATUS: dict[Reason, int] = {
     Reason.HEAD_TOO_LARGE: 431,
     Reason.CLIENT_ABORTED: 499,
     Reason.INTERNAL_ERROR: 500,
+    Reason.METHOD_UNKNOWN: 501,
     Reason.UPSTREAM_UNREACHABLE: 502,
     Reason.UPSTREAM_MALFORMED: 502,
     Reason.UPSTREAM_ABORTED: 502,

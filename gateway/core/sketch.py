@@ -53,6 +53,13 @@ class Sketch:
         return b"text/html" in self.accept and not self.scripted
 
 
+_PREFERENCES = {
+    b"accept": fields.ACCEPT,
+    b"sec-fetch-mode": fields.FETCH_MODE,
+    b"x-requested-with": fields.REQUESTED_WITH,
+}
+
+
 def line_of(header: Header) -> bytes:
     """Return a field as a line."""
     return b"%b: %b\r\n" % header
@@ -121,6 +128,17 @@ def _note(sketch: Sketch, kind: fields.Kind, field: Field, options: list[bytes])
             sketch.speculative = sketch.speculative or any(word in value.lower() for word in _SPECULATIVE)
         elif kind == fields.FETCH_MODE and (sketch.mode is None or sketch.mode == b"navigate"):
             sketch.mode = value.lower()
+
+
+def asks_for_page(data: bytes) -> bool:
+    """Tell whether a person's browser navigates by such a head, which need not be a whole or a good one."""
+    sketch = Sketch([], [], [])
+    for line in data.split(b"\n")[1:]:
+        name, _, value = line.partition(b":")
+        kind = _PREFERENCES.get(name.strip().lower())
+        if kind is not None:
+            _note(sketch, kind, Field(name, value.strip()), [])
+    return sketch.wants_html
 
 
 def _is_one_line(line: bytes) -> bool:

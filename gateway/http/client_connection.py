@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, cast
 from gateway.core.model import Fault, Request
 from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
+from gateway.core.sketch import asks_for_page
 from gateway.http.balancer import BalancerAnswer
 from gateway.http.bound import Own, let_go
 from gateway.http.client_exchange import ClientExchange
 from gateway.http.client_transport import ClientTransport, State
-from gateway.http.fields import HEAD_END, Malformed
+from gateway.http.fields import HEAD_END, Malformed, is_token
 from gateway.http.head import REQUEST_LINE, Framing, read_request_head
 from gateway.http.heads_seen import HeadsSeen
 from gateway.http.serialise import build_response_head
@@ -27,6 +28,7 @@ _AHEAD, _FULL = 1, 2
 _HEAD, _WAIT, _CLOSED = State.HEAD, State.WAIT, State.CLOSED
 
 _MOST_IN_A_ROW = 16
+_MOST_EMPTY_LINES = 2
 # so much is taken in of what follows a request that is being answered: up to there the client's end is seen
 _MOST_AHEAD = 65_536
 # for so long more of it waits in the kernel, where it may hide the client's end; then nothing of it counts
@@ -327,11 +329,19 @@ class ClientConnection(ClientTransport):
 
     def _take_head(self) -> bool:
         """Take one request head and let the handler have it; False where it is not complete."""
+        if self._ahead[0] == 13:
+            for _ in range(_MOST_EMPTY_LINES):
+                # empty lines before a request are forgiven (RFC 9112 section 2.2)
+                self._ahead = self._ahead.removeprefix(b"\r\n")
         data = self._ahead
+        try:
+            return self._take_head_of(data)
+        except Fault as fault:
+            fault.html = asks_for_page(data)
+            raise
+
+    def _take_head_of(self, data: bytes) -> bool:
         server = self.server
-        if data[0] == 13 and data[:2] == b"\r\n":
-            # one empty line before a request is forgiven (RFC 9112 section 2.2)
-            data = self._ahead = data[2:]
         end = data.find(HEAD_END) + len(HEAD_END)
         if end < len(HEAD_END):
             self._check_partial(data)
@@ -343,7 +353,7 @@ class ClientConnection(ClientTransport):
         else:
             self._ahead = data[end:]
             data = data[:end]
-        head = read_request_head(data, server.hostless)
+        head = read_request_head(data, server.hostless, server.extra_methods)
         if not self._is_within_limits(head, end):
             raise Fault("client", Reason.HEAD_TOO_LARGE, "too many fields")
         request = head.of(self.peer, tls=self.tls)
@@ -441,7 +451,7 @@ class ClientConnection(ClientTransport):
         if data.count(b"\n") != data.count(b"\r\n"):
             raise Fault("client", Reason.REQUEST_MALFORMED, "bare LF")
         line, complete, _ = data.partition(b"\r\n")
-        if not line[:1].isupper() or (complete and REQUEST_LINE.fullmatch(line) is None):
+        if not is_token(line[:1]) or (complete and REQUEST_LINE.fullmatch(line) is None):
             raise Fault("client", Reason.REQUEST_MALFORMED, "request line")
 
     def _take_body(self) -> None:
@@ -488,7 +498,10 @@ class ClientConnection(ClientTransport):
             self._state = State.CLOSED
             self._transport.abort()
         else:
-            self._refuse(Fault("gateway", Reason.OVERLOADED, "too many connections"))
+            fault = Fault("gateway", Reason.OVERLOADED, "too many connections")
+            # nobody knows yet who asks: programs go by the status, people need words
+            fault.html = True
+            self._refuse(fault)
 
     def _refuse(self, fault: Fault) -> None:
         """Answer bytes that are no acceptable request, and close."""
@@ -583,7 +596,9 @@ class ClientConnection(ClientTransport):
             if waited > limits.idle_timeout:
                 self._end(unread=False)
         elif waited > limits.head_timeout:
-            self._refuse(Fault("client", Reason.REQUEST_TIMEOUT, "head"))
+            fault = Fault("client", Reason.REQUEST_TIMEOUT, "head")
+            fault.html = asks_for_page(self._ahead)
+            self._refuse(fault)
 
     def _sweep_body(self, waited: float) -> None:
         exchange = self._exchange

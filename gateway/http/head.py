@@ -20,7 +20,8 @@ METHODS = frozenset(
     b"UNLOCK".split()
 )
 
-REQUEST_LINE = re.compile(rb"([A-Z][A-Z\-]*) ([\x21-\x7e]+) HTTP/1\.([01])")
+# a method is a token, and upper and lower case are different ones (RFC 9110 section 9.1)
+REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/1\.([01])")
 
 # RFC 3986 with what browsers leave as it is: brackets, and in queries, which nobody decides by, much more
 _ORIGIN_FORM = re.compile(
@@ -97,19 +98,29 @@ class RequestHead(Framing):
         return tuple((field.name, field.value) for field in self.fields)
 
 
-def read_request_head(data: bytes, hostless: frozenset[bytes] = frozenset()) -> RequestHead:
+def read_request_head(
+    data: bytes, hostless: frozenset[bytes] = frozenset(), methods: frozenset[bytes] = frozenset()
+) -> RequestHead:
     """Read exactly one request head, up to and including its blank line.
 
     Args:
         data: the head.
         hostless: paths that balancers may ask for in HTTP/1.0 without a Host; ``host`` is empty then.
+        methods: what is taken beside ``METHODS``.
 
     Raises:
-        Fault: ``request_malformed``, ``host_invalid``, ``expectation_failed`` or ``method_unsupported``.
+        Fault: ``request_malformed``, ``host_invalid``, ``expectation_failed``, ``method_unsupported`` or
+            ``method_unknown``.
     """
     try:
-        _ask_llhttp(data)
-        return _read(data, hostless)
+        method = data.partition(b" ")[0]
+        is_known = method in METHODS
+        # what llhttp does not know it reads as a method that may have a body, as any other may
+        _ask_llhttp(data if is_known else b"POST" + data[len(method) :])
+        head = _read(data, hostless)
+        if not is_known and method not in methods:
+            raise Fault("client", Reason.METHOD_UNKNOWN, "see extra_methods")
+        return head
     except Malformed as error:
         raise Fault("client", Reason.REQUEST_MALFORMED, str(error)) from None
 
@@ -159,8 +170,6 @@ def _read(data: bytes, hostless: frozenset[bytes]) -> RequestHead:
     if match is None:
         raise Malformed("request line")
     method, target, version = match.groups()
-    if method not in METHODS:
-        raise Malformed("method")
     fields = tuple(map(read_field, lines[1:-2]))
     head = RequestHead(target, fields)
     _read_message(head, method, version, hostless)
@@ -200,7 +209,14 @@ def _read_host(values: "list[bytes] | tuple[()]", *, may_lack: bool) -> bytes:
     match = _HOST.fullmatch(values[0])
     if match is None or (match[1] is not None and int(match[1]) > 65535):
         raise Fault("client", Reason.HOST_INVALID, "no host and port")
-    return values[0].lower()
+    return _undotted(values[0].lower())
+
+
+def _undotted(host: bytes) -> bytes:
+    """Return a host as it is configured: a dot at the end of a name is the root's (RFC 1034 section 3.1)."""
+    name, colon, port = host.partition(b":") if host[:1] != b"[" else (host, b"", b"")
+    bare = name.removesuffix(b".")
+    return host if bare == name or not bare or bare[-1:] == b"." else bare + colon + port
 
 
 def _read_target(method: bytes, target: bytes, host: bytes) -> bytes:
@@ -211,7 +227,7 @@ def _read_target(method: bytes, target: bytes, host: bytes) -> bytes:
         match = _ABSOLUTE_FORM.fullmatch(target)
         if match is None:
             raise Malformed("request target")
-        if match[1].lower() != host:
+        if _undotted(match[1].lower()) != host:
             raise Fault("client", Reason.HOST_INVALID, "the target names another host")
         target = match[2]
         if not target:

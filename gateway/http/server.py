@@ -52,6 +52,7 @@ class Server:
         headers_missing: how many of those did not.
         balancer: what balancers are told, None where they are told nothing.
         hostless: the paths that may be asked for in HTTP/1.0 without a Host.
+        extra_methods: what is taken beside the registered methods.
         least_progress: bytes of a body that count as progress.
 
     Raises:
@@ -74,6 +75,7 @@ class Server:
         self.headers_missing = 0
         self.balancer: BalancerAnswer | None = None
         self.hostless: frozenset[bytes] = frozenset()
+        self.extra_methods: frozenset[bytes] = frozenset()
         self.limits = limits
         self.now = 0.0
         self.in_flight = 0
@@ -124,6 +126,12 @@ class Server:
         """Tell balancers whether this process serves, from now on."""
         self.balancer = balancer
         self.hostless = frozenset() if balancer is None else balancer.hostless
+        for connection in self._connections:
+            connection.forget()
+
+    def take_methods(self, extra: frozenset[bytes]) -> None:
+        """Take these methods beside the registered ones, from now on."""
+        self.extra_methods = extra
         for connection in self._connections:
             connection.forget()
 

@@ -18,6 +18,16 @@ def post(*lines: bytes, body: bytes = b"") -> bytes:
     return b"POST / HTTP/1.1\r\n" + H + b"".join(line + b"\r\n" for line in lines) + b"\r\n" + body
 
 
+UNKNOWN = {
+    "lower-case-method": b"get / HTTP/1.1\r\n" + H + b"\r\n",
+    "unknown-method": b"FOO / HTTP/1.1\r\n" + H + b"\r\n",
+    "ice-method": b"SOURCE / HTTP/1.1\r\n" + H + b"\r\n",
+    "rtsp-method": b"DESCRIBE / HTTP/1.1\r\n" + H + b"\r\n",
+    "upnp-method": b"M-SEARCH / HTTP/1.1\r\n" + H + b"\r\n",
+    "token": b"!#$%&'*+-.^_`|~9a / HTTP/1.1\r\n" + H + b"\r\n",
+    "longer": b"GETX / HTTP/1.1\r\n" + H + b"\r\n",
+    "with-a-body": b"LIST / HTTP/1.1\r\n" + H + b"Content-Length: 5\r\n\r\nhello",
+}
 CHUNKED = b"Transfer-Encoding: chunked"
 MALFORMED = {
     "no-version": b"GET /\r\n\r\n",
@@ -26,14 +36,14 @@ MALFORMED = {
     "http-2.0": b"GET / HTTP/2.0\r\n" + H + b"\r\n",
     "http-2-preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "lower-case-version": b"GET / http/1.1\r\n" + H + b"\r\n",
+    "three-empty-lines": b"\r\n" * 3 + GET,
+    "method-no-token": b"G(T / HTTP/1.1\r\n" + H + b"\r\n",
+    "unknown-method-and-two-lengths": b"LIST / HTTP/1.1\r\n"
+    + H
+    + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
     "tls-client-hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-    "lower-case-method": b"get / HTTP/1.1\r\n" + H + b"\r\n",
-    "unknown-method": b"FOO / HTTP/1.1\r\n" + H + b"\r\n",
-    "ice-method": b"SOURCE / HTTP/1.1\r\n" + H + b"\r\n",
     "ice-protocol": b"SOURCE / ICE/1.0\r\n" + H + b"\r\n",
-    "rtsp-method": b"DESCRIBE / HTTP/1.1\r\n" + H + b"\r\n",
     "rtsp-protocol": b"SETUP / RTSP/1.0\r\n" + H + b"\r\n",
-    "upnp-method": b"M-SEARCH / HTTP/1.1\r\n" + H + b"\r\n",
     "two-spaces": b"GET  / HTTP/1.1\r\n" + H + b"\r\n",
     "two-spaces-before-version": b"GET /  HTTP/1.1\r\n" + H + b"\r\n",
     "tab-for-space": b"GET\t/ HTTP/1.1\r\n" + H + b"\r\n",
@@ -139,6 +149,12 @@ async def refused(data: bytes, status: int, word: str, limits: Limits | None = N
 async def test_r57_malformed(data: bytes):
     """R57: 400 request_malformed and close."""
     await refused(data, 400, "request_malformed")
+
+
+@pytest.mark.parametrize("data", UNKNOWN.values(), ids=UNKNOWN)
+async def test_unknown_methods(data: bytes):
+    """[3.6]: a well-formed method that nobody has let through is 501, whichever it is, and goes nowhere."""
+    await refused(data, 501, "method_unknown")
 
 
 @pytest.mark.parametrize("data", WRONG_HOST.values(), ids=WRONG_HOST)

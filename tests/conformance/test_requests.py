@@ -50,10 +50,53 @@ async def test_hosts(value: bytes):
     assert handler.exchanges[0].request.peer == "127.0.0.1"
 
 
-@pytest.mark.parametrize("before", [b"\r\n"])
-async def test_one_empty_line_before_a_request_is_forgiven(before: bytes):
-    """RFC 9112 section 2.2."""
+@pytest.mark.parametrize("before", [b"\r\n", b"\r\n\r\n"])
+async def test_empty_lines_before_a_request_are_forgiven(before: bytes):
+    """RFC 9112 section 2.2 [3.6]: one, and a second."""
     assert (await seen(before + GET)).target == "/"
+    async with Plane() as plane:
+        client = await plane.client()
+        for _ in range(3):
+            assert (await client.ask(before + GET)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        (b"localhost.", b"localhost"),
+        (b"H.Example.:8443", b"h.example:8443"),
+        (b"h", b"h"),
+        (b"[::1]:80", b"[::1]:80"),
+        (b"h..", b"h.."),
+        (b".", b"."),
+    ],
+)
+async def test_the_dot_of_the_root(value: bytes, host: bytes):
+    """[3.6]: ``localhost.`` is localhost, to whoever decides by it; in absolute-form too."""
+    for line in (
+        b"GET / HTTP/1.1",
+        b"GET http://" + value + b"/ HTTP/1.1",
+        b"GET http://" + host + b"/ HTTP/1.1",
+    ):
+        handler = Handler()
+        await seen(line + b"\r\nHost: " + value + b"\r\n\r\n", handler=handler)
+        assert handler.exchanges[0].request.host == host
+
+
+@pytest.mark.parametrize("method", [b"LIST", b"VERSION-CONTROL", b"SUBSCRIBE", b"X_Y"])
+async def test_extra_methods(method: bytes):
+    """[3.6]: a method that was let through goes on, with and without a body, however often; others do not."""
+    async with Plane() as plane:
+        plane.server.take_methods(frozenset((method,)))
+        client = await plane.client()
+        for number in range(40):
+            assert (await client.ask(b"%b /%d HTTP/1.1\r\n%b\r\n" % (method, number, H))).status == 200
+            lines = b"%bContent-Length: 5\r\n" % H
+            assert (await client.ask(b"%b / HTTP/1.1\r\n%b\r\nhello" % (method, lines))).status == 200
+        assert {each.method for each in plane.upstream.seen} == {method.decode()}
+        # what was let through once is not for ever
+        plane.server.take_methods(frozenset())
+        assert (await client.ask(b"%b /1 HTTP/1.1\r\n%b\r\n" % (method, H))).status == 501
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,7 @@ WORDS: Final[dict[Reason, Words]] = {
     Reason.AUTHENTICATED: _good("You are logged in."),
     Reason.ANONYMOUS: _good("This page is open to people who have not logged in."),
     Reason.PREFLIGHT: _good("The browser may send this request."),
+    Reason.SERVER_OPTIONS: _good("These methods are known here."),
     Reason.USERINFO: _good("This is who you are logged in as."),
     Reason.LOGIN_REQUIRED: _log_in("A login is required."),
     Reason.LOGIN_STARTED: _good("A login has begun."),
@@ -316,6 +317,9 @@ WORDS: Final[dict[Reason, Words]] = {
     ),
     Reason.METHOD_UNSUPPORTED: _bad_request(
         "The method is not supported here.", "This address does not take this kind of request."
+    ),
+    Reason.METHOD_UNKNOWN: _bad_request(
+        "The method is not known here.", "This server does not know this kind of request."
     ),
     Reason.HOST_UNKNOWN: Words(
         "No site of this name is served here.",
