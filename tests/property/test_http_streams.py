@@ -11,6 +11,7 @@ from gateway.core.config import UpstreamSettings
 from gateway.http.client_connection import ClientConnection
 from gateway.http.exchange import Limits
 from gateway.http.server import Server
+from gateway.http.shares import Shares
 from gateway.http.uploads import Uploads
 from gateway.http.upstream_connection import UpstreamConnection
 from gateway.http.upstream_pool import Origin
@@ -23,6 +24,8 @@ REQUESTS = [
     CHUNKED + b"3;x\r\nabc\r\n2\r\nde\r\n0\r\nT: x\r\n\r\n",
     b"HEAD /d HTTP/1.1\r\nHost: h\r\n\r\n",
     b"\r\nOPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"POST /e HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\n{}",
+    CHUNKED + b"0003 ; x\r\nabc\r\n00000000000000000000\r\n\r\n",
 ]
 BROKEN = [
     b"GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n",
@@ -35,6 +38,10 @@ RESPONSES = [
     b"HTTP/1.1 200 OK\r\nDate: d\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
     b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\nDate: d\r\n\r\n",
     b"HTTP/1.1 304 Not Modified\r\nDate: d\r\nContent-Length: 7\r\n\r\n",
+    b"HTTP/1.1 200 OK\nDate : d\nContent-Length: 5, 5\n\nhello",
+    b"\r\n\nHTTP/1.1 200 OK\r\nDate: d\r\nX: a\r\n b\r\nContent-length: 5\r\nContent-Length: 5\r\n\nhello",
+    b"HTTP/1.1 103 Early Hints\n\n\r\nHTTP/1.1 999 Odd\r\nDate: d\r\nTransfer-Encoding:\r\n chunked\r\n\r\n%b"
+    % b"00005 ; x = y \r\nhello\r\n000\r\n\r\n",
 ]
 cuts = st.lists(st.integers(0, 400), max_size=12)
 
@@ -93,6 +100,7 @@ class Pool:
         self.free: list[UpstreamConnection] = []
         self.most_uploads = 1
         self.uploads = Uploads(self)
+        self.shares = Shares()
 
     def acquire(self, exchange, *, fresh: bool = False) -> None:
         if not self.free:
