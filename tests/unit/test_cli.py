@@ -61,6 +61,28 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
     return code, told.out, told.err
 
 
+def test_r71_check_says_what_to_register(capsys, config):
+    """R71 [1.9]: by provider: its own callback at every public_url, and where logouts come back to."""
+    partner = """\
+  partner:
+    issuer: https://partner.example.com
+    client_id: app
+    client_secret: ${env:GATEWAY_CLIENT_SECRET}
+    audiences: [api]
+upstreams:"""
+    config.write_text(config.read_text().replace("upstreams:", partner))
+    code, out, err = run(capsys, "check", "--config", str(config))
+    assert code == 0
+    both = "https://app.example.com/.gateway/{0} http://localhost:8080/.gateway/{0}"
+    logouts = both.format("logged-out")
+    assert out.splitlines()[1:] == [
+        f"register at provider corporate: {both.format('callback')} {logouts}",
+        f"register at provider partner: {both.format('callback/partner')} {logouts}",
+    ]
+    assert "providers.partner.callback" in err
+    assert "identity_headers" in err
+
+
 def test_check(capsys, config):
     """Good is 0, with a word; warnings and problems go to standard error."""
     code, out, err = run(capsys, "check", "--config", str(config))
