@@ -34,6 +34,13 @@ def explain(settings: Settings, url: str, method: str, fields: Sequence[str]) ->
         ValueError: no URL, no method or no header field; the text is safe to show.
     """
     request = build_request(settings, url, method, fields)
+    first = f"request:  {request.method.decode()} {request.target.decode()} at {request.host.decode()}"
+    if _asks_for_health(settings, request):
+        return [
+            first,
+            "decision: none",
+            "told:     200 while this process would serve, else 503 (health_path)",
+        ]
     now = time.time()
     # a replica that has synchronised, and in which nobody is revoked
     denylist = Denylist()
@@ -47,7 +54,7 @@ def explain(settings: Settings, url: str, method: str, fields: Sequence[str]) ->
         confirmed=lambda _: False,
     )
     answer = decide(request, knowledge, now, "explain")
-    lines = [f"request:  {request.method.decode()} {request.target.decode()} at {request.host.decode()}"]
+    lines = [first]
     if not isinstance(answer, Forward | Refuse | Login | Respond):
         return lines + _tell_need(answer)
     lines += _tell(answer)
@@ -56,6 +63,12 @@ def explain(settings: Settings, url: str, method: str, fields: Sequence[str]) ->
     table = knowledge.compiled.routes
     others = tell_routes(table, answer.route, request.host, request.target, request.method)
     return [*lines, "not on:", *others] if others and table.knows(request.host) else lines
+
+
+def _asks_for_health(settings: Settings, request: Request) -> bool:
+    path = settings.health_path
+    is_there = path is not None and request.target.partition(b"?")[0] == path.encode()
+    return is_there and request.method in (b"GET", b"HEAD")
 
 
 def build_request(settings: Settings, url: str, method: str, fields: Sequence[str]) -> Request:

@@ -216,6 +216,16 @@ def test_explain(url, expected):
         assert each in lines, lines
 
 
+def test_explain_what_balancers_are_told():
+    """[3.8]: no route is asked there, and the decision is not what a balancer gets."""
+    asked = settings_of().model_copy(update={"health_path": "/healthz"})
+    told = explain(asked, "http://10.0.0.1/healthz?x", "HEAD", [])
+    assert told[1] == "decision: none"
+    assert "health_path" in told[2]
+    for url, method in (("/healthz", "POST"), ("/healthz/x", "GET")):
+        assert "decision: none" not in explain(asked, url, method, [])
+
+
 def test_explain_headers():
     """Forged identity headers are gone, credentials are hidden, a navigation goes to login."""
     fields = ["X_Forwarded_User: mallory", "X-Other: ü", "Cookie: a=hunter2"]
