@@ -195,9 +195,10 @@ class Pipeline:
             rendered = render_refuse(_lead_to_tls(fault.request, self.knowledge), request_id)
         else:
             rendered = render_fault(fault, fault.html, request_id)
+        client = self.knowledge.compiled.rules.proxies.sender(peer)
         self.ways.recorder.outcome(
             Outcome(
-                Matter("", "", "", peer, "", "refuse", fault.reason),
+                Matter("", "", "", client, "", "refuse", fault.reason),
                 request_id,
                 rendered[0],
                 0.0,

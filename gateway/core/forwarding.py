@@ -111,6 +111,11 @@ class Proxies:
         """Tell whether forwarding fields are believed that come from this address."""
         return (self._peers.get(peer) or self._learn(peer))[1]
 
+    def sender(self, peer: str) -> str:
+        """Return who sent what cannot be read at all: behind a trusted proxy it was not the proxy."""
+        address, trusted = self._peers.get(peer) or self._learn(peer)
+        return UNKNOWN if trusted else address
+
     def _proto(self, request: Request, host: bytes) -> str:
         return "https" if request.tls or host in self._secure else "http"
 

@@ -206,6 +206,18 @@ async def test_r64_a_field_of_one_address(valkey_url, tmp_path):
             assert seen["X-Forwarded-For"] == f"{CLIENT}, 127.0.0.1"
 
 
+async def test_r64_what_cannot_be_read_at_all_is_not_the_proxy_s(valkey_url, tmp_path):
+    """R64 [1.2]: the record of a malformed head from a trusted proxy does not blame the proxy."""
+    async with behind(valkey_url, tmp_path, *recommended()) as proxied:
+        for source, client in (("127.0.0.1", "unknown"), (CLIENT, CLIENT)):
+            place = ("127.0.0.1", proxied.world.public_port)
+            reader, writer = await asyncio.open_connection(*place, local_addr=(source, 0))
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+            writer.close()
+            assert proxied.world.audit("request")[-1]["client"] == client
+
+
 async def test_a_proxy_that_says_http_of_an_https_site(valkey_url, tmp_path):
     """[2.22]: a browser on https goes on, with one warning; any other gets a page that names the field."""
     location, beside = recommended()

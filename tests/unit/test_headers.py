@@ -1,6 +1,9 @@
 """What the upstream is told, and what the client gets back."""
 
+import json
 import re
+import shutil
+import subprocess
 import textwrap
 from pathlib import Path
 from types import SimpleNamespace
@@ -273,6 +276,20 @@ def test_the_page_for_upstreams_decodes_as_it_says():
         read = {"request": SimpleNamespace(headers=headers)}
         exec(code, read)  # noqa: S102 - it is the page's own
         assert (read["user"], read["groups"]) == ("josé, 100%", groups)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node on this machine")
+def test_the_page_for_upstreams_decodes_in_javascript_too():
+    """[1.20]: the page's JavaScript, run by node, reads what the gateway writes."""
+    page = (Path(__file__).parents[2] / "docs" / "identity-headers.md").read_text(encoding="utf-8")
+    code = textwrap.dedent(page.partition("JavaScript:\n")[2].partition("Go:")[0])
+    groups = ["a,b", "100%", "é", "x y", "+", "a%2Cb"]
+    who = identity(subject="josé, 100%", claims={"groups": groups})
+    headers = {name.decode().lower(): value.decode() for name, value in sent_on(request(), RULES, who)}
+    told = f"const request = {{headers: {json.dumps(headers)}}};"
+    script = f"{told}\n{code}\nconsole.log(JSON.stringify([user, groups]))"
+    ran = subprocess.run(["node", "-e", script], capture_output=True, check=True, timeout=60)
+    assert json.loads(ran.stdout) == ["josé, 100%", groups]
 
 
 @pytest.mark.parametrize(
