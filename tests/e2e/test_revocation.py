@@ -103,6 +103,8 @@ async def test_the_command(world: World, tmp_path):
     config.write_text(
         yaml.safe_dump(
             world.config()
+            # the short grace of these tests is refused in a file
+            | {"session": {}}
             | {"admin": {"listen": f"127.0.0.1:{world.gateway.admin_port}", "token": ADMIN_TOKEN}}
         )
     )
