@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import os
 import select
 import socket
 import struct
 import sys
 import termios
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 HIGH_WATER = 65_536
 """Bytes that a transport may hold unsent before its source is paused."""
@@ -68,6 +69,27 @@ def find_ended(transports: Iterable[asyncio.Transport]) -> dict[int, bool]:
         if number >= 0:
             poll.register(number, _ENDED)
     return {number: bool(event & _BROKEN) for number, event in poll.poll(0)}
+
+
+def has_ended(transport: asyncio.Transport) -> bool:
+    """Tell whether the peer has ended its side, whatever it sent before."""
+    return bool(find_ended((transport,)))
+
+
+def read_left(transport: asyncio.Transport) -> Iterator[bytes]:
+    """Yield what the peer of a plain connection that has failed sent before, piece by piece.
+
+    A failed write ends a transport at once, though the kernel keeps what was received.
+    """
+    if transport.get_extra_info("ssl_object") is not None:
+        return
+    number = file_of(transport)
+    try:
+        while number >= 0 and (data := os.read(number, HIGH_WATER)):
+            yield data
+    except OSError:
+        # nothing more, or nothing but the failure
+        return
 
 
 def file_of(transport: asyncio.Transport) -> int:

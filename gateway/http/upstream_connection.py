@@ -15,7 +15,7 @@ from gateway.http.response_head import (
     known_heads,
     read_response_head,
 )
-from gateway.http.sockets import HIGH_WATER, keep_alive
+from gateway.http.sockets import HIGH_WATER, has_ended, keep_alive, read_left
 
 if TYPE_CHECKING:
     from gateway.http.client_exchange import ClientExchange
@@ -102,6 +102,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Send more of a request's body, or of a tunnel."""
+        if self._mode in (_HEAD, _BODY) and has_ended(self._transport):
+            # it takes no more of the body, and its answer may have come: a write that fails would lose that
+            return
         if self._mode != _CLOSED:
             self.since = self._pool.time.now
             self._transport.write(data)
@@ -344,7 +347,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended; asyncio.Protocol."""
-        del exc
+        if exc is not None and self._mode in (_HEAD, _BODY):
+            for data in read_left(self._transport):
+                if self._exchange is None:
+                    break
+                self.data_received(data)
         exchange, mode = self._exchange, self._mode
         self._exchange = None
         self._mode = _CLOSED
