@@ -70,6 +70,7 @@ async def test_a_key_set_of_which_every_key_is_left_out(world: World):
     assert 'gateway_issuer_keys_left_out{provider="demo"} 3.0' in metrics
 
 
+@pytest.mark.settings({"session": {"rotation_grace": "60s"}})
 async def test_check_asks_the_providers(world: World, tmp_path, capsys):
     """[2.33] [4.5]: ``gateway check --providers`` names the keys that are left out, and who is not there."""
     path = tmp_path / "gateway.yaml"
