@@ -28,13 +28,13 @@ from gateway.core.decision import (
 from gateway.core.headers import observe
 from gateway.core.model import CookieChange, Fault, Header, Identity, Matter, Outcome, Request
 from gateway.core.needs import MOST_NEEDS, Admit, Body, Need, Refresh, UseOnce
-from gateway.core.rate_limit import Allowance, RateLimit, fields, key_of
 from gateway.core.reasons import Reason
 from gateway.core.seal import NONCE_BYTES
 from gateway.edge.endpoints import render_fault, render_refuse, render_respond
 from gateway.http.exchange import Exchange, Rendered, Unencrypted
 from gateway.passage import Passage, Plan, about_of, named_by, plan_of
 from gateway.recall import Recall
+from gateway.throttle import Limiter, Throttle
 
 Resolver: TypeAlias = "Callable[[Any], Awaitable[object]]"
 
@@ -72,16 +72,6 @@ class Starter(Protocol):
         """Return the authorization URL and the cookie of the pending login. Raises Fault."""
 
 
-class Limiter(Protocol):
-    """Counts requests of limited routes."""
-
-    def check(self, limit: RateLimit, key: str) -> Allowance:
-        """Count one request in this process, and tell whether it may pass."""
-
-    async def check_shared(self, limit: RateLimit, key: str) -> Allowance:
-        """Count one request for all gateways together. Never raises Fault."""
-
-
 class Watcher(Protocol):
     """Ends what outlives its decision."""
 
@@ -113,6 +103,7 @@ class Pipeline:
         self.clock = ways.clock
         self.record = ways.recorder.outcome
         self._recall = Recall(knowledge)
+        self._throttle = Throttle(ways.limiter, self._spawn, self._turn_away, self._broken)
         # the sites that were warned of
         self._told_http: set[str] = set()
         self._ids = map(f"{os.urandom(6).hex()}%08x".__mod__, itertools.count())
@@ -163,7 +154,7 @@ class Pipeline:
             limit = None if route is None else route.rate_limit
             if limit is not None and limit.by == "address":
                 # before any signature is checked: what is refused must not cost more than what passes
-                self._count(
+                self._throttle.count(
                     passage, Refuse(Reason.RATE_LIMITED, route), limit, partial(self._decide, passage, now)
                 )
                 return
@@ -243,18 +234,8 @@ class Pipeline:
         if isinstance(need, Admit):
             return self.ways.limiter.check(need.limit, need.key)
         if isinstance(need, UseOnce) and need.purpose == "login":
-            self._brake(passage)
+            self._throttle.brake(passage)
         return await self.ways.resolvers[type(need)](need)
-
-    def _brake(self, passage: Passage) -> None:
-        """Count a login that is about to be completed, which costs the provider a call. Raises Fault."""
-        compiled = passage.knowledge.compiled
-        limit = compiled.login_limit
-        if limit is not None:
-            client = observe(passage.exchange.request, compiled.rules).client
-            allowance = self.ways.limiter.check(limit, key_of(limit.by, None, client))
-            if allowance.wait is not None:
-                raise Fault("client", Reason.RATE_LIMITED, "too many logins", allowance.wait)
 
     def _answer(self, passage: Passage, answer: Answer) -> None:
         if isinstance(answer, Login):
@@ -265,7 +246,9 @@ class Pipeline:
             self._forward(passage, plan_of(request, answer, about))
         elif isinstance(answer, Refuse) and answer.route is not None and answer.route.rate_limit is not None:
             # whoever is refused asks all the same
-            self._count(passage, answer, answer.route.rate_limit, partial(self._tell, passage, answer))
+            self._throttle.count(
+                passage, answer, answer.route.rate_limit, partial(self._tell, passage, answer)
+            )
         else:
             self._tell(passage, answer)
 
@@ -285,52 +268,15 @@ class Pipeline:
 
     def _forward(self, passage: Passage, plan: Plan) -> None:
         if plan.limit is not None:
-            self._count(passage, plan.forward, plan.limit, partial(self._pass_on, passage, plan))
+            self._throttle.count(passage, plan.forward, plan.limit, partial(self._pass_on, passage, plan))
         else:
             self._pass_on(passage, plan)
 
-    def _count(
-        self, passage: Passage, found: Forward | Refuse, limit: RateLimit, go_on: Callable[[], None]
-    ) -> None:
-        """Count a request once, and go on with it where it is none too many."""
-        if passage.quota:
-            go_on()
-            return
-        request, rules = passage.exchange.request, passage.knowledge.compiled.rules
-        key = key_of(limit.by, found.identity, observe(request, rules).client)
-        if limit.shared:
-            self._spawn(self._count_shared(passage, found, limit, key, go_on))
-        else:
-            self._weigh(passage, found, limit, self.ways.limiter.check(limit, key), go_on)
-
-    async def _count_shared(
-        self,
-        passage: Passage,
-        found: Forward | Refuse,
-        limit: RateLimit,
-        key: str,
-        go_on: Callable[[], None],
-    ) -> None:
-        try:
-            self._weigh(passage, found, limit, await self.ways.limiter.check_shared(limit, key), go_on)
-        except Exception as error:  # noqa: BLE001 - as in handle
-            self._broken(passage, error)
-
-    def _weigh(
-        self,
-        passage: Passage,
-        found: Forward | Refuse,
-        limit: RateLimit,
-        allowance: Allowance,
-        go_on: Callable[[], None],
-    ) -> None:
-        passage.quota = fields(limit, allowance)
-        if allowance.wait is None:
-            go_on()
-            return
+    def _turn_away(self, passage: Passage, found: Forward | Refuse, wait: int) -> None:
+        """Refuse what is one too many, for so many seconds."""
         # no line in the audit log: whoever asks too often would write it
         html = wants_html(passage.exchange.request, passage.knowledge)
-        refusal = Refuse(Reason.RATE_LIMITED, found.route, found.identity, html, retry_after=allowance.wait)
+        refusal = Refuse(Reason.RATE_LIMITED, found.route, found.identity, html, retry_after=wait)
         passage.answer, passage.reason, passage.decided = refusal, refusal.reason, perf_counter()
         changes: tuple[CookieChange, ...] = ()
         if isinstance(found, Forward):
