@@ -18,7 +18,8 @@ from gateway.core.reasons import Reason, status_of
 from gateway.edge.explain_routes import tell_routes
 
 _HIDDEN = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"})
-_PEER = "127.0.0.1"
+# an address for documentation (RFC 5737): the question is asked as a client, whom no proxy vouches for
+_PEER = "192.0.2.1"
 
 
 def explain(settings: Settings, url: str, method: str, fields: Sequence[str]) -> list[str]:

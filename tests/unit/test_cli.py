@@ -226,6 +226,14 @@ def test_explain_what_balancers_are_told():
         assert "decision: none" not in explain(asked, url, method, [])
 
 
+def test_explain_behind_a_proxy():
+    """[1.1]: the question is a client's own, whatever proxies on this machine are trusted to tell."""
+    told = {"trusted_proxies": ["127.0.0.1"], "forwarding": {"host": "X-Forwarded-Host"}}
+    configured = pure.settings({"path": "/", "access": "public"}, **told)
+    lines = explain(configured, "https://app.example.com/x", "GET", ["X-Forwarded-Host: evil.example"])
+    assert "decision: forward" in lines
+
+
 def test_explain_headers():
     """Forged identity headers are gone, credentials are hidden, a navigation goes to login."""
     fields = ["X_Forwarded_User: mallory", "X-Other: ü", "Cookie: a=hunter2"]
