@@ -52,6 +52,7 @@ class Live:
     cookies: tuple[CookieChange, ...] = ()
     background: tuple[Need, ...] = ()
     claim: str = ""
+    is_renewed: bool = False
 
 
 Verdict: TypeAlias = Identity | Need | Reason
@@ -187,7 +188,8 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
         return cookie.gone
     settings = context.knowledge.compiled.settings.session
     session, grant, claim = opened.session, opened.grant, opened.claim
-    renewed, next_claim = _known(context, opened)
+    found = generations.beyond(context.knowledge, session, grant, claim)
+    renewed = found.outcome
     # before the denylist is asked: reuse puts the session there itself, and its own word says more
     if isinstance(renewed, SessionOver):
         return renewed.reason
@@ -195,7 +197,7 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
         return ended
     phase = refresh.phase(session, grant is not None, settings, context.now)
     if renewed is not None and renewed.grant is not None:
-        session, grant, claim = renewed.session, renewed.grant, next_claim
+        session, grant, claim = renewed.session, renewed.grant, found.claim
         phase = refresh.phase(session, has_grant=True, settings=settings, now=context.now)
     elif not generations.fit(session, grant):
         # what such a session says was true once: it is asked anew
@@ -226,17 +228,6 @@ def _renewed_for_this(context: Context, session: Session) -> RefreshOutcome | No
             outcome: RefreshOutcome | None = context.knowledge.fact(need, (Renewed, SessionOver))
             return outcome
     return None
-
-
-def _known(context: Context, opened: OpenedSession) -> tuple[RefreshOutcome | None, str]:
-    """Return the newest that is known of a session beyond what was presented, and its next rotation."""
-    knowledge, grant = context.knowledge, opened.grant
-    if grant is None:
-        return None, opened.claim
-    found = generations.latest(knowledge, opened.claim)
-    if found.outcome is None and not generations.fit(opened.session, grant):
-        return generations.led_here(knowledge, grant), opened.claim
-    return found.outcome, found.claim
 
 
 def _live(
@@ -271,7 +262,7 @@ def _live(
         waiting = tuple(claim for claim in claims if not context.knowledge.confirmed(claim))
         if waiting:
             background = (*background, Confirm(waiting, session.ends_at))
-    return Live(identity, opened.session, opened.grant, changes, background, opened.claim)
+    return Live(identity, opened.session, opened.grant, changes, background, opened.claim, is_newer)
 
 
 def session_identity(context: Context, session: Session) -> Verdict:
@@ -455,6 +446,7 @@ def _forward(
         live.background if live else (),
         context.site,
         context.cookies,
+        live.is_renewed if live else False,
     )
 
 

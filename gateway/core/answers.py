@@ -20,7 +20,7 @@ class Forward:
     The pipeline adds X-Request-ID, the data plane one framing header, Connection, and Upgrade for a tunnel.
     ``background`` are needs to resolve behind the request's back. ``session`` and ``grant`` are what this
     very request presented on ``site``, and ``sent`` its own cookies, for ``due_cookies``; ``claim`` names the
-    session's next rotation.
+    session's next rotation. ``is_renewed`` tells that it was decided by a newer generation than presented.
     """
 
     route: "Route"
@@ -36,6 +36,7 @@ class Forward:
     background: tuple[Need, ...] = ()
     site: "Site | None" = None
     sent: dict[str, str] = field(default_factory=dict)
+    is_renewed: bool = False
 
     @property
     def headers(self) -> list[Header]:

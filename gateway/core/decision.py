@@ -240,12 +240,12 @@ def due_cookies(
         return ()
     if _is_late(knowledge, age) or knowledge.denylist.judge_session(session, now):
         return ()
-    found = generations.latest(knowledge, forward.claim) if forward.claim else None
-    claim = found.claim if found is not None else ""
-    if not generations.may_be_given(knowledge, session, claim):
+    found = generations.beyond(knowledge, session, forward.grant, forward.claim)
+    if not generations.may_be_given(knowledge, session, found.claim):
         return ()
-    if found is None or found.outcome is None:
-        return forward.cookies
+    if found.outcome is None:
+        # what it was decided by is forgotten, so nobody can tell whether it is the newest
+        return () if forward.is_renewed else forward.cookies
     if isinstance(found.outcome, SessionOver):
         return ()
     return access.session_cookies(site, found.outcome, forward.sent, now)

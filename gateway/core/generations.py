@@ -50,6 +50,16 @@ def latest(knowledge: Knowledge, claim: str) -> Latest:
     return Latest(outcome, claim)
 
 
+def beyond(knowledge: Knowledge, session: Session, grant: Grant | None, claim: str) -> Latest:
+    """Return the newest that is known beyond what was presented; ``claim`` names its next rotation."""
+    if grant is None:
+        return Latest(None, claim)
+    found = latest(knowledge, claim)
+    if found.outcome is None and not fit(session, grant):
+        return Latest(led_here(knowledge, grant), claim)
+    return found
+
+
 def is_newer(outcome: RefreshOutcome, than: Renewed) -> bool:
     """Tell whether an outcome is of a later generation; the end of a session is later than all."""
     return isinstance(outcome, SessionOver) or outcome.session.generation > than.session.generation

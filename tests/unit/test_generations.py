@@ -172,6 +172,16 @@ def test_r75_nothing_rides_where_a_newer_generation_is_elsewhere():
     assert ask(request(0, 0, b"/x"), knowing(known, (CLAIMS[1],))).cookies == ()
 
 
+def test_r75_what_is_forgotten_by_then_does_not_ride():
+    """R75 [1.13]: nobody can tell any more whether the generation that it was decided by is the newest."""
+    early = ask(request(0, 0, b"/x"), knowing({CLAIMS[0]: CURRENT[1]}))
+    assert given(early.cookies) == [1]
+    assert due_cookies(early, knowing(), NOW + 29, 29) == ()
+    misfit = ask(request(0, 1, b"/x"), knowing({CLAIMS[0]: CURRENT[1]}))
+    assert given(due_cookies(misfit, knowing({CLAIMS[0]: CURRENT[1]}), NOW)) == [1]
+    assert due_cookies(misfit, knowing(), NOW) == ()
+
+
 @pytest.mark.parametrize(("age", "rides"), [(0, True), (30, True), (30.1, False), (55, False)])
 def test_r75_a_late_answer_gives_nothing(age: float, rides: bool):
     """R75 [1.13]: beyond half of the grace, whatever is known by then."""
