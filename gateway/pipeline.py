@@ -222,7 +222,8 @@ class Pipeline:
             url = None
             if isinstance(need, Refresh) and fault.source == "issuer":
                 # what keeps a session that cannot be renewed must not keep the person out (R85)
-                url = new_login(request, passage.knowledge, self.clock(), passage.request_id)
+                provider, now = need.session.provider, self.clock()
+                url = new_login(request, passage.knowledge, now, passage.request_id, provider)
             self._fault(passage, fault, url)
         except Exception as error:  # noqa: BLE001 - as in handle
             self._broken(passage, error)

@@ -142,17 +142,19 @@ def interrupted_login(request: Request, knowledge: Knowledge, now: float, reques
     return interrupted(context)
 
 
-def new_login(request: Request, knowledge: Knowledge, now: float, request_id: str) -> str | None:
+def new_login(
+    request: Request, knowledge: Knowledge, now: float, request_id: str, provider: str
+) -> str | None:
     """Return where a person whose session cannot be renewed now may log in anew for this page (R85).
 
-    The session is kept; a login that succeeds replaces it.
+    The session is kept; a login at its ``provider`` that succeeds replaces it.
     """
     context = _context(request, _NOWHERE, knowledge, now, request_id)
     found = locate(knowledge.compiled, context.observed.host, request.target, request.method)
     if found is None:
         return None
     context.target, context.route = found
-    return login_url(context)
+    return login_url(context, provider)
 
 
 def route_of(request: Request, knowledge: Knowledge) -> Route | None:

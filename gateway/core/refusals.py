@@ -23,13 +23,19 @@ def cleared_cookies(site: Site, sent: dict[str, str]) -> tuple[CookieChange, ...
     return (*changes, CookieChange(name, None, 0, (name,))) if name in sent else changes
 
 
-def login_url(context: Context) -> str | None:
-    """Return where a person could log in for this page, None where no login leads."""
+def login_url(context: Context, provider: str | None = None) -> str | None:
+    """Return where a person could log in for this page, None where no login leads.
+
+    ``provider`` is the one to log in at, None for the route's own.
+    """
     site, route = context.site, context.route
     # whoever calls an API is told no page, but a person who came by has somewhere to go
     if site is None or (route is not None and route.unauthenticated == "reject" and not context.wants_html):
         return None
-    return login_link(context, _page_of(context), route.provider if route is not None else None)
+    wanted = route.provider if route is not None else None
+    if provider is not None and provider != context.knowledge.compiled.default_provider().name:
+        wanted = provider
+    return login_link(context, _page_of(context), wanted)
 
 
 def login_link(context: Context, page: str | None, provider: str | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from yarl import URL
 
+from gateway.demo.faults import Canned
 from gateway.demo.provider import DemoProvider
 from tests.support.world import CLIENT_SECRET, World
 
@@ -221,3 +222,18 @@ async def test_the_way_to_log_in_keeps_provider_and_page(two):
     assert await leads_to(page.text) == (partner.issuer, f"{world.base}/partner/app?tab=2")
     # without a word on the provider, the page's own route says where its people log in
     assert (await leads_to(f"{world.base}/.gateway/login?return_to=/partner/y"))[0] == partner.issuer
+
+
+async def test_r85_the_new_login_is_at_the_sessions_own_provider(two):
+    """R85 [2.7]: a session that cannot be renewed is replaced by one of the same provider."""
+    world, partner = two
+    browser = world.browser()
+    await browser.login("/partner/x", "alice")
+    world.clock.advance(70)
+    partner.canned["token:refresh_token"] = Canned(404, b"<html>")
+    for path in ("/x", "/both/x", "/partner/x"):
+        page = await browser.get(path, follow=False)
+        assert page.status == 503
+        (link,) = re.findall(r'href="([^"]*/login[^"]*)"', page.text)
+        page = await browser.get(html.unescape(link), follow=False)
+        assert page.headers["Location"].startswith(partner.issuer)
