@@ -8,6 +8,7 @@ are followed at once; a larger one counts once it has lasted (R67).
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 LARGEST: Final = 2.0
@@ -15,12 +16,14 @@ LARGEST: Final = 2.0
 LASTING: Final = 10.0
 """Seconds after which a larger difference counts."""
 
+LOOKS: Final = 0.01
+"""Seconds between two looks at the wall: each request asks for the time."""
+
 _SINCE_BOOT: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-def since_boot() -> float:
-    """Return seconds of a clock that never goes back, the machine's sleep included."""
-    return time.clock_gettime(_SINCE_BOOT)
+since_boot: Final[Callable[[], float]] = partial(time.clock_gettime, _SINCE_BOOT)
+"""Return seconds of a clock that never goes back, the machine's sleep included."""
 
 
 class SteadyClock:
@@ -41,12 +44,16 @@ class SteadyClock:
         self._wall = wall
         self._elapsed = elapsed
         self._offset = wall() - elapsed()
+        self._due = 0.0
         self._stepped: tuple[float, float] | None = None
         self.steps = 0
 
     def __call__(self) -> float:
         """Return the time."""
         elapsed = self._elapsed()
+        if elapsed < self._due:
+            return elapsed + self._offset
+        self._due = elapsed + LOOKS
         offset = self._wall() - elapsed
         if -LARGEST <= offset - self._offset <= LARGEST:
             self._offset = offset

@@ -91,6 +91,24 @@ async def test_r44_a_revocation_reaches_every_worker_before_it_returns(fleet: Fl
     assert served(fleet, "/revoked-") == set(range(WORKERS))
 
 
+async def test_r66_whoever_logs_in_again_is_in_at_every_worker(fleet: Fleet):
+    """R66 [1.4]: at once, at those that were told of the revocation before it was written, too."""
+    before = fleet.browser()
+    await before.login(user="bob")
+    assert (await fleet.admin("POST", "/revoke", json={"sub": "bob"}))[0] == 200
+    browser = fleet.browser()
+    await browser.login(user="bob")
+    asked = 0
+    while asked < 640 and len(served(fleet, "/again-")) < WORKERS:
+        pages = await asyncio.gather(*(browser.clone().fetch(f"/again-{asked}") for _ in range(16)))
+        assert {page.status for page in pages} == {200}
+        pages = await asyncio.gather(*(before.clone().fetch(f"/before-{asked}") for _ in range(4)))
+        assert {page.status for page in pages} == {401}
+        asked += 16
+        await asyncio.sleep(0.15)
+    assert served(fleet, "/again-") == set(range(WORKERS))
+
+
 async def test_gateway_revoke_names_every_worker(fleet: Fleet):
     """The command prints the acknowledgement of each worker, and until when tokens are refused."""
     code, text = await fleet.command("revoke", "--sub", "carol")

@@ -24,7 +24,7 @@ from gateway.core.context import Knowledge, Memory
 from gateway.core.cookies import Site
 from gateway.core.denylist import Denylist
 from gateway.core.loops import loop_names
-from gateway.core.model import CookieChange, DenyEntry, Fault, Session
+from gateway.core.model import AS_WRITTEN, CookieChange, DenyEntry, Fault, Session
 from gateway.core.pattern import Pattern, compile_pattern
 from gateway.core.routes import Route
 from gateway.core.seal import KeyRing
@@ -211,6 +211,7 @@ def session_line(subject: str, life: int) -> bytes:
         seen_at=NOW - 10,
         renewed_at=NOW - 10,
         access_expires_at=NOW + life,
+        position=("e", 5) if subject == "alice" else None,
     )
     payload = codec.encode_session(session)
     sealed = compiled(0).ring.seal("session https://app.example.com", payload, bytes(12))
@@ -445,7 +446,12 @@ def questions(draw: st.DrawFn) -> list[tuple]:
 EVENTS = st.one_of(
     st.tuples(st.just("time"), st.sampled_from([1, 15, 40, 300, -20])),
     st.tuples(st.just("keys"), st.sampled_from(list(KEYS)), st.just("corporate")),
-    st.tuples(st.just("revoke"), st.sampled_from(["sub", "session", "jti", "all"]), st.integers(-30, 30)),
+    st.tuples(
+        st.just("revoke"),
+        st.sampled_from(["sub", "session", "jti", "all"]),
+        st.integers(-30, 30),
+        st.sampled_from([None, AS_WRITTEN, ("e", 5), ("e", 6), ("f", 1)]),
+    ),
     st.tuples(st.just("reload"), st.integers(0, 1), st.integers(0, 1)),
     st.tuples(st.just("expire")),
     st.tuples(st.just("fresh")),
@@ -490,10 +496,10 @@ def happen(process: Process, name: str, more: list[Any]) -> None:
     elif name == "keys":
         process.keys[more[1]] = keys(more[0])
     elif name == "revoke":
-        kind, before = more
+        kind, before, position = more
         value = {"sub": "alice", "session": "alice500", "jti": "main900", "all": ""}[kind]
         issuer = "" if kind in ("session", "all") else pure.ISSUER
-        process.denylist.add(DenyEntry(kind, issuer, value, NOW + before, process.now + 100))
+        process.denylist.add(DenyEntry(kind, issuer, value, NOW + before, process.now + 100, position))
     elif name == "reload":
         process.reload(*more)
     elif name == "expire":
@@ -625,6 +631,15 @@ CHANGES = {
     "staleness": lambda process: setattr(process, "now", NOW + 100),
     "the keys": lambda process: process.keys.update(corporate=keys("second")),
     "a subject": lambda process: process.denylist.add(DenyEntry("sub", pure.ISSUER, "alice", NOW, NOW + 999)),
+    "a subject, by position": lambda process: process.denylist.add(
+        DenyEntry("sub", pure.ISSUER, "alice", NOW - 3600, NOW + 999, ("e", 6))
+    ),
+    "a subject, before": lambda process: process.denylist.add(
+        DenyEntry("sub", pure.ISSUER, "alice", NOW - 3600, NOW + 999, ("e", 5))
+    ),
+    "a subject, unwritten": lambda process: process.denylist.add(
+        DenyEntry("sub", pure.ISSUER, "alice", NOW - 3600, NOW + 999, AS_WRITTEN)
+    ),
     "a session": lambda process: process.denylist.add(DenyEntry("session", "", "alice500", NOW, NOW + 999)),
     "settings": lambda process: process.reload(0, 1),
     "100 seconds": lambda process: process.pass_to(NOW + 100),
