@@ -1,5 +1,7 @@
 """Properties of the heads that go on and come back."""
 
+from urllib.parse import unquote
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +10,7 @@ from gateway.core.model import Request
 from tests.support.pure import HOST, identity, request, rules, sent_on, values
 
 RULES = rules()
+RAW = rules(identity_encoding="utf-8")
 PROXIED = rules(trusted_proxies=["10.0.0.0/8"])
 IDENTITY_NAMES = [header.name for header in RULES.identity]
 SEPARATORS = st.sampled_from([b"-", b"_", b".", b"~", b"!", b"*"])
@@ -154,13 +157,14 @@ def test_no_claim_breaks_the_head(claims):
         assert all(0x20 <= byte < 0x7F for value in found for byte in value)
 
 
-@given(st.lists(st.text(max_size=6), max_size=5))
-def test_groups_can_be_read_back(groups):
-    """Split at commas and decoded, the header gives exactly the groups that there are."""
-    from urllib.parse import unquote
-
-    sent = sent_on(request(), RULES, identity(claims={"groups": groups}))
+@given(
+    st.lists(st.text(max_size=6) | st.text("é,% \u0085\u2028\x00\r\n", max_size=6), max_size=5), st.booleans()
+)
+def test_groups_can_be_read_back(groups, raw):
+    """[1.20] [2.24]: split at commas and decoded, the header gives the groups, however it is encoded."""
+    sent = sent_on(request(), RAW if raw else RULES, identity(claims={"groups": groups}))
     found = values(sent, b"X-Forwarded-Groups")
+    assert all(found[0].decode().isprintable() for _ in found)
     read = [unquote(group) for group in found[0].decode().split(",")] if found else []
     assert read == [group for group in groups if group]
 
