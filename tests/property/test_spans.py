@@ -321,7 +321,7 @@ def test_r56_a_directory_with_more_than_one_answer(path: bytes, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    "event", [("revoke", "sub", 10), ("keys", "second", "corporate"), ("reload", 0, 1), ("time", 999)]
+    "event", [("revoke", "sub", 10, None), ("keys", "second", "corporate"), ("reload", 0, 1), ("time", 999)]
 )
 def test_r44_what_a_span_keeps_ends_with_what_it_rests_on(event: tuple, monkeypatch: pytest.MonkeyPatch):
     """R44: a token that is revoked, whose key is gone, whom nobody trusts any more or that is over."""
