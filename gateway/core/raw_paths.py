@@ -5,12 +5,11 @@ ways are not ours to know; what no reading can do is leave a directory without a
 """
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from urllib.parse import unquote_to_bytes
 
 from gateway.core.config import RouteSettings
-from gateway.core.targets import Target, loose_reading, split_target
+from gateway.core.targets import Target, loose_reading, plain_letters, split_target
 
 # nobody decodes more often, and each round costs the whole path
 _MOST_DECODINGS = 4
@@ -63,8 +62,7 @@ def _decoded(path: bytes) -> str | None:
         return None
     if _OVERLONG.search(path) or any(byte < 0x20 or byte == 0x7F for byte in path):
         return None
-    # full-width letters, dots and solidi are the plain ones to whoever normalises
-    return unicodedata.normalize("NFKC", path.decode(errors="surrogateescape"))
+    return plain_letters(path)
 
 
 def _climbs(piece: str) -> bool:

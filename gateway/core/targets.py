@@ -5,6 +5,7 @@ hexadecimal digits become upper case (RFC 3986 section 6.2.2), and that form is 
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -21,6 +22,7 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _REFUSED_ESCAPES = frozenset({*range(0x20), 0x7F, *b"./\\"})
 # "%25" before two digits is an escape to whoever decodes twice; the others are ASCII in overlong UTF-8
 _TWICE = re.compile(rb"%25[0-9A-Fa-f]{2}|%C[01]%[89AB][0-9A-F]|%E0%8[01]|%F0%80%8[01]|%F8%80%80|%FC%80%80%80")
+_BEYOND_ASCII = re.compile(rb"%[89A-F]")
 # a segment that is empty or a dot segment by itself, or for those who cut it at ";", "?" or "#", or drop
 # spaces at a name's end
 _DOT_SEGMENT = re.compile(rb"/(?:\.{0,2}(?:%20)*(?:;|%3B)|\.{1,2}(?:%20)*(?:/|%3F|%23|\Z))")
@@ -83,19 +85,47 @@ def _normalise(path: bytes) -> bytes | None:
         normal = _ESCAPE.sub(_unescape, path)
     except ValueError:
         return None
-    return None if _TWICE.search(normal) else normal
+    if _TWICE.search(normal) or (_BEYOND_ASCII.search(normal) and _has_dots(normal)):
+        return None
+    return normal
+
+
+def _has_dots(path: bytes) -> bool:
+    """Tell whether whoever normalises letters finds a dot segment."""
+    segments = plain_letters(unquote_to_bytes(path)).replace("\\", "/").split("/")
+    return any(segment in (".", "..") for segment in segments)
+
+
+def plain_letters(decoded: bytes) -> str:
+    """Return text as normalisation and file systems read it: one form of each letter, nothing invisible.
+
+    So are full-width letters the plain ones, and a letter with its accent is one whether or not it was
+    composed (UAX 15, NFKC); format characters and variation selectors are dropped, as HFS+ does.
+    """
+    text = unicodedata.normalize("NFKC", decoded.decode(errors="surrogateescape"))
+    return "".join(sign for sign in text if sign.isascii() or not _is_invisible(sign))
+
+
+def _is_invisible(sign: str) -> bool:
+    return unicodedata.category(sign) == "Cf" or "\ufe00" <= sign <= "\ufe0f"
 
 
 def loose_reading(path: bytes) -> bytes:
     """Return a canonical path as the laxest upstream might read it.
 
     Escapes decoded, cut at a decoded ``?`` or ``#``, without path parameters (``;v=1``), without the
-    difference between upper and lower case, in other letters than ASCII's too: file systems know them.
+    difference between upper and lower case, in other letters than ASCII's too: file systems know them. Nor
+    does it matter how a letter is put together (see ``plain_letters``).
     """
     if b"%" in path:
-        path = unquote_to_bytes(path).partition(b"?")[0].partition(b"#")[0]
+        path = unquote_to_bytes(path)
+        if not path.isascii():
+            path = plain_letters(path).encode(errors="surrogateescape")
+        path = path.partition(b"?")[0].partition(b"#")[0]
     if b";" in path:
         path = b"/".join(segment.partition(b";")[0] for segment in path.split(b"/"))
     if path.isascii():
         return path.lower()
-    return path.decode(errors="surrogateescape").upper().casefold().encode(errors="surrogateescape")
+    folded = path.decode(errors="surrogateescape").upper().casefold().encode(errors="surrogateescape")
+    # folding may have taken letters apart
+    return plain_letters(folded).encode(errors="surrogateescape")

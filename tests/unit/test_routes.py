@@ -1,5 +1,6 @@
 """Targets in one reading, and the routes that they lead to."""
 
+import unicodedata
 from urllib.parse import quote, unquote
 
 import pytest
@@ -259,6 +260,41 @@ def test_r88_no_spelling_opens_a_guarded_path(path: str, text: str):
     canonical = table.match(HOST, path.encode().rstrip(b"/") + b"/x", b"GET")
     assert canonical is not None
     assert canonical.name == "guarded"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
+@pytest.mark.parametrize(("path", "text"), GUARDED)
+def test_r88_no_form_of_letters_opens_a_guarded_path(path: str, text: str, form: str):
+    """R88 [1.30]: nor letters that are put together otherwise, wider than usual, or with invisible ones."""
+    table = compile_routes(
+        settings({"path": "/", "access": "public", "name": "open"}, {"path": path, "name": "guarded"})
+    )
+    text = text.rstrip("/")
+    wide = "".join(chr(ord(sign) + 0xFEE0) if sign.isascii() and sign.isalpha() else sign for sign in text)
+    invisible = [text[:2] + sign + text[2:] for sign in "\u200b\u200c\u200d\u2060\ufeff\u00ad\ufe0f"]
+    for each in (text, text.swapcase(), wide, wide.swapcase(), *invisible):
+        spelt = unicodedata.normalize(form, each) if each != wide else each
+        for more in ("", "/x", "/x/ä", "\uff0fx", "\uff1bv=1", "\uff1fx"):
+            target = canonicalise(quote(spelt + more).encode())
+            assert target is not None
+            route = table.match(HOST, target.path, b"GET")
+            assert route is None or route.name == "guarded", (spelt, more)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/public/\uff0e\uff0e/admin",
+        "/public/.\u200b./admin",
+        "/public/\u2025/admin",
+        "/public/\uff0e",
+        "/public\uff0f\uff0e\uff0e\uff0fadmin",
+        "/a/\u200b..\uff3cx",
+    ],
+)
+def test_r56_dots_that_normalisation_makes(target: str):
+    """R56: what is a dot segment to whoever normalises letters has more than one reading."""
+    assert canonicalise(quote(target).encode()) is None
 
 
 @pytest.mark.parametrize("ready", READY)
