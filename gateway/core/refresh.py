@@ -90,15 +90,25 @@ def phase(
     return "due" if now >= due_at(session, has_grant, settings) else "fresh"
 
 
-def access_expiry(tokens: TokenSet, id_claims: Claims | None, now: float) -> float:
+def access_expiry(
+    tokens: TokenSet, id_claims: Claims | None, now: float, access_claims: Claims | None = None
+) -> float:
     """Return when the access token expires, epoch seconds.
 
-    Where the response does not tell, the ID token's ``exp`` stands in, or else 300 s.
+    Where the response does not tell, the ID token's ``exp`` stands in, or else 300 s. ``access_claims`` are
+    those of an access token that is verified at each request: it must be renewed before its own ``exp``.
     """
+    own = _later(access_claims, now)
     if tokens.expires_in is not None:
-        return now + tokens.expires_in
-    told = read_time(id_claims, "exp") if id_claims is not None else None
-    return told if isinstance(told, float) and told > now else now + DEFAULT_ACCESS_LIFETIME
+        expiry = now + tokens.expires_in
+    else:
+        expiry = own or _later(id_claims, now) or now + DEFAULT_ACCESS_LIFETIME
+    return min(expiry, own) if own is not None else expiry
+
+
+def _later(claims: Claims | None, now: float) -> float | None:
+    told = read_time(claims, "exp") if claims is not None else None
+    return told if isinstance(told, float) and told > now else None
 
 
 def renew(
@@ -139,7 +149,7 @@ def renew(
         claims_at=kept.claims_at,
         scopes=tokens.scopes if tokens.scopes is not None else session.scopes,
         renewed_at=now,
-        access_expires_at=access_expiry(tokens, id_claims, now),
+        access_expires_at=access_expiry(tokens, id_claims, now, heard.get("access_token")),
         generation=generation,
         access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
     )

@@ -71,7 +71,7 @@ def new_session(
         ends_at=now + settings.absolute_lifetime,
         seen_at=now,
         renewed_at=now,
-        access_expires_at=refresh.access_expiry(tokens, claims, now),
+        access_expires_at=refresh.access_expiry(tokens, claims, now, heard.get("access_token")),
         access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
         told=kept.told,
         claims_at=kept.claims_at,

@@ -210,3 +210,14 @@ def test_the_documentation_says_where_and_what_is_called():
     docs = Path(__file__).parents[2] / "docs"
     assert "### Where reuse cannot be detected" in (docs / "sessions.md").read_text(encoding="utf-8")
     assert "`revocation`" in (docs / "metrics.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.settings({"providers": {"demo": {"access_token": "jwt", "audiences": ["demo-api"]}}})
+async def test_a_verified_access_token_without_expires_in(world: World):
+    """[2.6]: the session is renewed when its access token ends, though only that says when."""
+    world.provider.alter["authorization_code"] = lambda tokens: {**tokens, "expires_in": "soon"}
+    browser = world.browser()
+    await browser.login()
+    world.clock.advance(100)
+    assert (await browser.get("/x", follow=False)).status == 200
+    assert refreshes(world) == 1

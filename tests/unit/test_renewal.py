@@ -94,3 +94,21 @@ def test_when_the_access_token_expires(expires_in: float | None, exp: object, ex
     claims: dict[str, Any] = {"exp": exp}
     assert refresh.access_expiry(TokenSet("a", expires_in), claims, NOW) == expected
     assert refresh.access_expiry(TokenSet("a", None), None, NOW) == NOW + 300
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "exp", "expected"),
+    [
+        (None, NOW + 120, NOW + 120),
+        (600.0, NOW + 120, NOW + 120),
+        (60.0, NOW + 120, NOW + 60),
+        (None, NOW - 5, NOW + 900),
+        (None, "soon", NOW + 900),
+    ],
+)
+def test_a_verified_access_token_is_renewed_before_its_own_end(
+    expires_in: float | None, exp: object, expected: float
+):
+    """[2.6]: with ``access_token: jwt`` its own exp counts, or the session would be refused in between."""
+    tokens, own = TokenSet("a", expires_in), {"exp": exp}
+    assert refresh.access_expiry(tokens, {"exp": NOW + 900}, NOW, own) == expected
