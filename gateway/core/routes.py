@@ -237,7 +237,8 @@ def _names(host: bytes, patterns: frozenset[bytes]) -> frozenset[bytes]:
     """
     found: set[bytes] = set()
     name, colon, port = host.rpartition(b":")
-    for each in (host, name) if colon and b"]" not in port else (host,):
+    has_port = bool(colon) and port.isdigit() and b":" not in name.rpartition(b"]")[2]
+    for each in (host, name) if has_port else (host,):
         label, dot, rest = each.partition(b".")
         found.add(each)
         if label and dot:

@@ -457,3 +457,28 @@ def test_all_problems_at_once():
     """Each with the index and path of its route."""
     with pytest.raises(ValueError, match=r"routes\[0\].*\n.*routes\[1\]"):
         compile_routes(settings({"path": "/a//b"}, {"path": "/c", "require": {}}))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_host_without_a_port_is_for_every_port(reverse: bool):
+    """R55 [3.7]: as documented; a rule that names the port is nearer, whichever comes first."""
+    routes = [
+        {"path": "/", "hosts": ["app.example.com", "[::1]", "*.tenant.example"], "name": "any"},
+        {"path": "/", "hosts": ["app.example.com:8443", "[::1]:8443"], "name": "port"},
+    ]
+    table = compile_routes(settings(*(reversed(routes) if reverse else routes)))
+    for host, name in {
+        b"app.example.com": "any",
+        b"app.example.com:443": "any",
+        b"app.example.com:9": "any",
+        b"app.example.com:8443": "port",
+        b"[::1]": "any",
+        b"[::1]:9": "any",
+        b"[::1]:8443": "port",
+        b"a.tenant.example:9": "any",
+        b"a.b.tenant.example:9": None,
+        b"other.example:8443": None,
+        b"app.example.com:8443:9": None,
+    }.items():
+        route = table.match(host, b"/", b"GET")
+        assert (route.name if route else None) == name, host
