@@ -66,8 +66,9 @@ def _decoded(path: bytes) -> str | None:
 
 
 def _climbs(piece: str) -> bool:
-    # some file systems drop spaces at a name's end
-    return piece.strip() == ".."
+    # some file systems drop spaces at a name's end, and "....//" is "../" to whoever takes "../" out once
+    plain = piece.strip()
+    return len(plain) > 1 and not plain.strip(".")
 
 
 def rival(routes: Sequence[RouteSettings], index: int) -> int | None:

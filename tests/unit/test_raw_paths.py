@@ -25,13 +25,15 @@ RAW = [
     "/repo/C:%5CUsers",
     "/repo/;jsessionid=1",
     "/repo/x;jsessionid=1/%7Euser/caf%c3%a9",
-    "/repo/...",
     "/repo/a?b=/../c",
     "/repo/100%25?%",
 ]
 
 REFUSED = [
     "/repo/..",
+    "/repo/....//admin",
+    "/repo/..././admin",
+    "/repo/....%5c%5cadmin",
     "/repo/../admin",
     "/repo/%2e%2e/admin",
     "/repo/.%2E%2fadmin",
