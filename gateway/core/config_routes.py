@@ -40,6 +40,24 @@ def check_routes(settings: Settings) -> Iterator[Problem]:
 
 
 def warn_routes(settings: Settings) -> Iterator[Problem]:
+    """Yield what is allowed and perhaps not meant."""
+    yield from _warn_spelling(settings)
+    for index, route in enumerate(settings.routes):
+        if route.access != "public" and "unsafe_from" not in route.model_fields_set and _serves_others(route):
+            yield Problem(
+                ("routes", index, "unsafe_from"),
+                "pages of other origins ask here, and what they change by a session is refused unless"
+                " preflight lists them (CSRF): write same-origin if that is meant",
+            )
+
+
+def _serves_others(route: RouteSettings) -> bool:
+    """Tell whether a route is meant for pages of other origins than its ``preflight`` lists."""
+    allowed = route.preflight.origins if isinstance(route.preflight, CorsSettings) else ()
+    return route.preflight == "forward" or bool(set(route.websocket_origins or ()) - set(allowed))
+
+
+def _warn_spelling(settings: Settings) -> Iterator[Problem]:
     """Yield where the spelling of a path decides: an upstream may take others for the same (R88)."""
     for index, route in enumerate(settings.routes):
         if route.path == route.path.lower() or check_path(route.path) is not None:

@@ -321,6 +321,32 @@ def test_a_host_that_can_never_log_in(more, hosts, is_wrong):
     assert all(each.startswith("routes[1].hosts") for each in found)
 
 
+@pytest.mark.parametrize(
+    ("more", "is_told"),
+    [
+        ({"preflight": "forward"}, True),
+        ({"websocket_origins": ["https://spa.example.com"]}, True),
+        ({"preflight": "forward", "access": "optional"}, True),
+        ({"preflight": "forward", "unsafe_from": "same-origin"}, False),
+        ({"preflight": "forward", "unsafe_from": "anywhere"}, False),
+        ({"preflight": "forward", "access": "public"}, False),
+        ({"preflight": {"origins": ["https://spa.example.com"]}}, False),
+        (
+            {
+                "preflight": {"origins": ["https://spa.example.com"]},
+                "websocket_origins": ["https://spa.example.com"],
+            },
+            False,
+        ),
+        ({}, False),
+    ],
+)
+def test_pages_of_other_origins_are_thought_of(more, is_told):
+    """R81 [1.19]: ``check`` warns where pages of other origins are expected, and may change nothing."""
+    found = warn(with_changes({"routes/0": ROUTE | {"path": "/"} | more}))
+    assert any("unsafe_from" in str(each) for each in found) == is_told
+
+
 @pytest.mark.parametrize("changes", GOOD)
 def test_what_is_good_passes(changes):
     """No check forbids what a sensible configuration says."""
