@@ -42,6 +42,8 @@ class _Cover:
     def place(self, position: Position | None, before: float) -> bool:
         """Take one more position; tell whether it changed anything."""
         epoch, seq = (None, 0) if position is None else position
+        if epoch == _UNWRITTEN and self._is_written(before):
+            return False
         known = self.places.get(epoch)
         if known is not None:
             seq, before = max(seq, known[0]), max(before, known[1])
@@ -52,6 +54,10 @@ class _Cover:
             del self.places[_UNWRITTEN]
             return True
         return known != (seq, before)
+
+    def _is_written(self, before: float) -> bool:
+        # an entry that is told again, as after an answer that was lost, ends nothing that began since
+        return any(abs(at - before) <= _ROUNDING for epoch, (_, at) in self.places.items() if epoch)
 
     def ends(self, position: Position | None, began: float) -> bool:
         """Tell whether what began then and there is over."""

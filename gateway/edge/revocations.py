@@ -192,10 +192,13 @@ class Revocations:
     async def _script(self, script: Script, *arguments: Argument) -> Any:  # noqa: ANN401 - of the script
         return await self._store.run(script, self._keys, arguments)
 
-    async def _write(self, entries: Sequence[DenyEntry], *, replicated: bool) -> tuple[int, bool | None]:
+    async def _write(
+        self, entries: Sequence[DenyEntry], *, replicated: bool, is_late: bool = False
+    ) -> tuple[int, bool | None]:
         encoded = [(*log.encode_entry(entry), log.encode_place(entry)) for entry in entries]
-        self._unwritten.update(dict.fromkeys(entries))
-        self._add(entries)
+        if not is_late:
+            self._unwritten.update(dict.fromkeys(entries))
+            self._add(entries)
         seq, confirmed = 0, None
         for start in range(0, len(encoded), _BATCH):
             batch = encoded[start : start + _BATCH]
@@ -392,7 +395,7 @@ class Revocations:
     async def _write_late(self) -> None:
         if self._unwritten:
             with contextlib.suppress(Fault):
-                await self._write(tuple(self._unwritten), replicated=False)
+                await self._write(tuple(self._unwritten), replicated=False, is_late=True)
 
     def _age(self) -> None:
         """Tell the replica when it was last good, on today's clock: a step of that clock changes no age."""

@@ -10,8 +10,9 @@ import pytest
 from gateway.core.denylist import Denylist
 from gateway.core.model import AS_WRITTEN, DenyEntry, Fault, Session
 from gateway.core.needs import Revoke
+from gateway.core.reasons import Reason
 from gateway.edge import revocations as module
-from gateway.edge.denylist_log import TAG
+from gateway.edge.denylist_log import TAG, WRITE
 from gateway.edge.revocations import Revocations
 from tests.support.store import eventually
 
@@ -115,6 +116,30 @@ async def test_r66_repeating_an_entry_ends_nothing_that_began_since(worker):
     await first.publish([replace(revoked, expires=revoked.expires + 5)])
     for each in (first, second, await worker()):
         assert lives(since, each)
+
+
+async def test_r66_an_answer_that_was_lost_costs_nobody_a_session(worker, store, monkeypatch):
+    """R66 [1.4]: written, and not known to be: written again, it ends nothing that began in between."""
+    first = await worker()
+    run = store.run
+
+    async def lossy(script, *more):
+        answer = await run(script, *more)
+        if script is WRITE:
+            monkeypatch.setattr(store, "run", run)
+            raise Fault("store", Reason.STORE_UNAVAILABLE)
+        return answer
+
+    monkeypatch.setattr(store, "run", lossy)
+    with pytest.raises(Fault):
+        await first.revoke(Revoke((entry(),)))
+    await eventually(lambda: lives(login(first), first))
+    since = login(first)
+    seen = []
+    first._on_added = lambda _: seen.append(lives(since, first))
+    await eventually(lambda: first.stats()["unwritten"] == 0)
+    assert all(seen)
+    assert lives(since, first)
 
 
 async def test_r66_an_entry_for_a_time_goes_by_time(worker):

@@ -135,6 +135,17 @@ def test_r66_an_entry_that_is_not_written_yet_ends_whatever_there_is():
     assert [each.position for each in denylist.entries(NOW)] == [("e", 99)]
 
 
+def test_r66_an_entry_that_is_told_again_ends_nothing_that_began_since():
+    """R66 [1.4]: by another worker, or after an answer that was lost; one that is another does."""
+    denylist = listed(DenyEntry("sub", ISSUER, "alice", NOW, NOW + 9, ("e", 3)))
+    since, version = _begun(("e", 3)), denylist.version
+    denylist.add(DenyEntry("sub", ISSUER, "alice", NOW, NOW + 9, AS_WRITTEN))
+    assert not denylist.judge_session(since, NOW)
+    assert denylist.version == version
+    denylist.add(DenyEntry("sub", ISSUER, "alice", NOW - 3, NOW + 9, AS_WRITTEN))
+    assert denylist.judge_session(since, NOW)
+
+
 def test_r66_bearer_tokens_are_judged_by_time_whatever_the_position():
     """R66 [1.4]: they have their provider's clock alone."""
     denylist = listed(DenyEntry("sub", ISSUER, "alice", NOW, NOW + 9, ("e", 7)))
