@@ -22,6 +22,11 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _REFUSED_ESCAPES = frozenset({*range(0x20), 0x7F, *b"./\\"})
 # "%25" before two digits is an escape to whoever decodes twice; the others are ASCII in overlong UTF-8
 _TWICE = re.compile(rb"%25[0-9A-Fa-f]{2}|%C[01]%[89AB][0-9A-F]|%E0%8[01]|%F0%80%8[01]|%F8%80%80|%FC%80%80%80")
+# Unicode's Default_Ignorable_Code_Point
+_INVISIBLE = re.compile(
+    "[\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164"
+    "\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]+"
+)
 _BEYOND_ASCII = re.compile(rb"%[89A-F]")
 # a segment that is empty or a dot segment by itself, or for those who cut it at ";", "?" or "#", or drop
 # spaces at a name's end
@@ -100,14 +105,9 @@ def plain_letters(decoded: bytes) -> str:
     """Return text as normalisation and file systems read it: one form of each letter, nothing invisible.
 
     So are full-width letters the plain ones, and a letter with its accent is one whether or not it was
-    composed (UAX 15, NFKC); format characters and variation selectors are dropped, as HFS+ does.
+    composed (UAX 15, NFKC); what is seen nowhere is dropped, as HFS+ does.
     """
-    text = unicodedata.normalize("NFKC", decoded.decode(errors="surrogateescape"))
-    return "".join(sign for sign in text if sign.isascii() or not _is_invisible(sign))
-
-
-def _is_invisible(sign: str) -> bool:
-    return unicodedata.category(sign) == "Cf" or "\ufe00" <= sign <= "\ufe0f"
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", decoded.decode(errors="surrogateescape")))
 
 
 def loose_reading(path: bytes) -> bytes:
