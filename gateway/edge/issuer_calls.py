@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from math import ceil
 from typing import Final, Literal
 
@@ -157,7 +157,7 @@ class Issuer:
         """Ask for new tokens once, unless the provider is left alone. Raises as ``_ask``, and Paused."""
         name = hashlib.sha256(refresh_token.encode()).hexdigest()
         end = asyncio.get_running_loop().time() + self.settings.timeout
-        async with self._refreshes:
+        async with self._turn(end):
             await self._rest(name, end)
             asked_at = self._clock()
             try:
@@ -180,6 +180,20 @@ class Issuer:
             self._pauses.succeeded(_EVERYBODY)
             self._pauses.succeeded(name)
         return _verdict(result)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, end: float) -> AsyncIterator[None]:
+        """Wait for one of the connections that refreshes have. Raises NeverSent: none came free in time."""
+        try:
+            async with asyncio.timeout_at(end):
+                await self._refreshes.acquire()
+        except TimeoutError:
+            detail = "too many refreshes wait for the token endpoint"
+            raise NeverSent("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER) from None
+        try:
+            yield
+        finally:
+            self._refreshes.release()
 
     def rests(self, refresh_token: str) -> float:
         """Return for how many seconds a refresh would only be refused a call."""

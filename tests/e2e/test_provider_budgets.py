@@ -172,3 +172,19 @@ async def test_the_timeout_bounds_all_tries_together(world: World, broken: str):
     assert refreshes(world) == 1
     for gate in world.provider.held.values():
         gate.set()
+
+
+@pytest.mark.settings({"limits": {"logins_per_address": 0}, "providers": {"demo": {"timeout": "2s"}}})
+async def test_a_refresh_that_finds_no_connection_was_never_sent(world: World):
+    """[2.40]: more refreshes than there are connections, all hanging: each is told in time, none is lost."""
+    browsers = [world.browser() for _ in range(40)]
+    for browser in browsers:
+        await browser.login()
+    world.clock.advance(61)
+    gate = world.provider.held["token:refresh_token"] = asyncio.Event()
+    async with asyncio.timeout(15):
+        pages = await asyncio.gather(*(browser.fetch("/x") for browser in browsers))
+    assert {page.status for page in pages} == {503}
+    assert refreshes(world) == 32
+    assert world.gateway.issuers.stats()["demo"].calls["token", "unanswered"] == 32
+    gate.set()
