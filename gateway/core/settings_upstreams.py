@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag
 
-from gateway.core.settings_base import Duration, Model, Number, Text
+from gateway.core.settings_base import UNION_TAGS, Duration, Model, Number, Text
 
 
 def _status_text(value: object) -> object:
@@ -19,6 +19,10 @@ StatusClass = Annotated[
     StringConstraints(pattern=_STATUS),
     BeforeValidator(_status_text, json_schema_input_type=_WrittenStatus),
 ]
+
+
+def _keepalive_kind(value: object) -> str:
+    return UNION_TAGS[0] if value == "auto" else UNION_TAGS[1]
 
 
 class HealthSettings(Model):
@@ -93,7 +97,10 @@ class UpstreamSettings(Model):
     """How many connections one worker opens to each server at most."""
     max_idle: Number = Field(default=256, ge=0)
     """How many unused connections to each server it keeps at most."""
-    keepalive: Duration = 60.0
-    """How long an unused connection is kept."""
+    keepalive: Annotated[
+        Annotated[Literal["auto"], Tag(UNION_TAGS[0])] | Annotated[Duration, Tag(UNION_TAGS[1])],
+        Discriminator(_keepalive_kind),
+    ] = "auto"
+    """How long an unused connection is kept; ``auto``: 1 s less than its server tells, else 4 s."""
     max_age: Duration = 3600.0
     """The age at which a connection serves no further request."""

@@ -76,7 +76,7 @@ class Bound:
             return None
         del self._idle[connection]
         connection.origin.busy += 1
-        if connection.is_usable() and connection.origin.up:
+        if connection.is_quiet() and connection.origin.up:
             return connection
         connection.finish()
         return None

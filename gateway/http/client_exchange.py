@@ -31,7 +31,9 @@ GOING_AWAY = 1001
 POLICY_VIOLATION = 1008
 
 _WAITING, _FORWARDED, _ANSWERING, _TUNNEL, _FINISHED = range(5)
-_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH"})
+_IDEMPOTENT = frozenset(
+    {b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH", b"QUERY"}
+)
 _USUALLY_WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
@@ -259,11 +261,18 @@ class ClientExchange:
     @property
     def is_repeatable(self) -> bool:
         """Whether sending it twice does what sending it once does, and its content will still be here."""
-        return self.body is None and self.head.method in _IDEMPOTENT
+        return self.head.method in _IDEMPOTENT and (
+            self.body is None or (self.body.done and self.body.is_here)
+        )
 
     @property
-    def _is_unspent(self) -> bool:
-        return self.head.method in _IDEMPOTENT and (self.body is None or not self.body.sent)
+    def looks_first(self) -> bool:
+        """Whether a kept connection is looked at before it is used: what is written on it may be lost."""
+        return self.body is not None or self.head.method not in _IDEMPOTENT
+
+    @property
+    def _may_repeat(self) -> bool:
+        return self.head.method in _IDEMPOTENT and (self.body is None or self.body.is_here)
 
     @property
     def timeouts(self) -> tuple[float | None, float | None]:
@@ -283,7 +292,7 @@ class ClientExchange:
         if host_line is not None:
             data = with_host(data, host_line)
         if self.body is not None:
-            data += self.body.encode(self.body.take_held())
+            data += self.body.start(keep=self.head.method in _IDEMPOTENT)
             self._connection.release_body()
         upstream.start(self, data)
         if self._connection.write_paused:
@@ -326,6 +335,8 @@ class ClientExchange:
             raise _broken_head(error) from error
         self._state = _ANSWERING
         self._status = status
+        if self.body is not None:
+            self.body.drop()
         if head.is_stream:
             handling.on_long_lived()
         return data
@@ -408,7 +419,7 @@ class ClientExchange:
         of a response came, goes once more, on a fresh connection (RFC 9110 section 9.2.2).
         """
         self._upstream = None
-        if self._state == _FORWARDED and untouched and not self._retried and self._is_unspent:
+        if self._state == _FORWARDED and untouched and not self._retried and self._may_repeat:
             pool = self._pool
             assert pool is not None
             if reused or pool.has_other(origin):

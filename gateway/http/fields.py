@@ -30,6 +30,7 @@ class Kind:
     CONTENT_TYPE = 10
     # a credential or challenge of a scheme that authenticates the connection: by its value, not its name
     BINDING = 11
+    KEEP_ALIVE = 12
 
 
 _KINDS = {
@@ -39,7 +40,7 @@ _KINDS = {
     b"connection": Kind.CONNECTION,
     b"upgrade": Kind.UPGRADE,
     b"expect": Kind.EXPECT,
-    b"keep-alive": Kind.HOP,
+    b"keep-alive": Kind.KEEP_ALIVE,
     b"proxy-connection": Kind.HOP,
     b"te": Kind.HOP,
     b"trailer": Kind.HOP,
@@ -67,6 +68,7 @@ HOP_BY_HOP = frozenset(
         Kind.CONNECTION,
         Kind.UPGRADE,
         Kind.HOP,
+        Kind.KEEP_ALIVE,
     }
 )
 

@@ -127,14 +127,20 @@ class Origin:
         self.port = parts.port or (443 if self.tls else 80)
         self.authority = authority_of(parts).encode("ascii")
 
-    def take(self) -> "UpstreamConnection | None":
-        """Return the idle connection that served last, for one more request; None where there is none."""
+    def take(self, *, careful: bool = False) -> "UpstreamConnection | None":
+        """Return the idle connection that served last, for one more request; None where there is none.
+
+        Args:
+            careful: look first whether the server has ended it, since the request must not be sent twice.
+        """
         idle = self.idle
         while idle:
             connection, _ = idle.popitem()
             self.busy += 1
             if connection.is_usable():
-                return connection
+                if not careful or connection.is_quiet():
+                    return connection
+                connection.finish()
         return None
 
     def settle(self) -> None:

@@ -55,13 +55,14 @@ class RequestBody:
         done: whether it has arrived whole.
         fault: why no more of it can be read, if so.
         continue_due: whether the client waits for 100 (Continue).
-        sent: whether any of it has gone to an upstream.
         pace: how fast it comes, once it has not come at once.
         uploads: who counts it while it has not arrived whole, once it is forwarded.
     """
 
     __slots__ = (
+        "_gone",
         "_held",
+        "_kept",
         "_limit",
         "_reader",
         "_waiter",
@@ -72,7 +73,6 @@ class RequestBody:
         "length",
         "pace",
         "received",
-        "sent",
         "uploads",
     )
 
@@ -88,7 +88,8 @@ class RequestBody:
         self.done = False
         self.fault: Fault | None = None
         self.continue_due = head.expects_continue
-        self.sent = False
+        self._gone = False
+        self._kept: bytes | None = None
         self.uploads: Uploads | None = None
         self.pace: Pace | None = None
 
@@ -133,12 +134,32 @@ class RequestBody:
     def encode(self, content: bytes) -> bytes:
         """Return content in the framing of the upstream, with the last chunk when done."""
         if content:
-            self.sent = True
+            self._gone = True
             if self.length is None:
                 content = encode_chunk(content)
         if self.done and self.length is None:
             content += LAST_CHUNK
         return content
+
+    @property
+    def is_here(self) -> bool:
+        """Whether none of what has come is gone for good: it can be sent from its beginning."""
+        return self._kept is not None or not self._gone
+
+    def start(self, *, keep: bool) -> bytes:
+        """Return what there is of it in the framing of the upstream, from the beginning.
+
+        Args:
+            keep: whether to keep it until ``drop`` where that is all of it, to be sent once more.
+        """
+        content = self.take_held() if self._kept is None else self._kept
+        if keep and self.done and self.is_here:
+            self._kept = content
+        return self.encode(content)
+
+    def drop(self) -> None:
+        """It is not sent once more."""
+        self._kept = None
 
     def hold(self, content: bytes) -> None:
         """Keep content that nobody has taken yet; wake who waits for the whole."""

@@ -15,6 +15,7 @@ from gateway.http.memo import HeadMemo, by_key
 from gateway.http.mending import check_bytes, mend
 
 MOST_HEAD = 65536
+_PATIENCE = re.compile(rb"(?:\A|[,;\s])(?i:timeout)\s*=\s*\"?([0-9]{1,9})\b")
 _MOST_FIELDS = 256
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
 
@@ -27,6 +28,7 @@ class ResponseHead:
     another request; ``upgrade`` is the protocol of a 101; ``is_stream`` marks server-sent events.
     ``is_whole`` tells that a body of a known length follows, unless it was asked for with HEAD, and nothing
     else is to be heeded. ``binds`` tells that the server authenticates the connection, or offers to (R77).
+    ``idle_for`` is after how many idle seconds the server closes it, where it tells.
     ``rendered`` is the handler's: what it made of these very bytes, for the next response that has them;
     ``ready`` the same as it goes to a client, with the handler's part that it was made of.
     """
@@ -41,6 +43,7 @@ class ResponseHead:
     is_stream: bool
     is_whole: bool
     binds: bool = False
+    idle_for: float | None = None
     rendered: tuple[object, bytes] | None = field(default=None, repr=False, compare=False)
     ready: tuple[bytes, bytes] | None = field(default=None, repr=False, compare=False)
 
@@ -127,6 +130,7 @@ def _read(data: bytes) -> ResponseHead:
     options = {token for value in special.get(Kind.CONNECTION, ()) for token in tokens(value)}
     bodyless = status in (204, 304) or status < 200
     upgrade = special.get(Kind.UPGRADE, ())
+    idle_for = _read_patience(special)
     is_stream = special.get(Kind.CONTENT_TYPE, [b""])[0].lower().startswith(b"text/event-stream")
     return ResponseHead(
         status=status,
@@ -136,6 +140,7 @@ def _read(data: bytes) -> ResponseHead:
         # a body where none is allowed may follow all the same: then the next response would begin in it
         reusable=minor == 1
         and b"close" not in options
+        and idle_for != 0
         # (a 304 may tell the length that its 200 would have, RFC 9110 section 8.6)
         and not (bodyless and (chunked or (length and status != 304))),
         upgrade=upgrade[0] if len(upgrade) == 1 else None,
@@ -143,7 +148,17 @@ def _read(data: bytes) -> ResponseHead:
         is_whole=length is not None and not bodyless and not is_stream and Kind.BINDING not in special,
         is_stream=is_stream,
         binds=Kind.BINDING in special,
+        idle_for=idle_for,
     )
+
+
+def _read_patience(special: dict[int, list[bytes]]) -> float | None:
+    """Return the seconds of ``Keep-Alive: timeout=`` (RFC 2068 section 19.7.1), None without one."""
+    for value in special.get(Kind.KEEP_ALIVE, ()):
+        found = _PATIENCE.search(value)
+        if found is not None:
+            return float(found[1])
+    return None
 
 
 def _read_framing(special: dict[int, list[bytes]], minor: int) -> tuple[int | None, bool]:

@@ -21,10 +21,18 @@ _OURS_IN_REQUESTS = frozenset(
         Kind.UPGRADE,
         Kind.EXPECT,
         Kind.HOP,
+        Kind.KEEP_ALIVE,
     }
 )
 _OURS_IN_RESPONSES = frozenset(
-    {Kind.CONTENT_LENGTH, Kind.TRANSFER_ENCODING, Kind.CONNECTION, Kind.UPGRADE, Kind.HOP}
+    {
+        Kind.CONTENT_LENGTH,
+        Kind.TRANSFER_ENCODING,
+        Kind.CONNECTION,
+        Kind.UPGRADE,
+        Kind.HOP,
+        Kind.KEEP_ALIVE,
+    }
 )
 
 

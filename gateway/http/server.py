@@ -18,6 +18,7 @@ from gateway.http.handshake import Handshake, Listener, bind
 from gateway.http.proxy_protocol import HeaderPeers
 from gateway.http.sockets import bound_unsent, file_of, find_ended
 from gateway.http.tls import Certificates
+from gateway.http.upstream_connection import kept_for
 from gateway.http.upstream_pool import UpstreamPool
 
 _SLOWEST_SWEEP = 0.5
@@ -110,11 +111,11 @@ class Server:
                     min(
                         each.response_timeout,
                         each.idle_timeout,
-                        each.keepalive,
+                        kept_for(each),
                         each.connect_timeout,
                         each.max_age,
                         each.breaker.delay,
-                        each.health.interval if each.health is not None else each.keepalive,
+                        each.health.interval if each.health is not None else each.max_age,
                     )
                     for each in upstreams.values()
                 ),

@@ -76,6 +76,16 @@ def has_ended(transport: asyncio.Transport) -> bool:
     return bool(find_ended((transport,)))
 
 
+def has_news(transport: asyncio.Transport) -> bool:
+    """Tell whether anything of the peer is there to be read, its end included."""
+    number = file_of(transport)
+    if number < 0:
+        return True
+    poll = select.poll()
+    poll.register(number, _ENDED | select.POLLIN)
+    return bool(poll.poll(0))
+
+
 def read_left(transport: asyncio.Transport) -> Iterator[bytes]:
     """Yield what the peer of a plain connection that has failed sent before, piece by piece.
 

@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+from gateway.core.config import UpstreamSettings
 from gateway.core.model import Fault
 from gateway.core.reasons import Reason
 from gateway.http.chunked import BodyReader, ChunkedReader, LengthReader, UntilCloseReader
@@ -15,7 +16,7 @@ from gateway.http.response_head import (
     known_heads,
     read_response_head,
 )
-from gateway.http.sockets import HIGH_WATER, has_ended, keep_alive, read_left
+from gateway.http.sockets import HIGH_WATER, has_ended, has_news, keep_alive, read_left
 
 if TYPE_CHECKING:
     from gateway.http.client_exchange import ClientExchange
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
 
 _IDLE, _HEAD, _BODY, _TUNNEL, _CLOSED = range(5)
 _MOST_INTERIM = 32
+
+
+# less than what servers that tell nothing commonly wait, with a second for the way
+_KEPT_BY_DEFAULT = 4.0
+_MARGIN = 1.0
+
+
+def kept_for(settings: UpstreamSettings) -> float:
+    """Return how many seconds an unused connection is kept to a server that does not tell."""
+    return _KEPT_BY_DEFAULT if settings.keepalive == "auto" else settings.keepalive
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -40,6 +51,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_buffer",
         "_exchange",
         "_interims",
+        "_kept_for",
         "_last",
         "_mode",
         "_pool",
@@ -73,6 +85,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._reading_paused = False
         self.write_paused = False
         self.bound = False
+        self._kept_for = pool.kept_for
         self.since = pool.time.now
         self.retires_at = self.since + pool.settings.max_age
 
@@ -84,6 +97,10 @@ class UpstreamConnection(asyncio.Protocol):
     def is_usable(self) -> bool:
         """Tell whether a request may be sent on it."""
         return self._mode == _IDLE and not self._transport.is_closing()
+
+    def is_quiet(self) -> bool:
+        """Tell whether nothing has come from the server since its last response, its end least of all."""
+        return self.is_usable() and not has_news(self._transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; asyncio.Protocol."""
@@ -195,7 +212,13 @@ class UpstreamConnection(asyncio.Protocol):
         head = None if self._buffer else known_heads.young.get(start)
         if head is not None:
             self._last = (start, head)
+            self._heed(head)
         return start, head
+
+    def _heed(self, head: ResponseHead) -> None:
+        """Heed how long the server keeps a connection that nobody uses."""
+        if head.idle_for is not None and self._pool.heeds:
+            self._kept_for = max(0.0, head.idle_for - _MARGIN)
 
     def _take_more(self, data: bytes) -> None:
         """Take what belongs to no head."""
@@ -257,6 +280,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _take_final(self, exchange: "ClientExchange", head: ResponseHead, rest: bytes) -> None:
         status = head.status
+        self._heed(head)
         if head.binds:
             self.bound = True
         self.origin.answers += 1
@@ -385,7 +409,9 @@ class UpstreamConnection(asyncio.Protocol):
         settings, exchange = self._pool.settings, self._exchange
         waited = now - self.since
         if exchange is None:
-            if self._mode == _IDLE and (waited > settings.keepalive or now > self.retires_at):
+            # a stamp may be a sweep old, and the next sweep is one away: by then it must not be too late
+            soon = waited + 2 * (self._pool.time.now - now)
+            if self._mode == _IDLE and (soon > self._kept_for or now > self.retires_at):
                 self.finish()
             return
         response_timeout, idle_timeout = exchange.timeouts

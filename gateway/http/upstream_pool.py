@@ -16,7 +16,7 @@ from gateway.http.origin import AnyProtocol, Origin, describe_failure, dial
 from gateway.http.shares import LEAST_CAPACITY, Queue, Shares
 from gateway.http.sockets import is_own_lack
 from gateway.http.uploads import Uploads
-from gateway.http.upstream_connection import UpstreamConnection
+from gateway.http.upstream_connection import UpstreamConnection, kept_for
 from gateway.http.upstream_tls import Version, client_context, version_of
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class UpstreamPool:
         uploads: where requests wait whose body has not arrived whole.
         bound: connections that serve one client connection alone (R77).
         shares: who holds connections, where they are scarce (R78).
+        kept_for: how many seconds an unused connection is kept, unless its server tells.
+        heeds: whether what a server tells of that counts.
 
     Raises:
         ValueError: a server's URL is not one. OSError: a file of ``tls`` cannot be used.
@@ -54,6 +56,8 @@ class UpstreamPool:
         self.time = time
         # read for every response, and slow to read from a model
         self._max_idle = settings.max_idle
+        self.kept_for = kept_for(settings)
+        self.heeds = settings.keepalive == "auto"
         weights = settings.weights or (1,) * len(settings.servers)
         self._origins = [
             Origin(url, settings.breaker, weight=weight, rewrite=settings.host == "rewrite")
@@ -123,7 +127,7 @@ class UpstreamPool:
             self._wait(exchange)
             return
         if first is not None:
-            connection = first.take()
+            connection = first.take(careful=exchange.looks_first)
             if connection is not None:
                 exchange.attach(connection)
                 return
@@ -194,9 +198,13 @@ class UpstreamPool:
         """Take back a connection that may serve again."""
         origin = connection.origin
         if origin.up and connection.retires_at > self.time.now:
-            if self._waiting and (exchange := self._next_waiting()) is not None:
-                exchange.attach(connection)
-                return
+            if self._waiting:
+                if not connection.is_quiet():
+                    connection.finish()
+                    return
+                if (exchange := self._next_waiting()) is not None:
+                    exchange.attach(connection)
+                    return
             if not self._retired and len(origin.idle) < self._max_idle:
                 origin.busy -= 1
                 origin.idle[connection] = None
@@ -233,7 +241,7 @@ class UpstreamPool:
         """The server whose turn it is can take no more: another one, or wait."""
         ranked = self._ranked()
         for origin in ranked:
-            connection = origin.take()
+            connection = origin.take(careful=exchange.looks_first)
             if connection is not None:
                 exchange.attach(connection)
                 return
@@ -272,7 +280,7 @@ class UpstreamPool:
             found = self._next_waiting() if room else None
             if found is None:
                 return
-            connection = room[0].take()
+            connection = room[0].take(careful=found.looks_first)
             if connection is not None:
                 found.attach(connection)
             else:
@@ -435,7 +443,7 @@ class UpstreamPool:
         if not exchange.awaits_upstream:
             return
         for origin in self._ranked():
-            connection = origin.take()
+            connection = origin.take(careful=exchange.looks_first)
             if connection is not None:
                 exchange.attach(connection)
                 return

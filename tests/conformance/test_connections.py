@@ -150,10 +150,14 @@ async def test_r63_an_idempotent_request_is_retried_once(method: bytes):
         (stale(1), b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 5\r\n\r\nhello", "upstream_aborted"),
         (stale(1), b"POST / HTTP/1.1\r\n" + H + b"\r\n", "upstream_aborted"),
         (stale(1), b"PATCH / HTTP/1.1\r\n" + H + b"\r\n", "upstream_aborted"),
-        (stale(1), b"PUT / HTTP/1.1\r\n" + H + b"Content-Length: 5\r\n\r\nhello", "upstream_aborted"),
+        (
+            stale(1),
+            b"PUT / HTTP/1.1\r\n" + H + b"Content-Length: 300000\r\n\r\n" + bytes(300_000),
+            "upstream_aborted",
+        ),
         (stale(1, partial=b"HTTP"), GET, "upstream_aborted"),
     ],
-    ids=["post", "post-without-body", "patch", "put-whose-body-was-sent", "answer-begun"],
+    ids=["post", "post-without-body", "patch", "put-whose-body-is-gone", "answer-begun"],
 )
 async def test_r63_nothing_unsafe_is_retried(behaviour, request_: bytes, reason: str):
     """R63: not idempotent, body gone, or answer begun: 502, and the request was sent once."""

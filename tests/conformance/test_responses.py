@@ -488,6 +488,10 @@ async def test_r60_more_connections_than_allowed():
         first, second = await plane.client(), await plane.client()
         assert (await first.ask(GET)).status == 200
         assert (await second.ask(GET)).status == 200
+        for client in (first, second):
+            # idle ones would make room
+            await client.send(b"GET")
+        await plane.eventually(lambda: not any(each.idle for each in plane.server._connections))
         third = await plane.client()
         assert (await third.answer()).status == 503
         assert await third.ended()
