@@ -72,8 +72,8 @@ for i = 7, #ARGV, 3 do
     if place == '' then
       redis.call('XADD', KEYS[4], 'MAXLEN', '~', most, '*', 's', seq, 'e', text, 'x', expires)
     else
-      redis.call('HSETNX', KEYS[7], text, place)
-      place = redis.call('HGET', KEYS[7], text)
+      local known = redis.call('HGET', KEYS[7], text)
+      if known then place = known else redis.call('HSET', KEYS[7], text, place) end
       redis.call('XADD', KEYS[4], 'MAXLEN', '~', most, '*', 's', seq, 'e', text, 'x', expires, 'p', place)
     end
   end

@@ -208,8 +208,7 @@ class SessionIndex:
 
     async def count(self) -> int:
         """Return how many sessions have not idled out, ended ones among them for a moment. Raises Fault."""
-        found = await self._store.execute("ZCOUNT", self._index(_ALL), f"({self._clock():.3f}", "+inf")
-        return int(found)
+        return int(await self._store.run(scripts.COUNT, [self._index(_ALL)], [f"{self._clock():.3f}"]))
 
     async def has(self, wanted: Filter) -> bool:
         """Tell whether a subject or a ``sid`` has any session that has not idled out. Raises Fault."""

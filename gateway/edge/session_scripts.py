@@ -75,6 +75,10 @@ if redis.call('PTTL', KEYS[1]) < life then redis.call('PEXPIRE', KEYS[1], life) 
 return 1
 """)
 
+COUNT = Script("""
+return #redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')
+""")
+
 # never brings back what was taken out
 REINDEX = Script("""
 local id, score, life = ARGV[1], ARGV[2], tonumber(ARGV[3])

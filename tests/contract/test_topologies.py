@@ -3,14 +3,15 @@
 import asyncio
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gateway.core.config import RedisSettings
 from gateway.core.denylist import Denylist
-from gateway.core.model import DenyEntry, Fault
-from gateway.core.needs import Confirm, SessionRecord, Touch, UseOnce
+from gateway.core.model import AS_WRITTEN, DenyEntry, Fault
+from gateway.core.needs import Confirm, KnownSid, SessionRecord, Touch, UseOnce
 from gateway.core.store_address import address_of
 from gateway.edge import store as module
 from gateway.edge.claims import Claims, Stored, Success
@@ -51,7 +52,11 @@ async def use_all(store: Store) -> None:
     revocations = Revocations(store, Denylist(), time.time, worker_id="w")
     await revocations.start()
     entry = DenyEntry("sub", "https://issuer.example", "alice", time.time(), time.time() + 60)
-    assert not (await revocations.publish([entry])).missing
+    old = replace(entry, value="bob", expires=time.time() - 4000)
+    assert not (await revocations.publish([entry, replace(entry, position=AS_WRITTEN), old])).missing
+    again = Revocations(store, Denylist(), time.time, worker_id="w2")
+    await again.start()
+    await again.close()
     desk = Desk(store)
     need = await desk.begin()
     session = need.current.session
@@ -59,6 +64,11 @@ async def use_all(store: Store) -> None:
     await desk.sessions.touch(Touch(need.record, time.time(), session))
     await desk.sessions.retire([need.record])
     (listed,), _ = await desk.sessions.index.page(Filter(), 10)
+    assert await desk.sessions.index.count() == 1
+    assert await desk.sessions.knows_sid(KnownSid("corporate", session.sid))
+    await desk.sessions.index.update(session, time.time(), 9.0, [need.record])
+    await desk.sessions.index.remove(listed, is_told=False)
+    assert (await desk.sessions.fetch(SessionRecord(need.record, session.session_id))).is_revoked
     await desk.sessions.index.remove(listed)
     limits = RateLimits(store)
     assert (await limits.check_shared(HOURLY, "k")).wait is None
