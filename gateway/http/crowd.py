@@ -9,9 +9,15 @@ if TYPE_CHECKING:
     from gateway.http.client_connection import ClientConnection
 
 
+_FEW = 10
+
+
 def enough_of(most: int) -> int:
-    """Return how many of so many connections may be open before somebody has to make room: four fifths."""
-    return most * 4 // 5
+    """Return how many of so many connections may be open before somebody has to make room: four fifths.
+
+    A handful is no crowd: there a fifth is nobody, or the next one, and whoever is too many is told so.
+    """
+    return most * 4 // 5 if most >= _FEW else most + 1
 
 
 def spare(
