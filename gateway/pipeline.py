@@ -154,11 +154,26 @@ class Pipeline:
             limit = None if route is None else route.rate_limit
             if limit is not None and limit.by == "address":
                 # before any signature is checked: what is refused must not cost more than what passes
+                decide_now = partial(self._decide, passage, now)
                 self._throttle.count(
-                    passage, Refuse(Reason.RATE_LIMITED, route), limit, partial(self._decide, passage, now)
+                    passage,
+                    Refuse(Reason.RATE_LIMITED, route),
+                    limit,
+                    partial(self._decide_late, passage) if limit.shared else decide_now,
                 )
                 return
         self._decide(passage, now)
+
+    def _decide_late(self, passage: Passage) -> None:
+        """Decide a request that has waited.
+
+        Nothing is remembered of it: what was looked up last is another request's by now.
+        """
+        decision = decide(passage.exchange.request, passage.knowledge, self.clock(), passage.request_id)
+        if isinstance(decision, ANSWERS):
+            self._answer(passage, decision)
+        else:
+            self._spawn(self._fetch(passage, decision))
 
     def _decide(self, passage: Passage, now: float) -> None:
         exchange, knowledge = passage.exchange, passage.knowledge

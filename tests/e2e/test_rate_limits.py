@@ -31,6 +31,12 @@ def routes(**limits):
                 "require": {"groups": ["nobody"]},
                 "rate_limit": BURST,
             },
+            {
+                "path": "/many/",
+                "upstream": "app",
+                "access": "required",
+                "rate_limit": {"requests": 1000, "per": "1s", "by": "address", "shared": True},
+            },
             *(
                 {
                     "path": f"/guarded{name}/",
@@ -186,6 +192,22 @@ async def test_by_address_before_any_signature(world, path, monkeypatch):
     page = await browser.get(path)
     assert page.status == 429
     assert len([target for target in decided if target == path.encode()]) == 3
+
+
+async def test_nobody_is_taken_for_another_who_waited(world):
+    """[2.32]: what is decided after a wait for the store is remembered under nobody else's name."""
+    tokens = {name: world.provider.mint(name) for name in ("alice", "bob", "carol")}
+    browsers = {name: world.browser() for name in tokens}
+
+    async def who(name: str, number: int) -> str:
+        headers = {"Authorization": f"Bearer {tokens[name]}"}
+        page = await browsers[name].fetch(f"/many/{number}", headers=headers)
+        assert page.status == 200
+        return page.text.split()[1]
+
+    for number in range(60):
+        names = [*tokens] * 2
+        assert await asyncio.gather(*(who(name, number) for name in names)) == names
 
 
 async def test_metrics_and_log(world):
