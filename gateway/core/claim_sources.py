@@ -20,7 +20,9 @@ AUTHENTICATION = frozenset({"acr", "amr", "auth_time"})
 """How somebody authenticated (OpenID Connect Core section 2): of the ID token alone."""
 
 MOST_ACCESS_TOKEN = 131_072
-_BOUND = AUTHENTICATION | {"sub", "sid"}
+# whose word it all is, and of which login, no other source may say either: upstreams tell issuers apart by it
+_OF_ID_TOKEN = AUTHENTICATION | {"iss", "sid"}
+_BOUND = AUTHENTICATION | {"iss", "sub", "sid"}
 _PROTOCOL_CLAIMS = frozenset(
     {"nonce", "at_hash", "c_hash", "s_hash", "iat", "exp", "nbf", "jti", "azp", "aud"}
 )
@@ -106,7 +108,7 @@ def _put_together(
 
 
 def _selected(compiled: Compiled, source: Source, claims: Claims) -> dict[str, Json]:
-    left_out = _PROTOCOL_CLAIMS if source == "id_token" else _PROTOCOL_CLAIMS | AUTHENTICATION
+    left_out = _PROTOCOL_CLAIMS if source == "id_token" else _PROTOCOL_CLAIMS | _OF_ID_TOKEN
     return {
         name: value
         for name, value in claims.items()

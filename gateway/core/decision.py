@@ -248,7 +248,7 @@ def due_cookies(
     if found.outcome is None:
         # what it was decided by is forgotten, so nobody can tell whether it is the newest
         return () if forward.is_renewed else forward.cookies
-    if isinstance(found.outcome, SessionOver):
+    if isinstance(found.outcome, SessionOver) or knowledge.denylist.judge_session(found.outcome.session, now):
         return ()
     return access.session_cookies(site, found.outcome, forward.sent, now)
 

@@ -358,6 +358,19 @@ def test_r68_how_somebody_authenticated_is_the_id_tokens_word():
     assert not {"amr", "auth_time"} & answer.identity.claims.keys()
 
 
+def test_r68_no_other_source_says_whose_word_it_is():
+    """R68, R70: a partner's UserInfo or access token that names another issuer or login is not believed."""
+    settings = compiled(providers=provider(userinfo=True), identity_headers={"X-Forwarded-Issuer": "iss"})
+    other = {"iss": "https://corporate.example", "sid": "of-another"}
+    session = begun(settings, id_token={"sid": "s"}, userinfo=other)
+    assert (session.claims["iss"], session.claims["sid"]) == (ISSUER, "s")
+    after = renewed(settings, session, {"sid": "s"}, other)
+    assert (after.claims["iss"], after.claims["sid"]) == (ISSUER, "s")
+    # not even where the ID token was not heard
+    after = renewed(settings, session, None, other)
+    assert (after.claims["iss"], after.claims["sid"]) == (ISSUER, "s")
+
+
 def test_r68_claims_that_are_too_old_are_renewed_or_refused():
     """R68 [1.6]: first a refresh; what it does not bring, a login does; a script is told where."""
     session = begun(PLAIN, id_token={"groups": ["admins"]})
