@@ -202,6 +202,9 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
     elif not generations.fit(session, grant):
         # what such a session says was true once: it is asked anew
         session, phase = generations.bare(session), "expired"
+    if grant is not None and context.knowledge.superseded(claim):
+        # another worker has made a newer one: what this one says may have been taken away by it
+        phase = "expired"
     background: tuple[Need, ...] = ()
     if phase == "expired":
         if grant is None:

@@ -24,8 +24,8 @@ class Lasting:
     """What an answer rests on.
 
     ``since`` and ``until`` are epoch seconds; ``claim`` names the session's next rotation, of which there
-    must be no news. ``staleness`` is how many seconds old the denylist's replica may be, None where its age
-    does not matter.
+    must be no news, here or elsewhere. ``staleness`` is how many seconds old the denylist's replica may be,
+    None where its age does not matter.
     """
 
     knowledge: Knowledge
@@ -44,7 +44,10 @@ class Lasting:
             and knowledge is self.knowledge
             and knowledge.denylist.version == self.version
             and (self.keys is None or knowledge.keys.get(self.provider) is self.keys)
-            and (not self.claim or knowledge.news(self.claim) is None)
+            and (
+                not self.claim
+                or (knowledge.news(self.claim) is None and not knowledge.superseded(self.claim))
+            )
             and (self.staleness is None or knowledge.denylist.is_fresh(now, self.staleness))
         )
 

@@ -131,11 +131,10 @@ def test_r69_the_newest_known_result_answers():
 
 def test_r69_nothing_is_remembered_of_such_a_pair():
     """R69 [1.26]: each of its requests is decided: what it was answered from is forgotten after a while."""
-    knowledge = knowing({CLAIMS[0]: CURRENT[1]}, (CLAIMS[1],))
+    knowledge = knowing({CLAIMS[0]: CURRENT[1]})
     answer = ask(request(0, 1, b"/x"), knowledge)
     assert isinstance(answer, Forward)
-    assert not answer.cookies
-    assert lasting(replace(answer, background=()), knowledge, NOW) is None
+    assert lasting(replace(answer, cookies=(), background=()), knowledge, NOW) is None
 
 
 def test_r69_without_a_refresh_cookie_a_session_is_itself():
@@ -169,7 +168,25 @@ def test_r75_nothing_rides_where_a_newer_generation_is_elsewhere():
     touched = ask(request(0, 0, b"/x", seen_at=NOW - 4 * 3600))
     assert given(touched.cookies) == [0]
     assert due_cookies(touched, knowing({}, (CLAIMS[0],)), NOW) == ()
-    assert ask(request(0, 0, b"/x"), knowing(known, (CLAIMS[1],))).cookies == ()
+
+
+def test_r69_what_another_worker_has_made_is_asked_for():
+    """R69 [1.26]: a saved pair of the generation before is no way round, however fresh its token."""
+    for news, claim in (({}, CLAIMS[0]), ({CLAIMS[0]: CURRENT[1]}, CLAIMS[1])):
+        need = ask(request(0, 0, b"/x"), knowing(news, (claim,)))
+        assert isinstance(need, Refresh)
+        assert need.claim == claim
+        forward = ask(request(0, 0, b"/x"), knowing(news, (claim,), {need: CURRENT[2]}))
+        assert isinstance(forward, Forward)
+        assert given(forward.cookies) == [2]
+    # and what was decided before it was made is not remembered any longer
+    knowledge = knowing()
+    forward = ask(request(0, 0, b"/x"), knowledge)
+    found = lasting(forward, knowledge, NOW)
+    assert found is not None
+    assert found.holds(knowledge, NOW)
+    later = replace(knowledge, superseded={CLAIMS[0]}.__contains__)
+    assert not replace(found, knowledge=later).holds(later, NOW)
 
 
 def test_r75_what_is_forgotten_by_then_does_not_ride():
@@ -238,5 +255,5 @@ def test_r75_cookies_are_cleared_only_by_answers_that_did_not_wait():
 
 def test_a_touch_confirms_as_before():
     """What rides or not, a rotation is confirmed by the cookie that it led to."""
-    answer = ask(request(1, 1, b"/x"), knowing({}, (CLAIMS[1],)))
+    answer = ask(request(1, 1, b"/x"), knowing({}, (generations.replacement("session-1"),)))
     assert answer.background == (Confirm((CLAIMS[0],), SESSION.ends_at),)
