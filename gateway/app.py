@@ -94,7 +94,8 @@ class Recorder:
 
     def audit(self, event: str, **fields: object) -> None:
         """Take an audit event."""
-        self._metrics.event(event, fields.get("reason"), fields.get("provider"))
+        repeated = fields.get("outcome") == "repeated"
+        self._metrics.event(event, fields.get("reason"), fields.get("provider"), repeated=repeated)
         self._logs.audit(event, **fields)
 
     def error(self, message: str, **fields: object) -> None:

@@ -326,9 +326,8 @@ class Pipeline:
             return
         passage.answer, passage.reason, passage.decided = login, login.reason, perf_counter()
         if login.audit is not None:
-            self._audit(
-                passage, Refuse(login.reason, login.route, provider=login.provider, audit=login.audit)
-            )
+            ended = Refuse(login.reason, login.route, provider=login.provider, audit=login.audit)
+            self._audit(passage, ended, outcome="repeated")
         answer = Respond(login.reason, 303, location=location, route=login.route)
         self._respond(passage, render_respond(answer, passage.request_id), (*login.cookies, cookie))
 
@@ -415,13 +414,14 @@ class Pipeline:
         while self.ways.spawned:
             await asyncio.wait(set(self.ways.spawned))
 
-    def _audit(self, passage: Passage, answer: Refuse | Respond) -> None:
+    def _audit(self, passage: Passage, answer: Refuse | Respond, **more: object) -> None:
         identity = answer.identity
         fields: dict[str, object] = {
             "request_id": passage.request_id,
             "reason": answer.reason,
             "client": observe(passage.exchange.request, passage.knowledge.compiled.rules).client,
             **_who(identity, passage.knowledge.compiled.settings.log.claims),
+            **more,
         }
         if isinstance(answer, Refuse):
             fields |= {"route": answer.route.name if answer.route else None, "detail": answer.detail}

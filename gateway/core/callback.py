@@ -186,19 +186,19 @@ def _stranger(context: Context, reason: Reason, state: str, attempt: Attempt | N
         return page
     page = page or "/"
     evicted = pending.was_evicted(context, site, state)
-    cookies = (pending.forget_evicted(context, site, state),) if evicted else ()
-    if attempt is not None:
-        cookies = (*cookies, _spent(context, attempt))
+    cookies = () if attempt is None else (_spent(context, attempt),)
     # a losing tab, or the back button: no token call is made
     presented = presented_session(context)
     if isinstance(presented, SessionRecord):
         return presented
     if presented is not None and access.is_live(context, presented.session) is None:
+        if evicted:
+            cookies = (*cookies, pending.forget_evicted(context, site, state))
         return Respond(Reason.ALREADY_LOGGED_IN, 303, location=site.origin + page, cookies=cookies)
     provider = _provider_here(context)
     if evicted and provider is not None:
         # the person did nothing wrong: single sign-on brings them to their page
-        again = begin_for(context, Reason.LOGIN_EVICTED, page, provider)
+        again = begin_for(context, Reason.LOGIN_EVICTED, page, provider, state)
         return replace(again, cookies=(*again.cookies, *cookies), audit="login")
     return _failed(context, reason, attempt, page=page)
 
@@ -373,8 +373,8 @@ def _overtaken(context: Context, attempt: Attempt, session: Session) -> Login | 
         return None
     if login.is_repeated:
         return _failed(context, Reason.REVOKED, attempt)
-    again = begin_for(context, Reason.REVOKED, attempt.page or "/", login.provider)
-    return replace(again, is_repeated=True, cookies=(*again.cookies, _spent(context, attempt)), audit="login")
+    again = begin_for(context, Reason.REVOKED, attempt.page or "/", login.provider, attempt.state)
+    return replace(again, cookies=(*again.cookies, _spent(context, attempt)), audit="login")
 
 
 def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identity) -> Step:

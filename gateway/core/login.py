@@ -57,8 +57,12 @@ def begin(
     return_to: str | None = None,
     acr_values: tuple[str, ...] = (),
     max_age: int | None = None,
+    returned: str = "",
 ) -> Login:
-    """Send this browser to the provider; the oldest pending logins make room (R17)."""
+    """Send this browser to the provider; pending logins make room (R17).
+
+    ``returned`` is the state of a login that came back in vain, and begins again by itself.
+    """
     site = context.site
     assert site is not None
     compiled = context.knowledge.compiled
@@ -69,7 +73,13 @@ def begin(
     callback = pending.short_callback(chosen.callback, compiled.settings.prefix, chosen.name)
     position = context.knowledge.denylist.position
     coming = codec.begin_pending(
-        bytes(codec.SECRET_BYTES), chosen.name, pending.shown(page), context.now, callback, position
+        bytes(codec.SECRET_BYTES),
+        chosen.name,
+        pending.shown(page),
+        context.now,
+        callback,
+        position,
+        is_repeated=bool(returned),
     )
     return Login(
         reason=reason,
@@ -82,19 +92,22 @@ def begin(
         now=context.now,
         max_age_seconds=int(compiled.settings.session.login_lifetime),
         route=context.route,
-        cookies=pending.make_room(context, site, coming),
+        cookies=pending.make_room(context, site, coming, returned),
         acr_values=acr_values,
         max_age=max_age,
         client=context.observed.client,
         position=position,
+        is_repeated=bool(returned),
     )
 
 
-def begin_for(context: Context, reason: Reason, page: str, provider: str | None = None) -> Login:
+def begin_for(
+    context: Context, reason: Reason, page: str, provider: str | None = None, returned: str = ""
+) -> Login:
     """Begin a login for a page, as the page's route wants it."""
     route = route_of(context, page)
     if route is None:
-        return begin(context, reason, provider=provider, return_to=page)
+        return begin(context, reason, provider=provider, return_to=page, returned=returned)
     require = route.require
     return begin(
         context,
@@ -103,6 +116,7 @@ def begin_for(context: Context, reason: Reason, page: str, provider: str | None 
         return_to=page,
         acr_values=require.acr_values,
         max_age=require.max_age,
+        returned=returned,
     )
 
 

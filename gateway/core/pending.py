@@ -5,6 +5,8 @@ that was wanted, sealed: whoever comes back without that cookie still comes to t
 """
 
 import hashlib
+from dataclasses import dataclass
+from math import inf
 
 from gateway.core import cookies
 from gateway.core import session as codec
@@ -25,8 +27,9 @@ MOST_INLINE = 2048
 """Characters of a page that a pending login holds itself; of a longer one it holds a reference."""
 
 REFERENCE_BYTES = 16
-_MOST_EVICTED = 20
+_MOST_EVICTED = 40
 _NAME = 16
+_MARK = 8
 
 
 def proof_of(state: str) -> str:
@@ -89,59 +92,108 @@ def open_pending(context: Context, site: Site, name: str) -> codec.PendingLogin 
     return None if payload is None else codec.decode_pending(payload)
 
 
-def make_room(context: Context, site: Site, coming: codec.PendingLogin) -> tuple[CookieChange, ...]:
-    """Return the changes that evict the oldest logins, so that one more fits (R17).
+@dataclass(slots=True)
+class _Held:
+    """A pending login as its browser holds it: the names of its cookies, and what they add to a head."""
+
+    name: str
+    started_at: float
+    is_repeated: bool
+    names: tuple[str, ...]
+    size: int
+
+
+def make_room(
+    context: Context, site: Site, coming: codec.PendingLogin, returned: str = ""
+) -> tuple[CookieChange, ...]:
+    """Return the changes that evict logins, so that one more fits (R17).
+
+    A person's own wish evicts the oldest. A login that begins again by itself evicts the newest of those that
+    do not: were it the oldest, many tabs that come back one after the other would evict one another for ever.
 
     Args:
         context: of the request that begins it.
         site: where.
         coming: a login of the size of the one that begins.
+        returned: the state that came back in vain, where it begins again by itself.
     """
-    pending: list[tuple[float, str, int]] = []
-    for name, value in context.cookies.items():
-        if name.startswith(site.login_prefix):
-            opened = open_pending(context, site, name)
-            pending.append((opened.started_at if opened else 0.0, name, _size(name, len(value))))
-    pending.sort()
+    held = [
+        each for each in _held(context, site) if each.name != state_cookie_name(site.login_prefix, returned)
+    ]
+    held.sort(key=_age_again if returned else _age)
     left = MOST_BYTES - _size(" " * (len(site.login_prefix) + _NAME), _sealed_size(coming))
     kept = 0
-    for _, _, size in reversed(pending):
-        left -= size
+    for each in held:
+        left -= each.size
         if left < 0 or kept == MOST_PENDING - 1:
             break
         kept += 1
-    gone = [name for _, name, _ in pending[: len(pending) - kept]]
-    if not gone:
+    gone = held[kept:]
+    before = _evicted(context, site)
+    marks = [each for each in before if each != _mark(state_cookie_name("", returned))]
+    if not gone and marks == before:
         return ()
-    marks = [name.removeprefix(site.login_prefix) for name in reversed(gone)]
-    return (*(CookieChange(name, None, 0, (name,)) for name in gone), _remember(context, site, marks))
+    marks = [*(_mark(each.name.removeprefix(site.login_prefix)) for each in gone), *marks]
+    cleared = (CookieChange(name, None, 0, (name,)) for each in gone for name in each.names)
+    return (*cleared, _remember(context, site, marks))
+
+
+def _age(held: _Held) -> float:
+    return -held.started_at
+
+
+def _age_again(held: _Held) -> tuple[bool, float]:
+    # what does not open began at no time
+    return not held.is_repeated, held.started_at or inf
+
+
+def _held(context: Context, site: Site) -> list[_Held]:
+    found: dict[str, _Held] = {}
+    for name, value in context.cookies.items():
+        if not name.startswith(site.login_prefix):
+            continue
+        # one that holds its answer may need several cookies
+        first = name[: len(site.login_prefix) + _NAME]
+        if name not in cookies.presented(context.cookies, first):
+            first = name
+        if first not in found:
+            opened = open_pending(context, site, first)
+            began, repeated = (opened.started_at, opened.is_repeated) if opened else (0.0, False)
+            found[first] = _Held(first, began, repeated, (), 0)
+        held = found[first]
+        held.names = (*held.names, name)
+        held.size += _size(name, len(value))
+    return list(found.values())
 
 
 def was_evicted(context: Context, site: Site, state: str) -> bool:
     """Tell whether this browser's login of that state had to make room for others."""
-    return state_cookie_name("", state) in _evicted(context, site)
+    return _mark(state_cookie_name("", state)) in _evicted(context, site)
 
 
 def forget_evicted(context: Context, site: Site, state: str) -> CookieChange:
     """Return the change after which the browser no longer remembers that eviction."""
-    left = [mark for mark in _evicted(context, site) if mark != state_cookie_name("", state)]
-    if not left:
-        return CookieChange(site.evicted_cookie, None, 0, (site.evicted_cookie,))
-    return _mark(context, site, left)
+    mark = _mark(state_cookie_name("", state))
+    return _remember(context, site, [each for each in _evicted(context, site) if each != mark])
+
+
+def _mark(name: str) -> str:
+    # so short that many are remembered: a wrong guess begins a login, and nothing else
+    return name[:_MARK]
 
 
 def _evicted(context: Context, site: Site) -> list[str]:
-    return context.cookies.get(site.evicted_cookie, "").split(".")[:_MOST_EVICTED]
+    marks = context.cookies.get(site.evicted_cookie, "").split(".")[:_MOST_EVICTED]
+    return [_mark(mark) for mark in marks if len(mark) >= _MARK]
 
 
 def _remember(context: Context, site: Site, marks: list[str]) -> CookieChange:
-    return _mark(context, site, [each for each in (*marks, *_evicted(context, site)) if len(each) == _NAME])
-
-
-def _mark(context: Context, site: Site, marks: list[str]) -> CookieChange:
+    told = ".".join([mark for mark in marks if len(mark) == _MARK][:_MOST_EVICTED])
+    if not told:
+        return CookieChange(site.evicted_cookie, None, 0, (site.evicted_cookie,))
     lifetime = int(context.knowledge.compiled.settings.session.login_lifetime)
     # the marks are hashes of states that a provider has seen, and at worst lead to a login
-    return CookieChange(site.evicted_cookie, None, lifetime, plain=".".join(marks[:_MOST_EVICTED]))
+    return CookieChange(site.evicted_cookie, None, lifetime, plain=told)
 
 
 def _size(name: str, value: int) -> int:

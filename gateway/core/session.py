@@ -25,9 +25,10 @@ class PendingLogin:
 
     ``callback`` is the path where its answer has to come back to, as ``core.pending`` shortens it (R71).
     ``secret`` is what the first three were derived from, empty in a login of an earlier version. ``position``
-    is how far the denylist was applied then, None where unknown; ``is_repeated`` tells that a revocation
-    overtook the login before, so that this is the last that begins by itself (R72). ``answer`` is what a form
-    has brought of its response: code, issuer and error, empty where there was none.
+    is how far the denylist was applied then, None where unknown; ``is_repeated`` tells that it began by
+    itself, after one that was evicted, or that a revocation overtook: the next revocation lets none begin so
+    (R72). ``answer`` is what a form has brought of its response: code, issuer and error, empty where there
+    was none.
     """
 
     state: str = field(repr=False)

@@ -80,7 +80,7 @@ class Metrics(Collector):
             ("revocation", ""): 0,
             ("stream_ended", Reason.REVOKED.value): 0,
         }
-        self._logins: dict[tuple[str, str], int] = {("", Reason.LOGIN_COMPLETED.value): 0}
+        self._logins: dict[tuple[str, str, str], int] = {("completed", "", Reason.LOGIN_COMPLETED.value): 0}
         self._sources: dict[str, Source] = {}
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -121,16 +121,20 @@ class Metrics(Collector):
     def expect_logins(self, providers: Iterable[str]) -> None:
         """Begin to count the logins of these providers, from nought."""
         for provider in providers:
-            self._logins.setdefault((provider, Reason.LOGIN_COMPLETED.value), 0)
+            self._logins.setdefault(("completed", provider, Reason.LOGIN_COMPLETED.value), 0)
 
-    def event(self, event: str, reason: object = None, provider: object = None) -> None:
+    def event(
+        self, event: str, reason: object = None, provider: object = None, *, repeated: bool = False
+    ) -> None:
         """Count an audit event; a reason that is no word of the vocabulary counts as none.
 
-        ``provider`` is by its configured name: logins are counted by it.
+        ``provider`` is by its configured name: logins are counted by it. ``repeated``: another login has
+        begun by itself, so that this one neither failed nor succeeded.
         """
         word = str(reason) if isinstance(reason, str) and reason in _REASONS else ""
         if event == "login":
-            login = (str(provider or ""), word)
+            outcome = "completed" if word == Reason.LOGIN_COMPLETED else "failed"
+            login = ("repeated" if repeated else outcome, str(provider or ""), word)
             self._logins[login] = self._logins.get(login, 0) + 1
             return
         key = (event, word)
@@ -213,9 +217,8 @@ class Metrics(Collector):
             else:
                 counted[event] = counted.get(event, 0) + count
         logins = _counter("logins", ["outcome", "provider", "reason"])
-        for (provider, reason), count in self._logins.items():
-            outcome = "completed" if reason == Reason.LOGIN_COMPLETED else "failed"
-            logins.add_metric([outcome, provider, reason], count)
+        for labels, count in self._logins.items():
+            logins.add_metric(labels, count)
         yield logins
         for event, count in counted.items():
             others.add_metric([event], count)

@@ -99,6 +99,14 @@ CASES = [
         0,
         events("logins", "failed", "0x39 1", "login_loop") | events("logins", "completed", "0x40"),
     ),
+    # a login that begins again by itself has not failed
+    Case("GatewayLoginsFail", 0, events("logins", "repeated", "0+60x40", "login_evicted")),
+    Case("GatewayLoginsFail", 0, events("logins", "repeated", "0+60x40", "revoked")),
+    Case(
+        "GatewayLoginsFail",
+        1,
+        events("logins", "failed", "0+60x40", "revoked") | events("logins", "completed", "0x40"),
+    ),
     Case("GatewayProviderDown", 1, plain("gateway_issuer_up", "0x40", ',provider="p"')),
     Case("GatewayProviderDown", 1, plain("gateway_issuer_keys", "0x40", ',provider="p"')),
     Case(

@@ -3,6 +3,7 @@
 import asyncio
 import html
 import re
+from collections import Counter, deque
 from urllib.parse import quote
 
 import pytest
@@ -167,6 +168,48 @@ async def test_an_evicted_login_goes_on(world: World):
     page = await other.get(first, follow=False)
     assert (page.status, "login_state_unknown" in page.text) == (400, True)
     assert offered(page.text, "Log in").endswith("return_to=/first%3Fx%3D1&provider=demo")
+
+
+async def test_fifty_tabs_that_come_back_one_after_the_other(world: World):
+    """R17 [2.21]: by single sign-on each is at its page after two rounds; nobody goes round for ever."""
+    browser = world.browser()
+    waiting = deque(
+        [(f"/tab{index}", await callback_of(world, browser, f"/tab{index}")) for index in range(50)]
+    )
+    rounds: Counter[str] = Counter()
+    while waiting:
+        path, location = waiting.popleft()
+        rounds[path] += 1
+        page = await browser.get(location, follow=False)
+        assert page.status == 303, (path, page.text)
+        if page.headers["Location"].startswith(world.provider.issuer):
+            waiting.append((path, await callback_of(world, browser, page.headers["Location"])))
+        else:
+            assert page.headers["Location"] == world.base + path
+        pending = {name: value for name, value in browser.cookies().items() if "-login-" in name}
+        assert len(pending) <= 20
+    assert len(rounds) == 50
+    assert max(rounds.values()) == 2
+    # none of them failed
+    numbers = await counted(world)
+    assert numbers["repeated demo login_evicted"] == logins(world).count("login_evicted")
+    assert not any(key.startswith("failed") for key in numbers)
+    assert {event.get("outcome") for event in world.audit("login")} == {"repeated", None}
+
+
+async def test_an_eviction_by_a_login_that_begins_again_is_remembered(world: World):
+    """R17 [2.21]: whoever has to make room for an evicted login goes on by itself as well."""
+    browser = world.browser()
+    locations = [await callback_of(world, browser, f"/tab{index}") for index in range(21)]
+    evicting = await browser.get(locations[0], follow=False)
+    assert sum("-evicted=" in line for line in evicting.set_cookies) == 1
+    gone = [
+        line.partition("=")[0] for line in evicting.set_cookies if "-login-" in line and "Max-Age=0" in line
+    ]
+    assert len(gone) == 1
+    for location in locations[1:]:
+        page = await browser.get(location, follow=False)
+        assert page.status == 303, location
 
 
 async def test_long_pages_evict_by_size(world: World):
