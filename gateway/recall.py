@@ -61,6 +61,7 @@ class Recall:
         self._older_counts: dict[PatternKey, int] = {}
         self._compile_after = 0.0
         self._asked: PlanKey | None = None
+        self._asked_for: Request | None = None
         # the name under which it came
         self._host = b""
         self._proxies = knowledge.compiled.rules.proxies
@@ -113,6 +114,7 @@ class Recall:
 
     def find(self, request: Request, now: float) -> Plan | None:
         """Return the plan of such a request, if one is known that holds at ``now`` (epoch seconds)."""
+        self._asked_for = request
         plan = self._find_spanned(request, now) if isinstance(request, Spanned) else self._find(request, now)
         if plan is not None and request.kept:
             plan = request.plan = plan.specialise(request)
@@ -144,9 +146,12 @@ class Recall:
         return plan if plan is not None and plan.lasting.holds(self.knowledge, now) else None
 
     def learn(self, request: Request, plan: Plan) -> None:
-        """Keep the plan of the request that was looked for last, for those that cannot be told from it."""
+        """Keep the plan of a request, for those that cannot be told from it.
+
+        Only of the one that was looked for last: whoever has waited since is no longer that.
+        """
         key = self._asked
-        if key is None or not self._plans.comes_again(key):
+        if key is None or request is not self._asked_for or not self._plans.comes_again(key):
             return
         general = plan.generalise(request, observe(request, self.knowledge.compiled.rules))
         if general is not None and general.size <= _MOST_SAID:

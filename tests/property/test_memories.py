@@ -66,6 +66,7 @@ METHODS = [b"GET", b"GET", b"POST", b"OPTIONS", b"CONNECT"]
 TARGETS = [
     b"/",
     b"/public/x",
+    b"/public/x?a|b{}^`\\",
     b"/optional/x?y=1",
     b"/api/x",
     b"/admin/x",
@@ -414,7 +415,7 @@ def questions(draw: st.DrawFn) -> list[tuple]:
     """Draw a head with its sender, and some that differ from it a little."""
     line = st.one_of(st.sampled_from(PLAIN), st.integers(0, 3).map(lambda n: b"X-One: %d" % n))
     who = st.lists(st.sampled_from(credentials()), min_size=1, max_size=2)
-    method, target, host = b"GET", draw(st.sampled_from(TARGETS[:14])), draw(st.sampled_from(HOSTS[1:3]))
+    method, target, host = b"GET", draw(st.sampled_from(TARGETS[:15])), draw(st.sampled_from(HOSTS[1:3]))
     lines = draw(who) + draw(st.lists(line, max_size=1))
     peer, tls, which = draw(st.sampled_from(PEERS)), draw(st.booleans()), draw(st.sampled_from([0, 0, 0, 1]))
     found = [(which, head_of(method, target, host, lines), peer, tls)]
