@@ -84,3 +84,20 @@ async def test_methods_by_choice(world: World):
     assert world.upstream.last().method == "SUBSCRIBE"
     assert world.upstream.last().headers["Host"] == host.decode()
     assert (await ask(world, b"LIST /x HTTP/1.1\r\nHost: %b\r\n\r\n" % host)).status == 501
+
+
+@pytest.mark.settings(ROUTES)
+async def test_a_connection_too_many_is_told_in_words(world: World):
+    """[2.43]: before anything is read nobody knows who asks: people can read it, programs have a status."""
+    clients = []
+    try:
+        for _ in range(9):
+            client = Client(*await asyncio.open_connection("127.0.0.1", world.public_port))
+            clients.append(client)
+        answer = await clients[-1].answer()
+        assert answer.status == 503
+        assert answer.get("content-type") == "text/html; charset=utf-8"
+        assert answer.get("retry-after")
+    finally:
+        for client in clients:
+            client.writer.transport.abort()
