@@ -434,7 +434,7 @@ class Gateway:
             providers = self.compiled.providers.values()
             skews = [each.clock_skew for each in providers if entry.issuer in ("", each.issuer)]
             until = entry.before + max(skews, default=0.0)
-        told = await self.revoke(entries, mandate)
+        told = await self.revoke([await self.session_desk.bounded(entry)], mandate)
         return replace(told, sessions=met, tokens_refused_until=until)
 
     async def revoke(self, entries: list[DenyEntry], mandate: Mandate) -> Acknowledgement:

@@ -1,6 +1,7 @@
 """What an operator may ask about sessions: list them, show one, end some. Asked and answered as JSON."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -127,6 +128,15 @@ class SessionDesk:
                 return await self._count(entry, knowledge)
         except (Fault, TimeoutError):
             return None
+
+    async def bounded(self, entry: DenyEntry) -> DenyEntry:
+        """Return the entry, no longer than the session that it names lives, where that is known."""
+        if entry.kind == "session" and self._knowledge().compiled.settings.session.mode == "redis":
+            with contextlib.suppress(Fault):
+                listed = await self._index.read(entry.value)
+                if listed is not None and listed.about.ends_at < entry.expires:
+                    return replace(entry, expires=listed.about.ends_at)
+        return entry
 
     async def _count(self, entry: DenyEntry, knowledge: Knowledge) -> int:
         providers = knowledge.compiled.providers

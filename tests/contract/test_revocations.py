@@ -295,6 +295,32 @@ async def test_a_step_of_the_clock_changes_no_age(worker, clock):
     assert not first._denylist.is_fresh(clock(), 10)
 
 
+async def test_r67_a_machine_that_slept_has_an_old_replica(worker, clock, monkeypatch):
+    """R67 [1.5]: what was in step an hour's sleep ago is stale, until it is compared anew."""
+    first = await worker()
+    first._task.cancel()
+    slept = module.since_boot
+    monkeypatch.setattr(module, "since_boot", lambda: slept() + 3600)
+    clock.offset = 3600
+    assert not first._denylist.is_fresh(clock(), 10)
+    first._age()
+    assert not first._denylist.is_fresh(clock(), 10)
+    assert first.stats()["staleness_seconds"] > 3000
+    first._task = asyncio.ensure_future(first._run())
+    await eventually(lambda: first._denylist.is_fresh(clock(), 10))
+
+
+async def test_r67_each_step_of_the_clock_means_reading_anew(worker):
+    """R67 [1.5]: what a step may have cost is read from the store again."""
+    steps = 0
+    first = await worker(steps=lambda: steps)
+    await first.publish([sub("alice")])
+    for steps in (1, 2):  # noqa: B007 - the worker reads it
+        first._denylist.expire(9e9)
+        await eventually(lambda: subjects(first) == {"alice"})
+    assert first.stats()["resyncs"] == 2
+
+
 async def test_killed_connections_lose_nothing(server: ValkeyServer, own_store: Store, worker):
     """CLIENT KILL of the blocked reader: it reads on where it was, and says so."""
     first, second = await worker(own_store), await worker(own_store)

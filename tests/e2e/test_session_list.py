@@ -285,3 +285,14 @@ async def test_what_a_revocation_met_and_who_asked(world: World):
     assert (page.status, json.loads(page.text)["ended"]) == (200, 1)
     event = world.audit("revocation")[-1]
     assert (event["reason"], event["actor"], event["kind"]) == ("lost laptop", "carol", "session")
+
+
+async def test_an_entry_lives_no_longer_than_the_session_that_it_names(world: World):
+    """[1.17] Ten minutes before its end, however long a copy may idle."""
+    await logged_in(world, "bob")
+    (bob,) = await sessions(world)
+    world.clock.advance(bob["ends"] - world.clock() - 600)
+    page = await world.admin("POST", "/revoke", json={"session": bob["session_id"]})
+    assert page.status == 200
+    (entry,) = world.gateway.denylist.entries(0)
+    assert entry.expires == pytest.approx(bob["ends"])
