@@ -101,6 +101,7 @@ class Pool:
         self.most_uploads = 1
         self.uploads = Uploads(self)
         self.shares = Shares()
+        self.kept_for = 60.0
 
     def acquire(self, exchange, *, fresh: bool = False) -> None:
         if not self.free:
