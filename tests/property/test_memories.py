@@ -26,6 +26,7 @@ from gateway.core.denylist import Denylist
 from gateway.core.loops import loop_names
 from gateway.core.model import AS_WRITTEN, CookieChange, DenyEntry, Fault, Session
 from gateway.core.pattern import Pattern, compile_pattern
+from gateway.core.rate_limit import Allowance
 from gateway.core.routes import Route
 from gateway.core.seal import KeyRing
 from gateway.core.sketch import draw
@@ -894,6 +895,85 @@ def test_what_proxies_tell_is_decided_once(monkeypatch: pytest.MonkeyPatch):
         assert b"X-Forwarded-For: 198.51.100.%d, 10.0.0.1\r\n" % (number % 4) in pipeline.told[1]
         assert b"Host: plain.example.com\r\n" in pipeline.told[1]
     assert len(judged) <= 10
+
+
+class Waiting(Told):
+    """A pipeline whose shared counts are told when the test says so."""
+
+    def __init__(self, *of: Any) -> None:
+        super().__init__(*of)
+        self.waiting: list[tuple[Any, Any]] = []
+
+    def handle(self, exchange) -> None:
+        """Go on, or wait."""
+        before = len(self.waiting)
+        self.exchange = exchange
+        Pipeline.handle(self, exchange)
+        if len(self.waiting) == before:
+            exchange.respond(204, [])
+
+    def _spawn(self, work) -> None:
+        self.waiting.append((self.exchange, work))
+
+    def go_on(self) -> list[Any]:
+        """Let the store answer all who wait; return what was told of each."""
+        waiting, self.waiting, told = self.waiting, [], []
+        for exchange, work in waiting:
+            with pytest.raises(StopIteration):
+                work.send(None)
+            told.append(self.told)
+            exchange.respond(204, [])
+        return told
+
+
+class Plenty:
+    """A limiter that lets everybody pass."""
+
+    async def check_shared(self, _limit: Any, _key: str) -> Allowance:
+        """Tell that there is more."""
+        return Allowance(9, 1)
+
+
+@pytest.mark.parametrize("waits", [1, 2, 4])
+@pytest.mark.parametrize("others", [b"/%d", b"/optional/%d", b"/shared/b%d"])
+def test_r53_who_waits_for_the_store_is_taken_for_nobody_else(others: bytes, waits: int):
+    """R44, R53 [2.32]: what is decided once the store has counted is kept for the head that it was about."""
+    limit = {"requests": 99, "per": "1m", "by": "address", "shared": True}
+    shared = {"path": "/shared/", "rate_limit": limit}
+    known = compile_settings(pure.settings(*ROUTES, shared, providers=PROVIDERS, prefix="/auth/"))
+    process = Process()
+    knowledge = replace(process.pipelines[0].knowledge, compiled=known)
+    ways = replace(process.pipelines[0].ways, limiter=Plenty())
+    pipeline = Waiting(knowledge, ways)
+    heads = {
+        who: [head_of(b"POST", path % number, HOSTS[0], [line, b"Content-Length: 0"]) for number in range(12)]
+        for who, path, line in (
+            ("alice", b"/shared/a%d", cookie("alice500")),
+            ("bob", others, cookie("bob500")),
+        )
+    }
+    seen: dict[str, HeadsSeen] = {"alice": HeadsSeen(), "bob": HeadsSeen()}
+    asking: list[str] = []
+    for number in range(12):
+        for who, peer in zip(heads, PEERS, strict=False):
+            connection = process.reach(pipeline, peer, False)
+            connection._seen = seen[who]
+            pipeline.told = None
+            process.ask(pipeline, connection, heads[who][number])
+            if pipeline.told is None:
+                asking.append(who)
+            else:
+                check_told(pipeline.told, who)
+        if number % waits == waits - 1:
+            for who, told in zip(asking, pipeline.go_on(), strict=True):
+                check_told(told, who)
+            asking.clear()
+
+
+def check_told(told: Any, who: str) -> None:
+    """Fail where another is told of."""
+    assert told[0] == "forward"
+    assert b"\r\nX-Forwarded-User: %b\r\n" % who.encode() in told[1]
 
 
 def test_what_is_alike_is_decided_once(monkeypatch: pytest.MonkeyPatch):
