@@ -18,15 +18,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import recall
+from gateway.core import refresh
 from gateway.core import session as codec
 from gateway.core.compiled import Compiled, compile_settings
 from gateway.core.context import Knowledge, Memory
 from gateway.core.cookies import Site
 from gateway.core.denylist import Denylist
 from gateway.core.loops import loop_names
-from gateway.core.model import AS_WRITTEN, CookieChange, DenyEntry, Fault, Session
+from gateway.core.model import (
+    AS_WRITTEN,
+    CookieChange,
+    DenyEntry,
+    Fault,
+    Grant,
+    RefreshOutcome,
+    Renewed,
+    Session,
+    SessionOver,
+)
 from gateway.core.pattern import Pattern, compile_pattern
 from gateway.core.rate_limit import Allowance
+from gateway.core.reasons import Reason
 from gateway.core.routes import Route
 from gateway.core.seal import KeyRing
 from gateway.core.sketch import draw
@@ -167,6 +179,7 @@ def compiled(which: int, named: str = "usual") -> Compiled:
         "allow_insecure_http": True,
         "prefix": "/auth/",
         "denylist": {"max_staleness": MOST_STALENESS},
+        "session": {"claims_max_age": "250s"},
     }
     if which:
         changes["providers"] = {"corporate": {**PROVIDERS["corporate"], "audiences": ["b"]}}
@@ -194,7 +207,7 @@ def credentials() -> list[bytes]:
             iss=issuer, aud="a", exp=NOW + life, jti=f"{name}{life}", auth_time=NOW - 250, email=EMAIL
         )
         lines.append(b"Authorization: Bearer " + sign(claims, name=name).encode())
-    lines += [session_line(subject, life) for subject, life in product(("alice", "bob"), (30, 500))]
+    lines += [session_line(subject, life) for subject, life in product(("alice", "bob", "carol"), (30, 500))]
     return lines
 
 
@@ -206,7 +219,7 @@ def session_line(subject: str, life: int) -> bytes:
         issuer=pure.ISSUER,
         subject=subject,
         sid=None,
-        claims={"groups": ["admins"] if subject == "alice" else [], "auth_time": NOW - 250},
+        claims={"groups": [] if subject == "bob" else ["admins"], "auth_time": NOW - 250},
         scopes=frozenset({"api"}),
         login_at=NOW - 10,
         ends_at=NOW + 2 * life,
@@ -217,7 +230,36 @@ def session_line(subject: str, life: int) -> bytes:
     )
     payload = codec.encode_session(session)
     sealed = compiled(0).ring.seal("session https://app.example.com", payload, bytes(12))
-    return f"Cookie: {PREFIX}session={sealed}".encode()
+    if subject != "carol":
+        return f"Cookie: {PREFIX}session={sealed}".encode()
+    payload = codec.encode_grant(Grant(session.session_id, 0, "refresh-0"))
+    other = compiled(0).ring.seal("refresh https://app.example.com", payload, bytes(12))
+    return f"Cookie: {PREFIX}session={sealed}; {PREFIX}refresh={other}".encode()
+
+
+def rotation() -> str:
+    """Return the name of the next rotation of carol's longer session."""
+    return refresh.claim_id(compiled(0).providers["corporate"], Grant("carol500", 0, "refresh-0"))
+
+
+def renewed(groups: list[str], life: float) -> Renewed:
+    """Return what a refresh makes of carol's longer session."""
+    session = Session(
+        session_id="carol500",
+        provider="corporate",
+        issuer=pure.ISSUER,
+        subject="carol",
+        sid=None,
+        claims={"groups": [*groups]},
+        scopes=frozenset({"api"}),
+        login_at=NOW - 10,
+        ends_at=NOW + 1000,
+        seen_at=NOW,
+        renewed_at=NOW,
+        access_expires_at=NOW + life,
+        generation=1,
+    )
+    return Renewed(session, Grant("carol500", 1, "refresh-1"))
 
 
 @contextmanager
@@ -346,6 +388,8 @@ class Process:
     def __init__(self, named: str = "usual") -> None:
         self.now = NOW
         self.keys = {"corporate": keys("both"), "other": keys("first")}
+        self.news: dict[str, RefreshOutcome] = {}
+        self.superseded: set[str] = set()
         self.denylist = Denylist()
         self.denylist.synchronised_at = NOW
         self.pipelines = [self._pipeline(compiled(which, named), Memory()) for which in (0, 1)]
@@ -354,7 +398,15 @@ class Process:
 
     def _pipeline(self, known: Compiled, memory: Memory, of: "Process | None" = None) -> Told:
         state = of or self
-        knowledge = Knowledge(known, state.keys, state.denylist, memory, lambda _: None, lambda _: False)
+        knowledge = Knowledge(
+            known,
+            state.keys,
+            state.denylist,
+            memory,
+            state.news.get,
+            lambda _: False,
+            superseded=lambda name: name in state.superseded,
+        )
         unused = {each.name: None for each in members(Ways) if each.init}
         unused["recorder"] = SimpleNamespace(outcome=lambda _: None)
         return Told(knowledge, Ways(**unused | {"clock": lambda: state.now}))
@@ -455,6 +507,9 @@ EVENTS = st.one_of(
         st.sampled_from([None, AS_WRITTEN, ("e", 5), ("e", 6), ("f", 1)]),
     ),
     st.tuples(st.just("reload"), st.integers(0, 1), st.integers(0, 1)),
+    st.tuples(st.just("renew"), st.sampled_from([["admins"], []]), st.sampled_from([20, 500])),
+    st.tuples(st.just("supersede")),
+    st.tuples(st.just("forget")),
     st.tuples(st.just("expire")),
     st.tuples(st.just("fresh")),
 )
@@ -504,6 +559,13 @@ def happen(process: Process, name: str, more: list[Any]) -> None:
         process.denylist.add(DenyEntry(kind, issuer, value, NOW + before, process.now + 100, position))
     elif name == "reload":
         process.reload(*more)
+    elif name == "renew":
+        process.news[rotation()] = renewed(*more)
+    elif name == "supersede":
+        process.superseded.add(rotation())
+    elif name == "forget":
+        process.news.clear()
+        process.superseded.clear()
     elif name == "expire":
         process.denylist.expire(process.now)
     else:
@@ -643,6 +705,10 @@ CHANGES = {
         DenyEntry("sub", pure.ISSUER, "alice", NOW - 3600, NOW + 999, AS_WRITTEN)
     ),
     "a session": lambda process: process.denylist.add(DenyEntry("session", "", "alice500", NOW, NOW + 999)),
+    "a refresh": lambda process: process.news.update({rotation(): renewed([], 500)}),
+    "a refresh elsewhere": lambda process: process.superseded.add(rotation()),
+    "an end": lambda process: process.news.update({rotation(): SessionOver(Reason.SESSION_ENDED)}),
+    "the claims' age": lambda process: process.pass_to(NOW + 241),
     "settings": lambda process: process.reload(0, 1),
     "100 seconds": lambda process: process.pass_to(NOW + 100),
     "the clock, back, and time": lambda process: process.set_back(by=20.0, then=MOST_STALENESS + 1.0),
@@ -663,11 +729,22 @@ CHANGES = {
         [bearer("second900")],
         [cookie("alice500")],
         [cookie("alice030")],
+        [cookie("carol500")],
         [bearer("main900"), cookie("bob030")],
         [bearer("main900"), cookie("alice500")],
         [],
     ],
-    ids=["short bearer", "bearer", "other key", "session", "short session", "conflict", "both", "nobody"],
+    ids=[
+        "short bearer",
+        "bearer",
+        "other key",
+        "session",
+        "short session",
+        "with a refresh",
+        "conflict",
+        "both",
+        "nobody",
+    ],
 )
 def test_what_changes_is_noticed(lines: list[bytes], path: bytes, change: str):
     """R44: a decision that was kept for its head is not used beyond what it rests on."""
