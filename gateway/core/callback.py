@@ -81,7 +81,7 @@ def callback(context: Context) -> Step:
         return replace(refusal, provider=_provider_here(context), audit="login")
     response = process_response(context.target.query[1:], needs_code=not by_form)
     if response is None:
-        return _malformed(context, context.target.query[1:])
+        return _malformed(context, site, context.target.query[1:])
     name = pending.state_cookie_name(site.login_prefix, response.state)
     begun = _begun(context, site, name, response.state)
     if begun is None:
@@ -96,11 +96,15 @@ def callback(context: Context) -> Step:
     return _answered(context, site, response, attempt)
 
 
-def _malformed(context: Context, data: bytes) -> Refuse:
+def _malformed(context: Context, site: Site, data: bytes) -> Refuse | KeptPage:
     # its state may still tell which page was wanted
-    partial = process_response(data, needs_code=False)
-    page = pending.page_of(context, partial.state) if partial is not None else None
-    return _failed(context, Reason.LOGIN_RESPONSE_MALFORMED, page=page or "/")
+    state = (form.read_parameters(data, ("state",)) or {}).get("state", "")
+    begun = _begun(context, site, pending.state_cookie_name(site.login_prefix, state), state)
+    known = pending.page_of(context, state) if begun is None else begun.return_to
+    page = _page_wanted(context, known or "/")
+    if isinstance(page, KeptPage):
+        return page
+    return _failed(context, Reason.LOGIN_RESPONSE_MALFORMED, page=page)
 
 
 def _begun(context: Context, site: Site, name: str, state: str) -> codec.PendingLogin | None:
@@ -123,7 +127,7 @@ def _posted(context: Context, site: Site) -> Step:
         return need
     response = process_response(body)
     if response is None:
-        return _malformed(context, body)
+        return _malformed(context, site, body)
     name = pending.state_cookie_name(site.login_prefix, response.state)
     begun = _begun(context, site, name, response.state)
     changes: tuple[CookieChange, ...] = ()
@@ -132,7 +136,10 @@ def _posted(context: Context, site: Site) -> Step:
         left = max(1, int(begun.started_at + lifetime - context.now))
         change = keep(site, name, begun, response, left)
         if change is None:
-            attempt = Attempt(begun, begun.return_to, response.state, name)
+            page = _page_wanted(context, begun.return_to)
+            if isinstance(page, KeptPage):
+                return page
+            attempt = Attempt(begun, page, response.state, name)
             return _failed(
                 context, Reason.LOGIN_RESPONSE_MALFORMED, attempt, "its code is too long to be kept"
             )

@@ -20,7 +20,8 @@ from gateway.core.targets import canonicalise
 MOST_PAGE = 32_768
 MOST_FORM = 65_536
 _MOST_HINT = 256
-_FRAGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/?%-]{0,2048}")
+# as browsers write them; they encode white space, quotation marks and angle brackets
+_FRAGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]{}|^-]*")
 _PARAMETERS = ("return_to", "target_link_uri", "provider", "iss", "login_hint", "account")
 
 

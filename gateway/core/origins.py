@@ -42,11 +42,11 @@ def is_foreign(context: Context, route: Route) -> bool:
             return True
         if sites[0] in _HERE or (sites[0] == b"same-site" and route.unsafe_from == "same-site"):
             return False
-        return not (len(origins) == 1 and _is_allowed(origins[0], route))
+        return not (len(origins) == 1 and _may_use_sessions(origins[0], route))
     if not origins:
         return False
     own = {site.origin.encode() for site in context.knowledge.compiled.sites.values()}
-    return len(origins) != 1 or not (origins[0] in own or _is_allowed(origins[0], route))
+    return len(origins) != 1 or not (origins[0] in own or _may_use_sessions(origins[0], route))
 
 
 def comes_from_own_page(context: Context) -> bool:
@@ -89,6 +89,12 @@ def without_cors(headers: Iterable[Header]) -> list[Header]:
 
 def _exposed(names: tuple[str, ...]) -> bytes:
     return ", ".join(names).encode()
+
+
+def _may_use_sessions(origin: bytes, route: Route) -> bool:
+    """Tell whether an origin is allowed, and its requests may bring cookies: a form asks no preflight."""
+    rules = route.preflight
+    return isinstance(rules, CorsSettings) and rules.credentials and _is_allowed(origin, route)
 
 
 def _is_allowed(origin: bytes, route: Route) -> bool:

@@ -47,14 +47,15 @@ class KeptPages:
             return ""
         reference = reference_of(os.urandom(REFERENCE_BYTES))
         sealed = self._ring().seal(_PURPOSE, page.encode(), os.urandom(NONCE_BYTES))
+        # before the store is waited for: so many may ask at once
+        self._kept.append((self._clock() + lifetime, client, size))
+        self._shares[client] += size
+        self._bytes += size
         try:
             await self._store.execute("SET", self._store.key("page", reference), sealed, "EX", ceil(lifetime))
         except Fault:
             # the login goes on without it, and says so at its end
             return ""
-        self._kept.append((self._clock() + lifetime, client, size))
-        self._shares[client] += size
-        self._bytes += size
         return reference
 
     async def fetch(self, need: KeptPage) -> str:

@@ -1,5 +1,7 @@
 """Pages that a login leads back to, kept in a real store: bounded, sealed, for a while."""
 
+import asyncio
+
 import pytest
 
 from gateway.core.needs import KeptPage
@@ -61,6 +63,13 @@ async def test_nobody_fills_the_store(store: Store):
     assert not await pages.keep(PAGE, "192.0.2.3", 600)
     clock.now += 600
     assert await pages.keep(PAGE, "192.0.2.1", 600)
+
+
+async def test_nobody_fills_the_store_by_asking_at_once(store: Store):
+    """[2.17]: what is being kept counts as kept."""
+    pages = KeptPages(store, lambda: RING, Clock())
+    kept = await asyncio.gather(*(pages.keep(PAGE, "192.0.2.1", 600) for _ in range(60)))
+    assert sum(map(bool, kept)) == MOST_BYTES // 16 // len(PAGE)
 
 
 async def test_a_store_that_is_away_keeps_nothing(server: ValkeyServer, own_store: Store):

@@ -19,6 +19,7 @@ ROUTES = {
         route("/site/", unsafe_from="same-site"),
         route("/open/", unsafe_from="anywhere"),
         route("/cors/", preflight=CORS, unauthenticated="reject"),
+        route("/bare/", preflight={"origins": [FRIEND]}),
         route("/ours/", "optional", preflight=CORS, cors="answer"),
         route("/admin/", preflight=CORS, require={"groups": ["none"]}),
         route("/few/", "optional", preflight=CORS, rate_limit={"requests": 1, "per": "1h", "burst": 1}),
@@ -54,6 +55,11 @@ JUDGED = [
     ("/cors/", "cross-site", FRIEND + ".evil.example", False),
     ("/cors/", "cross-site", EVIL, False),
     ("/cors/", None, FRIEND, True),
+    # who may read answers, but is to bring no cookies
+    ("/bare/", "cross-site", FRIEND, False),
+    ("/bare/", "same-site", FRIEND, False),
+    ("/bare/", None, FRIEND, False),
+    ("/bare/", None, OWN, True),
 ]
 
 
