@@ -15,7 +15,7 @@ from gateway.http.fields import HEAD_END, Malformed, is_token
 from gateway.http.head import REQUEST_LINE, Framing, read_request_head
 from gateway.http.heads_seen import HeadsSeen
 from gateway.http.serialise import build_response_head
-from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address
+from gateway.http.sockets import HIGH_WATER, end_writing, keep_alive, peer_address
 from gateway.http.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class ClientConnection(ClientTransport):
         if self._state != State.TUNNEL:
             return
         if not self.tls:
-            self._transport.write_eof()
+            end_writing(self._transport)
         elif self._exchange is not None:
             self._exchange.tunnel_closed()
 

@@ -5,7 +5,7 @@ import contextlib
 import ssl
 from typing import TYPE_CHECKING
 
-from gateway.http.sockets import count_unsent, reset
+from gateway.http.sockets import count_unsent, end_writing, reset
 
 if TYPE_CHECKING:
     from gateway.http.server import Server
@@ -97,7 +97,7 @@ class ClientTransport(asyncio.Protocol):
         tls = transport.get_extra_info("ssl_object")
         if tls is None:
             self._eof_after = None
-            transport.write_eof()
+            end_writing(transport)
             return
         # as soon as that can be, where it cannot be now
         self._eof_after = 0.0 if transport.get_write_buffer_size() else None

@@ -102,6 +102,12 @@ def read_left(transport: asyncio.Transport) -> Iterator[bytes]:
         return
 
 
+def end_writing(transport: asyncio.Transport) -> None:
+    """Tell the peer that no more is sent; where it has gone already, the transport will tell."""
+    with contextlib.suppress(OSError):
+        transport.write_eof()
+
+
 def file_of(transport: asyncio.Transport) -> int:
     """Return the number of the socket's file, -1 where there is none any more."""
     sock = transport.get_extra_info("socket")

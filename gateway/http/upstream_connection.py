@@ -16,7 +16,7 @@ from gateway.http.response_head import (
     known_heads,
     read_response_head,
 )
-from gateway.http.sockets import HIGH_WATER, has_ended, has_news, keep_alive, read_left
+from gateway.http.sockets import HIGH_WATER, end_writing, has_ended, has_news, keep_alive, read_left
 
 if TYPE_CHECKING:
     from gateway.http.client_exchange import ClientExchange
@@ -130,7 +130,7 @@ class UpstreamConnection(asyncio.Protocol):
         """End this direction of a tunnel, where the transport can; tell whether it could."""
         if self._mode == _CLOSED or not self._transport.can_write_eof():
             return False
-        self._transport.write_eof()
+        end_writing(self._transport)
         return True
 
     def pause_reading(self) -> None:
