@@ -254,7 +254,9 @@ class Gateway:
     async def _start_plane(self) -> None:
         settings, recorder = self.settings, self.recorder
         await self.issuers.start()
-        self.sessions = Sessions(self.store, self._knowledge, self._end, self.clock, recorder.audit)
+        self.sessions = Sessions(
+            self.store, self._knowledge, self._end, self.clock, recorder.audit, self.revocations.put_off
+        )
         self.session_desk = SessionDesk(self.sessions.index, self._knowledge, self.revoke, self.clock)
         self.logout_hints = LogoutHints(self.store, lambda: self.compiled.ring, self.clock)
         self.refresher = Refresher(

@@ -4,7 +4,9 @@ Keys, all with one hash tag, always in this order: ``epoch`` (random, drawn with
 means that the store lost its data), ``seq`` (counts the changes), ``entries`` (a sorted set: an entry's
 text with its expiry as the score), ``log`` (a stream of the latest changes: ``s`` the seq, ``e`` the text,
 ``x`` the expiry, ``p`` the place), ``workers`` (a sorted set: when each was last heard of, the store's time
-in ms), ``applied`` (a hash: the seq that each has applied), ``places`` (a hash: the place of each text).
+in ms), ``applied`` (a hash: the seq that each has applied), ``places`` (a hash: the place of each text),
+``due`` (a sorted set: an expiry, a space and the text of an entry that is to hold later, scored by when, the
+store's time in ms: whichever worker beats first then writes it, so it outlives the worker that put it off).
 
 A place is the epoch and the seq at which an entry was written first, separated by a space. Entries without
 one are judged by time: those that ask for it, and those of gateways that know of no places, which read and
@@ -18,7 +20,7 @@ from typing import Any, cast, get_args
 from gateway.core.model import AS_WRITTEN, DenyEntry, EntryKind, Position
 from gateway.edge.store import Script
 
-KEYS = ("epoch", "seq", "entries", "log", "workers", "applied", "places")
+KEYS = ("epoch", "seq", "entries", "log", "workers", "applied", "places", "due")
 TAG = "{denylist}"
 MOST_TEXT = 16_384
 MOST_NUMBER = 32
@@ -88,8 +90,14 @@ return {epoch, redis.call('GET', KEYS[2]) or '0', places}
 """
 )
 
+PUT_OFF = Script("""
+local time = redis.call('TIME')
+local due = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
+return redis.call('ZADD', KEYS[8], 'NX', due, ARGV[3] .. ' ' .. ARGV[2])
+""")
+
 BEAT = Script("""
-local worker, applied, forget = ARGV[1], ARGV[2], ARGV[3]
+local worker, applied, forget, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local time = redis.call('TIME')
 local at = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[5], at, worker)
@@ -97,6 +105,14 @@ redis.call('HSET', KEYS[6], worker, applied)
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', at - forget)) do
   redis.call('ZREM', KEYS[5], gone)
   redis.call('HDEL', KEYS[6], gone)
+end
+for _, due in ipairs(redis.call('ZRANGEBYSCORE', KEYS[8], '-inf', at, 'LIMIT', 0, 100)) do
+  redis.call('ZREM', KEYS[8], due)
+  local expires, text = string.match(due, '^(%d+%.?%d*) (.+)$')
+  if text and redis.call('ZADD', KEYS[3], 'GT', 'CH', expires, text) == 1 then
+    local seq = redis.call('INCR', KEYS[2])
+    redis.call('XADD', KEYS[4], 'MAXLEN', '~', most, '*', 's', seq, 'e', text, 'x', expires)
+  end
 end
 return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]) or '0', tostring(at)}
 """)

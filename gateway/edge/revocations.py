@@ -156,6 +156,14 @@ class Revocations:
         # whoever logs in here from now on is to begin after it
         await self._delivered(seq)
 
+    async def put_off(self, entry: DenyEntry, seconds: float) -> None:
+        """Let an entry that names one thing hold after so many seconds, whichever worker lives then.
+
+        Raises:
+            Fault: the store does not take it. ValueError: as ``revoke``.
+        """
+        await self._script(log.PUT_OFF, int(seconds * 1000), *log.encode_entry(entry))
+
     async def publish(self, entries: Sequence[DenyEntry]) -> Acknowledgement:
         """Write entries and wait, up to a second, until every live worker has applied them.
 
@@ -364,7 +372,7 @@ class Revocations:
                 return
             try:
                 epoch, seq, at = await self._script(
-                    log.BEAT, self.worker_id, applied, int(_FORGET_AFTER * 1000)
+                    log.BEAT, self.worker_id, applied, int(_FORGET_AFTER * 1000), self._log_length
                 )
             except Fault:
                 self._age()

@@ -44,6 +44,7 @@ class Sessions:
         revoke: writes denylist entries; raises Fault.
         clock: wall time in seconds since the epoch.
         on_event: takes an audit event.
+        put_off: lets the store write an entry after so many seconds; raises Fault.
     """
 
     def __init__(
@@ -53,15 +54,17 @@ class Sessions:
         revoke: Callable[[Revoke], Awaitable[None]],
         clock: Callable[[], float],
         on_event: Callable[..., None],
+        put_off: Callable[[DenyEntry, float], Awaitable[None]],
     ) -> None:
         self._store = store
         self._knowledge = knowledge
         self._revoke = revoke
         self._clock = clock
         self._on_event = on_event
+        self._put_off = put_off
         self._running: dict[str, asyncio.Task[None]] = {}
         self._fetching: dict[str, asyncio.Task[StoredSession | Fault]] = {}
-        self._replaced: dict[str, tuple[asyncio.TimerHandle, float]] = {}
+        self._replaced: dict[str, tuple[asyncio.TimerHandle, DenyEntry]] = {}
         self._installing: dict[str, asyncio.Task[Fault | None]] = {}
         self._clearing: set[asyncio.Task[None]] = set()
         self.index = SessionIndex(store, knowledge, clock)
@@ -148,21 +151,28 @@ class Sessions:
     def end_later(self, need: EndLater) -> None:
         """Begin to end a session that was replaced, once the grace for requests under way has passed."""
         # at once, their refusal would clear the new cookie
-        if need.session_id not in self._replaced:
-            grace = self._knowledge().compiled.settings.session.rotation_grace
-            timer = asyncio.get_running_loop().call_later(
-                grace, self._end_replaced, need.session_id, need.ends_at
-            )
-            self._replaced[need.session_id] = (timer, need.ends_at)
+        if need.session_id in self._replaced:
+            return
+        settings = self._knowledge().compiled.settings.session
+        grace = settings.rotation_grace
+        entry = session_end(need.session_id, need.ends_at, self._clock() + grace, settings.idle_lifetime)
+        timer = asyncio.get_running_loop().call_later(grace, self._end_replaced, entry)
+        self._replaced[need.session_id] = (timer, entry)
+        self._spawn(self._outlive(entry, grace))
 
-    def _end_replaced(self, session_id: str, ends_at: float) -> None:
-        self._replaced.pop(session_id, None)
-        self._spawn(self._end(session_id, ends_at))
+    async def _outlive(self, entry: DenyEntry, grace: float) -> None:
+        # this worker may not live as long; what the store does not take, or loses, is left to the timer
+        with contextlib.suppress(Fault):
+            await self._put_off(entry, grace)
 
-    async def _end(self, session_id: str, ends_at: float) -> None:
+    def _end_replaced(self, entry: DenyEntry) -> None:
+        self._replaced.pop(entry.value, None)
+        self._spawn(self._end(entry))
+
+    async def _end(self, entry: DenyEntry) -> None:
         # what the store does not take now holds here, and is written later
         with contextlib.suppress(Fault):
-            await self._revoke(Revoke((self._end_entry(session_id, ends_at),)))
+            await self._revoke(Revoke((entry,)))
 
     def _end_entry(self, session_id: str, ends_at: float) -> DenyEntry:
         idle = self._knowledge().compiled.settings.session.idle_lifetime
@@ -259,9 +269,9 @@ class Sessions:
 
     async def drain(self) -> None:
         """Do at once what was put off, and wait for what is under way behind requests' backs."""
-        for session_id, (timer, ends_at) in list(self._replaced.items()):
+        for timer, entry in list(self._replaced.values()):
             timer.cancel()
-            self._end_replaced(session_id, ends_at)
+            self._end_replaced(entry)
         while pending := {*self._running.values(), *self._clearing}:
             await asyncio.wait(pending)
 

@@ -280,3 +280,37 @@ async def test_r67_a_writers_clock_that_stepped_makes_the_store_forget_nothing(w
     assert await _written(store, 1)
     await stepped.publish([entry(value="bob", ahead=7200.0)])
     assert await _written(store, 2)
+
+
+async def test_an_end_that_was_put_off_outlives_the_worker_that_did(worker, store):
+    """R41 [1.17]: another worker writes it when it is due, once; nobody refuses anything before."""
+    ended, other = await worker(), await worker()
+    now = round(time.time(), 3)
+    late = DenyEntry("session", "", "s", now + 999, now + 900)
+    await ended.put_off(late, 0.6)
+    await ended.put_off(replace(late, expires=late.expires + 5), 60)
+    soon = replace(late, value="t")
+    await ended.put_off(soon, 0.01)
+    # as if its process had been killed
+    ended._task.cancel()
+    await eventually(lambda: other._denylist.why_ended("t", time.time()) is Reason.REVOKED)
+    assert other._denylist.why_ended("s", time.time()) is None
+    third = await worker()
+    await eventually(lambda: not lives(login(other), other))
+    assert list(other._denylist.entries(0)) == [soon, late]
+    await eventually(lambda: not lives(login(third), third))
+    assert other._denylist.position[1] == 2
+    assert await store.execute("ZCARD", store.key(TAG, "due")) == 1
+
+
+@pytest.mark.parametrize(
+    "garbage", ["", "x", "1 ", " [1]", "1.2.3 []", "nan []", "1e3 [2]", "-1 [1]", "9" * 400]
+)
+async def test_garbage_among_what_was_put_off_ends_nothing(worker, store, garbage):
+    """[1.17]: it goes, and the replica stays fresh."""
+    first = await worker()
+    await store.execute("ZADD", store.key(TAG, "due"), 0, garbage)
+    await first.put_off(DenyEntry("session", "", "s", 9.0, round(time.time() + 900, 3)), 0)
+    await eventually(lambda: not lives(login(first), first))
+    assert first._denylist.is_fresh(time.time(), 1.0)
+    assert await store.execute("ZCARD", store.key(TAG, "due")) == 0

@@ -36,6 +36,7 @@ class Desk:
         self.memory = Memory()
         self.knowledge = Knowledge(KNOWN, {}, self.denylist, self.memory, lambda _: None, lambda _: False)
         self.events: list[tuple[str, dict]] = []
+        self.later: list[tuple] = []
         self.now = clock
         self.sessions = Sessions(
             store,
@@ -43,7 +44,12 @@ class Desk:
             self.revoke,
             clock,
             lambda event, **more: self.events.append((event, more)),
+            self.put_off,
         )
+
+    async def put_off(self, entry, seconds: float) -> None:
+        """Hear what the store is to write later."""
+        self.later.append((entry, seconds))
 
     async def revoke(self, need: Revoke) -> None:
         """Take entries as the replica would."""

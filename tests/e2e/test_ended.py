@@ -174,3 +174,25 @@ async def test_r44_the_answer_is_the_same_whatever_a_worker_remembers(world: Wor
         for fields in ({}, NAVIGATE):
             answer = await at.ask(before, "/optional/x", **fields)
             assert (answer.status, answer.text) == (200, "hello nobody GET /optional/x 0")
+
+
+@pytest.mark.settings(COOKIE)
+async def test_r41_a_session_that_was_replaced_ends_though_its_worker_is_gone(world: World):
+    """R41 [1.17]: the end is in the store before the grace is over, for whoever lives then."""
+    browser = world.browser()
+    await browser.login()
+    copy = browser.clone()
+    elsewhere = await Elsewhere(world).start()
+    page = await browser.get("/.gateway/login?return_to=/x")
+    await browser.submit(page, username="alice", password="alice")
+    (timer, entry), *_ = world.gateway.sessions._replaced.values()
+    timer.cancel()
+    due = world.gateway.store.key("{denylist}", "due")
+    await world.eventually(lambda: not world.gateway.sessions._clearing)
+    (member,) = await world.gateway.store.execute("ZRANGE", due, 0, -1)
+    assert (await elsewhere.ask(copy)).status == 200
+    # the grace is over
+    await world.gateway.store.execute("ZADD", due, 1, member)
+    await world.eventually(lambda: [*elsewhere.gateway.denylist.entries(0)])
+    assert [each.value for each in elsewhere.gateway.denylist.entries(0)] == [entry.value]
+    assert (await elsewhere.ask(copy)).status == 401
