@@ -152,6 +152,8 @@ PLAIN = [
     b"CDN-Loop: " + b", ".join([LOOP] * 4),
     b"Upgrade: websocket",
     b"Authorization: Basic eA==",
+    b"Authorization: NTLM eA==",
+    b"Proxy-Authorization: Basic eA==",
     b" folded",
     b"No colon",
     b"X-One : 1",
@@ -608,6 +610,8 @@ NOISE = st.one_of(
             b"\x00",
             b"\xff",
             b"a: b",
+            b"negotiate eA==",
+            b"NTLM",
         ]
     ),
 )
@@ -627,7 +631,7 @@ NOISE = st.one_of(
     ),
 )
 def test_r57_what_a_pattern_recognises_is_what_it_says(known: tuple, changes: list, path: bytes | None):
-    """R53, R57: whatever bytes match, a process that knows no pattern reads the same of them."""
+    """R53, R57, R77: whatever bytes match, a process that knows no pattern reads the same of them."""
     rules = compiled(0).rules
     pattern = pattern_of(head_of(*known), rules.request_names)
     if pattern is None:
@@ -649,6 +653,24 @@ def test_r57_what_a_pattern_recognises_is_what_it_says(known: tuple, changes: li
     assert framing_of(head.framing_of(pattern, match), found.target) == framing_of(again, again.target)
     assert (found.method, found.host, found.headers) == (again.method, again.host, again.headers)
     assert sorted_by(draw(found, rules.request_names)) == sorted_by(draw(request, rules.request_names))
+
+
+@pytest.mark.parametrize("name", [b"Authorization", b"authorization", b"Proxy-Authorization"])
+@pytest.mark.parametrize("scheme", [b"NTLM", b"ntlm", b"Negotiate", b"NEGOTIATE", b"Nego2", b"Kerberos"])
+def test_r77_no_pattern_takes_what_authenticates_a_connection(name: bytes, scheme: bytes):
+    """R77 [3.1]: a head that differs from those of a pattern in its scheme alone is a case of its own."""
+    rules = compiled(0).rules
+    usual = head_of(b"GET", b"/public/x", HOSTS[0], [name + b": Basic eA==", b"X-One: 1"])
+    pattern = pattern_of(usual, rules.request_names)
+    assert pattern is not None
+    assert pattern.match(usual) is not None
+    for value in (scheme, scheme + b" eA=="):
+        data = head_of(b"GET", b"/public/x", HOSTS[0], [name + b": " + value, b"X-One: 1"])
+        assert head.read_request_head(data).binds
+        assert pattern.match(data) is None
+        # its own pattern, if it has one, has its very value
+        own = pattern_of(data, rules.request_names)
+        assert own is None or own.match(usual) is None
 
 
 def pattern_of(data: bytes, names: Any) -> Pattern | None:
