@@ -14,6 +14,7 @@ from gateway.core.config_forwarding import check_client_headers, check_forwardin
 from gateway.core.config_listener import check_log, check_rate_limits, check_tls, warn_listener
 from gateway.core.config_providers import check_callbacks, warn_providers
 from gateway.core.config_routes import check_path, check_routes, warn_routes
+from gateway.core.config_upgrade import warn_upgrade
 from gateway.core.config_upstreams import check_upstreams, warn_upstreams
 from gateway.core.fields import fold
 from gateway.core.problems import Path, Problem
@@ -318,6 +319,7 @@ def _warnings(settings: Settings) -> Iterator[Problem]:
     yield from warn_upstreams(settings)
     yield from warn_routes(settings)
     yield from warn_providers(settings)
+    yield from warn_upgrade(settings)
     yield from _warn_store(settings)
     if settings.allow_insecure_http:
         yield Problem(

@@ -87,7 +87,7 @@ def _warn_mixed(mixed: list[int]) -> Iterator[Problem]:
         yield Problem(
             ("identity_headers",),
             f"{shown}: people of several providers come in, and nothing tells the upstream whose alice"
-            " it is: add X-Forwarded-Issuer: iss, or give the routes a provider",
+            " it is: add X-Forwarded-Issuer: iss, or give the routes providers of one name",
         )
 
 

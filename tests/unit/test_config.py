@@ -415,12 +415,19 @@ PARTNER = {
     [
         ({}, ["identity_headers"]),
         ({"identity_headers": {"X-Forwarded-User": "sub", "X-Issuer": "iss"}}, []),
-        ({"routes/0/provider": "partner"}, []),
+        ({"routes/0/provider": "partner"}, ["routes[0].provider"]),
         ({"routes/0/providers": ["partner"]}, []),
+        ({"routes/0/provider": "partner", "routes/0/providers": ["partner"]}, []),
         ({"routes/0/providers": ["partner", "corporate"]}, ["identity_headers"]),
         ({"routes/0/require": {"claims": {"iss": "https://partner.example.com"}}}, []),
         ({"routes/0/require": {"groups": ["admins"]}}, ["identity_headers"]),
-        ({"providers/partner": PARTNER | {"response_mode": "form_post"}, "routes/0/provider": "partner"}, []),
+        (
+            {
+                "providers/partner": PARTNER | {"response_mode": "form_post"},
+                "routes/0/providers": ["partner"],
+            },
+            [],
+        ),
     ],
 )
 def test_r70_several_providers_are_warned_of(changes, paths):
@@ -434,15 +441,15 @@ def test_r70_disjoint_providers_on_one_site_are_warned_of():
     """R70 [1.8]: one browser has one session for a site, so two parts of it log each other out."""
 
     def routes(second: dict) -> list[dict]:
-        both = [{"path": "/a/", "provider": "corporate"}, {"path": "/b/", **second}]
+        both = [{"path": "/a/", "providers": ["corporate"]}, {"path": "/b/", **second}]
         return [{"upstream": "app", "access": "required", **each} for each in both]
 
     def found(second: dict) -> list[str]:
         settings = with_changes({"providers/partner": PARTNER, "routes": routes(second)})
         return [shown_path(each.path) for each in warn(settings)]
 
-    assert found({"provider": "partner"}) == ["routes[1]"]
-    assert found({"provider": "corporate"}) == []
+    assert found({"providers": ["partner"]}) == ["routes[1]"]
+    assert found({"providers": ["corporate"]}) == []
     assert found({"providers": ["corporate", "partner"]}) == ["identity_headers"]
     assert found({"provider": "partner", "access": "public"}) == ["routes[1].provider"]
 
@@ -467,10 +474,91 @@ def test_r71_each_callback_is_a_path_of_its_own(callback, found):
     assert problems(changes) == found
 
 
+ADMIN = {"path": "/admin/", "upstream": "app", "access": "required"}
+TWO_SERVERS = ["http://127.0.0.1:3000", "http://127.0.0.1:3001"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        # one provider, or a route for everybody: nobody is kept out who came in before
+        ({"routes/0/provider": "corporate"}, []),
+        ({"providers/partner": PARTNER, "routes/0/provider": "partner"}, ["routes[0].provider"]),
+        ({"providers/partner": PARTNER, "routes/0/providers": ["partner"]}, []),
+        # hosts for every port
+        ({"routes/0/hosts": ["app.example.com"]}, []),
+        ({"routes/1": ADMIN | {"hosts": ["app.example.com:443"]}, "routes/0/hosts": ["app.example.com"]}, []),
+        (
+            {
+                "routes/0/hosts": ["app.example.com"],
+                "routes/1": ROUTE | {"access": "public", "hosts": ["app.example.com:8443"]},
+            },
+            ["routes[0].hosts[0]"],
+        ),
+        (
+            {
+                "routes/0/hosts": ["app.example.com:443"],
+                "routes/1": ROUTE | {"access": "public", "hosts": ["app.example.com:8443"]},
+            },
+            [],
+        ),
+        (
+            {
+                "routes/0/hosts": ["x.example.com", "*.example.com"],
+                "routes/0/unauthenticated": "reject",
+                "routes/1": ROUTE | {"access": "public", "hosts": ["a.example.com:8443"]},
+            },
+            ["routes[0].hosts[1]"],
+        ),
+        ({"public_url": "http://localhost:8080", "routes/0/hosts": ["localhost"]}, []),
+        (
+            {
+                "public_url": ["http://127.0.0.1", "http://127.0.0.1:8080"],
+                "routes/0/hosts": ["127.0.0.1"],
+                "routes/1": ADMIN | {"hosts": ["127.0.0.1:8080"]},
+            },
+            ["routes[0].hosts[0]"],
+        ),
+        (
+            {"public_url": ["http://[::1]", "http://[::1]:8080"], "routes/0/hosts": ["[::1]"]},
+            ["routes[0].hosts[0]"],
+        ),
+        ({"public_url": "http://[::1]", "routes/0/hosts": ["[::1]"]}, []),
+        # unverified addresses
+        ({"routes/0/require": {"claims": {"email": "a@x"}}}, ["routes[0].require.claims.email"]),
+        (
+            {
+                "routes/0/require": {"claims": {"email": "a@x"}},
+                "providers/corporate/email_verified": "check",
+            },
+            [],
+        ),
+        ({"routes/0/require": {"claims": {"sub": "alice"}}}, []),
+        # the breaker, and kept connections
+        ({"upstreams/app/breaker": {"status": ["503"]}}, ["upstreams.app.breaker.status"]),
+        ({"upstreams/app/breaker": {"failures": 9}}, []),
+        ({"upstreams/app/breaker": {"status": ["503"]}, "upstreams/app/servers": TWO_SERVERS}, []),
+        ({"upstreams/app/max_idle": 1000}, ["upstreams.app.keepalive"]),
+        ({"upstreams/app/max_age": "10m"}, ["upstreams.app.keepalive"]),
+        ({"upstreams/app/max_age": "10m", "upstreams/app/keepalive": "auto"}, []),
+        ({"upstreams/app/max_connections": 9}, []),
+        # bounds that hold at the admin listener as well
+        ({"limits": {"connections_per_address": 2}}, ["limits.connections_per_address"]),
+        ({"limits": {"connections_per_address": 100}}, []),
+        ({"limits": {"connections_per_address": 0}}, []),
+    ],
+)
+def test_changed_defaults_are_warned_of_where_they_matter(changes, found):
+    """[1.8] [1.15] [1.18] [2.34] [3.7] [3.11]: a file that means something else now, and no other file."""
+    settings = with_changes(changes)
+    assert check(settings) == []
+    assert [shown_path(each.path) for each in warn(settings)] == found
+
+
 def test_r71_a_changed_default_is_warned_of():
     """R71 [1.9]: a further provider that does not say its callback has another one than before."""
     partner = {name: value for name, value in PARTNER.items() if name != "callback"}
-    settings = with_changes({"providers/partner": partner, "routes/0/provider": "corporate"})
+    settings = with_changes({"providers/partner": partner, "routes/0/providers": ["corporate"]})
     assert [shown_path(each.path) for each in warn(settings)] == ["providers.partner.callback"]
     settings = with_changes(
         {"public_url": ["http://localhost:8080"], "providers/corporate/response_mode": "form_post"}

@@ -50,6 +50,36 @@ def test_every_page_of_the_docs_is_in_the_readme():
         assert f"docs/{page.name}" in linked
 
 
+def test_every_decision_is_in_their_list():
+    """No two have one number, each is titled by its own, and the list says the title."""
+    decisions = sorted((TREE / "docs/adr").glob("[0-9]*.md"))
+    listed = (TREE / "docs/adr/README.md").read_text(encoding="utf-8")
+    numbers = [int(page.name[:4]) for page in decisions]
+    assert numbers == list(range(1, len(decisions) + 1))
+    for number, page in zip(numbers, decisions, strict=True):
+        title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix(f"# {number}. ")
+        assert f"{number}. [{title}]({page.name})" in listed
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_line_is_there_twice(name: str):
+    """Neither one after the other nor as the same sentence elsewhere, tables and pictures aside."""
+    text = re.sub(r"```.*?```", "", (TREE / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = [line for line in text.splitlines() if len(line) > 60 and not line.startswith("|")]
+    assert sorted(set(lines)) == sorted(lines)
+    headings = re.findall(r"^#+ .+$", text, re.MULTILINE)
+    assert name == "CHANGELOG.md" or sorted(set(headings)) == sorted(headings)
+
+
+def test_the_changelog_is_in_order():
+    """Each version has each kind of change once, in the usual order."""
+    versions = (TREE / "CHANGELOG.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    kinds = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+    for version in versions:
+        found = re.findall(r"^### (.+)$", version, re.MULTILINE)
+        assert found == [kind for kind in kinds if kind in found]
+
+
 def test_every_command_and_make_target_is_known():
     """README names no command that does not exist."""
     commands = set(
