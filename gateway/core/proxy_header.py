@@ -23,6 +23,10 @@ _UNKNOWN: Final = re.compile(rb"PROXY UNKNOWN(?: [^\r\n]*)?\r\n")
 _LOCAL: Final = 0x20
 _PROXIED: Final = 0x21
 _TCP: Final = {0x11: (12, 4), 0x21: (36, 16)}
+_CHECKSUM: Final = 0x03
+_CHECKSUM_BYTES: Final = 4
+# the polynomial of CRC32c (RFC 3720 appendix B.4), its bits in reverse
+_CASTAGNOLI: Final = 0x82F63B78
 # unspecified, and a Unix socket's: a proxy with no address to tell
 _NAMELESS: Final = frozenset({0x00, 0x31})
 
@@ -63,10 +67,11 @@ def read_block(start: bytes, block: bytes) -> str | None:
 
     Args:
         start: the first 16 bytes, which ``read_length`` took.
-        block: what follows: addresses, then what else the proxy tells, which is not read.
+        block: what follows: addresses, then what else the proxy tells, of which only a checksum is read.
 
     Raises:
-        ValueError: the addresses are cut short, or of a transport that no connection here has.
+        ValueError: the addresses, or what else is told, are cut short; they are of a transport that no
+            connection here has; the checksum is another header's.
     """
     if start[12] == _LOCAL:
         return None
@@ -75,8 +80,45 @@ def read_block(start: bytes, block: bytes) -> str | None:
         return UNTOLD
     if family not in _TCP or len(block) < _TCP[family][0]:
         raise ValueError("no addresses of TCP")
+    _check(start, block, _TCP[family][0])
     packed = block[: _TCP[family][1]]
     return _text(IPv4Address(packed) if family == 0x11 else IPv6Address(packed))
+
+
+def _check(start: bytes, block: bytes, begin: int) -> None:
+    """Read what follows the addresses, each with a type and a length. Raises ValueError."""
+    is_checked = False
+    while begin < len(block):
+        value = begin + 3
+        end = value + int.from_bytes(block[begin + 1 : value], "big")
+        if end > len(block) or value > len(block):
+            raise ValueError("cut short")
+        if block[begin] == _CHECKSUM:
+            # a sum is one, and of the header in which its own place is empty
+            if is_checked or end - value != _CHECKSUM_BYTES:
+                raise ValueError("no checksum")
+            is_checked = True
+            blank = start + block[:value] + bytes(_CHECKSUM_BYTES) + block[end:]
+            if crc32c(blank) != int.from_bytes(block[value:end], "big"):
+                raise ValueError("the checksum of another header")
+        begin = end
+
+
+def crc32c(data: bytes) -> int:
+    """Return the CRC32c of some bytes."""
+    rest = 0xFFFFFFFF
+    for byte in data:
+        rest = _REMAINDERS[(rest ^ byte) & 0xFF] ^ (rest >> 8)
+    return rest ^ 0xFFFFFFFF
+
+
+def _remainder(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ (_CASTAGNOLI if byte & 1 else 0)
+    return byte
+
+
+_REMAINDERS: Final = tuple(map(_remainder, range(256)))
 
 
 def _text(address: IPv4Address | IPv6Address) -> str:

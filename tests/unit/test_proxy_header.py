@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.proxy_header import SIGNATURE, UNTOLD, read_block, read_length, read_line
+from gateway.core.proxy_header import SIGNATURE, UNTOLD, crc32c, read_block, read_length, read_line
 
 
 def block(command: int, family: int, body: bytes) -> bytes:
@@ -24,6 +24,18 @@ def read(header: bytes) -> str | None:
 def four(source: str = "203.0.113.7", more: bytes = b"") -> bytes:
     """Return the body of a header for IPv4."""
     return ip_address(source).packed + ip_address("192.0.2.1").packed + struct.pack("!HH", 5, 443) + more
+
+
+def told(kind: int, value: bytes) -> bytes:
+    """Return something else that a proxy tells: type, length and value."""
+    return bytes((kind,)) + struct.pack("!H", len(value)) + value
+
+
+def summed(command: int, family: int, addresses: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
+    """Return a header of version 2 with its checksum."""
+    blank = block(command, family, addresses + before + told(3, bytes(4)) + after)
+    place = 16 + len(addresses) + len(before) + 3
+    return blank[:place] + struct.pack("!I", crc32c(blank)) + blank[place + 4 :]
 
 
 def six(source: str) -> bytes:
@@ -81,7 +93,10 @@ def test_no_lines(line: bytes):
     ("header", "address"),
     [
         (block(0x21, 0x11, four()), "203.0.113.7"),
-        (block(0x21, 0x11, four(more=b"\x03\x00\x04abcd" * 20)), "203.0.113.7"),
+        (block(0x21, 0x11, four(more=told(4, b"abcd") * 20 + told(0x20, b""))), "203.0.113.7"),
+        (summed(0x21, 0x11, four()), "203.0.113.7"),
+        (summed(0x21, 0x11, four(), told(2, b"app.example"), told(0xEA, b"\1vpce-1")), "203.0.113.7"),
+        (summed(0x21, 0x21, six("2001:db8::1"), after=told(4, bytes(3000))), "2001:db8::1"),
         (block(0x21, 0x21, six("2001:db8::1")), "2001:db8::1"),
         (block(0x21, 0x21, six("::ffff:203.0.113.7")), "203.0.113.7"),
         (block(0x21, 0x00, b""), UNTOLD),
@@ -111,6 +126,16 @@ def test_blocks(header: bytes, address: str | None):
         block(0x21, 0x11, b""),
         block(0x21, 0x21, four()),
         block(0x21, 0x11, four(more=bytes(5000))),
+        block(0x21, 0x11, four(more=b"\x04")),
+        block(0x21, 0x11, four(more=b"\x04\x00")),
+        block(0x21, 0x11, four(more=b"\x04\x00\x05abcd")),
+        block(0x21, 0x11, four(more=told(4, b"") + b"\x04\xff\xff")),
+        block(0x21, 0x11, four(more=told(3, b"abcd"))),
+        block(0x21, 0x11, four(more=told(3, b""))),
+        block(0x21, 0x11, four(more=told(3, b"abcde"))),
+        summed(0x21, 0x11, four()).replace(ip_address("203.0.113.7").packed, bytes((203, 0, 113, 8))),
+        summed(0x21, 0x11, four(), after=told(2, b"app.example")).replace(b"app", b"ape"),
+        summed(0x21, 0x11, four(), after=told(3, bytes(4))),
         b"\r\n\r\n\0\r\nQUIT\r" + block(0x21, 0x11, four())[12:],
     ],
 )
@@ -118,6 +143,14 @@ def test_no_blocks(header: bytes):
     """[3.16]: what is nearly a header of version 2."""
     with pytest.raises(ValueError, match=r"."):
         read(header)
+
+
+def test_the_checksum_is_the_standards():
+    """[3.16]: RFC 3720 appendix B.4, and the value by which every CRC32c is known."""
+    assert crc32c(b"123456789") == 0xE3069283
+    assert crc32c(bytes(32)) == 0x8A9136AA
+    assert crc32c(b"\xff" * 32) == 0x62A8AB43
+    assert crc32c(bytes(range(32))) == 0x46DD794E
 
 
 @given(st.binary(max_size=120), st.binary(min_size=4, max_size=4), st.binary(max_size=60))
