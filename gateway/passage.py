@@ -194,8 +194,13 @@ class Passage:
     @property
     def extra(self) -> tuple[Header, ...]:
         """The fields that ride on any answer: what is left of a rate limit, Strict-Transport-Security."""
-        request, hsts = self.exchange.request, self.knowledge.compiled.hsts
-        header = hsts.get(request.host) if hsts and request.tls else None
+        request, compiled = self.exchange.request, self.knowledge.compiled
+        if not compiled.hsts or not request.tls:
+            return self.quota
+        observed = observe(request, compiled.rules)
+        # which site it was the browser knows by the name that it called, and believes none but over https
+        is_site = observed.proto == "https" and not observed.unreadable
+        header = compiled.hsts.get(observed.host) if is_site else None
         return self.quota if header is None else (*self.quota, header)
 
     @property
@@ -308,11 +313,12 @@ def about_of(request: Request, knowledge: Knowledge, answer: Answer | None, reas
     """Return what the record of a request tells of it, however often it comes again."""
     identity: Identity | None = getattr(answer, "identity", None)
     route: Route | None = getattr(answer, "route", None)
+    observed = observe(request, knowledge.compiled.rules)
     about = Matter(
         request.method.decode("latin-1"),
-        request.host.decode("latin-1"),
+        observed.host.decode("latin-1"),
         request.target.partition(b"?")[0].decode("latin-1"),
-        observe(request, knowledge.compiled.rules).client,
+        observed.client,
         "" if route is None else route.name,
         _DECISIONS.get(type(answer), "refuse"),
         reason,

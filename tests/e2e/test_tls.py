@@ -72,6 +72,34 @@ async def test_a_foreign_name_gets_no_hsts(world):
         assert "Strict-Transport-Security" not in answer.headers
 
 
+async def test_hsts_behind_a_proxy_that_speaks_tls(world):
+    """[1.1]: which site an answer is of is what the proxy tells, not its Host; the log too."""
+    site = f"localhost:{world.public_port}"
+    sources = {"address": "X-Forwarded-For", "host": "X-Forwarded-Host"}
+    data = world.config() | {"trusted_proxies": ["127.0.0.0/8"], "forwarding": sources}
+    world.gateway.reload(Settings.model_validate(data))
+    yes, no = ["max-age=86400"], []
+    cases = (
+        ("inner.example", {"X-Forwarded-Host": site}, yes),
+        (site, {"X-Forwarded-Host": "other.example"}, no),
+        (site, {"X-Forwarded-Host": site, "X-Forwarded-Proto": "http"}, no),
+        ("inner.example", {"X-Forwarded-Host": site, "X-Forwarded-Proto": "https"}, yes),
+        (site, {}, no),
+        (site, {"X-Forwarded-Host": "a b"}, no),
+    )
+    async with aiohttp.ClientSession(connector=connector(world)) as session:
+        for host, fields, wanted in cases * 2:
+            for path in ("/public/x", "/api/x", "/.gateway/login", "/a//b"):
+                answer = await ask(session, world, path, headers={"Host": host, **fields})
+                assert answer.headers.getall("Strict-Transport-Security", []) == wanted, (host, fields, path)
+                called = fields.get("X-Forwarded-Host", host)
+                if " " not in called:
+                    told = {"request_id": answer.headers["X-Request-ID"], "host": called}
+                    await world.eventually(
+                        lambda told=told: any(told.items() <= line.items() for line in world.lines)
+                    )
+
+
 async def test_reload_of_the_configuration(world):
     """Another certificate and another HSTS hold at once, and the open connection goes on."""
     async with aiohttp.ClientSession(connector=connector(world)) as session:
