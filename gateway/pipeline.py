@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.core import cookies as jar
-from gateway.core.access import whose
+from gateway.core.access_session import whose
 from gateway.core.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.context import Knowledge
 from gateway.core.decision import (

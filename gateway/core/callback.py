@@ -6,13 +6,13 @@ OpenID Connect Core section 3.1.2.5 to 3.1.3.7; RFC 9207; RFC 9700 section 4.
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TypeAlias
 from urllib.parse import quote
 
-from gateway.core import access, form, id_token, id_token_hint, pending, refresh, rounds
-from gateway.core import cookies as jar
+from gateway.core import form, id_token, id_token_hint, pending, refresh, rounds
 from gateway.core import session as codec
+from gateway.core.access_session import is_live, session_identity
 from gateway.core.answers import Login, Refuse, Respond
 from gateway.core.authorization_response import MOST_FORM, Response, keep, kept, process_response
 from gateway.core.claim_at_fault import claim_at_fault, tell_clock
@@ -22,6 +22,7 @@ from gateway.core.cookies import Site
 from gateway.core.jose import UnknownKey
 from gateway.core.keys import KeySet
 from gateway.core.login import begin_for
+from gateway.core.login_failure import Attempt, failed, provider_here, spent
 from gateway.core.model import (
     Claims,
     CookieChange,
@@ -46,7 +47,7 @@ from gateway.core.needs import (
     UserInfo,
 )
 from gateway.core.reasons import Reason
-from gateway.core.refusals import login_link, other_account, plain
+from gateway.core.refusals import plain
 from gateway.core.session_record import HANDLE_BYTES
 from gateway.core.session_start import Begun, given, new_session, presented_session, put_off, replaced
 from gateway.core.strict import encode_base64url
@@ -55,30 +56,17 @@ from gateway.core.verification import checked, key_set
 Step: TypeAlias = Respond | Refuse | Login | Need
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A login whose answer has come back, with its state as presented and the name of its cookie.
-
-    ``page`` is what was wanted, empty where that could not be kept.
-    """
-
-    begun: codec.PendingLogin
-    page: str
-    state: str = field(repr=False)
-    cookie: str
-
-
 def callback(context: Context) -> Step:
     """End a login: check the response, redeem the code, verify the ID token, begin the session."""
     site = context.site
     assert site is not None
-    provider = context.knowledge.compiled.providers.get(_provider_here(context) or "")
+    provider = context.knowledge.compiled.providers.get(provider_here(context) or "")
     by_form = provider is not None and provider.settings.response_mode == "form_post"
     if by_form and context.request.method == b"POST" and form.is_form(context.request):
         return _posted(context, site)
     if context.request.method != b"GET":
         refusal = plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET", "POST") if by_form else ("GET",))
-        return replace(refusal, provider=_provider_here(context), audit="login")
+        return replace(refusal, provider=provider_here(context), audit="login")
     response = process_response(context.target.query[1:], needs_code=not by_form)
     if response is None:
         return _malformed(context, site, context.target.query[1:])
@@ -92,7 +80,7 @@ def callback(context: Context) -> Step:
         return page
     attempt = Attempt(begun, page, response.state, name)
     if not response.code and response.error is None:
-        return _failed(context, Reason.LOGIN_RESPONSE_MALFORMED, attempt)
+        return failed(context, Reason.LOGIN_RESPONSE_MALFORMED, attempt)
     return _answered(context, site, response, attempt)
 
 
@@ -104,7 +92,7 @@ def _malformed(context: Context, site: Site, data: bytes) -> Refuse | KeptPage:
     page = _page_wanted(context, known or "/")
     if isinstance(page, KeptPage):
         return page
-    return _failed(context, Reason.LOGIN_RESPONSE_MALFORMED, page=page)
+    return failed(context, Reason.LOGIN_RESPONSE_MALFORMED, page=page)
 
 
 def _begun(context: Context, site: Site, name: str, state: str) -> codec.PendingLogin | None:
@@ -140,7 +128,7 @@ def _posted(context: Context, site: Site) -> Step:
             if isinstance(page, KeptPage):
                 return page
             attempt = Attempt(begun, page, response.state, name)
-            return _failed(
+            return failed(
                 context, Reason.LOGIN_RESPONSE_MALFORMED, attempt, "its code is too long to be kept"
             )
         changes = (change,)
@@ -161,10 +149,10 @@ def _answered(context: Context, site: Site, response: Response, attempt: Attempt
     compiled, begun = context.knowledge.compiled, attempt.begun
     provider = compiled.providers.get(begun.provider)
     if provider is None:
-        return _failed(context, Reason.LOGIN_STATE_UNKNOWN, attempt)
+        return failed(context, Reason.LOGIN_STATE_UNKNOWN, attempt)
     # RFC 9700 section 4.4: an answer that came by another provider's callback is another provider's (R71)
     if context.target.path.decode() != pending.callback_path(begun, compiled.settings.prefix):
-        return _failed(context, Reason.LOGIN_ISSUER_MISMATCH, attempt)
+        return failed(context, Reason.LOGIN_ISSUER_MISMATCH, attempt)
     metadata = context.knowledge.fact(need := Metadata(provider.name), ProviderMetadata)
     if metadata is None:
         return need
@@ -172,14 +160,14 @@ def _answered(context: Context, site: Site, response: Response, attempt: Attempt
     if (response.issuer is not None and response.issuer != metadata.issuer) or (
         response.issuer is None and metadata.iss_parameter_supported
     ):
-        return _failed(context, Reason.LOGIN_ISSUER_MISMATCH, attempt)
+        return failed(context, Reason.LOGIN_ISSUER_MISMATCH, attempt)
     if response.error is not None:
-        return _failed(context, Reason.LOGIN_DENIED, attempt, response.error[:100])
+        return failed(context, Reason.LOGIN_DENIED, attempt, response.error[:100])
     presented = presented_session(context)
     if isinstance(presented, SessionRecord):
         return presented
     if presented is None and rounds.loops(context, site, attempt.page):
-        return _failed(context, Reason.LOGIN_LOOP, attempt)
+        return failed(context, Reason.LOGIN_LOOP, attempt)
     return _redeem(context, provider, attempt, response)
 
 
@@ -193,79 +181,21 @@ def _stranger(context: Context, reason: Reason, state: str, attempt: Attempt | N
         return page
     page = page or "/"
     evicted = pending.was_evicted(context, site, state)
-    cookies = () if attempt is None else (_spent(context, attempt),)
+    cookies = () if attempt is None else (spent(context, attempt),)
     # a losing tab, or the back button: no token call is made
     presented = presented_session(context)
     if isinstance(presented, SessionRecord):
         return presented
-    if presented is not None and access.is_live(context, presented.session) is None:
+    if presented is not None and is_live(context, presented.session) is None:
         if evicted:
             cookies = (*cookies, pending.forget_evicted(context, site, state))
         return Respond(Reason.ALREADY_LOGGED_IN, 303, location=site.origin + page, cookies=cookies)
-    provider = _provider_here(context)
+    provider = provider_here(context)
     if evicted and provider is not None:
         # the person did nothing wrong: single sign-on brings them to their page
         again = begin_for(context, Reason.LOGIN_EVICTED, page, provider, state)
         return replace(again, cookies=(*again.cookies, *cookies), audit="login")
-    return _failed(context, reason, attempt, page=page)
-
-
-def _spent(context: Context, attempt: Attempt) -> CookieChange:
-    return CookieChange(attempt.cookie, None, 0, jar.presented(context.cookies, attempt.cookie))
-
-
-def _provider_here(context: Context) -> str | None:
-    compiled = context.knowledge.compiled
-    found = compiled.by_callback.get(context.target.path.removeprefix(compiled.prefix))
-    return None if found is None else found.name
-
-
-def interrupted(context: Context) -> Refuse:
-    """Return what is told of a login whose callback met a fault: whose it was, and where to begin anew.
-
-    The address of a callback leads nowhere a second time.
-    """
-    site = context.site
-    assert site is not None
-    response = process_response(context.target.query[1:], needs_code=False)
-    page, name = "/", _provider_here(context)
-    if response is not None:
-        cookie = pending.state_cookie_name(site.login_prefix, response.state)
-        begun = pending.open_pending(context, site, cookie)
-        page = pending.page_of(context, response.state) or "/"
-        if begun is not None:
-            page, name = begun.return_to, begun.provider
-    url = login_link(context, page if page.startswith("/") else "/", name)
-    return Refuse(Reason.INTERNAL_ERROR, html=context.wants_html, retry_url=url, provider=name, audit="login")
-
-
-def _failed(
-    context: Context,
-    reason: Reason,
-    attempt: Attempt | None = None,
-    detail: str | None = None,
-    *,
-    page: str = "/",
-    claim: str | None = None,
-) -> Refuse:
-    """Refuse a login: its cookie goes, and a new one leads to the page that was wanted."""
-    assert context.site is not None
-    name = _provider_here(context)
-    if attempt is not None:
-        name, page = attempt.begun.provider, attempt.page
-    if not page.startswith("/"):
-        page = "/"
-    return Refuse(
-        reason=reason,
-        html=context.wants_html,
-        login_url=login_link(context, page, name),
-        detail=detail,
-        account_url=other_account(context, page),
-        provider=name,
-        claim=claim,
-        audit="login",
-        cookies=(_spent(context, attempt),) if attempt is not None else (),
-    )
+    return failed(context, reason, attempt, page=page)
 
 
 def _redeem(context: Context, provider: Provider, attempt: Attempt, response: Response) -> Step:
@@ -290,13 +220,13 @@ def _redeem(context: Context, provider: Provider, attempt: Attempt, response: Re
     if tokens is None:
         return exchange
     if isinstance(tokens, TokenRefusal):
-        return _failed(context, Reason.LOGIN_REFUSED, attempt, tokens.error)
+        return failed(context, Reason.LOGIN_REFUSED, attempt, tokens.error)
     claims = _verified_claims(context, provider, begun, tokens)
     if isinstance(claims, Reason):
         claim = claim_at_fault(tokens.id_token or "", claims, provider, context.now)
         came = tokens.id_token
         detail = tell_clock(came, claims, context.now) if came else "no ID token came"
-        return _failed(context, claims, attempt, detail, claim=claim)
+        return failed(context, claims, attempt, detail, claim=claim)
     if not isinstance(claims, dict):
         return claims
     return _with_userinfo(context, provider, attempt, tokens, claims)
@@ -332,7 +262,7 @@ def _with_userinfo(
         if userinfo is None:
             return need
         if not userinfo:
-            return _failed(
+            return failed(
                 context,
                 Reason.TOKEN_CLAIMS,
                 attempt,
@@ -340,7 +270,7 @@ def _with_userinfo(
             )
         # OIDC Core section 5.3.2: a response about somebody else must not be used (R30)
         if userinfo.get("sub") != claims["sub"]:
-            return _failed(
+            return failed(
                 context, Reason.TOKEN_CLAIMS, attempt, "UserInfo is about somebody else", claim="sub"
             )
     is_kept = context.knowledge.compiled.settings.session.mode == "redis"
@@ -354,7 +284,7 @@ def _with_userinfo(
     if tokens.refresh_token:
         grant = Grant(session.session_id, 0, tokens.refresh_token, handle=handle)
     # judged once, here: each request would find the same fault and log in again (RFC 9068 section 4)
-    identity = access.session_identity(context, session)
+    identity = session_identity(context, session)
     if isinstance(identity, Reason):
         claim = claim_at_fault(tokens.access_token, identity, provider, context.now)
         if identity is Reason.TOKEN_AUDIENCE:
@@ -362,7 +292,7 @@ def _with_userinfo(
         detail = "the access token, which access_token: jwt verifies"
         if (clock := tell_clock(tokens.access_token, identity, context.now)) is not None:
             detail = f"{detail}: {clock}"
-        return _failed(context, identity, attempt, detail, claim=claim)
+        return failed(context, identity, attempt, detail, claim=claim)
     if not isinstance(identity, Identity):
         return identity
     return _complete(context, attempt, Begun(session, grant, handle, tokens.id_token), identity)
@@ -379,9 +309,9 @@ def _overtaken(context: Context, attempt: Attempt, session: Session) -> Login | 
     ):
         return None
     if login.is_repeated:
-        return _failed(context, Reason.REVOKED, attempt)
+        return failed(context, Reason.REVOKED, attempt)
     again = begin_for(context, Reason.REVOKED, attempt.page or "/", login.provider, attempt.state)
-    return replace(again, cookies=(*again.cookies, _spent(context, attempt)), audit="login")
+    return replace(again, cookies=(*again.cookies, spent(context, attempt)), audit="login")
 
 
 def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identity) -> Step:
@@ -391,12 +321,12 @@ def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identi
         return overtaken
     if not begun.fits():
         size = refresh.cookie_size(session, begun.grant)
-        return _failed(context, Reason.LOGIN_COOKIE_TOO_LARGE, attempt, f"{size} characters")
+        return failed(context, Reason.LOGIN_COOKIE_TOO_LARGE, attempt, f"{size} characters")
     if (need := replaced(context, begun)) is not None:
         return need
     changes = [
         *given(context, site, begun),
-        _spent(context, attempt),
+        spent(context, attempt),
         rounds.note(context, site, attempt.page, came_back=presented_session(context) is not None),
     ]
     changes += id_token_hint.keep(context, session, begun.id_token, changes)

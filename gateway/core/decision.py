@@ -9,11 +9,12 @@ from typing import TypeAlias
 
 from gateway.core import access, cookies, generations, logout, provider_logout
 from gateway.core.answers import Answer, Forward, Login, Refuse, Respond
-from gateway.core.callback import callback, interrupted
+from gateway.core.callback import callback
 from gateway.core.compiled import Compiled
 from gateway.core.context import Context, Knowledge
 from gateway.core.headers import observe, response_headers
 from gateway.core.login import login
+from gateway.core.login_failure import interrupted
 from gateway.core.loops import MOST_PASSES, passes
 from gateway.core.model import CookieChange, Header, Request, SessionOver
 from gateway.core.needs import Need
@@ -22,6 +23,7 @@ from gateway.core.policies import named_methods
 from gateway.core.reasons import Reason
 from gateway.core.refusals import login_url, plain
 from gateway.core.routes import Route
+from gateway.core.session_cookies import session_cookies
 from gateway.core.sketch import draw
 from gateway.core.targets import Target, canonicalise
 
@@ -250,7 +252,7 @@ def due_cookies(
         return () if forward.is_renewed else forward.cookies
     if isinstance(found.outcome, SessionOver) or knowledge.denylist.judge_session(found.outcome.session, now):
         return ()
-    return access.session_cookies(site, found.outcome, forward.sent, now)
+    return session_cookies(site, found.outcome, forward.sent, now)
 
 
 def timely_cookies(answer: Refuse | Respond, knowledge: Knowledge, age: float) -> tuple[CookieChange, ...]:

@@ -8,7 +8,8 @@ import hmac
 import json
 from dataclasses import dataclass
 
-from gateway.core import access, form, id_token_hint, refresh
+from gateway.core import form, id_token_hint, refresh
+from gateway.core.access_session import Live, identity_of, is_live, judge_session
 from gateway.core.answers import Refuse, Respond
 from gateway.core.context import Context, OpenedSession
 from gateway.core.credentials import session_cookie
@@ -84,7 +85,7 @@ def _no_proof(context: Context, opened: OpenedSession | None) -> Reason | None:
     # a copy of a session that has ended must not end those that came after it
     if opened is None:
         return Reason.CREDENTIALS_MISSING
-    return access.is_live(context, opened.session)
+    return is_live(context, opened.session)
 
 
 def everything_of(context: Context, issuer: str, subject: str) -> DenyEntry:
@@ -125,7 +126,7 @@ def _ended(context: Context, opened: OpenedSession | None, written: tuple[DenyEn
             *id_token_hint.cleared(context),
             *onwards.cookies,
         ),
-        identity=access.identity_of(session, session.claims, session.scopes) if session else None,
+        identity=identity_of(session, session.claims, session.scopes) if session else None,
         audit="logout",
         details={
             "how": "everywhere" if any(entry.kind == "sub" for entry in written) else "local",
@@ -232,10 +233,10 @@ def userinfo(context: Context) -> Respond | Refuse | Need:
         return refuse(context, Reason.CREDENTIALS_MISSING)
     if isinstance(cookie, SessionRecord):
         return cookie
-    verdict = access.judge_session(context, cookie)
+    verdict = judge_session(context, cookie)
     if isinstance(verdict, Reason):
         return refuse(context, verdict)
-    if not isinstance(verdict, access.Live):
+    if not isinstance(verdict, Live):
         return verdict
     identity, session = verdict.identity, verdict.session
     document: dict[str, Json] = {

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from gateway.core import access, claim_sources, refresh
+from gateway.core import claim_sources, refresh
 from gateway.core import cookies as jar
+from gateway.core.access_session import is_live
 from gateway.core.compiled import Provider
 from gateway.core.context import Context, OpenedSession
 from gateway.core.cookies import Site
@@ -11,6 +12,7 @@ from gateway.core.credentials import SessionCookie, session_cookie
 from gateway.core.entries import end_of
 from gateway.core.model import Claims, CookieChange, Grant, Json, Renewed, Session, TokenSet
 from gateway.core.needs import EndLater, Need, Replaced, Revoke, SaveSession, SessionRecord
+from gateway.core.session_cookies import handle_cookie, session_cookies
 from gateway.core.session_record import record_name
 
 
@@ -86,7 +88,7 @@ def put_off(context: Context, begun: Begun) -> tuple[EndLater, ...]:
     if begun.handle or not isinstance(previous, OpenedSession):
         return ()
     before = previous.session
-    if not _is_same_person(before, begun.session) or access.is_live(context, before) is not None:
+    if not _is_same_person(before, begun.session) or is_live(context, before) is not None:
         return ()
     return (EndLater(before.session_id, before.ends_at),)
 
@@ -127,8 +129,8 @@ def given(context: Context, site: Site, begun: Begun) -> tuple[CookieChange, ...
     """Return the changes that give the browser this session, and take away what is left of another mode's."""
     sent, name = context.cookies, site.refresh_cookie
     if begun.handle:
-        handle = (access.handle_cookie(site, begun.session, begun.handle, sent, context.now),)
+        handle = (handle_cookie(site, begun.session, begun.handle, sent, context.now),)
         # what the other mode left behind
         return (*handle, CookieChange(name, None, 0, jar.presented(sent, name))) if name in sent else handle
-    changes = access.session_cookies(site, Renewed(begun.session, begun.grant), sent, context.now)
+    changes = session_cookies(site, Renewed(begun.session, begun.grant), sent, context.now)
     return changes if begun.grant is not None else (*changes, CookieChange(name, None, 0, ()))

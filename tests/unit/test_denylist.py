@@ -5,7 +5,7 @@ from math import inf, nan
 
 import pytest
 
-from gateway.core.access import identity_of
+from gateway.core.access_session import identity_of
 from gateway.core.denylist import Denylist
 from gateway.core.model import AS_WRITTEN, DenyEntry, Session
 from tests.support.pure import ISSUER, NOW, identity

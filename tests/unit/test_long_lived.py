@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import session as codec
-from gateway.core.access import identity_of
+from gateway.core.access_session import identity_of
 from gateway.core.answers import Forward, Refuse
 from gateway.core.compiled import compile_settings
 from gateway.core.config import Settings
