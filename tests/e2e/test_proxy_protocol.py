@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.certificates import Authority
 from tests.support.world import World
-from tests.unit.test_proxy_header import block, four, six
+from tests.unit.test_proxy_header import block, four, six, summed, told
 
 pytestmark = pytest.mark.asyncio
 
@@ -98,7 +98,8 @@ async def asked(request, valkey_url, tmp_path):
         (b"PROXY UNKNOWN\r\n", "unknown"),
         (TWO, "203.0.113.7"),
         (block(0x21, 0x21, six("2001:db8::1")), "2001:db8::1"),
-        (block(0x21, 0x11, four("203.0.113.7", bytes(500))), "203.0.113.7"),
+        (block(0x21, 0x11, four("203.0.113.7", told(4, bytes(500)))), "203.0.113.7"),
+        (summed(0x21, 0x11, four("203.0.113.7"), told(4, bytes(500))), "203.0.113.7"),
         (block(0x21, 0x00, b""), "unknown"),
         (block(0x20, 0x00, b""), BALANCER),
     ],
@@ -137,6 +138,8 @@ async def test_limits_by_address_count_clients(asked: Asked):
         block(0x21, 0x11, four()[:8]),
         block(0x21, 0x11, four("203.0.113.7", bytes(4097))),
         block(0x31, 0x11, four()),
+        block(0x21, 0x11, four("203.0.113.7", bytes(500))),
+        block(0x21, 0x11, four("203.0.113.7", told(3, bytes(4)))),
     ],
 )
 async def test_the_header_is_required(asked: Asked, header: bytes):
