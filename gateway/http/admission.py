@@ -19,12 +19,13 @@ class Admission:
         refused: how many connections were turned away.
     """
 
-    __slots__ = ("_counts", "_exempt", "_names", "refused")
+    __slots__ = ("_counts", "_exempt", "_known", "_names", "refused")
 
     def __init__(self, exempt: Iterable[str] = ()) -> None:
         self.refused = 0
         self._counts: dict[str, int] = {}
         self._names: dict[str, str] = {}
+        self._known: dict[str, bool] = {}
         self._exempt = tuple(ip_network(each, strict=False) for each in exempt)
 
     def __len__(self) -> int:
@@ -33,7 +34,7 @@ class Admission:
     def exempt(self, networks: Iterable[str]) -> None:
         """Exempt these networks from now on, and no others."""
         self._exempt = tuple(ip_network(each, strict=False) for each in networks)
-        self._names.clear()
+        self._known.clear()
 
     def enter(self, peer: str, most: int) -> int:
         """Count a connection of this peer; return by how many it is beyond ``most``, 0 if it is welcome.
@@ -67,6 +68,14 @@ class Admission:
 
     def is_exempt(self, peer: str) -> bool:
         """Tell whether this peer is a proxy, behind which are many clients."""
+        known = self._known.get(peer)
+        if known is None:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            known = self._known[peer] = self._judge(peer)
+        return known
+
+    def _judge(self, peer: str) -> bool:
         try:
             address = ip_address(peer.partition("%")[0])
         except ValueError:
