@@ -44,16 +44,16 @@ class _Cover:
         epoch, seq = (None, 0) if position is None else position
         if epoch == _UNWRITTEN and self._is_written(before):
             return False
+        waiting = self.places.get(_UNWRITTEN)
+        # this one has been written; of another that names the same, only it can tell
+        is_written = epoch != _UNWRITTEN and waiting is not None and abs(waiting[1] - before) <= _ROUNDING
+        if is_written:
+            del self.places[_UNWRITTEN]
         known = self.places.get(epoch)
         if known is not None:
             seq, before = max(seq, known[0]), max(before, known[1])
         self.places[epoch] = seq, before
-        waiting = self.places.get(_UNWRITTEN)
-        if epoch != _UNWRITTEN and waiting is not None and waiting[1] <= before + _ROUNDING:
-            # it has been written
-            del self.places[_UNWRITTEN]
-            return True
-        return known != (seq, before)
+        return is_written or known != (seq, before)
 
     def _is_written(self, before: float) -> bool:
         # an entry that is told again, as after an answer that was lost, ends nothing that began since

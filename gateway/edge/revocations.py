@@ -137,8 +137,16 @@ class Revocations:
         await self._script(log.LEAVE, worker_id)
 
     def deny(self, entries: Iterable[DenyEntry]) -> None:
-        """Refuse from now on what the entries name, in this worker alone: another one writes them."""
-        self._add(tuple(entries))
+        """Refuse from now on what the entries name. Another worker writes them, or this one where that ends.
+
+        Raises:
+            ValueError: as ``revoke``.
+        """
+        told = tuple(entries)
+        for entry in told:
+            log.encode_entry(entry)
+        self._unwritten.update(dict.fromkeys(told))
+        self._add(told)
 
     def _add(self, entries: Sequence[DenyEntry]) -> None:
         for entry in entries:

@@ -273,6 +273,20 @@ async def test_r66_a_worker_that_was_told_goes_by_the_place_once_it_is_written(w
     assert lives(login(told), told)
 
 
+async def test_r66_what_a_worker_was_told_is_written_though_the_writer_is_gone(worker):
+    """R66 [1.4]: also where a gateway whose clock is ahead revoked the same before; nobody is shut out."""
+    first, told, ahead = await worker(), await worker(), await worker(ahead=3.0)
+    await ahead.publish([entry(ahead=3.0)])
+    session = login(first)
+    told.deny([entry()])
+    assert not lives(session, told)
+    await eventually(lambda: not lives(session, first))
+    assert not lives(session, told)
+    await eventually(lambda: lives(login(told), told) and lives(login(told), first))
+    with pytest.raises(ValueError, match="no entry"):
+        told.deny([entry(value="")])
+
+
 async def test_r67_a_writers_clock_that_stepped_makes_the_store_forget_nothing(worker, store):
     """R67 [1.5]: expired is what both clocks say is expired."""
     first, stepped = await worker(), await worker(ahead=7200.0)

@@ -127,6 +127,9 @@ def test_r66_an_entry_that_is_not_written_yet_ends_whatever_there_is():
     assert denylist.judge_session(later, NOW)
     denylist.add(DenyEntry("sub", ISSUER, "alice", NOW - 100, NOW + 9, ("e", 3)))
     assert denylist.judge_session(later, NOW)
+    # of a gateway whose clock is ahead
+    denylist.add(DenyEntry("sub", ISSUER, "alice", NOW + 3, NOW + 9, ("e", 5)))
+    assert denylist.judge_session(later, NOW)
     version = denylist.version
     denylist.add(DenyEntry("sub", ISSUER, "alice", round(NOW, 3), NOW + 9, ("e", 99)))
     assert denylist.version > version
