@@ -46,12 +46,8 @@ def claim_id(provider: Provider, grant: Grant, resource: str = "") -> str:
         str(grant.generation),
         grant.refresh_token,
     ]
-    token = _digest(fields)
-    return f"{token}.{_digest([grant.session_id, token])[:22]}"
-
-
-def _digest(fields: list[str]) -> str:
-    return encode_base64url(hashlib.sha256(json.dumps(fields).encode()).digest())
+    former = encode_base64url(hashlib.sha256(json.dumps(fields).encode()).digest())
+    return codec.rotation_name(grant.session_id, former)
 
 
 def renewal_at(session: Session, most_age: float) -> float:

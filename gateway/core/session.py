@@ -1,5 +1,6 @@
 """Sessions, grants and pending logins as bytes, and back. Decoding is total: garbage gives None."""
 
+import hashlib
 import hmac
 import json
 import math
@@ -228,14 +229,28 @@ def session_from(fields: Mapping[str, Json]) -> Session | None:
         return None
 
 
+def rotation_name(session_id: str, former: str) -> str:
+    """Name a rotation with its session, where ``former`` is what the version before calls it."""
+    digest = hashlib.sha256(json.dumps([session_id, former]).encode()).digest()
+    return f"{former}.{encode_base64url(digest)[:22]}"
+
+
+def former_name(rotation: str) -> str:
+    """Return the name that the version before gives to a rotation; it does not tell its session."""
+    return rotation.partition(".")[0]
+
+
 def grant_fields(grant: Grant) -> dict[str, Json]:
-    """Return a grant as a JSON object with short names."""
+    """Return a grant as a JSON object with short names.
+
+    Rotations have their former names there: workers of the version before confirm them, too.
+    """
     fields: dict[str, Json] = {
         "v": VERSION,
         "id": grant.session_id,
         "g": grant.generation,
         "rt": grant.refresh_token,
-        "u": list(grant.unconfirmed),
+        "u": [former_name(name) for name in grant.unconfirmed],
     }
     if grant.handle:
         fields["h"] = grant.handle
@@ -245,12 +260,17 @@ def grant_fields(grant: Grant) -> dict[str, Json]:
 def grant_from(fields: Mapping[str, Json]) -> Grant | None:
     """Return the grant of such an object, or None."""
     try:
+        session_id, handle = _text(fields["id"]), _text(fields.get("h", ""))
+        names = _texts(fields["u"])[:MOST_UNCONFIRMED]
         return Grant(
-            session_id=_text(fields["id"]),
+            session_id=session_id,
             generation=_count(fields["g"]),
             refresh_token=_text(fields["rt"]),
-            unconfirmed=tuple(_texts(fields["u"])[:MOST_UNCONFIRMED]),
-            handle=_text(fields.get("h", "")),
+            # a handle's rotation has its record's name, which is no other session's
+            unconfirmed=tuple(
+                names if handle else (rotation_name(session_id, former_name(name)) for name in names)
+            ),
+            handle=handle,
         )
     except (KeyError, TypeError):
         return None

@@ -12,6 +12,8 @@ refresh token. Both are claimed, renewed, stored and confirmed in one script, so
 make one token call together. A result under the former name counts for the session that is in it alone, which
 only the caller can see: ``alone`` tells that it is another's. A ``spent`` of this version under the former
 name is a number below one, which the version before takes for spent long ago, and which says whose it is.
+Cookies have the former name, so the version before confirms our rotations, too: under that name alone, which
+counts for our result where both names have the same.
 """
 
 from gateway.edge.store import Script
@@ -35,18 +37,27 @@ local function judge_spent(spent)
 end
 local result = redis.call('GET', KEYS[2])
 local spent = redis.call('GET', KEYS[3])
+local former = KEYS[5] and redis.call('GET', KEYS[6])
+local theirs = KEYS[5] and redis.call('GET', KEYS[7])
 if result then
+  if spent then return {'stored', result} end
+  if theirs and tonumber(theirs) >= 1 and (not former or former == result) then
+    -- the version before has confirmed it, under the name that it knows: it lives as long as there
+    redis.call('SET', KEYS[3], '1', 'PX', math.max(1, redis.call('PTTL', KEYS[7])))
+    if not former then
+      redis.call('DEL', KEYS[2])
+      return {'spent'}
+    end
+    keep = math.max(1, redis.call('PTTL', KEYS[6]))
+  end
   -- whoever stores no cookies comes this way each time, for as long as the session is in use
-  if not spent then redis.call('PEXPIRE', KEYS[2], keep) end
+  redis.call('PEXPIRE', KEYS[2], keep)
   return {'stored', result}
 end
+-- before what is spent: a rotation of the version before has its result under the former name alone
+if former and alone ~= '1' then return {'former', former} end
 if spent then return judge_spent(spent) end
-if KEYS[5] and alone ~= '1' then
-  result = redis.call('GET', KEYS[6])
-  if result then return {'former', result} end
-  spent = redis.call('GET', KEYS[7])
-  if spent and (spent == mark or tonumber(spent) >= 1) then return judge_spent(spent) end
-end
+if theirs and alone ~= '1' and (theirs == mark or tonumber(theirs) >= 1) then return judge_spent(theirs) end
 local fence = 0
 for first = 1, #KEYS, 4 do
   local verdict = redis.call('HGET', KEYS[first + 3], 'verdict')
@@ -195,7 +206,8 @@ for first = 1, #KEYS, 4 do
   local spent = KEYS[first + 2]
   local left = redis.call('PTTL', spent)
   if left == -2 then
-    local value = redis.call('EXISTS', KEYS[first + 1]) == 1 and '1' or now()
+    local stored = redis.call('EXISTS', KEYS[first + 1]) + (KEYS[5] and redis.call('EXISTS', KEYS[6]) or 0)
+    local value = stored > 0 and '1' or now()
     if first > 1 then value = mark end
     redis.call('SET', spent, value, 'PX', remembered)
   elseif left < remembered then

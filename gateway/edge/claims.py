@@ -27,6 +27,7 @@ from gateway.core.faults import Ambiguous, NeverSent
 from gateway.core.model import Fault
 from gateway.core.needs import Confirm
 from gateway.core.reasons import Reason
+from gateway.core.session import former_name
 from gateway.edge import claim_scripts as scripts
 from gateway.edge.store import RETRY_AFTER, Argument, Script, Store
 
@@ -466,11 +467,6 @@ class Claims:
             self._supersede(news[: -len(_MADE)])
         elif (found := self._flights.get(news) or self._former.get(news)) is not None:
             found.wake.set()
-
-
-def former_name(claim: str) -> str:
-    """Return the name that the version before gave to a rotation; it did not tell its session."""
-    return claim.partition(".")[0]
 
 
 def _mark(claim: str) -> str:

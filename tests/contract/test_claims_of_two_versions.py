@@ -10,7 +10,8 @@ import pytest
 from gateway.core import refresh
 from gateway.core.model import Grant
 from gateway.core.needs import Confirm
-from gateway.edge.claims import Claims, Ended, Refusal, Spent, Stored, Success, former_name
+from gateway.core.session import decode_grant, encode_grant, former_name
+from gateway.edge.claims import Claims, Ended, Refusal, Spent, Stored, Success
 from gateway.edge.store import Store
 from tests.support.decisions import compiled
 from tests.support.recorded import claim_scripts_1 as former
@@ -189,3 +190,79 @@ async def test_a_confirmation_from_before_the_upgrade(store, table):
     await asyncio.sleep(GRACE / 1000 + 0.1)
     assert await theirs.acquire() == [b"spent"]
     assert await table().obtain(claim(), Provider()) == Spent()
+
+
+def after(rotation: str) -> Grant:
+    """Return the grant that a rotation of the first session led to, as its cookie holds it."""
+    return Grant("session-1", 1, "refresh-1", (rotation,))
+
+
+def told_by_cookie(rotation: str) -> str:
+    """Return how a worker of the version before reads the name of that rotation in a refresh cookie."""
+    return json.loads(encode_grant(after(rotation)))["u"][0]
+
+
+def read_here(rotation: str) -> str:
+    """Return how a worker of ours reads it."""
+    grant = decode_grant(encode_grant(after(rotation)))
+    assert grant is not None
+    return grant.unconfirmed[0]
+
+
+async def test_ours_confirmed_by_theirs_alone(store, table):
+    """[1.16], R37: the browser shows its new cookie at the version before, by chance or for ever."""
+    worker, name = table(), claim()
+    assert await worker.obtain(name, Provider()) == Stored(b"new")
+    assert read_here(name) == name
+    theirs = Former(store, told_by_cookie(name))
+    assert theirs.keys == Former(store, name).keys
+    await theirs.confirm()
+    # within the grace for whoever lags behind, wherever that is
+    assert await theirs.acquire() == [b"stored", b"new"]
+    assert await worker.obtain(name, Provider()) == Stored(b"new")
+    await asyncio.sleep(GRACE / 1000 + 0.1)
+    provider = Provider()
+    for _ in range(2):
+        assert await worker.obtain(name, provider) == Spent()
+        assert await table().obtain(name, provider) == Spent()
+        assert await theirs.acquire() == [b"spent"]
+    assert provider.calls == 0
+
+
+async def test_ours_confirmed_by_theirs_is_not_asked_for_within_the_grace(store, table):
+    """[1.16], R37: a worker of ours that hears of it late gives nobody another grace."""
+    worker, name = table(), claim()
+    await worker.obtain(name, Provider())
+    await Former(store, name).confirm()
+    await asyncio.sleep(GRACE / 1000 + 0.1)
+    assert await worker.obtain(name, Provider()) == Spent()
+
+
+async def test_theirs_confirmed_by_ours(store, table):
+    """[1.16], R37: a rotation of the version before is confirmed under both names, and lags nobody out."""
+    theirs = Former(store, claim())
+    _, fence = await theirs.acquire()
+    await theirs.keep(fence)
+    # the version before writes the name that it knows
+    cookie = json.dumps({"id": "session-1", "g": 1, "rt": "refresh-1", "u": [former_name(claim())]})
+    grant = decode_grant(cookie.encode())
+    assert grant is not None
+    assert grant.unconfirmed == (claim(),)
+    worker = table()
+    await worker.confirm(Confirm(grant.unconfirmed, time.time() + 60))
+    assert await worker.obtain(claim(), Provider()) == Stored(b"former")
+    assert await theirs.acquire() == [b"stored", b"former"]
+    await asyncio.sleep(GRACE / 1000 + 0.1)
+    assert await worker.obtain(claim(), Provider()) == Spent()
+    assert await theirs.acquire() == [b"spent"]
+
+
+async def test_what_theirs_confirmed_of_another_session(store, table):
+    """[1.16]: of two sessions with one refresh token, the other's confirmation ends nothing of ours."""
+    theirs = Former(store, claim())
+    _, fence = await theirs.acquire()
+    await theirs.keep(fence)
+    worker, name = table(), claim("session-2")
+    assert await worker.obtain(name, Provider(), is_own=lambda _: False) == Stored(b"new")
+    await theirs.confirm()
+    assert await worker.obtain(name, Provider(), is_own=lambda _: False) == Stored(b"new")

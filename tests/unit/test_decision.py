@@ -234,9 +234,10 @@ def test_cookies_ride_only_for_who_presented_the_older_generation():
 
 def test_the_new_cookie_confirms_its_rotations():
     """Presenting a grant with unconfirmed rotations asks for their confirmation, once."""
-    grant = replace(GRANT, generation=1, unconfirmed=("h1", "h0"))
+    rotations = tuple(codec.rotation_name(GRANT.session_id, name) for name in ("h1", "h0"))
+    grant = replace(GRANT, generation=1, unconfirmed=rotations)
     req = request("/x", cookie(replace(SESSION, generation=1), grant))
-    assert ask(req).background == (Confirm(("h1", "h0"), SESSION.ends_at),)
+    assert ask(req).background == (Confirm(rotations, SESSION.ends_at),)
     assert ask(req, knowing(confirmed=lambda _: True)).background == ()
 
 

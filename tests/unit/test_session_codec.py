@@ -26,7 +26,9 @@ SESSION = Session(
     renewed_at=1000.0,
     access_expires_at=1060.0,
 )
-GRANT = Grant("s1", 3, "refresh-token", ("h1", "h2"))
+GRANT = Grant(
+    "s1", 3, "refresh-token", (session.rotation_name("s1", "h1"), session.rotation_name("s1", "h2"))
+)
 
 
 def test_everything_comes_back():
