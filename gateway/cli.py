@@ -295,7 +295,7 @@ def _check(options: argparse.Namespace) -> int:
     _warn(path, loaded)
     count = len(loaded.warnings)
     if (warning := check_store(loaded.settings)) is not None:
-        _complain(f"{path}: redis: {warning}")
+        _complain(f"{path}: redis: {warning} (warning)")
         count += 1
     for warning in proxied(loaded.settings):
         _complain(f"{path}: {warning} (warning)")
