@@ -5,7 +5,7 @@ The sections' models are in ``core.settings_*``; what spans several fields is ch
 ``core.config_checks``.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
@@ -173,6 +173,10 @@ class SessionSettings(Model):
         return self.idle_lifetime if self.claims_max_age is None else self.claims_max_age
 
 
+# the entry of a session's end outlives its copies by so many seconds at least
+_SOON_STALE: Final = 30.0
+
+
 class DenylistSettings(Model):
     """Pushed revocation."""
 
@@ -250,3 +254,14 @@ class Settings(Model):
     """Bounds on clients."""
     log: LogSettings = LogSettings()
     """Logs."""
+
+    @property
+    def copies_last(self) -> float:
+        """How long, in seconds, a copy of a session's cookies may still be good for, if it has not ended.
+
+        A worker that has not heard of its end seals them anew until it is stale, or for good where it allows
+        then (R44).
+        """
+        if "allow" in (self.denylist.when_stale, *(route.when_stale for route in self.routes)):
+            return self.session.absolute_lifetime
+        return self.session.idle_lifetime + max(0.0, self.denylist.max_staleness - _SOON_STALE)

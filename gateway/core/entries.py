@@ -22,7 +22,7 @@ def session_end(
         session_id: our own.
         ends_at: the session's absolute end, epoch seconds.
         now: epoch seconds.
-        idle: how long a session may idle, in seconds.
+        idle: how long a copy of its cookies may go on being good, in seconds.
         by_itself: whether it came to its end at the provider, and nobody revoked it.
     """
     idles_out = (now + idle + MARGIN) // _STEP * _STEP

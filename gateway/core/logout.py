@@ -99,7 +99,7 @@ def entry_expiry(context: Context) -> float:
 
 
 def _entries(context: Context, session: Session, *, everywhere: bool) -> tuple[DenyEntry, ...]:
-    idle = context.knowledge.compiled.settings.session.idle_lifetime
+    idle = context.knowledge.compiled.settings.copies_last
     one = end_of(session, context.now, idle)
     return (one, everything_of(context, session.issuer, session.subject)) if everywhere else (one,)
 

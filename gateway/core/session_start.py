@@ -109,7 +109,7 @@ def replaced(context: Context, begun: Begun) -> Need | None:
         return need
     if previous is not None and is_another and not any(isinstance(need, Revoke) for need in facts):
         # B logs in after A in this browser: A's session dies (CVE-2026-34454, R41)
-        idle = context.knowledge.compiled.settings.session.idle_lifetime
+        idle = context.knowledge.compiled.settings.copies_last
         return Revoke((end_of(previous.session, context.now, idle),))
     if not begun.handle:
         return None

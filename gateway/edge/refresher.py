@@ -303,7 +303,7 @@ class Refresher:
         return SessionOver(reason), is_own
 
     async def _end_family(self, compiled: Compiled, session: Session, *, by_itself: bool = False) -> None:
-        idle = compiled.settings.session.idle_lifetime
+        idle = compiled.settings.copies_last
         await self._revoke(Revoke((end_of(session, self._clock(), idle, by_itself=by_itself),)))
 
     async def _end_quietly(self, compiled: Compiled, session: Session) -> None:

@@ -51,7 +51,7 @@ def terms_of(settings: Settings) -> Terms:
     """Return the terms of a configuration."""
     session = settings.session
     issuers = {name: each.issuer for name, each in settings.providers.items()}
-    return Terms(issuers, session.absolute_lifetime, session.idle_lifetime)
+    return Terms(issuers, session.absolute_lifetime, settings.copies_last)
 
 
 def parse_revocation(

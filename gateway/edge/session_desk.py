@@ -162,7 +162,7 @@ class SessionDesk:
             found = await self._index.living(_wanted(fields))
         if not found:
             raise _Refusal(404, "No session that lives is named by this.")
-        now, idle = self._clock(), self._knowledge().compiled.settings.session.idle_lifetime
+        now, idle = self._clock(), self._knowledge().compiled.settings.copies_last
         entries = [session_end(each.about.session_id, each.about.ends_at, now, idle) for each in found]
         acknowledgement = replace(await self._revoke(entries, mandate), sessions=len(entries))
         return Answer(200, {"ended": len(entries), **acknowledgement.to_json()})

@@ -153,9 +153,9 @@ class Sessions:
         # at once, their refusal would clear the new cookie
         if need.session_id in self._replaced:
             return
-        settings = self._knowledge().compiled.settings.session
-        grace = settings.rotation_grace
-        entry = session_end(need.session_id, need.ends_at, self._clock() + grace, settings.idle_lifetime)
+        settings = self._knowledge().compiled.settings
+        grace = settings.session.rotation_grace
+        entry = session_end(need.session_id, need.ends_at, self._clock() + grace, settings.copies_last)
         timer = asyncio.get_running_loop().call_later(grace, self._end_replaced, entry)
         self._replaced[need.session_id] = (timer, entry)
         self._spawn(self._outlive(entry, grace))
@@ -175,7 +175,7 @@ class Sessions:
             await self._revoke(Revoke((entry,)))
 
     def _end_entry(self, session_id: str, ends_at: float) -> DenyEntry:
-        idle = self._knowledge().compiled.settings.session.idle_lifetime
+        idle = self._knowledge().compiled.settings.copies_last
         return session_end(session_id, ends_at, self._clock(), idle)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:

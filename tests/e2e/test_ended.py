@@ -4,6 +4,7 @@ import re
 
 import pytest
 from aiohttp import WSMsgType
+from yarl import URL
 
 from tests.support.ports import free_port
 from tests.support.world import NAVIGATE, Browser, World
@@ -196,3 +197,38 @@ async def test_r41_a_session_that_was_replaced_ends_though_its_worker_is_gone(wo
     await world.eventually(lambda: [*elsewhere.gateway.denylist.entries(0)])
     assert [each.value for each in elsewhere.gateway.denylist.entries(0)] == [entry.value]
     assert (await elsewhere.ask(copy)).status == 401
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        pytest.param("stale", marks=pytest.mark.settings({"denylist": {"when_stale": "allow"}})),
+        pytest.param("slow", marks=pytest.mark.settings({"denylist": {"max_staleness": "2h"}})),
+    ],
+)
+async def test_r44_a_copy_that_a_worker_sealed_anew_meanwhile_stays_out(world: World, late: str):
+    """R44 [1.17]: it has not heard of the session's end for an hour; what it gave is of no use ever."""
+    assert late in ("stale", "slow")
+    world.provider.access_lifetime = 86_400.0
+    browser = world.browser()
+    await browser.login()
+    copy, thief = browser.clone(), browser.clone()
+    elsewhere = await Elsewhere(world).start()
+    # cut off from the store
+    await elsewhere.gateway.revocations.close()
+    (login,) = world.audit("login")
+    await world.admin("POST", "/revoke", json={"session": login["session"]})
+    assert (await copy.fetch("/x")).status == 401
+    world.clock.advance(3500)
+    answer = await elsewhere.ask(thief)
+    assert answer.status == 200
+    thief.jar.update_cookies(
+        {
+            name: value
+            for name, _, value in (one.partition(";")[0].partition("=") for one in answer.set_cookies)
+        },
+        URL(world.base),
+    )
+    world.clock.advance(world.settings.session.idle_lifetime - 600)
+    world.gateway.denylist.expire(world.clock())
+    assert (await thief.fetch("/x")).status == 401
