@@ -9,6 +9,7 @@ from gateway.core.answers import Refuse
 from gateway.core.authorization_response import process_response
 from gateway.core.context import Context
 from gateway.core.model import CookieChange
+from gateway.core.needs import KeptPage
 from gateway.core.reasons import Reason
 from gateway.core.refusals import login_link, other_account
 
@@ -82,5 +83,7 @@ def interrupted(context: Context) -> Refuse:
         page = pending.page_of(context, response.state) or "/"
         if begun is not None:
             page, name = begun.return_to, begun.provider
+    # what the store keeps of it was asked for first
+    page = context.knowledge.fact(KeptPage(page), str) or page
     url = login_link(context, page if page.startswith("/") else "/", name)
     return Refuse(Reason.INTERNAL_ERROR, html=context.wants_html, retry_url=url, provider=name, audit="login")

@@ -21,10 +21,10 @@ MOST_BYTES = 4096
 """What all pending logins of a browser may add to its Cookie field."""
 
 MOST_PAGE_IN_STATE = 512
-"""Characters of a page that rides in the state; some providers bound their URLs."""
+"""Characters of a page that rides in the state, which otherwise has its reference: providers bound URLs."""
 
 MOST_INLINE = 2048
-"""Characters of a page that a pending login holds itself; of a longer one it holds a reference."""
+"""Characters of a page that a pending login may hold itself, where the store cannot keep it."""
 
 REFERENCE_BYTES = 16
 _MOST_EVICTED = 40
@@ -60,7 +60,7 @@ def callback_path(begun: codec.PendingLogin, prefix: str) -> str:
 
 
 def shown(page: str) -> str:
-    """Return what a pending login holds of a page: itself, or as many characters as a reference has."""
+    """Return the most that a pending login holds of a page: itself, or as much as a reference has."""
     return page if len(page) <= MOST_INLINE else reference_of(bytes(REFERENCE_BYTES))
 
 

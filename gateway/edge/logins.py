@@ -50,8 +50,9 @@ class Logins:
             raise Fault("issuer", Reason.ISSUER_MISCONFIGURED, "the provider is no longer configured")
         metadata = await self._metadata(Metadata(provider.name))
         page = login.return_to
-        if len(page) > pending.MOST_INLINE:
-            page = await self._keep(page, login.client, login.max_age_seconds)
+        if len(page) > pending.MOST_PAGE_IN_STATE:
+            reference = await self._keep(page, login.client, login.max_age_seconds)
+            page = reference or (page if len(page) <= pending.MOST_INLINE else "")
         begun = begin_pending(
             os.urandom(SECRET_BYTES),
             provider.name,

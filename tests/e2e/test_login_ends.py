@@ -105,8 +105,7 @@ async def test_every_failed_login_leads_back(world: World, length: int):
     ):
         browser = world.browser()
         location = str(change(URL(await callback_of(world, browser, wanted))))
-        # of a page that no state holds, another browser knows nothing
-        for each in (world.browser(), browser) if length == 1 else (browser,):
+        for each in (world.browser(), browser):
             page = await each.get(location, follow=False)
             assert page.status == 400
             link = offered(page.text, "Log in")
@@ -114,10 +113,12 @@ async def test_every_failed_login_leads_back(world: World, length: int):
     assert await go_on(world, browser, link) == world.base + wanted
 
 
-async def test_r86_a_fault_at_the_callback(world: World):
+@pytest.mark.parametrize("length", [1, 600, 3000])
+async def test_r86_a_fault_at_the_callback(world: World, length: int):
     """R86 [2.14] [2.16]: a provider that is away is one event; Try again is a new login for the same page."""
     browser = world.browser()
-    location = await callback_of(world, browser, "/wanted?x=1")
+    wanted = "/wanted?x=" + "1" * length
+    location = await callback_of(world, browser, wanted)
     await world.provider.close()
     page = await browser.get(location, follow=False)
     assert page.status == 503
@@ -129,7 +130,7 @@ async def test_r86_a_fault_at_the_callback(world: World):
     assert "/.gateway/callback" not in again
     await world.provider.start()
     world.clock.advance(31)
-    assert await go_on(world, browser, again) == f"{world.base}/wanted?x=1"
+    assert await go_on(world, browser, again) == world.base + wanted
 
 
 async def test_a_page_of_our_own_says_try_again_where_it_is(world: World):
@@ -224,6 +225,18 @@ async def test_long_pages_evict_by_size(world: World):
         pending = {name: value for name, value in browser.cookies().items() if "-login-" in name}
         assert sum(len(name) + len(value) + 3 for name, value in pending.items()) <= 4096
     assert pending
+
+
+@pytest.mark.parametrize("length", [400, 1500, 3000])
+async def test_an_evicted_login_keeps_its_page(world: World, length: int):
+    """R17 [2.17] [2.21]: however long its address is, and however often it begins again."""
+    browser = world.browser()
+    paths = [f"/{'x' * length}{index}" for index in range(22)]
+    locations = {path: await callback_of(world, browser, path) for path in paths}
+    again = {path: await callback_of(world, browser, locations[path]) for path in paths[:2]}
+    for path, location in (locations | again).items():
+        page = await browser.get(location, follow=False)
+        assert page.headers["Location"] == world.base + path
 
 
 async def test_a_stale_callback_with_a_session_goes_on_to_its_page(world: World):
