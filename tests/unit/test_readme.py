@@ -80,6 +80,14 @@ def test_the_changelog_is_in_order():
         assert found == [kind for kind in kinds if kind in found]
 
 
+def test_every_key_of_the_store_is_documented():
+    """docs/store.md says of each kind of key and each channel that the code names what it holds."""
+    page = (TREE / "docs/store.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `([a-z]+)", page, re.MULTILINE))
+    source = "".join(path.read_text(encoding="utf-8") for path in (TREE / "gateway/edge").glob("*.py"))
+    assert set(re.findall(r'\bkey\("([a-z]+)"', source)) == documented
+
+
 def test_every_command_and_make_target_is_known():
     """README names no command that does not exist."""
     commands = set(
