@@ -16,7 +16,7 @@ from gateway.core.config_providers import check_callbacks, warn_providers
 from gateway.core.config_routes import check_path, check_routes, warn_routes
 from gateway.core.config_upgrade import warn_upgrade
 from gateway.core.config_upstreams import check_upstreams, warn_upstreams
-from gateway.core.fields import fold
+from gateway.core.fields import TAKEN, fold
 from gateway.core.problems import Path, Problem
 from gateway.core.store_address import AddressError, address_of
 
@@ -50,7 +50,6 @@ _RESERVED_HEADERS = frozenset(
         "host",
         "http2-settings",
         "keep-alive",
-        "origin",
         "proxy",
         "range",
         "set-cookie",
@@ -64,6 +63,7 @@ _RESERVED_HEADERS = frozenset(
         "x-forwarded-for",
         "x-forwarded-host",
         "x-forwarded-port",
+        "x-forwarded-prefix",
         "x-forwarded-proto",
         "x-real-ip",
         "x-request-id",
@@ -271,7 +271,9 @@ def _check_identity_headers(settings: Settings) -> Iterator[Problem]:
         folded = fold(name.encode(errors="replace"))
         if not syntax.is_token(name):
             yield Problem(at, "not the name of a header field (RFC 9110 section 5.6.2)")
-        elif folded.decode() in _RESERVED_HEADERS or folded.startswith((b"sec-", b"proxy-")):
+        elif (
+            folded.decode() in _RESERVED_HEADERS or folded in TAKEN or folded.startswith((b"sec-", b"proxy-"))
+        ):
             yield Problem(at, "this field has another meaning; choose another name, such as X-Forwarded-User")
         elif folded in seen:
             yield Problem(

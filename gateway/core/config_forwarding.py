@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.core import config_syntax as syntax
 from gateway.core.config import ForwardingSettings, Settings
-from gateway.core.fields import fold
+from gateway.core.fields import METHOD_OVERRIDES, TAKEN, fold
 from gateway.core.foreign_identity import is_foreign
 from gateway.core.problems import Path, Problem
 
@@ -38,26 +38,8 @@ _NO_ADDRESS: Final = frozenset(
 )
 
 _NEEDED: Final = frozenset(
-    {
-        "accept",
-        "access-control-request-headers",
-        "access-control-request-method",
-        "authorization",
-        "cdn-loop",
-        "connection",
-        "content-length",
-        "cookie",
-        "expect",
-        "host",
-        "origin",
-        "sec-fetch-mode",
-        "sec-fetch-site",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-        "x-requested-with",
-    }
-)
+    b"authorization connection content-length cookie expect host te transfer-encoding".split()
+).union(TAKEN - METHOD_OVERRIDES)
 
 
 def check_forwarding(settings: Settings) -> Iterator[Problem]:
@@ -109,9 +91,7 @@ def check_client_headers(settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 at, "write a field's name, or what names begin with and *: X-Legacy-User, X-Legacy-*"
             )
-        elif folded.decode() in _NEEDED or any(
-            name != prefix and each.startswith(folded.decode()) for each in _NEEDED
-        ):
+        elif folded in _NEEDED or (name != prefix and any(each.startswith(folded) for each in _NEEDED)):
             yield Problem(at, "the gateway itself reads this field, and decides what happens to it")
     for index, name in enumerate(client.keep):
         at = ("client_headers", "keep", index)

@@ -12,8 +12,11 @@ VERIFIED = "email_verified"
 
 
 def is_unverified(value: Json) -> bool:
-    """Tell whether the provider says that the address is not verified; some say it as a text."""
-    return value is False or (isinstance(value, str) and value.strip().lower() == "false")
+    """Tell whether the provider says anything else of the address than that it is verified.
+
+    Null says nothing. Who knows what 0, "no" or an empty text mean: whoever may doubt an address must.
+    """
+    return value is not None and not is_verified(value)
 
 
 def is_verified(value: Json) -> bool:

@@ -31,6 +31,28 @@ LOOP: Final = 17
 Kind: TypeAlias = int
 """One of the words above: what happens to a field."""
 
+READ: Final = {
+    b"accept": ACCEPT,
+    b"sec-fetch-mode": FETCH_MODE,
+    b"sec-fetch-site": FETCH_SITE,
+    b"origin": ORIGIN,
+    b"sec-purpose": PURPOSE,
+    b"purpose": PURPOSE,
+    b"x-purpose": PURPOSE,
+    b"x-moz": PURPOSE,
+    b"x-requested-with": REQUESTED_WITH,
+    b"upgrade": UPGRADE,
+}
+"""The fields, by their lower-case names, that go on as clients send them and that decisions read."""
+
+METHOD_OVERRIDES: Final = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
+"""Folded names of the fields that name another method than the request line."""
+
+TAKEN: Final = METHOD_OVERRIDES.union(
+    READ, (b"access-control-request-headers", b"access-control-request-method", b"cdn-loop")
+)
+"""Folded names that nobody can give another meaning: what clients send there is read, and mostly goes on."""
+
 BINDING_SCHEME: Final = rb"(?i:ntlm|nego|kerberos)"
 """What the names of schemes begin with that authenticate a connection instead of a request (RFC 4559)."""
 

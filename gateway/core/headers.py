@@ -45,7 +45,8 @@ _PROXY_WORDS = frozenset(
 )
 _FORBIDDEN_PREFIXES = (b"proxy-", b"x-forwarded-")
 _INJECTED = frozenset(
-    {b"forwarded", b"host", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-request-id"}
+    b"forwarded host x-forwarded-for x-forwarded-host x-forwarded-prefix x-forwarded-proto"
+    b" x-request-id".split()
 )
 _SHARED_CACHES = frozenset({b"surrogate-control", b"edge-control", b"x-accel-expires"})
 # bytes that some skip before a cookie's name; "=" since browsers send a nameless cookie's value alone
@@ -87,7 +88,13 @@ def _response_kind_with_hsts(name: bytes) -> Kind:
 
 def _is_reserved(folded: bytes) -> bool:
     special = (b"authorization", b"cookie", b"set-cookie", b"proxy")
-    return folded in _HOP_BY_HOP or folded in _INJECTED or folded in special or folded.startswith(b"proxy-")
+    return (
+        folded in _HOP_BY_HOP
+        or folded in _INJECTED
+        or folded in special
+        or folded in fields.TAKEN
+        or folded.startswith(b"proxy-")
+    )
 
 
 def compile_rules(
@@ -151,18 +158,7 @@ def _request_kind(name: bytes, own: frozenset[bytes], more: _More) -> Kind:
         b"authorization": fields.AUTHORIZATION,
     }.get(folded)
     if special is None:
-        special = {
-            b"accept": fields.ACCEPT,
-            b"sec-fetch-mode": fields.FETCH_MODE,
-            b"sec-fetch-site": fields.FETCH_SITE,
-            b"origin": fields.ORIGIN,
-            b"sec-purpose": fields.PURPOSE,
-            b"purpose": fields.PURPOSE,
-            b"x-purpose": fields.PURPOSE,
-            b"x-moz": fields.PURPOSE,
-            b"x-requested-with": fields.REQUESTED_WITH,
-            b"upgrade": fields.UPGRADE,
-        }.get(name.lower())
+        special = fields.READ.get(name.lower())
     if special is not None:
         return special
     if folded in _HOP_BY_HOP or folded in _PROXY_WORDS or folded in own:

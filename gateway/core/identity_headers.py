@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from math import isfinite
 from urllib.parse import quote
 
-from gateway.core.email import EMAIL, VERIFIED, is_unverified
 from gateway.core.fields import fold, is_token
 from gateway.core.model import Identity, Json
-from gateway.core.policies import find_claim
+from gateway.core.policies import find_claim, is_doubtful
 
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%,")
 _IN_TEXT = _SAFE + ", "
@@ -94,18 +93,12 @@ def identity_lines(
             claim = identity.issuer
         else:
             claim = find_claim(identity.claims, name)
-            if not tells_unverified and _is_doubtful(identity, name):
+            if not tells_unverified and is_doubtful(identity.claims, name):
                 continue
         value = None if claim is None else encode_claim(claim, is_list=header.is_list, raw=header.raw)
         if value is not None:
             lines.append(b"%b: %b\r\n" % (header.name, value.encode()))
     return b"".join(lines)
-
-
-def _is_doubtful(identity: Identity, name: str) -> bool:
-    """Tell whether a claim is an e-mail address that the provider calls unverified, at its place."""
-    place, dot, last = name.rpartition(".")
-    return last == EMAIL and is_unverified(find_claim(identity.claims, f"{place}{dot}{VERIFIED}"))
 
 
 def compile_identity_headers(

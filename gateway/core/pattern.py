@@ -13,9 +13,8 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from gateway.core import fields
-from gateway.core.fields import NameKinds, fold
+from gateway.core.fields import METHOD_OVERRIDES, NameKinds, fold
 from gateway.core.model import Field, Header, Request
-from gateway.core.policies import METHOD_OVERRIDES
 from gateway.core.sketch import Sketch, draw
 
 MOST_FIELDS: Final = 48

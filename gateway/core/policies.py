@@ -13,16 +13,13 @@ from typing import TypeAlias
 
 from gateway.core.config import RequireSettings
 from gateway.core.email import EMAIL, VERIFIED, domain_of, is_unverified
-from gateway.core.fields import fold
+from gateway.core.fields import METHOD_OVERRIDES, fold
 from gateway.core.model import Claims, Identity, Json, Request
 from gateway.core.reasons import Reason
 from gateway.core.token_claims import read_time
 
 MOST_SKEW = 300.0
 """Seconds that ``auth_time`` may lie in the future."""
-
-METHOD_OVERRIDES = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
-"""Folded names of the fields that name another method than the request line."""
 
 _LENGTHS = frozenset(map(len, METHOD_OVERRIDES))
 
@@ -73,6 +70,12 @@ def find_claim(claims: Claims, name: str) -> Json:
             return None
         found = found.get(part)
     return found
+
+
+def is_doubtful(claims: Claims, name: str) -> bool:
+    """Tell whether a claim is an e-mail address that the provider calls unverified, at its place (R80)."""
+    place, dot, last = name.rpartition(".")
+    return last == EMAIL and is_unverified(find_claim(claims, f"{place}{dot}{VERIFIED}"))
 
 
 def named_methods(request: Request) -> list[bytes]:
@@ -147,7 +150,7 @@ def _claim_of(identity: Identity, name: str) -> Json:
     if name == "sub":
         return identity.subject
     # an address that the provider calls unverified could be anybody's (R80)
-    if name == EMAIL and is_unverified(identity.claims.get(VERIFIED)):
+    if is_doubtful(identity.claims, name):
         return None
     return find_claim(identity.claims, name)
 

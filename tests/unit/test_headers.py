@@ -293,6 +293,21 @@ def test_the_page_for_upstreams_decodes_in_javascript_too():
 
 
 @pytest.mark.parametrize(
+    "name", ["X-Purpose", "Purpose", "X-Moz", "Accept", "X-Requested-With", "Origin", "CDN-Loop", "X-User"]
+)
+@pytest.mark.parametrize("spell", [bytes, bytes.lower, bytes.upper, lambda name: name.replace(b"-", b"_")])
+def test_r53_what_is_an_identity_header_no_client_sends(name: str, spell):
+    """R53 [1.21]: a name whose field goes on from clients is none of an identity header."""
+    try:
+        known = rules(identity_headers={name: "sub"})
+    except ValueError:
+        return
+    forged = spell(name.encode())
+    sent = sent_on(request((forged, b"root")), known, identity())
+    assert [value for field, value in sent if fold(field) == fold(forged)] == [b"alice"]
+
+
+@pytest.mark.parametrize(
     ("claims", "mode", "told"),
     [
         ({}, "check", True),
@@ -302,6 +317,9 @@ def test_the_page_for_upstreams_decodes_in_javascript_too():
         ({"email_verified": "false"}, "check", False),
         ({"email_verified": "False "}, "check", False),
         ({"email_verified": None}, "check", True),
+        *(({"email_verified": odd}, "check", False) for odd in (0, 1, "0", "no", "", [], [True], {}, 0.5)),
+        ({"email_verified": 0}, "assume", False),
+        ({"email_verified": 0}, "ignore", True),
         ({"email_verified": False}, "assume", False),
         ({"email_verified": False}, "ignore", True),
     ],
@@ -342,6 +360,9 @@ def test_r26_subject_and_issuer_are_the_verified_ones():
         {"X User": "sub"},
         {"X-User\r\n": "sub"},
         {"X-User": "sub", "x_user": "email"},
+        *({name.decode(): "sub"} for name in sorted(fields.TAKEN)),
+        {"X_Purpose": "purpose"},
+        {"X-Forwarded-Prefix": "sub"},
     ],
 )
 def test_identity_headers_that_cannot_be(names: dict[str, str]):

@@ -44,12 +44,20 @@ def test_r80_domains_of_verified_addresses(claims: dict, is_in: bool):
 
 
 @pytest.mark.parametrize(
-    ("said", "holds"), [({}, True), ({"email_verified": True}, True), ({"email_verified": False}, False)]
+    ("said", "holds"),
+    [
+        ({}, True),
+        ({"email_verified": True}, True),
+        ({"email_verified": None}, True),
+        *(({"email_verified": each}, False) for each in (False, 0, 1, "no", "", [True])),
+    ],
 )
 def test_r80_rules_on_addresses(said: dict, holds: bool):
     """R80 [1.18]: a rule that names an address does not hold for somebody who only entered it."""
     found = verdict({"claims": {"email": "a@example.com"}}, {"email": "a@example.com", **said})
     assert found is (None if holds else Reason.CLAIM_MISMATCH)
+    inside = {"person": {"email": "a@example.com", **said}}
+    assert verdict({"claims": {"person.email": "a@example.com"}}, inside) is found
 
 
 @pytest.mark.parametrize(("mode", "is_in"), [("check", False), ("assume", True), ("ignore", False)])
