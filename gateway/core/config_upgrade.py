@@ -6,7 +6,7 @@ Each one ends once the file says what is meant.
 from collections.abc import Iterable, Iterator
 
 from gateway.core import config_syntax as syntax
-from gateway.core.config import Settings
+from gateway.core.config import Settings, UpstreamSettings
 from gateway.core.config_providers import admitted
 from gateway.core.email import EMAIL
 from gateway.core.problems import Problem
@@ -21,6 +21,8 @@ def warn_upgrade(settings: Settings) -> Iterator[Problem]:
     yield from _warn_every_port(settings)
     yield from _warn_addresses(settings)
     yield from _warn_upstreams(settings)
+    if _is_everybody_one_address(settings):
+        yield from _warn_shares(settings)
     if 0 < settings.limits.connections_per_address < _CONNECTIONS_OF_A_BROWSER:
         yield Problem(
             ("limits", "connections_per_address"),
@@ -97,3 +99,35 @@ def _warn_upstreams(settings: Settings) -> Iterator[Problem]:
                 f"{min(tuned)} is written and this is not: unused connections are kept for 1 s less"
                 " than their server tells, else 4 s, where it was 60 s; write auto if that is meant",
             )
+
+
+def _is_everybody_one_address(settings: Settings) -> bool:
+    """Tell whether something in front ends TLS, and is not believed about its clients' addresses."""
+    if settings.trusted_proxies:
+        return settings.forwarding.address.lower() == "none"
+    ends_elsewhere = settings.tls is None and any(
+        url.lower().startswith("https:") for url in settings.public_url
+    )
+    return ends_elsewhere and not settings.proxy_protocol
+
+
+def _warn_shares(settings: Settings) -> Iterator[Problem]:
+    why = "everybody is one address here, since what stands in front is not in trusted_proxies, or tells none"
+    for name, upstream in settings.upstreams.items():
+        if upstream.max_connections != UpstreamSettings.model_fields["max_connections"].default:
+            yield Problem(
+                ("upstreams", name, "max_connections"),
+                f"one address has half of these at most, and {why}",
+            )
+        if "breaker" in upstream.model_fields_set and len(upstream.servers) > 1:
+            yield Problem(
+                ("upstreams", name, "breaker"),
+                f"requests that fail for one address alone open no breaker, and {why}",
+            )
+    if settings.session.mode == "cookie":
+        for name, provider in settings.providers.items():
+            if provider.frontchannel_logout:
+                yield Problem(
+                    ("providers", name, "frontchannel_logout"),
+                    f"one address logs out few people at once, and {why}; the back channel has no such bound",
+                )

@@ -545,11 +545,39 @@ TWO_SERVERS = ["http://127.0.0.1:3000", "http://127.0.0.1:3001"]
         # the breaker, and kept connections
         ({"upstreams/app/breaker": {"status": ["503"]}}, ["upstreams.app.breaker.status"]),
         ({"upstreams/app/breaker": {"failures": 9}}, []),
-        ({"upstreams/app/breaker": {"status": ["503"]}, "upstreams/app/servers": TWO_SERVERS}, []),
+        (
+            {
+                "upstreams/app/breaker": {"status": ["503"]},
+                "upstreams/app/servers": TWO_SERVERS,
+                "public_url": "http://localhost",
+            },
+            [],
+        ),
         ({"upstreams/app/max_idle": 1000}, ["upstreams.app.keepalive"]),
         ({"upstreams/app/max_age": "10m"}, ["upstreams.app.keepalive"]),
         ({"upstreams/app/max_age": "10m", "upstreams/app/keepalive": "auto"}, []),
-        ({"upstreams/app/max_connections": 9}, []),
+        # what one address may hold, where everybody comes from one
+        ({"upstreams/app/max_connections": 9}, ["upstreams.app.max_connections"]),
+        ({"upstreams/app/max_connections": 1024}, []),
+        ({"upstreams/app/max_connections": 9, "trusted_proxies": ["10.0.0.1"], "forwarding": {}}, []),
+        (
+            {
+                "upstreams/app/max_connections": 9,
+                "trusted_proxies": ["10.0.0.1"],
+                "forwarding": {"address": "none"},
+            },
+            ["upstreams.app.max_connections"],
+        ),
+        ({"upstreams/app/max_connections": 9, "proxy_protocol": ["10.0.0.1"]}, []),
+        ({"upstreams/app/max_connections": 9, "tls": {"certificate": "c", "key": "k"}}, []),
+        ({"upstreams/app/max_connections": 9, "public_url": "http://localhost"}, []),
+        (
+            {"upstreams/app/breaker": {"failures": 9}, "upstreams/app/servers": TWO_SERVERS},
+            ["upstreams.app.breaker"],
+        ),
+        ({"upstreams/app/servers": TWO_SERVERS}, []),
+        ({"providers/corporate/frontchannel_logout": True}, ["providers.corporate.frontchannel_logout"]),
+        ({"providers/corporate/frontchannel_logout": True, "session": {"mode": "redis"}}, []),
         # bounds that hold at the admin listener as well
         ({"limits": {"connections_per_address": 2}}, ["limits.connections_per_address"]),
         ({"limits": {"connections_per_address": 100}}, []),
@@ -557,7 +585,7 @@ TWO_SERVERS = ["http://127.0.0.1:3000", "http://127.0.0.1:3001"]
     ],
 )
 def test_changed_defaults_are_warned_of_where_they_matter(changes, found):
-    """[1.8] [1.15] [1.18] [2.34] [3.7] [3.11]: a file that means something else now, and no other file."""
+    """[1.8] [1.15] [1.18] [1.24] [2.34] [3.7] [3.11] [3.14]: a file that means something else, no other."""
     settings = with_changes(changes)
     assert check(settings) == []
     assert [shown_path(each.path) for each in warn(settings)] == found
