@@ -16,7 +16,7 @@ from gateway.core.model import (
 from gateway.core.needs import Need
 from gateway.core.origins import is_foreign
 from gateway.core.reasons import Reason
-from gateway.core.refusals import other_account, plain, refuse
+from gateway.core.refusals import asking_for, login_url, other_account, plain, refuse
 from gateway.core.routes import Route
 from gateway.core.websocket import may_connect
 
@@ -133,7 +133,7 @@ def _forbidden(
         if site and live
         else None,
         # who is known already gains nothing by logging in again; single sign-on would lead straight back
-        login_url=answer.login_url if step_up else None,
+        login_url=asking_for(login_url(context, identity.provider), acr_values, max_age) if step_up else None,
         acr_values=acr_values if step_up else (),
         max_age=max_age if step_up else None,
         required_scopes=route.require.scopes if reason is Reason.SCOPE_MISSING else (),

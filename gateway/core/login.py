@@ -1,6 +1,7 @@
 """Where a login begins: the way to the provider, and back to the page that was wanted."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.core import form, pending
@@ -22,7 +23,19 @@ MOST_FORM = 65_536
 _MOST_HINT = 256
 # as browsers write them; they encode white space, quotation marks and angle brackets
 _FRAGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]{}|^-]*")
-_PARAMETERS = ("return_to", "target_link_uri", "provider", "iss", "login_hint", "account")
+_PARAMETERS = (
+    "return_to",
+    "target_link_uri",
+    "provider",
+    "iss",
+    "login_hint",
+    "account",
+    "acr_values",
+    "max_age",
+)
+# RFC 9470 section 3; what a provider is asked for, whoever wishes it
+_ACR_VALUES = re.compile(r"[!#-\[\]-~]{1,256}(?: [!#-\[\]-~]{1,256}){0,9}")
+_MAX_AGE = re.compile(r"[0-9]{1,9}")
 
 
 def safe_return(site: Site, wanted: str) -> str:
@@ -125,7 +138,8 @@ def login(context: Context) -> Login | Refuse | Body:
     """Begin a login that was asked for by its own endpoint, or by a third party (OIDC Core section 4).
 
     ``iss``, ``login_hint`` and ``target_link_uri`` are the third party's, by GET or POST; ``provider`` and
-    ``return_to`` are our own names for the same. ``account=other`` asks the provider for another account.
+    ``return_to`` are our own names for the same. ``account=other`` asks the provider for another account,
+    ``acr_values`` and ``max_age`` for an authentication of that kind.
     """
     site, compiled = context.site, context.knowledge.compiled
     assert site is not None
@@ -155,4 +169,20 @@ def login(context: Context) -> Login | Refuse | Body:
         return plain(context, Reason.REQUEST_MALFORMED)
     page = safe_return(site, fields.get("return_to") or fields.get("target_link_uri") or "/")
     answer = begin_for(context, Reason.LOGIN_STARTED, page, provider.name if provider is not None else None)
-    return replace(answer, login_hint=hint, other_account=fields.get("account") == "other")
+    answer = replace(answer, login_hint=hint, other_account=fields.get("account") == "other")
+    return _stronger(answer, fields) or plain(context, Reason.REQUEST_MALFORMED)
+
+
+def _stronger(login: Login, fields: Mapping[str, str]) -> Login | None:
+    """Return a login that asks for what a link says, besides what its page asks for; None for garbage."""
+    acr_values, max_age = fields.get("acr_values"), fields.get("max_age")
+    if acr_values is not None:
+        if _ACR_VALUES.fullmatch(acr_values) is None:
+            return None
+        login = replace(login, acr_values=tuple(acr_values.split(" ")))
+    if max_age is not None:
+        if _MAX_AGE.fullmatch(max_age) is None:
+            return None
+        wanted = [int(max_age)] if login.max_age is None else [int(max_age), login.max_age]
+        login = replace(login, max_age=min(wanted))
+    return login

@@ -33,7 +33,7 @@ def login_url(context: Context, provider: str | None = None) -> str | None:
     if site is None or (route is not None and route.unauthenticated == "reject" and not context.wants_html):
         return None
     wanted = route.provider if route is not None else None
-    if provider is not None and provider != context.knowledge.compiled.default_provider().name:
+    if provider is not None and (wanted or provider != context.knowledge.compiled.default_provider().name):
         wanted = provider
     return login_link(context, _page_of(context), wanted)
 
@@ -45,6 +45,18 @@ def login_link(context: Context, page: str | None, provider: str | None) -> str:
     fields = [("return_to", page if page != "/" else None), ("provider", provider)]
     query = "&".join(f"{name}={quote(value, safe='/')}" for name, value in fields if value)
     return f"{url}?{query}" if query else url
+
+
+def asking_for(url: str | None, acr_values: tuple[str, ...], max_age: int | None) -> str | None:
+    """Return the URL of a login that asks the provider for such an authentication (RFC 9470 section 4).
+
+    The page that it leads to may ask for less than what its script was refused.
+    """
+    if url is None:
+        return None
+    fields = [("acr_values", " ".join(acr_values)), ("max_age", "" if max_age is None else str(max_age))]
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in fields if value)
+    return f"{url}{'&' if '?' in url else '?'}{query}" if query else url
 
 
 def other_account(context: Context, page: str | None, provider: str | None = None) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import html
+import json
 import re
 from collections import Counter, deque
 from urllib.parse import quote, unquote
@@ -395,7 +396,7 @@ JWT = {"access_token": "jwt"}
 
 @pytest.mark.settings({"providers": {"demo": {**JWT, "audiences": ["another-api"]}}})
 async def test_access_tokens_that_fail_are_said_at_once(world: World):
-    """[2.15]: a provider that ignores acr, or sends no auth_time, is asked once; then a page says it."""
+    """[2.5]: judged once, at the callback; the page and the audit event say what failed."""
     browser = world.browser()
     for turn in range(1, 4):
         page = await browser.login("/x")
@@ -456,6 +457,34 @@ async def test_a_step_up_that_changes_nothing_ends(world: World, known: bool, pa
     assert "max_age" in sent or "mfa" in path
     if "at-once" not in path:
         assert await go_on(world, browser, offered(page.text, "Use another account")) == world.base + path
+
+
+@pytest.mark.settings({"routes": STEP_UP})
+async def test_a_script_steps_up_on_a_page_that_asks_for_less(world: World):
+    """[2.4] [2.15]: what a script was refused is in its login_url; the page alone would ask for less."""
+    browser = world.browser()
+    await browser.login("/x", "bob")
+    for path, name, value in (("/mfa/api", "acr_values", "mfa"), ("/at-once/api", "max_age", "1")):
+        world.clock.advance(2)
+        refused = await browser.fetch(path, headers={"Referer": f"{world.base}/x?y=1"})
+        assert refused.status == 401
+        url = json.loads(refused.text)["login_url"]
+        sent = URL((await browser.get(url, follow=False)).headers["Location"]).query
+        assert sent[name] == value
+        assert await go_on(world, browser, url) == f"{world.base}/x?y=1"
+    for bad in (
+        "max_age=-1",
+        "max_age=1e3",
+        "max_age=1&max_age=2",
+        "acr_values=a%0Ab",
+        "acr_values=%22",
+        "acr_values=" + "x" * 300,
+    ):
+        page = await browser.get(f"/.gateway/login?{bad}", follow=False)
+        assert (page.status, "request_malformed" in page.text) == (400, True), bad
+    # a page's own wish is never weakened
+    page = await browser.get("/.gateway/login?return_to=/at-once/x&max_age=999", follow=False)
+    assert URL(page.headers["Location"]).query["max_age"] == "1"
 
 
 @pytest.mark.settings({"routes": STEP_UP})

@@ -2,6 +2,7 @@
 
 import contextlib
 import html
+import json
 import re
 import time
 from collections.abc import AsyncIterator
@@ -21,6 +22,12 @@ ROUTES = [
     {"path": "/partner/", "access": "required", "provider": "partner"},
     {"path": "/optional/", "access": "optional", "provider": "demo"},
     {"path": "/both/", "access": "required", "providers": ["partner", "demo"]},
+    {
+        "path": "/strong/",
+        "access": "required",
+        "providers": ["partner", "demo"],
+        "require": {"acr": ["mfa"]},
+    },
     {"path": "/", "access": "required"},
 ]
 
@@ -222,6 +229,20 @@ async def test_the_way_to_log_in_keeps_provider_and_page(two):
     assert await leads_to(page.text) == (partner.issuer, f"{world.base}/partner/app?tab=2")
     # without a word on the provider, the page's own route says where its people log in
     assert (await leads_to(f"{world.base}/.gateway/login?return_to=/partner/y"))[0] == partner.issuer
+
+
+async def test_a_script_steps_up_at_the_sessions_own_provider(two):
+    """R70 [2.4]: another one's login would begin another session, of somebody else."""
+    world, partner = two
+    for path, issuer in (("/demo/x", world.provider.issuer), ("/partner/x", partner.issuer)):
+        browser = world.browser()
+        await browser.login(path, "bob")
+        page = await browser.fetch("/strong/x", headers={"Referer": f"{world.base}/x"})
+        assert page.status == 401
+        assert "authentication_too_weak" in page.text
+        page = await browser.get(json.loads(page.text)["login_url"], follow=False)
+        assert page.headers["Location"].startswith(issuer)
+        assert URL(page.headers["Location"]).query["acr_values"] == "mfa"
 
 
 async def test_r85_the_new_login_is_at_the_sessions_own_provider(two):
