@@ -34,21 +34,8 @@ def process_response(
         MessageError: no JSON object, another issuer (R8), a missing, malformed or insecure endpoint, or no
             support of the code flow (R1) or of S256 (R2).
     """
-    document = read_object(body, MOST_METADATA)
-    if document is None:
-        raise MessageError(
-            "metadata_malformed",
-            "the discovery document is no JSON object; check that issuer or discovery_url is right",
-        )
-    issuer = document.get("issuer")
-    if issuer != settings.issuer:
-        raise MessageError(
-            "issuer_mismatch",
-            f"the discovery document names issuer {_show(issuer)}, the configuration {settings.issuer!r};"
-            " they must be equal to the last character",
-        )
+    document = _read(body, settings.issuer)
     _judge_capabilities(document)
-
     unusable: list[tuple[str, str, str]] = []
 
     def find(name: str, override: str | None = None) -> str | None:
@@ -83,6 +70,23 @@ def process_response(
         or ("client_secret_basic",),
         unusable=tuple(unusable),
     )
+
+
+def _read(body: bytes, expected: str) -> Mapping[str, Json]:
+    document = read_object(body, MOST_METADATA)
+    if document is None:
+        raise MessageError(
+            "metadata_malformed",
+            "the discovery document is no JSON object; check that issuer or discovery_url is right",
+        )
+    issuer = document.get("issuer")
+    if issuer != expected:
+        raise MessageError(
+            "issuer_mismatch",
+            f"the discovery document names issuer {_show(issuer)}, the configuration {expected!r};"
+            " they must be equal to the last character",
+        )
+    return document
 
 
 def check_endpoint(name: str, url: Json, *, allow_insecure_http: bool) -> str:
