@@ -58,7 +58,7 @@ def failed(
     return Refuse(
         reason=reason,
         html=context.wants_html,
-        login_url=login_link(context, page, name),
+        login_url=_anew(context, page, name),
         detail=detail,
         account_url=other_account(context, page),
         provider=name,
@@ -85,5 +85,10 @@ def interrupted(context: Context) -> Refuse:
             page, name = begun.return_to, begun.provider
     # what the store keeps of it was asked for first
     page = context.knowledge.fact(KeptPage(page), str) or page
-    url = login_link(context, page if page.startswith("/") else "/", name)
+    url = _anew(context, page if page.startswith("/") else "/", name)
     return Refuse(Reason.INTERNAL_ERROR, html=context.wants_html, retry_url=url, provider=name, audit="login")
+
+
+def _anew(context: Context, page: str, provider: str | None) -> str:
+    """Return where to log in for a page: elsewhere, where a reload has taken the provider away meanwhile."""
+    return login_link(context, page, provider if provider in context.knowledge.compiled.providers else None)

@@ -90,3 +90,17 @@ def test_any_callback_is_answered(
         assert not any(change.name == f"{PREFIX}session" for change in found.cookies)
     if isinstance(found, Refuse) and found.login_url is not None:
         assert found.login_url.startswith(f"{ORIGIN}/.gateway/login")
+
+
+def test_a_provider_that_a_reload_took_away():
+    """[4.11]: whoever comes back from it is led to a login that there is."""
+    state, cookie = begun("corporate", "/deep?x=1", None)
+    left = compiled(providers={"apple": PROVIDERS["apple"]})
+    query = f"?state={state}&code=c"
+    answer = ask(left, f"/.gateway/callback{query}", (b"Accept", b"text/html"), (b"Cookie", cookie.encode()))
+    assert isinstance(answer, Refuse)
+    assert answer.reason is Reason.LOGIN_STATE_UNKNOWN
+    assert answer.login_url is not None
+    again = ask(left, answer.login_url.removeprefix(ORIGIN), (b"Accept", b"text/html"))
+    assert isinstance(again, Login)
+    assert (again.provider, again.return_to) == ("apple", "/deep?x=1")
