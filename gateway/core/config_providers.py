@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from gateway.core import config_syntax as syntax
 from gateway.core.compiled import callback_paths
 from gateway.core.config import RouteSettings, Settings
 from gateway.core.config_routes import check_path
 from gateway.core.problems import Problem
+from gateway.core.raw_paths import may_meet
 
 _ENDPOINTS = frozenset(
     ("login", "logout", "logged-out", "userinfo", "backchannel-logout", "frontchannel-logout")
@@ -53,9 +55,10 @@ def warn_providers(settings: Settings) -> Iterator[Problem]:
         yield from _warn_mixed(
             [index for index, route, names in guarded if len(names) > 1 and not _names_issuers(route)]
         )
+    sites = _sites(settings)
     for place, (index, route, names) in enumerate(guarded):
         for earlier, other, others in guarded[:place]:
-            if names.isdisjoint(others) and _share_a_site(route, other):
+            if names.isdisjoint(others) and _share_one(sites, route, other):
                 yield Problem(
                     ("routes", index),
                     f"routes[{earlier}] is on the same site and admits other providers alone: a browser has"
@@ -103,7 +106,15 @@ def _names_issuers(route: RouteSettings) -> bool:
     return claims is not None and "iss" in claims
 
 
-def _share_a_site(one: RouteSettings, other: RouteSettings) -> bool:
-    if one.hosts is None or other.hosts is None:
-        return True
-    return not set(one.hosts).isdisjoint(other.hosts)
+def _sites(settings: Settings) -> list[str]:
+    """Return the authority of each ``public_url`` with its port written out."""
+    sites = []
+    for parts in filter(None, map(syntax.split_url, settings.public_url)):
+        authority = syntax.authority_of(parts)
+        has_port = ":" in authority.rpartition("]")[2]
+        sites.append(authority if has_port else f"{authority}:{443 if parts.scheme == 'https' else 80}")
+    return sites
+
+
+def _share_one(sites: list[str], one: RouteSettings, other: RouteSettings) -> bool:
+    return any(may_meet(one.hosts, (site,)) and may_meet(other.hosts, (site,)) for site in sites)

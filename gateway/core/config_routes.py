@@ -1,11 +1,12 @@
 """Checks of the routes: every problem at once, each at the path of its setting."""
 
 from collections.abc import Iterator
+from urllib.parse import unquote
 
 from gateway.core import config_syntax as syntax
 from gateway.core.config import CorsSettings, RateLimitSettings, RequireSettings, RouteSettings, Settings
 from gateway.core.problems import Path, Problem, suggestion
-from gateway.core.raw_paths import rival
+from gateway.core.raw_paths import may_meet, rival
 from gateway.core.targets import canonicalise, loose_reading
 
 _TUNNELS = frozenset({"TRACE", "CONNECT"})
@@ -60,7 +61,8 @@ def _serves_others(route: RouteSettings) -> bool:
 def _warn_spelling(settings: Settings) -> Iterator[Problem]:
     """Yield where the spelling of a path decides: an upstream may take others for the same (R88)."""
     for index, route in enumerate(settings.routes):
-        if route.path == route.path.lower() or check_path(route.path) is not None:
+        letters = unquote(route.path)
+        if letters == letters.lower() or check_path(route.path) is not None:
             continue
         at: Path = ("routes", index, "path")
         twin = next(
@@ -80,7 +82,7 @@ def _differ_in_spelling(route: RouteSettings, other: RouteSettings) -> bool:
     return (
         route.path != other.path
         and loose_reading(route.path.encode()) == loose_reading(other.path.encode())
-        and (route.hosts is None or other.hosts is None or bool(set(route.hosts) & set(other.hosts)))
+        and may_meet(route.hosts, other.hosts)
     )
 
 

@@ -79,12 +79,12 @@ def rival(routes: Sequence[RouteSettings], index: int) -> int | None:
         theirs = other.path.rstrip("/")
         reading = loose_reading(theirs.encode())
         is_elsewhere = reading.startswith(start + b"/") or (reading == start and theirs != path)
-        if place != index and is_elsewhere and _may_meet(routes[index].hosts, other.hosts):
+        if place != index and is_elsewhere and may_meet(routes[index].hosts, other.hosts):
             return place
     return None
 
 
-def _may_meet(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> bool:
+def may_meet(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> bool:
     """Tell whether a host may be of both; a route without hosts is for every host that is known."""
     return one is None or other is None or any(_have_common(each, their) for each in one for their in other)
 

@@ -460,6 +460,40 @@ def test_r70_disjoint_providers_on_one_site_are_warned_of():
     assert found({"providers": ["corporate"]}) == []
     assert found({"providers": ["corporate", "partner"]}) == ["identity_headers"]
     assert found({"provider": "partner", "access": "public"}) == ["routes[1].provider"]
+    for hosts in (
+        ["app.example.com"],
+        ["app.example.com:443"],
+        ["*.example.com"],
+        ["x.y", "app.example.com"],
+    ):
+        assert found({"providers": ["partner"], "hosts": hosts}) == ["routes[1]"], hosts
+    assert found({"providers": ["partner"], "hosts": ["x.example.com"], "unauthenticated": "reject"}) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_told"),
+    [
+        (["app.example.com"], ["*.example.com"], True),
+        (["app.example.com"], ["app.example.com:443"], True),
+        (["*.example.com"], ["app.example.com:443"], True),
+        (["app.example.com"], ["two.example.com"], False),
+        (["app.example.com"], None, True),
+    ],
+)
+def test_r70_hosts_that_overlap_are_one_site(one, other, is_told):
+    """R70 [1.8]: a wildcard and a host without a port are of the same site as the host that they cover."""
+    hosts = ({"hosts": one}, {"hosts": other} if other else {})
+    settings = with_changes(
+        {
+            "public_url": ["https://app.example.com", "https://two.example.com"],
+            "providers/partner": PARTNER,
+            "routes": [
+                {"path": path, "providers": [name], "upstream": "app", "access": "required", **more}
+                for path, name, more in zip(("/a/", "/b/"), ("corporate", "partner"), hosts, strict=True)
+            ],
+        }
+    )
+    assert [shown_path(each.path) for each in warn(settings)] == (["routes[1]"] if is_told else [])
 
 
 @pytest.mark.parametrize(

@@ -327,8 +327,17 @@ def test_a_path_in_upper_case_is_warned_of():
     """R88 [1.30]: ``check`` says that other spellings are refused, and where two rules are for one path."""
     found = [str(each) for each in warnings(settings({"path": "/"}, {"path": "/Admin/"}))]
     assert [each for each in found if "spellings" in each]
-    found = [str(each) for each in warnings(settings({"path": "/Admin/"}, {"path": "/admin/"}))]
-    assert [each for each in found if "another case" in each]
+    for hosts in ([None, None], [["a.example.com"], ["*.example.com"]], [["a.b"], ["a.b:8443"]]):
+        twins = [
+            {"path": path, "hosts": each} for path, each in zip(("/Admin/", "/admin/"), hosts, strict=True)
+        ]
+        found = [str(each) for each in warnings(settings(*twins))]
+        assert [each for each in found if "another case" in each]
+    apart = [{"path": "/Admin/", "hosts": ["a.b"]}, {"path": "/admin/", "hosts": ["c.b"]}]
+    assert not [each for each in warnings(settings(*apart)) if "another case" in str(each)]
+    for path, is_told in (("/%C3%84/", True), ("/caf%C3%A9/", False), ("/a%25b/", False)):
+        found = [str(each) for each in warnings(settings({"path": path}))]
+        assert any("spellings" in each for each in found) == is_told, path
     assert not [
         each for each in warnings(settings({"path": "/admin/"}, {"path": "/"})) if "case" in str(each)
     ]
