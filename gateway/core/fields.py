@@ -53,7 +53,7 @@ TAKEN: Final = METHOD_OVERRIDES.union(
 )
 """Folded names that nobody can give another meaning: what clients send there is read, and mostly goes on."""
 
-BINDING_SCHEME: Final = rb"(?i:ntlm|nego|kerberos)"
+BINDING_SCHEME: Final = rb"(?i:ntlm|nego|kerberos|credssp)"
 """What the names of schemes begin with that authenticate a connection instead of a request (RFC 4559)."""
 
 MOST_LEARNED = 4096

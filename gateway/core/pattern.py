@@ -30,8 +30,9 @@ way only, and any query. The segment is the group."""
 
 # a field's value without white space around it (RFC 9110 section 5.5), which may not be empty
 _VALUE: Final = rb"[\x21-\x7e\x80-\xff][\t\x20-\x7e\x80-\xff]*+(?<![\t ])"
-# a head that authenticates its connection is a case of its own
-_UNBOUND: Final = b"(?!" + fields.BINDING_SCHEME + b")"
+# such a value by its words: a head in which one of them authenticates its connection is a case of its own
+_WORD: Final = rb"(?!" + fields.BINDING_SCHEME + rb")[\x21-\x2b\x2d-\x7e\x80-\xff]++"
+_WORDS: Final = _WORD + rb"(?:[\t ,]++" + _WORD + rb")*+"
 _METHOD: Final = re.compile(rb"[A-Z\-]+")
 
 _ANY_VALUE: Final = frozenset({fields.PASS, fields.DROP, fields.FORWARDING})
@@ -251,7 +252,7 @@ class _Parts:
 
 def _value_of(field: Field) -> bytes:
     """Return the expression of a value that may differ."""
-    return _UNBOUND + _VALUE if field.name.lower().endswith(b"authorization") else _VALUE
+    return _WORDS if field.name.lower().endswith(b"authorization") else _VALUE
 
 
 def _may_differ(field: Field, kind: fields.Kind) -> bool:

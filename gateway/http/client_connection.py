@@ -109,13 +109,19 @@ class ClientConnection(ClientTransport):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         keep_alive(self._transport)
-        self.peer = self._address()
+        address = self._address()
+        self.peer = address or ""
         self.tls = self._transport.get_extra_info("sslcontext") is not None
-        if beyond := self.server.admit(self):
+        beyond = self.server.admit(self)
+        if address is None:
+            self._state = State.CLOSED
+            self._transport.abort()
+        elif beyond:
             self._turn_away(beyond)
 
-    def _address(self) -> str:
-        return peer_address(self._transport)
+    def _address(self) -> str | None:
+        """Return the client's address; None where it has broken the connection off before it was taken in."""
+        return peer_address(self._transport) or None
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""

@@ -170,7 +170,9 @@ class UpstreamPool:
             return True
         if not shares.is_counting:
             serving = [each.exchange for each in self._connections if each.exchange is not None]
-            shares.begin([*serving, *self._opening.values()])
+            # who has gone in the meantime will never say that it ends
+            coming = [each for each in self._opening.values() if each.awaits_upstream]
+            shares.begin([*serving, *coming])
         return shares.may_have(address, self.capacity)
 
     def leave(self, exchange: "ClientExchange") -> None:
@@ -254,7 +256,10 @@ class UpstreamPool:
     def _wait(self, exchange: "ClientExchange") -> None:
         if not self._is_anybody_up():
             exchange.fail(self._nobody_is_up())
-        elif self._waiting.enter(exchange, self.time.now):
+            return
+        # what it may have held has ended
+        self.shares.leave(exchange)
+        if self._waiting.enter(exchange, self.time.now):
             self.bound.make_room()
         else:
             exchange.fail(Fault("upstream", Reason.OVERLOADED, "too many requests wait for a connection"))

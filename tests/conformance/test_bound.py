@@ -15,6 +15,7 @@ CHALLENGES = {
     "negotiate": b"WWW-Authenticate: Negotiate\r\n",
     "kerberos": b"WWW-Authenticate: Kerberos\r\n",
     "nego2": b"WWW-Authenticate: Nego2\r\n",
+    "credssp": b"WWW-Authenticate: CredSSP\r\n",
     "lower case": b"www-authenticate: nTLM\r\n",
     "a list": b'WWW-Authenticate: Basic realm="a, b", negotiate\r\n',
     "tight list": b'WWW-Authenticate: Digest realm="x",NTLM\r\n',
@@ -58,7 +59,17 @@ def windows(challenge: bytes = b"WWW-Authenticate: NTLM\r\n", answer: bytes = b"
 
 
 @pytest.mark.parametrize(
-    "told", ["NTLM alice", "Negotiate alice", "nEGOTIATE alice", "Kerberos alice", "ntlm\talice"]
+    "told",
+    [
+        "NTLM alice",
+        "Negotiate alice",
+        "nEGOTIATE alice",
+        "Kerberos alice",
+        "CredSSP alice",
+        "ntlm\talice",
+        ", NTLM alice",
+        "Basic x, NTLM alice",
+    ],
 )
 async def test_r77_what_was_proven_is_the_client_s_own(told):
     """R77 [3.1]: the connection that a client authenticated goes on serving it, and nobody else ever."""
@@ -125,7 +136,7 @@ async def test_other_schemes_bind_nothing():
         assert plane.upstream.connections == 1
 
 
-@pytest.mark.parametrize("told", ["NTLM", "negotiate"])
+@pytest.mark.parametrize("told", ["NTLM", "negotiate", "Basic x, NTLM", "Basic x,NTLM", ", \tntlm"])
 async def test_r77_no_memory_of_heads_hides_it(told):
     """R77 [3.1]: a head that looks like many before it in all but the scheme binds all the same."""
     async with Plane(windows()) as plane:

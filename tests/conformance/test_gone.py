@@ -13,7 +13,7 @@ from gateway.http import client_connection
 from gateway.http.tls import Certificates
 from tests.support.certificates import Authority
 from tests.support.cluster import hang
-from tests.support.http import GET, Behaviour, Client, Plane, UpstreamSide
+from tests.support.http import GET, Behaviour, Client, Handler, Plane, UpstreamSide
 
 LONG = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n\r\n"
 SHORT = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n\r\nabc"
@@ -328,3 +328,33 @@ async def test_r78_peers_that_are_dead_without_a_word():
             sock = side._transport.get_extra_info("socket")
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
+
+
+@pytest.mark.parametrize("sent", [GET, LONG, SHORT, CHUNKED, b"nonsense\r\n\r\n", b"GET"])
+async def test_r78_nobody_is_served_who_is_gone_before_he_is_seen(sent):
+    """R78 [3.2]: who resets one before it is taken in has no address, and is not served."""
+    async with Plane() as plane:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", plane.server.port)) as sock:
+                sock.sendall(sent)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert (await (await plane.client()).ask(GET)).status == 200
+        assert {each.request.peer for each in plane.handler.exchanges} == {"127.0.0.1"}
+        await plane.eventually(lambda: len(plane.server._connections) == len(plane.server.admission) == 1)
+
+
+async def test_r78_a_client_gone_unseen_stops_no_sweep():
+    """R78 [3.2]: an end that is said to who has reset the connection a moment ago is nobody's error."""
+
+    def answer(exchange) -> bool:
+        exchange.respond(200, [])
+        return True
+
+    async with Plane(handler=Handler(answer)) as plane:
+        with socket.create_connection(("127.0.0.1", plane.server.port)) as sock:
+            sock.sendall(SHORT)
+            await plane.eventually(lambda: plane.handler.finished)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        for each in tuple(plane.server._connections):
+            each.sweep(plane.server.now + 3600)
+        await plane.eventually(lambda: not plane.server._connections)

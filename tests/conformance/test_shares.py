@@ -123,6 +123,64 @@ async def test_who_waits_for_its_share_gets_it():
         await plane.eventually(lambda: not plane.server.pools["app"].shares.is_counting)
 
 
+async def test_r78_who_has_gone_holds_nothing():
+    """R78 [3.14]: an office whose clients left while their connections were opened has its share still."""
+    gate = asyncio.Event()
+    async with Plane(library, max_connections=8, connect_timeout=20) as plane:
+        pool = plane.server.pools["app"]
+        dial = pool._dial
+
+        async def slowly(*arguments):
+            await gate.wait()
+            return await dial(*arguments)
+
+        pool._dial = slowly
+        for client in await crowd(plane, 4, get("/gone")):
+            await plane.eventually(lambda: plane.server.in_flight)
+            await client.close()
+        await plane.eventually(lambda: not plane.server.in_flight and len(pool._opening) == 4)
+        for n in range(2, 6):
+            await (await plane.client(local_addr=(f"127.0.0.{n}", 0))).send(get("/never"))
+        await plane.eventually(lambda: pool.shares.is_counting and len(pool._opening) == 8)
+        gate.set()
+        await plane.eventually(lambda: len(plane.upstream.seen) == busy(plane) == 4)
+        assert pool.shares.is_counting
+        for _ in range(3):
+            back = await plane.client(local_addr=(ATTACKER, 0))
+            assert (await back.ask(get())).status == 200
+
+
+async def test_r78_who_waits_once_more_holds_nothing():
+    """R78 [3.14]: who lost a kept connection, and its place to another, is not its own rival."""
+    released = asyncio.Event()
+
+    async def behave(side: UpstreamSide) -> None:
+        while (sent := await side.request()).target != "/never":
+            if sent.target == "/broken" and not released.is_set():
+                await released.wait()
+                side.reset()
+                return
+            await side.send(OK)
+        await side.ended()
+
+    async with Plane(behave, max_connections=4, connect_timeout=20) as plane:
+        pool = plane.server.pools["app"]
+        victim = await plane.client(local_addr=(ATTACKER, 0))
+        assert (await victim.ask(get())).status == 200
+        others = [await plane.client(local_addr=(f"127.0.0.{n}", 0)) for n in range(2, 6)]
+        await victim.send(get("/broken"))
+        for client in others:
+            await client.send(get("/never"))
+        await plane.eventually(lambda: busy(plane) == 4 and len(pool._waiting) == 1)
+        released.set()
+        await plane.eventually(
+            lambda: len([each for each in plane.upstream.seen if each.target == "/never"]) == 4
+        )
+        assert len(pool._waiting) == 1
+        await others[0].close()
+        assert (await victim.answer()).status == 200
+
+
 async def test_r78_the_queue_is_not_one_address_s():
     """R78 [3.14]: who fills half of it leaves the rest: others wait, and are served."""
     async with Plane(library, max_connections=8, connect_timeout=20) as plane:
