@@ -52,7 +52,11 @@ def check_forwarding(settings: Settings) -> Iterator[Problem]:
     if address not in _LISTS:
         if not syntax.is_token(address):
             yield Problem(at, "not the name of a header field (RFC 9110 section 5.6.2)")
-        elif address in _NO_ADDRESS or address.startswith(("sec-", "proxy-")):
+        elif (
+            address in _NO_ADDRESS
+            or fold(address.encode()) in TAKEN
+            or address.startswith(("sec-", "proxy-"))
+        ):
             yield Problem(at, "this field has another meaning; a proxy writes no address there")
         elif fold(address.encode()) in {
             fold(name.encode(errors="replace")) for name in settings.identity_headers

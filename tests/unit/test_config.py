@@ -138,6 +138,9 @@ CASES = [
     ({"forwarding": {"address": "X-Forwarded-Host"}}, "forwarding.address"),
     ({"forwarding": {"address": "X Real IP"}}, "forwarding.address"),
     ({"forwarding": {"address": "x_forwarded_user"}}, "forwarding.address"),
+    ({"forwarding": {"address": "CDN-Loop"}}, "forwarding.address"),
+    ({"forwarding": {"address": "X-Purpose"}}, "forwarding.address"),
+    ({"forwarding": {"address": "X-HTTP-Method"}}, "forwarding.address"),
     ({"forwarding": {"scheme": "Forwarded"}}, "forwarding.scheme"),
     ({"forwarding": {"host": "Forwarded"}}, "forwarding.host"),
     # fields of clients
