@@ -119,3 +119,11 @@ def test_what_is_not_code_is_packaged():
         if file.is_file() and file.suffix not in (".py", ".pyc"):
             name = str(file.relative_to(package))
             assert any(fnmatch.fnmatch(name, pattern) for pattern in patterns), name
+
+
+def test_every_module_that_the_docs_name_exists():
+    """A tour that names a file which has moved leads nowhere."""
+    named = re.compile(r"`(?:gateway/)?((?:core|oauth|edge|http|supervision|demo)/[a-z_/]+\.py)`")
+    for page in (TREE / "docs").rglob("*.md"):
+        for module in named.findall(page.read_text(encoding="utf-8")):
+            assert (TREE / "gateway" / module).is_file(), f"{page.name}: {module}"
