@@ -31,11 +31,17 @@ _SECRET_VALUE: Final = re.compile(
     r"(?P<jwt>(?-i:eyJ)[A-Za-z0-9_\-.+/=]*)"
     r"|(?P<scheme>\b(?:Bearer|Basic|DPoP)\s+)[^\s\"',;]+"
     r"|(?P<userinfo>://)[^\s/@?#]*@"
-    r"|(?P<field>\b(?:code|state|nonce|password|client_secret|client_assertion|code_verifier"
-    r"|(?:[a-z_]*_)?token(?:_hint)?)=)[^\s&\"';]+",
+    # also inside a value that is encoded, once or more, and as a member of a JSON text
+    r"|(?P<field>(?:(?<![A-Za-z0-9_])|(?<=%[0-9A-F]{2})|(?<=25[0-9A-F]{2}))"
+    r"(?:(?:code|state|nonce|password|client_secret|client_assertion|code_verifier"
+    r"|(?:[a-z_]*_)?token(?:_hint)?|(?:[a-z]{1,4})?sess(?:ion)?_?id"
+    # cookies of ours, and any that browsers guard
+    r"|(?:__(?:Host|Secure)-|gateway-\d{1,5}-)[\w-]{0,64})(?:=|%(?:25)*3D)"
+    r"|(?:client_secret|password|(?:[a-z_]*_)?token)\\?\"\s{0,4}:\s{0,4}\\?\"))"
+    r"(?:(?!%(?:25)*26)[^\s&\"';])+",
     re.IGNORECASE,
 )
-_TELLTALE: Final = re.compile(r"eyJ|bearer|basic|dpop|@|=", re.IGNORECASE)
+_TELLTALE: Final = re.compile(r"eyJ|bearer|basic|dpop|@|=|%(?:25)*3D|\"\s{0,4}:", re.IGNORECASE)
 
 
 def _mask(match: "re.Match[str]") -> str:

@@ -1,6 +1,7 @@
 """Structured logs: one JSON object a line, without secrets, and never in the way of the event loop."""
 
 import contextlib
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ _MOST_KNOWN: Final = 4096
 _FEW: Final = 1000
 _NUMBERS: Final = tuple(map(str, range(_FEW)))
 _MILLISECONDS: Final = tuple(f"{number:03d}Z" for number in range(1000))
+_PECULIAR: Final = re.compile('[=%@ "]').search
 
 
 class Sink(Protocol):
@@ -187,7 +189,7 @@ class Logs:
 
 
 def _encode_path(path: str) -> str:
-    if len(path) > MOST_VALUE or "eyJ" in path or "=" in path or "@" in path or " " in path:
+    if len(path) > MOST_VALUE or "eyJ" in path or _PECULIAR(path) is not None:
         path = clean_text(path)
     return quote(path)
 

@@ -219,11 +219,21 @@ def test_any_fields_make_one_line(fields):
         "https://x/cb?state=s3cr3t",
         "id_token_hint=s3cr3t",
         "password=s3cr3t",
+        "https://x/login?return_to=https%3A%2F%2Fy%2F%3Fcode%3Ds3cr3t%26x%3D1",
+        "https://x/?next=%252Fcb%253Faccess_token%253ds3cr3t",
+        "x%3Fcode%3Ds3cr3t",
+        "__Host-gateway-session=s3cr3t",
+        "a=b; __Secure-gateway-hint=s3cr3t",
+        "gateway-8080-refresh-0=s3cr3t",
+        "app;jsessionid=s3cr3t",
+        "app.php?PHPSESSID=s3cr3t",
+        '{"access_token": "s3cr3t"}',
+        '"{\\"refresh_token\\":\\"s3cr3t\\"}"',
     ],
 )
 @pytest.mark.parametrize("where", ["field", "nested", "path", "fault"])
 def test_r16_what_looks_like_a_credential_is_masked(text: str, where: str):
-    """R16: tokens, secrets and codes inside any text are masked, wherever the text stands."""
+    """R16 [4.8]: tokens, secrets and codes inside any text are masked, wherever the text stands."""
     lines = Lines()
     if where == "field":
         lines.logs.audit("x", detail=text)
@@ -290,6 +300,10 @@ def test_words_that_only_resemble_credentials_stay():
         "basically fine",
         "x=1&y=2",
         "the code is wrong",
+        "id_token: the nonce differs",
+        "a%20page%20%3D%20fine",
+        "possess_id",
+        '{"event": "token_expired"}',
     ):
         assert log_values.clean_text(text) == text
 
