@@ -87,7 +87,9 @@ def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forw
     )
     if verdict in _SAY_WHY:
         return refuse(context, verdict, clear=is_own)
-    return unauthenticated(context, verdict, clear=is_own and verdict not in _ALIVE)
+    if opened is not None and verdict in _ALIVE:
+        return unauthenticated(context, verdict, provider=opened.session.provider)
+    return unauthenticated(context, verdict, clear=is_own)
 
 
 def _comes_from_here(context: Context, route: Route) -> bool:
@@ -149,17 +151,26 @@ def _may_redirect(context: Context, route: Route) -> bool:
     return route.unauthenticated == "login" and not context.scripted
 
 
-def unauthenticated(context: Context, reason: Reason, *, clear: bool = False) -> Refuse | Login:
-    """Nobody, or nobody any more: a navigation goes to login, everything else is told with 401."""
+def unauthenticated(
+    context: Context, reason: Reason, *, clear: bool = False, provider: str | None = None
+) -> Refuse | Login:
+    """Nobody, or nobody any more: a navigation goes to login, everything else is told with 401.
+
+    ``provider`` is whose session holds, but will not do; None where there is none.
+    """
     route = context.route
     assert route is not None
     if _may_redirect(context, route):
         why = Reason.LOGIN_REQUIRED if reason is Reason.CREDENTIALS_MISSING else reason
         require = route.require
         return begin(
-            context, why, provider=route.provider, acr_values=require.acr_values, max_age=require.max_age
+            context,
+            why,
+            provider=provider or route.provider,
+            acr_values=require.acr_values,
+            max_age=require.max_age,
         )
-    return refuse(context, reason, clear=clear)
+    return refuse(context, reason, clear=clear, provider=provider)
 
 
 def _forward(

@@ -93,8 +93,12 @@ def refuse(
     identity: Identity | None = None,
     bearer: bool = False,
     clear: bool = False,
+    provider: str | None = None,
 ) -> Refuse:
-    """Refuse with everything the edge needs for a page, a problem document or a challenge."""
+    """Refuse with everything the edge needs for a page, a problem document or a challenge.
+
+    ``provider`` is whose session holds, but will not do; None where there is none.
+    """
     site, route = context.site, context.route
     # whoever has waited may be late: what the browser has by now can be of a newer login. A logout clears
     # whatever there is, and it alone of our own endpoints comes this way
@@ -106,7 +110,7 @@ def refuse(
         html=context.wants_html,
         challenge=True,
         bearer_presented=bearer,
-        login_url=login_url(context),
+        login_url=login_url(context, provider),
         retry_after=5 if reason is Reason.DENYLIST_STALE else None,
         cookies=cleared_cookies(site, context.cookies) if clear and site is not None and is_at_once else (),
     )

@@ -245,6 +245,25 @@ async def test_a_script_steps_up_at_the_sessions_own_provider(two):
         assert URL(page.headers["Location"]).query["acr_values"] == "mfa"
 
 
+@pytest.mark.parametrize("mode", ["cookie", "redis"])
+async def test_claims_that_are_too_old_are_asked_for_at_the_sessions_own_provider(valkey_url, tmp_path, mode):
+    """R68 R70 [1.6] [2.4]: the session holds, so it is its own provider that has to tell them anew."""
+    session = {"mode": mode, "claims_max_age": "30s"}
+    async with two_providers(valkey_url, tmp_path, session=session) as (world, partner):
+        for path, provider in (("/demo/x", world.provider), ("/partner/x", partner)):
+            provider.quirks = {"no-id-token-at-refresh"}
+            issuer = provider.issuer
+            browser = world.browser()
+            await browser.login(path, "alice")
+            world.clock.advance(65)
+            for target in ("/x", "/both/x"):
+                page = await browser.fetch(target)
+                assert (page.status, "claims_too_old" in page.text) == (401, True)
+                for url in (json.loads(page.text)["login_url"], target):
+                    began = await browser.get(url, follow=False)
+                    assert began.headers["Location"].startswith(issuer), (path, url)
+
+
 async def test_r85_the_new_login_is_at_the_sessions_own_provider(two):
     """R85 [2.7]: a session that cannot be renewed is replaced by one of the same provider."""
     world, partner = two
