@@ -153,7 +153,7 @@ CONCLUDE = Script(
     _NOW
     + _LET_GO
     + """
-local held, fence, refusal, longest, keep, channel, name = unpack(ARGV)
+local held, fence, refusal, longest, keep, channel, name, alone = unpack(ARGV)
 local function finish(verdict)
   for first = 1, #KEYS, 4 do
     redis.call('HSET', KEYS[first + 3], 'verdict', verdict)
@@ -170,6 +170,12 @@ for first = 1, #KEYS, 4 do
 end
 local result = redis.call('GET', KEYS[2])
 if result then return {'stored', result} end
+if KEYS[5] and alone ~= '1' and redis.call('EXISTS', KEYS[6]) == 1 then
+  -- a late success of the version before, if it is of this session: ACQUIRE shows it
+  let_go(held)
+  tell(channel, name)
+  return {'superseded'}
+end
 if not is_ours then
   -- whoever holds the claim now may be waiting for exactly this call
   if settled > 0 then tell(channel, name) end

@@ -436,6 +436,7 @@ class Claims:
                     _milliseconds(self._idle),
                     self._channel,
                     held.claim,
+                    int(flight.alone),
                 )
                 if (found := _judge(reply)) is not None or reply[0] == b"superseded":
                     return found

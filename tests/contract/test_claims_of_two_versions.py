@@ -37,9 +37,9 @@ class Former:
             store.key("refresh", f"{{{self.name}}}", part) for part in ("claim", "result", "spent", "fence")
         ]
 
-    async def acquire(self, owner: str = "former") -> list:
-        """Ask for the claim."""
-        return await self.store.run(former.ACQUIRE, self.keys, [owner, 5000, 60_000, GRACE])
+    async def acquire(self, owner: str = "former", lease: int = 5000) -> list:
+        """Ask for the claim, for so many milliseconds."""
+        return await self.store.run(former.ACQUIRE, self.keys, [owner, lease, 60_000, GRACE])
 
     async def keep(self, fence: bytes, sealed: bytes = b"former") -> bytes:
         """Store a result."""
@@ -266,3 +266,18 @@ async def test_what_theirs_confirmed_of_another_session(store, table):
     assert await worker.obtain(name, Provider(), is_own=lambda _: False) == Stored(b"new")
     await theirs.confirm()
     assert await worker.obtain(name, Provider(), is_own=lambda _: False) == Stored(b"new")
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+async def test_theirs_succeeds_late(store, table, is_own: bool):
+    """[1.16]: their lease lapsed, ours was refused; then their answer comes, and the session goes on."""
+    theirs, provider = Former(store, claim()), Provider(Refusal("invalid_grant"))
+    _, fence = await theirs.acquire(lease=50)
+    await asyncio.sleep(0.1)
+    task = asyncio.ensure_future(table().obtain(claim(), provider, is_own=lambda _: is_own))
+    await provider.called.wait()
+    await asyncio.sleep(0.1)
+    assert not task.done()
+    await theirs.keep(fence)
+    # what was another session's says nothing of ours
+    assert await task == (Stored(b"former") if is_own else Ended("invalid_grant"))
