@@ -289,6 +289,7 @@ def _why(error: OSError, loaded: "Loaded") -> str:
 
 def _check(options: argparse.Namespace) -> int:
     from gateway.edge.issuer_proxy import proxied  # noqa: PLC0415 - only this command asks
+    from gateway.edge.state_dir import look  # noqa: PLC0415 - as above
     from gateway.edge.store_check import check_store  # noqa: PLC0415 - a client of the store
 
     path, loaded = _load(options)
@@ -297,6 +298,10 @@ def _check(options: argparse.Namespace) -> int:
     if (warning := check_store(loaded.settings)) is not None:
         _complain(f"{path}: redis: {warning} (warning)")
         count += 1
+    if loaded.settings.redis is None:
+        for warning in look(Path(loaded.settings.state_dir)):
+            _complain(f"{path}: state_dir: {warning} (warning)")
+            count += 1
     for warning in proxied(loaded.settings):
         _complain(f"{path}: {warning} (warning)")
         count += 1

@@ -4,6 +4,7 @@ Whoever can write in it decides what the store's files are, and with them who is
 is the operator's choice and may be reached by links; from ``store`` on no link is followed.
 """
 
+import contextlib
 import fcntl
 import os
 import stat
@@ -44,6 +45,24 @@ def prepare(state_dir: Path, tell: Callable[..., None] = lambda _, **__: None) -
             f"state_dir cannot be used: {directory}: {error.strerror}; choose another, or set redis.url"
         ) from None
     return directory
+
+
+def look(state_dir: Path) -> list[str]:
+    """Return what ``prepare`` would refuse or warn of, as far as a look tells that changes nothing.
+
+    Of a directory that is not there, or is another user's, nothing is said: the gateway may run elsewhere.
+    """
+    found: list[str] = []
+    with contextlib.suppress(OSError):
+        _warn(state_dir, state_dir.stat(), lambda message, detail: found.append(f"{message}: {detail}"))
+        store = (state_dir / NAME).stat(follow_symlinks=False)
+        if store.st_uid == os.geteuid():
+            try:
+                _judge(state_dir / NAME, store)
+                _refuse_others(state_dir / NAME, store)
+            except RuntimeError as error:
+                found.append(str(error))
+    return found
 
 
 def open_file(directory: Path, name: str, flags: int) -> int:
@@ -121,11 +140,7 @@ def _make_private(directory: Path, parent: int) -> None:
     try:
         status = os.fstat(descriptor)
         _judge(directory, status)
-        if status.st_mode & stat.S_IRWXO:
-            raise RuntimeError(
-                f"{directory} has mode {stat.S_IMODE(status.st_mode):04o}: others may have put something"
-                " there; look at what is in it, make it 0700, or choose another state_dir"
-            )
+        _refuse_others(directory, status)
         # a volume with a group of its own (fsGroup) gives that group every right at each mount; from here on
         # nobody else can put anything there, and what is there already is looked at
         os.fchmod(descriptor, 0o700)
@@ -133,6 +148,14 @@ def _make_private(directory: Path, parent: int) -> None:
             _judge(path, found)
     finally:
         os.close(descriptor)
+
+
+def _refuse_others(directory: Path, status: os.stat_result) -> None:
+    if status.st_mode & stat.S_IRWXO:
+        raise RuntimeError(
+            f"{directory} has mode {stat.S_IMODE(status.st_mode):04o}: others may have put something"
+            " there; look at what is in it, make it 0700, or choose another state_dir"
+        )
 
 
 def _walk(directory: Path, descriptor: int, depth: int) -> Iterator[tuple[Path, os.stat_result]]:

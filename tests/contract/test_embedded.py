@@ -1,6 +1,7 @@
 """The embedded Valkey: nothing is left behind, nothing is lost, nobody else gets in."""
 
 import asyncio
+import base64
 import contextlib
 import fcntl
 import os
@@ -17,6 +18,7 @@ from urllib.parse import unquote
 import pytest
 from redis import Redis
 
+from gateway import cli
 from gateway.edge import embedded
 from gateway.edge.embedded import EmbeddedValkey, answers, find_server
 from gateway.edge.state_dir import open_file, prepare
@@ -103,6 +105,41 @@ async def test_a_parent_that_others_can_write_is_warned_of(state, mode, warned):
     prepare(state, lambda message, **_: told.append(message))
     assert bool(told) is warned
     assert stat.S_IMODE((state / "store").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("nothing", None),
+        ("private", None),
+        ("open parent", "others can write in state_dir"),
+        ("sticky parent", None),
+        ("open store", "has mode 0755"),
+        ("link", "is a symbolic link"),
+    ],
+)
+async def test_check_tells_of_the_directory(state, kind, told, tmp_path, capsys, monkeypatch):
+    """R83 [1.22]: what the start would refuse or warn of is told before, and nothing is touched."""
+    monkeypatch.setenv("GATEWAY_SECRET_KEY", base64.b64encode(os.urandom(32)).decode())
+    monkeypatch.setenv("GATEWAY_CLIENT_SECRET", "secret")
+    config = tmp_path / "gateway.yaml"
+    minimal = Path(__file__).parents[2] / "config" / "minimal.yaml"
+    config.write_text(f"{minimal.read_text()}state_dir: {state}\n")
+    if kind != "nothing":
+        (state / "store").mkdir(parents=True, mode=0o700)
+    if kind == "open store":
+        (state / "store").chmod(0o755)
+    elif kind == "link":
+        (state / "store").rename(state / "elsewhere")
+        (state / "store").symlink_to(state / "elsewhere")
+    elif kind.endswith("parent"):
+        state.chmod(0o777 if kind.startswith("open") else 0o1777)
+    assert cli.main(["check", "--config", str(config)]) == 0
+    printed = capsys.readouterr()
+    assert (f"{config}: state_dir: " in printed.err) == (told is not None)
+    assert (told or "") in printed.err
+    assert ("with 1 warning" in printed.out) == (told is not None)
+    assert state.exists() == (kind != "nothing")
 
 
 def plant(place: Path, kind: str, elsewhere: Path) -> None:
