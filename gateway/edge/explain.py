@@ -11,11 +11,13 @@ from gateway.core.config_syntax import is_token
 from gateway.core.context import Knowledge, Memory
 from gateway.core.decision import decide
 from gateway.core.denylist import Denylist
-from gateway.core.model import Header, Request
+from gateway.core.model import Fault, Header, Request
 from gateway.core.needs import Need
 from gateway.core.rate_limit import MICROSECONDS, RateLimit
 from gateway.core.reasons import Reason, status_of
+from gateway.core.sketch import line_of
 from gateway.edge.explain_routes import tell_routes
+from gateway.http.head import read_request_head
 
 _HIDDEN = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"})
 # an address for documentation (RFC 5737): the question is asked as a client, whom no proxy vouches for
@@ -36,6 +38,10 @@ def explain(settings: Settings, url: str, method: str, fields: Sequence[str]) ->
     """
     request = build_request(settings, url, method, fields)
     first = f"request:  {request.method.decode()} {request.target.decode()} at {request.host.decode()}"
+    if (fault := _unread(settings, request)) is not None:
+        why = [f"detail:   {fault.detail}"] if fault.detail else []
+        status = status_of(fault.reason)
+        return [first, "decision: refuse", f"reason:   {fault.reason}", f"status:   {status}", *why]
     if _asks_for_health(settings, request):
         return [
             first,
@@ -64,6 +70,17 @@ def explain(settings: Settings, url: str, method: str, fields: Sequence[str]) ->
     table = knowledge.compiled.routes
     others = tell_routes(table, answer.route, request.host, request.target, request.method)
     return [*lines, "not on:", *others] if others and table.knows(request.host) else lines
+
+
+def _unread(settings: Settings, request: Request) -> Fault | None:
+    """Return why the listener would refuse such a head before anything is decided; None where it reads it."""
+    first = b"%b %b HTTP/1.1\r\n" % (request.method, request.target)
+    data = b"".join((first, *map(line_of, request.headers), b"\r\n"))
+    try:
+        read_request_head(data, methods=frozenset(each.encode() for each in settings.extra_methods))
+    except Fault as fault:
+        return fault
+    return None
 
 
 def _asks_for_health(settings: Settings, request: Request) -> bool:

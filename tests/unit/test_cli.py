@@ -285,6 +285,27 @@ def test_explain_says_why_not(url, method, told):
     assert ("not on:" in lines) == bool(told)
 
 
+@pytest.mark.parametrize(
+    ("url", "method", "fields", "reason"),
+    [
+        ("/x", "FOO", [], "method_unknown"),
+        ("/x", "get", [], "method_unknown"),
+        ("/x", "TRACE", [], "method_unsupported"),
+        ("/a|b", "GET", [], "request_malformed"),
+        ("/x", "GET", ["Host: intern.test"], "host_invalid"),
+        ("/x", "POST", ["Content-Length: 1", "Transfer-Encoding: chunked"], "request_malformed"),
+        ("http://a:99999/x", "GET", [], "host_invalid"),
+    ],
+)
+def test_explain_refuses_what_the_listener_refuses(url, method, fields, reason):
+    """[3.6]: what is refused before any decision is explained as that, not as if it had been let in."""
+    configured = settings_of()
+    lines = explain(configured, url, method, fields)
+    assert lines[1:3] == ["decision: refuse", f"reason:   {reason}"]
+    extra = configured.model_copy(update={"extra_methods": ("FOO",)})
+    assert (f"reason:   {reason}" in explain(extra, url, method, fields)) == (method != "FOO")
+
+
 def test_explain_names_the_need():
     """A bearer token cannot be judged without keys: the fact is named, the token not shown."""
 
