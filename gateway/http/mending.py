@@ -23,6 +23,8 @@ _EMPTY_LINES = re.compile(rb"(?:\r?\n)*")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?=[^\n])")
 _BLANK = b" \t"
 _LONGEST_NAME = 128
+# folds among them: each is put to what came before it
+_MOST_LINES = 1024
 
 
 def end_of_head(data: bytes) -> int:
@@ -77,7 +79,10 @@ def mend(data: bytes) -> tuple[bytes, bool]:
         Malformed: it cannot be mended.
     """
     check_bytes(data, 0)
-    lines = _unfold(_LINE_END.split(data[skip_empty_lines(data) :]))
+    lines = _LINE_END.split(data[skip_empty_lines(data) :])
+    if len(lines) > _MOST_LINES:
+        raise Malformed("too many lines")
+    lines = _unfold(lines)
     joined = b"\r\n".join(lines)
     return b"\r\n".join(_one_length(lines)), joined == data
 

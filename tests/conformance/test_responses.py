@@ -241,6 +241,21 @@ async def test_a_control_byte_in_a_value(control: int, complete: bool):
         assert details == {"response: control byte in X-Odd"}
 
 
+@pytest.mark.parametrize("line", [b"\n b", b"\r\n b", b"\nContent-Length: 0", b"\nX : y", b"\n:"])
+async def test_many_lines(line: bytes):
+    """[3.9], R60: mending costs little, whatever is written: so many lines are in no head, folds counted."""
+    for count, detail in ((1100, "too many lines"), (15_000, "response head too large|too many lines")):
+        async with Plane(always(OK[:-2] + b"\nX: a" + line * count + b"\n\n")) as plane:
+            client = await plane.client()
+            answer = await client.ask(GET)
+            assert (answer.status, answer.body) == (502, b"upstream_malformed")
+            assert plane.handler.faults[0].detail.removeprefix("response: ") in detail.split("|")
+    folded = OK + b"X: a" + b"\r\n b" * 900 + b"\r\nContent-Length: 0\r\n\r\n"
+    async with Plane(always(folded)) as plane:
+        answer = await (await plane.client()).ask(GET)
+        assert answer.get("x") == "a" + " b" * 900
+
+
 async def test_empty_lines_without_end():
     """[3.9], R60: what comes before a status line is bounded as the head is."""
     async with Plane(always(b"\r\n" * 40_000)) as plane:
