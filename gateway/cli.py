@@ -338,7 +338,7 @@ def _revoke(options: argparse.Namespace) -> int:
     entry = {
         name: value
         for name in ("jti", "sid", "sub", "session", "all", "provider", "before")
-        if (value := getattr(options, name)) not in (None, False)
+        if (value := getattr(options, name)) is not None and value is not False
     }
     try:
         answer = revoke(target, entry | _mandate(options))

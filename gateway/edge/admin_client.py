@@ -68,7 +68,9 @@ def target_at(url: str, token_file: Path) -> Target:
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     except ValueError:
         parts, port = urlsplit(""), 0
-    if not port or not parts.hostname or parts.username is not None or parts.path.strip("/") or parts.query:
+    # a scheme that is spelled wrongly must not send the token in the clear
+    is_ours = parts.scheme in ("http", "https") and port and parts.hostname and parts.username is None
+    if not is_ours or parts.hostname is None or parts.path.strip("/") or parts.query or parts.fragment:
         raise AdminError("--admin is no URL such as http://127.0.0.1:9000")
     try:
         with token_file.open("rb") as file:

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # a pipe in its place must not hold us up
 _FILE: Final = os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MOST_DEPTH: Final = 4
+_TRIES: Final = 20
+_BETWEEN_TRIES: Final = 0.01
 
 
 def prepare(state_dir: Path, tell: Callable[..., None] = lambda _, **__: None) -> Path:
@@ -91,8 +94,13 @@ def open_file(directory: Path, name: str, flags: int) -> int:
 
 
 def _warn(state_dir: Path, status: os.stat_result, tell: Callable[..., None]) -> None:
+    if status.st_uid not in (0, os.geteuid()):
+        tell(
+            "state_dir belongs to somebody else, who can replace the store",
+            detail=f"{state_dir} belongs to user {status.st_uid}; give it to user {os.geteuid()}",
+        )
     # with the sticky bit others may add names but not replace ours
-    if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
+    elif status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
         tell(
             "others can write in state_dir, and so replace the store",
             detail=f"{state_dir} has mode {stat.S_IMODE(status.st_mode):04o}; make it 0700",
@@ -110,16 +118,30 @@ def _take_over(state_dir: Path, parent: int) -> None:
             return
         lock = os.open("lock", os.O_RDWR | _FILE, 0o600, dir_fd=former)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.rename(FORMER_NAME, NAME, src_dir_fd=parent, dst_dir_fd=parent)
-        except BlockingIOError:
-            raise RuntimeError(
-                f"the store of an earlier version runs in {state_dir / FORMER_NAME}; stop that gateway first"
-            ) from None
+            if not _locks(lock):
+                if _exists(NAME, parent):
+                    return
+                raise RuntimeError(
+                    f"the store of an earlier version runs in {state_dir / FORMER_NAME};"
+                    " stop that gateway first"
+                )
+            # another gateway that starts now may have been faster
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(FORMER_NAME, NAME, src_dir_fd=parent, dst_dir_fd=parent)
         finally:
             os.close(lock)
     finally:
         os.close(former)
+
+
+def _locks(descriptor: int) -> bool:
+    """Take a lock that a gateway which is about to rename holds for a moment, and a server for good."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(_BETWEEN_TRIES)
+    return False
 
 
 def _exists(name: str, parent: int) -> bool:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gateway.supervision.supervisor import Supervisor
 
 _MEASURE_EVERY: Final = 2.0
+# a balancer waits for the whole answer about as long as for one worker
+_STATUS_WITHIN: Final = 0.5
 _PUBLISH_WITHIN: Final = 5.0
 
 
@@ -110,7 +112,7 @@ class View:
         if not slot.is_ready:
             return {**about, "status": "ending" if self._supervisor.is_draining else "starting"}
         try:
-            told = cast("dict[str, Json]", await slot.call("status"))
+            told = cast("dict[str, Json]", await slot.call("status", _STATUS_WITHIN))
         except (Gone, Refused, TimeoutError):
             return {**about, "status": "silent"}
         return {**about, **told}

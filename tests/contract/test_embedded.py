@@ -142,6 +142,47 @@ async def test_check_tells_of_the_directory(state, kind, told, tmp_path, capsys,
     assert state.exists() == (kind != "nothing")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+async def test_a_parent_of_somebody_else_is_warned_of(state):
+    """R83 [1.22]: whose it is can replace what is in it, whatever its mode."""
+    state.mkdir(mode=0o700)
+    os.chown(state, 12345, -1)
+    told: list[str] = []
+    prepare(state, lambda message, **_: told.append(message))
+    assert told == ["state_dir belongs to somebody else, who can replace the store"]
+
+
+def prepare_at_once(directory: Path, count: int) -> list[int]:
+    """Let so many processes prepare one directory at the same moment; return their exit codes."""
+    start, go = os.pipe()
+    pids = []
+    for _ in range(count):
+        pid = os.fork()
+        if not pid:
+            os.close(go)
+            os.read(start, 1)
+            try:
+                prepare(directory)
+            except BaseException:  # noqa: BLE001 - a child tells by its code alone
+                os._exit(1)
+            os._exit(0)
+        pids.append(pid)
+    os.close(start)
+    os.close(go)
+    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+
+
+async def test_gateways_that_start_at_once_take_over_once(state):
+    """[1.22] What the version before had is there for whoever comes first, and nobody is turned away."""
+    for number in range(20):
+        directory = state / str(number)
+        (directory / "valkey").mkdir(parents=True, mode=0o700)
+        (directory / "valkey" / "kept").write_text("x")
+        assert prepare_at_once(directory, 4) == [0, 0, 0, 0]
+        assert sorted(each.name for each in directory.iterdir()) == ["store"]
+        assert (directory / "store" / "kept").read_text() == "x"
+
+
 def plant(place: Path, kind: str, elsewhere: Path) -> None:
     """Put something there that a store of ours would never have."""
     place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -505,6 +505,10 @@ def test_r44_without_a_configuration(capsys, monkeypatch, tmp_path, token_file, 
         ["--admin", "http://127.0.0.1:1", "--token-file", "TOKEN", "--config", "gateway.yaml"],
         ["--admin", "127.0.0.1:9000", "--token-file", "TOKEN"],
         ["--admin", "ftp://127.0.0.1", "--token-file", "TOKEN"],
+        ["--admin", "htps://127.0.0.1:443", "--token-file", "TOKEN"],
+        ["--admin", "ftp://127.0.0.1:21", "--token-file", "TOKEN"],
+        ["--admin", "//127.0.0.1:9000", "--token-file", "TOKEN"],
+        ["--admin", "http://127.0.0.1:1#x", "--token-file", "TOKEN"],
         ["--admin", "http://a:b@127.0.0.1", "--token-file", "TOKEN"],
         ["--admin", "http://127.0.0.1:99999", "--token-file", "TOKEN"],
         ["--admin", "http://127.0.0.1/revoke", "--token-file", "TOKEN"],
@@ -521,6 +525,31 @@ def test_where_to_ask_must_be_clear(capsys, tmp_path, token_file, words):
     code, out, err = run(capsys, "revoke", "--all", *(places.get(word, word) for word in words))
     assert (code, out, len(err.splitlines())) == (1, "", 1)
     assert TOKEN not in err
+
+
+def test_r66_the_first_moment_is_a_moment(capsys, token_file):
+    """R66 [4.7]: ``--before 0`` names a time, and does not mean everything until now."""
+    with admin(200, b'{"acknowledged": [], "missing": []}') as (port, seen):
+        where = ["--admin", f"http://127.0.0.1:{port}", "--token-file", str(token_file)]
+        run(capsys, "revoke", "--sub", "alice", "--before", "0", *where)
+    assert json.loads(seen[0][2])["before"] == 0
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a\nb", "a\x00", "\ufeffa", "é", "x" * 5000, "a\r\nX-Evil: 1"])
+def test_what_is_no_token_is_not_sent(tmp_path, text: str):
+    """[4.7] Nor anything that would be more than a token in a field."""
+    path = tmp_path / "odd"
+    path.write_text(text, newline="")
+    with pytest.raises(AdminError, match="holds no token"):
+        target_at("https://gateway.test", path)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", " \n\n"])
+def test_a_token_ends_before_the_line_does(tmp_path, end: str):
+    """[4.7] Editors add a line feed, some systems two signs."""
+    path = tmp_path / "token"
+    path.write_text(TOKEN + end, newline="")
+    assert target_at("https://gateway.test", path).token == TOKEN
 
 
 def test_a_target_shows_no_token(token_file):
