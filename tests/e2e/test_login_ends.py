@@ -228,6 +228,18 @@ async def test_long_pages_evict_by_size(world: World):
     assert pending
 
 
+@pytest.mark.parametrize("length", [500, 2000, 20_000])
+async def test_the_answer_that_begins_a_login_is_short(world: World, length: int):
+    """[2.17] [4.12]: under 4 KiB of head, which a proxy takes by default, also where twenty make room."""
+    browser = world.browser()
+    for index in range(20):
+        await browser.get(f"/tab{index}", follow=False)
+    for index in range(3):
+        page = await browser.get(f"/{'x' * length}{index}", follow=False)
+        assert page.status == 303
+        assert sum(len(name) + len(value) + 4 for name, value in page.headers.items()) + 60 < 4096
+
+
 @pytest.mark.parametrize("length", [400, 1500, 3000])
 async def test_an_evicted_login_keeps_its_page(world: World, length: int):
     """R17 [2.17] [2.21]: however long its address is, and however often it begins again."""
