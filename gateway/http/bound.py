@@ -69,14 +69,18 @@ class Bound:
             self.make_room()
 
     def take(self, client: "ClientConnection") -> "UpstreamConnection | None":
-        """Return the client connection's own, for one more request; None where it has none."""
+        """Return the client connection's own, for one more request; None where it has none.
+
+        It has none either where it has turned out to be a proxy's since.
+        """
         assert client.own is not None
         connection = client.own.pop(self, None)
         if connection is None:
             return None
         del self._idle[connection]
         connection.origin.busy += 1
-        if connection.is_quiet() and connection.origin.up:
+        is_alone = not client.server.admission.is_exempt(client.peer)
+        if is_alone and connection.is_quiet() and connection.origin.up:
             return connection
         connection.finish()
         return None

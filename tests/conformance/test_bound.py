@@ -203,6 +203,16 @@ async def test_r77_a_trusted_proxy_keeps_nothing():
         await plane.eventually(lambda: plane.upstream.open == 0)
 
 
+async def test_r77_who_is_called_a_proxy_later():
+    """R77 [3.1]: from the reload on that trusts it, nothing that was kept for it serves anybody."""
+    async with Plane(windows()) as plane:
+        proxy = await plane.client()
+        assert (await proxy.ask(ask("NTLM alice"))).body == b"alice"
+        plane.server.admission.exempt(["127.0.0.0/8"])
+        assert (await proxy.ask(GET)).status == 401
+        await plane.eventually(lambda: plane.upstream.open == 0)
+
+
 async def test_r77_what_is_kept_makes_room():
     """R77 [3.1]: kept connections count, and one ends where somebody else waits for a connection."""
     async with Cluster(1, windows(), max_connections=2) as cluster:
