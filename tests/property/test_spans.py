@@ -17,9 +17,11 @@ from gateway.pipeline import Pipeline
 from tests.property.test_memories import (
     EVENTS,
     HOSTS,
+    NAMED,
     NOISE,
     PEERS,
     PLAIN,
+    TOLD,
     Process,
     asked,
     bearer,
@@ -54,6 +56,15 @@ LEAVES = [
     b"a HTTP/1.1\r\nX-Who: root",
 ]  # fmt: skip
 ITEMS = [b"1", b"22", b"a?q=%20", b"", b"z.js"]
+LINES = [
+    *PLAIN,
+    *(b"%b: %b" % (name, value) for name, values in TOLD.items() for value in values),
+    b"Connection: X-Forwarded-For, X-Real-IP",
+    b"x_forwarded_for: 198.51.100.9",
+    b"X.Real.IP: 198.51.100.9",
+    b"X-Forwarded-For:",
+]
+METHODS = [b"GET", b"GET", b"GET", b"POST", b"HEAD", b"DELETE"]
 CHANGING = [b"X-Request-ID", b"traceparent", b"X-One", b"X_Forwarded_User", b"X-Who", b"If-None-Match"]
 
 
@@ -87,7 +98,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> tuple[list, list]:
 def conversations(draw: st.DrawFn) -> list[tuple]:
     """Draw what one client sends and what happens in between: heads that have nearly everything in common."""
     who = draw(st.lists(st.sampled_from(credentials()), min_size=1, max_size=2))
-    lines = draw(st.lists(st.sampled_from(PLAIN), max_size=2))
+    lines = draw(st.lists(st.sampled_from(LINES), max_size=2))
+    method, hosts = draw(st.sampled_from(METHODS)), [HOSTS[0]] * 6 + [HOSTS[2]]
     changing = draw(st.lists(st.sampled_from(CHANGING), max_size=2))
     place = draw(st.integers(0, 3))
     mostly = draw(st.sampled_from(DIRECTORIES))
@@ -105,20 +117,29 @@ def conversations(draw: st.DrawFn) -> list[tuple]:
         elif kind == "value" and values:
             values[-1] = changing[-1] + b": " + draw(NOISE)
         elif kind == "line":
-            lines = draw(st.lists(st.sampled_from(PLAIN), max_size=2))
+            lines = draw(st.lists(st.sampled_from(LINES), max_size=2))
         elif kind == "event":
             found.append(draw(EVENTS))
         every = [*lines, *who]
         every[place:place] = values
-        found.append(("ask", head_of(b"GET", directory + leaf, HOSTS[0], every)))
+        host = draw(st.sampled_from(hosts))
+        found.append(("ask", head_of(method, directory + leaf, host, every)))
     return found
 
 
 @settings(max_examples=150)
-@given(conversations(), st.booleans(), st.sampled_from(PEERS), st.booleans())
-def test_what_was_said_before_changes_no_answer(spoken: list[tuple], at_once: bool, peer: str, tls: bool):
-    """R44, R53, R56, R57: in a conversation each head gets what it would get alone."""
-    process = Process()
+@given(
+    conversations(),
+    st.booleans(),
+    st.sampled_from([*PEERS, PEERS[2]]),
+    st.booleans(),
+    st.sampled_from(list(NAMED)),
+)
+def test_what_was_said_before_changes_no_answer(
+    spoken: list[tuple], at_once: bool, peer: str, tls: bool, named: str
+):
+    """R44, R53, R56, R57, R64: in a conversation each head gets what it would get alone."""
+    process = Process(named)
     with keeping_at_once(at_once):
         for name, *more in spoken:
             if name == "ask":
