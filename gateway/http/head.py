@@ -30,8 +30,8 @@ _ORIGIN_FORM = re.compile(
 _ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?]*)(.*)")
 _HOST = re.compile(rb"(?:[A-Za-z0-9\-._]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
 
-# each of these would carry HTTP again, past every check made here (h2c smuggling)
-_HTTP_INSIDE = (b"h2c", b"h2", b"http", b"tls")
+# what is called so would carry HTTP again, past every check made here (h2c smuggling; a draft was ``h2c-14``)
+_HTTP_INSIDE = (b"h2", b"h3", b"http", b"tls")
 
 
 class Framing:
@@ -272,6 +272,6 @@ def _read_upgrade(values: "list[bytes] | tuple[()]", options: list[bytes], minor
     name, _, version = values[0].partition(b"/")
     if len(values) != 1 or not is_token(name) or (version and not is_token(version)):
         return None
-    if name.lower() in _HTTP_INSIDE:
+    if name.lower().startswith(_HTTP_INSIDE):
         return None
     return values[0]

@@ -78,7 +78,20 @@ async def test_any_protocol():
 
 
 @pytest.mark.parametrize(
-    "protocol", [b"h2c", b"H2C", b"HTTP/2.0", b"TLS/1.2", b"websocket, h2c", b"a b", b""]
+    "protocol",
+    [
+        b"h2c",
+        b"H2C",
+        b"HTTP/2.0",
+        b"h2c-14",
+        b"h2-17",
+        b"h3",
+        b"HTTPS",
+        b"TLS/1.2",
+        b"websocket, h2c",
+        b"a b",
+        b"",
+    ],
 )
 async def test_r55_http_inside_a_tunnel_is_never_asked_for(protocol: bytes):
     """R55: h2c and its like would carry requests past every check: the field is ignored."""
