@@ -18,6 +18,7 @@ from gateway.core.login_failure import interrupted
 from gateway.core.loops import MOST_PASSES, passes
 from gateway.core.model import CookieChange, Header, Request, SessionOver
 from gateway.core.needs import Need
+from gateway.core.origins import values_of
 from gateway.core.places import locate, may_be_raw
 from gateway.core.policies import named_methods
 from gateway.core.reasons import Reason
@@ -30,6 +31,9 @@ from gateway.core.targets import Target, canonicalise
 _NOWHERE = Target(b"/", b"")
 
 _ONCE = frozenset((b"origin", b"access-control-request-method", b"access-control-request-headers"))
+
+# all that browsers say in Sec-Fetch-Site (Fetch Metadata)
+_FETCH_SITES = frozenset((b"cross-site", b"none", b"same-origin", b"same-site"))
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -125,7 +129,7 @@ def _by_scheme(context: Context, login: Login) -> Answer:
     site = context.site
     if site is None or not site.secure or context.observed.proto == "https":
         return login
-    if context.cookies or any(name.lower() == b"sec-fetch-site" for name, _ in context.request.headers):
+    if context.cookies or not _FETCH_SITES.isdisjoint(values_of(context.request, b"sec-fetch-site")):
         return replace(login, told_http=True)
     return plain(context, Reason.LOGIN_INSECURE)
 

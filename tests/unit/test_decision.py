@@ -369,6 +369,9 @@ def test_r71_a_login_of_the_version_before_is_finished():
         ([(b"sec-fetch-site", b"cross-site")], "http", True),
         ([(b"Cookie", b"__Host-gateway-login-old=x")], "http", True),
         ([(b"Sec-Fetch-Site", b"none")], "ws", True),
+        ([(b"Sec-Fetch-Site", b"")], "http", False),
+        ([(b"Sec-Fetch-Site", b"?1")], "http", False),
+        ([(b"Sec_Fetch_Site", b"none")], "http", False),
         ([], "ws", False),
     ],
 )
