@@ -3,7 +3,7 @@
 Somebody sets the clock by hours, or a time server errs for seconds: whatever is judged by it meanwhile (what
 has expired, what may be forgotten) would be judged wrongly, and what is forgotten does not come back. So time
 passes by CLOCK_BOOTTIME, which nobody sets and which counts a machine's sleep. Small differences to the wall
-are followed at once; a larger one counts once it has lasted (R67).
+are followed at once; a larger one, and small ones that soon add up to it, count once that has lasted (R67).
 """
 
 import time
@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 LARGEST: Final = 2.0
-"""Seconds by which the wall may differ and still be followed at once."""
+"""Seconds by which the wall may have gone astray within ``LASTING`` and still be followed at once."""
 LASTING: Final = 10.0
 """Seconds after which a larger difference counts."""
 
@@ -44,6 +44,8 @@ class SteadyClock:
         self._wall = wall
         self._elapsed = elapsed
         self._offset = wall() - elapsed()
+        # from where small differences add up, and since when
+        self._origin = self._offset, elapsed()
         self._due = 0.0
         self._stepped: tuple[float, float] | None = None
         self.steps = 0
@@ -55,8 +57,10 @@ class SteadyClock:
             return elapsed + self._offset
         self._due = elapsed + LOOKS
         offset = self._wall() - elapsed
-        if -LARGEST <= offset - self._offset <= LARGEST:
+        if -LARGEST <= offset - self._origin[0] <= LARGEST:
             self._offset = offset
+            if elapsed - self._origin[1] >= LASTING:
+                self._origin = offset, elapsed
             if self._stepped is not None:
                 self._stepped = None
                 self.steps += 1
@@ -75,7 +79,7 @@ class SteadyClock:
             self._stepped = offset, elapsed
             self.steps += 1
         elif elapsed - stepped[1] >= LASTING:
-            self._offset, self._stepped = offset, None
+            self._offset, self._stepped, self._origin = offset, None, (offset, elapsed)
             self.steps += 1
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from gateway.edge.clock import CLOCK, LASTING, SteadyClock, since_boot
+from gateway.edge.clock import CLOCK, LARGEST, LASTING, SteadyClock, since_boot
 
 START = 1_800_000_000.0
 
@@ -65,6 +65,27 @@ def test_r67_small_differences_are_followed_at_once(machine: Machine, drift: flo
     """R67 [1.5]: a time server that slews, or steps by less than 2 s."""
     machine.set_by = drift
     assert machine.after(0.1) == pytest.approx(drift)
+    assert machine.clock.steps == 0
+
+
+@pytest.mark.parametrize("step", [1.9, -1.9, 0.3])
+def test_r67_many_small_steps_are_a_large_one(machine: Machine, step: float):
+    """R67 [1.5]: whoever sets the clock by hours a second at a time is not followed there."""
+    for _ in range(30):
+        machine.set_by += step
+        assert abs(machine.after(0.2)) <= LARGEST
+    machine.set_by = 0.0
+    assert machine.after(0.2) == 0.0
+    machine.set_by = 30 * step
+    machine.after(LASTING)
+    assert machine.after(2.0) == pytest.approx(30 * step)
+
+
+def test_r67_a_clock_that_is_slewed_is_followed(machine: Machine):
+    """R67 [1.5]: a tenth of a second in each, for a minute: never astray by more than that, and no step."""
+    for _ in range(60):
+        machine.set_by += 0.1
+        assert machine.after(1.0) == pytest.approx(machine.set_by)
     assert machine.clock.steps == 0
 
 
