@@ -137,7 +137,10 @@ class Revocations:
         await self._script(log.LEAVE, worker_id)
 
     def deny(self, entries: Iterable[DenyEntry]) -> None:
-        """Refuse from now on what the entries name. Another worker writes them, or this one where that ends.
+        """Refuse from now on what the entries name; another worker writes them.
+
+        What has no place before it is written shuts everybody out here, so it is written here too: the other
+        one may have ended.
 
         Raises:
             ValueError: as ``revoke``.
@@ -145,7 +148,7 @@ class Revocations:
         told = tuple(entries)
         for entry in told:
             log.encode_entry(entry)
-        self._unwritten.update(dict.fromkeys(told))
+        self._unwritten.update((entry, None) for entry in told if entry.position == AS_WRITTEN)
         self._add(told)
 
     def _add(self, entries: Sequence[DenyEntry]) -> None:

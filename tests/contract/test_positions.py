@@ -283,6 +283,9 @@ async def test_r66_what_a_worker_was_told_is_written_though_the_writer_is_gone(w
     await eventually(lambda: not lives(session, first))
     assert not lives(session, told)
     await eventually(lambda: lives(login(told), told) and lives(login(told), first))
+    # how long it needs to be kept is the writer's to say
+    told.deny([DenyEntry("session", "", "s", 9.0, time.time() + 900)])
+    assert told.stats()["unwritten"] == 0
     with pytest.raises(ValueError, match="no entry"):
         told.deny([entry(value="")])
 
