@@ -444,19 +444,29 @@ class Gateway:
 
         ``mandate`` is kept in the audit log.
         """
-        acknowledgement = await self.revocations.publish(entries)
+        try:
+            acknowledgement = await self.revocations.publish(entries)
+        except Fault as fault:
+            # it holds here, and is written once the store is back
+            self._tell_revoked(entries, mandate, fault.reason)
+            raise
         self._clear(entries)
+        self._tell_revoked(entries, mandate)
+        return acknowledgement
+
+    def _tell_revoked(self, entries: list[DenyEntry], mandate: Mandate, postponed: str | None = None) -> None:
         for entry in entries:
-            self.metrics.event("revocation", None)
+            if postponed is None:
+                self.metrics.event("revocation", None)
             self.logs.audit(
                 "revocation",
                 kind=entry.kind,
                 issuer=entry.issuer,
                 value=entry.value,
                 before=entry.before,
+                postponed=postponed,
                 **mandate,
             )
-        return acknowledgement
 
     def _answer_balancers(self) -> None:
         path = self.settings.health_path

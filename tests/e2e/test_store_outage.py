@@ -272,3 +272,21 @@ async def test_a_server_of_a_cluster_fails(tmp_path):
         async with World("", tmp_path, **override) as world, at_work(world) as load:
             await fail_over(load, store.holder)
             await check_end(load, "a Cluster's server fails (redis)", 3)
+
+
+async def test_a_revocation_without_the_store_is_in_the_audit_log(tmp_path):
+    """R44 [4.7]: 503, since it is not certain; it holds here, and who asked for it stands in the log."""
+    server = ValkeyServer(*DURABLE).start()
+    try:
+        async with World(server.url, tmp_path) as world:
+            browser = world.browser()
+            await browser.login()
+            server.kill()
+            body = {"sub": "alice", "actor": "carol", "reason": "left"}
+            assert (await world.admin("POST", "/revoke", json=body)).status == 503
+            assert (await browser.fetch("/x")).status == 401
+            (event,) = world.audit("revocation")
+            assert (event["actor"], event["reason"], event["value"]) == ("carol", "left", "alice")
+            assert event["postponed"] == "store_unavailable"
+    finally:
+        server.close()
