@@ -7,6 +7,7 @@ Heavy imports stand inside the commands, so that each pays only for what it uses
 import argparse
 import gc
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from math import ceil
@@ -28,6 +29,10 @@ class CommandError(Exception):
     """The command cannot do its work; the text is printed as it is and says what to do about it."""
 
 
+# our session ids: 32 bytes in base64url (RFC 4648 section 5)
+_HYPHENATED = re.compile(r"-[A-Za-z0-9_-]{42}")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code.
 
@@ -36,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # a plugin of pydantic's would see every secret of the configuration, and to look for one takes time
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = _guarded(list(sys.argv[1:] if arguments is None else arguments))
     parser = _parser(words)
     options = parser.parse_args(words)
     try:
@@ -50,6 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 1
+
+
+def _guarded(words: list[str]) -> list[str]:
+    """Return the words with ids that begin with a hyphen told from options: one in 64 does."""
+    kept: list[str] = []
+    last: list[str] = []
+    for word in words:
+        if "--" in kept or _HYPHENATED.fullmatch(word) is None:
+            kept.append(word)
+        elif kept and kept[-1].startswith("--") and "=" not in kept[-1]:
+            kept[-1] += f"={word}"
+        else:
+            last.append(word)
+    return [*kept, "--", *last] if last else kept
 
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:

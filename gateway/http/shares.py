@@ -83,6 +83,11 @@ class Shares:
         self.is_counting = False
         self._tally = Tally()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody holds anything."""
+        return not len(self._tally)
+
     def begin(self, exchanges: "Iterable[ClientExchange]") -> None:
         """Count from now on; these hold a connection already, or one is being opened for them."""
         self.is_counting = True

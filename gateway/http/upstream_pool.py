@@ -178,7 +178,8 @@ class UpstreamPool:
     def leave(self, exchange: "ClientExchange") -> None:
         """An exchange has ended, and with it its share; called only where shares are counted."""
         held = self.shares.leave(exchange)
-        if 4 * self._used < 3 * self._scarce_from:
+        # whoever leaves may give its connection back only after this, so that nobody is left counts too
+        if self.shares.is_empty or 4 * self._used < 3 * self._scarce_from:
             self.shares.end()
         if held and self._waiting:
             self._serve_waiting()

@@ -171,6 +171,7 @@ async def test_r63_r78_nothing_is_left(seed: int):
             await cluster.eventually(lambda pool=pool: not any(each.open for each in pool._origins))
             assert [each.busy for each in pool._origins] == [0] * len(pool._origins)
             assert pool.is_done
+            assert pool.shares.is_empty
             assert not pool.shares.is_counting
             assert not len(pool.shares._tally)
             assert not pool.bound._idle

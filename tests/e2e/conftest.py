@@ -8,9 +8,12 @@ from tests.support.world import World
 @pytest.fixture
 async def world(request, valkey_url, tmp_path):
     """A gateway with everything around it; ``@pytest.mark.parametrize("world_settings", ...)`` overrides."""
-    override = {"session": {"rotation_grace": "1s"}}
+    override = {"session": {"rotation_grace": "60s"}}
     marker = request.node.get_closest_marker("settings")
     if marker:
         override.update(marker.args[0])
+    # half of it bounds how late an answer may set cookies, so only tests that wait for its end shorten it
+    if grace := request.node.get_closest_marker("grace"):
+        override["session"] = override["session"] | {"rotation_grace": grace.args[0]}
     async with World(valkey_url, tmp_path, **override) as world:
         yield world

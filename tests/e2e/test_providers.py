@@ -69,7 +69,7 @@ async def two_providers(
 @pytest.fixture(params=["cookie", "redis"])
 async def two(request, valkey_url, tmp_path):
     """Both, in each session mode."""
-    session = {"mode": request.param, "rotation_grace": "1s"}
+    session = {"mode": request.param, "rotation_grace": "60s"}
     async with two_providers(valkey_url, tmp_path, session=session) as both:
         yield both
 

@@ -59,7 +59,7 @@ from tests.support.store import ValkeyServer
 from tests.support.world import World
 
 OUTAGE = in_cookies.test_r34_an_outage_keeps_the_session
-REDIS = {"session": {"mode": "redis", "rotation_grace": "1s", "claims_max_age": "3d"}}
+REDIS = {"session": {"mode": "redis", "rotation_grace": "60s", "claims_max_age": "3d"}}
 pytestmark = [pytest.mark.asyncio, pytest.mark.settings(REDIS)]
 
 
@@ -169,6 +169,7 @@ async def test_r34_an_outage_keeps_the_session(world: World, quirk: str):
     await OUTAGE(world, quirk)
 
 
+@pytest.mark.grace("1s")
 async def test_r37_reuse_at_a_worker_that_remembers_nothing(world: World):
     """R37: an old handle, after the grace, at a gateway that never saw it: the family ends everywhere."""
     other = await second(world)
@@ -306,6 +307,7 @@ async def test_logout_deletes_what_was_kept(world: World):
     assert not [key for key in found if key.startswith(("listed:", "sessions:"))]
 
 
+@pytest.mark.grace("1s")
 async def test_a_new_login_replaces_the_session_on_the_list(world: World):
     """The same person logs in again in the same browser: the session before ends, also for a copy of it."""
     browser = world.browser()
@@ -331,7 +333,7 @@ async def test_from_cookies_to_the_store_and_back(world: World):
     await browser.login()
     in_cookies = browser.clone()
     for mode, stale in (("redis", in_cookies), ("cookie", browser)):
-        session = {"mode": mode, "rotation_grace": "1s"}
+        session = {"mode": mode, "rotation_grace": "60s"}
         data = world.config() | {"session": session}
         world.gateway.reload(type(world.settings).model_validate(data))
         assert (await stale.fetch("/x")).status == 401

@@ -81,6 +81,7 @@ async def test_r33_a_response_lost_on_its_way(world: World):
     assert not world.audit("reuse_detected")
 
 
+@pytest.mark.grace("1s")
 async def test_r37_reuse_after_confirmation_and_grace(world: World):
     """R37: the old cookie, after the new one was shown and the grace has passed, ends the whole family."""
     browser = world.browser()

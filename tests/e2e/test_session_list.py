@@ -10,7 +10,7 @@ import yaml
 from gateway.edge.session_index import Filter
 from tests.support.world import ADMIN_TOKEN, World
 
-REDIS = {"session": {"mode": "redis", "rotation_grace": "1s"}}
+REDIS = {"session": {"mode": "redis", "rotation_grace": "60s"}}
 pytestmark = [pytest.mark.asyncio, pytest.mark.settings(REDIS)]
 
 

@@ -411,6 +411,7 @@ class Process:
         )
         unused = {each.name: None for each in members(Ways) if each.init}
         unused["recorder"] = SimpleNamespace(outcome=lambda _: None)
+        unused["background"] = lambda _: None
         return Told(knowledge, Ways(**unused | {"clock": lambda: state.now}))
 
     def reload(self, which: int, other: int) -> None:

@@ -52,6 +52,10 @@ def config(tmp_path, monkeypatch):
     return path
 
 
+# an id of ours, as likely as any other
+HYPHENATED = "-" + "aB3_" * 10 + "x-"
+
+
 def run(capsys, *words: str) -> tuple[int, str, str]:
     code = cli.main(words)
     told = capsys.readouterr()
@@ -638,3 +642,23 @@ async def test_a_broken_pipe_is_quiet(config):
     out, err = await process.communicate()
     assert out == b"{\n"
     assert err == b""
+
+
+@pytest.mark.parametrize(
+    ("words", "guarded"),
+    [
+        (["sessions", "show", HYPHENATED], ["sessions", "show", "--", HYPHENATED]),
+        (
+            ["sessions", "end", HYPHENATED, "--config", "x"],
+            ["sessions", "end", "--config", "x", "--", HYPHENATED],
+        ),
+        (["revoke", "--session", HYPHENATED], ["revoke", f"--session={HYPHENATED}"]),
+        (["sessions", "show", "--", HYPHENATED], ["sessions", "show", "--", HYPHENATED]),
+        (["revoke", "--session=" + HYPHENATED], ["revoke", "--session=" + HYPHENATED]),
+        (["revoke", "--all"], ["revoke", "--all"]),
+    ],
+)
+def test_an_id_may_begin_with_a_hyphen(words, guarded):
+    """One session id in 64 does, and is no option."""
+    assert cli._guarded(words) == guarded
+    assert cli._parser(guarded).parse_args(guarded)
