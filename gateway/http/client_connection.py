@@ -93,8 +93,14 @@ class ClientConnection(ClientTransport):
         return self._state == State.HEAD and not self._ahead
 
     @property
+    def unused(self) -> bool:
+        """Whether no request is open: idle, or more of one is arriving."""
+        in_between = self._state in (State.HEAD, State.DISCARD)
+        return self.idle or (in_between and not self._held and not self.write_paused)
+
+    @property
     def since(self) -> float:
-        """Since when nothing has happened, where it is idle (the coarse clock, seconds)."""
+        """Since when nothing has happened, where it is unused (the coarse clock, seconds)."""
         return self._since
 
     @property
@@ -547,6 +553,13 @@ class ClientConnection(ClientTransport):
         """Close if idle; otherwise the present answer is the last."""
         if self.idle:
             self._end(unread=False)
+
+    def make_room(self) -> None:
+        """Close what is unused: its place is needed. Whoever was sending more is not waited for."""
+        if self.idle:
+            self.drain()
+        else:
+            self.reset()
 
     # time
 

@@ -23,10 +23,11 @@ def enough_of(most: int) -> int:
 def spare(
     connections: "Iterable[ClientConnection]", admission: "Admission", most: int
 ) -> "list[ClientConnection]":
-    """Return the idle connections that are to be closed so that at most ``most`` stay, if there are as many.
+    """Return the unused connections to be closed so that at most ``most`` stay, if there are as many.
 
-    The address with most connections loses its longest idle one, then again whoever has most. Nobody loses
-    the only one.
+    The address with most connections loses its longest idle one, then again whoever has most; where it has
+    none, one on which the next request has not arrived whole, or the last one is still arriving though it was
+    answered. Nobody loses the only one.
     """
     counts: dict[str, int] = {}
     idle: dict[str, list[ClientConnection]] = {}
@@ -35,10 +36,11 @@ def spare(
             continue
         name = admission.name_of(each.peer)
         counts[name] = counts.get(name, 0) + 1
-        if each.idle:
+        # a proxy's requests are many people's, and it sends them whole
+        if each.idle or (each.unused and not admission.is_exempt(each.peer)):
             idle.setdefault(name, []).append(each)
     for found in idle.values():
-        found.sort(key=lambda each: each.since, reverse=True)
+        found.sort(key=lambda each: (each.idle, -each.since))
     heap = [(-counts[name], name) for name in idle]
     heapify(heap)
     chosen: list[ClientConnection] = []

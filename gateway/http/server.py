@@ -276,7 +276,7 @@ class Server:
             self._admitted = 0
             for each in spare(self._connections, self.admission, enough - most // 100 - 1):
                 self._closing.add(each)
-                each.drain()
+                each.make_room()
 
     @property
     def _open(self) -> int:

@@ -11,7 +11,7 @@ import pytest
 from gateway.http.exchange import Limits
 from gateway.http.shares import share_of
 from tests.support.cluster import OK, Cluster, get
-from tests.support.http import GET, Client, Plane, UpstreamSide, figures
+from tests.support.http import GET, Client, Handler, Plane, UpstreamSide, figures
 
 ATTACKER = "127.0.0.66"
 BIG = bytes(8 << 20)
@@ -284,11 +284,39 @@ async def test_r78_who_has_most_loses_idle_ones_first():
         assert plane.server.in_flight == 4
 
 
-async def test_r78_a_listener_full_of_silence():
-    """R78 [3.14]: one address opens as many as it can; people come in all the while."""
-    async with Plane(limits=Limits(connections=200)) as plane:
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"G", GET[:-1], GET + b"G", b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n"],
+    ids=["nothing", "a byte", "nearly a request", "a byte more", "no body"],
+)
+async def test_r78_a_listener_full_of_silence(said):
+    """R78 [3.14]: one address opens as many as it can, and says a little; people come in all the while."""
+
+    def answer(exchange) -> bool:
+        exchange.respond(200, [])
+        return True
+
+    async with Plane(handler=Handler(answer), limits=Limits(connections=200)) as plane:
         for turn in range(5):
-            await asyncio.gather(*(plane.client(local_addr=(ATTACKER, 0)) for _ in range(100)))
+            found = await asyncio.gather(*(plane.client(local_addr=(ATTACKER, 0)) for _ in range(100)))
+            for client in found:
+                client.writer.write(said)
+            await asyncio.sleep(0.01)
             client = await plane.client(local_addr=(f"127.0.0.{turn + 2}", 0))
             assert (await client.ask(GET)).status == 200
         assert len(plane.server._connections) <= 200
+
+
+async def test_r78_a_proxy_s_requests_are_not_cut():
+    """R78 [3.14]: what is on its way from a trusted proxy is no silence of its own."""
+    async with Plane(limits=Limits(connections=20)) as plane:
+        plane.server.admission.exempt([f"{ATTACKER}/32"])
+        proxy = []
+        for _ in range(18):
+            proxy.append(client := await plane.client(local_addr=(ATTACKER, 0)))
+            await client.send(GET[:-2])
+            await plane.eventually(lambda: not any(each.idle for each in plane.server._connections))
+        for n in range(4):
+            await plane.client(local_addr=(f"127.0.0.{n + 2}", 0))
+        for client in proxy:
+            assert (await client.ask(GET[-2:])).status == 200
