@@ -3,7 +3,7 @@
 from gateway.core.compiled import Compiled
 from gateway.core.raw_paths import begins_with, raw_target
 from gateway.core.routes import Route
-from gateway.core.targets import Target, canonicalise
+from gateway.core.targets import Target, canonicalise, loose_reading
 
 
 def locate(
@@ -26,8 +26,17 @@ def locate(
     route = compiled.routes.match(host, found.path, method)
     if route is not None and route.raw_path and target.startswith(route.path + b"/"):
         raw = raw_target(target)
-        return None if raw is None else (raw, route)
+        return None if raw is None or _may_be_own(compiled, found.path) else (raw, route)
     return found, route
+
+
+def _may_be_own(compiled: Compiled, path: bytes) -> bool:
+    """Tell whether a canonical path that is spelt in more than letters may be read as that of an endpoint.
+
+    Of plain paths, which remembered decisions know, the very prefix alone is our own.
+    """
+    is_plain = b"%" not in path and b";" not in path
+    return not is_plain and loose_reading(path).startswith(compiled.prefix.lower())
 
 
 def may_be_raw(compiled: Compiled, target: bytes) -> bool:

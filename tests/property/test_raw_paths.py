@@ -88,6 +88,9 @@ def test_r79_no_reading_of_a_raw_path_is_under_another_rule(target: bytes):
 @example(b"/./.gateway/login")
 @example(b"/.%2f.gateway/login")
 @example(b"/;/.gateway/login")
+@example(b"/.gateway%EF%BC%8Flogin")
+@example(b"/%EF%BC%8Egateway/login")
+@example(b"/.GATEWAY%EF%BC%8Flogin;x")
 def test_r79_nor_anybody_elses_host_or_our_own_endpoints(target: bytes):
     """R79 [3.3]: a raw target begins with no authority; none of its readings is an endpoint of ours."""
     answer = forwarded(ROOT, target)
