@@ -28,6 +28,7 @@ async def run_there(world: World, script: Any, name: str, *arguments: Any) -> An
     return await store.run(script, keys, list(arguments))
 
 
+@pytest.mark.grace("1s")
 async def test_a_copied_cookie_after_the_older_version_saw_the_new_one(world: World):
     """R37 [1.16]: what is shown to the version before alone is shown; a copy is reuse."""
     browser = world.browser()
