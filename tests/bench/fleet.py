@@ -136,8 +136,15 @@ class Revoker:
 
     def __init__(self, fleet: Fleet) -> None:
         self._issuer = fleet.provider.issuer
-        self._store = Store(f"unix://{fleet.directory}/state/valkey/valkey.sock", "gateway:", 1.0, time.time)
-        self._revocations = Revocations(self._store, Denylist(), time.time, worker_id="bench")
+        self._store = Store(f"unix://{fleet.directory}/state/store/valkey.sock", "gateway:", 1.0, time.time)
+        self._revocations = Revocations(
+            self._store, Denylist(), time.time, worker_id="bench", on_added=self._note
+        )
+        self._noted: asyncio.Queue[float] = asyncio.Queue()
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def _note(self, _entries: object) -> None:
+        self._noted.put_nowait(time.perf_counter())
 
     async def start(self) -> None:
         """Connect."""
@@ -146,8 +153,13 @@ class Revoker:
     async def revoke(self, jti: str) -> float:
         """Revoke a token; return when the store had replied."""
         entry = DenyEntry("jti", self._issuer, jti, time.time(), time.time() + _LONG)
-        await self._revocations.revoke(Revoke((entry,)))
-        return time.perf_counter()
+        # a gateway would also wait for its own reader, and there is none here
+        ending = asyncio.create_task(self._revocations.revoke(Revoke((entry,))))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+        # once before it is written, once with the store's reply
+        await self._noted.get()
+        return await self._noted.get()
 
     async def close(self) -> None:
         """Disconnect."""
