@@ -157,7 +157,7 @@ def session_identity(context: Context, session: Session) -> Verdict:
             # what was said of one address says nothing of another
             told.pop(VERIFIED, None)
         claims, scopes = {**told, **session.claims}, verdict.scopes
-    return identity_of(session, claims_of(provider, claims), scopes)
+    return identity_of(session, claims_of(provider.settings, claims), scopes)
 
 
 def identity_of(session: Session, claims: Claims, scopes: frozenset[str]) -> Identity:

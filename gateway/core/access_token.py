@@ -156,7 +156,7 @@ def _identify(claims: Claims, provider: Provider) -> Identity | Reason:
         provider.name,
         provider.issuer,
         subject,
-        claims_of(provider, claims),
+        claims_of(provider.settings, claims),
         scopes,
         # a provider's clock that is ahead must save no token from a revocation (R66)
         (issued or 0.0) - provider.clock_skew,

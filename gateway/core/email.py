@@ -1,11 +1,7 @@
 """E-mail addresses as claims: what the provider says of them (OIDC Core section 5.1, R80)."""
 
-from typing import TYPE_CHECKING
-
+from gateway.core.config import ProviderSettings
 from gateway.core.model import Claims, Json
-
-if TYPE_CHECKING:
-    from gateway.core.compiled import Provider
 
 EMAIL = "email"
 VERIFIED = "email_verified"
@@ -24,9 +20,9 @@ def is_verified(value: Json) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
-def claims_of(provider: "Provider", claims: Claims) -> Claims:
+def claims_of(provider: ProviderSettings, claims: Claims) -> Claims:
     """Return a provider's claims; its addresses may be assumed to be verified where it says nothing."""
-    if provider.settings.email_verified != "assume":
+    if provider.email_verified != "assume":
         return claims
     if claims.get(EMAIL) is None or claims.get(VERIFIED) is not None:
         return claims

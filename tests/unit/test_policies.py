@@ -65,9 +65,9 @@ def test_r80_addresses_that_are_assumed_to_be_verified(mode: str, is_in: bool):
     """R80 [1.18]: only where the provider is said to verify every address does its silence count."""
     settings = SimpleNamespace(email_verified=mode)
     provider = cast("Provider", SimpleNamespace(settings=settings))
-    claims = claims_of(provider, {"email": "a@example.com"})
+    claims = claims_of(provider.settings, {"email": "a@example.com"})
     assert (domain_of(claims) == "example.com") == is_in
-    denied = claims_of(provider, {"email": "a@example.com", "email_verified": False})
+    denied = claims_of(provider.settings, {"email": "a@example.com", "email_verified": False})
     assert domain_of(denied) is None
 
 
