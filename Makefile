@@ -14,7 +14,7 @@ help:
 	@echo "make test     everything: lint, types, import contracts, tests"
 	@echo "make check    the quick ones: lint, types, import contracts"
 	@echo "make format   let ruff format and fix"
-	@echo "make bench    measure beside other proxies; QUICK=1 for under a minute"
+	@echo "make bench    measure beside other proxies; QUICK=1 for a minute, and its floors"
 	@echo "make bench-fleet  from a revocation to the last worker's refusal, under load"
 	@echo "make soak     logins, refreshes, reloads, WebSockets: nothing may fail, nor memory grow by 1 MiB a minute; SECONDS=180"
 	@echo "make lock     resolve the dependencies anew (needs uv)"

@@ -2,14 +2,17 @@
 
 Pins the proxy under test to core 0 and the load with the upstreams to core 1, interleaves the rounds, prints
 medians and pairwise ratios, and writes docs/benchmarks.md with its chart. With ``QUICK=1`` in the
-environment, or ``--quick``: the first two rows against nginx and Envoy, nothing written.
+environment, or ``--quick``: the visits, direct and pooled, against nginx and Envoy, nothing written.
 Exit code: 0; 1 below a floor; 2 where nothing can be measured.
 
     measure    medians, ratios, void rows          rig        what stands around the peers
     processes  start, pin, /proc, end              load       one measured round of each kind
     wrk        the closed loop                     sessions   logging in, refreshing
-    openloop   the open loop                       scenarios  the rows and their targets
-    peers      the contestants                     report     page, chart, summary
+    openloop   the open loop                       people     browsers, and who uses them
+    player     the closed loop of the visits       website    what they visit
+    peers      the contestants                     visits     what they ask, drawn from a seed
+    report     page, chart, summary                traffic    a file of that for each round
+    scenarios  the rows and their targets
 """
 
 import argparse
@@ -30,7 +33,7 @@ from tests.bench.scenarios import Row, Scenario
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 QUICK_PEERS = (GATEWAY, NGINX, ENVOY)
-QUICK_ROUNDS, QUICK_SECONDS = 5, 1.5
+QUICK_ROUNDS, QUICK_SECONDS = 5, 1.0
 ROUNDS, SECONDS = 7, 2.0
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _VERSION_COMMANDS = {
@@ -46,7 +49,9 @@ def arguments(argv: list[str], environment: "os._Environ[str] | dict[str, str]")
     """Return the options; QUICK=1 in the environment is ``--quick``."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__, add_help=True)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--quick", action="store_true", help="the first two rows, against nginx and Envoy")
+    parser.add_argument(
+        "--quick", action="store_true", help="the visits, direct and pooled, against nginx and Envoy"
+    )
     parser.add_argument("--rounds", type=int, help=f"at least 1; {ROUNDS} by default")
     parser.add_argument("--seconds", type=float, help=f"of each round; {SECONDS:g} by default")
     parser.add_argument(

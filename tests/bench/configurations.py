@@ -11,22 +11,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.bench import website
 from tests.bench.material import AUDIENCE, CLIENT_ID, CLIENT_SECRET, KID, Material
 
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
 MOST_CONNECTIONS = 12_000
 WEBSOCKET, UPLOAD, API, BIG = "/ws", "/upload", "/api/items", "/big"
+DIRECT, TLS, PROXIED = "", "TLS", "proxied"
+FRONT = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one instance of a peer runs: its folder, its ports, TLS or not, and the material around it."""
+    """Where one instance of a peer runs: its folder, its ports, the material around it, and what kind it is.
+
+    ``kind`` is DIRECT, TLS or PROXIED: the last believes a proxy on the loopback about clients and scheme.
+    """
 
     folder: Path
     port: int
     material: Material
-    tls: bool = False
+    kind: str = DIRECT
     admin_port: int = 0
+
+    @property
+    def tls(self) -> bool:
+        """Whether it listens with TLS."""
+        return self.kind == TLS
+
+    @property
+    def is_proxied(self) -> bool:
+        """Whether a proxy stands in front of it, which ends the TLS."""
+        return self.kind == PROXIED
 
     @property
     def authority(self) -> str:
@@ -36,7 +52,7 @@ class Place:
     @property
     def origin(self) -> str:
         """The origin of its pages."""
-        return f"{'https' if self.tls else 'http'}://{self.authority}"
+        return f"{'https' if self.tls or self.is_proxied else 'http'}://{self.authority}"
 
 
 def _user() -> str:
@@ -59,13 +75,22 @@ http {{
 
 
 def nginx_upstream(folder: Path, served: Path, port: int) -> str:
-    """Return the upstream's configuration: 1 KiB from memory for everything, and one big file."""
+    """Return the upstream's configuration: the site, one big file, and 1 KiB from memory for all else."""
     body = "x" * 1024
+    types = " ".join(f"{kind} {ending};" for ending, kind in website.TYPES.items())
+    answers = "\n".join(
+        f"    location {path} {{ default_type application/json; return 200 '{website.answer(path)}'; }}"
+        for path in website.ANSWERS
+    )
     return _nginx(
         folder,
-        f"""  access_log off;
+        f"""  access_log off; tcp_nopush on; open_file_cache max=2000 inactive=1h; open_file_cache_valid 1h;
   server {{
     listen 127.0.0.1:{port} backlog=4096;
+    root {served}/site; types {{ {types} }}
+    location {website.DOCUMENT_FOLDER} {{ default_type "text/html; charset=utf-8"; }}
+    location {website.ASSET_FOLDER} {{ add_header Cache-Control "public, max-age=3600"; }}
+{answers}
     location = {BIG} {{ alias {served}/big; }}
     location / {{ return 200 "{body}"; }}
   }}""",
@@ -80,6 +105,11 @@ def nginx_proxy(place: Place) -> str:
         tls = f"""
     ssl_certificate {material.folder}/certificate.pem; ssl_certificate_key {material.folder}/key.pem;
     ssl_protocols TLSv1.2 TLSv1.3;"""
+    scheme, front = "$scheme", ""
+    if place.is_proxied:
+        scheme = "$http_x_forwarded_proto"
+        front = f"""
+    set_real_ip_from {FRONT}; real_ip_header X-Forwarded-For; real_ip_recursive on;"""
     return _nginx(
         place.folder,
         f"""  access_log {place.folder}/access.log combined buffer=64k flush=1s;
@@ -87,9 +117,9 @@ def nginx_proxy(place: Place) -> str:
   upstream auxiliary {{ server 127.0.0.1:{material.auxiliary_port}; keepalive 128; }}
   proxy_http_version 1.1; proxy_max_temp_file_size 0;
   server {{
-    listen 127.0.0.1:{place.port} {"ssl " if place.tls else ""}backlog=4096;{tls}
+    listen 127.0.0.1:{place.port} {"ssl " if place.tls else ""}backlog=4096;{tls}{front}
     proxy_set_header Host $http_host; proxy_set_header Connection "";
-    proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto {scheme};
     location / {{ proxy_pass http://app; }}
     location {UPLOAD} {{ proxy_pass http://auxiliary; proxy_request_buffering off; }}
     location {WEBSOCKET} {{
@@ -106,6 +136,11 @@ def haproxy(place: Place) -> str:
     material = place.material
     refuse, payload = "http-request deny deny_status 401", "var(txn.bearer),jwt_payload_query"
     verified = f'var(txn.bearer),jwt_verify(txn.alg,"{material.folder}/public.pem")'
+    # behind a proxy its scheme goes on as it is, and the client's address takes the place of the proxy's
+    front = "http-request set-header X-Forwarded-Proto http"
+    if place.is_proxied:
+        front = f"""http-request set-src req.hdr_ip(x-forwarded-for,-1) if {{ src {FRONT} }}
+  http-request del-header X-Forwarded-For"""
     return f"""global
   nbthread 1
   maxconn 4096
@@ -131,7 +166,7 @@ frontend public
   {refuse} if {{ var(txn.exp),sub(txn.now) -m int lt 0 }}
   {refuse} unless {{ {verified} -m int 1 }}
   http-request set-header X-Forwarded-User %[{payload}('$.sub')]
-  http-request set-header X-Forwarded-Proto http
+  {front}
   http-request del-header Authorization
   default_backend app
 backend app
@@ -144,9 +179,13 @@ def apache(place: Place) -> str:
     material, folder = place.material, place.folder
     names = (
         "mpm_event", "authn_core", "authz_core", "authz_user", "proxy", "proxy_http", "headers",
-        "auth_openidc",
+        "auth_openidc", *(("remoteip",) if place.is_proxied else ()),
     )  # fmt: skip
     modules = "\n".join(f"LoadModule {name}_module {APACHE_MODULES}/mod_{name}.so" for name in names)
+    scheme = "  RequestHeader set X-Forwarded-Proto http\n"
+    front = ""
+    if place.is_proxied:
+        scheme, front = "", f"RemoteIPHeader X-Forwarded-For\nRemoteIPInternalProxy {FRONT}\n"
     user = "User www-data\nGroup www-data" if os.geteuid() == 0 else ""
     return f"""ServerRoot {folder}
 ServerName localhost
@@ -154,7 +193,7 @@ DefaultRuntimeDir {folder}
 PidFile {folder}/apache.pid
 {modules}
 {user}
-Listen 127.0.0.1:{place.port}
+{front}Listen 127.0.0.1:{place.port}
 ServerLimit 1
 StartServers 1
 ThreadsPerChild 128
@@ -178,12 +217,15 @@ OIDCPassClaimsAs none
     Require claim aud:{AUDIENCE}
   </RequireAll>
   RequestHeader set X-Forwarded-User "expr=%{{REMOTE_USER}}"
-  RequestHeader set X-Forwarded-Proto http
-  RequestHeader unset Authorization
+{scheme}  RequestHeader unset Authorization
 </Location>
 ProxyPreserveHost On
 ProxyPass / http://127.0.0.1:{material.upstream_port}/
 """
+
+
+def _caddy_trust(place: Place) -> dict[str, Any]:
+    return {"trusted_proxies": {"source": "static", "ranges": [FRONT]}} if place.is_proxied else {}
 
 
 def caddy(place: Place) -> dict[str, Any]:
@@ -208,6 +250,7 @@ def caddy(place: Place) -> dict[str, Any]:
                         "listen": [f"127.0.0.1:{place.port}"],
                         "automatic_https": {"disable": True},
                         "protocols": ["h1"],
+                        **_caddy_trust(place),
                         "logs": {},
                         "routes": [
                             {
@@ -272,6 +315,8 @@ def gateway(place: Place) -> dict[str, Any]:
         ],
         "limits": {"connections": MOST_CONNECTIONS},
     }
+    if place.is_proxied:
+        data["trusted_proxies"] = [FRONT]
     if place.tls:
         data["tls"] = {
             "certificate": str(material.folder / "certificate.pem"),

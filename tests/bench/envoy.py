@@ -63,6 +63,8 @@ def _connection_manager(place: Place, jwks: str, *, cache: bool) -> dict[str, An
             "@type": f"{_NETWORK}.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "public",
             "use_remote_address": True,
+            # a proxy in front: the last address that it tells is the client's
+            **({"xff_num_trusted_hops": 1} if place.is_proxied else {}),
             "access_log": [
                 {
                     "name": "envoy.access_loggers.file",

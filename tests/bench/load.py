@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from tests.bench import openloop, wrk
+from tests.bench import openloop, player, wrk
 from tests.bench.client import ask, connect, read_head
 from tests.bench.configurations import API, BIG, UPLOAD, WEBSOCKET
 from tests.bench.frames import field
@@ -34,7 +34,7 @@ _SETTLES = 10.0
 def closed_loop(rig: Rig, instance: Instance, script: str, seconds: float) -> tuple[Sample, wrk.Report]:
     """Run wrk for some seconds: requests per CPU second of the proxy, and requests per second beside them."""
     scheme = "https" if instance.place.tls else "http"
-    meter = Meter(instance.running.pids(), rig.helpers)
+    meter = Meter(instance.running.pids, rig.helpers)
     with meter.running():
         report = wrk.run(f"{scheme}://127.0.0.1:{instance.place.port}/", script, rig.folder, seconds)
     clear_logs(instance.place.folder)
@@ -42,12 +42,40 @@ def closed_loop(rig: Rig, instance: Instance, script: str, seconds: float) -> tu
     return throughput(report.requests, usage, errors=report.errors), report
 
 
+def visits(rig: Rig, instance: Instance, file: Path, seconds: float, lanes: int) -> Sample:
+    """Play the scripts in a file: requests per CPU second of the proxy, and per second beside them.
+
+    Raises NotStarted: the player does not come up.
+    """
+    command = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "tests.bench.player"]
+    command += [str(file), str(instance.place.port), str(seconds), str(lanes)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        if process.stdout.readline() != "ready\n":
+            raise NotStarted("the player does not come up")
+        meter = Meter(instance.running.pids, [*rig.helpers, process.pid])
+        with meter.running():
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            report = player.Report(**json.loads(process.stdout.readline()))
+        process.communicate(timeout=15)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    clear_logs(instance.place.folder)
+    usage = replace(meter.usage, seconds=report.seconds)
+    return throughput(report.answered, usage, errors=report.trouble)
+
+
 def open_loop(rig: Rig, instance: Instance, plan: openloop.Plan) -> tuple[openloop.Report, Usage]:
     """Run the open-loop generator. Raises NotStarted: it could not connect or made no report."""
     file = rig.folder / "plan.json"
     file.write_text(json.dumps(asdict(plan)))
     command = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "tests.bench.openloop", str(file)]
-    meter = Meter(instance.running.pids(), rig.helpers)
+    meter = Meter(instance.running.pids, rig.helpers)
     with meter.running():
         done = subprocess.run(command, capture_output=True, text=True, timeout=plan.seconds + 30, check=False)
     clear_logs(instance.place.folder)
@@ -147,9 +175,8 @@ def upload(rig: Rig, instance: Instance) -> tuple[Sample, float]:
 
 
 def _transferred(rig: Rig, instance: Instance, once: Callable[[socket.socket], None]) -> tuple[Sample, float]:
-    pids = instance.running.pids()
-    meter, void = Meter(pids, rig.helpers), ""
-    with watched(pids) as growth, meter.running():
+    meter, void = Meter(instance.running.pids, rig.helpers), ""
+    with watched(instance.running.pids()) as growth, meter.running():
         for _ in range(TRANSFERS):
             try:
                 with connect(instance.place.port) as sock:

@@ -14,6 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from tests.bench.website import site
+
 KID = "bench"
 AUDIENCE = "bench-api"
 CLIENT_ID = "bench"
@@ -167,6 +169,7 @@ class Material:
         (self.folder / "jwks.json").write_text(json.dumps(signer.jwks()))
         served = self.folder / "served"
         served.mkdir()
+        site().write(served / "site")
         (served / "small").write_bytes(b"x" * (SMALL_FILE - 1) + b"\n")
 
     def write_big_file(self) -> Path:

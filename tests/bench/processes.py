@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,9 +88,12 @@ def resident(pids: Sequence[int]) -> list[int]:
 
 @dataclass(slots=True)
 class Meter:
-    """Measures a stretch of load: the proxy's processes, the load's, and the core that the load has."""
+    """Measures a stretch of load: the proxy's processes, the load's, and the core that the load has.
 
-    pids: Sequence[int]
+    ``pids`` returns the proxy's: it is asked at both ends, since what it started in between counts as well.
+    """
+
+    pids: Callable[[], Sequence[int]]
     helpers: Sequence[int] = ()
     usage: Usage = field(default_factory=lambda: Usage(0.0, 0.0, 0.0))
 
@@ -98,7 +101,7 @@ class Meter:
         core = parse_core(Path("/proc/stat").read_text(), LOAD_CORE)
         # generators are children of the harness, and have been waited for when the stretch ends
         load = sum(os.times()[:4]) + cpu_seconds(self.helpers)
-        return time.perf_counter(), cpu_seconds(self.pids), load, core
+        return time.perf_counter(), cpu_seconds(self.pids()), load, core
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

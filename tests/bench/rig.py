@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bench import configurations, material
 from tests.bench.client import connect, read_head
-from tests.bench.configurations import Place
+from tests.bench.configurations import DIRECT, TLS, Place
 from tests.bench.material import Material
 from tests.bench.peers import PEERS, running
 from tests.bench.processes import (
@@ -24,6 +24,7 @@ from tests.bench.processes import (
     find_program,
     started,
 )
+from tests.bench.visits import Credential, bearer
 from tests.bench.wrk import head
 from tests.support.ports import free_port
 
@@ -55,6 +56,8 @@ class Instance:
     def headers(self, **more: str) -> dict[str, str]:
         """Return what a browser sends to it; a word's underscores become hyphens."""
         fields = {"Host": self.place.authority} | CHROME | {"Referer": f"{self.place.origin}/items"}
+        if self.place.is_proxied:
+            fields |= {"X-Forwarded-For": "198.19.0.1", "X-Forwarded-Proto": "https"}
         return fields | {name.replace("_", "-"): value for name, value in more.items()}
 
 
@@ -76,30 +79,32 @@ class Rig:
         """The temporary folder of this run."""
         return self.material.folder
 
-    def place(self, name: str, *, tls: bool = False) -> Place:
+    def place(self, name: str, kind: str = DIRECT) -> Place:
         """Return a new place for an instance of a peer."""
         folder = self.folder / f"{name.partition(',')[0]}-{next(self._numbers)}"
-        return Place(folder, free_port(), self.material, tls, free_port())
+        return Place(folder, free_port(), self.material, kind, free_port())
 
     @contextlib.contextmanager
-    def fresh(self, name: str, *, tls: bool = False) -> Iterator[Instance]:
+    def fresh(self, name: str, kind: str = DIRECT) -> Iterator[Instance]:
         """Run another instance of a peer for the length of the body. Raises NotStarted."""
-        place = self.place(name, tls=tls)
+        place = self.place(name, kind)
         with running(PEERS[name], place) as process:
             yield Instance(name, place, process)
 
-    def instance(self, name: str, *, tls: bool = False) -> Instance | None:
-        """Return the peer's instance of this run, started when first asked for; None where it cannot be."""
-        key = f"{name}, TLS" if tls else name
+    def instance(self, name: str, kind: str = DIRECT) -> Instance:
+        """Return the peer's instance of this run, started when first asked for. Raises NotStarted."""
+        key = f"{name}, {kind}" if kind else name
         if key not in self.instances and key not in self.missing:
             try:
-                instance = self._open.enter_context(self.fresh(name, tls=tls))
-                if not tls:
+                instance = self._open.enter_context(self.fresh(name, kind))
+                if kind != TLS:
                     self.check(instance)
                 self.instances[key] = instance
             except NotStarted as error:
                 self.missing[key] = str(error)
-        return self.instances.get(key)
+        if key in self.missing:
+            raise NotStarted(self.missing[key])
+        return self.instances[key]
 
     def check(self, instance: Instance) -> None:
         """See that an instance answers, and refuses what it must: the same checks for every peer.
@@ -137,6 +142,10 @@ class Rig:
                 self.material.key, self.material.issuer, first, count, cores
             )
         return self._tokens[purpose][:count]
+
+    def bearers(self, count: int) -> list[Credential]:
+        """Return the credentials of people: a bearer token each."""
+        return [bearer(token) for token in self.tokens(f"{count} people", count)]
 
     def close(self) -> None:
         """End every instance."""

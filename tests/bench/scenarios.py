@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from tests.bench import load, sessions, wrk
-from tests.bench.configurations import API
+from tests.bench import load, sessions, traffic, wrk
+from tests.bench.configurations import API, DIRECT, PROXIED, TLS
 from tests.bench.measure import Sample, Target, Verdict, judge, middle
 from tests.bench.peers import APACHE, CADDY, ENVOY, ENVOY_UNCACHED, GATEWAY, HAPROXY, NGINX
 from tests.bench.processes import NotStarted
 from tests.bench.rig import Instance, Rig
+from tests.bench.traffic import Traffic
 
 TOKENS = 10_000
 # so that every proxy has had each of them, and has it in its cache if it has one
@@ -71,13 +72,6 @@ class Row:
         return [judge(target, self.samples) for target in self.scenario.targets]
 
 
-def _instance(context: Context, name: str, *, tls: bool = False) -> Instance:
-    found = context.rig.instance(name, tls=tls)
-    if found is None:
-        raise NotStarted(context.rig.missing[f"{name}, TLS" if tls else name])
-    return found
-
-
 def _seed(context: Context, name: str) -> int:
     # paths and ids differ between rounds and peers, and are the same in every run
     return (context.number * 131 + sum(name.encode())) & 0xFFFFFF
@@ -91,13 +85,20 @@ def _script(context: Context, instance: Instance, kind: str) -> str:
 
 
 def _wrk(name: str, kind: str, context: Context, *, tls: bool = False) -> Sample:
-    instance = _instance(context, name, tls=tls)
+    instance = context.rig.instance(name, TLS if tls else DIRECT)
     script = _script(context, instance, kind)
     return load.closed_loop(context.rig, instance, script, context.seconds)[0]
 
 
+def _visits(name: str, way: str, context: Context) -> Sample:
+    instance = context.rig.instance(name, PROXIED if way == traffic.POOLED else DIRECT)
+    coming = Traffic(way, way, context.rig.bearers)
+    file = coming.file(context.rig.folder, context.number, context.seconds)
+    return load.visits(context.rig, instance, file, context.seconds, wrk.CONNECTIONS)
+
+
 def _many_tokens(name: str, context: Context) -> Sample:
-    instance = _instance(context, name)
+    instance = context.rig.instance(name)
     file = context.rig.folder / "tokens"
     if not file.exists():
         file.write_text("\n".join(context.rig.tokens("many", TOKENS)) + "\n")
@@ -107,7 +108,7 @@ def _many_tokens(name: str, context: Context) -> Sample:
 
 
 def _fresh_tokens(rounds: int, name: str, context: Context) -> Sample:
-    instance = _instance(context, name)
+    instance = context.rig.instance(name)
     each = int(FRESH_PER_SECOND * FRESH_SECONDS)
     tokens = context.rig.tokens("fresh", each * rounds)[each * context.number : each * (context.number + 1)]
     file = context.rig.folder / "fresh"
@@ -120,7 +121,7 @@ def _fresh_tokens(rounds: int, name: str, context: Context) -> Sample:
 
 
 def _cookie(which: str, context: Context) -> Sample:
-    instance = _instance(context, GATEWAY)
+    instance = context.rig.instance(GATEWAY)
     if which == COOKIE:
         cookie = sessions.logged_in(instance)
     else:
@@ -131,7 +132,7 @@ def _cookie(which: str, context: Context) -> Sample:
 
 
 def _transfer(direction: str, name: str, context: Context) -> Sample:
-    instance = _instance(context, name)
+    instance = context.rig.instance(name)
     sample, _ = (load.download if direction == "download" else load.upload)(context.rig, instance)
     # connections that were closed are taken down before the next peer's turn
     time.sleep(0.05)
@@ -150,7 +151,7 @@ def _growth(direction: str, name: str, context: Context) -> Sample:
 
 
 def _websocket(name: str, context: Context) -> Sample:
-    instance = _instance(context, name)
+    instance = context.rig.instance(name)
     return load.websocket(context.rig, instance, WEBSOCKET_RATE, context.seconds, context.number + 1)
 
 
@@ -163,7 +164,9 @@ def _latency(name: str, context: Context) -> Sample:
             (found for each in repeated.samples.values() if (found := middle(each, beside=True))),
             default=1000.0,
         )
-    return load.latency(context.rig, _instance(context, name), peak / 2, context.seconds, context.number + 1)
+    return load.latency(
+        context.rig, context.rig.instance(name), peak / 2, context.seconds, context.number + 1
+    )
 
 
 def _each(names: tuple[str, ...], function: Callable[..., Sample], *first: object) -> dict[str, Round]:
@@ -185,7 +188,27 @@ def gateway_lacks_tls() -> str:
 
 def scenarios(rounds: int) -> tuple[Scenario, ...]:
     """Return every row, in the order in which they run."""
-    return (*_requests(rounds), *_sessions(), *_bodies(), *_connections())
+    return (*_visitors(), *_requests(rounds), *_sessions(), *_bodies(), *_connections())
+
+
+def _visitors() -> tuple[Scenario, ...]:
+    everybody = (GATEWAY, NGINX, HAPROXY, ENVOY, APACHE, CADDY)
+    return (
+        Scenario(
+            "visits-direct",
+            "Page visits of 400 people, a connection each",
+            {name: partial(_visits, name, traffic.DIRECT) for name in everybody},
+            (Target(GATEWAY, NGINX, 0.85), Target(GATEWAY, ENVOY, 1.8), Target(GATEWAY, HAPROXY, 1.6)),
+            is_quick=True,
+        ),
+        Scenario(
+            "visits-pooled",
+            "Page visits of 400 people through a proxy, each request on a connection another person's",
+            {name: partial(_visits, name, traffic.POOLED) for name in everybody},
+            (Target(GATEWAY, NGINX, 0.68), Target(GATEWAY, ENVOY, 1.5), Target(GATEWAY, HAPROXY, 1.0)),
+            is_quick=True,
+        ),
+    )
 
 
 def _requests(rounds: int) -> tuple[Scenario, ...]:
@@ -195,15 +218,13 @@ def _requests(rounds: int) -> tuple[Scenario, ...]:
             "repeated",
             "The same request repeated, bearer token",
             _kind(everybody, "repeated"),
-            (Target(GATEWAY, NGINX, 1.0), Target(GATEWAY, ENVOY, 3.5)),
-            is_quick=True,
+            (Target(GATEWAY, NGINX, 0.8), Target(GATEWAY, ENVOY, 3.5)),
         ),
         Scenario(
             "unique",
             "Unique path, X-Request-ID and traceparent in each request",
             _kind(everybody, "unique"),
-            (Target(GATEWAY, NGINX, 0.8), Target(GATEWAY, ENVOY, 2.0), Target(GATEWAY, HAPROXY, 1.2)),
-            is_quick=True,
+            (Target(GATEWAY, NGINX, 0.75), Target(GATEWAY, ENVOY, 2.0), Target(GATEWAY, HAPROXY, 1.2)),
         ),
         Scenario(
             "tokens",

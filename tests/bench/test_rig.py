@@ -11,7 +11,7 @@ import jwt
 import pytest
 
 from tests.bench import configurations, material, processes, provider
-from tests.bench.configurations import Place
+from tests.bench.configurations import PROXIED, TLS, Place
 from tests.bench.envoy import envoy
 from tests.bench.material import Material
 from tests.bench.measure import Sample
@@ -108,8 +108,32 @@ def test_configurations_name_their_ports_and_files(place):
         assert "127.0.0.1:12" in text
         assert "0.0.0.0" not in text
     assert "ssl" not in configurations.nginx_proxy(place)
-    assert "ssl_certificate" in configurations.nginx_proxy(Place(place.folder, 12, place.material, tls=True))
+    encrypted = Place(place.folder, 12, place.material, TLS)
+    assert "ssl_certificate" in configurations.nginx_proxy(encrypted)
+    assert encrypted.origin == "https://localhost:12"
     assert configurations.caddy(place)["apps"]["http"]["servers"]["public"]["listen"] == ["127.0.0.1:12"]
+
+
+def test_behind_a_proxy_all_believe_it(place):
+    """[10.figures] Each takes client and scheme from the proxy on the loopback; in front, from nobody."""
+    proxied = Place(place.folder, 12, place.material, PROXIED)
+    jwks = json.dumps(place.material.signer.jwks())
+    words = {
+        configurations.nginx_proxy: "real_ip_header X-Forwarded-For",
+        configurations.haproxy: "set-src req.hdr_ip(x-forwarded-for,-1)",
+        configurations.apache: "RemoteIPHeader X-Forwarded-For",
+        configurations.caddy: "trusted_proxies",
+        configurations.gateway: "trusted_proxies",
+        lambda place: envoy(place, jwks, cache=True): "xff_num_trusted_hops",
+    }
+    for made, word in words.items():
+        assert word in str(made(proxied))
+        assert word not in str(made(place))
+    assert "X-Forwarded-Proto $http_x_forwarded_proto;" in configurations.nginx_proxy(proxied)
+    assert "X-Forwarded-Proto $scheme;" in configurations.nginx_proxy(place)
+    assert "set-header X-Forwarded-Proto" not in configurations.haproxy(proxied)
+    assert "set X-Forwarded-Proto" not in configurations.apache(proxied)
+    assert configurations.gateway(proxied)["public_url"] == ["https://localhost:12"]
 
 
 def test_only_the_cached_envoy_has_a_cache(place):

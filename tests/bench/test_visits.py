@@ -1,0 +1,355 @@
+"""The visits are what the page of results says of them, the same in every run; the player plays them so."""
+
+import contextlib
+import itertools
+import re
+import socket
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bench import player, visits, website
+from tests.bench.people import BROWSERS, LANGUAGES, people
+from tests.bench.traffic import PEOPLE, Traffic
+from tests.bench.visits import Ask, Credential, Crowd, Script, bearer
+
+TOKENS = [f"token-{number:03d}" for number in range(PEOPLE)]
+SITE = website.site()
+CROWD = Crowd(people(PEOPLE), [bearer(token) for token in TOKENS], SITE)
+PROXIED = Crowd(people(PEOPLE), [bearer(token) for token in TOKENS], SITE, "https", is_proxied=True)
+DIRECT = visits.direct(CROWD, 12_000, 5)
+POOLED = visits.pooled(PROXIED, 12_000, 5, connections=16)
+
+
+def fields(ask: Ask) -> dict[str, str]:
+    """Return the header fields of a request by lower-case name; none comes twice."""
+    lines = ask.data.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+    pairs = [line.split(": ", 1) for line in lines]
+    found = {name.lower(): value for name, value in pairs}
+    assert len(found) == len(pairs)
+    return found
+
+
+def person(ask: Ask) -> str:
+    return fields(ask)["authorization"].removeprefix("Bearer ")
+
+
+def target(ask: Ask) -> str:
+    return ask.data.split(b" ", 2)[1].decode()
+
+
+def kind(ask: Ask) -> str:
+    """Return what a request is for: document, asset or call."""
+    path = target(ask)
+    return "document" if path.startswith("/articles/") else "asset" if path.startswith("/assets/") else "call"
+
+
+def flat(scripts: list[Script]) -> list[Ask]:
+    return list(itertools.chain.from_iterable(scripts))
+
+
+def whole_visits(script: Script) -> Iterator[Script]:
+    """Yield the visits of one person's connection, without the last, which may be cut off."""
+    starts = [at for at, ask in enumerate(script) if kind(ask) == "document"]
+    for first, last in itertools.pairwise(starts):
+        yield script[first:last]
+
+
+def test_the_same_seed_is_the_same_traffic():
+    """[10.figures] Every peer meets the same bytes, in every run; another round has others."""
+    assert visits.direct(CROWD, 500, 5) == DIRECT[: len(visits.direct(CROWD, 500, 5))]
+    assert visits.direct(CROWD, 500, 5) != visits.direct(CROWD, 500, 6)
+    assert visits.pooled(PROXIED, 500, 5, connections=4) == visits.pooled(PROXIED, 500, 5, connections=4)
+
+
+def test_a_connection_is_one_persons():
+    """[10.figures] Direct: 40 to 120 requests, all of one person, in one browser, one language."""
+    assert all(40 <= len(script) <= 120 for script in DIRECT)
+    for script in DIRECT:
+        assert len({person(ask) for ask in script}) == 1
+        assert len({fields(ask)["user-agent"] for ask in script}) == 1
+        assert len({fields(ask)["accept-language"] for ask in script}) == 1
+        assert len({fields(ask).get("cookie") for ask in script}) == 1
+    assert len({person(script[0]) for script in DIRECT}) > 100
+    assert not any("x-forwarded-for" in fields(ask) for ask in flat(DIRECT))
+
+
+def test_each_request_through_a_proxy_is_another_persons():
+    """[10.figures] Pooled: neighbours on a connection differ, and each says whose it is and over what."""
+    addresses = {token: each.address for token, each in zip(TOKENS, PROXIED.people, strict=True)}
+    assert len(set(addresses.values())) == PEOPLE
+    for script in POOLED:
+        tokens = [person(ask) for ask in script]
+        assert all(one != other for one, other in itertools.pairwise(tokens))
+        for ask, token in zip(script, tokens, strict=True):
+            assert fields(ask)["x-forwarded-for"] == addresses[token]
+            assert fields(ask)["x-forwarded-proto"] == "https"
+    assert len({person(ask) for ask in flat(POOLED)}) > 0.95 * PEOPLE
+
+
+def test_a_visit_is_a_document_its_assets_and_calls():
+    """[10.figures] 2 to 6 assets and 2 to 5 calls a visit, in that order, all referring to their page."""
+    assets, calls = Counter[int](), Counter[int]()
+    for script in DIRECT:
+        for visit in whole_visits(script):
+            kinds = [kind(ask) for ask in visit]
+            assert kinds == sorted(kinds, key=["document", "asset", "call"].index)
+            assets[kinds.count("asset")] += 1
+            calls[kinds.count("call")] += 1
+            page = f"http://{visits.AUTHORITY}{target(visit[0])}"
+            assert all(fields(ask)["referer"] == page for ask in visit[1:])
+    assert set(assets) == {2, 3, 4, 5, 6}
+    assert set(calls) == {2, 3, 4, 5}
+
+
+def test_half_of_the_assets_are_conditional():
+    """[10.figures] With both validators, answered 304 without a body; the others with the whole file."""
+    files = {file.path: file for file in SITE.assets}
+    assets = [ask for ask in flat(DIRECT) if kind(ask) == "asset"]
+    conditional = [ask for ask in assets if "if-none-match" in fields(ask)]
+    assert 0.45 < len(conditional) / len(assets) < 0.55
+    for ask in assets:
+        file, found = files[target(ask)], fields(ask)
+        if "if-none-match" in found:
+            assert (found["if-none-match"], found["if-modified-since"]) == (file.etag, file.last_modified)
+            assert ask[1:] == (304, 0)
+        else:
+            assert ask[1:] == (200, file.size)
+    assert {target(ask) for ask in assets} == set(files)
+
+
+def test_calls_have_ids_that_come_once():
+    """[10.figures] In a field, the path or the query, never twice in all the traffic."""
+    ids = [
+        each
+        for ask in flat(DIRECT) + flat(visits.direct(CROWD, 2000, 6))
+        if kind(ask) == "call"
+        for each in _ids(ask)
+    ]
+    assert len(set(ids)) == len(ids)
+    assert all(_ids(ask) for ask in flat(DIRECT) if kind(ask) == "call")
+
+
+def _ids(ask: Ask) -> list[str]:
+    found = fields(ask)
+    ids = re.findall(r"[0-9a-f]{16}", target(ask))
+    return ids + [found[name] for name in ("x-request-id", "traceparent") if name in found]
+
+
+def test_a_quarter_of_the_calls_are_posts():
+    """[10.figures] JSON of 20 to 400 bytes, with its length and its origin; nothing else has a body."""
+    calls = [ask for ask in flat(DIRECT) if kind(ask) == "call"]
+    posts = [ask for ask in calls if ask.data.startswith(b"POST ")]
+    assert 0.22 < len(posts) / len(calls) < 0.28
+    for ask in flat(DIRECT):
+        body, found = ask.data.partition(b"\r\n\r\n")[2], fields(ask)
+        if ask.data.startswith(b"POST "):
+            assert 20 <= len(body) <= 400
+            assert int(found["content-length"]) == len(body)
+            assert found["origin"] == f"http://{visits.AUTHORITY}"
+        else:
+            assert ask.data.startswith(b"GET ")
+            assert not body
+            assert "content-length" not in found
+    lengths = {len(ask.data.partition(b"\r\n\r\n")[2]) for ask in posts}
+    assert min(lengths) < 40
+    assert max(lengths) > 380
+
+
+def test_people_differ():
+    """[10.figures] 8 kinds of browsers, 10 languages, 0 to 4 application cookies each."""
+    everybody = people(PEOPLE)
+    assert len(BROWSERS) == 8
+    assert len({tuple(browser.fixed.values()) for browser in BROWSERS}) == 8
+    assert Counter(each.browser.name for each in everybody) == dict.fromkeys(
+        (browser.name for browser in BROWSERS), PEOPLE // 8
+    )
+    assert {each.language for each in everybody} == set(LANGUAGES)
+    assert len(LANGUAGES) == 10
+    assert {len(each.cookies) for each in everybody} == {0, 1, 2, 3, 4}
+    # more people are the same people, and others beside them
+    assert people(1000)[:PEOPLE] == everybody
+
+
+def test_browsers_keep_their_orders():
+    """Chromium has hints and no priority, Firefox its agent first and priority last, Safari no hints."""
+    orders: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for ask in flat(DIRECT):
+        found = fields(ask)
+        family = (
+            "chromium"
+            if "sec-ch-ua" in found
+            else "firefox"
+            if "Firefox" in found["user-agent"]
+            else "safari"
+        )
+        orders[family].add(tuple(found))
+        assert found["host"] == visits.AUTHORITY
+        assert found["sec-fetch-dest"] in ("document", "style", "script", "image", "font", "empty")
+        assert found["sec-fetch-mode"] == {"document": "navigate", "empty": "cors", "font": "cors"}.get(
+            found["sec-fetch-dest"], "no-cors"
+        )
+    assert all(order[:2] == ("host", "connection") for order in orders["chromium"])
+    assert all("priority" not in order for order in orders["chromium"])
+    assert all(order[1] == "user-agent" and order[-1] == "priority" for order in orders["firefox"])
+    assert all("sec-ch-ua" not in order and "priority" in order for order in orders["safari"])
+
+
+def test_files_are_of_2_to_48_kb():
+    """[10.figures] Documents and the 640 assets; the API's answers are the length that is expected."""
+    sizes = [file.size for file in (*SITE.documents, *SITE.assets)]
+    assert min(sizes) >= 2048
+    assert max(sizes) <= 48 * 1024
+    assert max(sizes) > 10 * min(sizes)
+    assert len({file.path for file in SITE.assets}) == 640
+    assert website.site() == SITE
+    assert all(len(website.answer(path)) == length for path, length in website.ANSWERS.items())
+
+
+def test_sessions_stand_before_the_applications_cookies():
+    """A person who has a session in cookies sends it with each request, and no token."""
+    crowd = Crowd(people(20), [Credential(cookie=f"session={number}") for number in range(20)], SITE)
+    for script in visits.direct(crowd, 1000, 1):
+        first, *own = fields(script[0])["cookie"].split("; ")
+        number = int(first.removeprefix("session="))
+        assert tuple(own) == crowd.people[number].cookies
+        assert all("authorization" not in fields(ask) for ask in script)
+
+
+def test_single_requests_are_calls():
+    """Connections of one request each."""
+    scripts = visits.single(CROWD, 100, 1)
+    assert [len(script) for script in scripts] == [1] * 100
+    assert {kind(script[0]) for script in scripts} == {"call"}
+
+
+def test_files_of_traffic_come_back(tmp_path):
+    """What was saved is played, with the proxy's port in the pages; the file of a round is made once."""
+    traffic = Traffic("few", "direct", lambda count: [bearer("x")] * count, 10)
+    file = traffic.file(tmp_path, 0, 0.01)
+    assert file == traffic.file(tmp_path, 0, 0.01)
+    scripts = player.load(file, 12345)
+    crowd = traffic.crowd()
+    drawn = flat(visits.direct(crowd, 4000, 1000))
+    assert flat(scripts)[0].data == drawn[0].data.replace(b"#####", b"12345")
+    assert sum(map(len, scripts)) >= 4000
+    traffic.file(tmp_path, 1, 0.01)
+    assert not file.exists()
+    with pytest.raises(ValueError, match="5 digits"):
+        player.load(traffic.file(tmp_path, 1, 0.01), 80)
+
+
+class Answers:
+    """A server that answers each request with the same bytes, in the pieces given."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
+        self.seen: list[list[bytes]] = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.threads = [threading.Thread(target=self._accept, daemon=True)]
+        self.threads[0].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.threads.append(threading.Thread(target=self._serve, args=(sock,), daemon=True))
+            self.threads[-1].start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        mine: list[bytes] = []
+        self.seen.append(mine)
+        with sock, contextlib.suppress(ConnectionError):
+            while data := sock.recv(65536):
+                mine.append(data)
+                for piece in self.pieces:
+                    sock.sendall(piece)
+
+    def close(self) -> None:
+        """End it; twice is once."""
+        if self.listener.fileno() >= 0:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
+        for thread in self.threads:
+            thread.join(5)
+
+
+@pytest.fixture
+def serve():
+    servers: list[Answers] = []
+
+    def begin(*pieces: bytes) -> Answers:
+        servers.append(Answers(*pieces))
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        server.close()
+
+
+def scripts_of(*sizes: int, length: int = 3) -> list[Script]:
+    return [
+        [Ask(b"GET /%d/%d HTTP/1.1\r\n\r\n" % (at, number), 200, length) for number in range(size)]
+        for at, size in enumerate(sizes)
+    ]
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
+
+
+def test_the_player_plays_every_script_on_a_connection_of_its_own(serve):
+    """Each in its order, the next one once one has ended."""
+    server = serve(OK)
+    scripts = scripts_of(3, 1, 4, 2)
+    report = player.Player(scripts, server.port, 1).run(10)
+    assert (report.answered, report.connections, report.trouble) == (10, 4, "")
+    server.close()
+    assert server.seen == [[ask.data for ask in script] for script in scripts]
+
+
+@pytest.mark.parametrize("cut", [1, 20, len(OK) - 1])
+def test_the_player_takes_answers_in_pieces(serve, cut):
+    """However an answer is cut, and also where it is larger than one reading."""
+    server = serve(OK[:cut], OK[cut:])
+    assert player.Player(scripts_of(5, 5), server.port, 1).run(10).answered == 10
+    large = OK[:-3].replace(b": 3", b": 50000") + b"x" * 50_000
+    server = serve(large[: 4096 + cut], large[4096 + cut :])
+    report = player.Player(scripts_of(5, 5, length=50_000), server.port, 1).run(10)
+    assert (report.answered, report.trouble) == (10, "")
+
+
+def test_the_player_ends_where_a_lane_finds_no_script(serve):
+    """Fewer scripts than lanes: those that there are have begun, and what is under way is waited for."""
+    server = serve(OK)
+    report = player.Player(scripts_of(1, 1), server.port, 4).run(10)
+    assert (report.answered, report.trouble) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "trouble"),
+    [
+        (OK.replace(b"200", b"401"), "instead of 200"),
+        (OK + b"more", "4 bytes too many"),
+        (b"", "no answer"),
+        (b"nonsense" * 10_000, "does not end"),
+    ],
+)
+def test_the_player_tells_of_answers_that_are_not_as_expected(serve, monkeypatch, answer, trouble):
+    """Another status, another length, no answer: the round says so, and counts for nothing."""
+    monkeypatch.setattr(player, "_PATIENCE", 0.3)
+    server = serve(answer)
+    assert trouble in player.Player(scripts_of(2), server.port, 1).run(10).trouble
+
+
+def test_the_player_reads_a_length_where_none_is_expected(serve):
+    """What a proxy itself answers, a refusal, has the length that it says."""
+    server = serve(OK.replace(b"200", b"401"))
+    scripts = [[Ask(b"GET / HTTP/1.1\r\n\r\n", 401, -1)] * 3]
+    report = player.Player(scripts, server.port, 1).run(10)
+    assert (report.answered, report.trouble) == (3, "")
