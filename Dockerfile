@@ -6,7 +6,7 @@ COPY requirements.lock /tmp/requirements.lock
 RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r /tmp/requirements.lock \
     && /opt/venv/bin/pip uninstall -y pip
 COPY gateway /opt/venv/lib/python3.12/site-packages/gateway
-RUN printf '#!/opt/venv/bin/python\nimport sys\nfrom gateway.cli import main\nsys.exit(main())\n' > /opt/venv/bin/gateway \
+RUN printf '#!/opt/venv/bin/python\nimport sys\nfrom gateway.cli.main import main\nsys.exit(main())\n' > /opt/venv/bin/gateway \
     && chmod 0755 /opt/venv/bin/gateway \
     && /opt/venv/bin/python -m compileall -q /opt/venv/lib/python3.12/site-packages/gateway
 

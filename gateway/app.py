@@ -10,13 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.core.compiled import Compiled, compile_settings
-from gateway.core.config import Settings
-from gateway.core.context import Knowledge, Memory
-from gateway.core.denylist import Denylist
-from gateway.core.generations import replacement
-from gateway.core.model import DenyEntry, Fault, Json, Outcome
-from gateway.core.needs import (
+from gateway.config.settings.root import Settings
+from gateway.config.store_address import StoreAddress, address_of
+from gateway.core.access.generations import replacement
+from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.needs import (
     Confirm,
     EndLater,
     EndSession,
@@ -38,39 +36,41 @@ from gateway.core.needs import (
     UseOnce,
     UserInfo,
 )
-from gateway.core.provider_logout import FRONTCHANNEL_LIMITS
+from gateway.core.endpoints.provider_logout import FRONTCHANNEL_LIMITS
+from gateway.core.model import DenyEntry, Fault, Json, Outcome
 from gateway.core.reasons import Reason
 from gateway.core.reload import bridge
-from gateway.core.store_address import StoreAddress, address_of
-from gateway.edge.claims import LONGEST_CALL, Claims
+from gateway.core.rules.denylist import Denylist
+from gateway.core.runtime import Compiled, compile_settings
+from gateway.edge.admin.readiness import Readiness, judge
+from gateway.edge.admin.revocation_request import Mandate, terms_of
+from gateway.edge.admin.sessions import SessionDesk
 from gateway.edge.clock import CLOCK, SteadyClock
-from gateway.edge.embedded import EmbeddedValkey
-from gateway.edge.issuer import Issuers
-from gateway.edge.kept_pages import KeptPages
-from gateway.edge.logins import Logins
-from gateway.edge.logout_hints import LogoutHints
-from gateway.edge.logs import Logs
-from gateway.edge.long_lived import LongLived
-from gateway.edge.metric_merge import snapshot
-from gateway.edge.metric_sources import provider_readings
-from gateway.edge.metrics import Metrics
-from gateway.edge.rate_limits import RateLimits
-from gateway.edge.readiness import Readiness, judge
-from gateway.edge.refresher import Refresher
-from gateway.edge.revocation_request import Mandate, terms_of
-from gateway.edge.revocations import LIVE_FOR, Acknowledgement, Revocations
-from gateway.edge.session_desk import SessionDesk
-from gateway.edge.sessions import Sessions
-from gateway.edge.store import Store
-from gateway.edge.store_watch import StoreWatch
-from gateway.edge.token_revocations import TokenRevocations
-from gateway.http.balancer import BalancerAnswer
-from gateway.http.exchange import limits_of
-from gateway.http.proxy_protocol import HeaderPeers
+from gateway.edge.limits.rate_limits import RateLimits
+from gateway.edge.providers.logins import Logins
+from gateway.edge.providers.providers import Issuers
+from gateway.edge.providers.token_revocations import TokenRevocations
+from gateway.edge.refresh.lease import LONGEST_CALL, Claims
+from gateway.edge.refresh.refresher import Refresher
+from gateway.edge.revocation.denylist_sync import LIVE_FOR, Acknowledgement, Revocations
+from gateway.edge.revocation.streams import LongLived
+from gateway.edge.sessions.kept_pages import KeptPages
+from gateway.edge.sessions.logout_hints import LogoutHints
+from gateway.edge.sessions.records import Sessions
+from gateway.edge.store.embedded import EmbeddedValkey
+from gateway.edge.store.store import Store
+from gateway.edge.store.watch import StoreWatch
+from gateway.edge.telemetry.logs import Logs
+from gateway.edge.telemetry.metric_merge import snapshot
+from gateway.edge.telemetry.metric_sources import provider_readings
+from gateway.edge.telemetry.metrics import Metrics
+from gateway.http.downstream.balancer import BalancerAnswer
+from gateway.http.downstream.certificates import Certificates, watch
+from gateway.http.downstream.proxy_protocol import HeaderPeers
+from gateway.http.ports import limits_of
 from gateway.http.server import Server
-from gateway.http.tls import Certificates, watch
-from gateway.http.upstream_pool import UpstreamPool
-from gateway.pipeline import Pipeline, Ways
+from gateway.http.upstream.pool import UpstreamPool
+from gateway.pipeline.pipeline import Pipeline, Ways
 
 USERINFO_REFUSED: Final = (
     "UserInfo refused an access token that the token endpoint had just given: ask for the scopes that it"
@@ -406,7 +406,7 @@ class Gateway:
 
     async def _start_admin(self) -> None:
         # a worker has none, and an HTTP server more is not cheap to load
-        from gateway.edge.admin import Admin  # noqa: PLC0415
+        from gateway.edge.admin.listener import Admin  # noqa: PLC0415
 
         async def metrics() -> tuple[bytes, str]:
             return self.metrics.render()

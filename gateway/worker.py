@@ -15,8 +15,8 @@ from typing import Final, cast
 
 from gateway.app import Gateway, Place, Prepared
 from gateway.core.model import Fault, Json
-from gateway.edge.logs import Logs
-from gateway.http.tls import CertificateError
+from gateway.edge.telemetry.logs import Logs
+from gateway.http.downstream.certificates import CertificateError
 from gateway.supervision.channel import Channel, Gone
 from gateway.supervision.descriptors import watch
 from gateway.supervision.wire import decode_entries, decode_settings

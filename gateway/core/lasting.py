@@ -8,13 +8,15 @@ that cannot be told cheaply the answer does not last at all.
 from dataclasses import dataclass
 from math import inf
 
-from gateway.core import claim_sources, generations, refresh
-from gateway.core.answers import Forward
-from gateway.core.context import Knowledge
-from gateway.core.credentials import are_presented
-from gateway.core.keys import KeySet
+from gateway.core.access import generations
+from gateway.core.access.credentials import are_presented
+from gateway.core.decision.answers import Forward
+from gateway.core.decision.context import Knowledge
 from gateway.core.model import Session
 from gateway.core.reasons import Reason
+from gateway.core.sessions import claim_sources
+from gateway.core.sessions import renewal as refresh
+from gateway.core.tokens.keys import KeySet
 
 _ANYBODY = frozenset({Reason.PUBLIC, Reason.PREFLIGHT})
 

@@ -221,7 +221,7 @@ class Session:
 class Grant:
     """The refresh token of a session. Sealed into the refresh cookie.
 
-    ``unconfirmed`` are the claim ids (see ``core.refresh.claim_id``) of rotations that led here and that
+    ``unconfirmed`` are the claim ids (see ``core.sessions.renewal.claim_id``) of rotations that led here and that
     the browser confirms by presenting this cookie; newest first. ``handle`` is the secret of the cookie that
     leads to this grant where the store keeps it, empty where the browser does.
     """

@@ -4,7 +4,7 @@ A client's requests differ in little: a path, an id, a token. Heads of one patte
 same field names in the same order, and the same values wherever the framing of a message or a decision reads
 one. They may differ in a plain target, in what is presented (Authorization, Cookie), in the length of their
 bodies, and in values that only pass or are only dropped. Whatever an expression matches has been judged with
-it: it lets through no byte that the strict reading of a head (``http.head``) would refuse.
+it: it lets through no byte that the strict reading of a head (``http.messages.request_head``) would refuse.
 """
 
 import re
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from gateway.core import fields
-from gateway.core.fields import METHOD_OVERRIDES, NameKinds, fold
+from gateway.core.headers import names as fields
+from gateway.core.headers.names import METHOD_OVERRIDES, NameKinds, fold
 from gateway.core.model import Field, Header, Request
 from gateway.core.sketch import Sketch, draw
 
@@ -39,7 +39,7 @@ _ANY_VALUE: Final = frozenset({fields.PASS, fields.DROP, fields.FORWARDING})
 _TELLING: Final = frozenset({fields.AUTHORIZATION, fields.COOKIE})
 # what does not go on as it is
 _STAYING: Final = _TELLING | {fields.DROP, fields.CONNECTION, fields.FORWARDING, fields.VOUCHED, fields.LOOP}
-# RFC 9110 section 8.6; as many digits as ``http.fields.read_length`` takes
+# RFC 9110 section 8.6; as many digits as ``http.messages.fields.read_length`` takes
 _LENGTH: Final = b"content-length"
 _DIGITS: Final = rb"[0-9]{1,18}+"
 # what waits for an answer before the body, or asks for another protocol

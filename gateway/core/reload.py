@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from gateway.core.compiled import Compiled
-from gateway.core.config import Settings
-from gateway.core.seal import KeyRing
+from gateway.config.settings.root import Settings
+from gateway.core.runtime import Compiled
+from gateway.core.sessions.seal import KeyRing
 
 _FIXED = ("listen", "workers", "redis", "state_dir")
 

@@ -6,8 +6,8 @@ their CRLF, so that what passes unchanged is never taken apart and put together 
 
 from dataclasses import dataclass
 
-from gateway.core import fields
-from gateway.core.fields import NameKinds, named_in
+from gateway.core.headers import names as fields
+from gateway.core.headers.names import NameKinds, named_in
 from gateway.core.model import Field, Header, Request
 
 # what does not go on, and says nothing to a decision by itself

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from gateway.core.strict import encode_base64url
+from gateway.syntax.encoding import encode_base64url
 
 Value = TypeVar("Value")
 

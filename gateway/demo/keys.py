@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key a
 from jwt.algorithms import get_default_algorithms
 from jwt.types import Options
 
-from gateway.core.strict import encode_base64url as b64
+from gateway.syntax.encoding import encode_base64url as b64
 
 _POOL = 4
 

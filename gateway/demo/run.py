@@ -12,14 +12,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.app import Gateway
-from gateway.core.config import Settings
+from gateway.config.settings.root import Settings
 from gateway.core.model import Fault
 from gateway.demo.narrator import Narrator
 from gateway.demo.provider import DemoProvider
 from gateway.demo.upstream import DemoUpstream
 from gateway.demo.workspace import PORTS, DemoError, choose_ports, prepare
-from gateway.edge.configuration import load_settings
-from gateway.edge.logs import Logs
+from gateway.edge.configfile.load import load_settings
+from gateway.edge.telemetry.logs import Logs
 
 ACCESS_LIFETIME = 60.0
 

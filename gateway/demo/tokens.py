@@ -5,10 +5,10 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.core.strict import encode_base64url
 from gateway.demo.faults import Quirks
 from gateway.demo.grants import Family
 from gateway.demo.keys import SigningKeys, spoil_signature
+from gateway.syntax.encoding import encode_base64url
 
 ID_TOKEN_LIFETIME = 300
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"

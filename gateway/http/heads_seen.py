@@ -3,7 +3,7 @@
 from gateway.core.model import Request
 from gateway.core.pattern import Pattern
 from gateway.core.span import Span, span_of
-from gateway.http.head import Framing, framing_of, read_match
+from gateway.http.messages.request_head import Framing, framing_of, read_match
 
 # R60: what is remembered of a head weighs a multiple of it; no browser sends larger ones
 _MOST_REMEMBERED = 4096

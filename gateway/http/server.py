@@ -6,20 +6,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import formatdate
 
-from gateway.core.config import UpstreamSettings
-from gateway.http import response_head
-from gateway.http.admission import Admission
-from gateway.http.balancer import BalancerAnswer
-from gateway.http.client_connection import ClientConnection
-from gateway.http.client_exchange import GOING_AWAY, ClientExchange
-from gateway.http.crowd import enough_of, spare
-from gateway.http.exchange import Handler, Limits
-from gateway.http.handshake import Handshake, Listener, bind
-from gateway.http.proxy_protocol import HeaderPeers
+from gateway.config.settings.root import UpstreamSettings
+from gateway.http.downstream.admission import Admission
+from gateway.http.downstream.balancer import BalancerAnswer
+from gateway.http.downstream.certificates import Certificates
+from gateway.http.downstream.connection import ClientConnection
+from gateway.http.downstream.crowd import enough_of, spare
+from gateway.http.downstream.exchange import GOING_AWAY, ClientExchange
+from gateway.http.downstream.proxy_protocol import HeaderPeers
+from gateway.http.downstream.tls_listener import Handshake, Listener, bind
+from gateway.http.messages import response_head
+from gateway.http.ports import Handler, Limits
 from gateway.http.sockets import bound_unsent, file_of, find_ended
-from gateway.http.tls import Certificates
-from gateway.http.upstream_connection import kept_for
-from gateway.http.upstream_pool import UpstreamPool
+from gateway.http.upstream.connection import kept_for
+from gateway.http.upstream.pool import UpstreamPool
 
 _SLOWEST_SWEEP = 0.5
 _FASTEST_SWEEP = 0.02

@@ -3,11 +3,11 @@
 import os
 from typing import TYPE_CHECKING
 
-from gateway.http.websocket import FrameBoundary, close_frame
+from gateway.http.messages.websocket import FrameBoundary, close_frame
 
 if TYPE_CHECKING:
-    from gateway.http.client_exchange import ClientExchange
-    from gateway.http.upstream_connection import UpstreamConnection
+    from gateway.http.downstream.exchange import ClientExchange
+    from gateway.http.upstream.connection import UpstreamConnection
 
 # what the upstream is told, whatever the client is: for the upstream, its client has gone
 _GOING_AWAY = 1001

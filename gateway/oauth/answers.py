@@ -3,7 +3,7 @@
 from typing import Final
 
 from gateway.core.model import Json
-from gateway.core.strict import parse_object
+from gateway.syntax.encoding import parse_object
 
 _MARK: Final = b"\xef\xbb\xbf"
 
@@ -14,7 +14,7 @@ def is_success(status: int) -> bool:
 
 
 def read_object(body: bytes, limit: int) -> dict[str, Json] | None:
-    """Return a provider's JSON object, None for anything else (``core.strict.parse_object``).
+    """Return a provider's JSON object, None for anything else (``syntax.encoding.parse_object``).
 
     A byte order mark before it is left out, as RFC 8259 section 8.1 permits.
 

@@ -5,10 +5,10 @@ import re
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, quote, urlencode
 
-from gateway.core.config import ProviderSettings
-from gateway.core.config_syntax import RESERVED_PARAMETERS
+from gateway.config.settings.root import ProviderSettings
 from gateway.core.model import ProviderMetadata
-from gateway.core.strict import encode_base64url
+from gateway.syntax.encoding import encode_base64url
+from gateway.syntax.urls import RESERVED_PARAMETERS
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from gateway.core.config import ProviderSettings
+from gateway.config.settings.root import ProviderSettings
 from gateway.core.model import Json, ProviderMetadata
 from gateway.oauth.answers import read_object
 from gateway.oauth.errors import MessageError

@@ -1,6 +1,6 @@
 """JWK Sets as a provider publishes them (RFC 7517 section 5)."""
 
-from gateway.core.keys import MOST_KEYS, KeySet, build_key_set
+from gateway.core.tokens.keys import MOST_KEYS, KeySet, build_key_set
 from gateway.oauth.answers import read_object
 from gateway.oauth.errors import MessageError
 

@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qsl, quote, urlencode
 
-from gateway.core.config import ProviderSettings
+from gateway.config.settings.root import ProviderSettings
 from gateway.core.model import ProviderMetadata
 from gateway.oauth.errors import refuse_unusable
 

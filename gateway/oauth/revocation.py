@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from gateway.core.config import ProviderSettings
+from gateway.config.settings.root import ProviderSettings
 from gateway.core.model import ProviderMetadata
 from gateway.oauth.errors import MessageError, refuse_unusable
 from gateway.oauth.form import FormRequest, build_form

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gateway.core.config import ProviderSettings
+from gateway.config.settings.root import ProviderSettings
 from gateway.core.model import Json, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.oauth.answers import is_success, read_object

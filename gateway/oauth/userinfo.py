@@ -1,7 +1,7 @@
 """The UserInfo endpoint (OpenID Connect Core 1.0 section 5.3)."""
 
 from gateway.core.model import Json, ProviderMetadata
-from gateway.core.token_claims import read_subject
+from gateway.core.tokens.claims import read_subject
 from gateway.oauth.answers import is_success, read_object
 from gateway.oauth.errors import MessageError, refuse_unusable
 
@@ -26,7 +26,7 @@ def build_request(metadata: ProviderMetadata, access_token: str) -> tuple[str, d
 
 
 def is_signed(status: int, content_type: str) -> bool:
-    """Tell whether the claims came as a JWT, which ``core.signed_userinfo`` checks (section 5.3.2)."""
+    """Tell whether the claims came as a JWT, which ``core.tokens.signed_userinfo`` checks (section 5.3.2)."""
     return is_success(status) and content_type.partition(";")[0].strip().lower() == "application/jwt"
 
 

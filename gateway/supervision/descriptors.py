@@ -7,8 +7,8 @@ import os
 import resource
 from typing import Final
 
-from gateway.core.config import Settings
-from gateway.edge.logs import Logs
+from gateway.config.settings.root import Settings
+from gateway.edge.telemetry.logs import Logs
 
 # what a worker has open besides: its libraries' files, the store's and providers' connections, health checks
 _SLACK: Final = 256

@@ -7,14 +7,14 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.compiled import compile_settings
-from gateway.core.config import Settings
+from gateway.config.settings.root import Settings
 from gateway.core.model import Json
 from gateway.core.reload import changed_sections, needs_restart
-from gateway.edge.admin import Admin, Reloaded
-from gateway.edge.configuration import ConfigurationError, Loaded
-from gateway.edge.revocation_request import Mandate, terms_of
-from gateway.http.exchange import limits_of
+from gateway.core.runtime import compile_settings
+from gateway.edge.admin.listener import Admin, Reloaded
+from gateway.edge.admin.revocation_request import Mandate, terms_of
+from gateway.edge.configfile.load import ConfigurationError, Loaded
+from gateway.http.ports import limits_of
 from gateway.supervision.channel import Gone, Refused
 from gateway.supervision.slot import Slot
 from gateway.supervision.wire import encode_settings

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from gateway.core.model import Json
-from gateway.edge.logs import Logs
-from gateway.edge.metric_merge import Snapshot
+from gateway.edge.telemetry.logs import Logs
+from gateway.edge.telemetry.metric_merge import Snapshot
 from gateway.supervision.channel import Caller, Channel, Gone, Refused
 from gateway.supervision.sockets import Sockets
 

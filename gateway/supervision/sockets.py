@@ -9,7 +9,7 @@ import contextlib
 import socket
 from typing import Final, TypeAlias
 
-from gateway.core.config_syntax import parse_listen
+from gateway.syntax.urls import parse_listen
 
 BACKLOG: Final = 1024
 

@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.config import Settings
+from gateway.config.settings.root import Settings
 from gateway.core.model import Json
-from gateway.edge.configuration import Loaded
-from gateway.edge.embedded import EmbeddedValkey
-from gateway.edge.logs import Logs
-from gateway.edge.metric_merge import Merged
+from gateway.edge.configfile.load import Loaded
+from gateway.edge.store.embedded import EmbeddedValkey
+from gateway.edge.telemetry.logs import Logs
+from gateway.edge.telemetry.metric_merge import Merged
 from gateway.supervision import descriptors
 from gateway.supervision.slot import Slot
 from gateway.supervision.sockets import Sockets, bind

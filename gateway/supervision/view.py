@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final, cast
 
 from gateway.core.model import DenyEntry, Fault, Json
 from gateway.core.reasons import Reason
-from gateway.edge.admin import Admin, Reloaded
+from gateway.edge.admin.listener import Admin, Reloaded
+from gateway.edge.admin.readiness import Readiness
+from gateway.edge.admin.revocation_request import Mandate, terms_of
+from gateway.edge.admin.sessions import Answer
 from gateway.edge.clock import CLOCK
-from gateway.edge.configuration import Loaded
-from gateway.edge.metric_merge import snapshot
-from gateway.edge.metrics import Metrics
-from gateway.edge.readiness import Readiness
-from gateway.edge.revocation_request import Mandate, terms_of
-from gateway.edge.revocations import Acknowledgement
-from gateway.edge.session_desk import Answer
-from gateway.http.exchange import limits_of
+from gateway.edge.configfile.load import Loaded
+from gateway.edge.revocation.denylist_sync import Acknowledgement
+from gateway.edge.telemetry.metric_merge import snapshot
+from gateway.edge.telemetry.metrics import Metrics
+from gateway.http.ports import limits_of
 from gateway.supervision.channel import Gone, Refused
 from gateway.supervision.reloading import Reloader
 from gateway.supervision.slot import Slot

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pydantic import SecretStr
 
-from gateway.core.config import Settings
+from gateway.config.settings.root import Settings
 from gateway.core.model import DenyEntry, Json
 
 

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from gateway.core.answers import Forward, Refuse
-from gateway.core.context import Knowledge, Memory
-from gateway.core.decision import decide
-from gateway.core.denylist import Denylist
+from gateway.core.decide import decide
+from gateway.core.decision.answers import Forward, Refuse
+from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.needs import Keys
 from gateway.core.model import Request
-from gateway.core.needs import Keys
 from gateway.core.reasons import Reason
+from gateway.core.rules.denylist import Denylist
 from tests.support.decisions import compiled
 from tests.support.jose import access_claims, jwk, key_set, sign
 from tests.support.pure import HOST, ISSUER, NOW

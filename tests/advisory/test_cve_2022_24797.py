@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from gateway.core import session as codec
-from gateway.core.answers import Forward, Login, Refuse, Respond
+from gateway.core.decision.answers import Forward, Login, Refuse, Respond
 from gateway.core.model import Grant, Session
+from gateway.core.sessions import codec
 from tests.support.decisions import ask, compiled, session_cookie
 from tests.support.pure import ISSUER, NOW, PREFIX
 

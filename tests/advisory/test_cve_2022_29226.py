@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.core.answers import Forward, Refuse
-from gateway.core.needs import Keys
+from gateway.core.decision.answers import Forward, Refuse
+from gateway.core.decision.needs import Keys
 from tests.support.decisions import ask, compiled, session_cookie
 from tests.support.jose import access_claims, sign
 from tests.support.pure import ISSUER

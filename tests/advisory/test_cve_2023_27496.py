@@ -5,8 +5,8 @@ A callback without state, a chunk count of 99999999, an empty POST.
 
 import pytest
 
-from gateway.core.answers import Forward, Login, Refuse, Respond
-from gateway.core.decision import ENDPOINTS
+from gateway.core.decide import ENDPOINTS
+from gateway.core.decision.answers import Forward, Login, Refuse, Respond
 from tests.support.decisions import ask, compiled
 from tests.support.pure import PREFIX
 

@@ -5,12 +5,12 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import session as codec
 from gateway.core.model import Grant
-from gateway.core.rate_limit import key_of
-from gateway.core.refresh import claim_id
-from gateway.core.seal import KeyRing
-from gateway.core.session_record import index_names
+from gateway.core.rules.rate_limit import key_of
+from gateway.core.sessions import codec
+from gateway.core.sessions.record import index_names
+from gateway.core.sessions.renewal import claim_id
+from gateway.core.sessions.seal import KeyRing
 from tests.support.jose import provider
 from tests.support.pure import identity
 

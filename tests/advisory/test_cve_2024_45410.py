@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.answers import Forward
+from gateway.core.decision.answers import Forward
 from tests.support.decisions import ask, compiled, session_cookie
 from tests.support.pure import values
 

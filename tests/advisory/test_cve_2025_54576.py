@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.answers import Refuse
+from gateway.core.decision.answers import Refuse
 from gateway.core.reasons import Reason
 from tests.support.decisions import ask, compiled
 

@@ -1,6 +1,6 @@
 """CVE-2025-55162: cookies were not fully removed at logout."""
 
-from gateway.core.answers import Forward, Respond
+from gateway.core.decision.answers import Forward, Respond
 from tests.support.decisions import ask, compiled, session_cookie
 from tests.support.pure import PREFIX, values
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from gateway.core.config import ProviderSettings
+from gateway.config.settings.root import ProviderSettings
 from gateway.core.model import Fault
-from gateway.edge.issuer_client import IssuerClient
+from gateway.edge.providers.client import IssuerClient
 
 pytestmark = pytest.mark.asyncio
 ENDLESS = {

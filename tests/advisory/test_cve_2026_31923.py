@@ -4,9 +4,9 @@ import ssl
 
 import pytest
 
-from gateway.core.config import ProviderSettings, UpstreamSettings
-from gateway.edge.issuer_client import IssuerClient
-from gateway.http.upstream_tls import client_context
+from gateway.config.settings.root import ProviderSettings, UpstreamSettings
+from gateway.edge.providers.client import IssuerClient
+from gateway.http.upstream.tls import client_context
 
 
 def contexts() -> dict[str, ssl.SSLContext]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.answers import Forward, Login
+from gateway.core.decision.answers import Forward, Login
 from tests.support.decisions import ask, compiled
 from tests.support.pure import values
 

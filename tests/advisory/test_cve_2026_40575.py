@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.answers import Forward, Refuse
+from gateway.core.decision.answers import Forward, Refuse
 from tests.support.decisions import ask, compiled, session_cookie
 
 NAMES = [b"X-Forwarded-Uri", b"X_Forwarded_Uri", b"X-Original-URL", b"X-Original-URI", b"X-Rewrite-URL"]

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from gateway.core.answers import Forward, Login, Refuse
-from gateway.core.strict import decode_base64url, encode_base64url
+from gateway.core.decision.answers import Forward, Login, Refuse
+from gateway.syntax.encoding import decode_base64url, encode_base64url
 from tests.support.decisions import ask, compiled, session_cookie
 from tests.support.pure import PREFIX
 

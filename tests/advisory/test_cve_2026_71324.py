@@ -2,10 +2,10 @@
 
 import pytest
 
-from gateway.core.answers import Refuse
+from gateway.core.decision.answers import Refuse
 from gateway.core.model import Fault
 from gateway.core.reasons import Reason
-from gateway.http.head import read_request_head
+from gateway.http.messages.request_head import read_request_head
 from tests.support.decisions import ask, compiled
 from tests.support.http import GET, Plane
 

@@ -5,10 +5,10 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from gateway.core import access_token, id_token
-from gateway.core.jose import UnknownKey
 from gateway.core.model import Identity
 from gateway.core.reasons import Reason
+from gateway.core.tokens import access_token, id_token
+from gateway.core.tokens.jws import UnknownKey
 from tests.support.jose import (
     NOW,
     access_claims,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.answers import Forward, Refuse, Respond
+from gateway.core.decision.answers import Forward, Refuse, Respond
 from gateway.core.reasons import Reason
 from tests.support.decisions import ask, compiled, session_cookie
 

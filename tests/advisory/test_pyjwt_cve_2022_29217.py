@@ -12,9 +12,9 @@ import json
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway.core import access_token
-from gateway.core.jose import UnknownKey
 from gateway.core.reasons import Reason
+from gateway.core.tokens import access_token
+from gateway.core.tokens.jws import UnknownKey
 from tests.support.jose import NOW, access_claims, b64, jwk, key_set, private_key, provider
 
 _FORMS = {

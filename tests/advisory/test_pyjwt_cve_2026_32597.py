@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.core import access_token, id_token
 from gateway.core.reasons import Reason
+from gateway.core.tokens import access_token, id_token
 from tests.support.jose import NOW, access_claims, id_claims, key_set, provider, sign
 
 

@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gateway.core.denylist import Denylist
+from gateway.core.decision.needs import Revoke
 from gateway.core.model import DenyEntry
-from gateway.core.needs import Revoke
+from gateway.core.rules.denylist import Denylist
 from gateway.demo.upstream import DemoUpstream
-from gateway.edge.revocations import Revocations
-from gateway.edge.store import Store
+from gateway.edge.revocation.denylist_sync import Revocations
+from gateway.edge.store.store import Store
 from tests.bench import wrk
 from tests.bench.frames import split_responses
 from tests.bench.openloop import Plan, percentile

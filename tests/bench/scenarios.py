@@ -180,7 +180,7 @@ def _kind(names: tuple[str, ...], kind: str, *, tls: bool = False) -> dict[str, 
 def gateway_lacks_tls() -> str:
     """Say why the gateway takes no part in the TLS row, or nothing: the setting decides."""
     try:
-        from gateway.core.config import Settings
+        from gateway.config.settings.root import Settings
     except Exception as error:  # noqa: BLE001 - whatever is wrong with the gateway, its peers can be measured
         return f"the gateway cannot be imported: {error}"
     return "" if "tls" in Settings.model_fields else "the gateway has no TLS listener yet"

@@ -25,7 +25,7 @@ from pathlib import Path
 import aiohttp
 
 from gateway.demo.upstream import DemoUpstream
-from gateway.edge.store_clients import MOST_CONNECTIONS
+from gateway.edge.store.clients import MOST_CONNECTIONS
 from tests.bench.processes import resident
 from tests.support.fleet import Client, Fleet, inode_of, load, sockets_of, tokens_of
 from tests.support.world import NAVIGATE, Browser

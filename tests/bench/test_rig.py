@@ -146,7 +146,7 @@ def test_only_the_cached_envoy_has_a_cache(place):
 
 def test_the_gateways_configuration_is_valid(place):
     """The settings take it as it is: what the benchmark measures is no special mode."""
-    config = pytest.importorskip("gateway.core.config")
+    config = pytest.importorskip("gateway.config.settings.root")
     settings = config.Settings.model_validate(configurations.gateway(place))
     assert settings.log.access
     assert settings.redis is None

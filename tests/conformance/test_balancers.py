@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.http.balancer import BalancerAnswer
-from gateway.http.exchange import Limits
+from gateway.http.downstream.balancer import BalancerAnswer
+from gateway.http.ports import Limits
 from tests.support.http import GET, Plane
 
 PATH = b"/up"

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.core.model import Fault
-from gateway.http.exchange import Limits
+from gateway.http.ports import Limits
 from tests.support.http import GET, Handler, Plane, UpstreamSide, always, echo
 
 H = b"Host: h\r\n"

@@ -8,9 +8,9 @@ import struct
 
 import pytest
 
-from gateway.core.config import TlsSettings
-from gateway.http import client_connection
-from gateway.http.tls import Certificates
+from gateway.config.settings.root import TlsSettings
+from gateway.http.downstream import connection as client_connection
+from gateway.http.downstream.certificates import Certificates
 from tests.support.certificates import Authority
 from tests.support.cluster import hang
 from tests.support.http import GET, Behaviour, Client, Handler, Plane, UpstreamSide

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.config import TlsSettings
-from gateway.http.exchange import Limits
-from gateway.http.tls import Certificates
+from gateway.config.settings.root import TlsSettings
+from gateway.http.downstream.certificates import Certificates
+from gateway.http.ports import Limits
 from tests.support.certificates import Authority
 from tests.support.http import GET, Plane, always, figures
 

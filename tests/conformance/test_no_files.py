@@ -7,8 +7,8 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.http import health
 from gateway.http.sockets import is_own_lack
+from gateway.http.upstream import health
 from tests.support.cluster import OK, Cluster, post
 from tests.support.http import GET, UpstreamSide, figures
 

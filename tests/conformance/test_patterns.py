@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from gateway.http.client_connection import ClientConnection
+from gateway.http.downstream.connection import ClientConnection
 from gateway.http.heads_seen import HeadsSeen
 from tests.support.http import Plane
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.http.exchange import Limits
+from gateway.http.ports import Limits
 from tests.support.http import GET, Plane
 
 H = b"Host: h\r\n"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.http.exchange import Limits
+from gateway.http.ports import Limits
 from tests.support.http import GET, Handler, Plane, UpstreamSide, always, figures
 
 HEAD = b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from gateway.http.exchange import Limits
-from gateway.http.shares import share_of
+from gateway.http.ports import Limits
+from gateway.http.upstream.shares import share_of
 from tests.support.cluster import OK, Cluster, get
 from tests.support.http import GET, Client, Handler, Plane, UpstreamSide, figures
 

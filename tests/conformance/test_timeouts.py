@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from gateway.http.exchange import Limits
+from gateway.http.ports import Limits
 from tests.support.http import GET, Handler, Plane, UpstreamSide, always, figures
 
 H = b"Host: h\r\n"

@@ -9,11 +9,11 @@ import time
 import pytest
 from cryptography import x509
 
-from gateway.core.config import TlsSettings
-from gateway.http import client_connection
-from gateway.http.balancer import BalancerAnswer
-from gateway.http.exchange import Limits
-from gateway.http.tls import CertificateError, Certificates
+from gateway.config.settings.root import TlsSettings
+from gateway.http.downstream import connection as client_connection
+from gateway.http.downstream.balancer import BalancerAnswer
+from gateway.http.downstream.certificates import CertificateError, Certificates
+from gateway.http.ports import Limits
 from tests.support.certificates import Authority
 from tests.support.http import GET, Handler, Plane, always, echo, figures
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.http import client_exchange
+from gateway.http.downstream import exchange as client_exchange
 from tests.support.http import GET, Handler, Plane, UpstreamSide, always, figures
 
 H = b"Host: h\r\n"

@@ -4,9 +4,9 @@ import gc
 
 import pytest
 
-from gateway.http.client_exchange import ClientExchange
+from gateway.http.downstream.exchange import ClientExchange
 from gateway.http.tunnel import Tunnel
-from gateway.http.upstream_connection import UpstreamConnection
+from gateway.http.upstream.connection import UpstreamConnection
 from tests.conformance.test_tunnels import ask, switching
 from tests.support.http import Client, Plane
 

@@ -7,7 +7,7 @@ import traceback
 
 import pytest
 
-from gateway.http.exchange import Limits
+from gateway.http.ports import Limits
 from tests.support.cluster import Cluster
 from tests.support.http import Client, UpstreamSide
 

@@ -5,10 +5,11 @@ import contextlib
 
 import pytest
 
-from gateway.core.config import UpstreamSettings
-from gateway.http import request_body, uploads
-from gateway.http.exchange import Limits
-from gateway.http.request_body import MOST_HELD
+from gateway.config.settings.root import UpstreamSettings
+from gateway.http.downstream import request_body
+from gateway.http.downstream.request_body import MOST_HELD
+from gateway.http.ports import Limits
+from gateway.http.upstream import uploads
 from tests.support.http import GET, Handler, Plane, UpstreamSide, figures
 
 H = b"Host: h\r\n"

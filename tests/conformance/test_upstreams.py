@@ -346,7 +346,7 @@ async def test_a_name_with_a_dead_address(monkeypatch):
         asked.append(origin.host)
         return ["127.0.0.2", "127.0.0.1"]
 
-    monkeypatch.setattr("gateway.http.origin._addresses", resolve)
+    monkeypatch.setattr("gateway.http.upstream.origin._addresses", resolve)
     async with Plane(servers=("http://upstream.invalid:1",)) as plane:
         plane.server.pools["app"]._origins[0].port = plane.upstream.port
         client = await plane.client()

@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from gateway.edge.store import Store
+from gateway.edge.store.store import Store
 from tests.support.store import ValkeyServer
 
 

@@ -6,12 +6,12 @@ import time
 import pytest
 from redis import Redis
 
+from gateway.core.decision.needs import Confirm
 from gateway.core.faults import Ambiguous, NeverSent
 from gateway.core.model import Fault
-from gateway.core.needs import Confirm
 from gateway.core.reasons import Reason
-from gateway.edge.claims import Claims, Ended, Lost, Refusal, Spent, Stored, Success
-from gateway.edge.store import Store
+from gateway.edge.refresh.lease import Claims, Ended, Lost, Refusal, Spent, Stored, Success
+from gateway.edge.store.store import Store
 from tests.support.store import ValkeyServer, eventually
 
 pytestmark = pytest.mark.asyncio
@@ -405,7 +405,7 @@ async def test_step_6_confirming_again_raises_nothing(store, table):
 
 async def test_step_6_the_memory_of_confirmations_is_bounded(table, monkeypatch):
     """``was_confirmed`` remembers the latest ones only."""
-    monkeypatch.setattr("gateway.edge.claims._MOST_CONFIRMED", 3)
+    monkeypatch.setattr("gateway.edge.refresh.lease._MOST_CONFIRMED", 3)
     claims = table()
     await claims.confirm(spent_until(60, *"abcde"))
     assert [claims.was_confirmed(each) for each in "abcde"] == [False, False, True, True, True]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core import refresh
+from gateway.core.decision.needs import Confirm
 from gateway.core.model import Grant
-from gateway.core.needs import Confirm
-from gateway.core.session import decode_grant, encode_grant, former_name
-from gateway.edge.claims import Claims, Ended, Refusal, Spent, Stored, Success
-from gateway.edge.store import Store
+from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.codec import decode_grant, encode_grant, former_name
+from gateway.edge.refresh.lease import Claims, Ended, Refusal, Spent, Stored, Success
+from gateway.edge.store.store import Store
 from tests.support.decisions import compiled
 from tests.support.recorded import claim_scripts_1 as former
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.model import DenyEntry
-from gateway.edge.denylist_log import (
+from gateway.edge.revocation.denylist_log import (
     MOST_TEXT,
     SINGLE,
     decode_change,

@@ -18,11 +18,11 @@ from urllib.parse import unquote
 import pytest
 from redis import Redis
 
-from gateway import cli
-from gateway.edge import embedded
-from gateway.edge.embedded import EmbeddedValkey, answers, find_server
-from gateway.edge.state_dir import open_file, prepare
-from gateway.edge.store import Store
+from gateway.cli import main as cli
+from gateway.edge.store import embedded
+from gateway.edge.store.embedded import EmbeddedValkey, answers, find_server
+from gateway.edge.store.state_dir import open_file, prepare
+from gateway.edge.store.store import Store
 from tests.support.store import eventually
 
 pytestmark = pytest.mark.asyncio
@@ -304,7 +304,7 @@ async def test_gateways_share_one_and_take_over(state, start):
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from gateway.edge.embedded import EmbeddedValkey
+from gateway.edge.store.embedded import EmbeddedValkey
 
 async def main():
     valkey = EmbeddedValkey()

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from gateway.core.needs import KeptPage
-from gateway.core.seal import KeyRing
-from gateway.edge.kept_pages import MOST_BYTES, KeptPages
-from gateway.edge.store import Store
+from gateway.core.decision.needs import KeptPage
+from gateway.core.sessions.seal import KeyRing
+from gateway.edge.sessions.kept_pages import MOST_BYTES, KeptPages
+from gateway.edge.store.store import Store
 from tests.support.store import ValkeyServer
 
 pytestmark = pytest.mark.asyncio

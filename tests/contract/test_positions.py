@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.denylist import Denylist
+from gateway.core.decision.needs import Revoke
 from gateway.core.model import AS_WRITTEN, DenyEntry, Fault, Session
-from gateway.core.needs import Revoke
 from gateway.core.reasons import Reason
-from gateway.edge import revocations as module
-from gateway.edge.denylist_log import TAG, WRITE
-from gateway.edge.revocations import Revocations
+from gateway.core.rules.denylist import Denylist
+from gateway.edge.revocation import denylist_sync as module
+from gateway.edge.revocation.denylist_log import TAG, WRITE
+from gateway.edge.revocation.denylist_sync import Revocations
 from tests.support.store import eventually
 
 pytestmark = pytest.mark.asyncio

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from gateway.core.config import RateLimitSettings
-from gateway.core.rate_limit import MICROSECONDS, compile_rate_limit
-from gateway.edge.rate_limits import RateLimits
-from gateway.edge.store import Store
+from gateway.config.settings.root import RateLimitSettings
+from gateway.core.rules.rate_limit import MICROSECONDS, compile_rate_limit
+from gateway.edge.limits.rate_limits import RateLimits
+from gateway.edge.store.store import Store
 
 HOURLY = compile_rate_limit(RateLimitSettings(requests=10, per=3600.0, shared=True), "hourly")
 

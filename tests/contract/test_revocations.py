@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
-from gateway.core.denylist import Denylist
+from gateway.core.decision.needs import Revoke
 from gateway.core.model import DenyEntry, Fault
-from gateway.core.needs import Revoke
-from gateway.edge import revocations as module
-from gateway.edge.denylist_log import TAG
-from gateway.edge.revocations import Revocations
-from gateway.edge.store import Store
+from gateway.core.rules.denylist import Denylist
+from gateway.edge.revocation import denylist_sync as module
+from gateway.edge.revocation.denylist_log import TAG
+from gateway.edge.revocation.denylist_sync import Revocations
+from gateway.edge.store.store import Store
 from tests.support.store import ValkeyServer, eventually
 
 pytestmark = pytest.mark.asyncio

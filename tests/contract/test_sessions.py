@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.context import Knowledge, Memory
-from gateway.core.denylist import Denylist
+from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.needs import Revoke, SaveSession, SessionRecord, Touch
 from gateway.core.model import DenyEntry, Fault, Grant, Renewed, Session
-from gateway.core.needs import Revoke, SaveSession, SessionRecord, Touch
-from gateway.core.session_record import record_name
-from gateway.core.strict import encode_base64url
-from gateway.edge.session_index import Filter
-from gateway.edge.sessions import Sessions
-from gateway.edge.store import Store
+from gateway.core.rules.denylist import Denylist
+from gateway.core.sessions.record import record_name
+from gateway.edge.sessions.index import Filter
+from gateway.edge.sessions.records import Sessions
+from gateway.edge.store.store import Store
+from gateway.syntax.encoding import encode_base64url
 from tests.support.decisions import compiled
 from tests.support.pure import ISSUER
 from tests.support.store import eventually
@@ -230,8 +230,8 @@ async def test_everybody_ended_leaves_nobody_on_the_list(desk: Desk):
 
 async def test_large_lists_are_read_in_bounded_pages(desk: Desk, monkeypatch: pytest.MonkeyPatch):
     """Each session once, whatever the sizes of pages, with others ended in between."""
-    monkeypatch.setattr("gateway.edge.session_index.MOST_PAGE", 7)
-    monkeypatch.setattr("gateway.edge.session_index._MOST_SCANNED", 20)
+    monkeypatch.setattr("gateway.edge.sessions.index.MOST_PAGE", 7)
+    monkeypatch.setattr("gateway.edge.sessions.index._MOST_SCANNED", 20)
     await asyncio.gather(*(desk.begin(number) for number in range(1, 61)))
     for number in range(1, 61, 2):
         desk.denylist.add(DenyEntry("session", "", text(number), desk.now(), desk.now() + 99))

@@ -6,10 +6,10 @@ import time
 import pytest
 from redis.exceptions import ResponseError
 
+from gateway.core.decision.needs import UseOnce
 from gateway.core.model import Fault
-from gateway.core.needs import UseOnce
 from gateway.core.reasons import Reason
-from gateway.edge.store import Script, Store, explain
+from gateway.edge.store.store import Script, Store, explain
 from tests.support.ports import free_port
 from tests.support.store import ValkeyServer, eventually
 

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from gateway.core.config import Settings
-from gateway.edge.logs import Logs
-from gateway.edge.store import Store
-from gateway.edge.store_check import check_store
-from gateway.edge.store_watch import StoreWatch
+from gateway.config.settings.root import Settings
+from gateway.edge.store.check import check_store
+from gateway.edge.store.store import Store
+from gateway.edge.store.watch import StoreWatch
+from gateway.edge.telemetry.logs import Logs
 from tests.support.pure import settings
 from tests.support.store import ValkeyServer, eventually
 

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.config import RedisSettings
-from gateway.core.denylist import Denylist
+from gateway.config.settings.root import RedisSettings
+from gateway.config.store_address import address_of
+from gateway.core.decision.needs import Confirm, KnownSid, SessionRecord, Touch, UseOnce
 from gateway.core.model import AS_WRITTEN, DenyEntry, Fault
-from gateway.core.needs import Confirm, KnownSid, SessionRecord, Touch, UseOnce
-from gateway.core.store_address import address_of
-from gateway.edge import store as module
-from gateway.edge.claims import Claims, Stored, Success
-from gateway.edge.rate_limits import RateLimits
-from gateway.edge.revocations import Revocations
-from gateway.edge.session_index import Filter
-from gateway.edge.store import PATIENCE, Script, Store
+from gateway.core.rules.denylist import Denylist
+from gateway.edge.limits.rate_limits import RateLimits
+from gateway.edge.refresh.lease import Claims, Stored, Success
+from gateway.edge.revocation.denylist_sync import Revocations
+from gateway.edge.sessions.index import Filter
+from gateway.edge.store import store as module
+from gateway.edge.store.store import PATIENCE, Script, Store
 from tests.contract.test_rate_limits import HOURLY
 from tests.contract.test_sessions import Desk
 from tests.support.certificates import Authority

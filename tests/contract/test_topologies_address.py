@@ -5,9 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gateway.core.config import RedisSettings
-from gateway.core.store_address import AddressError, StoreAddress, StoreTls, address_of, parse_url, read_node
-from gateway.edge.configuration import ConfigurationError, parse
+from gateway.config.settings.root import RedisSettings
+from gateway.config.store_address import (
+    AddressError,
+    StoreAddress,
+    StoreTls,
+    address_of,
+    parse_url,
+    read_node,
+)
+from gateway.edge.configfile.load import ConfigurationError, parse
 from gateway.supervision.wire import decode_settings, encode_settings
 from tests.support.certificates import Authority
 from tests.support.configuration import KEY, TREE

@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 from redis.exceptions import MovedError, ResponseError
 
-from gateway.core.config import RedisSettings
-from gateway.core.denylist import Denylist
+from gateway.config.settings.root import RedisSettings
+from gateway.config.store_address import StoreAddress, address_of
+from gateway.core.decision.needs import Confirm, Revoke, SessionRecord, Touch, UseOnce
 from gateway.core.model import DenyEntry, Fault
-from gateway.core.needs import Confirm, Revoke, SessionRecord, Touch, UseOnce
-from gateway.core.store_address import StoreAddress, address_of
-from gateway.edge.claims import Claims, Stored, Success
-from gateway.edge.rate_limits import RateLimits
-from gateway.edge.revocations import Revocations
-from gateway.edge.session_index import Filter
-from gateway.edge.store import Script, Store
-from gateway.edge.store_clients import Opener
-from gateway.edge.store_cluster import Cluster, _redirection, read_slots
+from gateway.core.rules.denylist import Denylist
+from gateway.edge.limits.rate_limits import RateLimits
+from gateway.edge.refresh.lease import Claims, Stored, Success
+from gateway.edge.revocation.denylist_sync import Revocations
+from gateway.edge.sessions.index import Filter
+from gateway.edge.store.clients import Opener
+from gateway.edge.store.cluster import Cluster, _redirection, read_slots
+from gateway.edge.store.store import Script, Store
 from tests.contract.test_rate_limits import HOURLY
 from tests.contract.test_sessions import Desk
 from tests.support.ports import free_port

@@ -6,16 +6,16 @@ import time
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from gateway.core.config import RedisSettings
-from gateway.core.denylist import Denylist
+from gateway.config.settings.root import RedisSettings
+from gateway.config.store_address import StoreAddress, address_of
+from gateway.core.decision.needs import Revoke
 from gateway.core.model import DenyEntry, Fault
-from gateway.core.needs import Revoke
-from gateway.core.store_address import StoreAddress, address_of
-from gateway.edge.claims import Claims, Stored, Success
-from gateway.edge.revocations import Revocations
-from gateway.edge.store import Script, Store
-from gateway.edge.store_clients import OneServer, Opener
-from gateway.edge.store_sentinel import Sentinels, _read
+from gateway.core.rules.denylist import Denylist
+from gateway.edge.refresh.lease import Claims, Stored, Success
+from gateway.edge.revocation.denylist_sync import Revocations
+from gateway.edge.store.clients import OneServer, Opener
+from gateway.edge.store.sentinel import Sentinels, _read
+from gateway.edge.store.store import Script, Store
 from tests.support.ports import free_port
 from tests.support.redis import HOST, Replicated
 from tests.support.store import ValkeyServer, eventually

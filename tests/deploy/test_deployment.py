@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.core.config import LimitSettings, Settings
-from gateway.edge import metrics
-from gateway.edge.admin import _is_ours
-from gateway.edge.metric_catalogue import CATALOGUE
+from gateway.config.settings.root import LimitSettings, Settings
+from gateway.edge.admin.listener import _is_ours
+from gateway.edge.telemetry import metrics
+from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from tests.support.configuration import TREE
 
 DEPLOY = TREE / "deploy"
@@ -180,7 +180,7 @@ def test_unit_hardening():
 
 def test_unit_starts_real_commands():
     """ExecStart and ExecStartPre are command lines that the command understands."""
-    from gateway import cli
+    from gateway.cli import main as cli
 
     lines = re.findall(r"^ExecStart(?:Pre)?=\S+/gateway (.*)$", UNIT.read_text(), re.MULTILINE)
     assert len(lines) == 2
@@ -217,7 +217,7 @@ def test_rules_have_what_an_operator_needs():
 
 def test_commands_in_comments_exist():
     """What the compose file and the reference tell an operator to type is understood by the command."""
-    from gateway import cli
+    from gateway.cli import main as cli
 
     commands = []
     for path in (COMPOSE, TREE / "config/gateway.yaml", TREE / "config/minimal.yaml"):

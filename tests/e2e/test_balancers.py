@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.core.config import Settings
+from gateway.config.settings.root import Settings
 from tests.support.world import World
 
 

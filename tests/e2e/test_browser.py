@@ -13,9 +13,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.core.answers import Refuse
+from gateway.core.decision.answers import Refuse
 from gateway.core.reasons import Reason, status_of
-from gateway.edge.endpoints import render_refuse
+from gateway.edge.rendering.render import render_refuse
 from tests.support.certificates import Authority
 from tests.support.world import World
 

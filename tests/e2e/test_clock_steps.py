@@ -3,9 +3,9 @@
 import pytest
 
 from gateway.app import Gateway
-from gateway.edge import revocations as module
 from gateway.edge.clock import SteadyClock, since_boot
-from gateway.edge.logs import Logs
+from gateway.edge.revocation import denylist_sync as module
+from gateway.edge.telemetry.logs import Logs
 from tests.support.ports import free_port
 from tests.support.world import World
 

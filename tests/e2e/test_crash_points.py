@@ -1,6 +1,6 @@
 """Every place where a worker may die, hang or lose an answer during a refresh; real processes are killed.
 
-The steps are those of ``gateway.edge.claims``. A call at the provider's token endpoint is held where the
+The steps are those of ``edge.refresh.lease``. A call at the provider's token endpoint is held where the
 crash is to happen, and the worker that made it is found by its connection.
 """
 

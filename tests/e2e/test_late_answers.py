@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.config import Settings
+from gateway.config.settings.root import Settings
 from tests.support.world import Browser, World
 
 pytestmark = [

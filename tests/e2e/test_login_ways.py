@@ -6,11 +6,11 @@ from urllib.parse import quote
 import pytest
 from yarl import URL
 
-from gateway.core import session as codec
-from gateway.core.answers import Login
-from gateway.core.cookies import set_cookie_lines
+from gateway.core.decision.answers import Login
+from gateway.core.headers.cookies import set_cookie_lines
 from gateway.core.model import ProviderMetadata
-from gateway.edge.logins import Logins
+from gateway.core.sessions import codec
+from gateway.edge.providers.logins import Logins
 from tests.support.decisions import ask, compiled
 from tests.support.pure import ISSUER
 from tests.support.world import World

@@ -10,7 +10,7 @@ from yarl import URL
 
 from gateway.core.model import Fault
 from gateway.core.reasons import Reason
-from gateway.core.strict import decode_base64url
+from gateway.syntax.encoding import decode_base64url
 from tests.support.jose import holds_jwt
 from tests.support.ports import free_port
 from tests.support.world import NAVIGATE, World

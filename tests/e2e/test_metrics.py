@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.edge.metric_catalogue import CATALOGUE
+from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from tests.support.world import World
 
 

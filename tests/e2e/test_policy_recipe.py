@@ -2,13 +2,14 @@
 
 import pytest
 
-from gateway.core import credentials, policies
-from gateway.core.config import RequireSettings
-from gateway.core.context import Context
-from gateway.core.credentials import BearerToken
+from gateway.config.settings.root import RequireSettings
+from gateway.core.access import credentials
+from gateway.core.access.credentials import BearerToken
+from gateway.core.decision.context import Context
 from gateway.core.model import Identity, Request
-from gateway.core.policies import Check
 from gateway.core.reasons import Reason
+from gateway.core.rules import policies
+from gateway.core.rules.policies import Check
 from tests.support.world import Browser, World
 
 # heads of one kind become a pattern after 32 of them, and plans are kept for what comes again

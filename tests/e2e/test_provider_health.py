@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 
-from gateway.cli import main
+from gateway.cli.main import main
 from gateway.demo.faults import Canned
 from tests.support.jose import jwk
 from tests.support.world import World

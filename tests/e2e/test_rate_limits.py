@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from gateway import pipeline
-from gateway.core.config import Settings
-from gateway.core.decision import decide
+from gateway.config.settings.root import Settings
+from gateway.core.decide import decide
+from gateway.pipeline import pipeline
 from tests.support.store import ValkeyServer
 from tests.support.world import World
 

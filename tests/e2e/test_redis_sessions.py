@@ -6,7 +6,7 @@ import json
 import pytest
 from redis.asyncio import Redis
 
-from gateway.core.session_record import decode_handle
+from gateway.core.sessions.record import decode_handle
 from tests.e2e import test_refresh as in_cookies
 
 # the very same scenarios as in cookie mode, asked once more of this one

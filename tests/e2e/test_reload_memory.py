@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from gateway.core.compiled import Compiled
+from gateway.core.runtime import Compiled
 from tests.support.world import World
 
 pytestmark = pytest.mark.asyncio

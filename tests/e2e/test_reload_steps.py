@@ -6,7 +6,7 @@ import base64
 import aiohttp
 import pytest
 
-from gateway.core.config import Settings
+from gateway.config.settings.root import Settings
 from tests.support.ports import free_port
 from tests.support.world import NAVIGATE, World, merge
 

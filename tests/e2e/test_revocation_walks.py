@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.edge import revocations as module
-from gateway.edge.denylist_log import decode_epoch
+from gateway.edge.revocation import denylist_sync as module
+from gateway.edge.revocation.denylist_log import decode_epoch
 from tests.support.ports import free_port
 from tests.support.store import ValkeyServer, eventually
 from tests.support.world import World

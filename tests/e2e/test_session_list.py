@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 
-from gateway.edge.session_index import Filter
+from gateway.edge.sessions.index import Filter
 from tests.support.world import ADMIN_TOKEN, World
 
 REDIS = {"session": {"mode": "redis", "rotation_grace": "60s"}}

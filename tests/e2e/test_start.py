@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.config import Settings
-from gateway.edge.configuration import Loaded
-from gateway.edge.logs import Logs
+from gateway.config.settings.root import Settings
+from gateway.edge.configfile.load import Loaded
+from gateway.edge.telemetry.logs import Logs
 from gateway.supervision import slot as slots
 from gateway.supervision import supervisor as supervision
 from gateway.supervision.supervisor import Supervisor
@@ -133,7 +133,7 @@ def test_a_worker_collects_garbage_once_it_serves():
 def test_the_command_keeps_plugins_away_from_the_configuration():
     """A plugin of pydantic's would be given every secret; workers inherit that there are none."""
     told = run(
-        "import os, sys\nfrom gateway.cli import main\nmain(['keys', 'generate'])\n"
+        "import os, sys\nfrom gateway.cli.main import main\nmain(['keys', 'generate'])\n"
         "print('pydantic' in sys.modules, os.environ['PYDANTIC_DISABLE_PLUGINS'])"
     )
     assert told[-1] == "False __all__"

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gateway.edge.readiness import Readiness
+from gateway.edge.admin.readiness import Readiness
 from tests.support.redis import DURABLE, ClusterStore, Replicated
 from tests.support.store import ValkeyServer
 from tests.support.world import Browser, Page, World

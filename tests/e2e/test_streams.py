@@ -5,9 +5,9 @@ import asyncio
 import aiohttp
 import pytest
 
-from gateway.core.config import Settings
-from gateway.edge import long_lived
-from gateway.http import client_exchange
+from gateway.config.settings.root import Settings
+from gateway.edge.revocation import streams as long_lived
+from gateway.http.downstream import exchange as client_exchange
 from tests.e2e.test_websocket import PATIENCE, revoke
 from tests.support.world import Browser, World
 

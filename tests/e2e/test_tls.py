@@ -8,8 +8,8 @@ import time
 import aiohttp
 import pytest
 
-from gateway.core.config import Settings
-from gateway.http.tls import CertificateError
+from gateway.config.settings.root import Settings
+from gateway.http.downstream.certificates import CertificateError
 from tests.support.certificates import Authority
 from tests.support.world import World
 

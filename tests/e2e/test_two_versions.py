@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.core.cookies import joined
-from gateway.edge.store import Store
+from gateway.core.headers.cookies import joined
+from gateway.edge.store.store import Store
 from tests.support.recorded import claim_scripts_1 as former
 from tests.support.world import Browser, World
 

@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from gateway.core.config import Settings
+from gateway.config.settings.root import Settings
 from tests.support.ports import free_port
 from tests.support.world import World
 

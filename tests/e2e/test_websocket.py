@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType
 
-from gateway.core.config import Settings
-from gateway.edge import long_lived
+from gateway.config.settings.root import Settings
+from gateway.edge.revocation import streams as long_lived
 from tests.support.ports import free_port
 from tests.support.world import Browser, World
 
@@ -246,7 +246,7 @@ async def test_r49_revoked_just_before_it_opened(world: World):
 
     from dataclasses import replace
 
-    gateway.pipeline.ways = replace(gateway.pipeline.ways, watcher=Late())
+    gateway.pipeline.pipeline.ways = replace(gateway.pipeline.pipeline.ways, watcher=Late())
     assert await code_of(await connect(browser)) == 1008
 
 

@@ -6,11 +6,11 @@ from urllib.parse import quote
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core import pending
-from gateway.core import session as codec
-from gateway.core.answers import Login, Refuse, Respond
-from gateway.core.needs import KeptPage, Metadata
+from gateway.core.access import pending
+from gateway.core.decision.answers import Login, Refuse, Respond
+from gateway.core.decision.needs import KeptPage, Metadata
 from gateway.core.reasons import Reason
+from gateway.core.sessions import codec
 from tests.support.decisions import ask, compiled
 from tests.support.pure import ISSUER, NOW, PREFIX
 

@@ -8,9 +8,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.config import Settings
-from gateway.core.problems import shown_path
-from gateway.edge.configuration import ConfigurationError, parse
+from gateway.config.checks.problems import shown_path
+from gateway.config.settings.root import Settings
+from gateway.edge.configfile.load import ConfigurationError, parse
 from tests.support.configuration import KEY, TREE
 
 NOWHERE = Path("/nowhere")

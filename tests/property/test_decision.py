@@ -3,13 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.answers import Forward, Login, Refuse, Respond
-from gateway.core.context import Knowledge, Memory
-from gateway.core.decision import decide
-from gateway.core.denylist import Denylist
+from gateway.core.decide import decide
+from gateway.core.decision.answers import Forward, Login, Refuse, Respond
+from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.needs import Need
 from gateway.core.model import Request
-from gateway.core.needs import Need
-from gateway.core.targets import canonicalise
+from gateway.core.rules.denylist import Denylist
+from gateway.syntax.targets import canonicalise
 from tests.support.decisions import compiled, session_cookie
 from tests.support.pure import NOW
 

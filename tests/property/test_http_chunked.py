@@ -8,8 +8,8 @@ import httptools
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.http.chunked import ChunkedReader, LengthReader, encode_chunk
-from gateway.http.fields import Malformed
+from gateway.http.messages.chunked import ChunkedReader, LengthReader, encode_chunk
+from gateway.http.messages.fields import Malformed
 
 HEAD = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 NEXT = b"GET /next HTTP/1.1\r\nHost: h\r\n\r\n"

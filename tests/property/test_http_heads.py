@@ -9,12 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.core.model import Fault
-from gateway.core.targets import canonicalise
-from gateway.http.fields import Kind, write_field
-from gateway.http.head import METHODS, RequestHead, read_request_head
-from gateway.http.mending import end_of_head
-from gateway.http.response_head import read_response_head
-from gateway.http.serialise import Unsafe, build_response_head, check_start, request_fields
+from gateway.http.messages.fields import Kind, write_field
+from gateway.http.messages.mending import end_of_head
+from gateway.http.messages.request_head import METHODS, RequestHead, read_request_head
+from gateway.http.messages.response_head import read_response_head
+from gateway.http.messages.serialise import Unsafe, build_response_head, check_start, request_fields
+from gateway.syntax.targets import canonicalise
 
 BASE = [
     b"GET / HTTP/1.1",

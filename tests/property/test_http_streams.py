@@ -7,14 +7,14 @@ import httptools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.config import UpstreamSettings
-from gateway.http.client_connection import ClientConnection
-from gateway.http.exchange import Limits
+from gateway.config.settings.root import UpstreamSettings
+from gateway.http.downstream.connection import ClientConnection
+from gateway.http.ports import Limits
 from gateway.http.server import Server
-from gateway.http.shares import Shares
-from gateway.http.uploads import Uploads
-from gateway.http.upstream_connection import UpstreamConnection
-from gateway.http.upstream_pool import Origin
+from gateway.http.upstream.connection import UpstreamConnection
+from gateway.http.upstream.pool import Origin
+from gateway.http.upstream.shares import Shares
+from gateway.http.upstream.uploads import Uploads
 from tests.support.http import Handler
 
 CHUNKED = b"POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"

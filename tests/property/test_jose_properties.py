@@ -7,14 +7,14 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gateway.core import access_token, id_token
-from gateway.core.jose import Parsed, UnknownKey, Verified, read, verify
-from gateway.core.keys import KeySet, build_key_set
 from gateway.core.model import Identity, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
-from gateway.core.strict import decode_base64url, encode_base64url, parse_object
+from gateway.core.tokens import access_token, id_token
+from gateway.core.tokens.jws import Parsed, UnknownKey, Verified, read, verify
+from gateway.core.tokens.keys import KeySet, build_key_set
 from gateway.oauth import discovery, jwks, token, userinfo
 from gateway.oauth.errors import MessageError
+from gateway.syntax.encoding import decode_base64url, encode_base64url, parse_object
 from tests.support.jose import (
     ISSUER,
     NOW,

@@ -5,9 +5,9 @@ from urllib.parse import urlencode
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core import form
-from gateway.core.answers import Refuse, Respond
-from gateway.core.needs import Revoke
+from gateway.core.decision.answers import Refuse, Respond
+from gateway.core.decision.needs import Revoke
+from gateway.syntax import forms as form
 from tests.support.logout import FORM, NAVIGATE, Desk, compiled, cookie, logout_token
 
 KNOWN = compiled(frontchannel_logout=True)

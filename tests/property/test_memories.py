@@ -17,14 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway import recall
-from gateway.core import refresh
-from gateway.core import session as codec
-from gateway.core.compiled import Compiled, compile_settings
-from gateway.core.context import Knowledge, Memory
-from gateway.core.cookies import Site
-from gateway.core.denylist import Denylist
-from gateway.core.loops import loop_names
+from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.headers.cookies import Site
+from gateway.core.headers.loops import loop_names
 from gateway.core.model import (
     AS_WRITTEN,
     CookieChange,
@@ -37,19 +32,25 @@ from gateway.core.model import (
     SessionOver,
 )
 from gateway.core.pattern import Pattern, compile_pattern
-from gateway.core.rate_limit import Allowance
 from gateway.core.reasons import Reason
-from gateway.core.routes import Route
-from gateway.core.seal import KeyRing
+from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.rate_limit import Allowance
+from gateway.core.rules.routes import Route
+from gateway.core.runtime import Compiled, compile_settings
+from gateway.core.sessions import codec
+from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.seal import KeyRing
 from gateway.core.sketch import draw
-from gateway.http import fields, head
-from gateway.http.client_connection import ClientConnection
-from gateway.http.client_exchange import ClientExchange
-from gateway.http.exchange import Limits
+from gateway.http.downstream.connection import ClientConnection
+from gateway.http.downstream.exchange import ClientExchange
 from gateway.http.heads_seen import HeadsSeen
 from gateway.http.memo import HeadMemo, by_key
+from gateway.http.messages import fields
+from gateway.http.messages import request_head as head
+from gateway.http.ports import Limits
 from gateway.http.server import Server
-from gateway.pipeline import Pipeline, Ways
+from gateway.pipeline import recall
+from gateway.pipeline.pipeline import Pipeline, Ways
 from tests.support import pure
 from tests.support.jose import access_claims, jwk, key_set, sign
 from tests.support.pure import NOW, PREFIX

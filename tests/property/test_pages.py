@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.reasons import Reason
-from gateway.edge import pages
-from gateway.edge.pages.template import Markup, Template, escaped
+from gateway.edge.rendering import pages
+from gateway.edge.rendering.pages.template import Markup, Template, escaped
 
 TEXT = st.text(max_size=400) | st.sampled_from(
     [

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core import cookies as jar
-from gateway.core import session as codec
-from gateway.core.callback import process_response
-from gateway.core.compiled import decode_secret_key
-from gateway.core.form import read_parameters
+from gateway.core.endpoints.callback import process_response
+from gateway.core.headers import cookies as jar
 from gateway.core.model import DenyEntry, Grant, Renewed, Session, SessionOver
-from gateway.core.refresh import decode_outcome, encode_outcome
-from gateway.core.session_record import About, Handle, decode_about, decode_handle
-from gateway.edge.denylist_log import decode_change, decode_count, decode_entry, encode_entry
-from gateway.edge.revocation_request import Refused, Terms, parse_revocation
-from gateway.http.websocket import FrameBoundary
+from gateway.core.runtime import decode_secret_key
+from gateway.core.sessions import codec
+from gateway.core.sessions.record import About, Handle, decode_about, decode_handle
+from gateway.core.sessions.renewal import decode_outcome, encode_outcome
+from gateway.edge.admin.revocation_request import Refused, Terms, parse_revocation
+from gateway.edge.revocation.denylist_log import decode_change, decode_count, decode_entry, encode_entry
+from gateway.http.messages.websocket import FrameBoundary
+from gateway.syntax.forms import read_parameters
 
 KINDS = ["sub", "sid", "jti", "session", "all"]
 NAMES = st.sampled_from([*KINDS, "before", "provider", "reason", "over", "s", "r"])

@@ -5,12 +5,12 @@ import os
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core import session as codec
-from gateway.core.answers import Login
-from gateway.core.cookies import set_cookie_lines
+from gateway.core.access.pending import MOST_BYTES, MOST_PENDING, state_cookie_name
+from gateway.core.decision.answers import Login
+from gateway.core.headers.cookies import set_cookie_lines
 from gateway.core.model import Header
-from gateway.core.pending import MOST_BYTES, MOST_PENDING, state_cookie_name
-from gateway.core.seal import sealed_length
+from gateway.core.sessions import codec
+from gateway.core.sessions.seal import sealed_length
 from tests.support.decisions import ask, compiled
 from tests.support.pure import NOW, PREFIX
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.config import RequireSettings
-from gateway.core.policies import compile_require, judge
+from gateway.config.settings.root import RequireSettings
+from gateway.core.rules.policies import compile_require, judge
 from tests.support.pure import NOW, identity, request
 
 WORDS = st.sampled_from(["a", "b", "c"])

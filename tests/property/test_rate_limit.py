@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.config import RateLimitSettings
-from gateway.core.rate_limit import MICROSECONDS, Buckets, compile_rate_limit, fields, judge
+from gateway.config.settings.root import RateLimitSettings
+from gateway.core.rules.rate_limit import MICROSECONDS, Buckets, compile_rate_limit, fields, judge
 
 LIMITS = st.builds(
     lambda requests, per, burst: compile_rate_limit(

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.core.answers import Forward
+from gateway.core.decision.answers import Forward
 from tests.support.decisions import ask, compiled
 
 PIECES = st.sampled_from(

@@ -6,8 +6,8 @@ from urllib.parse import unquote_to_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.compiled import Compiled
-from gateway.core.places import locate
+from gateway.core.decision.places import locate
+from gateway.core.runtime import Compiled
 from tests.support.decisions import compiled
 from tests.support.pure import HOST
 

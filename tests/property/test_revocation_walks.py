@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gateway.core.denylist import Denylist
-from gateway.core.entries import session_end
+from gateway.core.decision.needs import Revoke
 from gateway.core.model import AS_WRITTEN, DenyEntry, Fault, Session
-from gateway.core.needs import Revoke
-from gateway.edge import revocations as module
-from gateway.edge.denylist_log import decode_epoch
-from gateway.edge.revocations import Revocations
-from gateway.edge.store import Store
+from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import session_end
+from gateway.edge.revocation import denylist_sync as module
+from gateway.edge.revocation.denylist_log import decode_epoch
+from gateway.edge.revocation.denylist_sync import Revocations
+from gateway.edge.store.store import Store
 from tests.support.store import ValkeyServer, eventually
 
 pytestmark = pytest.mark.asyncio

@@ -5,8 +5,8 @@ from urllib.parse import unquote_to_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.routes import compile_routes
-from gateway.core.targets import canonicalise
+from gateway.core.rules.routes import compile_routes
+from gateway.syntax.targets import canonicalise
 from tests.support.pure import HOST, settings
 
 PIECES = st.sampled_from(

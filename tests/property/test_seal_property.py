@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.seal import KeyRing
-from gateway.core.strict import decode_base64url
+from gateway.core.sessions.seal import KeyRing
+from gateway.syntax.encoding import decode_base64url
 
 RING = KeyRing((bytes(range(32)), bytes(32)))
 

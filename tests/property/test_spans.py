@@ -6,14 +6,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway import recall
 from gateway.core.pattern import Pattern
-from gateway.core.routes import compile_routes
+from gateway.core.rules.routes import compile_routes
 from gateway.core.sketch import draw
 from gateway.core.span import Span, span_of
-from gateway.http import head
-from gateway.http.client_exchange import ClientExchange
-from gateway.pipeline import Pipeline
+from gateway.http.downstream.exchange import ClientExchange
+from gateway.http.messages import request_head as head
+from gateway.pipeline import recall
+from gateway.pipeline.pipeline import Pipeline
 from tests.property.test_memories import (
     EVENTS,
     HOSTS,

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
-from gateway.core.routes import compile_routes
-from gateway.core.targets import canonicalise
+from gateway.core.rules.routes import compile_routes
+from gateway.syntax.targets import canonicalise
 from tests.support.cluster import OK, Cluster, get, post
 from tests.support.http import UpstreamSide, figures
 from tests.support.pure import HOST, settings

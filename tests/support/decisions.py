@@ -3,14 +3,14 @@
 import os
 from typing import Any
 
-from gateway.core import session as codec
-from gateway.core.answers import Answer
-from gateway.core.compiled import Compiled, compile_settings
-from gateway.core.context import Knowledge, Memory
-from gateway.core.decision import decide
-from gateway.core.denylist import Denylist
+from gateway.core.decide import decide
+from gateway.core.decision.answers import Answer
+from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.needs import Body, Need, Revoke
 from gateway.core.model import Header, Request, Session
-from gateway.core.needs import Body, Need, Revoke
+from gateway.core.rules.denylist import Denylist
+from gateway.core.runtime import Compiled, compile_settings
+from gateway.core.sessions import codec
 from tests.support.pure import ISSUER, NOW, PREFIX, settings
 
 ROUTES: tuple[dict[str, Any], ...] = (

@@ -15,10 +15,10 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
-from gateway.core.cookies import joined
+from gateway.core.headers.cookies import joined
 from gateway.core.model import Grant, Session
-from gateway.core.seal import KeyRing
-from gateway.core.session import decode_grant, decode_session
+from gateway.core.sessions.codec import decode_grant, decode_session
+from gateway.core.sessions.seal import KeyRing
 from gateway.demo.provider import DemoProvider
 from gateway.demo.upstream import DemoUpstream
 from tests.support.ports import free_port

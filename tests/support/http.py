@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from gateway.core.config import UpstreamSettings
-from gateway.core.fields import COOKIE, PASS, NameKinds
+from gateway.config.settings.root import UpstreamSettings
+from gateway.core.headers.names import COOKIE, PASS, NameKinds
 from gateway.core.model import Fault, Header
 from gateway.core.pattern import compile_pattern
 from gateway.core.reasons import status_of
-from gateway.http.exchange import Limits
-from gateway.http.response_head import ResponseHead
-from gateway.http.serialise import check_start, request_fields, response_fields
+from gateway.http.downstream.certificates import Certificates
+from gateway.http.messages.response_head import ResponseHead
+from gateway.http.messages.serialise import check_start, request_fields, response_fields
+from gateway.http.ports import Limits
 from gateway.http.server import Server
-from gateway.http.tls import Certificates
 
 PATIENCE = 20.0
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"

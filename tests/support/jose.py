@@ -8,9 +8,9 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
-from gateway.core.compiled import Provider
-from gateway.core.config import ProviderSettings
-from gateway.core.keys import KeySet, build_key_set
+from gateway.config.settings.root import ProviderSettings
+from gateway.core.runtime import Provider
+from gateway.core.tokens.keys import KeySet, build_key_set
 
 NOW = 1_800_000_000.0
 ISSUER = "https://issuer.example"

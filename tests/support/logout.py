@@ -6,18 +6,18 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from gateway.core import session as codec
-from gateway.core.answers import Answer
-from gateway.core.compiled import Compiled, compile_settings
-from gateway.core.config import Settings
-from gateway.core.context import Knowledge, Memory
-from gateway.core.decision import decide
-from gateway.core.denylist import Denylist
-from gateway.core.keys import KeySet
-from gateway.core.logout_token import EVENT
+from gateway.config.settings.root import Settings
+from gateway.core.decide import decide
+from gateway.core.decision.answers import Answer
+from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.needs import Admit, Body, EndSession, Keys, KnownSid, Need, Random, Revoke, UseOnce
 from gateway.core.model import AS_WRITTEN, Grant, Header, RefreshOutcome, Request, Session
-from gateway.core.needs import Admit, Body, EndSession, Keys, KnownSid, Need, Random, Revoke, UseOnce
-from gateway.core.rate_limit import MICROSECONDS, Buckets, RateLimit
+from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.rate_limit import MICROSECONDS, Buckets, RateLimit
+from gateway.core.runtime import Compiled, compile_settings
+from gateway.core.sessions import codec
+from gateway.core.tokens.keys import KeySet
+from gateway.core.tokens.logout_token import EVENT
 from tests.support import jose
 from tests.support.jose import ISSUER, NOW
 

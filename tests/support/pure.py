@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from gateway.core.config import Settings
-from gateway.core.headers import HeaderRules, compile_rules, observe, upstream_headers
+from gateway.config.settings.root import Settings
+from gateway.core.headers.rules import HeaderRules, compile_rules, observe, upstream_headers
 from gateway.core.model import Header, Identity, Request
 
 NOW = 1_800_000_000.0

@@ -10,7 +10,7 @@ from redis import Redis
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
-from gateway.edge.embedded import find_server, tethered
+from gateway.edge.store.embedded import find_server, tethered
 from tests.support.ports import free_port
 from tests.support.store import ValkeyServer
 

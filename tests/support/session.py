@@ -2,8 +2,8 @@
 
 import os
 
-from gateway.core import session as codec
 from gateway.core.model import Session
+from gateway.core.sessions import codec
 
 
 def forge(world, origin: str, **changes) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from gateway.edge.embedded import find_server, tethered
+from gateway.edge.store.embedded import find_server, tethered
 
 
 class ValkeyServer:

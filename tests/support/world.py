@@ -15,9 +15,9 @@ from aiohttp import WSMsgType, web
 from yarl import URL
 
 from gateway.app import Gateway
-from gateway.core.config import Settings
+from gateway.config.settings.root import Settings
 from gateway.demo.provider import DemoProvider
-from gateway.edge.logs import Logs
+from gateway.edge.telemetry.logs import Logs
 from tests.support.ports import free_port
 
 SECRET_KEY = base64.b64encode(bytes(range(32))).decode()

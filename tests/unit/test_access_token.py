@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from gateway.core import access_token
-from gateway.core.denylist import Denylist
-from gateway.core.jose import UnknownKey
 from gateway.core.model import DenyEntry, Identity
 from gateway.core.reasons import Reason
+from gateway.core.rules.denylist import Denylist
+from gateway.core.tokens import access_token
+from gateway.core.tokens.jws import UnknownKey
 from tests.support.jose import (
     API,
     CLIENT,

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from gateway.core.config import AdminSettings
+from gateway.config.settings.root import AdminSettings
 from gateway.core.model import AS_WRITTEN, DenyEntry, Fault
 from gateway.core.reasons import Reason
-from gateway.edge.admin import MOST_BODY, Admin
-from gateway.edge.readiness import Readiness
-from gateway.edge.revocation_request import Refused, Terms, parse_revocation
-from gateway.edge.revocations import Acknowledgement
-from gateway.http.exchange import Limits
+from gateway.edge.admin.listener import MOST_BODY, Admin
+from gateway.edge.admin.readiness import Readiness
+from gateway.edge.admin.revocation_request import Refused, Terms, parse_revocation
+from gateway.edge.revocation.denylist_sync import Acknowledgement
+from gateway.http.ports import Limits
 
 TOKEN = "admin-token-of-the-tests-0123456789abcdef"
 ISSUERS = {"one": "https://one.example", "two": "https://two.example"}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.admission import Admission
+from gateway.http.downstream.admission import Admission
 
 
 def test_beyond_the_limit():

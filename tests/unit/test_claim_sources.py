@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import claim_sources, refresh
-from gateway.core import session as codec
-from gateway.core.answers import Forward, Login, Refuse
-from gateway.core.context import Knowledge, Memory
-from gateway.core.decision import decide
-from gateway.core.denylist import Denylist
-from gateway.core.keys import KeySet
+from gateway.core.decide import decide
+from gateway.core.decision.answers import Forward, Login, Refuse
+from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.needs import Refresh, SessionRecord
 from gateway.core.lasting import lasting
 from gateway.core.model import Grant, Renewed, Request, Session, SessionOver, TokenSet, Told
-from gateway.core.needs import Refresh, SessionRecord
-from gateway.core.policies import find_claim
 from gateway.core.reasons import Reason
-from gateway.core.session_record import RECORD_PURPOSE, Handle, StoredSession, encode_handle
-from gateway.core.strict import encode_base64url
+from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.policies import find_claim
+from gateway.core.sessions import claim_sources, codec
+from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.record import RECORD_PURPOSE, Handle, StoredSession, encode_handle
+from gateway.core.tokens.keys import KeySet
+from gateway.syntax.encoding import encode_base64url
 from tests.support import jose
 from tests.support.decisions import compiled
 from tests.support.pure import ISSUER, NOW, PREFIX

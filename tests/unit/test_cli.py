@@ -14,10 +14,11 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from gateway import __version__, cli
-from gateway.core.config import Settings
-from gateway.edge.admin_client import AdminError, target_at, target_of
-from gateway.edge.explain import build_request, explain
+from gateway import __version__
+from gateway.cli import main as cli
+from gateway.cli.admin_client import AdminError, target_at, target_of
+from gateway.cli.explain import build_request, explain
+from gateway.config.settings.root import Settings
 from tests.support import pure
 from tests.support.configuration import KEY, TREE, environment
 
@@ -187,7 +188,7 @@ def test_light_commands_import_little():
 
 
 def settings_of(**more) -> Settings:
-    from gateway.edge.configuration import parse
+    from gateway.edge.configfile.load import parse
 
     env = {**environment(), "ADMIN_TOKEN": TOKEN}
     return parse(CONFIG.replace("PORT", str(more.get("port", 9090))).encode(), "x", TREE, env).settings

@@ -6,9 +6,10 @@ import copy
 import pytest
 from pydantic import ValidationError
 
-from gateway.core.config import Settings, parse_duration
-from gateway.core.config_checks import check, warn
-from gateway.core.config_syntax import (
+from gateway.config.checks.every import check, warn
+from gateway.config.checks.problems import shown_path, suggestion
+from gateway.config.settings.root import Settings, parse_duration
+from gateway.syntax.urls import (
     are_everybody,
     authority_of,
     collide,
@@ -20,7 +21,6 @@ from gateway.core.config_syntax import (
     parse_listen,
     split_url,
 )
-from gateway.core.problems import shown_path, suggestion
 
 KEY = base64.b64encode(bytes((7 * n + 3) % 256 for n in range(32))).decode()
 OTHER_KEY = base64.urlsafe_b64encode(bytes((11 * n + 5) % 256 for n in range(32))).decode().rstrip("=")

@@ -8,9 +8,9 @@ import jsonschema
 import pytest
 import yaml
 
-from gateway.core.config import Settings, parse_duration
-from gateway.edge.configuration import ConfigurationError, load, load_settings, parse, schema, show
-from gateway.edge.validation import sections
+from gateway.config.settings.root import Settings, parse_duration
+from gateway.edge.configfile.load import ConfigurationError, load, load_settings, parse, schema, show
+from gateway.edge.configfile.validation import sections
 from tests.support.configuration import DOCS, KEY, READY, TREE, environment, rows, with_secrets
 
 MINIMAL = """\

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.core import cookies
-from gateway.core.cookies import Site
+from gateway.core.headers import cookies
+from gateway.core.headers.cookies import Site
 from gateway.core.model import CookieChange, Seal
 
 HTTPS = Site("https://a.example", b"a.example", True, "__Host-gateway-")

@@ -7,18 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core import refresh
-from gateway.core import session as codec
-from gateway.core.answers import Forward, Login, Refuse, Respond
-from gateway.core.compiled import compile_settings
-from gateway.core.config import Settings
-from gateway.core.context import Knowledge, Memory
-from gateway.core.decision import decide, due_cookies
-from gateway.core.denylist import Denylist
-from gateway.core.keys import KeySet
+from gateway.config.settings.root import Settings
+from gateway.core.decide import decide, due_cookies
+from gateway.core.decision.answers import Forward, Login, Refuse, Respond
+from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.needs import Confirm, Exchange, Keys, Metadata, Refresh, UseOnce
 from gateway.core.model import DenyEntry, Grant, ProviderMetadata, Renewed, Request, Session, SessionOver
-from gateway.core.needs import Confirm, Exchange, Keys, Metadata, Refresh, UseOnce
 from gateway.core.reasons import Reason
+from gateway.core.rules.denylist import Denylist
+from gateway.core.runtime import compile_settings
+from gateway.core.sessions import codec
+from gateway.core.sessions import renewal as refresh
+from gateway.core.tokens.keys import KeySet
 from tests.support import decisions
 
 NOW = 1_800_000_000.0

@@ -87,7 +87,7 @@ async def id_token_fault(client, name):
 @probe("invalid-athash")
 async def at_hash_fault(client, name):
     """Compare with what this access token's hash must be."""
-    from gateway.core.id_token import hash_half
+    from gateway.core.tokens.id_token import hash_half
 
     tokens = await client.log_in()
     right = hash_half("RS256", 256, tokens["access_token"]).decode()

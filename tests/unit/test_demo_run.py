@@ -10,7 +10,7 @@ import pytest
 
 from gateway.demo.narrator import Narrator, tell
 from gateway.demo.workspace import PORTS, DemoError, choose_ports, prepare, render, template
-from gateway.edge.configuration import load, load_settings
+from gateway.edge.configfile.load import load, load_settings
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]

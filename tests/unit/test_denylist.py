@@ -5,9 +5,9 @@ from math import inf, nan
 
 import pytest
 
-from gateway.core.access_session import identity_of
-from gateway.core.denylist import Denylist
+from gateway.core.access.session import identity_of
 from gateway.core.model import AS_WRITTEN, DenyEntry, Session
+from gateway.core.rules.denylist import Denylist
 from tests.support.pure import ISSUER, NOW, identity
 
 SESSION = Session(

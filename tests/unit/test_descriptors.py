@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.core.config import Settings
+from gateway.config.settings.root import Settings
 from gateway.supervision.descriptors import count_needed
 from tests.support.configuration import KEY
 
@@ -13,8 +13,8 @@ TREE = Path(__file__).parents[2]
 # in a process of its own, since a limit that was lowered stays so
 SCRIPT = """
 import asyncio, json, os, resource, sys
-from gateway.core.config import LogSettings, Settings
-from gateway.edge.logs import Logs
+from gateway.config.settings.root import LogSettings, Settings
+from gateway.edge.telemetry.logs import Logs
 from gateway.supervision.descriptors import prepare, watch
 
 def limit(soft, hard):

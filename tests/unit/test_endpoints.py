@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from gateway.core.answers import Refuse, Respond
+from gateway.core.decision.answers import Refuse, Respond
 from gateway.core.model import Fault
 from gateway.core.reasons import Reason, status_of
-from gateway.edge.endpoints import render_fault, render_refuse, render_respond
+from gateway.edge.rendering.render import render_fault, render_refuse, render_respond
 
 ID = "5f3a9c01d2e400000017"
 EVERY = sorted(Reason)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.form import read_parameters
+from gateway.syntax.forms import read_parameters
 
 NAMES = ("state", "code")
 

@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
-from gateway.core import generations, refresh
-from gateway.core import session as codec
-from gateway.core.answers import Forward, Refuse, Respond
-from gateway.core.context import Knowledge, Memory
-from gateway.core.decision import decide, due_cookies, timely_cookies
-from gateway.core.denylist import Denylist
+from gateway.core.access import generations
+from gateway.core.decide import decide, due_cookies, timely_cookies
+from gateway.core.decision.answers import Forward, Refuse, Respond
+from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.needs import Confirm, Refresh
 from gateway.core.lasting import lasting
 from gateway.core.model import DenyEntry, Grant, Renewed, Request, Session, SessionOver, TokenSet
-from gateway.core.needs import Confirm, Refresh
 from gateway.core.reasons import Reason
+from gateway.core.rules.denylist import Denylist
+from gateway.core.sessions import codec
+from gateway.core.sessions import renewal as refresh
 from tests.support.decisions import compiled
 from tests.support.pure import ISSUER, NOW, PREFIX
 

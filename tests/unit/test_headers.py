@@ -11,10 +11,10 @@ from urllib.parse import unquote as unquote_uri
 
 import pytest
 
-from gateway.core import fields
-from gateway.core.fields import MOST_LEARNED, fold, split_quoted, unquote
-from gateway.core.headers import headers_of, observe, response_headers
-from gateway.core.identity_headers import encode_claim
+from gateway.core.headers import names as fields
+from gateway.core.headers.identity import encode_claim
+from gateway.core.headers.names import MOST_LEARNED, fold, split_quoted, unquote
+from gateway.core.headers.rules import headers_of, observe, response_headers
 from gateway.core.model import Header
 from tests.support.pure import HOST, identity, request, rules, sent_on, settings, values
 

@@ -5,12 +5,12 @@ import struct
 import pytest
 
 from gateway.core.model import Fault
-from gateway.http.fields import Malformed, read_field, read_length, tokens
-from gateway.http.head import read_request_head
-from gateway.http.health import Probe
 from gateway.http.memo import HeadMemo, by_key
-from gateway.http.serialise import Unsafe, build_response_head, check_start, request_fields
-from gateway.http.websocket import FrameBoundary, close_frame
+from gateway.http.messages.fields import Malformed, read_field, read_length, tokens
+from gateway.http.messages.request_head import read_request_head
+from gateway.http.messages.serialise import Unsafe, build_response_head, check_start, request_fields
+from gateway.http.messages.websocket import FrameBoundary, close_frame
+from gateway.http.upstream.health import Probe
 
 
 def test_a_memo_forgets_in_constant_time():

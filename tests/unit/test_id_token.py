@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from gateway.core import id_token
-from gateway.core.jose import UnknownKey
 from gateway.core.reasons import Reason
+from gateway.core.tokens import id_token
+from gateway.core.tokens.jws import UnknownKey
 from tests.support.jose import (
     CLIENT,
     ISSUER,

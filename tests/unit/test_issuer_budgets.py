@@ -2,9 +2,9 @@
 
 from itertools import pairwise
 
-from gateway.core.needs import Keys
-from gateway.edge.issuer_budgets import STRANGERS, KeyBudgets
-from gateway.edge.issuer_pauses import MOST_WAIT, Pauses
+from gateway.core.decision.needs import Keys
+from gateway.edge.providers.budgets import STRANGERS, KeyBudgets
+from gateway.edge.providers.pauses import MOST_WAIT, Pauses
 
 
 class Clock:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.core.config_syntax import is_proxy
-from gateway.edge.issuer_proxy import proxied, proxy_for
+from gateway.edge.providers.proxy import proxied, proxy_for
+from gateway.syntax.urls import is_proxy
 from tests.support.pure import ISSUER, settings
 
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from gateway.core.jose import ALGORITHMS, MOST_TOKEN, Parsed, UnknownKey, Verified, read, verify
-from gateway.core.keys import KeySet
 from gateway.core.reasons import Reason
+from gateway.core.tokens.jws import ALGORITHMS, MOST_TOKEN, Parsed, UnknownKey, Verified, read, verify
+from gateway.core.tokens.keys import KeySet
 from tests.support.jose import NOW, access_claims, b64, jwk, key_set, private_key, raw_sign, sign
 
 ALL = tuple(sorted(ALGORITHMS))

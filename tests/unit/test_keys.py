@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from gateway.core.keys import KeySet, build_key_set
+from gateway.core.tokens.keys import KeySet, build_key_set
 from tests.support.jose import NOW, b64, jwk, key_set
 
 

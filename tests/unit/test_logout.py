@@ -6,21 +6,22 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gateway.core import id_token_hint, refresh
-from gateway.core.answers import Forward, Refuse, Respond
-from gateway.core.context import Context, Knowledge, Memory
-from gateway.core.cookies import MOST_BYTES, set_cookie_lines
-from gateway.core.decision import decide
-from gateway.core.denylist import Denylist
-from gateway.core.headers import observe, response_headers
+from gateway.core.decide import decide
+from gateway.core.decision.answers import Forward, Refuse, Respond
+from gateway.core.decision.context import Context, Knowledge, Memory
+from gateway.core.decision.needs import Body, EndSession, Random, Revoke, RevokeToken
+from gateway.core.endpoints import id_token_hint
+from gateway.core.headers.cookies import MOST_BYTES, set_cookie_lines
+from gateway.core.headers.rules import observe, response_headers
 from gateway.core.model import CookieChange, Fault, Grant, ProviderMetadata, Renewed, Request, Seal
-from gateway.core.needs import Body, EndSession, Random, Revoke, RevokeToken
 from gateway.core.reasons import Reason
+from gateway.core.rules.denylist import Denylist
+from gateway.core.sessions import renewal as refresh
 from gateway.core.sketch import draw
-from gateway.core.targets import Target
 from gateway.oauth import revocation
 from gateway.oauth.errors import MessageError
 from gateway.oauth.logout import build_request
+from gateway.syntax.targets import Target
 from tests.support.jose import ISSUER, NOW
 from tests.support.logout import (
     END_SESSION,

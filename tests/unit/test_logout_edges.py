@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from gateway.core.answers import Respond
+from gateway.core.decision.answers import Respond
+from gateway.core.decision.needs import RevokeToken
 from gateway.core.model import Fault
-from gateway.core.needs import RevokeToken
 from gateway.core.reasons import Reason
-from gateway.edge import token_revocations
-from gateway.edge.endpoints import render_respond
-from gateway.edge.token_revocations import TokenRevocations
+from gateway.edge.providers import token_revocations
+from gateway.edge.providers.token_revocations import TokenRevocations
+from gateway.edge.rendering.render import render_respond
 
 
 class Provider:

@@ -5,14 +5,14 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway.core import provider_logout
-from gateway.core.answers import Refuse, Respond
-from gateway.core.compiled import compile_settings
-from gateway.core.config import SessionSettings
+from gateway.config.settings.root import SessionSettings
+from gateway.core.decision.answers import Refuse, Respond
+from gateway.core.decision.needs import Body, Keys, KnownSid, Revoke, UseOnce
+from gateway.core.endpoints import provider_logout
 from gateway.core.model import DenyEntry
-from gateway.core.needs import Body, Keys, KnownSid, Revoke, UseOnce
 from gateway.core.reasons import Reason
-from gateway.edge.endpoints import render_respond
+from gateway.core.runtime import compile_settings
+from gateway.edge.rendering.render import render_respond
 from tests.support import jose
 from tests.support.jose import ISSUER, NOW
 from tests.support.logout import FORM, SESSION, Desk, compiled, cookie, logout_token

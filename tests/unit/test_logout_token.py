@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from gateway.core.jose import UnknownKey
-from gateway.core.logout_token import EVENT, MOST_AGE, LogoutToken, check
 from gateway.core.reasons import Reason
+from gateway.core.tokens.jws import UnknownKey
+from gateway.core.tokens.logout_token import EVENT, MOST_AGE, LogoutToken, check
 from tests.support import jose
 from tests.support.jose import CLIENT, ISSUER, NOW
 from tests.support.logout import logout_claims, logout_token

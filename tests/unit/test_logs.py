@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from gateway.core.config import LogSettings
+from gateway.config.settings.root import LogSettings
 from gateway.core.model import Fault, Matter, Outcome
 from gateway.core.reasons import Reason
-from gateway.core.strict import parse_object
-from gateway.edge import log_values
-from gateway.edge.log_writer import Writer
-from gateway.edge.logs import Logs
+from gateway.edge.telemetry import log_values
+from gateway.edge.telemetry.log_writer import Writer
+from gateway.edge.telemetry.logs import Logs
+from gateway.syntax.encoding import parse_object
 
 JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 ABOUT = Matter(
@@ -331,7 +331,7 @@ def test_exceptions_are_told_by_type_and_our_own_frames():
     first, second = lines.last()["error"]
     assert first == {"type": "ValueError", "frames": []}
     assert second["type"] == "TypeError"
-    assert second["frames"][-1].startswith("gateway/core/strict.py:")
+    assert second["frames"][-1].startswith("gateway/syntax/encoding.py:")
     assert second["frames"][-1].endswith(" parse_object")
     assert "s3cr3t" not in lines.raw[-1]
 
@@ -485,7 +485,7 @@ def test_a_long_line_goes_in_pieces(pipe):
 async def test_standard_error_is_the_default():
     """Without a sink lines go to standard error, and nothing else does."""
     program = (
-        "from gateway.edge.logs import Logs; from gateway.core.config import LogSettings\n"
+        "from gateway.edge.telemetry.logs import Logs; from gateway.config.settings.root import LogSettings\n"
         "logs = Logs(LogSettings()); logs.info('started', listen='x'); logs.close()"
     )
     process = await asyncio.create_subprocess_exec(

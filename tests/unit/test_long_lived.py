@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import session as codec
-from gateway.core.access_session import identity_of
-from gateway.core.answers import Forward, Refuse
-from gateway.core.compiled import compile_settings
-from gateway.core.config import Settings
-from gateway.core.config_checks import check
-from gateway.core.context import Knowledge, Memory
-from gateway.core.decision import decide
-from gateway.core.denylist import Denylist
-from gateway.core.long_lived import Tether, name_of, tie
+from gateway.config.checks.every import check
+from gateway.config.settings.root import Settings
+from gateway.core.access.session import identity_of
+from gateway.core.access.streams import Tether, name_of, tie
+from gateway.core.decide import decide
+from gateway.core.decision.answers import Forward, Refuse
+from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.model import DenyEntry, Identity, Matter, Request, Session
 from gateway.core.reasons import Reason
-from gateway.core.websocket import may_connect
-from gateway.edge.long_lived import LongLived
+from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.websocket import may_connect
+from gateway.core.runtime import compile_settings
+from gateway.core.sessions import codec
+from gateway.edge.revocation.streams import LongLived
 
 NOW = 1_800_000_000.0
 OWN = b"https://app.example.com"

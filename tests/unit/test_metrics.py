@@ -11,10 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.core.model import Matter, Outcome
 from gateway.core.reasons import Reason
-from gateway.edge.issuer import IssuerStats
-from gateway.edge.metric_catalogue import CATALOGUE
-from gateway.edge.metric_sources import provider_readings
-from gateway.edge.metrics import OWN_BOUNDS, Metrics
+from gateway.edge.providers.providers import IssuerStats
+from gateway.edge.telemetry.metric_catalogue import CATALOGUE
+from gateway.edge.telemetry.metric_sources import provider_readings
+from gateway.edge.telemetry.metrics import OWN_BOUNDS, Metrics
 
 ABOUT = Matter(
     "GET",
@@ -200,7 +200,7 @@ def test_r16_nothing_of_a_request_is_a_label():
 
 def test_series_are_bounded(monkeypatch):
     """Should a route ever come from elsewhere, memory still stays bounded: the rest counts as ``other``."""
-    monkeypatch.setattr("gateway.edge.metrics._MOST_SERIES", 10)
+    monkeypatch.setattr("gateway.edge.telemetry.metrics._MOST_SERIES", 10)
     metrics = Metrics()
     for index in range(100):
         metrics.observe(outcome(route=f"r{index}"))

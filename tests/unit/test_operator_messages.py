@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.cli import _why
-from gateway.edge.configuration import ConfigurationError, load_settings
-from gateway.edge.store_watch import StoreWatch
-from gateway.edge.tls_files import _judge_pair
-from gateway.http.origin import Origin, describe_failure
+from gateway.cli.main import _why
+from gateway.edge.configfile.certificates import _judge_pair
+from gateway.edge.configfile.load import ConfigurationError, load_settings
+from gateway.edge.store.watch import StoreWatch
+from gateway.http.upstream.origin import Origin, describe_failure
 from tests.support.configuration import TREE
 
 
@@ -50,7 +50,7 @@ def test_a_store_that_comes_and_goes_is_told_once_for_each_change():
 
 async def test_a_store_that_is_away_at_the_start_is_told_at_once(monkeypatch):
     """R61: before anything else, and it looks on by itself until it is closed."""
-    monkeypatch.setattr("gateway.edge.store_watch.LOOK_EVERY", 0.001)
+    monkeypatch.setattr("gateway.edge.store.watch.LOOK_EVERY", 0.001)
 
     async def keeps_all() -> str:
         return "noeviction"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.answers import Refuse
+from gateway.core.decision.answers import Refuse
 from gateway.core.reasons import Reason, status_of
-from gateway.edge import pages
-from gateway.edge.endpoints import render_refuse
+from gateway.edge.rendering import pages
+from gateway.edge.rendering.render import render_refuse
 
 ID = "5f3a9c01d2e400000017"
 EVERY = sorted(Reason)

@@ -6,11 +6,11 @@ from typing import cast
 import pytest
 from pydantic import ValidationError
 
-from gateway.core.compiled import Provider
-from gateway.core.config import RequireSettings
-from gateway.core.email import claims_of, domain_of
-from gateway.core.policies import POLICIES, compile_require, find_claim, judge
+from gateway.config.settings.root import RequireSettings
 from gateway.core.reasons import Reason
+from gateway.core.rules.policies import POLICIES, compile_require, find_claim, judge
+from gateway.core.runtime import Provider
+from gateway.core.tokens.email import claims_of, domain_of
 from tests.support.pure import NOW, identity, request
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.proxy_header import SIGNATURE, UNTOLD, crc32c, read_block, read_length, read_line
+from gateway.syntax.proxy_header import SIGNATURE, UNTOLD, crc32c, read_block, read_length, read_line
 
 
 def block(command: int, family: int, body: bytes) -> bytes:

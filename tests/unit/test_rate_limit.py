@@ -2,10 +2,12 @@
 
 import pytest
 
-from gateway.core.config import RateLimitSettings, Settings
-from gateway.core.config_checks import check, warn
+from gateway.cli.explain import explain
+from gateway.config.checks.every import check, warn
+from gateway.config.settings.root import RateLimitSettings, Settings
 from gateway.core.model import Identity
-from gateway.core.rate_limit import (
+from gateway.core.reasons import Reason, status_of
+from gateway.core.rules.rate_limit import (
     MICROSECONDS,
     Buckets,
     compile_rate_limit,
@@ -13,9 +15,7 @@ from gateway.core.rate_limit import (
     key_of,
     network_of,
 )
-from gateway.core.reasons import Reason, status_of
-from gateway.core.routes import compile_routes
-from gateway.edge.explain import explain
+from gateway.core.rules.routes import compile_routes
 from tests.support.configuration import KEY
 
 

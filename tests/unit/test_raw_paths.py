@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from gateway.core.answers import Forward, Login, Refuse
-from gateway.core.config_checks import check
+from gateway.cli.explain import explain
+from gateway.config.checks.every import check
+from gateway.core.decision.answers import Forward, Login, Refuse
 from gateway.core.reasons import Reason
-from gateway.core.routes import compile_routes
-from gateway.edge.endpoints import render_refuse
-from gateway.edge.explain import explain
+from gateway.core.rules.routes import compile_routes
+from gateway.edge.rendering.render import render_refuse
 from tests.support.decisions import ask, compiled
 from tests.support.pure import settings
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.core.denylist import Denylist
-from gateway.edge.readiness import judge
+from gateway.core.rules.denylist import Denylist
+from gateway.edge.admin.readiness import judge
 from tests.support.pure import settings
 
 NOW = 1_800_000_000.0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import cli
+from gateway.cli import main as cli
 from tests.support.configuration import TREE
 
 PAGES = sorted(str(path.relative_to(TREE)) for path in [*TREE.glob("*.md"), *(TREE / "docs").rglob("*.md")])

@@ -5,11 +5,11 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from gateway.core.compiled import compile_settings
-from gateway.core.config_checks import warn as warnings
-from gateway.core.routes import compile_routes
-from gateway.core.targets import Target, canonicalise, loose_reading
-from gateway.edge.configuration import load_settings
+from gateway.config.checks.every import warn as warnings
+from gateway.core.rules.routes import compile_routes
+from gateway.core.runtime import compile_settings
+from gateway.edge.configfile.load import load_settings
+from gateway.syntax.targets import Target, canonicalise, loose_reading
 from tests.support.configuration import READY, TREE, environment, with_secrets
 from tests.support.pure import HOST, settings
 

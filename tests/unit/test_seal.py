@@ -5,8 +5,8 @@ from itertools import product
 
 import pytest
 
-from gateway.core.seal import KeyRing, sealed_length
-from gateway.core.strict import decode_base64url, encode_base64url
+from gateway.core.sessions.seal import KeyRing, sealed_length
+from gateway.syntax.encoding import decode_base64url, encode_base64url
 
 OLD, NEW = bytes(range(32)), bytes(range(1, 33))
 NONCE = b"n" * 12

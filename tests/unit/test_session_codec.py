@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import refresh, session
 from gateway.core.model import Grant, Renewed, Session, SessionOver
 from gateway.core.reasons import Reason
-from gateway.core.session import PendingLogin
+from gateway.core.sessions import codec as session
+from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.codec import PendingLogin
 
 SESSION = Session(
     session_id="s1",

@@ -8,16 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import refresh
-from gateway.core.answers import Forward, Refuse
-from gateway.core.context import Knowledge, Memory
-from gateway.core.decision import decide
-from gateway.core.denylist import Denylist
+from gateway.core.decide import decide
+from gateway.core.decision.answers import Forward, Refuse
+from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.needs import SessionRecord, Touch
 from gateway.core.model import DenyEntry, Grant, Renewed, Request, Session, TokenSet
-from gateway.core.needs import SessionRecord, Touch
 from gateway.core.reasons import Reason
-from gateway.core.seal import KeyRing
-from gateway.core.session_record import (
+from gateway.core.rules.denylist import Denylist
+from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.record import (
     MOST_AGENT,
     RECORD_PURPOSE,
     Handle,
@@ -31,7 +30,8 @@ from gateway.core.session_record import (
     is_session_id,
     record_name,
 )
-from gateway.core.strict import encode_base64url
+from gateway.core.sessions.seal import KeyRing
+from gateway.syntax.encoding import encode_base64url
 from tests.support.decisions import compiled
 from tests.support.pure import ISSUER, NOW, PREFIX
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gateway.core.config import LogSettings, Settings
+from gateway.config.settings.root import LogSettings, Settings
 from gateway.core.model import DenyEntry
 from gateway.core.reload import changed_sections, needs_restart
-from gateway.edge.logs import Logs
+from gateway.edge.telemetry.logs import Logs
 from gateway.supervision import slot as slots
 from gateway.supervision import supervisor
 from gateway.supervision.channel import MOST_FRAME, Caller, Channel, Gone, Refused

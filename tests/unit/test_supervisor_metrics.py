@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.core.model import Matter, Outcome
 from gateway.core.reasons import Reason
-from gateway.edge.metric_merge import Merged, snapshot
-from gateway.edge.metrics import Metrics
+from gateway.edge.telemetry.metric_merge import Merged, snapshot
+from gateway.edge.telemetry.metrics import Metrics
 
 
 def told(*, requests: float = 0.0, gauge: float = 0.0, name: str = "gateway_http_tunnels"):

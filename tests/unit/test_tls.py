@@ -9,16 +9,16 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from gateway.core.compiled import compile_settings
-from gateway.core.config import Settings, TlsSettings
-from gateway.core.config_checks import check, warn
-from gateway.core.headers import observe, response_headers, upstream_headers
+from gateway.config.checks.every import check, warn
+from gateway.config.settings.root import Settings, TlsSettings
+from gateway.core.headers.rules import observe, response_headers, upstream_headers
 from gateway.core.model import Request
 from gateway.core.reload import needs_restart
-from gateway.edge.certificate_dates import judge_dates
-from gateway.edge.configuration import ConfigurationError, parse
-from gateway.http import tls as module
-from gateway.http.tls import CertificateError, Certificates, names_of, watch
+from gateway.core.runtime import compile_settings
+from gateway.edge.configfile.certificate_dates import judge_dates
+from gateway.edge.configfile.load import ConfigurationError, parse
+from gateway.http.downstream import certificates as module
+from gateway.http.downstream.certificates import CertificateError, Certificates, names_of, watch
 from tests.support.certificates import Authority
 from tests.support.configuration import KEY
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from gateway.core import access_token, id_token
-from gateway.core.id_token import hash_half
 from gateway.core.model import Identity
 from gateway.core.reasons import Reason
+from gateway.core.tokens import access_token, id_token
+from gateway.core.tokens.id_token import hash_half
 from tests.support.jose import NOW, key_set, provider, sign
 from tests.support.shapes import HASH, NONCE, SHAPES, Shape
 

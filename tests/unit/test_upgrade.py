@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from gateway.core import refresh
-from gateway.core import session as codec
-from gateway.core.answers import Forward
-from gateway.core.context import Knowledge, Memory
-from gateway.core.decision import decide
-from gateway.core.denylist import Denylist
+from gateway.core.decide import decide
+from gateway.core.decision.answers import Forward
+from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.needs import SessionRecord
 from gateway.core.model import Grant, Renewed, Request, SessionOver, TokenSet
-from gateway.core.needs import SessionRecord
 from gateway.core.reasons import Reason
-from gateway.core.session_record import ABOUT_PURPOSE, StoredSession, decode_about
+from gateway.core.rules.denylist import Denylist
+from gateway.core.sessions import codec
+from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.record import ABOUT_PURPOSE, StoredSession, decode_about
 from tests.support.decisions import ROUTES, compiled
 from tests.support.pure import ISSUER, NOW
 

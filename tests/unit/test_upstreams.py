@@ -2,17 +2,17 @@
 
 import pytest
 
-from gateway.core.config import BreakerSettings, UpstreamSettings
-from gateway.core.config_checks import check, warn
+from gateway.config.checks.every import check, warn
+from gateway.config.checks.problems import shown_path
+from gateway.config.settings.root import BreakerSettings, UpstreamSettings
 from gateway.core.model import Fault
-from gateway.core.problems import shown_path
 from gateway.core.reasons import Reason
-from gateway.core.routes import compile_routes
-from gateway.edge.endpoints import render_fault
-from gateway.http.balance import Balance, interleave
-from gateway.http.breaker import Breaker, Lately
-from gateway.http.origin import Origin, expand_statuses, with_host
-from gateway.http.upstream_pool import UpstreamPool
+from gateway.core.rules.routes import compile_routes
+from gateway.edge.rendering.render import render_fault
+from gateway.http.upstream.balance import Balance, interleave
+from gateway.http.upstream.breaker import Breaker, Lately
+from gateway.http.upstream.origin import Origin, expand_statuses, with_host
+from gateway.http.upstream.pool import UpstreamPool
 from tests.support.decisions import ask, compiled
 from tests.support.pure import HOST, settings, values
 

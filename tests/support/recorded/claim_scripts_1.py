@@ -7,7 +7,7 @@ confirmed: "1", or the store's time in ms where its result had not been stored y
 ms; ``doubt`` tells that such a call never reported; ``verdict`` is how the refresh failed).
 """
 
-from gateway.edge.store import Script
+from gateway.edge.store.store import Script
 
 _NOW = """
 local function now()

@@ -1,0 +1,1 @@
+"""The command ``gateway``: its subcommands, and what they say."""

@@ -1,0 +1,348 @@
+"""What spans several settings: every problem at once, each at the path of its setting.
+
+No message repeats a value, only names of settings, providers and upstreams: a value may be a secret.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from gateway.config.checks.forwarding import check_client_headers, check_forwarding, warn_forwarding
+from gateway.config.checks.listener import check_log, check_rate_limits, check_tls, warn_listener
+from gateway.config.checks.problems import Path, Problem
+from gateway.config.checks.routes import check_path, check_routes, warn_routes
+from gateway.config.checks.several_providers import check_callbacks, warn_providers
+from gateway.config.checks.upgrade import warn_upgrade
+from gateway.config.checks.upstreams import check_upstreams, warn_upstreams
+from gateway.config.settings.root import ProviderSettings, Settings
+from gateway.config.store_address import AddressError, address_of
+from gateway.core.headers.names import TAKEN, fold
+from gateway.core.runtime import compile_settings, decode_secret_key
+from gateway.syntax import urls as syntax
+
+Check: TypeAlias = "Callable[[Settings], Iterator[Problem]]"
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_SETTING = re.compile(r"[a-z_]{3,32}(?=[\[: ])")
+_CLAIM = re.compile(r"[\x21-\x7e]{1,256}")
+_ENDPOINTS = (
+    "discovery_url",
+    "authorization_endpoint",
+    "token_endpoint",
+    "userinfo_endpoint",
+    "jwks_uri",
+    "end_session_endpoint",
+)
+# RFC 9110 section 7.6.1 and 8.6, credentials, and what the gateway says itself
+_RESERVED_HEADERS = frozenset(
+    {
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "cookie",
+        "date",
+        "expect",
+        "forwarded",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy",
+        "range",
+        "set-cookie",
+        "te",
+        "trailer",
+        "trailers",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "www-authenticate",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "x-request-id",
+    }
+)
+_KNOWN_EXAMPLES = frozenset({bytes(range(32)), bytes(range(1, 33))})
+
+
+def check(settings: Settings) -> list[Problem]:
+    """Return every problem that forbids to start with these settings."""
+    problems = [problem for each in CHECKS for problem in each(settings)]
+    if not problems:
+        try:
+            compile_settings(settings)
+        except ValueError as error:
+            # the message may repeat values, so only the setting that it begins with is told
+            where = _SETTING.match(str(error))
+            problems.append(Problem((where[0],) if where else (), "this cannot be used as it is"))
+    return problems
+
+
+def warn(settings: Settings) -> list[Problem]:
+    """Return what is allowed and yet hardly meant."""
+    return list(_warnings(settings))
+
+
+def _check_public_urls(settings: Settings) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    secure_hosts: dict[str | None, int] = {}
+    for index, url in enumerate(settings.public_url):
+        at: Path = ("public_url", index)
+        message = syntax.judge_url(url, insecure=settings.allow_insecure_http, path=False, query=False)
+        parts = syntax.split_url(url)
+        if message is not None or parts is None:
+            yield Problem(at, message or "not a URL")
+            continue
+        authority = syntax.authority_of(parts)
+        if authority in seen:
+            yield Problem(at, f"the same host as public_url[{seen[authority]}]")
+            continue
+        seen[authority] = index
+        # the names of __Host- cookies hold no port, so one host's sessions would overwrite each other
+        if parts.scheme == "https" and secure_hosts.setdefault(parts.hostname, index) != index:
+            yield Problem(at, "another port of a host above: cookies ignore ports, so use another host name")
+
+
+def _check_listeners(settings: Settings) -> Iterator[Problem]:
+    for path, address in ((("listen",), settings.listen), (("admin", "listen"), settings.admin.listen)):
+        if (message := syntax.judge_listen(address)) is not None:
+            yield Problem(path, message)
+    if syntax.collide(settings.listen, settings.admin.listen):
+        yield Problem(("admin", "listen"), "the public listener has this port: choose another one (R62)")
+    for index, name in enumerate(settings.admin.hosts):
+        if _HOST_NAME.fullmatch(name) is None:
+            yield Problem(("admin", "hosts", index), "write a host name alone, without scheme or port")
+    token = settings.admin.token
+    if token is not None and not syntax.is_bearer(token.get_secret_value()):
+        yield Problem(
+            ("admin", "token"),
+            "at least 16 characters of A-Z a-z 0-9 . _ ~ + / - (gateway keys generate prints a good one)",
+        )
+
+
+def _check_prefix(settings: Settings) -> Iterator[Problem]:
+    prefix = settings.prefix
+    if len(prefix) < 3 or not prefix.endswith("/") or check_path(prefix) is not None:
+        yield Problem(("prefix",), "write a canonical path between two slashes, such as /.gateway/")
+
+
+def _check_health_path(settings: Settings) -> Iterator[Problem]:
+    path = settings.health_path
+    if path is None:
+        return
+    if path == "/" or check_path(path) is not None:
+        yield Problem(("health_path",), "write a canonical path that no page has, such as /healthz")
+    elif path.startswith(settings.prefix):
+        yield Problem(("health_path",), f"below {settings.prefix} are the gateway's own endpoints")
+
+
+_NO_METHODS = frozenset({"CONNECT", "PRI", "TRACE", "TRACK"})
+
+
+def _check_methods(settings: Settings) -> Iterator[Problem]:
+    for index, method in enumerate(settings.extra_methods):
+        if not syntax.is_token(method) or method != method.upper() or not method[0].isalpha():
+            yield Problem(("extra_methods", index), "write a request method in upper case, such as LIST")
+        elif method in _NO_METHODS:
+            yield Problem(("extra_methods", index), f"{method} is always refused")
+
+
+def _check_keys(settings: Settings) -> Iterator[Problem]:
+    seen: dict[bytes, int] = {}
+    for index, secret in enumerate(settings.secret_keys):
+        at: Path = ("secret_keys", index)
+        try:
+            key = decode_secret_key(secret.get_secret_value())
+        except ValueError:
+            yield Problem(at, "a secret key is 32 random bytes in base64: gateway keys generate prints one")
+            continue
+        # chance gives fewer than 10 different bytes, or printable ASCII alone, less than once in 10^13
+        if len(set(key)) < 10 or all(0x20 <= byte < 0x7F for byte in key):
+            yield Problem(at, "these bytes are not random: gateway keys generate prints a key")
+        elif key in seen:
+            yield Problem(at, f"the same key as secret_keys[{seen[key]}]")
+        seen.setdefault(key, index)
+
+
+def _check_store(settings: Settings) -> Iterator[Problem]:
+    redis = settings.redis
+    if redis is None:
+        return
+    try:
+        address_of(redis)
+    except AddressError as error:
+        yield Problem(("redis", *error.setting), str(error))
+    prefix = redis.prefix
+    if not prefix.isascii() or not prefix.isprintable() or any(sign in prefix for sign in "{}* "):
+        yield Problem(("redis", "prefix"), "printable ASCII without white space, *, { and }")
+
+
+def _warn_store(settings: Settings) -> Iterator[Problem]:
+    redis = settings.redis
+    if redis is not None and redis.tls is not None and not redis.tls.verify:
+        yield Problem(
+            ("redis", "tls", "verify"),
+            "NOT VERIFIED: whoever is on the network can pose as the store, and end or forge revocations;"
+            " name the authority in ca_file instead",
+        )
+
+
+def _check_providers(settings: Settings) -> Iterator[Problem]:
+    issuers: dict[str, str] = {}
+    for name, provider in settings.providers.items():
+        at: Path = ("providers", name)
+        if _NAME.fullmatch(name) is None:
+            yield Problem(at, "a provider's name has letters, digits, - and _, at most 64")
+        message = syntax.judge_url(provider.issuer, insecure=settings.allow_insecure_http, query=False)
+        if message is not None:
+            yield Problem((*at, "issuer"), message)
+        if provider.issuer in issuers:
+            yield Problem((*at, "issuer"), f"provider {issuers[provider.issuer]} has this issuer already")
+        issuers.setdefault(provider.issuer, name if _NAME.fullmatch(name) else "?")
+        yield from _check_endpoints(settings, provider, at)
+        yield from _check_client(provider, at)
+        if provider.jwks_max_stale < provider.jwks_max_age:
+            yield Problem((*at, "jwks_max_stale"), "at least jwks_max_age")
+
+
+def _check_endpoints(settings: Settings, provider: ProviderSettings, at: Path) -> Iterator[Problem]:
+    for setting in _ENDPOINTS:
+        url = getattr(provider, setting)
+        if url is not None:
+            message = syntax.judge_url(url, insecure=settings.allow_insecure_http)
+            if message is not None:
+                yield Problem((*at, setting), message)
+
+
+def _check_client(provider: ProviderSettings, at: Path) -> Iterator[Problem]:
+    from gateway.core.tokens.jws import ALGORITHMS  # noqa: PLC0415 - only a check needs the JOSE machinery
+
+    if provider.proxy is not None and not syntax.is_proxy(provider.proxy.get_secret_value()):
+        yield Problem((*at, "proxy"), "write http://host:port, with user:password@ if need be, or none")
+    if provider.client_secret is None and provider.client_auth != "none":
+        yield Problem((*at, "client_secret"), "required; a public client says client_auth: none")
+    if provider.client_secret is not None and provider.client_auth == "none":
+        yield Problem((*at, "client_auth"), "none, and yet there is a client_secret: remove one of them")
+    for index, algorithm in enumerate(provider.algorithms):
+        if algorithm not in ALGORITHMS:
+            yield Problem(
+                (*at, "algorithms", index),
+                f"one of {', '.join(sorted(ALGORITHMS))}; never none, never HMAC (R18)",
+            )
+    for index, scope in enumerate(provider.scopes):
+        if not syntax.is_scope(scope):
+            yield Problem((*at, "scopes", index), "write one scope without white space, quote or backslash")
+    for parameter in provider.extra_authorization_parameters:
+        if parameter in syntax.RESERVED_PARAMETERS:
+            yield Problem(
+                (*at, "extra_authorization_parameters", parameter), "the gateway sets this one itself"
+            )
+
+
+def _check_session(settings: Settings) -> Iterator[Problem]:
+    session = settings.session
+    if session.idle_lifetime > session.absolute_lifetime:
+        yield Problem(("session", "idle_lifetime"), "at most absolute_lifetime")
+    for setting in ("refresh_before_expiry", "rotation_grace", "login_lifetime"):
+        limit = "absolute_lifetime" if setting == "login_lifetime" else "idle_lifetime"
+        if getattr(session, setting) >= getattr(session, limit):
+            yield Problem(("session", setting), f"shorter than {limit}")
+    window = session.refresh_before_expiry
+    if session.rotation_grace < window < session.idle_lifetime:
+        # its access token would outlive its place in the rotation: let in by one worker, a thief at the next
+        yield Problem(
+            ("session", "rotation_grace"),
+            f"at least {window:g}s, which is refresh_before_expiry: a session cookie of before is good until"
+            " its access token expires, and must not be taken for reuse until then",
+        )
+
+
+def _check_identity_headers(settings: Settings) -> Iterator[Problem]:
+    seen: set[bytes] = set()
+    for name, claim in settings.identity_headers.items():
+        at: Path = ("identity_headers", name)
+        folded = fold(name.encode(errors="replace"))
+        if not syntax.is_token(name):
+            yield Problem(at, "not the name of a header field (RFC 9110 section 5.6.2)")
+        elif (
+            folded.decode() in _RESERVED_HEADERS or folded in TAKEN or folded.startswith((b"sec-", b"proxy-"))
+        ):
+            yield Problem(at, "this field has another meaning; choose another name, such as X-Forwarded-User")
+        elif folded in seen:
+            yield Problem(
+                at,
+                "a name above differs only in case and signs such as _: upstreams cannot tell them apart",
+            )
+        seen.add(folded)
+        if _CLAIM.fullmatch(claim) is None:
+            yield Problem(at, "write a claim's name without white space")
+    if _CLAIM.fullmatch(settings.groups_claim) is None:
+        yield Problem(("groups_claim",), "write a claim's name without white space")
+
+
+CHECKS: tuple[Check, ...] = (
+    _check_public_urls,
+    _check_listeners,
+    check_tls,
+    check_log,
+    _check_prefix,
+    _check_health_path,
+    _check_methods,
+    check_forwarding,
+    check_client_headers,
+    _check_keys,
+    _check_store,
+    _check_providers,
+    check_callbacks,
+    _check_session,
+    check_upstreams,
+    check_rate_limits,
+    check_routes,
+    _check_identity_headers,
+)
+
+
+def _warnings(settings: Settings) -> Iterator[Problem]:
+    admin = syntax.parse_listen(settings.admin.listen)
+    if admin is not None and not syntax.is_loopback(admin[0]) and settings.admin.token is None:
+        yield Problem(
+            ("admin", "listen"),
+            "other machines can read the metrics here, and without admin.token nobody can revoke anything",
+        )
+    yield from warn_forwarding(settings)
+    yield from warn_listener(settings)
+    yield from warn_upstreams(settings)
+    yield from warn_routes(settings)
+    yield from warn_providers(settings)
+    yield from warn_upgrade(settings)
+    yield from _warn_store(settings)
+    if settings.allow_insecure_http:
+        yield Problem(
+            ("allow_insecure_http",), "whoever is on the network can read and replay cookies and tokens"
+        )
+    if all(route.access == "public" for route in settings.routes):
+        yield Problem(("routes",), "every route is public: nobody has to log in anywhere")
+    if settings.denylist.max_staleness < 3:
+        yield Problem(
+            ("denylist", "max_staleness"),
+            "freshness is proven every second: below 3s one late answer refuses",
+        )
+    for index, secret in enumerate(settings.secret_keys):
+        try:
+            is_known = decode_secret_key(secret.get_secret_value()) in _KNOWN_EXAMPLES
+        except ValueError:
+            is_known = False
+        if is_known:
+            yield Problem(
+                ("secret_keys", index), "everybody can guess this key: gateway keys generate prints one"
+            )
+
+
+__all__ = ["CHECKS", "Problem", "check", "warn"]

@@ -1,0 +1,130 @@
+"""Checks of who is believed about clients: trusted proxies, and the fields that they write."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from gateway.config.checks.problems import Path, Problem
+from gateway.config.settings.root import ForwardingSettings, Settings
+from gateway.core.headers.foreign_identity import is_foreign
+from gateway.core.headers.names import METHOD_OVERRIDES, TAKEN, fold
+from gateway.syntax import urls as syntax
+
+_LISTS: Final = frozenset({"x-forwarded-for", "forwarded", "none"})
+# fields of another meaning, and those in which a proxy tells something else
+_NO_ADDRESS: Final = frozenset(
+    {
+        "accept",
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "origin",
+        "referer",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "via",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-request-id",
+        "x-requested-with",
+    }
+)
+
+_NEEDED: Final = frozenset(
+    b"authorization connection content-length cookie expect host te transfer-encoding".split()
+).union(TAKEN - METHOD_OVERRIDES)
+
+
+def check_forwarding(settings: Settings) -> Iterator[Problem]:
+    """Yield every problem of ``trusted_proxies`` and ``forwarding``."""
+    yield from check_networks(settings.trusted_proxies, "trusted_proxies", "name the proxies")
+    yield from check_networks(settings.proxy_protocol, "proxy_protocol", "name the balancers")
+    forwarding = settings.forwarding
+    address = forwarding.address.lower()
+    at: Path = ("forwarding", "address")
+    if address not in _LISTS:
+        if not syntax.is_token(address):
+            yield Problem(at, "not the name of a header field (RFC 9110 section 5.6.2)")
+        elif (
+            address in _NO_ADDRESS
+            or fold(address.encode()) in TAKEN
+            or address.startswith(("sec-", "proxy-"))
+        ):
+            yield Problem(at, "this field has another meaning; a proxy writes no address there")
+        elif fold(address.encode()) in {
+            fold(name.encode(errors="replace")) for name in settings.identity_headers
+        }:
+            yield Problem(at, "this is one of identity_headers, which the gateway writes itself")
+    if address != "forwarded":
+        for setting in ("scheme", "host"):
+            if getattr(forwarding, setting) == "Forwarded":
+                yield Problem(
+                    ("forwarding", setting),
+                    "the element of Forwarded that tells of the client is found by its address: address has"
+                    " to be Forwarded too",
+                )
+
+
+def check_networks(networks: tuple[str, ...], setting: str, advice: str) -> Iterator[Problem]:
+    """Yield every problem of a list of networks; ``advice`` is for one that is everybody."""
+    good = True
+    for index, network in enumerate(networks):
+        if (message := syntax.judge_network(network)) is not None:
+            good = False
+            yield Problem((setting, index), message)
+    if good and syntax.are_everybody(networks):
+        yield Problem((setting,), f"together these networks are everybody: {advice}")
+
+
+def check_client_headers(settings: Settings) -> Iterator[Problem]:
+    """Yield every problem of ``client_headers`` (R82)."""
+    client = settings.client_headers
+    own = {fold(name.encode(errors="replace")) for name in settings.identity_headers}
+    for index, name in enumerate(client.drop):
+        at: Path = ("client_headers", "drop", index)
+        prefix = name.removesuffix("*")
+        folded = fold(prefix.encode(errors="replace"))
+        if not syntax.is_token(prefix) or "*" in prefix or (len(prefix) < 3 and prefix != name):
+            yield Problem(
+                at, "write a field's name, or what names begin with and *: X-Legacy-User, X-Legacy-*"
+            )
+        elif folded in _NEEDED or (name != prefix and any(each.startswith(folded) for each in _NEEDED)):
+            yield Problem(at, "the gateway itself reads this field, and decides what happens to it")
+    for index, name in enumerate(client.keep):
+        at = ("client_headers", "keep", index)
+        folded = fold(name.encode(errors="replace"))
+        if not syntax.is_token(name) or "*" in name:
+            yield Problem(at, "write one field's whole name, as the proxy spells it")
+        elif folded in own:
+            yield Problem(at, "this is one of identity_headers, which the gateway writes itself")
+        elif not is_foreign(folded):
+            yield Problem(at, "this is no name of an identity that is dropped by default")
+
+
+def warn_forwarding(settings: Settings) -> Iterator[Problem]:
+    """Yield what is allowed and yet hardly meant."""
+    if settings.trusted_proxies and "forwarding" not in settings.model_fields_set:
+        yield Problem(
+            ("trusted_proxies",),
+            "the section forwarding names the fields that these proxies write; it is not written, so"
+            " X-Forwarded-For, X-Forwarded-Proto and the Host field as they send it count, X-Forwarded-Host"
+            " and Forwarded no longer do. nginx sends the upstream's name as Host (its default is"
+            " $proxy_host) until proxy_set_header Host $host. Write the section to say that this is meant",
+        )
+    for index, name in enumerate(settings.client_headers.keep):
+        yield Problem(
+            ("client_headers", "keep", index),
+            "upstreams believe in this field who somebody is, and the gateway does not check it: every proxy"
+            " in trusted_proxies has to overwrite it"
+            if settings.trusted_proxies and name
+            else "without trusted_proxies it is dropped all the same",
+        )
+    if settings.forwarding != ForwardingSettings() and not settings.trusted_proxies:
+        yield Problem(("forwarding",), "without trusted_proxies no field of anybody is read")

@@ -1,0 +1,283 @@
+"""Checks of the routes: every problem at once, each at the path of its setting."""
+
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+from gateway.config.checks.problems import Path, Problem, suggestion
+from gateway.config.settings.root import (
+    CorsSettings,
+    RateLimitSettings,
+    RequireSettings,
+    RouteSettings,
+    Settings,
+)
+from gateway.core.rules.raw_paths import may_meet, rival
+from gateway.syntax import urls as syntax
+from gateway.syntax.targets import canonicalise, loose_reading
+
+_TUNNELS = frozenset({"TRACE", "CONNECT"})
+# an interval is whole microseconds: beyond this, rounding would be felt
+_MOST_PER_SECOND = 10_000
+
+
+def check_routes(settings: Settings) -> Iterator[Problem]:
+    """Yield every problem of the routes."""
+    for index, route in enumerate(settings.routes):
+        at: Path = ("routes", index)
+        yield from _check_path(settings, route, at)
+        yield from _check_raw_path(settings, index)
+        yield from _check_names(settings, route, at)
+        yield from _check_hosts(settings, route, at)
+        yield from _check_methods(route.methods, (*at, "methods"))
+        yield from _check_require(route, at)
+        yield from _check_rate_limit(settings, route, at)
+        yield from _check_websocket_origins(route, (*at, "websocket_origins"))
+        if isinstance(route.preflight, CorsSettings):
+            yield from _check_cors(route.preflight, (*at, "preflight"))
+        elif route.cors == "answer":
+            yield Problem((*at, "cors"), "preflight says which origins may read answers: give it a section")
+        if route.unsafe_from != "same-origin" and route.access == "public":
+            yield Problem((*at, "unsafe_from"), "a public route looks at no session: remove it")
+        for earlier in range(index):
+            if _are_same(settings.routes[earlier], route):
+                yield Problem(
+                    (*at, "path"), f"routes[{earlier}] has the same path, hosts and methods already"
+                )
+                break
+
+
+def warn_routes(settings: Settings) -> Iterator[Problem]:
+    """Yield what is allowed and perhaps not meant."""
+    yield from _warn_spelling(settings)
+    for index, route in enumerate(settings.routes):
+        if route.access != "public" and "unsafe_from" not in route.model_fields_set and _serves_others(route):
+            yield Problem(
+                ("routes", index, "unsafe_from"),
+                "pages of other origins ask here, and what they change by a session is refused unless"
+                " preflight lists them (CSRF): write same-origin if that is meant",
+            )
+
+
+def _serves_others(route: RouteSettings) -> bool:
+    """Tell whether a route is meant for pages of other origins than its ``preflight`` lists."""
+    allowed = route.preflight.origins if isinstance(route.preflight, CorsSettings) else ()
+    return route.preflight == "forward" or bool(set(route.websocket_origins or ()) - set(allowed))
+
+
+def _warn_spelling(settings: Settings) -> Iterator[Problem]:
+    """Yield where the spelling of a path decides: an upstream may take others for the same (R88)."""
+    for index, route in enumerate(settings.routes):
+        letters = unquote(route.path)
+        if letters == letters.lower() or check_path(route.path) is not None:
+            continue
+        at: Path = ("routes", index, "path")
+        twin = next(
+            (place for place, other in enumerate(settings.routes) if _differ_in_spelling(route, other)), None
+        )
+        if twin is None:
+            yield Problem(at, "the path counts as it is written: its other spellings in case are refused")
+        else:
+            yield Problem(
+                at,
+                f"routes[{twin}] has this path in another case: an upstream that ignores case serves both by"
+                " either rule",
+            )
+
+
+def _differ_in_spelling(route: RouteSettings, other: RouteSettings) -> bool:
+    return (
+        route.path != other.path
+        and loose_reading(route.path.encode()) == loose_reading(other.path.encode())
+        and may_meet(route.hosts, other.hosts)
+    )
+
+
+def check_path(path: str) -> str | None:
+    """Judge a path prefix: canonical, so that it can match what ``canonicalise`` returns (R56)."""
+    if not path.startswith("/"):
+        return "a path begins with /"
+    if any(sign in path for sign in "?#*"):
+        return "a path prefix has no query, fragment or wildcard: /api/ matches everything below it"
+    target = canonicalise(path.encode()) if path.isascii() and ";" not in path else None
+    if target is None or target.path != path.encode() or target.query:
+        return (
+            "not a canonical path: no //, no . or .. segments, no \\, no ;, nothing percent-encoded that need"
+            " not be, other characters percent-encoded in upper case"
+        )
+    return None
+
+
+def _check_path(settings: Settings, route: RouteSettings, at: Path) -> Iterator[Problem]:
+    at = (*at, "path")
+    if (message := check_path(route.path)) is not None:
+        yield Problem(at, message)
+    elif len(settings.prefix) > 2 and (route.path + "/").startswith(settings.prefix):
+        yield Problem(at, "the gateway's own endpoints are there (see prefix), this route would never match")
+    replacement = route.replace_prefix
+    if replacement is not None and (message := check_path(replacement)) is not None:
+        yield Problem((*at[:-1], "replace_prefix"), message)
+    elif replacement is not None and route.strip_prefix:
+        yield Problem((*at[:-1], "strip_prefix"), "there is a replace_prefix: remove one of them")
+
+
+def _check_raw_path(settings: Settings, index: int) -> Iterator[Problem]:
+    route, at = settings.routes[index], ("routes", index, "raw_path")
+    if not route.raw_path or check_path(route.path) is not None:
+        return
+    if route.strip_prefix or route.replace_prefix is not None:
+        yield Problem(at, "the target goes on as it came, so nothing of it can be replaced")
+    if (other := rival(settings.routes, index)) is not None:
+        yield Problem(
+            at,
+            f"what is below {route.path} may be read as {settings.routes[other].path}, which is under"
+            f" routes[{other}]: give those hosts of their own, or leave raw_path out",
+        )
+
+
+def _check_names(settings: Settings, route: RouteSettings, at: Path) -> Iterator[Problem]:
+    names: tuple[tuple[str, str | None, dict[str, object]], ...] = (
+        ("upstream", route.upstream, {**settings.upstreams}),
+        ("provider", route.provider, {**settings.providers}),
+    )
+    for setting, name, known in names:
+        if name is not None and name not in known:
+            yield Problem(
+                (*at, setting), f"no {setting} has this name in {setting}s{suggestion(name, known)}"
+            )
+    for place, name in enumerate(route.providers or ()):
+        if name not in settings.providers:
+            hint = suggestion(name, {**settings.providers})
+            yield Problem((*at, "providers", place), f"no provider has this name in providers{hint}")
+    if None not in (route.provider, route.providers) and route.provider not in (route.providers or ()):
+        yield Problem((*at, "provider"), "one of providers, or leave it out: logins use the first of them")
+    if route.name is not None and not (route.name.isascii() and route.name.isprintable()):
+        yield Problem((*at, "name"), "a route's name is printable ASCII")
+
+
+def _check_hosts(settings: Settings, route: RouteSettings, at: Path) -> Iterator[Problem]:
+    public = _public_authorities(settings)
+    for index, host in enumerate(route.hosts or ()):
+        where: Path = (*at, "hosts", index)
+        if not _is_pattern(host):
+            yield Problem(where, "write a host in lower case, if need be with a port, or *.example.com")
+        elif route.unauthenticated == "login" and host not in public:
+            yield Problem(
+                where, "unauthenticated: login needs a host of public_url, to which the login can return"
+            )
+        elif route.access == "required" and route.unauthenticated == "auto" and not _can_log_in(host, public):
+            yield Problem(
+                where,
+                "nobody can log in under this host: add it to public_url, or set unauthenticated: reject"
+                " where bearer tokens alone come in",
+            )
+
+
+def _can_log_in(host: str, public: set[str]) -> bool:
+    return any(
+        each == host or (host.startswith("*.") and each.partition(".")[2] == host[2:]) for each in public
+    )
+
+
+def _public_authorities(settings: Settings) -> set[str]:
+    found: set[str] = set()
+    for parts in filter(None, map(syntax.split_url, settings.public_url)):
+        authority = syntax.authority_of(parts)
+        bare = parts.hostname or ""
+        bare = f"[{bare}]" if ":" in bare else bare
+        found |= {authority, bare, f"{bare}:{parts.port or (443 if parts.scheme == 'https' else 80)}"}
+    return found
+
+
+def _is_pattern(host: str) -> bool:
+    parts = syntax.split_url(f"http://{host.removeprefix('*.')}")
+    return (
+        parts is not None
+        and not (parts.path or parts.query or parts.username is not None)
+        and not any(sign in host for sign in "@#?")
+        and not host.endswith(".")
+        and host == host.lower()
+    )
+
+
+def _check_methods(methods: tuple[str, ...] | None, at: Path) -> Iterator[Problem]:
+    for index, method in enumerate(methods or ()):
+        if not syntax.is_token(method) or method != method.upper():
+            yield Problem((*at, index), "write a request method in upper case, such as GET")
+        elif method in _TUNNELS:
+            yield Problem((*at, index), "TRACE and CONNECT are always refused")
+
+
+def _check_require(route: RouteSettings, at: Path) -> Iterator[Problem]:
+    require = route.require
+    if require is None:
+        return
+    at = (*at, "require")
+    if not require.model_fields_set or require == RequireSettings():
+        yield Problem(at, "requires nothing: name scopes, groups, claims, methods, acr or max_age")
+    if route.access == "public":
+        yield Problem(at, "a public route looks at no identity, so nothing can be required: access: required")
+    if route.access == "optional":
+        yield Problem(
+            at, "whoever leaves the credentials out passes an optional route: use access: required here"
+        )
+    yield from _check_methods(require.methods, (*at, "methods"))
+    for index, scope in enumerate(require.scopes or ()):
+        if not syntax.is_scope(scope):
+            yield Problem((*at, "scopes", index), "write one scope without white space, quote or backslash")
+
+
+def _check_rate_limit(settings: Settings, route: RouteSettings, at: Path) -> Iterator[Problem]:
+    limit = route.rate_limit
+    if isinstance(limit, RateLimitSettings):
+        yield from judge_rate_limit(limit, (*at, "rate_limit"))
+    elif limit is not None and limit not in settings.rate_limits:
+        known = {**settings.rate_limits}
+        yield Problem((*at, "rate_limit"), f"rate_limits has no such name{suggestion(limit, known)}")
+
+
+def judge_rate_limit(limit: RateLimitSettings, at: Path) -> Iterator[Problem]:
+    """Yield what is wrong with one rate limit."""
+    if limit.requests / limit.per > _MOST_PER_SECOND:
+        yield Problem((*at, "requests"), f"at most {_MOST_PER_SECOND} a second")
+
+
+def _check_cors(cors: CorsSettings, at: Path) -> Iterator[Problem]:
+    for index, origin in enumerate(cors.origins):
+        if (message := syntax.judge_origin(origin)) is not None:
+            yield Problem((*at, "origins", index), message)
+    yield from _check_methods(cors.methods, (*at, "methods"))
+    for index, name in enumerate(cors.headers):
+        if not syntax.is_token(name) or name == "*":
+            yield Problem((*at, "headers", index), "write the name of a header field; never *")
+    for index, name in enumerate(cors.expose):
+        if not syntax.is_token(name) or name == "*":
+            yield Problem((*at, "expose", index), "write the name of a header field; never *")
+
+
+def _check_websocket_origins(route: RouteSettings, at: Path) -> Iterator[Problem]:
+    if route.websocket_origins is not None and route.access == "public":
+        yield Problem(at, "a public route looks at no session, so anybody's pages may connect: remove it")
+    for index, origin in enumerate(route.websocket_origins or ()):
+        if (message := syntax.judge_origin(origin)) is not None:
+            yield Problem((*at, index), message)
+
+
+def _are_same(one: RouteSettings, other: RouteSettings) -> bool:
+    is_one_path = one.path.rstrip("/") == other.path.rstrip("/")
+    return (
+        is_one_path
+        and _overlap(one.hosts, other.hosts)
+        and _overlap(_with_head(one.methods), _with_head(other.methods))
+    )
+
+
+def _with_head(methods: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    # HEAD is GET without its content (RFC 9110 section 9.3.2)
+    return (*methods, "HEAD") if methods is not None and "GET" in methods else methods
+
+
+def _overlap(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> bool:
+    # a route that names hosts or methods is more specific than one that names none: both can match
+    if one is None or other is None:
+        return one is other
+    return bool(set(one) & set(other))

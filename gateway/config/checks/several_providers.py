@@ -1,0 +1,120 @@
+"""Checks of several providers beside one another: who comes in where, and who is told apart."""
+
+from collections.abc import Iterator
+
+from gateway.config.checks.problems import Problem
+from gateway.config.checks.routes import check_path
+from gateway.config.settings.root import RouteSettings, Settings
+from gateway.core.rules.raw_paths import may_meet
+from gateway.core.runtime import callback_paths
+from gateway.syntax import urls as syntax
+
+_ENDPOINTS = frozenset(
+    ("login", "logout", "logged-out", "userinfo", "backchannel-logout", "frontchannel-logout")
+)
+
+
+def check_callbacks(settings: Settings) -> Iterator[Problem]:
+    """Yield where a provider's callback is no path of its own (RFC 9700 section 4.4)."""
+    taken: dict[str, str] = {}
+    for name, path in callback_paths(settings).items():
+        at = ("providers", name, "callback")
+        rest = path.removeprefix(settings.prefix)
+        given = settings.providers[name].callback is not None
+        if given and (rest in ("", path) or check_path(path) is not None or path.endswith("/")):
+            yield Problem(at, "write a canonical path below prefix, such as /.gateway/callback/corporate")
+        elif rest in _ENDPOINTS:
+            yield Problem(at, "this is another endpoint of the gateway")
+        elif path in taken:
+            yield Problem(
+                at,
+                f"provider {taken[path]} has this callback: each needs its own, or answers can be mixed up",
+            )
+        taken.setdefault(path, name)
+
+
+def warn_providers(settings: Settings) -> Iterator[Problem]:
+    """Yield where people of several providers could be taken for one another, or log each other out."""
+    yield from _warn_each(settings)
+    if len(settings.providers) < 2:
+        return
+    paths = callback_paths(settings)
+    for name in list(settings.providers)[1:]:
+        if settings.providers[name].callback is None:
+            yield Problem(
+                ("providers", name, "callback"),
+                f"logins there come back to {paths[name]}, since each provider has a callback of its own:"
+                " register it there, or write the path that is registered; saying it here ends this warning",
+            )
+    guarded = [
+        (index, route, admitted(settings, route))
+        for index, route in enumerate(settings.routes)
+        if route.access != "public"
+    ]
+    if "iss" not in settings.identity_headers.values():
+        yield from _warn_mixed(
+            [index for index, route, names in guarded if len(names) > 1 and not _names_issuers(route)]
+        )
+    sites = _sites(settings)
+    for place, (index, route, names) in enumerate(guarded):
+        for earlier, other, others in guarded[:place]:
+            if names.isdisjoint(others) and _share_one(sites, route, other):
+                yield Problem(
+                    ("routes", index),
+                    f"routes[{earlier}] is on the same site and admits other providers alone: a browser has"
+                    " one session for each public_url, so going from one to the other is a new login each"
+                    " time; give them hosts of their own",
+                )
+                break
+
+
+def _warn_each(settings: Settings) -> Iterator[Problem]:
+    if any(url.startswith("http:") for url in settings.public_url):
+        for name, provider in settings.providers.items():
+            if provider.response_mode == "form_post":
+                yield Problem(
+                    ("providers", name, "response_mode"),
+                    "browsers send no cookie with another site's form over plain http: logins fail there",
+                )
+    for index, route in enumerate(settings.routes):
+        if route.access == "public" and (route.provider or route.providers):
+            setting = "provider" if route.provider else "providers"
+            yield Problem(
+                ("routes", index, setting), "a public route looks at nobody, so this restricts nothing"
+            )
+
+
+def _warn_mixed(mixed: list[int]) -> Iterator[Problem]:
+    if mixed:
+        shown = ", ".join(f"routes[{index}]" for index in mixed[:5]) + (", ..." if mixed[5:] else "")
+        yield Problem(
+            ("identity_headers",),
+            f"{shown}: people of several providers come in, and nothing tells the upstream whose alice"
+            " it is: add X-Forwarded-Issuer: iss, or give the routes providers of one name",
+        )
+
+
+def admitted(settings: Settings, route: RouteSettings) -> frozenset[str]:
+    """Return the names of the providers whose people come in on a route."""
+    if route.providers is not None:
+        return frozenset(route.providers)
+    return frozenset(settings.providers) if route.provider is None else frozenset((route.provider,))
+
+
+def _names_issuers(route: RouteSettings) -> bool:
+    claims = route.require.claims if route.require is not None else None
+    return claims is not None and "iss" in claims
+
+
+def _sites(settings: Settings) -> list[str]:
+    """Return the authority of each ``public_url`` with its port written out."""
+    sites = []
+    for parts in filter(None, map(syntax.split_url, settings.public_url)):
+        authority = syntax.authority_of(parts)
+        has_port = ":" in authority.rpartition("]")[2]
+        sites.append(authority if has_port else f"{authority}:{443 if parts.scheme == 'https' else 80}")
+    return sites
+
+
+def _share_one(sites: list[str], one: RouteSettings, other: RouteSettings) -> bool:
+    return any(may_meet(one.hosts, (site,)) and may_meet(other.hosts, (site,)) for site in sites)

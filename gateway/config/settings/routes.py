@@ -1,0 +1,119 @@
+"""Settings of the routes: what an identity must hold, preflights, and the rule itself."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Discriminator, Field, StrictBool, StrictFloat, StrictInt, Tag
+
+from gateway.config.settings.base import UNION_TAGS, Duration, Model, Number, Text
+from gateway.config.settings.listener import RateLimitSettings
+
+
+def _preflight_kind(value: object) -> str:
+    return UNION_TAGS[1] if isinstance(value, dict | CorsSettings) else UNION_TAGS[0]
+
+
+def _rate_limit_kind(value: object) -> str:
+    return UNION_TAGS[1] if isinstance(value, dict | RateLimitSettings) else UNION_TAGS[0]
+
+
+Scalar: TypeAlias = StrictBool | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)] | Text
+"""A JSON scalar but null, which says of a claim that it is absent."""
+
+
+class RequireSettings(Model):
+    """What an identity must hold; every line must be satisfied. Each names a policy of ``POLICIES``."""
+
+    scopes: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """Every one of these scopes."""
+    groups: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """At least one of these groups."""
+    claims: dict[Text, Scalar | Annotated[tuple[Scalar, ...], Field(min_length=1)]] | None = Field(
+        default=None, min_length=1
+    )
+    """Every one of these claims; a list names the values of which one is enough."""
+    email_domains: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """A verified e-mail address in one of these domains."""
+    methods: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """One of these request methods."""
+    acr: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """One of these authentication contexts; a browser is sent to step up (RFC 9470)."""
+    max_age: Duration | None = None
+    """The longest time since the person last authenticated (RFC 9470)."""
+
+
+class CorsSettings(Model):
+    """Preflights that the gateway answers itself (Fetch standard, CORS protocol). Never ``*``."""
+
+    origins: tuple[Text, ...] = Field(min_length=1)
+    """Origins that may call, exactly as browsers write them."""
+    methods: tuple[Text, ...] = Field(default=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"), min_length=1)
+    """Methods that they may use."""
+    headers: tuple[Text, ...] = ("authorization", "content-type")
+    """Request header fields that they may send."""
+    credentials: bool = False
+    """Whether cookies may be sent along."""
+    max_age: Duration = 600.0
+    """How long a browser may remember the answer."""
+    expose: tuple[Text, ...] = ("WWW-Authenticate", "Retry-After", "X-Request-ID")
+    """Response header fields that scripts of these origins may read."""
+
+
+class RouteSettings(Model):
+    """A rule by host, path prefix and method; the longest prefix wins, on the canonical path."""
+
+    path: Text
+    """The canonical path prefix."""
+    upstream: Text
+    """The name of the upstream."""
+    access: Literal["public", "optional", "required"]
+    """Whether an identity is not looked at, passed on if there is one, or required."""
+    hosts: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """Hosts, with a port or for every port, or ``*.example.com``; absent: every ``public_url``."""
+    methods: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """The request methods that it holds for; absent: every method."""
+    name: Text | None = None
+    """What logs and metrics call it; absent: its path."""
+    unauthenticated: Literal["auto", "login", "reject"] = "auto"
+    """What nobody gets: a login for navigations and 401 for scripts, a login, or 401."""
+    provider: Text | None = None
+    """The provider whose people alone come in, and that a login uses; absent: all, and the first."""
+    providers: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """Several providers whose people come in; a login uses ``provider`` if given, else the first of them."""
+    require: RequireSettings | None = None
+    """What the identity must hold."""
+    preflight: Annotated[
+        Annotated[Literal["refuse", "forward"], Tag(UNION_TAGS[0])]
+        | Annotated[CorsSettings, Tag(UNION_TAGS[1])],
+        Discriminator(_preflight_kind),
+    ] = "refuse"
+    """CORS preflights: refused, forwarded to the upstream, or answered by the section given here."""
+    cors: Literal["upstream", "answer"] = "upstream"
+    """Who lets other origins read forwarded answers: the upstream, or the gateway, by ``preflight``."""
+    unsafe_from: Literal["same-origin", "same-site", "anywhere"] = "same-origin"
+    """Whose pages may change something by a session (CSRF); origins that ``preflight`` allows may as well."""
+    authorization: Literal["pass", "strip"] = "strip"
+    """Whether the upstream sees the client's Authorization field."""
+    when_stale: Literal["refuse", "allow"] | None = None
+    """As ``denylist.when_stale``, for this route."""
+    max_body: Annotated[Number, Field(ge=0)] | None = None
+    """The largest request body in bytes; absent: ``limits.body``."""
+    timeout: Duration | None = None
+    """The upstream's ``response_timeout``, for this route."""
+    idle_timeout: Duration | None = None
+    """The upstream's ``idle_timeout``, for this route."""
+    strip_prefix: bool = False
+    """Whether the upstream sees the path without the route's: ``/api/x`` as ``/x``."""
+    replace_prefix: Text | None = None
+    """What the upstream sees in place of the route's path: with ``/v2/``, ``/api/x`` as ``/v2/x``."""
+    raw_path: bool = False
+    """Whether targets go on exactly as they came, ``%2F``, ``//`` and ``;`` too; no route may be below."""
+    rate_limit: (
+        Annotated[
+            Annotated[Text, Tag(UNION_TAGS[0])] | Annotated[RateLimitSettings, Tag(UNION_TAGS[1])],
+            Discriminator(_rate_limit_kind),
+        ]
+        | None
+    ) = None
+    """How often one caller may ask: a name of ``rate_limits``, or a section of its own; absent: no limit."""
+    websocket_origins: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    """Origins whose pages may open WebSockets with a session, beside the site's own; absent: none."""

@@ -1,0 +1,210 @@
+"""Who is calling, and may they? The way of a request that is meant for an upstream."""
+
+from dataclasses import replace
+
+from gateway.core.access import generations, rounds
+from gateway.core.access.bearer import judge_bearer
+from gateway.core.access.credentials import BearerToken, SessionCookie, present
+from gateway.core.access.session import Live, is_live, judge_session
+from gateway.core.decision.answers import Forward, Login, Refuse
+from gateway.core.decision.context import Context
+from gateway.core.decision.needs import Need
+from gateway.core.decision.refusals import asking_for, login_url, other_account, plain, refuse
+from gateway.core.endpoints.login import begin
+from gateway.core.headers.rules import upstream_fields
+from gateway.core.model import Identity
+from gateway.core.reasons import Reason
+from gateway.core.rules import policies
+from gateway.core.rules.origins import is_foreign
+from gateway.core.rules.routes import Route
+from gateway.core.rules.websocket import may_connect
+
+# these sessions were ended against somebody's will: a page says so instead of a silent new login
+_SAY_WHY = frozenset({Reason.REVOKED, Reason.SESSION_REUSED, Reason.SESSION_TOO_LARGE})
+
+# these sessions hold: only what is known of them does not do now
+_ALIVE = frozenset({Reason.TOKEN_KEY_UNKNOWN, Reason.CLAIMS_TOO_OLD})
+
+
+def access(context: Context) -> Forward | Refuse | Login | Need:
+    """Decide a request for a route: forward, refuse, send to login, or name what is missing."""
+    route = context.route
+    assert route is not None
+    if route.access == "public":
+        return _forward(context, route, Reason.PUBLIC, None)
+    credentials = present(context)
+    if not isinstance(credentials, list):
+        return refuse(context, credentials, bearer=True) if isinstance(credentials, Reason) else credentials
+    bearer: BearerToken | None = None
+    cookie: SessionCookie | None = None
+    for each in credentials:
+        if isinstance(each, BearerToken):
+            bearer = each
+        elif each.opened is None or route.admits(each.opened.session.provider):
+            # whoever another provider vouches for is nobody here, and stays who they are elsewhere (R70)
+            cookie = each
+    if bearer is not None:
+        return _with_bearer(context, route, bearer, cookie)
+    if cookie is not None:
+        return _with_session(context, route, cookie)
+    if route.access == "optional":
+        return _forward(context, route, Reason.ANONYMOUS, None)
+    return unauthenticated(context, Reason.CREDENTIALS_MISSING)
+
+
+def _with_bearer(
+    context: Context, route: Route, bearer: BearerToken, cookie: SessionCookie | None
+) -> Forward | Refuse | Login | Need:
+    verdict = judge_bearer(context, route, bearer.token)
+    if not isinstance(verdict, Identity):
+        return refuse(context, verdict, bearer=True) if isinstance(verdict, Reason) else verdict
+    if cookie is not None and cookie.opened is not None:
+        other = cookie.opened.session
+        if is_live(context, other) is None and (other.issuer, other.subject) != (
+            verdict.issuer,
+            verdict.subject,
+        ):
+            return refuse(context, Reason.CREDENTIALS_CONFLICT, bearer=True)
+    return _allowed(context, route, verdict, None)
+
+
+def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forward | Refuse | Login | Need:
+    verdict = judge_session(context, cookie)
+    if isinstance(verdict, Live):
+        if context.sketch.websocket and not _comes_from_here(context, route):
+            return replace(plain(context, Reason.ORIGIN_FORBIDDEN), identity=verdict.identity)
+        if is_foreign(context, route):
+            return replace(plain(context, Reason.ORIGIN_FORBIDDEN), identity=verdict.identity)
+        return _allowed(context, route, verdict.identity, verdict)
+    if not isinstance(verdict, Reason):
+        return verdict
+    if route.access == "optional":
+        return _forward(context, route, Reason.ANONYMOUS, None)
+    opened = cookie.opened
+    is_own = opened is None or not context.knowledge.superseded(
+        generations.replacement(opened.session.session_id)
+    )
+    if verdict in _SAY_WHY:
+        return refuse(context, verdict, clear=is_own)
+    if opened is not None and verdict in _ALIVE:
+        return unauthenticated(context, verdict, provider=opened.session.provider)
+    return unauthenticated(context, verdict, clear=is_own)
+
+
+def _comes_from_here(context: Context, route: Route) -> bool:
+    # no CORS rule holds for a WebSocket, and the browser sends its cookies along whoever asks for it
+    assert context.site is not None
+    own = context.site.origin.encode()
+    return may_connect(context.request.headers, own, route.websocket_origins)
+
+
+def _allowed(
+    context: Context, route: Route, identity: Identity, live: Live | None
+) -> Forward | Refuse | Login:
+    knowledge = context.knowledge
+    deny = knowledge.compiled.settings.denylist
+    if (route.when_stale or deny.when_stale) == "refuse" and not knowledge.denylist.is_fresh(
+        context.now, deny.max_staleness
+    ):
+        return refuse(context, Reason.DENYLIST_STALE, identity=identity, bearer=live is None)
+    if knowledge.denylist.judge(identity, context.now):
+        return refuse(context, Reason.REVOKED, identity=identity, bearer=live is None, clear=live is not None)
+    reason = policies.judge(identity, context.request, route.require, context.now)
+    if reason is not None:
+        return _forbidden(context, route, identity, reason, live)
+    return _forward(context, route, Reason.AUTHENTICATED, identity, live)
+
+
+def _forbidden(
+    context: Context, route: Route, identity: Identity, reason: Reason, live: Live | None
+) -> Refuse | Login:
+    step_up = reason in (Reason.AUTHENTICATION_TOO_WEAK, Reason.AUTHENTICATION_TOO_OLD)
+    acr_values, max_age = route.require.acr_values, route.require.max_age
+    # a provider that cannot do what is asked for would be asked for ever
+    may_help = step_up and not rounds.ended_just_now(context, max_age)
+    if may_help and live is not None and _may_redirect(context, route):
+        return begin(context, reason, provider=identity.provider, acr_values=acr_values, max_age=max_age)
+    answer = refuse(context, reason, identity=identity, bearer=live is None)
+    site = context.site
+    return replace(
+        answer,
+        # whoever may not come in as this person may as another
+        account_url=other_account(context, None, route.provider) if site and live else None,
+        logout_url=f"{site.origin}{context.knowledge.compiled.settings.prefix}logout"
+        if site and live
+        else None,
+        # who is known already gains nothing by logging in again; single sign-on would lead straight back
+        login_url=asking_for(login_url(context, identity.provider), acr_values, max_age) if step_up else None,
+        acr_values=acr_values if step_up else (),
+        max_age=max_age if step_up else None,
+        required_scopes=route.require.scopes if reason is Reason.SCOPE_MISSING else (),
+        cookies=live.cookies if live is not None else (),
+    )
+
+
+def _may_redirect(context: Context, route: Route) -> bool:
+    if context.site is None or context.request.method not in (b"GET", b"HEAD") or context.sketch.speculative:
+        return False
+    if route.unauthenticated == "auto":
+        return context.navigation
+    return route.unauthenticated == "login" and not context.scripted
+
+
+def unauthenticated(
+    context: Context, reason: Reason, *, clear: bool = False, provider: str | None = None
+) -> Refuse | Login:
+    """Nobody, or nobody any more: a navigation goes to login, everything else is told with 401.
+
+    ``provider`` is whose session holds, but will not do; None where there is none.
+    """
+    route = context.route
+    assert route is not None
+    if _may_redirect(context, route):
+        why = Reason.LOGIN_REQUIRED if reason is Reason.CREDENTIALS_MISSING else reason
+        require = route.require
+        return begin(
+            context,
+            why,
+            provider=provider or route.provider,
+            acr_values=require.acr_values,
+            max_age=require.max_age,
+        )
+    return refuse(context, reason, clear=clear, provider=provider)
+
+
+def _forward(
+    context: Context, route: Route, reason: Reason, identity: Identity | None, live: Live | None = None
+) -> Forward:
+    lines = upstream_fields(
+        context.sketch,
+        context.observed,
+        context.knowledge.compiled.rules,
+        identity,
+        pass_authorization=route.authorization == "pass",
+    )
+    target = context.target.path + context.target.query
+    if route.replacement is not None:
+        target = route.forwarded(context.target.path) + context.target.query
+        lines += route.prefix_line
+    # by position: keywords take twice as long, and each new token makes one
+    return Forward(
+        route,
+        reason,
+        target,
+        lines,
+        context.request_id,
+        identity,
+        live.session if live else None,
+        live.grant if live else None,
+        live.claim if live else "",
+        live.cookies if live else (),
+        live.background if live else (),
+        context.site,
+        context.cookies,
+        live.is_renewed if live else False,
+    )
+
+
+def forward_preflight(context: Context, route: Route) -> Forward:
+    """Let the upstream answer a CORS preflight, which carries no credentials by its nature."""
+    return _forward(context, route, Reason.PREFLIGHT, None)

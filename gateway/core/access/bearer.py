@@ -1,0 +1,58 @@
+"""Access tokens: whom a bearer token names, and whom one that the provider gave us."""
+
+from typing import TypeAlias
+
+from gateway.core.access.verification import checked
+from gateway.core.decision.context import Context
+from gateway.core.decision.needs import Need
+from gateway.core.model import Identity
+from gateway.core.reasons import Reason
+from gateway.core.rules.routes import Route
+from gateway.core.runtime import Provider
+from gateway.core.tokens import access_token
+from gateway.core.tokens.jws import Parsed, UnknownKey, read
+from gateway.core.tokens.keys import KeySet
+
+Verdict: TypeAlias = Identity | Need | Reason
+
+
+def judge_bearer(context: Context, route: Route, token: str) -> Verdict:
+    """Verify a bearer token against the key set of the provider that it claims; RFC 9068 section 4.
+
+    A provider that the route does not admit is no issuer that is trusted there (R70).
+    """
+    knowledge = context.knowledge
+    memo = knowledge.memory.tokens
+    if (remembered := memo.get(token)) is not None:
+        keys, identity, since = remembered
+        if (
+            route.admits(identity.provider)
+            and keys is knowledge.keys.get(identity.provider)
+            and since <= context.now < keys.stale_after
+            and context.now < identity.expires_at
+        ):
+            return identity
+    parsed = read(token)
+    if not isinstance(parsed, Parsed):
+        return parsed
+    issuer = access_token.issuer_of(parsed)
+    if isinstance(issuer, Reason):
+        return issuer
+    provider = knowledge.compiled.by_issuer.get(issuer)
+    if provider is None or not route.admits(provider.name):
+        return Reason.TOKEN_ISSUER
+    verdict = verified(context, provider, parsed, context.observed.client)
+    if isinstance(verdict, Identity):
+        current = knowledge.keys.get(provider.name)
+        if current is not None:
+            memo.put(token, (current, verdict, context.now))
+    return verdict
+
+
+def verified(context: Context, provider: Provider, token: str | Parsed, by: str | None) -> Verdict:
+    """Verify an access token; ``by`` is whose address presents it, None where the provider gave it to us."""
+
+    def check(keys: KeySet) -> Identity | UnknownKey | Reason:
+        return access_token.check(token, provider, keys, context.now, is_own=by is None)
+
+    return checked(context, provider, token, check, by=by)

@@ -1,0 +1,185 @@
+"""Sessions: who one is, whether it still holds, and when it is renewed."""
+
+from dataclasses import dataclass
+
+from gateway.core.access import generations
+from gateway.core.access.bearer import Verdict, verified
+from gateway.core.access.credentials import SessionCookie
+from gateway.core.decision.context import Context, OpenedSession
+from gateway.core.decision.needs import Confirm, Need, Refresh, Touch
+from gateway.core.model import (
+    Claims,
+    CookieChange,
+    Grant,
+    Identity,
+    RefreshOutcome,
+    Renewed,
+    Session,
+    SessionOver,
+)
+from gateway.core.reasons import Reason
+from gateway.core.sessions import claim_sources
+from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.cookies import session_cookies
+from gateway.core.tokens.email import EMAIL, VERIFIED, claims_of
+from gateway.core.tokens.jws import Parsed, read
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A session that holds: who it is, and what rides on the response or behind the request."""
+
+    identity: Identity
+    session: Session
+    grant: Grant | None
+    cookies: tuple[CookieChange, ...] = ()
+    background: tuple[Need, ...] = ()
+    claim: str = ""
+    is_renewed: bool = False
+
+
+def is_live(context: Context, session: Session) -> Reason | None:
+    """Return why a session no longer holds, or None. Says nothing of its access token."""
+    lifetimes = context.knowledge.compiled.settings.session
+    if (over := context.knowledge.denylist.why_over(session, context.now)) is not None:
+        return over
+    if context.now >= session.ends_at or context.now - session.seen_at >= lifetimes.idle_lifetime:
+        return Reason.SESSION_EXPIRED
+    return None
+
+
+def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reason:
+    """Judge a presented session; renew it where its access token is due or has expired.
+
+    A request that presents an older generation goes on as the newest one known (the two-phase rotation).
+    """
+    opened = cookie.opened
+    if opened is None:
+        return cookie.gone
+    settings = context.knowledge.compiled.settings.session
+    session, grant, claim = opened.session, opened.grant, opened.claim
+    found = generations.beyond(context.knowledge, session, grant, claim)
+    renewed = found.outcome
+    # before the denylist is asked: reuse puts the session there itself, and its own word says more
+    if isinstance(renewed, SessionOver):
+        return renewed.reason
+    if (ended := is_live(context, session)) is not None:
+        return ended
+    phase = refresh.phase(session, grant is not None, settings, context.now)
+    if renewed is not None and renewed.grant is not None:
+        session, grant, claim = renewed.session, renewed.grant, found.claim
+        phase = refresh.phase(session, has_grant=True, settings=settings, now=context.now)
+    elif not generations.fit(session, grant):
+        # what such a session says was true once: it is asked anew
+        session, phase = generations.bare(session), "expired"
+    if grant is not None and context.knowledge.superseded(claim):
+        # another worker has made a newer one: what this one says may have been taken away by it
+        phase = "expired"
+    background: tuple[Need, ...] = ()
+    if phase == "expired":
+        if grant is None:
+            return Reason.SESSION_EXPIRED
+        outcome = _renewed_for_this(context, session)
+        if outcome is None:
+            return Refresh(claim, session, grant)
+        if isinstance(outcome, SessionOver):
+            return outcome.reason
+        # a renewal that has just succeeded counts, however soon its access token expires
+        session, grant, renewed, claim = outcome.session, outcome.grant, outcome, ""
+    elif phase == "due" and grant is not None:
+        background = (Refresh(claim, session, grant),)
+    return _live(context, opened, Renewed(session, grant), claim, renewed is not None, background)
+
+
+def _renewed_for_this(context: Context, session: Session) -> RefreshOutcome | None:
+    """Return how the refresh ended that was made for this very request, whichever generation it led to.
+
+    One is all that a request makes: tokens that are over at once would have it make one after the other.
+    """
+    for need in context.knowledge.facts:
+        if isinstance(need, Refresh) and need.session.session_id == session.session_id:
+            outcome: RefreshOutcome | None = context.knowledge.fact(need, (Renewed, SessionOver))
+            return outcome
+    return None
+
+
+def _live(
+    context: Context,
+    opened: OpenedSession,
+    current: Renewed,
+    claim: str,
+    is_newer: bool,
+    background: tuple[Need, ...],
+) -> Live | Need | Reason:
+    session, settings = current.session, context.knowledge.compiled.settings.session
+    # a refresh may have brought another sid
+    if (over := context.knowledge.denylist.why_over(session, context.now)) is not None:
+        return over
+    if context.now - claim_sources.told_at(session) >= settings.most_claims_age:
+        return Reason.CLAIMS_TOO_OLD
+    identity = session_identity(context, session)
+    if not isinstance(identity, Identity):
+        return identity
+    assert context.site is not None
+    changes: tuple[CookieChange, ...] = ()
+    is_given = generations.may_be_given(context.knowledge, session, claim)
+    if is_newer and is_given:
+        changes = session_cookies(context.site, current, context.cookies, context.now)
+    elif is_newer or background or context.now - session.seen_at <= settings.idle_lifetime / 10:
+        pass
+    elif opened.record:
+        background = (Touch(opened.record, context.now, session),)
+    elif is_given:
+        changes = session_cookies(context.site, Renewed(session, None), context.cookies, context.now)
+    if opened.grant is not None and (claims := opened.grant.unconfirmed):
+        waiting = tuple(claim for claim in claims if not context.knowledge.confirmed(claim))
+        if waiting:
+            background = (*background, Confirm(waiting, session.ends_at))
+    return Live(identity, opened.session, opened.grant, changes, background, opened.claim, is_newer)
+
+
+def session_identity(context: Context, session: Session) -> Verdict:
+    """Return who a session is; where its access token is a JWT, that is verified first."""
+    provider = context.knowledge.compiled.providers[session.provider]
+    claims, scopes = session.claims, session.scopes
+    if provider.settings.access_token == "jwt":  # noqa: S105 - a kind of token
+        # as long as the provider gave it: it came from its token endpoint, and not in a field of the request
+        parsed = read(session.access_token or "", claim_sources.MOST_ACCESS_TOKEN)
+        if not isinstance(parsed, Parsed):
+            return parsed
+        verdict = verified(context, provider, parsed, None)
+        if not isinstance(verdict, Identity):
+            return verdict
+        if verdict.subject != session.subject:
+            return Reason.TOKEN_CLAIMS
+        # how somebody authenticated is the ID token's word alone; a renewal has left no other claim in the
+        # session that this token had told or tells
+        told = {n: v for n, v in verdict.claims.items() if n not in claim_sources.AUTHENTICATION}
+        if session.claims.get(EMAIL, told.get(EMAIL)) != told.get(EMAIL):
+            # what was said of one address says nothing of another
+            told.pop(VERIFIED, None)
+        claims, scopes = {**told, **session.claims}, verdict.scopes
+    return identity_of(session, claims_of(provider.settings, claims), scopes)
+
+
+def identity_of(session: Session, claims: Claims, scopes: frozenset[str]) -> Identity:
+    """Return the identity of a session; the denylist judges it by when it began."""
+    return Identity(
+        kind="session",
+        provider=session.provider,
+        issuer=session.issuer,
+        subject=session.subject,
+        claims=claims,
+        scopes=scopes,
+        issued_at=session.login_at,
+        expires_at=session.ends_at,
+        sid=session.sid,
+        session_id=session.session_id,
+        position=session.position,
+    )
+
+
+def whose(need: Need) -> Identity | None:
+    """Return whose session a need is about, where it says so: for the record of a fault."""
+    session = need.session if isinstance(need, Refresh) else None
+    return None if session is None else identity_of(session, session.claims, session.scopes)

@@ -1,0 +1,284 @@
+"""``decide``: the one function that the proxy, and everything that asks instead of it, calls.
+
+Pure and synchronous. What it lacks, it names as a ``Need``; the pipeline fetches that and asks again.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+from gateway.core.access import access, generations
+from gateway.core.decision.answers import Answer, Forward, Login, Refuse, Respond
+from gateway.core.decision.context import Context, Knowledge
+from gateway.core.decision.needs import Need
+from gateway.core.decision.places import locate, may_be_raw
+from gateway.core.decision.refusals import login_url, plain
+from gateway.core.endpoints import logout, provider_logout
+from gateway.core.endpoints.callback import callback
+from gateway.core.endpoints.login import login
+from gateway.core.endpoints.login_failure import interrupted
+from gateway.core.headers import cookies
+from gateway.core.headers.loops import MOST_PASSES, passes
+from gateway.core.headers.rules import observe, response_headers
+from gateway.core.model import CookieChange, Header, Request, SessionOver
+from gateway.core.reasons import Reason
+from gateway.core.rules.origins import values_of
+from gateway.core.rules.policies import named_methods
+from gateway.core.rules.routes import Route
+from gateway.core.runtime import Compiled
+from gateway.core.sessions.cookies import session_cookies
+from gateway.core.sketch import draw
+from gateway.syntax.targets import Target, canonicalise
+
+_NOWHERE = Target(b"/", b"")
+
+_ONCE = frozenset((b"origin", b"access-control-request-method", b"access-control-request-headers"))
+
+# all that browsers say in Sec-Fetch-Site (Fetch Metadata)
+_FETCH_SITES = frozenset((b"cross-site", b"none", b"same-origin", b"same-site"))
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+RAW_PATH_HINT = "A route lets such paths pass as they are with raw_path: true."
+
+Endpoint: TypeAlias = Callable[[Context], Answer | Need]
+
+ENDPOINTS: dict[bytes, Endpoint] = {
+    b"login": login,
+    b"callback": callback,
+    b"logout": logout.logout,
+    b"logged-out": logout.logged_out,
+    b"backchannel-logout": provider_logout.backchannel,
+    b"frontchannel-logout": provider_logout.frontchannel,
+    b"userinfo": logout.userinfo,
+}
+
+
+def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) -> Answer | Need:
+    """Judge one request at ``now`` (epoch seconds): an answer, or the one fact that is missing."""
+    context = _context(request, _NOWHERE, knowledge, now, request_id)
+    answer = _judge(context)
+    return _by_scheme(context, answer) if isinstance(answer, Login) else answer
+
+
+def _judge(context: Context) -> Answer | Need:
+    request, observed, compiled = context.request, context.observed, context.knowledge.compiled
+    if observed.unreadable:
+        told = f"What {observed.unreadable} says cannot be read, or it is absent."
+        return replace(plain(context, Reason.FORWARDING_UNREADABLE), detail=told)
+    if context.sketch.loop and passes(context.sketch.loop, compiled.rules.loop_names) >= MOST_PASSES:
+        return plain(context, Reason.LOOP_DETECTED)
+    if request.target == b"*":
+        return _options(context)
+    found = locate(compiled, observed.host, request.target, request.method)
+    if found is None:
+        hint = RAW_PATH_HINT if may_be_raw(compiled, request.target) else None
+        return replace(plain(context, Reason.PATH_AMBIGUOUS), detail=hint)
+    target, route = found
+    context.target = target
+    if request.method in (b"TRACE", b"CONNECT"):
+        return plain(context, Reason.METHOD_UNSUPPORTED)
+    if target.path.startswith(compiled.prefix):
+        return _own(context, target.path[len(compiled.prefix) :])
+    if route is None:
+        known = compiled.routes.knows(observed.host)
+        return plain(context, Reason.ROUTE_UNKNOWN if known else Reason.HOST_UNKNOWN)
+    context.route = route
+    if compiled.routes.by_method and not all(
+        _leads_to(compiled, observed.host, request.target, method) is route
+        for method in named_methods(request)
+    ):
+        # the upstream might act on a method that another rule guards
+        return plain(context, Reason.METHOD_UNSUPPORTED)
+    if request.method == b"OPTIONS" and route.access != "public":
+        answer = _preflight(context, route)
+        if answer is not None:
+            return answer
+    return access.access(context)
+
+
+def _options(context: Context) -> Answer:
+    """Answer for the server as a whole (RFC 9110 section 9.3.7): what is asked of no path is on no route."""
+    compiled = context.knowledge.compiled
+    if context.request.method != b"OPTIONS":
+        return plain(context, Reason.PATH_AMBIGUOUS)
+    if not compiled.routes.knows(context.observed.host):
+        return plain(context, Reason.HOST_UNKNOWN)
+    methods = ", ".join((*_METHODS, *compiled.settings.extra_methods))
+    return Respond(Reason.SERVER_OPTIONS, 204, headers=((b"Allow", methods.encode()),))
+
+
+def _leads_to(compiled: Compiled, host: bytes, target: bytes, method: bytes) -> Route | None:
+    found = locate(compiled, host, target, method)
+    return None if found is None else found[1]
+
+
+def _context(request: Request, target: Target, knowledge: Knowledge, now: float, request_id: str) -> Context:
+    compiled = knowledge.compiled
+    observed = observe(request, compiled.rules)
+    site = compiled.sites.get(observed.host)
+    sketch = draw(request, compiled.rules.request_names)
+    own = cookies.read(sketch.cookies, site.cookie_prefix) if sketch.cookies and site is not None else {}
+    return Context(request, target, observed, site, knowledge, now, request_id, sketch, own)
+
+
+def _by_scheme(context: Context, login: Login) -> Answer:
+    """Let a login begin only where its cookie will come back: browsers keep it over https alone.
+
+    Where a trusted proxy says http all the same, a browser that sends Sec-Fetch-Site or a ``__Host-`` cookie
+    of ours knows better. No redirect: the proxy would say http of that as well.
+    """
+    site = context.site
+    if site is None or not site.secure or context.observed.proto == "https":
+        return login
+    if context.cookies or not _FETCH_SITES.isdisjoint(values_of(context.request, b"sec-fetch-site")):
+        return replace(login, told_http=True)
+    return plain(context, Reason.LOGIN_INSECURE)
+
+
+def interrupted_login(request: Request, knowledge: Knowledge, now: float, request_id: str) -> Refuse | None:
+    """Return what is told of a login whose callback met a fault, None where the request was for no callback.
+
+    Its reason is the fault's to say (R86).
+    """
+    target, prefix = canonicalise(request.target), knowledge.compiled.prefix
+    if target is None or not target.path.startswith(prefix):
+        return None
+    context = _context(request, target, knowledge, now, request_id)
+    if context.site is None or _endpoint(context, target.path[len(prefix) :]) is not callback:
+        return None
+    return interrupted(context)
+
+
+def new_login(
+    request: Request, knowledge: Knowledge, now: float, request_id: str, provider: str
+) -> str | None:
+    """Return where a person whose session cannot be renewed now may log in anew for this page (R85).
+
+    The session is kept; a login at its ``provider`` that succeeds replaces it.
+    """
+    context = _context(request, _NOWHERE, knowledge, now, request_id)
+    found = locate(knowledge.compiled, context.observed.host, request.target, request.method)
+    if found is None:
+        return None
+    context.target, context.route = found
+    return login_url(context, provider)
+
+
+def route_of(request: Request, knowledge: Knowledge) -> Route | None:
+    """Return the route that a request is for, None where there is none, or an endpoint of our own."""
+    compiled = knowledge.compiled
+    return _leads_to(compiled, observe(request, compiled.rules).host, request.target, request.method)
+
+
+def wants_html(request: Request, knowledge: Knowledge) -> bool:
+    """Tell whether a person's browser navigates here, rather than a script or an API client calling."""
+    return draw(request, knowledge.compiled.rules.request_names).wants_html
+
+
+def _endpoint(context: Context, name: bytes) -> Endpoint | None:
+    return callback if name in context.knowledge.compiled.by_callback else ENDPOINTS.get(name)
+
+
+def _own(context: Context, name: bytes) -> Answer | Need:
+    endpoint = _endpoint(context, name)
+    if endpoint is None:
+        return plain(context, Reason.ROUTE_UNKNOWN)
+    if context.site is None:
+        return plain(context, Reason.HOST_UNKNOWN)
+    return endpoint(context)
+
+
+def _preflight_fields(request: Request) -> dict[bytes, bytes] | None:
+    """Return the fields of a CORS preflight as browsers send it; None for anything that could do more (R65).
+
+    That is what has a body, names a method for the upstream to act on, or asks for another protocol.
+    """
+    fields: dict[bytes, bytes] = {}
+    for name, value in request.headers:
+        lower = name.lower()
+        if lower in (b"transfer-encoding", b"upgrade", b"expect") or (lower in fields and lower in _ONCE):
+            return None
+        fields[lower] = value
+    if fields.get(b"content-length", b"0").strip(b"0") or named_methods(request):
+        return None
+    return fields if b"origin" in fields and b"access-control-request-method" in fields else None
+
+
+def _preflight(context: Context, route: Route) -> Answer | None:
+    """Answer a CORS preflight (Fetch standard section 3.3); None lets the request go the usual way."""
+    fields = _preflight_fields(context.request)
+    if fields is None:
+        return None
+    origin, method = fields[b"origin"], fields[b"access-control-request-method"]
+    if route.preflight == "forward":
+        return access.forward_preflight(context, route)
+    if route.preflight == "refuse":
+        return plain(context, Reason.ORIGIN_FORBIDDEN)
+    rules = route.preflight
+    if origin.decode("latin-1") not in rules.origins or method.decode("latin-1") not in rules.methods:
+        return plain(context, Reason.ORIGIN_FORBIDDEN)
+    wanted = fields.get(b"access-control-request-headers", b"").decode("latin-1").lower()
+    names = {name.strip() for name in wanted.split(",") if name.strip()}
+    if not names <= {name.lower() for name in rules.headers}:
+        return plain(context, Reason.ORIGIN_FORBIDDEN)
+    headers = [
+        (b"Access-Control-Allow-Origin", origin),
+        (b"Access-Control-Allow-Methods", ", ".join(rules.methods).encode()),
+        (b"Access-Control-Allow-Headers", ", ".join(rules.headers).encode()),
+        (b"Access-Control-Max-Age", str(int(rules.max_age)).encode()),
+        (b"Vary", b"Origin"),
+    ]
+    if rules.credentials:
+        headers.append((b"Access-Control-Allow-Credentials", b"true"))
+    return Respond(Reason.PREFLIGHT, 204, headers=tuple(headers), route=route)
+
+
+def due_cookies(
+    forward: Forward, knowledge: Knowledge, now: float, age: float = 0.0
+) -> tuple[CookieChange, ...]:
+    """Return the cookies that ride on this response: looked up when its head is sent.
+
+    Only a request that itself presented the older generation gets the newer one (CVE-2024-51987), and only
+    the newest that is known; none where the session was revoked or replaced meanwhile, or a newer one was
+    made elsewhere. An answer that comes ``age`` seconds after its request gives none once that is half of
+    ``rotation_grace``: the browser may have gone on, and would be taken for a thief with what it was given
+    here (R75).
+    """
+    session, site = forward.session, forward.site
+    if session is None or site is None or not (forward.cookies or forward.background):
+        return ()
+    if _is_late(knowledge, age) or knowledge.denylist.judge_session(session, now):
+        return ()
+    found = generations.beyond(knowledge, session, forward.grant, forward.claim)
+    if not generations.may_be_given(knowledge, session, found.claim):
+        return ()
+    if found.outcome is None:
+        # what it was decided by is forgotten, so nobody can tell whether it is the newest
+        return () if forward.is_renewed else forward.cookies
+    if isinstance(found.outcome, SessionOver) or knowledge.denylist.judge_session(found.outcome.session, now):
+        return ()
+    return session_cookies(site, found.outcome, forward.sent, now)
+
+
+def timely_cookies(answer: Refuse | Respond, knowledge: Knowledge, age: float) -> tuple[CookieChange, ...]:
+    """Return the cookies of an answer of our own: as ``due_cookies``, but of logins and logouts always."""
+    is_of_session = answer.route is not None or answer.reason is Reason.USERINFO
+    if not is_of_session or not _is_late(knowledge, age):
+        return answer.cookies
+    return tuple(change for change in answer.cookies if change.value is None)
+
+
+def _is_late(knowledge: Knowledge, age: float) -> bool:
+    return age > knowledge.compiled.settings.session.rotation_grace / 2
+
+
+def conclude(headers: list[Header], knowledge: Knowledge, set_cookies: list[bytes]) -> list[Header]:
+    """Return the response head as the client gets it: our cookies added, forged ones removed.
+
+    R54, R58, R59; RFC 9110 section 7.6.1.
+    """
+    return response_headers(headers, knowledge.compiled.rules, set_cookies)
+
+
+__all__ = ["ENDPOINTS", "conclude", "decide", "due_cookies", "new_login", "route_of", "timely_cookies"]

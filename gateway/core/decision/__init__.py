@@ -1,0 +1,1 @@
+"""The words of a decision: what it knows, what it lacks, what it answers."""

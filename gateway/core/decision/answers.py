@@ -1,0 +1,142 @@
+"""What ``decide`` says: forward, refuse, send to login, or answer from one of the gateway's own endpoints."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from gateway.core.decision.needs import Need
+from gateway.core.headers.rules import headers_of
+from gateway.core.model import CookieChange, DenyEntry, Grant, Header, Identity, Json, Position, Session
+from gateway.core.reasons import Reason
+
+if TYPE_CHECKING:
+    from gateway.core.headers.cookies import Site
+    from gateway.core.rules.routes import Route
+
+
+@dataclass(slots=True)
+class Forward:
+    """Let it through. ``fields`` are end-to-end lines only, forged ones stripped and known ones added.
+
+    The pipeline adds X-Request-ID, the data plane one framing header, Connection, and Upgrade for a tunnel.
+    ``background`` are needs to resolve behind the request's back. ``session`` and ``grant`` are what this
+    very request presented on ``site``, and ``sent`` its own cookies, for ``due_cookies``; ``claim`` names the
+    session's next rotation. ``is_renewed`` tells that it was decided by a newer generation than presented.
+    """
+
+    route: "Route"
+    reason: Reason
+    target: bytes
+    fields: bytes
+    request_id: str
+    identity: Identity | None = None
+    session: Session | None = None
+    grant: Grant | None = None
+    claim: str = ""
+    cookies: tuple[CookieChange, ...] = ()
+    background: tuple[Need, ...] = ()
+    site: "Site | None" = None
+    sent: dict[str, str] = field(default_factory=dict)
+    is_renewed: bool = False
+
+    @property
+    def headers(self) -> list[Header]:
+        """The fields as (name, value) pairs, X-Request-ID among them."""
+        return headers_of(self.fields, self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Refuse for a reason; the edge turns it into a page, a problem document or a challenge.
+
+    ``challenge`` asks for an RFC 6750 WWW-Authenticate; ``required_scopes`` and ``detail`` are safe to
+    show. ``html`` is what the caller prefers.
+
+    What can help a person: ``login_url`` is where to log in, ``account_url`` where to do so with another
+    account, ``logout_url`` where to end the session that was presented, ``retry_url`` where to try again if
+    not at this very address. ``provider`` and ``claim`` say of a login that failed whose it was, and which
+    claim was at fault. ``audit`` names the audit event, where it is not a refusal.
+    """
+
+    reason: Reason
+    route: "Route | None" = None
+    identity: Identity | None = None
+    html: bool = False
+    challenge: bool = False
+    bearer_presented: bool = False
+    required_scopes: tuple[str, ...] = ()
+    acr_values: tuple[str, ...] = ()
+    max_age: int | None = None
+    login_url: str | None = None
+    retry_url: str | None = None
+    account_url: str | None = None
+    logout_url: str | None = None
+    retry_after: int | None = None
+    detail: str | None = None
+    provider: str | None = None
+    claim: str | None = None
+    audit: str | None = None
+    cookies: tuple[CookieChange, ...] = ()
+    allow: tuple[str, ...] = ()
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Send this browser to the provider; the edge draws state, nonce and verifier (R2, R3).
+
+    ``redirect_uri`` and ``origin`` come from the configuration, never from Host (R13). ``cookies`` evict
+    pending logins beyond the cap (R17). ``acr_values`` and ``max_age`` ask for step-up (RFC 9470).
+    ``callback`` is the path that the pending login holds, empty for the usual one. ``other_account`` asks the
+    provider which account it is to be. ``client`` is the address that asks. ``audit`` names an audit event
+    that this ends: of a login that could not be finished, and begins again by itself.
+    ``position`` is how far the denylist was applied; ``is_repeated`` as in ``PendingLogin``. ``told_http`` is
+    set where a trusted proxy says http of a browser that is on https.
+    """
+
+    reason: Reason
+    provider: str
+    origin: str
+    redirect_uri: str
+    return_to: str
+    pending_cookie: str
+    now: float
+    max_age_seconds: int
+    route: "Route | None" = None
+    cookies: tuple[CookieChange, ...] = ()
+    acr_values: tuple[str, ...] = ()
+    max_age: int | None = None
+    callback: str = ""
+    login_hint: str = ""
+    other_account: bool = False
+    client: str = ""
+    audit: str | None = None
+    position: Position | None = None
+    is_repeated: bool = False
+    told_http: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """An answer of the gateway's own endpoints: a redirect, a small JSON document or a page by name.
+
+    ``audit`` names an audit event, ``details`` are more fields of it; ``revoked`` are entries that were
+    written on the way. ``background`` are needs to resolve behind the answer's back.
+    """
+
+    reason: Reason
+    status: int
+    location: str | None = None
+    json: dict[str, Json] | None = None
+    page: str | None = None
+    values: dict[str, str] = field(default_factory=dict)
+    headers: tuple[Header, ...] = ()
+    cookies: tuple[CookieChange, ...] = ()
+    identity: Identity | None = None
+    route: "Route | None" = None
+    audit: str | None = None
+    details: dict[str, str | None] = field(default_factory=dict)
+    revoked: tuple[DenyEntry, ...] = ()
+    background: tuple[Need, ...] = ()
+
+
+Answer: TypeAlias = Forward | Refuse | Login | Respond

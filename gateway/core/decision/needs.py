@@ -1,0 +1,250 @@
+"""What a decision may lack: values that name one fact each. The edge fetches it and asks again.
+
+A need with an effect (``Exchange``, ``UseOnce``, ``Revoke``, ``Refresh``) is asked once per request.
+Resolving raises ``Fault`` when the fact cannot be had.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from gateway.core.model import DenyEntry, Grant, Renewed, Session
+from gateway.core.rules.rate_limit import RateLimit
+
+
+@dataclass(frozen=True, slots=True)
+class Random:
+    """``size`` random bytes. Answer: bytes."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The request's whole body, of at most ``limit`` bytes. Answer: bytes."""
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """The provider's discovery document. Answer: ProviderMetadata."""
+
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The provider's key set; refetched when it lacks ``kid``, or a signature ``failed``, as budgets allow.
+
+    Answer: core.tokens.keys.KeySet, which may still lack the kid. ``kid`` None: any usable key set will do; empty:
+    the token names none. ``by`` is the address of who presented the token, None where it came of our own
+    token call; ``proof`` stands for the token's signature (``core.tokens.jws.proof_of``).
+    """
+
+    provider: str
+    kid: str | None
+    failed: bool = False
+    by: str | None = field(default=None, compare=False)
+    proof: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Redeem an authorization code (RFC 6749 section 4.1.3). Answer: TokenSet | TokenRefusal."""
+
+    provider: str
+    code: str = field(repr=False)
+    verifier: str = field(repr=False)
+    redirect_uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfo:
+    """The UserInfo response (OIDC Core section 5.3). Answer: dict of claims, or None if it was refused."""
+
+    provider: str
+    access_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UseOnce:
+    """Mark a value as used until ``expires`` (epoch seconds). Answer: True the first time, else False."""
+
+    purpose: str
+    value: str
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Write entries to the denylist. Answer: None once this worker's own replica holds them."""
+
+    entries: tuple[DenyEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """New tokens for a session, by the claim protocol. Answer: Renewed | SessionOver."""
+
+    claim: str
+    session: Session = field(compare=False)
+    grant: Grant = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """The browser presented the cookie that these rotations led to. Background only. Answer: None.
+
+    ``ends_at`` (epoch seconds) bounds how long the old tokens are remembered as spent.
+    """
+
+    claims: tuple[str, ...]
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Tell every worker that a later login of its browser replaces a session. Answer: None, always.
+
+    From then on no answer gives that browser the session's cookies.
+    """
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """Where a browser ends its login at the provider (OpenID Connect RP-Initiated Logout section 2).
+
+    The store may keep a newer hint of the session than ``id_token_hint``, which the browser has brought.
+
+    Answer: the URL, empty where the provider has no end_session_endpoint; or, as a value, the Fault that
+    kept its metadata away: a logout goes on without the provider.
+    """
+
+    provider: str
+    redirect_uri: str
+    state: str = field(repr=False)
+    id_token_hint: str | None = field(default=None, repr=False)
+    session_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepHint:
+    """Keep the ID token of a session for its logout at the provider. Background only. Answer: None.
+
+    ``ends_at`` is the session's end, in epoch seconds.
+    """
+
+    session_id: str
+    id_token: str = field(repr=False)
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeToken:
+    """Revoke a refresh token at the provider (RFC 7009). Background only. Answer: None.
+
+    ``issuer``, ``subject`` and ``session_id`` say whose it is, for the audit log.
+    """
+
+    provider: str
+    refresh_token: str = field(repr=False)
+    issuer: str
+    subject: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """What the store has of a session. Answer: core.sessions.record.StoredSession, empty for nothing."""
+
+    record: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveSession:
+    """Keep a session that begins, before its cookie is given. Answer: None.
+
+    ``address`` and ``agent`` are the browser's, for the list. ``replaces`` is the id of the session that this
+    browser had before, empty where it had none.
+    """
+
+    record: str
+    handle: str = field(compare=False, repr=False)
+    current: Renewed = field(compare=False, repr=False)
+    address: str = field(compare=False)
+    agent: str = field(compare=False)
+    replaces: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPage:
+    """The page that a login's reference stands for. Answer: str, empty where it is no longer known."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """A session of the store was in use at ``seen_at`` (epoch seconds). Background only. Answer: None."""
+
+    record: str
+    seen_at: float = field(compare=False)
+    session: Session = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EndLater:
+    """A later login of the same person in this browser replaced a session. Background only. Answer: None.
+
+    It ends after the grace in which other tabs still show it. ``ends_at`` is its absolute end, epoch seconds.
+    """
+
+    session_id: str
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Count one more request of a caller. Answer: core.rules.rate_limit.Allowance."""
+
+    limit: RateLimit
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSid:
+    """Whether the store keeps a session that has this ``sid`` of this provider. Answer: bool."""
+
+    provider: str
+    sid: str
+
+
+Need: TypeAlias = (
+    Random
+    | Body
+    | Metadata
+    | Keys
+    | Exchange
+    | UserInfo
+    | UseOnce
+    | Revoke
+    | Refresh
+    | Confirm
+    | Replaced
+    | EndSession
+    | KeepHint
+    | RevokeToken
+    | SessionRecord
+    | SaveSession
+    | KeptPage
+    | Touch
+    | EndLater
+    | Admit
+    | KnownSid
+)
+
+EFFECTS: tuple[type, ...] = (Exchange, UseOnce, Revoke, Refresh, Replaced, SaveSession, Admit)
+MOST_NEEDS = 16

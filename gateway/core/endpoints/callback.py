@@ -1,0 +1,355 @@
+"""The callback that ends a login: the response checked, the code redeemed, the session begun.
+
+OpenID Connect Core section 3.1.2.5 to 3.1.3.7; RFC 9207; RFC 9700 section 4.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeAlias
+from urllib.parse import quote
+
+from gateway.core.access import pending, rounds
+from gateway.core.access.session import is_live, session_identity
+from gateway.core.access.verification import checked, key_set
+from gateway.core.decision.answers import Login, Refuse, Respond
+from gateway.core.decision.context import Context
+from gateway.core.decision.needs import (
+    Body,
+    Exchange,
+    KeptPage,
+    Keys,
+    Metadata,
+    Need,
+    Random,
+    SessionRecord,
+    UseOnce,
+    UserInfo,
+)
+from gateway.core.decision.refusals import plain
+from gateway.core.endpoints import id_token_hint
+from gateway.core.endpoints.authorization_response import MOST_FORM, Response, keep, kept, process_response
+from gateway.core.endpoints.claim_at_fault import claim_at_fault, tell_clock
+from gateway.core.endpoints.login import begin_for
+from gateway.core.endpoints.login_failure import Attempt, failed, provider_here, spent
+from gateway.core.endpoints.session_start import (
+    Begun,
+    given,
+    new_session,
+    presented_session,
+    put_off,
+    replaced,
+)
+from gateway.core.headers.cookies import Site
+from gateway.core.model import (
+    Claims,
+    CookieChange,
+    Grant,
+    Identity,
+    Json,
+    ProviderMetadata,
+    Session,
+    TokenRefusal,
+    TokenSet,
+)
+from gateway.core.reasons import Reason
+from gateway.core.runtime import Provider
+from gateway.core.sessions import codec
+from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.record import HANDLE_BYTES
+from gateway.core.tokens import id_token
+from gateway.core.tokens.jws import UnknownKey
+from gateway.core.tokens.keys import KeySet
+from gateway.syntax import forms as form
+from gateway.syntax.encoding import encode_base64url
+
+Step: TypeAlias = Respond | Refuse | Login | Need
+
+
+def callback(context: Context) -> Step:
+    """End a login: check the response, redeem the code, verify the ID token, begin the session."""
+    site = context.site
+    assert site is not None
+    provider = context.knowledge.compiled.providers.get(provider_here(context) or "")
+    by_form = provider is not None and provider.settings.response_mode == "form_post"
+    if by_form and context.request.method == b"POST" and form.is_form(context.request):
+        return _posted(context, site)
+    if context.request.method != b"GET":
+        refusal = plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET", "POST") if by_form else ("GET",))
+        return replace(refusal, provider=provider_here(context), audit="login")
+    response = process_response(context.target.query[1:], needs_code=not by_form)
+    if response is None:
+        return _malformed(context, site, context.target.query[1:])
+    name = pending.state_cookie_name(site.login_prefix, response.state)
+    begun = _begun(context, site, name, response.state)
+    if begun is None:
+        return _stranger(context, Reason.LOGIN_STATE_UNKNOWN, response.state)
+    response = kept(begun, response.state) or response
+    page = _page_wanted(context, begun.return_to)
+    if isinstance(page, KeptPage):
+        return page
+    attempt = Attempt(begun, page, response.state, name)
+    if not response.code and response.error is None:
+        return failed(context, Reason.LOGIN_RESPONSE_MALFORMED, attempt)
+    return _answered(context, site, response, attempt)
+
+
+def _malformed(context: Context, site: Site, data: bytes) -> Refuse | KeptPage:
+    # its state may still tell which page was wanted
+    state = (form.read_parameters(data, ("state",)) or {}).get("state", "")
+    begun = _begun(context, site, pending.state_cookie_name(site.login_prefix, state), state)
+    known = pending.page_of(context, state) if begun is None else begun.return_to
+    page = _page_wanted(context, known or "/")
+    if isinstance(page, KeptPage):
+        return page
+    return failed(context, Reason.LOGIN_RESPONSE_MALFORMED, page=page)
+
+
+def _begun(context: Context, site: Site, name: str, state: str) -> codec.PendingLogin | None:
+    """Return this browser's login of a state, None where there is none, or it took too long."""
+    begun = pending.open_pending(context, site, name)
+    lifetime = context.knowledge.compiled.settings.session.login_lifetime
+    if (
+        begun is None
+        or not hmac.compare_digest(begun.state.encode(), pending.proof_of(state).encode())
+        or context.now - begun.started_at > lifetime
+    ):
+        return None
+    return begun
+
+
+def _posted(context: Context, site: Site) -> Step:
+    """Take a response that another site's page has posted, and have the browser come again by GET."""
+    body = context.knowledge.fact(need := Body(MOST_FORM), bytes)
+    if body is None:
+        return need
+    response = process_response(body)
+    if response is None:
+        return _malformed(context, site, body)
+    name = pending.state_cookie_name(site.login_prefix, response.state)
+    begun = _begun(context, site, name, response.state)
+    changes: tuple[CookieChange, ...] = ()
+    if begun is not None:
+        lifetime = context.knowledge.compiled.settings.session.login_lifetime
+        left = max(1, int(begun.started_at + lifetime - context.now))
+        change = keep(site, name, begun, response, left)
+        if change is None:
+            page = _page_wanted(context, begun.return_to)
+            if isinstance(page, KeptPage):
+                return page
+            attempt = Attempt(begun, page, response.state, name)
+            return failed(
+                context, Reason.LOGIN_RESPONSE_MALFORMED, attempt, "its code is too long to be kept"
+            )
+        changes = (change,)
+    back = f"{site.origin}{context.target.path.decode()}?state={quote(response.state, safe='')}"
+    return Respond(Reason.LOGIN_RETURNED, 303, location=back, cookies=changes)
+
+
+def _page_wanted(context: Context, page: str) -> str | KeptPage:
+    """Return the page of a login, which may be in the store; empty where it could not be kept."""
+    if not page.startswith("@"):
+        return page
+    kept: str | None = context.knowledge.fact(need := KeptPage(page), str)
+    return need if kept is None else kept
+
+
+def _answered(context: Context, site: Site, response: Response, attempt: Attempt) -> Step:
+    """Judge the response to a login that this browser has begun."""
+    compiled, begun = context.knowledge.compiled, attempt.begun
+    provider = compiled.providers.get(begun.provider)
+    if provider is None:
+        return failed(context, Reason.LOGIN_STATE_UNKNOWN, attempt)
+    # RFC 9700 section 4.4: an answer that came by another provider's callback is another provider's (R71)
+    if context.target.path.decode() != pending.callback_path(begun, compiled.settings.prefix):
+        return failed(context, Reason.LOGIN_ISSUER_MISMATCH, attempt)
+    metadata = context.knowledge.fact(need := Metadata(provider.name), ProviderMetadata)
+    if metadata is None:
+        return need
+    # RFC 9207 section 2.4: a promised issuer that is missing is as bad as a wrong one (R6)
+    if (response.issuer is not None and response.issuer != metadata.issuer) or (
+        response.issuer is None and metadata.iss_parameter_supported
+    ):
+        return failed(context, Reason.LOGIN_ISSUER_MISMATCH, attempt)
+    if response.error is not None:
+        return failed(context, Reason.LOGIN_DENIED, attempt, response.error[:100])
+    presented = presented_session(context)
+    if isinstance(presented, SessionRecord):
+        return presented
+    if presented is None and rounds.loops(context, site, attempt.page):
+        return failed(context, Reason.LOGIN_LOOP, attempt)
+    return _redeem(context, provider, attempt, response)
+
+
+def _stranger(context: Context, reason: Reason, state: str, attempt: Attempt | None = None) -> Step:
+    """Answer a state that is unknown here, or spent: whoever is logged in goes on to the page."""
+    site = context.site
+    assert site is not None
+    known = pending.page_of(context, state) or "/" if attempt is None else attempt.page
+    page = _page_wanted(context, known)
+    if isinstance(page, KeptPage):
+        return page
+    page = page or "/"
+    evicted = pending.was_evicted(context, site, state)
+    cookies = () if attempt is None else (spent(context, attempt),)
+    # a losing tab, or the back button: no token call is made
+    presented = presented_session(context)
+    if isinstance(presented, SessionRecord):
+        return presented
+    if presented is not None and is_live(context, presented.session) is None:
+        if evicted:
+            cookies = (*cookies, pending.forget_evicted(context, site, state))
+        return Respond(Reason.ALREADY_LOGGED_IN, 303, location=site.origin + page, cookies=cookies)
+    provider = provider_here(context)
+    if evicted and provider is not None:
+        # the person did nothing wrong: single sign-on brings them to their page
+        again = begin_for(context, Reason.LOGIN_EVICTED, page, provider, state)
+        return replace(again, cookies=(*again.cookies, *cookies), audit="login")
+    return failed(context, reason, attempt, page=page)
+
+
+def _redeem(context: Context, provider: Provider, attempt: Attempt, response: Response) -> Step:
+    site, knowledge, begun = context.site, context.knowledge, attempt.begun
+    assert site is not None
+    # the keys are asked for first: a code that has been redeemed is spent
+    keys = key_set(context, provider, Keys(provider.name, None))
+    if not isinstance(keys, KeySet):
+        return keys
+    lifetime = knowledge.compiled.settings.session.login_lifetime
+    digest = encode_base64url(hashlib.sha256(begun.state.encode()).digest())
+    once = UseOnce("login", digest, begun.started_at + 2 * lifetime)
+    first = knowledge.fact(once, bool)
+    if first is None:
+        return once
+    if not first:
+        return _stranger(context, Reason.LOGIN_STATE_REPLAYED, attempt.state, attempt)
+    # RFC 6749 section 4.1.3: what the authorization request said
+    redirect_uri = site.origin + context.target.path.decode()
+    exchange = Exchange(provider.name, response.code, begun.verifier, redirect_uri)
+    tokens: TokenSet | TokenRefusal | None = knowledge.fact(exchange, (TokenSet, TokenRefusal))
+    if tokens is None:
+        return exchange
+    if isinstance(tokens, TokenRefusal):
+        return failed(context, Reason.LOGIN_REFUSED, attempt, tokens.error)
+    claims = _verified_claims(context, provider, begun, tokens)
+    if isinstance(claims, Reason):
+        claim = claim_at_fault(tokens.id_token or "", claims, provider, context.now)
+        came = tokens.id_token
+        detail = tell_clock(came, claims, context.now) if came else "no ID token came"
+        return failed(context, claims, attempt, detail, claim=claim)
+    if not isinstance(claims, dict):
+        return claims
+    return _with_userinfo(context, provider, attempt, tokens, claims)
+
+
+def _verified_claims(
+    context: Context, provider: Provider, begun: codec.PendingLogin, tokens: TokenSet
+) -> "dict[str, Json] | Need | Reason":
+    if tokens.id_token is None:
+        return Reason.TOKEN_MALFORMED
+    token = tokens.id_token
+
+    def check(keys: KeySet) -> Claims | UnknownKey | Reason:
+        return id_token.check(
+            token, provider, keys, context.now, nonce=begun.nonce, access_token=tokens.access_token
+        )
+
+    claims = checked(context, provider, token, check, by=None)
+    return dict(claims) if isinstance(claims, Mapping) else claims
+
+
+def _with_userinfo(
+    context: Context,
+    provider: Provider,
+    attempt: Attempt,
+    tokens: TokenSet,
+    claims: dict[str, Json],
+) -> Step:
+    userinfo: Claims | None = None
+    if provider.settings.userinfo:
+        need = UserInfo(provider.name, tokens.access_token)
+        userinfo = context.knowledge.fact(need, dict)
+        if userinfo is None:
+            return need
+        if not userinfo:
+            return failed(
+                context,
+                Reason.TOKEN_CLAIMS,
+                attempt,
+                "UserInfo refused the access token; its status is logged",
+            )
+        # OIDC Core section 5.3.2: a response about somebody else must not be used (R30)
+        if userinfo.get("sub") != claims["sub"]:
+            return failed(
+                context, Reason.TOKEN_CLAIMS, attempt, "UserInfo is about somebody else", claim="sub"
+            )
+    is_kept = context.knowledge.compiled.settings.session.mode == "redis"
+    random = Random(32 + HANDLE_BYTES if is_kept else 32)
+    drawn = context.knowledge.fact(random, bytes)
+    if drawn is None:
+        return random
+    session = new_session(context, provider, tokens, claims, userinfo, encode_base64url(drawn[:32]))
+    handle = encode_base64url(drawn[32:])
+    grant = None
+    if tokens.refresh_token:
+        grant = Grant(session.session_id, 0, tokens.refresh_token, handle=handle)
+    # judged once, here: each request would find the same fault and log in again (RFC 9068 section 4)
+    identity = session_identity(context, session)
+    if isinstance(identity, Reason):
+        claim = claim_at_fault(tokens.access_token, identity, provider, context.now)
+        if identity is Reason.TOKEN_AUDIENCE:
+            claim = "aud"
+        detail = "the access token, which access_token: jwt verifies"
+        if (clock := tell_clock(tokens.access_token, identity, context.now)) is not None:
+            detail = f"{detail}: {clock}"
+        return failed(context, identity, attempt, detail, claim=claim)
+    if not isinstance(identity, Identity):
+        return identity
+    return _complete(context, attempt, Begun(session, grant, handle, tokens.id_token), identity)
+
+
+def _overtaken(context: Context, attempt: Attempt, session: Session) -> Login | Refuse | None:
+    """Judge a login by the revocations that came between its beginning and its end (R72).
+
+    One new login begins by itself; where that is overtaken as well, a page says why.
+    """
+    login, denylist = attempt.begun, context.knowledge.denylist
+    if not denylist.judge_login(
+        session.issuer, session.subject, session.sid, login.position, login.started_at, context.now
+    ):
+        return None
+    if login.is_repeated:
+        return failed(context, Reason.REVOKED, attempt)
+    again = begin_for(context, Reason.REVOKED, attempt.page or "/", login.provider, attempt.state)
+    return replace(again, cookies=(*again.cookies, spent(context, attempt)), audit="login")
+
+
+def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identity) -> Step:
+    site, session = context.site, begun.session
+    assert site is not None
+    if (overtaken := _overtaken(context, attempt, session)) is not None:
+        return overtaken
+    if not begun.fits():
+        size = refresh.cookie_size(session, begun.grant)
+        return failed(context, Reason.LOGIN_COOKIE_TOO_LARGE, attempt, f"{size} characters")
+    if (need := replaced(context, begun)) is not None:
+        return need
+    changes = [
+        *given(context, site, begun),
+        spent(context, attempt),
+        rounds.note(context, site, attempt.page, came_back=presented_session(context) is not None),
+    ]
+    changes += id_token_hint.keep(context, session, begun.id_token, changes)
+    hint = id_token_hint.stored(context, session, begun.id_token, changes)
+    return Respond(
+        Reason.LOGIN_COMPLETED,
+        303 if attempt.page else 200,
+        location=site.origin + attempt.page if attempt.page else None,
+        page=None if attempt.page else "page_lost",
+        cookies=tuple(changes),
+        identity=identity,
+        audit="login",
+        details={"provider": session.provider},
+        background=(*put_off(context, begun), *hint),
+    )

@@ -1,0 +1,252 @@
+"""The end of a session that its own person asks for, and what a session may tell its own browser.
+
+The session ends here first, whatever becomes of the rest; then the browser goes on to the provider (OpenID
+Connect RP-Initiated Logout 1.0), and the refresh token is revoked there (RFC 7009) behind the answer's back.
+"""
+
+import hmac
+import json
+from dataclasses import dataclass
+
+from gateway.core.access.credentials import session_cookie
+from gateway.core.access.session import Live, identity_of, is_live, judge_session
+from gateway.core.decision.answers import Refuse, Respond
+from gateway.core.decision.context import Context, OpenedSession
+from gateway.core.decision.needs import Body, EndSession, Need, Random, Revoke, RevokeToken, SessionRecord
+from gateway.core.decision.refusals import cleared_cookies, plain, refuse
+from gateway.core.endpoints import id_token_hint
+from gateway.core.model import AS_WRITTEN, CookieChange, DenyEntry, Fault, Json, Renewed, Seal, Session
+from gateway.core.reasons import Reason
+from gateway.core.rules.entries import MARGIN, end_of
+from gateway.core.rules.origins import comes_from_own_page
+from gateway.core.sessions import renewal as refresh
+from gateway.syntax import forms as form
+from gateway.syntax.encoding import encode_base64url
+
+MOST_FORM = 4096
+_MOST_NEWS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Onwards:
+    """Where the browser goes after its session has ended here; ``provider_logout`` is for the audit log."""
+
+    location: str
+    provider_logout: str
+    cookies: tuple[CookieChange, ...] = ()
+
+
+def logout(context: Context) -> Respond | Refuse | Need:
+    """GET asks, POST ends the session: here in the browser, and at every worker by the denylist (R43).
+
+    The form field ``everywhere=1`` ends every session and token of this person.
+    """
+    if context.request.method == b"GET":
+        action = f"{context.knowledge.compiled.settings.prefix}logout"
+        return Respond(Reason.LOGOUT_CONFIRM, 200, page="logout_confirm", values={"action": action})
+    if context.request.method != b"POST":
+        return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET", "POST"))
+    if not comes_from_own_page(context):
+        return plain(context, Reason.ORIGIN_FORBIDDEN)
+    body = context.knowledge.fact(need := Body(MOST_FORM), bytes)
+    if body is None:
+        return need
+    everywhere = _wants_everywhere(context, body)
+    if everywhere is None:
+        return plain(context, Reason.REQUEST_MALFORMED)
+    cookie = session_cookie(context)
+    if isinstance(cookie, SessionRecord):
+        return cookie
+    opened = cookie.opened if cookie is not None else None
+    written = written_entries(context)
+    if written is None:
+        if everywhere and (reason := _no_proof(context, opened)) is not None:
+            return refuse(context, reason, clear=True)
+        if opened is not None:
+            return Revoke(_entries(context, opened.session, everywhere=everywhere))
+    return _ended(context, opened, written or ())
+
+
+def _wants_everywhere(context: Context, body: bytes) -> bool | None:
+    if not body:
+        return False
+    fields = form.read_form(body) if form.is_form(context.request) else None
+    # what cannot be read might have asked for more than would be done
+    if fields is None or fields.get("everywhere", "1") != "1":
+        return None
+    return "everywhere" in fields
+
+
+def written_entries(context: Context) -> tuple[DenyEntry, ...] | None:
+    """Return the entries that this request has written, None before: ``now`` was another when it asked."""
+    asked = (need.entries for need in context.knowledge.facts if isinstance(need, Revoke))
+    return next(asked, None)
+
+
+def _no_proof(context: Context, opened: OpenedSession | None) -> Reason | None:
+    # a copy of a session that has ended must not end those that came after it
+    if opened is None:
+        return Reason.CREDENTIALS_MISSING
+    return is_live(context, opened.session)
+
+
+def everything_of(context: Context, issuer: str, subject: str) -> DenyEntry:
+    """Return the entry that ends whatever this subject was issued until now."""
+    return DenyEntry("sub", issuer, subject, context.now, entry_expiry(context), AS_WRITTEN)
+
+
+def entry_expiry(context: Context) -> float:
+    """Return when an entry may be forgotten that names what was issued until now, in epoch seconds."""
+    return context.now + context.knowledge.compiled.settings.session.absolute_lifetime + MARGIN
+
+
+def _entries(context: Context, session: Session, *, everywhere: bool) -> tuple[DenyEntry, ...]:
+    idle = context.knowledge.compiled.settings.copies_last
+    one = end_of(session, context.now, idle)
+    return (one, everything_of(context, session.issuer, session.subject)) if everywhere else (one,)
+
+
+def _ended(context: Context, opened: OpenedSession | None, written: tuple[DenyEntry, ...]) -> Respond | Need:
+    """Answer once the session is dead here: the cookies go, the browser goes on."""
+    site = context.site
+    assert site is not None
+    session = opened.session if opened is not None else None
+    onwards = _onwards(context, session)
+    if not isinstance(onwards, _Onwards):
+        return onwards
+    own = [name for name in context.cookies if name.startswith(site.login_prefix)]
+    is_page = context.wants_html
+    return Respond(
+        Reason.LOGGED_OUT,
+        303 if is_page else 200,
+        location=onwards.location if is_page else None,
+        # a script cannot follow a redirect to another origin: it navigates there itself
+        json=None if is_page else {"logout_url": onwards.location},
+        cookies=(
+            *cleared_cookies(site, context.cookies),
+            *(CookieChange(name, None, 0, (name,)) for name in own),
+            *id_token_hint.cleared(context),
+            *onwards.cookies,
+        ),
+        identity=identity_of(session, session.claims, session.scopes) if session else None,
+        audit="logout",
+        details={
+            "how": "everywhere" if any(entry.kind == "sub" for entry in written) else "local",
+            "provider_logout": onwards.provider_logout,
+        },
+        revoked=written,
+        background=_revocation(context, opened),
+    )
+
+
+def _onwards(context: Context, session: Session | None) -> _Onwards | Need:
+    """Find the way over the provider, where the configuration wants it and the provider has one (R50)."""
+    site, settings = context.site, context.knowledge.compiled.settings
+    assert site is not None
+    here = f"{site.origin}{settings.prefix}logged-out"
+    if session is None or settings.providers[session.provider].logout != "provider":
+        return _Onwards(here, "none", _forgotten(context))
+    drawn = context.knowledge.fact(random := Random(32), bytes)
+    if drawn is None:
+        return random
+    state = encode_base64url(drawn)
+    hint = id_token_hint.find(context, session)
+    need = EndSession(session.provider, here, state, hint, session.session_id)
+    found: str | Fault | None = context.knowledge.fact(need, (str, Fault))
+    if found is None:
+        return need
+    if isinstance(found, Fault) or not found:
+        return _Onwards(here, "unavailable" if isinstance(found, Fault) else "none", _forgotten(context))
+    payload = json.dumps([state, round(context.now, 3)]).encode()
+    remembered = CookieChange(
+        site.logout_cookie,
+        Seal(site.purpose("logout"), payload),
+        int(settings.session.login_lifetime),
+        path=settings.prefix,
+    )
+    return _Onwards(found, "started", (remembered,))
+
+
+def _forgotten(context: Context) -> tuple[CookieChange, ...]:
+    site = context.site
+    assert site is not None
+    if site.logout_cookie not in id_token_hint.scoped_cookies(context):
+        return ()
+    return (CookieChange(site.logout_cookie, None, path=context.knowledge.compiled.settings.prefix),)
+
+
+def _revocation(context: Context, opened: OpenedSession | None) -> tuple[RevokeToken, ...]:
+    """Return the need that revokes the newest refresh token that is known of this session."""
+    if opened is None or opened.grant is None:
+        return ()
+    session, grant, claim = opened.session, opened.grant, opened.claim
+    provider = context.knowledge.compiled.providers[session.provider]
+    for _ in range(_MOST_NEWS):
+        renewed = context.knowledge.news(claim)
+        if not isinstance(renewed, Renewed) or renewed.grant is None:
+            break
+        grant = renewed.grant
+        claim = refresh.claim_id(provider, grant)
+    need = RevokeToken(
+        provider.name, grant.refresh_token, session.issuer, session.subject, session.session_id
+    )
+    return (need,)
+
+
+def logged_out(context: Context) -> Respond | Refuse:
+    """Say that the session has ended here, and at the provider where its answer proves it (R50)."""
+    site = context.site
+    assert site is not None
+    if context.request.method not in (b"GET", b"HEAD"):
+        return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
+    prefix = context.knowledge.compiled.settings.prefix
+    return Respond(
+        Reason.LOGGED_OUT,
+        200,
+        page="logged_out",
+        values={
+            "login_url": f"{site.origin}{prefix}login",
+            "provider_session": "ended" if _comes_from_provider(context) else "open",
+        },
+        cookies=_forgotten(context),
+    )
+
+
+def _comes_from_provider(context: Context) -> bool:
+    site, compiled = context.site, context.knowledge.compiled
+    assert site is not None
+    presented = (form.read_parameters(context.target.query[1:], ("state",)) or {}).get("state", "")
+    sealed = id_token_hint.scoped_cookies(context).get(site.logout_cookie, "")
+    payload = compiled.ring.open(site.purpose("logout"), sealed)
+    if payload is None or not presented:
+        return False
+    # what was sealed for this purpose was written above
+    state, at = json.loads(payload)
+    is_in_time = context.now - at <= compiled.settings.session.login_lifetime
+    return hmac.compare_digest(str(state).encode(), presented.encode()) and is_in_time
+
+
+def userinfo(context: Context) -> Respond | Refuse | Need:
+    """Tell the browser who it is logged in as; never a token (CVE-2024-39315)."""
+    if context.request.method not in (b"GET", b"HEAD"):
+        return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
+    cookie = session_cookie(context)
+    if cookie is None:
+        return refuse(context, Reason.CREDENTIALS_MISSING)
+    if isinstance(cookie, SessionRecord):
+        return cookie
+    verdict = judge_session(context, cookie)
+    if isinstance(verdict, Reason):
+        return refuse(context, verdict)
+    if not isinstance(verdict, Live):
+        return verdict
+    identity, session = verdict.identity, verdict.session
+    document: dict[str, Json] = {
+        **identity.claims,
+        "iss": identity.issuer,
+        "sub": identity.subject,
+        "session": {"login_at": session.login_at, "ends_at": session.ends_at},
+    }
+    return Respond(
+        Reason.USERINFO, 200, json=document, cookies=verdict.cookies, identity=identity, headers=()
+    )

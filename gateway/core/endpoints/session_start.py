@@ -1,0 +1,137 @@
+"""The session that a login begins: what it holds, which one it replaces, and the cookies that give it."""
+
+from dataclasses import dataclass, field
+
+from gateway.core.access.credentials import SessionCookie, session_cookie
+from gateway.core.access.session import is_live
+from gateway.core.decision.context import Context, OpenedSession
+from gateway.core.decision.needs import EndLater, Need, Replaced, Revoke, SaveSession, SessionRecord
+from gateway.core.headers import cookies as jar
+from gateway.core.headers.cookies import Site
+from gateway.core.model import Claims, CookieChange, Grant, Json, Renewed, Session, TokenSet
+from gateway.core.rules.entries import end_of
+from gateway.core.runtime import Provider
+from gateway.core.sessions import claim_sources
+from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.cookies import handle_cookie, session_cookies
+from gateway.core.sessions.record import record_name
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A session about to be given to the browser; ``handle`` is empty where its cookies hold all of it."""
+
+    session: Session
+    grant: Grant | None
+    handle: str = field(repr=False)
+    id_token: str | None = field(repr=False)
+
+    def fits(self) -> bool:
+        """Tell whether the cookies (R40), or a record of the store, have room for it."""
+        if self.handle:
+            return refresh.record_fits(self.session, self.grant)
+        return refresh.fits(self.session) and (self.grant is None or refresh.grant_fits(self.grant))
+
+
+def presented_session(context: Context) -> OpenedSession | SessionRecord | None:
+    """Return the session that this browser has by now, None where it has none, or the need that tells."""
+    cookie = session_cookie(context)
+    return cookie.opened if isinstance(cookie, SessionCookie) else cookie
+
+
+def new_session(
+    context: Context,
+    provider: Provider,
+    tokens: TokenSet,
+    claims: dict[str, Json],
+    userinfo: Claims | None,
+    session_id: str,
+) -> Session:
+    """Return the session of tokens that have been verified.
+
+    Args:
+        context: of the callback.
+        provider: whose they are.
+        tokens: of the token endpoint.
+        claims: of the ID token.
+        userinfo: what UserInfo told, None where it was not asked.
+        session_id: random.
+    """
+    now, settings = context.now, context.knowledge.compiled.settings.session
+    sid = claims.get("sid")
+    granted = tokens.scopes if tokens.scopes is not None else frozenset(provider.settings.scopes)
+    heard = claim_sources.listen(provider, tokens, claims, userinfo)
+    kept = claim_sources.begin(context.knowledge.compiled, heard, now)
+    return Session(
+        session_id=session_id,
+        provider=provider.name,
+        issuer=provider.issuer,
+        subject=str(claims["sub"]),
+        sid=sid if isinstance(sid, str) else None,
+        claims=kept.claims,
+        scopes=granted,
+        login_at=now,
+        ends_at=now + settings.absolute_lifetime,
+        seen_at=now,
+        renewed_at=now,
+        access_expires_at=refresh.access_expiry(tokens, claims, now, heard.get("access_token")),
+        access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
+        told=kept.told,
+        claims_at=kept.claims_at,
+        position=context.knowledge.denylist.position,
+    )
+
+
+def put_off(context: Context, begun: Begun) -> tuple[EndLater, ...]:
+    """Return what ends the same person's session before: her other tabs still show it for a while (R41)."""
+    previous = presented_session(context)
+    # the store's records are replaced as the new one is saved
+    if begun.handle or not isinstance(previous, OpenedSession):
+        return ()
+    before = previous.session
+    if not _is_same_person(before, begun.session) or is_live(context, before) is not None:
+        return ()
+    return (EndLater(before.session_id, before.ends_at),)
+
+
+def _is_same_person(one: Session, other: Session) -> bool:
+    return (one.issuer, one.subject) == (other.issuer, other.subject)
+
+
+def replaced(context: Context, begun: Begun) -> Need | None:
+    """Return what is still to be done before the browser gets this session: end the one before, keep this."""
+    session, facts = begun.session, context.knowledge.facts
+    previous = presented_session(context)
+    if isinstance(previous, SessionRecord):
+        return previous
+    is_another = previous is not None and not _is_same_person(previous.session, session)
+    # before the browser has the new cookies: a late answer must not bring back the old ones (R75)
+    if previous is not None and (need := Replaced(previous.session.session_id)) not in facts:
+        return need
+    if previous is not None and is_another and not any(isinstance(need, Revoke) for need in facts):
+        # B logs in after A in this browser: A's session dies (CVE-2026-34454, R41)
+        idle = context.knowledge.compiled.settings.copies_last
+        return Revoke((end_of(previous.session, context.now, idle),))
+    if not begun.handle:
+        return None
+    agents = [value for name, value in context.request.headers if name.lower() == b"user-agent"]
+    save = SaveSession(
+        record_name(begun.handle),
+        begun.handle,
+        Renewed(session, begun.grant),
+        context.observed.client,
+        agents[0].decode("latin-1") if agents else "",
+        previous.session.session_id if previous is not None else "",
+    )
+    return save if save not in facts else None
+
+
+def given(context: Context, site: Site, begun: Begun) -> tuple[CookieChange, ...]:
+    """Return the changes that give the browser this session, and take away what is left of another mode's."""
+    sent, name = context.cookies, site.refresh_cookie
+    if begun.handle:
+        handle = (handle_cookie(site, begun.session, begun.handle, sent, context.now),)
+        # what the other mode left behind
+        return (*handle, CookieChange(name, None, 0, jar.presented(sent, name))) if name in sent else handle
+    changes = session_cookies(site, Renewed(begun.session, begun.grant), sent, context.now)
+    return changes if begun.grant is not None else (*changes, CookieChange(name, None, 0, ()))

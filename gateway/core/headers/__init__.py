@@ -1,0 +1,1 @@
+"""Fields of requests and responses: which are ours, which go on, what is added."""

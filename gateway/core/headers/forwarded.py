@@ -1,0 +1,222 @@
+"""Who called, under which name and scheme: what forwarding fields are worth (RFC 7239, X-Forwarded-*).
+
+They are believed from trusted proxies alone, and there are none by default. A proxy that sets one kind of
+field often passes on the other kinds as its client sent them, so the configuration names the one source each
+of address, scheme and host, and nothing else is read. Where a named field cannot be read nobody knows who
+called: such a request is refused, since any other answer would be that of somebody who is trusted more (R64).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Final, TypeAlias
+
+from gateway.core.headers.forwarding_fields import (
+    AUTHORITY,
+    MOST_HOPS,
+    UNKNOWN,
+    Address,
+    Sources,
+    Unreadable,
+    elements_of,
+    host_of,
+    last_of,
+    parse_address,
+    port_of,
+    scheme_of,
+)
+from gateway.core.model import Request
+from gateway.core.sketch import line_of
+
+_MOST_REMEMBERED = 4096
+_MOST_HOST = 261
+_DEFAULT_PORTS: Final = {"http": b"80", "https": b"443"}
+
+Network: TypeAlias = IPv4Network | IPv6Network
+Told: TypeAlias = "dict[bytes, list[str]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """How the request came. ``host`` is the effective authority, lower case; ``proto`` is http or https.
+
+    ``client`` is the address of the first hop that no trusted proxy vouches for, ``unknown`` where a trusted
+    proxy tells none, and ``chain`` every hop from there to the peer. ``block`` are the lines that tell the
+    upstream, Host first. ``unreadable`` is the name of the named field that cannot be read, empty where all
+    can: nothing else here is then worth anything.
+    """
+
+    host: bytes
+    proto: str
+    client: str
+    chain: tuple[str, ...]
+    block: bytes = field(repr=False)
+    unreadable: str = ""
+
+    @property
+    def is_vouched(self) -> bool:
+        """Whether a trusted proxy sent it: its own hop is then beside the client's."""
+        return len(self.chain) > 1
+
+
+def _node(address: str) -> str:
+    return f'for="[{address}]"' if ":" in address else f"for={address}"
+
+
+def _block(host: bytes, proto: str, chain: tuple[str, ...]) -> bytes:
+    first = _node(chain[0])
+    authority = AUTHORITY.fullmatch(host)
+    if authority is not None and authority["plain"]:
+        first += f";host={host.decode()}"
+    elif authority is not None:
+        first += f';host="{host.decode()}"'
+    first += f";proto={proto}"
+    headers = (
+        (b"Host", host),
+        (b"X-Forwarded-For", ", ".join(chain).encode()),
+        (b"X-Forwarded-Proto", proto.encode()),
+        (b"X-Forwarded-Host", host),
+        (b"Forwarded", ", ".join((first, *map(_node, chain[1:]))).encode()),
+    )
+    return b"".join(map(line_of, headers))
+
+
+class Proxies:
+    """The trusted proxies, what they tell, and how public authorities are known to be served.
+
+    Args:
+        networks: CIDRs of proxies whose forwarding fields are believed.
+        secure: authorities whose public URL is https: they are served so, whoever terminates TLS.
+        sources: the fields that those proxies write.
+    """
+
+    __slots__ = ("_networks", "_peers", "_remembered", "_secure", "_sources")
+
+    def __init__(self, networks: Iterable[str], secure: frozenset[bytes], sources: Sources) -> None:
+        self._networks: tuple[Network, ...] = tuple(ip_network(each, strict=False) for each in networks)
+        self._secure = secure
+        self._sources = sources
+        self._peers: dict[str, tuple[str, bool]] = {}
+        self._remembered: dict[tuple[bytes, str, tuple[str, ...]], Observed] = {}
+
+    def observe(self, request: Request) -> Observed:
+        """Return how this request came."""
+        peer = request.peer
+        address, trusted = self._peers.get(peer) or self._learn(peer)
+        if trusted:
+            return self._through_proxy(request, address)
+        return self._observed(request.host, self._proto(request, request.host), (address,))
+
+    def is_trusted(self, peer: str) -> bool:
+        """Tell whether forwarding fields are believed that come from this address."""
+        return (self._peers.get(peer) or self._learn(peer))[1]
+
+    def sender(self, peer: str) -> str:
+        """Return who sent what cannot be read at all: behind a trusted proxy it was not the proxy."""
+        address, trusted = self._peers.get(peer) or self._learn(peer)
+        return UNKNOWN if trusted else address
+
+    def _proto(self, request: Request, host: bytes) -> str:
+        return "https" if request.tls or host in self._secure else "http"
+
+    def _learn(self, peer: str) -> tuple[str, bool]:
+        address = parse_address(peer.partition("%")[0])
+        known = (
+            UNKNOWN if address is None else str(address),
+            address is not None and self._trusts(address),
+        )
+        if len(self._peers) >= _MOST_REMEMBERED:
+            self._peers.clear()
+        if len(peer) <= 64:
+            self._peers[peer] = known
+        return known
+
+    def _trusts(self, address: Address) -> bool:
+        return any(address in network for network in self._networks)
+
+    def _observed(self, host: bytes, proto: str, chain: tuple[str, ...]) -> Observed:
+        key = (host, proto, chain)
+        observed = self._remembered.get(key)
+        if observed is None:
+            observed = Observed(host, proto, chain[0], chain, _block(host, proto, chain))
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            if len(host) <= _MOST_HOST and len(chain) <= 4:
+                self._remembered[key] = observed
+        return observed
+
+    def _through_proxy(self, request: Request, peer: str) -> Observed:
+        told: Told = {}
+        for name, value in request.headers:
+            lower = name.lower()
+            if lower in self._sources.names:
+                told.setdefault(lower, []).append(value.decode("latin-1"))
+        try:
+            chain, element = self._chain(told, peer)
+            host, proto = self._site(request, told, element)
+        except Unreadable as error:
+            proto, chain = self._proto(request, request.host), (UNKNOWN, peer)
+            block = _block(request.host, proto, chain)
+            return Observed(request.host, proto, UNKNOWN, chain, block, str(error))
+        return self._observed(host, proto, chain)
+
+    def _chain(self, told: Told, peer: str) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Return the hops, and the element of Forwarded that tells of the client, where that is a source.
+
+        It was written by the first proxy that is trusted. Raises Unreadable.
+        """
+        source = self._sources.address
+        values = told.get(source)
+        if values is None:
+            # nobody says who called, and the proxy itself did not
+            return (UNKNOWN, peer), {}
+        if source == b"forwarded":
+            hops, element = [peer], dict[str, str]()
+            for element in elements_of(values):
+                if self._ends(hops, element.get("for", ""), source):
+                    break
+            return tuple(reversed(hops)), element
+        if source != b"x-forwarded-for":
+            hops = [peer]
+            self._ends(hops, values[0] if len(values) == 1 else "", source)
+            return tuple(reversed(hops)), {}
+        hops = [peer]
+        for node in reversed(",".join(values).rsplit(",", MOST_HOPS)):
+            if self._ends(hops, node, source):
+                break
+        return tuple(reversed(hops)), {}
+
+    def _ends(self, hops: list[str], node: str, source: bytes) -> bool:
+        """Add a hop; tell whether no trusted proxy vouches for what is beyond it. Raises Unreadable."""
+        address = parse_address(node.strip(" \t"))
+        if address is None or len(hops) > MOST_HOPS:
+            raise Unreadable(source)
+        hops.append(str(address))
+        return not self._trusts(address)
+
+    def _site(self, request: Request, told: Told, element: dict[str, str]) -> tuple[bytes, str]:
+        """Return under which authority and scheme it came. Raises Unreadable."""
+        sources = self._sources
+        if sources.host == b"host":
+            host = request.host
+        else:
+            host = host_of(_value(told, sources.host, element, "host"), sources.host)
+        scheme = _value(told, sources.scheme, element, "proto")
+        proto = self._proto(request, host) if scheme is None else scheme_of(scheme, sources.scheme)
+        port = _value(told, sources.port, {}, "")
+        if port is not None:
+            number = port_of(port, sources.port)
+            has_port = b":" in host.rpartition(b"]")[2]
+            if not has_port and number != _DEFAULT_PORTS[proto]:
+                host = b"%b:%b" % (host, number)
+                if scheme is None:
+                    proto = self._proto(request, host)
+        return host, proto
+
+
+def _value(told: Told, source: bytes, element: dict[str, str], member: str) -> str | None:
+    """Return what a source says, None where it is absent; of a list the nearest proxy's."""
+    if source == b"forwarded":
+        return element.get(member)
+    values = told.get(source)
+    return None if values is None else last_of(values)

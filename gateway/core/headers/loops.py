@@ -1,0 +1,38 @@
+"""A gateway that is its own upstream: passes are counted in CDN-Loop (RFC 8586)."""
+
+from typing import Final
+
+from gateway.core.sessions.seal import KeyRing
+from gateway.core.sketch import line_of
+
+NAME: Final = b"CDN-Loop"
+MOST_PASSES: Final = 4
+"""So often may a request pass gateways of one key ring; the next time it is refused.
+
+A few are meant: one gateway may be behind another.
+"""
+
+
+def loop_names(ring: KeyRing) -> tuple[bytes, ...]:
+    """Return the names under which gateways of this key ring count passes, the own first.
+
+    Nobody else can guess them, so nobody can make a gateway refuse another's requests.
+    """
+    return tuple(b"gateway-" + each.encode() for each in ring.pseudonyms("cdn-loop"))
+
+
+def passes(values: tuple[bytes, ...], names: tuple[bytes, ...]) -> int:
+    """Return how often gateways of these names were passed already, as the fields of a request tell.
+
+    Quoted strings are split as well: whatever a client leaves open in front hides no pass.
+    """
+    return sum(
+        member.partition(b";")[0].strip(b" \t").lower() in names
+        for value in values
+        for member in value.split(b",")
+    )
+
+
+def loop_line(values: tuple[bytes, ...], names: tuple[bytes, ...]) -> bytes:
+    """Return the line that goes on: what came, and this pass."""
+    return line_of((NAME, b", ".join([value for value in values if value] + [names[0]]))) if names else b""

@@ -1,0 +1,1 @@
+"""What the configuration lets happen: routes, policies, limits, the denylist."""

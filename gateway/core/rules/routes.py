@@ -1,0 +1,409 @@
+"""The route that a host, a canonical path and a method lead to (R56)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gateway.config.settings.root import CorsSettings, RateLimitSettings, RouteSettings, Settings
+from gateway.core.rules.policies import Require, compile_require
+from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
+from gateway.core.rules.raw_paths import rival
+from gateway.syntax.targets import canonicalise, loose_reading
+from gateway.syntax.urls import authority_of, split_url
+
+_MOST_HOSTS = 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """One rule, compiled. ``path`` is a prefix without a trailing slash, so the root's is empty.
+
+    It covers itself and everything below it: ``/api`` covers ``/api`` and ``/api/x``, not ``/apix``.
+    ``hosts`` None: every known host, so no rule for one host opens what a rule for all of them guards. Known
+    are the ``public_url``s and what any route names. ``methods`` None: every method.
+
+    ``provider`` is where a login goes, None: the default. ``providers`` are those whose people come in, None:
+    all of them; somebody of another provider counts as nobody here (R70).
+
+    ``sets_cors`` tells that the gateway says who may read the upstream's answers, by ``preflight``.
+    ``unsafe_from`` is whose pages may use a session to change something (R81).
+
+    ``timeouts`` bound the wait for the response head and the silence within its body (seconds), None where
+    the upstream's hold. ``replacement`` is what the upstream sees in place of ``path``, also without a
+    trailing slash; None where it sees the path as it was decided on. ``prefix_line`` then tells it the path.
+    """
+
+    name: str
+    path: bytes
+    upstream: str
+    access: Literal["public", "optional", "required"]
+    hosts: tuple[bytes, ...] | None = None
+    methods: frozenset[bytes] | None = None
+    unauthenticated: Literal["auto", "login", "reject"] = "auto"
+    provider: str | None = None
+    providers: frozenset[str] | None = None
+    require: Require = field(default_factory=Require)
+    preflight: Literal["refuse", "forward"] | CorsSettings = "refuse"
+    sets_cors: bool = False
+    unsafe_from: Literal["same-origin", "same-site", "anywhere"] = "same-origin"
+    authorization: Literal["pass", "strip"] = "strip"
+    when_stale: Literal["refuse", "allow"] | None = None
+    max_body: int | None = None
+    timeouts: tuple[float | None, float | None] = (None, None)
+    replacement: bytes | None = None
+    prefix_line: bytes = b""
+    rate_limit: RateLimit | None = None
+    websocket_origins: frozenset[bytes] = frozenset()
+    raw_path: bool = False
+
+    def admits(self, provider: str) -> bool:
+        """Tell whether sessions and tokens of a provider, by its name, count on this route."""
+        return self.providers is None or provider in self.providers
+
+    def forwarded(self, path: bytes) -> bytes:
+        """Return what the upstream sees of a canonical path that this route has matched.
+
+        Only the route's own prefix is replaced, at a segment's end: what follows it, which the decision
+        has judged, keeps every byte, and the result is canonical as well (R56).
+        """
+        if self.replacement is None:
+            return path
+        return self.replacement + path[len(self.path) :] or b"/"
+
+
+@dataclass(frozen=True, slots=True)
+class _Prefixes:
+    """The routes of one host by path, each list in the order of preference.
+
+    ``any_method`` is the first of those lists that have no route for certain methods alone.
+    """
+
+    routes: dict[bytes, list[Route]]
+    any_method: dict[bytes, Route]
+    longest: int
+
+    def first(self, path: bytes, method: bytes) -> Route | None:
+        """Return the route that is preferred at the longest prefix that has any for this method."""
+        end = self._end(path)
+        found = self.any_method.get(path[:end])
+        if found is not None:
+            return found
+        fitting = self.at_longest(path, method)
+        return fitting[0] if fitting else None
+
+    def at_longest(self, path: bytes, method: bytes) -> list[Route]:
+        """Return the routes for this method at the longest prefix that has any."""
+        end = self._end(path)
+        while end >= 0:
+            routes = self.routes.get(path[:end])
+            if routes is not None:
+                fitting = [each for each in routes if each.methods is None or method in each.methods]
+                if fitting:
+                    return fitting
+            if end == 0:
+                break
+            end = path.rfind(b"/", 0, end)
+        return []
+
+    def _end(self, path: bytes) -> int:
+        end = len(path)
+        # nothing longer is a key: however long a path, the work is bounded by the configuration
+        return end if end <= self.longest else path.rfind(b"/", 0, self.longest + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _HostRoutes:
+    """``is_plain`` tells that every route's own path is its loose reading."""
+
+    exact: _Prefixes
+    loose: _Prefixes
+    is_plain: bool
+
+
+def _prefixes(routes: Iterable[tuple[bytes, Route]]) -> _Prefixes:
+    table: dict[bytes, list[Route]] = {}
+    for path, route in routes:
+        table.setdefault(path, []).append(route)
+    first = {path: found[0] for path, found in table.items() if all(each.methods is None for each in found)}
+    return _Prefixes(table, first, max(map(len, table), default=0))
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """All routes. ``sites`` are the authorities of every ``public_url``, with and without a default port.
+
+    ``by_method`` tells whether the method matters to which route it is, ``by_address`` whether any route
+    counts requests by address.
+    """
+
+    routes: tuple[Route, ...]
+    sites: frozenset[bytes]
+    by_method: bool = False
+    by_address: bool = False
+    _patterns: frozenset[bytes] = frozenset()
+    _tables: dict[frozenset[bytes], _HostRoutes] = field(default_factory=dict, repr=False, compare=False)
+    _hosts: dict[bytes, _HostRoutes] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def limits(self) -> frozenset[RateLimit]:
+        """Every rate limit of a route."""
+        return frozenset(route.rate_limit for route in self.routes if route.rate_limit is not None)
+
+    def knows(self, host: bytes) -> bool:
+        """Tell whether any route is meant for this host (lower case, with its port when one was sent)."""
+        return self._of_host(host) is not None
+
+    def match(self, host: bytes, path: bytes, method: bytes) -> Route | None:
+        """Return the route of a canonical path, or None.
+
+        The longest prefix wins; then a route that names the host, then its wildcard, then one that names no
+        host; then one that names the port; then one that names the method. None also where a laxer reading of
+        the path (see ``loose_reading``) would lead elsewhere: such an upstream would serve what another rule
+        guards.
+        """
+        table = self._hosts.get(host) or self._of_host(host)
+        if table is None:
+            return None
+        exact = table.exact
+        end = len(path)
+        if end > exact.longest:
+            end = path.rfind(b"/", 0, exact.longest + 1)
+        route = exact.any_method.get(path[:end]) or exact.first(path, method)
+        if route is None:
+            return None
+        loose = loose_reading(path) if b"%" in path or b";" in path else path.lower()
+        # "/admin" is its own loose reading, and also one of a route "/Admin" (R88)
+        if (loose != path or not table.is_plain) and route not in table.loose.at_longest(loose, method):
+            return None
+        return route
+
+    def match_literal(self, host: bytes, path: bytes, method: bytes) -> Route | None:
+        """Return the route that a path is below byte for byte, if it takes whatever follows (R79)."""
+        table = self._of_host(host)
+        route = table.exact.first(path, method) if table is not None else None
+        return route if route is not None and route.raw_path else None
+
+    def settled(self, host: bytes, directory: bytes, method: bytes) -> bool:
+        """Tell whether every path of a directory, which ends with a slash, is on the directory's own route.
+
+        A path of a directory is what follows it with one more segment: without a slash, ``;`` or ``%``.
+        """
+        route, table = self.match(host, directory, method), self._of_host(host)
+        if route is None or table is None:
+            return False
+        loose = loose_reading(directory)
+        return route in table.loose.at_longest(loose, method) and not any(
+            path.startswith(start)
+            for prefixes, start in ((table.exact, directory), (table.loose, loose))
+            for path in prefixes.routes
+        )
+
+    def _of_host(self, host: bytes) -> _HostRoutes | None:
+        table = self._hosts.get(host)
+        if table is not None:
+            return table
+        names = _names(host, self._patterns)
+        if not names and host not in self.sites:
+            return None
+        # as many tables as the configuration has combinations, however many hosts a wildcard covers
+        table = self._tables.get(names)
+        if table is None:
+            table = self._tables[names] = self._build(names)
+        if len(self._hosts) < _MOST_HOSTS:
+            self._hosts[host] = table
+        return table
+
+    def _build(self, names: frozenset[bytes]) -> _HostRoutes:
+        ranked: list[tuple[int, bool, bool, int, Route]] = []
+        for order, route in enumerate(self.routes):
+            own = names.intersection(route.hosts or ())
+            if own or route.hosts is None:
+                wildcard = all(name.startswith(b"*") for name in own)
+                rank = wildcard + (route.hosts is None)
+                any_port = not any(b":" in name.rpartition(b"]")[2] for name in own)
+                ranked.append((rank, any_port, route.methods is None, order, route))
+        routes = [route for *_, route in sorted(ranked, key=lambda each: each[:4])]
+        return _HostRoutes(
+            exact=_prefixes((route.path, route) for route in routes),
+            loose=_prefixes((loose_reading(route.path), route) for route in routes),
+            is_plain=all(loose_reading(route.path) == route.path for route in routes),
+        )
+
+
+def _names(host: bytes, patterns: frozenset[bytes]) -> frozenset[bytes]:
+    """Return the patterns that cover a host, itself or by a wildcard; one without a port is for every port.
+
+    A wildcard stands for exactly one label, as in certificates (RFC 9525 section 6.3).
+    """
+    found: set[bytes] = set()
+    name, colon, port = host.rpartition(b":")
+    has_port = bool(colon) and port.isdigit() and b":" not in name.rpartition(b"]")[2]
+    for each in (host, name) if has_port else (host,):
+        label, dot, rest = each.partition(b".")
+        found.add(each)
+        if label and dot:
+            found.add(b"*." + rest)
+    return frozenset(found & patterns)
+
+
+def covers_host(route: Route, host: bytes) -> bool:
+    """Tell whether a route is for a host that is known (lower case, with its port when one was sent)."""
+    return route.hosts is None or bool(_names(host, frozenset(route.hosts)))
+
+
+def _methods(settings: RouteSettings) -> frozenset[bytes] | None:
+    if settings.methods is None:
+        return None
+    methods = frozenset(method.upper().encode() for method in settings.methods)
+    # HEAD is GET without its content (RFC 9110 section 9.3.2)
+    return methods | {b"HEAD"} if b"GET" in methods else methods
+
+
+def _problems_of_replacement(path: bytes, *, strips: bool) -> list[str]:
+    target = canonicalise(path)
+    problems = ["strip_prefix and replace_prefix exclude each other"] if strips else []
+    if target is None or target.path != path or target.query or b";" in path:
+        problems.append("replace_prefix is not canonical")
+    return problems
+
+
+def _problems(route: RouteSettings) -> list[str]:
+    problems = []
+    path = route.path.encode()
+    target = canonicalise(path)
+    if target is None or target.path != path or target.query:
+        problems.append("the path is not canonical")
+    elif b";" in path:
+        problems.append("the path has parameters, which no rule can rest on")
+    if route.replace_prefix is not None:
+        problems.extend(_problems_of_replacement(route.replace_prefix.encode(), strips=route.strip_prefix))
+    if route.require is not None and route.access != "required":
+        problems.append(f"require has no effect with access: {route.access}")
+    return problems
+
+
+def _problems_of_raw(settings: Settings, index: int) -> list[str]:
+    route = settings.routes[index]
+    if not route.raw_path:
+        return []
+    problems = []
+    if route.strip_prefix or route.replace_prefix is not None:
+        problems.append("raw_path and rewriting exclude each other")
+    if (other := rival(settings.routes, index)) is not None:
+        problems.append(f"raw_path, but what is below may be read under routes[{other}]")
+    return problems
+
+
+def _sites(settings: Settings) -> frozenset[bytes]:
+    found: set[bytes] = set()
+    for url in settings.public_url:
+        parts = split_url(url)
+        if parts is not None:
+            authority = authority_of(parts).encode()
+            found.add(authority)
+            # a client may spell the default port out (RFC 9110 section 4.2.3)
+            if b":" not in authority.rpartition(b"]")[2]:
+                found.add(authority + (b":443" if parts.scheme == "https" else b":80"))
+    return frozenset(found)
+
+
+def _rate_limit(route: RouteSettings, settings: Settings) -> RateLimit | None:
+    limit = route.rate_limit
+    if limit is None:
+        return None
+    if isinstance(limit, RateLimitSettings):
+        return compile_rate_limit(limit, route.name or route.path)
+    if limit not in settings.rate_limits:
+        raise ValueError("rate_limit names none of rate_limits")
+    return compile_rate_limit(settings.rate_limits[limit], limit)
+
+
+def _replacement(route: RouteSettings) -> bytes | None:
+    if route.strip_prefix:
+        return b""
+    return None if route.replace_prefix is None else route.replace_prefix.encode().rstrip(b"/")
+
+
+def _prefix_line(route: RouteSettings) -> bytes:
+    path = route.path.encode().rstrip(b"/")
+    return b"X-Forwarded-Prefix: %b\r\n" % path if path and _replacement(route) is not None else b""
+
+
+def _providers(route: RouteSettings) -> tuple[str | None, frozenset[str] | None]:
+    """Return the provider of a route's logins, and those that it admits; None, None: whatever there is."""
+    admitted = route.providers or (() if route.provider is None else (route.provider,))
+    if not admitted:
+        return None, None
+    if route.provider is not None and route.provider not in admitted:
+        raise ValueError("provider is none of providers")
+    return route.provider or admitted[0], frozenset(admitted)
+
+
+def _compile_route(route: RouteSettings, settings: Settings) -> Route:
+    provider, providers = _providers(route)
+    return Route(
+        name=route.name or route.path,
+        path=route.path.encode().rstrip(b"/"),
+        upstream=route.upstream,
+        access=route.access,
+        hosts=None if route.hosts is None else tuple(host.lower().encode() for host in route.hosts),
+        methods=_methods(route),
+        unauthenticated=route.unauthenticated,
+        provider=provider,
+        providers=providers,
+        require=compile_require(route.require, settings.groups_claim),
+        preflight=route.preflight,
+        sets_cors=route.cors == "answer",
+        unsafe_from=route.unsafe_from,
+        authorization=route.authorization,
+        when_stale=route.when_stale,
+        max_body=route.max_body,
+        timeouts=(route.timeout, route.idle_timeout),
+        replacement=_replacement(route),
+        prefix_line=_prefix_line(route),
+        rate_limit=_rate_limit(route, settings),
+        websocket_origins=frozenset(origin.encode() for origin in route.websocket_origins or ()),
+        raw_path=route.raw_path,
+    )
+
+
+def _keys(route: Route) -> set[tuple[bytes, bytes, bytes]]:
+    return {
+        (host, route.path, method)
+        for host in (route.hosts if route.hosts is not None else (b"",))
+        for method in (route.methods if route.methods is not None else (b"",))
+    }
+
+
+def compile_routes(settings: Settings) -> RouteTable:
+    """Compile the routes of settings that ``config.checks.every`` found good.
+
+    Raises:
+        ValueError: what would open a gap if it went unnoticed, all at once, a line each: a path that is not
+            canonical, a ``require`` that names nothing or that nobody is asked for, a rule that can never
+            apply because an earlier one is the same.
+    """
+    routes: list[Route] = []
+    problems: list[str] = []
+    taken: set[tuple[bytes, bytes, bytes]] = set()
+    for index, each in enumerate(settings.routes):
+        found = [*_problems(each), *_problems_of_raw(settings, index)]
+        try:
+            route = _compile_route(each, settings)
+        except ValueError as error:
+            found.append(str(error))
+        else:
+            routes.append(route)
+            if taken & (keys := _keys(route)):
+                found.append("an earlier route has the same host, path and method")
+            taken |= keys
+        problems.extend(f"routes[{index}] {each.path!r}: {problem}" for problem in found)
+    if problems:
+        raise ValueError("\n".join(problems))
+    return RouteTable(
+        routes=tuple(routes),
+        sites=_sites(settings),
+        by_method=any(route.methods is not None for route in routes),
+        by_address=any(each.rate_limit is not None and each.rate_limit.by == "address" for each in routes),
+        _patterns=frozenset(host for route in routes for host in route.hosts or ()),
+    )

@@ -1,0 +1,207 @@
+"""The configuration compiled once into one frozen value that every decision reads."""
+
+import base64
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gateway.config.settings.root import ProviderSettings, RateLimitSettings, RequireSettings, Settings
+from gateway.core.headers.cookies import Site
+from gateway.core.model import Header
+from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
+from gateway.core.sessions.seal import KeyRing
+from gateway.core.tokens.email import EMAIL, VERIFIED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from gateway.core.headers.rules import HeaderRules
+    from gateway.core.rules.routes import RouteTable
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One OpenID Connect provider, ready for checks.
+
+    ``callback`` is the path of its own callback (RFC 9700 section 4.4). ``clock_skew`` is in seconds.
+    """
+
+    name: str
+    settings: ProviderSettings
+    issuer: str
+    client_id: str
+    audiences: frozenset[str]
+    algorithms: tuple[str, ...]
+    clock_skew: float
+    callback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Everything a decision looks up. ``sites`` is by authority, ``by_issuer`` by exact issuer.
+
+    ``by_callback`` is by what follows the prefix in the path of a provider's callback.
+    ``hsts`` is Strict-Transport-Security by the authority of an https site, empty where it is not sent.
+    ``login_limit`` bounds how many logins one address may complete. ``logged_headers`` are lower case.
+    """
+
+    settings: Settings
+    sites: "Mapping[bytes, Site]"
+    routes: "RouteTable"
+    providers: "Mapping[str, Provider]"
+    by_issuer: "Mapping[str, Provider]"
+    ring: KeyRing
+    rules: "HeaderRules"
+    kept_claims: frozenset[str]
+    prefix: bytes
+    by_callback: "Mapping[bytes, Provider]" = field(default_factory=dict)
+    hsts: "Mapping[bytes, Header]" = field(default_factory=dict)
+    login_limit: "RateLimit | None" = None
+    logged_headers: frozenset[bytes] = frozenset()
+
+    def default_provider(self) -> Provider:
+        """Return the provider that a login uses when nothing names one: the first."""
+        return next(iter(self.providers.values()))
+
+
+def decode_secret_key(text: str) -> bytes:
+    """Return the 32 bytes of a secret key in base64 or base64url, padded or not.
+
+    Raises:
+        ValueError: anything else.
+    """
+    plain = text.strip().rstrip("=").replace("-", "+").replace("_", "/")
+    key = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    if len(key) != 32:
+        raise ValueError("a secret key is 32 random bytes in base64")
+    return key
+
+
+def _site(public_url: str) -> Site:
+    parts = urlsplit(public_url.rstrip("/").lower())
+    secure = parts.scheme == "https"
+    default = 443 if secure else 80
+    port = parts.port or default
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    authority = host if port == default else f"{host}:{port}"
+    origin = f"{parts.scheme}://{authority}"
+    return Site(
+        origin=origin,
+        authority=authority.encode(),
+        secure=secure,
+        cookie_prefix="__Host-gateway-" if secure else f"gateway-{port}-",
+    )
+
+
+def callback_paths(settings: Settings) -> dict[str, str]:
+    """Return the path of each provider's callback.
+
+    Each has its own, so that no provider's answer is taken for another's (RFC 9700 section 4.4). The first
+    keeps ``callback``, under which it is registered already.
+    """
+    return {
+        name: each.callback or f"{settings.prefix}callback{f'/{name}' if index else ''}"
+        for index, (name, each) in enumerate(settings.providers.items())
+    }
+
+
+def redirect_uris(settings: Settings) -> dict[str, list[str]]:
+    """Return by provider what is to be registered there: where logins, and logouts, come back to."""
+    origins = [_site(url).origin for url in settings.public_url]
+    return {
+        name: [
+            *(origin + path for origin in origins),
+            *(f"{origin}{settings.prefix}logged-out" for origin in origins),
+        ]
+        for name, path in callback_paths(settings).items()
+    }
+
+
+def _required_claims(require: RequireSettings | None) -> set[str]:
+    return {name.partition(".")[0] for name in (require.claims or {})} if require else set()
+
+
+def _kept_claims(settings: Settings) -> frozenset[str]:
+    names = {"sub", "sid", "acr", "amr", "auth_time", settings.groups_claim}
+    names.update(settings.identity_headers.values())
+    names.update(settings.log.claims)
+    if any(name.rpartition(".")[2] == EMAIL for name in settings.identity_headers.values()):
+        names.add(VERIFIED)
+    for route in settings.routes:
+        if route.require is not None and (
+            route.require.email_domains is not None or EMAIL in (route.require.claims or {})
+        ):
+            names |= {EMAIL, VERIFIED}
+        names |= _required_claims(route.require) | (
+            set(route.require.claims or {}) if route.require else set()
+        )
+    return frozenset(names | {name.partition(".")[0] for name in names})
+
+
+def _cookie_prefixes(sites: "Iterable[Site]") -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for site in sites for name in (site.cookie_prefix, site.scoped_prefix)))
+
+
+def _hsts(settings: Settings, sites: "Mapping[bytes, Site]") -> "dict[bytes, Header]":
+    hsts = settings.tls.hsts if settings.tls is not None else None
+    if hsts is None:
+        return {}
+    value = b"max-age=%d" % hsts.max_age
+    value += b"; includeSubDomains" if hsts.include_subdomains else b""
+    value += b"; preload" if hsts.preload else b""
+    header = (b"Strict-Transport-Security", value)
+    return {authority: header for authority, site in sites.items() if site.secure}
+
+
+def _login_limit(settings: Settings) -> "RateLimit | None":
+    most = settings.limits.logins_per_address
+    if not most:
+        return None
+    return compile_rate_limit(RateLimitSettings(requests=most, per=60.0, by="address"), "logins")
+
+
+def compile_settings(settings: Settings) -> Compiled:
+    """Compile validated settings into one frozen value."""
+    from gateway.core.headers.loops import loop_names  # noqa: PLC0415 - the same
+    from gateway.core.headers.rules import compile_rules  # noqa: PLC0415 - both read Provider's neighbours
+    from gateway.core.rules.routes import compile_routes  # noqa: PLC0415 - the same
+
+    sites: dict[bytes, Site] = {}
+    for url in settings.public_url:
+        site = _site(url)
+        sites[site.authority] = site
+        # a client may spell the default port out (RFC 9110 section 4.2.3)
+        if b":" not in site.authority.rpartition(b"]")[2]:
+            sites[site.authority + (b":443" if site.secure else b":80")] = site
+    callbacks = callback_paths(settings)
+    providers = {
+        name: Provider(
+            name=name,
+            settings=each,
+            issuer=each.issuer,
+            client_id=each.client_id,
+            audiences=frozenset(each.audiences),
+            algorithms=each.algorithms,
+            clock_skew=each.clock_skew,
+            callback=callbacks[name],
+        )
+        for name, each in settings.providers.items()
+    }
+    ring = KeyRing(tuple(decode_secret_key(key.get_secret_value()) for key in settings.secret_keys))
+    return Compiled(
+        settings=settings,
+        sites=sites,
+        routes=compile_routes(settings),
+        providers=providers,
+        by_issuer={each.issuer: each for each in providers.values()},
+        ring=ring,
+        rules=compile_rules(settings, _cookie_prefixes(sites.values()), loop_names(ring)),
+        kept_claims=_kept_claims(settings),
+        prefix=settings.prefix.encode(),
+        by_callback={
+            each.callback.removeprefix(settings.prefix).encode(): each for each in providers.values()
+        },
+        hsts=_hsts(settings, sites),
+        login_limit=_login_limit(settings),
+        logged_headers=frozenset(name.lower().encode() for name in settings.log.request_headers),
+    )

@@ -1,0 +1,1 @@
+"""Sessions as values: what is sealed, in which cookies, and when it is renewed."""

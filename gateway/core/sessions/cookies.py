@@ -1,0 +1,49 @@
+"""The cookies that give a browser its session."""
+
+from dataclasses import replace
+
+from gateway.core.headers import cookies
+from gateway.core.headers.cookies import Site
+from gateway.core.model import CookieChange, Renewed, Seal, Session
+from gateway.core.sessions import codec
+from gateway.core.sessions.record import Handle, handle_change
+
+
+def session_cookies(
+    site: Site, current: Renewed, sent: dict[str, str], now: float
+) -> tuple[CookieChange, ...]:
+    """Return the changes that give the browser this session; without a grant the refresh cookie stays."""
+    if current.grant is not None and current.grant.handle:
+        return (handle_cookie(site, current.session, current.grant.handle, sent, now),)
+    session = replace(current.session, seen_at=now)
+    max_age = max(1, int(session.ends_at - now))
+    name = site.session_cookie
+    changes = [
+        CookieChange(
+            name,
+            Seal(site.purpose("session"), codec.encode_session(session)),
+            max_age,
+            cookies.presented(sent, name),
+        )
+    ]
+    if current.grant is not None:
+        name = site.refresh_cookie
+        changes.append(
+            CookieChange(
+                name,
+                Seal(site.purpose("refresh"), codec.encode_grant(current.grant)),
+                max_age,
+                cookies.presented(sent, name),
+            )
+        )
+    return tuple(changes)
+
+
+def handle_cookie(
+    site: Site, session: Session, secret: str, sent: dict[str, str], now: float
+) -> CookieChange:
+    """Return the change that gives the browser the handle of a session that the store keeps."""
+    name = site.session_cookie
+    max_age = max(1, int(session.ends_at - now))
+    handle = Handle(session.session_id, secret)
+    return handle_change(name, site.purpose("handle"), handle, max_age, cookies.presented(sent, name))

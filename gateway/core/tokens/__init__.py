@@ -1,0 +1,1 @@
+"""Tokens and keys: read, verified, judged."""

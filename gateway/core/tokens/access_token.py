@@ -1,0 +1,166 @@
+"""Access tokens that are JWTs, presented by API clients or kept in sessions (RFC 9068, RFC 6750)."""
+
+from functools import lru_cache
+from typing import Final
+
+from gateway.core.model import Claims, Identity
+from gateway.core.reasons import Reason
+from gateway.core.runtime import Provider
+from gateway.core.tokens.claims import (
+    judge_times,
+    named_kind,
+    read_audience,
+    read_identifier,
+    read_subject,
+    read_time,
+    short_type,
+)
+from gateway.core.tokens.email import claims_of
+from gateway.core.tokens.jws import Parsed, UnknownKey, Verified, read, verify
+from gateway.core.tokens.keys import KeySet
+
+# an explicit type of another kind ("logout+jwt", "dpop+jwt"...) says that this is no access token
+_OWN_TYPES = frozenset(("at+jwt", "okta-internal-at+jwt"))
+_HEADER_TYPES = _OWN_TYPES | {None, "jwt", "bearer", "access_token"}
+# what ID tokens carry (OIDC Core section 3.3.2.11); some providers' access tokens carry them, too
+_ID_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash")
+
+_MOST_SHARED: Final = 256
+_LONGEST_SHARED: Final = 512
+
+
+def issuer_of(token: str | Parsed) -> str | Reason:
+    """Return the issuer that a token claims, unverified: good for choosing the provider, nothing else.
+
+    Args:
+        token: as presented, or as read already.
+
+    Returns:
+        The ``iss`` claim, ``TOKEN_MALFORMED``, or ``TOKEN_ISSUER`` when it has none.
+    """
+    parsed = read(token) if isinstance(token, str) else token
+    if not isinstance(parsed, Parsed):
+        return parsed
+    issuer = parsed.claims.get("iss")
+    return issuer if isinstance(issuer, str) and issuer else Reason.TOKEN_ISSUER
+
+
+def check(
+    token: str | Parsed, provider: Provider, keys: KeySet | None, now: float, *, is_own: bool = False
+) -> Identity | UnknownKey | Reason:
+    """Decide whether a bearer JWT is a valid access token for us (R18-R24, R26-R29).
+
+    Args:
+        token: as presented, or as read already.
+        provider: whose token it claims to be.
+        keys: the provider's keys; None when none were fetched yet.
+        now: epoch seconds.
+        is_own: whether the token endpoint itself gave it to us as an access token, so that nobody needs to
+            tell it from an ID token.
+
+    Returns:
+        Who is calling; ``UnknownKey`` when usable keys that hold the token's key are lacking; or the reason
+        of the refusal.
+    """
+    parsed = read(token) if isinstance(token, str) else token
+    if not isinstance(parsed, Parsed):
+        return parsed
+    verified = _verify(parsed, provider, keys, now)
+    if not isinstance(verified, Verified):
+        return verified
+    claims, kind = verified.claims, short_type(verified.header)
+    if claims.get("iss") != provider.issuer:
+        return Reason.TOKEN_ISSUER
+    refusal = (
+        _judge_kind(claims, kind, provider, is_own=is_own)
+        or _judge_audience(claims, kind, provider, is_own=is_own)
+        or judge_times(claims, now, provider.clock_skew, needs_iat=False)
+    )
+    return refusal or _identify(claims, provider)
+
+
+def _verify(
+    parsed: Parsed, provider: Provider, keys: KeySet | None, now: float
+) -> Verified | UnknownKey | Reason:
+    if parsed.alg not in provider.algorithms:
+        return Reason.TOKEN_ALGORITHM
+    if keys is None or not keys.is_usable(now):
+        return UnknownKey(parsed.kid)
+    return verify(parsed, keys, provider.algorithms)
+
+
+def _judge_kind(claims: Claims, kind: str | None, provider: Provider, *, is_own: bool) -> Reason | None:
+    """Refuse ID tokens, logout tokens and the like (R23), and what needs a proof that nobody checks.
+
+    docs/tokens.md says what makes which kind of token.
+    """
+    # a sender-constrained token is no bearer token (RFC 9449 section 7.2, RFC 8705 section 3)
+    if kind not in _HEADER_TYPES or claims.get("cnf") is not None:
+        return Reason.TOKEN_TYPE
+    if kind in _OWN_TYPES:
+        return None
+    if provider.settings.access_token_type == "at+jwt":  # noqa: S105 - a kind of token
+        return Reason.TOKEN_TYPE
+    named = named_kind(claims)
+    # only a logout token has events (Back-Channel Logout section 2.4)
+    if named not in {None, "bearer"} or claims.get("events") is not None:
+        return Reason.TOKEN_TYPE
+    if named is not None or is_own:
+        return None
+    return Reason.TOKEN_TYPE if any(claims.get(name) is not None for name in _ID_CLAIMS) else None
+
+
+def _judge_audience(claims: Claims, kind: str | None, provider: Provider, *, is_own: bool) -> Reason | None:
+    """Ask that the token is meant for us (R24), and not only because every ID token is (R23)."""
+    shared = read_audience(claims) & provider.audiences
+    if not shared:
+        return Reason.TOKEN_AUDIENCE
+    if shared != {provider.client_id} or kind in _OWN_TYPES or is_own or named_kind(claims) is not None:
+        return None
+    # an ID token that came with a refresh may lack nonce and hashes; only an access token speaks of scope
+    is_access_token = any(claims.get(name) is not None for name in ("scope", "scp", "client_id"))
+    return None if is_access_token else Reason.TOKEN_TYPE
+
+
+@lru_cache(_MOST_SHARED)
+def _split(value: str) -> frozenset[str]:
+    """Return the scopes of a text; most tokens of a provider have the same, and share one set."""
+    return frozenset(value.split())
+
+
+def _scopes(claims: Claims) -> frozenset[str] | None:
+    value = claims.get("scope")
+    if value is None:
+        value = claims.get("scp")
+    if value is None:
+        return frozenset()
+    if isinstance(value, str):
+        return _split(value) if len(value) <= _LONGEST_SHARED else frozenset(value.split())
+    if isinstance(value, list):
+        names = [name for name in value if isinstance(name, str)]
+        return frozenset(names) if len(names) == len(value) else None
+    return None
+
+
+def _identify(claims: Claims, provider: Provider) -> Identity | Reason:
+    subject, scopes = read_subject(claims), _scopes(claims)
+    jti, sid = read_identifier(claims, "jti"), read_identifier(claims, "sid")
+    issued, expires = read_time(claims, "iat"), read_time(claims, "exp")
+    if isinstance(jti, Reason) or isinstance(sid, Reason) or isinstance(issued, Reason):
+        return Reason.TOKEN_CLAIMS
+    if subject is None or scopes is None or not isinstance(expires, float):
+        return Reason.TOKEN_CLAIMS
+    # by position: keywords take twice as long, and each new token makes one
+    return Identity(
+        "bearer",
+        provider.name,
+        provider.issuer,
+        subject,
+        claims_of(provider.settings, claims),
+        scopes,
+        # a provider's clock that is ahead must save no token from a revocation (R66)
+        (issued or 0.0) - provider.clock_skew,
+        expires,
+        jti,
+        sid,
+    )

@@ -1,0 +1,138 @@
+"""The body of ``POST /revoke``: one entry of the denylist, read strictly."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Final, TypeAlias
+
+from gateway.config.settings.root import Settings
+from gateway.core.model import AS_WRITTEN, DenyEntry, EntryKind, Json
+from gateway.core.rules.entries import session_end
+from gateway.syntax.encoding import parse_object
+
+_KINDS: Final[tuple[EntryKind, ...]] = ("jti", "sid", "sub", "session", "all")
+_NOTES: Final = ("reason", "actor")
+_KNOWN: Final = frozenset((*_KINDS, *_NOTES, "provider", "before"))
+_MOST_VALUE: Final = 1024
+_MOST_AHEAD: Final = 10 * 365 * 86400.0
+
+
+class Refused(Exception):  # noqa: N818 - it refuses a request, it reports no error of ours
+    """The body asks for nothing that can be done; its text is for the caller and repeats no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an entry is made by: ``issuers`` by the providers' names; durations in seconds."""
+
+    issuers: Mapping[str, str]
+    lifetime: float
+    idle: float
+
+
+Mandate: TypeAlias = Mapping[str, str]
+"""Who asks for a change and why, for the audit log: ``actor`` and ``reason`` as told, and ``client``."""
+
+
+def mandate_of(fields: Mapping[str, Json]) -> dict[str, str]:
+    """Return what of a request's members is a note for the audit log. Raises Refused."""
+    return {name: _text(name, fields[name]) for name in _NOTES if fields.get(name) is not None}
+
+
+def parse_notes(body: bytes, limit: int) -> dict[str, str]:
+    """Return the notes of a body that holds nothing else, none where it is empty. Raises Refused."""
+    fields = parse_object(body, limit) if body.strip() else {}
+    if fields is None or not fields.keys() <= frozenset(_NOTES):
+        raise Refused("The body may be a JSON object with the members reason and actor.")
+    return mandate_of(fields)
+
+
+def terms_of(settings: Settings) -> Terms:
+    """Return the terms of a configuration."""
+    session = settings.session
+    issuers = {name: each.issuer for name, each in settings.providers.items()}
+    return Terms(issuers, session.absolute_lifetime, settings.copies_last)
+
+
+def parse_revocation(
+    body: bytes, limit: int, *, terms: Terms, now: float
+) -> tuple[DenyEntry, dict[str, str]]:
+    """Return the entry that a body asks for, and its notes for the audit log.
+
+    A JSON object with exactly one of ``jti``, ``sid``, ``sub``, ``session`` (texts) and ``all`` (true).
+    ``provider`` says whose ``jti``, ``sid`` or ``sub`` it is and is required where there are several; with
+    ``all`` it limits the entry to that provider, with ``session`` it has no meaning and is refused.
+    ``before`` (epoch seconds) means that time decides over sessions, too; without it whatever there is ends,
+    and whoever logs in afterwards is in. A ``jti`` and a ``session`` name one thing, which is refused
+    whenever it was issued: a provider's clock that is ahead saves no token. ``reason`` and ``actor`` are
+    notes.
+
+    Args:
+        body: as it came.
+        limit: the most bytes that it may have.
+        terms: of the configuration; an entry lives ``terms.lifetime`` beyond ``before``.
+        now: epoch seconds.
+
+    Raises:
+        Refused: anything else.
+    """
+    fields = parse_object(body, limit)
+    if fields is None:
+        raise Refused("The body must be one JSON object.")
+    if not fields.keys() <= _KNOWN:
+        raise Refused(f"The members are: {', '.join(sorted(_KNOWN))}.")
+    mandate = mandate_of(fields)
+    kind = _kind(fields)
+    value = "" if kind == "all" else _text(kind, fields[kind])
+    issuer = _issuer(kind, fields.get("provider"), terms.issuers)
+    lifetime = terms.lifetime
+    ahead = now + lifetime
+    before = _time(fields["before"], now) if "before" in fields else ahead if kind in _SINGLE else now
+    if kind == "session":
+        return session_end(value, ahead, now, terms.idle), mandate
+    # who names a time means that time; else whatever there is when the store takes it (R66)
+    position = None if "before" in fields or kind in _SINGLE else AS_WRITTEN
+    return DenyEntry(kind, issuer, value, before, max(before + lifetime, ahead), position), mandate
+
+
+_SINGLE: Final = frozenset({"jti", "session"})
+
+
+def _kind(fields: Mapping[str, Json]) -> EntryKind:
+    named = [kind for kind in _KINDS if kind in fields]
+    if len(named) != 1:
+        raise Refused(f"Name exactly one of {', '.join(_KINDS)}.")
+    if named[0] == "all" and fields["all"] is not True:
+        raise Refused("The member all must be true.")
+    return named[0]
+
+
+def _text(name: str, value: Json) -> str:
+    if not isinstance(value, str) or not value or len(value) > _MOST_VALUE:
+        raise Refused(f"The member {name} must be a text of 1 to {_MOST_VALUE} characters.")
+    return value
+
+
+def _issuer(kind: EntryKind, provider: Json, issuers: Mapping[str, str]) -> str:
+    if kind == "session":
+        if provider is not None:
+            raise Refused("A session is the gateway's own: leave provider out.")
+        return ""
+    if provider is None:
+        if kind == "all":
+            return ""
+        if len(issuers) != 1:
+            raise Refused("There are several providers: name one with the member provider.")
+        return next(iter(issuers.values()))
+    if not isinstance(provider, str) or provider not in issuers:
+        raise Refused(f"The member provider must be one of: {', '.join(sorted(issuers))}.")
+    return issuers[provider]
+
+
+def _time(value: Json, now: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise Refused("The member before must be a number of seconds since the epoch.")
+    if not 0 <= value <= now + _MOST_AHEAD:
+        # milliseconds, most likely
+        raise Refused("The member before must be seconds since the epoch, at most ten years from now.")
+    return float(value)

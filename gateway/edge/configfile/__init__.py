@@ -1,0 +1,1 @@
+"""Configuration files: read, filled in, validated, each error with its line."""

@@ -1,0 +1,185 @@
+"""Loads the configuration: one file in, settings out, or every problem at once with its path and line."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path as FilePath
+from typing import Any
+
+from gateway.config.checks.every import warn
+from gateway.config.checks.problems import Path, Problem
+from gateway.config.settings.root import Settings
+from gateway.edge.configfile.certificate_dates import warn_dates
+from gateway.edge.configfile.certificates import find_tls_files
+from gateway.edge.configfile.references import resolve
+from gateway.edge.configfile.validation import validate
+from gateway.edge.configfile.yaml import MOST_OCTETS, Document, read
+
+_MOST_PROBLEMS = 100
+
+
+class ConfigurationError(Exception):
+    """The configuration cannot be used.
+
+    Attributes:
+        source: the name of the file.
+        problems: at least one; in the order of their lines.
+    """
+
+    def __init__(self, source: str, problems: Iterable[Problem]) -> None:
+        self.source = source
+        self.problems = sorted(problems, key=lambda problem: problem.line or 0)
+        super().__init__(show(source, self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings that can be used, and what about them is hardly meant."""
+
+    # R16: any setting may have been filled in from the environment
+    settings: Settings = field(repr=False)
+    warnings: list[Problem]
+
+
+def show(source: str, problems: Iterable[Problem]) -> str:
+    """Return one line for each problem: ``config/gateway.yaml:12: routes[1].path: ...``."""
+    lines = [
+        f"{source}:{problem.line}: {problem}" if problem.line else f"{source}: {problem}"
+        for problem in problems
+    ]
+    if len(lines) > _MOST_PROBLEMS:
+        lines[_MOST_PROBLEMS:] = [f"{source}: and {len(lines) - _MOST_PROBLEMS} more"]
+    return "\n".join(lines)
+
+
+def load_settings(path: FilePath) -> Settings:
+    """Read and check the configuration file.
+
+    Raises:
+        ConfigurationError: it cannot be used; every problem is listed.
+    """
+    return load(path).settings
+
+
+def load(path: FilePath, environment: Mapping[str, str] | None = None) -> Loaded:
+    """Read and check the configuration file, and tell what about it is hardly meant.
+
+    Args:
+        path: of the file; relative paths within it start from its directory.
+        environment: the variables; the process's own by default.
+
+    Raises:
+        ConfigurationError: it cannot be used; every problem is listed.
+    """
+    source = str(path)
+    try:
+        with path.open("rb") as file:
+            octets = file.read(MOST_OCTETS + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not a path"
+        raise ConfigurationError(source, [Problem((), f"cannot be read: {why}")]) from None
+    return parse(octets, source, path.parent, os.environ if environment is None else environment)
+
+
+def parse(octets: bytes, source: str, base: FilePath, environment: Mapping[str, str]) -> Loaded:
+    """Turn the octets of a configuration file into settings.
+
+    Args:
+        octets: of the file.
+        source: what errors call it.
+        base: the directory that relative paths start from.
+        environment: the variables.
+
+    Raises:
+        ConfigurationError: it cannot be used; every problem is listed.
+    """
+    if len(octets) > MOST_OCTETS:
+        raise ConfigurationError(source, [Problem((), f"larger than {MOST_OCTETS} bytes")])
+    document = read(octets, partial(resolve, environment=environment, base=base))
+    if not document.problems and not isinstance(document.data, dict):
+        what = "empty" if document.data is None else "not a mapping of settings"
+        raise ConfigurationError(source, [Problem((), f"{what}: begin with public_url: https://...", 1)])
+    settings, problems = None, list(document.problems)
+    if isinstance(document.data, dict):
+        _find_files(document, base)
+        find_tls_files(document, base)
+        settings, found = validate(document)
+        problems = [*document.problems, *found]
+    if problems or settings is None:
+        located = [_located(each, document) for each in problems]
+        raise ConfigurationError(source, located or [Problem((), "cannot be used")])
+    warnings = (*document.warnings, *warn(settings))
+    return Loaded(settings, [_located(each, document) for each in warnings])
+
+
+def _located(problem: Problem, document: Document) -> Problem:
+    path = problem.path
+    if path == ("public_url", 0) and path not in document.lines:
+        # a single text, which stands for a list of one
+        path = path[:-1]
+    return replace(problem, path=path, line=problem.line or document.line_of(path))
+
+
+def _find_files(document: Document, base: FilePath) -> None:
+    """Make the paths of certificates and keys absolute, and tell which cannot be used."""
+    assert isinstance(document.data, dict)
+    for name, inner in (("providers", ()), ("upstreams", ("tls",))):
+        group = document.data.get(name)
+        for key, section in group.items() if isinstance(group, dict) else ():
+            within = section.get("tls") if inner and isinstance(section, dict) else section
+            if isinstance(within, dict):
+                _find_files_of(document, base, within, (name, key, *inner))
+
+
+def _find_files_of(document: Document, base: FilePath, section: dict[Any, Any], at: Path) -> None:
+    for setting in ("ca_file", "client_certificate", "client_key"):
+        written, path = section.get(setting), (*at, setting)
+        if not written or not isinstance(written, str) or path in document.broken:
+            continue
+        section[setting] = str(base.absolute() / written)
+        message = None
+        if setting == "ca_file":
+            message = _judge_authorities(section[setting])
+        elif setting == "client_certificate":
+            key = section.get("client_key")
+            key = str(base.absolute() / key) if key and isinstance(key, str) else None
+            message = _judge_certificate(section[setting], key)
+        if message is not None:
+            document.problems.append(Problem(path, message))
+            document.broken.add(path)
+        elif setting != "client_key":
+            warn_dates(document, path, section[setting], authorities=setting == "ca_file")
+
+
+def _judge_certificate(name: str, key: str | None) -> str | None:
+    import ssl  # noqa: PLC0415 - only where a certificate is named
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(name, key, password="")
+    except ssl.SSLError:
+        return "no certificate in PEM form with the key that belongs to it, not encrypted"
+    except (OSError, ValueError) as error:
+        return f"it or its key cannot be read: {getattr(error, 'strerror', None) or 'not a path'}"
+    return None
+
+
+def _judge_authorities(name: str) -> str | None:
+    import ssl  # noqa: PLC0415 - only where a file of authorities is named
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=name)
+    except ssl.SSLError:
+        return "this file holds no certificate in PEM form"
+    except (OSError, ValueError) as error:
+        return f"this file cannot be read: {getattr(error, 'strerror', None) or 'not a path'}"
+    return None
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the configuration file, for editors and CI."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Settings.model_json_schema(),
+        "title": "Token Gateway configuration",
+    }

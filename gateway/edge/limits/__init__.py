@@ -1,0 +1,1 @@
+"""Rate limits: counted here, or in the store for all together."""

@@ -1,0 +1,226 @@
+"""One HTTP exchange with a provider: bounded in time and size, its failures told apart."""
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from types import MappingProxyType, SimpleNamespace
+from typing import Final, Literal
+
+import aiohttp
+from yarl import URL
+
+from gateway.config.settings.root import ProviderSettings
+from gateway.core.faults import Ambiguous, NeverSent
+from gateway.core.model import Fault
+from gateway.core.reasons import Reason
+from gateway.edge.providers.proxy import proxy_for
+
+RETRY_AFTER = 5
+Pool = Literal["login", "refresh", "published", "revocation"]
+"""What a call is for; each has connections of its own, so that logins cannot starve refreshes (R84)."""
+
+MOST_CONNECTIONS: Final[Mapping[Pool, int]] = MappingProxyType(
+    {"login": 32, "refresh": 32, "published": 4, "revocation": 8}
+)
+# the content codings that are read (RFC 9110 section 8.4.1), with zlib's name for each
+_CODINGS: Final[dict[str, int | None]] = {
+    "identity": None,
+    "gzip": zlib.MAX_WBITS | 16,
+    "x-gzip": zlib.MAX_WBITS | 16,
+    "deflate": zlib.MAX_WBITS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a provider answered. ``content_type`` is "" when absent; the body may hold tokens."""
+
+    status: int
+    content_type: str
+    retry_after: str | None
+    body: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Progress:
+    is_sent: bool = False
+
+
+class IssuerClient:
+    """HTTP towards one provider.
+
+    No redirects, no cookies, no compression asked for, no reuse of
+    connections: on a reused one the server's idle close can cross a token request, and nobody could tell
+    whether it arrived.
+    """
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        self._settings = settings
+        self._sessions: dict[Pool, aiohttp.ClientSession] = {}
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        limit: int,
+        body: bytes | None = None,
+        pool: Pool = "published",
+        within: float | None = None,
+    ) -> Response:
+        """Send a request and read the whole response.
+
+        Args:
+            method: GET or POST.
+            url: absolute; sent as it is, without normalisation.
+            headers: of the request.
+            limit: the most bytes that the response's body may have.
+            body: of the request.
+            pool: whose connections are used.
+            within: seconds that the exchange may take, if fewer than the provider's time-out.
+
+        Raises:
+            NeverSent: nothing left this machine; trying again is safe.
+            Ambiguous: sent, and no complete answer came.
+            Fault: the answer is too large, encoded in an unknown way or no HTTP.
+        """
+        session = self._open(pool)
+        timeout = self._settings.timeout if within is None else min(within, self._settings.timeout)
+        progress = _Progress()
+        try:
+            async with (
+                asyncio.timeout(timeout),
+                session.request(
+                    method,
+                    URL(url, encoded=True),
+                    data=body,
+                    headers={"Accept-Encoding": "identity", **headers},
+                    allow_redirects=False,
+                    proxy=proxy_for(url, _proxy_of(self._settings)),
+                    trace_request_ctx=progress,
+                ) as response,
+            ):
+                return await _read(response, limit)
+        except zlib.error:
+            raise _fault(Fault, f"{url.partition('?')[0]} sent a broken compressed answer") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            # the original is cut off: aiohttp's errors carry the request's headers and bytes of the answer
+            raise self._classify(error, url, is_sent=progress.is_sent) from None
+
+    async def close(self) -> None:
+        """Close what is open; calls under way fail."""
+        while self._sessions:
+            _, session = self._sessions.popitem()
+            await session.close()
+
+    def _open(self, pool: Pool) -> aiohttp.ClientSession:
+        session = self._sessions.get(pool)
+        if session is None:
+            trace = aiohttp.TraceConfig()
+            trace.on_request_headers_sent.append(_note_sent)
+            session = self._sessions[pool] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    ssl=self._trust(), force_close=True, limit=MOST_CONNECTIONS[pool]
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+                headers={"User-Agent": "token-gateway"},
+                auto_decompress=False,
+                trust_env=False,
+                trace_configs=[trace],
+            )
+        return session
+
+    def _trust(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self._settings.ca_file)
+            # what an interpreter holds to be the least is a matter of how it was built
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            return context
+        except OSError as error:
+            raise NeverSent(
+                "issuer",
+                Reason.ISSUER_MISCONFIGURED,
+                f"ca_file {self._settings.ca_file!r} cannot be used: {error.strerror or 'no certificates'}",
+            ) from error
+
+    def _classify(self, error: Exception, url: str, *, is_sent: bool) -> Fault:
+        where = url.partition("?")[0]
+        if not is_sent:
+            return _fault(
+                NeverSent, f"{where} cannot be reached: {self._explain(error)}; is the provider up?"
+            )
+        if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
+            return _fault(Fault, f"{where} answered something that is no HTTP; check the address")
+        if isinstance(error, TimeoutError):
+            return _fault(Ambiguous, f"{where} did not answer: {self._explain(error)}")
+        return _fault(Ambiguous, f"{where} broke off ({type(error).__name__}) before its answer was complete")
+
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            return f"the proxy answered {error.status}"
+        if isinstance(error, aiohttp.ClientProxyConnectionError):
+            return f"the proxy cannot be reached ({error.os_error.strerror or 'no connection'})"
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return str(error)
+        if isinstance(error, TimeoutError):
+            return f"no success within {self._settings.timeout:g} s"
+        return type(error).__name__
+
+
+def _proxy_of(settings: ProviderSettings) -> str | None:
+    return None if settings.proxy is None else settings.proxy.get_secret_value()
+
+
+def _fault(kind: type[Fault], detail: str) -> Fault:
+    return kind("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER)
+
+
+async def _note_sent(
+    _session: aiohttp.ClientSession,
+    context: SimpleNamespace,
+    _parameters: aiohttp.TraceRequestHeadersSentParams,
+) -> None:
+    # called before the first byte is written: what fails earlier was certainly not sent
+    context.trace_request_ctx.is_sent = True
+
+
+def _seconds(wait: str | None, sent_at: str | None) -> str | None:
+    """Return Retry-After in seconds, also where it is a date (RFC 9110 section 10.2.3)."""
+    if wait is None or wait.isdigit() or sent_at is None:
+        return wait
+    try:
+        left = parsedate_to_datetime(wait) - parsedate_to_datetime(sent_at)
+    except (ValueError, TypeError):
+        return wait
+    return str(max(0, int(left.total_seconds())))
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> Response:
+    where = str(response.url).partition("?")[0]
+    coding = response.headers.get("Content-Encoding", "identity").strip().lower() or "identity"
+    if coding not in _CODINGS:
+        response.close()
+        raise _fault(Fault, f"{where} encoded its answer in a way that it was not asked for")
+    # some compress although asked not to; the limit counts what comes out (a small body may hold gigabytes)
+    window = _CODINGS[coding]
+    inflate = None if window is None else zlib.decompressobj(window)
+    body, is_empty = bytearray(), True
+    async for piece in response.content.iter_any():
+        is_empty = is_empty and not piece
+        body += piece if inflate is None else inflate.decompress(piece, limit + 1 - len(body))
+        if len(body) > limit:
+            response.close()
+            raise _fault(Fault, f"{where} answered more than {limit} bytes; check the address")
+    if inflate is not None and not inflate.eof and not is_empty:
+        raise _fault(Fault, f"{where} sent a compressed answer that has no end")
+    return Response(
+        status=response.status,
+        content_type=response.headers.get("Content-Type", ""),
+        retry_after=_seconds(response.headers.get("Retry-After"), response.headers.get("Date")),
+        body=bytes(body),
+    )

@@ -1,0 +1,1 @@
+"""Refreshing sessions: once, wherever the request for it comes from."""

@@ -1,0 +1,388 @@
+"""Refreshing sessions: the protocol of ``edge.refresh.lease`` moved by the provider's token endpoint."""
+
+import asyncio
+import contextlib
+import os
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Protocol
+
+from gateway.core.access import generations
+from gateway.core.decision.needs import Confirm, KeepHint, Keys, Refresh, Revoke, UserInfo
+from gateway.core.endpoints import id_token_hint
+from gateway.core.faults import Ambiguous, NeverSent
+from gateway.core.model import (
+    Claims,
+    Fault,
+    Grant,
+    Json,
+    RefreshOutcome,
+    Renewed,
+    Session,
+    SessionOver,
+    TokenRefusal,
+    TokenSet,
+)
+from gateway.core.reasons import Reason
+from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import end_of
+from gateway.core.runtime import Compiled, Provider
+from gateway.core.sessions import claim_sources
+from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.record import HANDLE_BYTES
+from gateway.core.sessions.seal import NONCE_BYTES
+from gateway.core.tokens import id_token
+from gateway.core.tokens.jws import UnknownKey, kid_of, proof_of
+from gateway.core.tokens.keys import KeySet
+from gateway.edge.providers.client import RETRY_AFTER
+from gateway.edge.refresh.lease import Claims as ClaimTable
+from gateway.edge.refresh.lease import Ended, Lost, Refusal, Spent, Stored, Success
+from gateway.syntax.encoding import encode_base64url
+
+MOST_NEWS = 20_000
+
+
+class TokenSource(Protocol):
+    """What a refresh asks of the provider."""
+
+    async def refresh_call(self, provider: str, refresh_token: str) -> TokenSet | TokenRefusal:
+        """Call the token endpoint once. Raises Fault, NeverSent, Ambiguous."""
+
+    def rests(self, provider: str, refresh_token: str) -> float:
+        """Return for how many seconds a call would be refused, after failures."""
+
+    async def keys_for(self, need: Keys) -> KeySet:
+        """Return the key set. Raises Fault."""
+
+    async def refreshed_userinfo(self, need: UserInfo) -> dict[str, Json] | None:
+        """Return the UserInfo response, or None. Raises Fault."""
+
+
+class Records(Protocol):
+    """Where sessions are kept that are not in cookies."""
+
+    async def install(self, renewed: Renewed) -> None:
+        """Keep the record that a rotation's result leads to, if nobody has yet. Raises Fault."""
+
+    async def retire(self, records: Iterable[str]) -> None:
+        """Let records of handles that were replaced go once the grace has passed. Raises Fault."""
+
+
+class Refresher:
+    """Renews sessions, remembers how recent refreshes ended, and confirms rotations.
+
+    ``records`` is where sessions are kept in ``session.mode: redis``.
+    """
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        tokens: TokenSource,
+        claims: ClaimTable,
+        denylist: Denylist,
+        revoke: Callable[[Revoke], Awaitable[None]],
+        clock: Callable[[], float],
+        on_event: Callable[..., None],
+        records: Records | None = None,
+        keep_hint: Callable[[KeepHint], None] = lambda _: None,
+    ) -> None:
+        self._compiled = compiled
+        self._tokens = tokens
+        self._claims = claims
+        self._denylist = denylist
+        self._revoke = revoke
+        self._clock = clock
+        self._on_event = on_event
+        self._records = records
+        self._keep_hint = keep_hint
+        self._news: OrderedDict[str, tuple[float, RefreshOutcome]] = OrderedDict()
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._peeks: dict[str, asyncio.Task[RefreshOutcome | None]] = {}
+        self._rotations: dict[str, asyncio.Task[tuple[RefreshOutcome, bool] | Fault]] = {}
+
+    def configure(self, compiled: Compiled) -> None:
+        """Go on with this configuration; a refresh under way ends with the one that it began with."""
+        self._compiled = compiled
+
+    def news(self, claim: str) -> RefreshOutcome | None:
+        """Return how a refresh ended lately, by claim id. Older ones are the store's to know."""
+        entry = self._news.get(claim)
+        if entry is None:
+            return None
+        if self._clock() >= entry[0]:
+            del self._news[claim]
+            return None
+        return entry[1]
+
+    def confirmed(self, claim: str) -> bool:
+        """Tell whether this worker has confirmed a rotation already."""
+        return self._claims.was_confirmed(claim)
+
+    def start(self, need: Refresh | Confirm) -> None:
+        """Begin a refresh or a confirmation behind the request's back, once however many ask."""
+        key = need.claim if isinstance(need, Refresh) else "confirm " + need.claims[0]
+        if isinstance(need, Refresh) and self._tokens.rests(need.session.provider, need.grant.refresh_token):
+            # the access token still holds, and a later request tries again
+            return
+        if key not in self._running:
+            task = asyncio.get_running_loop().create_task(self._behind(need))
+            self._running[key] = task
+            task.add_done_callback(lambda _: self._running.pop(key, None))
+
+    async def _behind(self, need: Refresh | Confirm) -> None:
+        try:
+            if isinstance(need, Refresh):
+                await self.refresh(need)
+            else:
+                await self.confirm(need)
+        except Fault as fault:
+            # the access token still holds; the next request tries again
+            self._on_event("refresh_postponed", reason=fault.reason, source=fault.source)
+
+    async def drain(self) -> None:
+        """Wait for every refresh and confirmation under way."""
+        while self._running:
+            await asyncio.wait(set(self._running.values()))
+
+    async def confirm(self, need: Confirm) -> None:
+        """The browser presented the cookie that these rotations led to: phase two. Raises Fault."""
+        await self._claims.confirm(need)
+        if self._records is not None and self._compiled.settings.session.mode == "redis":
+            await self._records.retire(need.claims)
+
+    async def refresh(self, need: Refresh) -> RefreshOutcome:
+        """Return new tokens for a session, following the chain of results that others left.
+
+        Raises:
+            Fault: the provider or the store cannot tell now; the session is kept.
+        """
+        compiled = self._compiled
+        session, grant, claim = need.session, need.grant, need.claim
+        while True:
+            if (over := self._denylist.why_over(session, self._clock())) is not None:
+                # or the next refresh would bring the revoked user back
+                return SessionOver(over)
+            outcome, is_own = await self._once(compiled, session, grant, claim)
+            if not is_own:
+                outcome = await self._newest(compiled, outcome)
+            self._remember(claim, outcome)
+            if isinstance(outcome, SessionOver) or outcome.grant is None:
+                break
+            # a call that was made just now is as far as anybody can get, however soon its token expires
+            if is_own or outcome.session.access_expires_at > self._clock():
+                break
+            if outcome.grant.generation <= grant.generation:
+                raise Fault(
+                    "store", Reason.STORE_UNAVAILABLE, "a chain of refresh results that leads nowhere"
+                )
+            session, grant = outcome.session, outcome.grant
+            claim = refresh.claim_id(compiled.providers[session.provider], grant)
+        if claim != need.claim:
+            self._remember(need.claim, outcome)
+        return outcome
+
+    async def _newest(self, compiled: Compiled, outcome: RefreshOutcome) -> RefreshOutcome:
+        """Follow the results that others have left beyond one of theirs, as far as they go."""
+        while isinstance(outcome, Renewed) and outcome.grant is not None:
+            claim = refresh.claim_id(compiled.providers[outcome.session.provider], outcome.grant)
+            found = self.news(claim) or await self._peek(claim, outcome.grant)
+            if found is None or not generations.is_newer(found, outcome):
+                break
+            outcome = found
+        return outcome
+
+    async def _peek(self, claim: str, grant: Grant) -> RefreshOutcome | None:
+        """Return the result that a rotation has left in the store, asked once however many wait for it."""
+        task = self._peeks.get(claim)
+        if task is None:
+            task = self._peeks[claim] = asyncio.get_running_loop().create_task(self._try_peek(claim, grant))
+            task.add_done_callback(lambda _: self._peeks.pop(claim, None))
+        return await asyncio.shield(task)
+
+    async def _try_peek(self, claim: str, grant: Grant) -> RefreshOutcome | None:
+        try:
+            sealed = await self._claims.result(claim)
+            outcome = None if sealed is None or not self._is_of(grant, sealed) else self._open(grant, sealed)
+            if outcome is not None:
+                await self._install(grant, outcome)
+        except Fault:
+            # what is known will do
+            return None
+        return outcome
+
+    def _open(self, grant: Grant, sealed: bytes) -> RefreshOutcome | None:
+        # what another worker has sealed by now may be under a newer key than this refresh began with
+        payload = self._compiled.ring.open_under(
+            refresh.seal_secret(grant), refresh.RESULT_PURPOSE, sealed.decode("latin-1")
+        )
+        return None if payload is None else refresh.decode_outcome(payload)
+
+    def _is_of(self, grant: Grant, sealed: bytes) -> bool:
+        """Tell whether a result is of the session that a grant belongs to."""
+        outcome = self._open(grant, sealed)
+        return not isinstance(outcome, Renewed) or outcome.session.session_id == grant.session_id
+
+    async def _install(self, grant: Grant, outcome: RefreshOutcome) -> None:
+        # before anybody is given the new handle: it must lead somewhere at every worker
+        if grant.handle and self._records is not None and isinstance(outcome, Renewed):
+            await self._records.install(outcome)
+
+    def _remember(self, claim: str, outcome: RefreshOutcome) -> None:
+        now = self._clock()
+        self._news[claim] = (now + self._compiled.settings.session.rotation_grace, outcome)
+        self._news.move_to_end(claim)
+        # most are never asked for again, and would stay until there are too many
+        while self._news and (len(self._news) > MOST_NEWS or next(iter(self._news.values()))[0] <= now):
+            self._news.popitem(last=False)
+
+    async def _once(
+        self, compiled: Compiled, session: Session, grant: Grant, claim: str
+    ) -> tuple[RefreshOutcome, bool]:
+        """Return how one rotation ended, and whether this worker has just made its call; told once."""
+        task = self._rotations.get(claim)
+        if task is None:
+            rotation = self._rotate(compiled, session, grant, claim)
+            task = self._rotations[claim] = asyncio.get_running_loop().create_task(rotation)
+            task.add_done_callback(lambda _: self._rotations.pop(claim, None))
+        ended = await asyncio.shield(task)
+        if isinstance(ended, Fault):
+            # each caller raises its own: a shared exception would gather everybody's tracebacks
+            raise type(ended)(ended.source, ended.reason, ended.detail, ended.retry_after)
+        return ended
+
+    async def _rotate(
+        self, compiled: Compiled, session: Session, grant: Grant, claim: str
+    ) -> tuple[RefreshOutcome, bool] | Fault:
+        try:
+            return await self._try_rotate(compiled, session, grant, claim)
+        except Fault as fault:
+            return fault
+        except Exception as error:  # noqa: BLE001 - an error of ours must reach every caller, not the loop alone
+            return Fault("gateway", Reason.INTERNAL_ERROR, f"a refresh broke with {type(error).__name__}")
+
+    async def _try_rotate(
+        self, compiled: Compiled, session: Session, grant: Grant, claim: str
+    ) -> tuple[RefreshOutcome, bool]:
+        is_own = False
+        loop, timeout = asyncio.get_running_loop(), compiled.providers[session.provider].settings.timeout
+        end = loop.time() + timeout
+
+        async def call() -> Success | Refusal:
+            nonlocal is_own
+            left = end - loop.time()
+            if left < timeout / 10:
+                detail = "no time is left for another try"
+                raise NeverSent("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER)
+            try:
+                # a little more, so that the call itself can tell whether anything was sent
+                async with asyncio.timeout(left + timeout / 10):
+                    tokens = await self._tokens.refresh_call(session.provider, grant.refresh_token)
+            except TimeoutError:
+                detail = "the token endpoint did not answer before the time for all tries was over"
+                raise Ambiguous("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER) from None
+            is_own = True
+            return await self._conclude(compiled, session, grant, claim, tokens)
+
+        found = await self._claims.obtain(claim, call, timeout, lambda sealed: self._is_of(grant, sealed))
+        who = {"issuer": session.issuer, "subject": session.subject, "session": session.session_id}
+        if isinstance(found, Stored):
+            outcome = self._open(grant, found.sealed)
+            if outcome is None:
+                raise Fault("store", Reason.STORE_UNAVAILABLE, "a refresh result does not open")
+            await self._install(grant, outcome)
+            if is_own and isinstance(outcome, SessionOver):
+                await self._end_quietly(compiled, session)
+            return outcome, is_own
+        if isinstance(found, Spent):
+            await self._end_family(compiled, session)
+            self._on_event("reuse_detected", **who)
+            return SessionOver(Reason.SESSION_REUSED), is_own
+        assert isinstance(found, Lost | Ended)
+        reason = Reason.REFRESH_LOST if isinstance(found, Lost) else Reason.SESSION_ENDED
+        if is_own:
+            # whoever only reads the verdict was not there: who made the call has told of it
+            error = found.error if isinstance(found, Ended) else None
+            self._on_event("refresh_failed", reason=reason, error=error, **who)
+            await self._end_quietly(compiled, session)
+        return SessionOver(reason), is_own
+
+    async def _end_family(self, compiled: Compiled, session: Session, *, by_itself: bool = False) -> None:
+        idle = compiled.settings.copies_last
+        await self._revoke(Revoke((end_of(session, self._clock(), idle, by_itself=by_itself),)))
+
+    async def _end_quietly(self, compiled: Compiled, session: Session) -> None:
+        """Let every worker know that the provider ended a session: what rests on it ends there, too (R74)."""
+        # it is over whatever the store says; what it does not take now is written later
+        with contextlib.suppress(Fault):
+            await self._end_family(compiled, session, by_itself=True)
+
+    async def _conclude(
+        self, compiled: Compiled, session: Session, grant: Grant, claim: str, tokens: TokenSet | TokenRefusal
+    ) -> Success | Refusal:
+        provider = compiled.providers[session.provider]
+        if isinstance(tokens, TokenRefusal):
+            return Refusal(tokens.error)
+        id_claims = await self._id_claims(provider, tokens)
+        if isinstance(id_claims, Reason):
+            outcome: RefreshOutcome = SessionOver(id_claims)
+        else:
+            is_asked = claim_sources.needs_userinfo(compiled, session, id_claims)
+            userinfo = await self._userinfo(provider, tokens) if is_asked else None
+            handle = encode_base64url(os.urandom(HANDLE_BYTES)) if grant.handle else ""
+            outcome = refresh.renew(
+                compiled, session, grant, claim, tokens, id_claims, userinfo, self._clock(), handle
+            )
+        over = outcome.reason if isinstance(outcome, SessionOver) else None
+        if over is None and isinstance(id_claims, Mapping) and tokens.id_token is not None:
+            for hint in id_token_hint.renewed(provider, session, tokens.id_token):
+                self._keep_hint(hint)
+        self._on_event(
+            "refresh_failed" if over else "refresh",
+            reason=over,
+            issuer=session.issuer,
+            subject=session.subject,
+            session=session.session_id,
+            generation=outcome.session.generation if isinstance(outcome, Renewed) else None,
+            detail=(outcome.detail or None) if isinstance(outcome, SessionOver) else None,
+        )
+        sealed = self._compiled.ring.seal_under(
+            refresh.seal_secret(grant),
+            refresh.RESULT_PURPOSE,
+            refresh.encode_outcome(outcome),
+            os.urandom(NONCE_BYTES),
+        )
+        return Success(sealed.encode())
+
+    async def _id_claims(self, provider: Provider, tokens: TokenSet) -> Claims | Reason | None:
+        if tokens.id_token is None:
+            return None
+        # the rotation has happened: losing it for want of a key would log somebody out, so without one the
+        # claims that were verified before stay
+        want = Keys(provider.name, None)
+        checked: Claims | UnknownKey | Reason | None = None
+        for _ in range(2):
+            try:
+                keys = await self._tokens.keys_for(want)
+            except Fault:
+                return None
+            checked = id_token.check(
+                tokens.id_token,
+                provider,
+                keys,
+                self._clock(),
+                nonce=None,
+                access_token=tokens.access_token,
+            )
+            failed = checked is Reason.TOKEN_SIGNATURE
+            if not failed and not isinstance(checked, UnknownKey):
+                return checked
+            # the same key id may stand for a new key; this token has not been asked about before (R84)
+            kid, proof = kid_of(tokens.id_token), proof_of(tokens.id_token)
+            want = Keys(provider.name, kid, failed, None, proof)
+        return None if isinstance(checked, UnknownKey) else checked
+
+    async def _userinfo(self, provider: Provider, tokens: TokenSet) -> Claims | None:
+        try:
+            return await self._tokens.refreshed_userinfo(UserInfo(provider.name, tokens.access_token))
+        except Fault:
+            return None

@@ -1,0 +1,1 @@
+"""Answers as bytes: JSON, redirects, pages."""

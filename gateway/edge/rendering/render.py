@@ -1,0 +1,220 @@
+"""Answers of the gateway itself: pages for people, problem documents (RFC 9457) for everything else.
+
+A 401 carries the challenge of RFC 6750 section 3, or that of RFC 9470 section 3 where a new authentication is
+asked for. Nothing here shows a token, an address behind the gateway or the detail of a fault.
+"""
+
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from json.encoder import encode_basestring_ascii as quote
+from math import ceil
+from typing import Final, TypeAlias
+from urllib.parse import quote as percent
+
+from gateway.core.decision.answers import Refuse, Respond
+from gateway.core.model import Fault, Header, Identity
+from gateway.core.reasons import Reason, status_of
+from gateway.edge.rendering import pages
+
+Rendered: TypeAlias = "tuple[int, list[Header], bytes]"
+
+_REALM: Final = b"gateway"
+_RETRY_AFTER: Final = 5
+_MOST_RETRY: Final = 3600
+_MOST_DETAIL: Final = 300
+_STEP_UP: Final = frozenset({Reason.AUTHENTICATION_TOO_WEAK, Reason.AUTHENTICATION_TOO_OLD})
+# an own method list where the answer names none: what a proxied route can take (RFC 9110 section 15.5.6)
+_ALLOW: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+_BASE: Final[tuple[Header, ...]] = (
+    (b"Cache-Control", b"no-store"),
+    (b"X-Content-Type-Options", b"nosniff"),
+)
+_NO_REFERRER: Final[Header] = (b"Referrer-Policy", b"no-referrer")
+# with no-referrer a browser sends "Origin: null" with the form's POST (Fetch standard section 3.2), which the
+# check of the logout's origin rightly refuses
+_OWN_REFERRER: Final[Header] = (b"Referrer-Policy", b"same-origin")
+
+
+def _policy(*more: str) -> Header:
+    directives = ("default-src 'none'", *more, "base-uri 'none'", "frame-ancestors 'none'")
+    return b"Content-Security-Policy", "; ".join(directives).encode()
+
+
+_STYLE: Final = f"style-src '{pages.STYLE_HASH}'"
+_HTML: Final[tuple[Header, ...]] = (*_BASE, (b"Content-Type", b"text/html; charset=utf-8"))
+_PAGE: Final[tuple[Header, ...]] = (*_HTML, _NO_REFERRER, _policy(_STYLE, "form-action 'none'"))
+# form-action also judges where the answer redirects to, which may be the provider's end_session_endpoint
+_FORM_PAGE: Final[tuple[Header, ...]] = (*_HTML, _OWN_REFERRER, _policy(_STYLE))
+_PROBLEM: Final[tuple[Header, ...]] = (
+    *_BASE,
+    _NO_REFERRER,
+    _policy(),
+    (b"Content-Type", b"application/problem+json"),
+)
+_JSON: Final[tuple[Header, ...]] = (*_BASE, _NO_REFERRER, _policy(), (b"Content-Type", b"application/json"))
+_REDIRECT: Final[tuple[Header, ...]] = (*_BASE, _NO_REFERRER)
+
+
+def render_refuse(answer: Refuse, request_id: str) -> Rendered:
+    """Return the answer to a refused request, without its cookies."""
+    reason = answer.reason
+    status = status_of(reason)
+    retry_after = _retry_after(status, answer.retry_after)
+    if answer.html:
+        headers = list(_PAGE)
+        body = pages.refusal(
+            reason,
+            request_id,
+            offers=_offers(answer),
+            detail=answer.detail,
+            retry_after=retry_after,
+        )
+    else:
+        headers = list(_PROBLEM)
+        body = _problem(reason, request_id, answer.login_url, answer.detail)
+    headers.append((b"X-Request-ID", request_id.encode("ascii", "replace")))
+    if (challenge := _challenge(answer, status)) is not None:
+        headers.append((b"WWW-Authenticate", challenge))
+    if status == 405:
+        headers.append((b"Allow", ", ".join(answer.allow or _ALLOW).encode("ascii", "ignore")))
+    if retry_after is not None:
+        headers.append((b"Retry-After", b"%d" % retry_after))
+    return status, headers, body
+
+
+def render_fault(fault: Fault, html: bool, request_id: str, login_url: str | None = None) -> Rendered:
+    """Return the answer to a request that met a fault; the fault's detail is for the log alone.
+
+    ``login_url`` is where a person could log in anew, if that may help.
+    """
+    refusal = Refuse(reason=fault.reason, html=html, retry_after=fault.retry_after, login_url=login_url)
+    return render_refuse(refusal, request_id)
+
+
+def render_respond(answer: Respond, request_id: str) -> Rendered:
+    """Return an answer of the gateway's own endpoints, without its cookies.
+
+    Raises:
+        ValueError: the answer names a page that there is not.
+    """
+    body = b""
+    if answer.location is not None:
+        headers = [*_REDIRECT, (b"Location", _location(answer.location))]
+    elif answer.page is not None:
+        headers, body = _named_page(answer)
+    elif answer.json is not None:
+        headers = list(_JSON)
+        body = json.dumps(answer.json, separators=(",", ":")).encode()
+    else:
+        headers = list(_REDIRECT)
+    headers.append((b"X-Request-ID", request_id.encode("ascii", "replace")))
+    headers.extend(answer.headers)
+    return answer.status, headers, body
+
+
+def _offers(answer: Refuse) -> pages.Offers:
+    person = answer.identity if answer.identity is not None and answer.identity.kind == "session" else None
+    return pages.Offers(
+        login=answer.login_url,
+        account=answer.account_url,
+        retry=answer.retry_url,
+        logout=answer.logout_url,
+        person="" if person is None else _name_of(person),
+    )
+
+
+def _name_of(person: Identity) -> str:
+    """Return under which name people know themselves."""
+    named = (person.claims.get(name) for name in ("email", "preferred_username", "name"))
+    return next((each for each in named if isinstance(each, str) and each), person.subject)
+
+
+def _named_page(answer: Respond) -> tuple[list[Header], bytes]:
+    if answer.page == "logout_confirm":
+        return list(_FORM_PAGE), pages.logout_confirm(answer.values["action"])
+    if answer.page == "logged_out":
+        at_provider = answer.values.get("provider_session") == "ended"
+        return list(_PAGE), pages.logged_out(answer.values["login_url"], at_provider=at_provider)
+    if answer.page == "page_lost":
+        return list(_PAGE), pages.page_lost()
+    raise ValueError(f"no page named {answer.page}")
+
+
+def _retry_after(status: int, wanted: float | None) -> int | None:
+    if wanted is None:
+        return _RETRY_AFTER if status == 503 else None
+    return min(max(ceil(wanted), 1), _MOST_RETRY)
+
+
+@lru_cache(maxsize=len(Reason))
+def _problem_start(reason: Reason) -> bytes:
+    """Return a reason's problem document up to its request id: the same for everybody."""
+    status = status_of(reason)
+    document = {
+        # about:blank: the problem is its status, and ``reason`` says the rest (RFC 9457 section 4.2.1)
+        "type": "about:blank",
+        "title": _phrase(status),
+        "status": status,
+        "detail": pages.WORDS[reason].sentence,
+        "reason": reason.value,
+    }
+    return json.dumps(document, separators=(",", ":")).encode()[:-1]
+
+
+def _problem(reason: Reason, request_id: str, login_url: str | None, detail: str | None) -> bytes:
+    more = f',"request_id":{quote(request_id)}'
+    if login_url is not None:
+        more = f'{more},"login_url":{quote(login_url)}'
+    if detail:
+        more = f'{more},"explanation":{quote(detail[:_MOST_DETAIL])}'
+    return b"%b%b}" % (_problem_start(reason), more.encode("ascii"))
+
+
+def _phrase(status: int) -> str:
+    # 499 is nginx's: a client that left reads no answer, the log does
+    return "Client Closed Request" if status == 499 else HTTPStatus(status).phrase
+
+
+def _challenge(answer: Refuse, status: int) -> bytes | None:
+    """Return the WWW-Authenticate value (RFC 6750 section 3, RFC 9470 section 3), None where none is due."""
+    reason = answer.reason
+    if reason in _STEP_UP:
+        more = [("acr_values", " ".join(answer.acr_values))] if answer.acr_values else []
+        if answer.max_age is not None:
+            more.append(("max_age", str(int(answer.max_age))))
+        return _bearer("insufficient_user_authentication", reason) + _parameters(more)
+    if status == 401:
+        # without a bearer token there is no error to name: RFC 6750 section 3.1
+        return _bearer("invalid_token" if answer.bearer_presented else None, reason)
+    if reason is Reason.SCOPE_MISSING:
+        scopes = [("scope", " ".join(answer.required_scopes))] if answer.required_scopes else []
+        return _bearer("insufficient_scope", reason) + _parameters(scopes)
+    if status == 400 and answer.bearer_presented:
+        return _bearer("invalid_request", reason)
+    return None
+
+
+@lru_cache(maxsize=256)
+def _bearer(error: str | None, reason: Reason) -> bytes:
+    start = b'Bearer realm="%b"' % _REALM
+    if error is None:
+        return start
+    return start + _parameters([("error", error), ("error_description", reason.value)])
+
+
+def _parameters(parameters: Iterable[tuple[str, str]]) -> bytes:
+    return b"".join(b', %b="%b"' % (name.encode(), _quoted(value)) for name, value in parameters)
+
+
+def _quoted(text: str) -> bytes:
+    """Return the inside of a quoted-string (RFC 9110 section 5.6.4), printable ASCII only."""
+    kept = "".join(letter for letter in text if " " <= letter <= "~")
+    return kept.replace("\\", "\\\\").replace('"', '\\"').encode("ascii")
+
+
+def _location(url: str) -> bytes:
+    # what is no URI character is percent-encoded, a line break above all; what is encoded stays as it is
+    return percent(url, safe="%:/?#[]@!$&'()*+,;=-._~").encode("ascii")

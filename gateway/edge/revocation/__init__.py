@@ -1,0 +1,1 @@
+"""The denylist in every process, and the long-lived streams it ends."""

@@ -1,0 +1,1 @@
+"""Session records in the store, and what else of a session is kept there."""

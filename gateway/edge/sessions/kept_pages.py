@@ -1,0 +1,74 @@
+"""Pages to come back to after a login that are too long for its cookie: sealed, in the store."""
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable
+from math import ceil
+
+from gateway.core.access.pending import REFERENCE_BYTES, reference_of
+from gateway.core.decision.needs import KeptPage
+from gateway.core.model import Fault
+from gateway.core.sessions.seal import NONCE_BYTES, KeyRing
+from gateway.edge.store.store import Store
+
+MOST_BYTES = 16 << 20
+_MOST_SHARE = 1 << 20
+_PURPOSE = "kept page"
+
+
+class KeptPages:
+    """Keeps pages; anybody may ask for a login, so this process keeps no more than ``MOST_BYTES`` at a time.
+
+    Args:
+        store: shared by all workers.
+        ring: returns the keys that seal and open.
+        clock: wall time in seconds since the epoch.
+    """
+
+    def __init__(self, store: Store, ring: Callable[[], KeyRing], clock: Callable[[], float]) -> None:
+        self._store = store
+        self._ring = ring
+        self._clock = clock
+        self._kept: deque[tuple[float, str, int]] = deque()
+        self._shares: Counter[str] = Counter()
+        self._bytes = 0
+
+    async def keep(self, page: str, client: str, lifetime: float) -> str:
+        """Return the reference of a page, empty where it cannot be kept.
+
+        Args:
+            page: path, query and fragment.
+            client: the address that asks; none holds more than a sixteenth of the room.
+            lifetime: in seconds.
+        """
+        self._expire()
+        size = len(page)
+        if self._bytes + size > MOST_BYTES or self._shares[client] + size > _MOST_SHARE:
+            return ""
+        reference = reference_of(os.urandom(REFERENCE_BYTES))
+        sealed = self._ring().seal(_PURPOSE, page.encode(), os.urandom(NONCE_BYTES))
+        # before the store is waited for: so many may ask at once
+        self._kept.append((self._clock() + lifetime, client, size))
+        self._shares[client] += size
+        self._bytes += size
+        try:
+            await self._store.execute("SET", self._store.key("page", reference), sealed, "EX", ceil(lifetime))
+        except Fault:
+            # the login goes on without it, and says so at its end
+            return ""
+        return reference
+
+    async def fetch(self, need: KeptPage) -> str:
+        """Return the page of a reference, empty where there is none. Raises Fault."""
+        sealed = await self._store.execute("GET", self._store.key("page", need.reference))
+        payload = self._ring().open(_PURPOSE, sealed.decode("latin-1")) if sealed is not None else None
+        return "" if payload is None else payload.decode("utf-8", "replace")
+
+    def _expire(self) -> None:
+        now = self._clock()
+        while self._kept and self._kept[0][0] <= now:
+            _, client, size = self._kept.popleft()
+            self._bytes -= size
+            self._shares[client] -= size
+            if not self._shares[client]:
+                del self._shares[client]

@@ -1,0 +1,85 @@
+"""The ID tokens that name a session to its provider at logout, where no cookie keeps them (R50).
+
+Sealed under the ring and the session's id together, under a hash of it. They are written behind the back of
+whoever waits: without one, the logout names the client alone.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable
+
+from gateway.core.decision.needs import KeepHint
+from gateway.core.endpoints.id_token_hint import MOST_HINT
+from gateway.core.model import Fault
+from gateway.core.sessions.seal import NONCE_BYTES, KeyRing
+from gateway.edge.store.store import Script, Store
+from gateway.syntax.encoding import encode_base64url
+
+_PURPOSE = "logout hint"
+_TAKE = Script("""
+local kept = redis.call('GET', KEYS[1])
+redis.call('DEL', KEYS[1])
+return kept
+""")
+
+
+class LogoutHints:
+    """Keeps the newest ID token of a session until its end.
+
+    Args:
+        store: shared by all workers.
+        ring: returns the keys that seal and open.
+        clock: wall time in seconds since the epoch.
+    """
+
+    def __init__(self, store: Store, ring: Callable[[], KeyRing], clock: Callable[[], float]) -> None:
+        self._store = store
+        self._ring = ring
+        self._clock = clock
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(self, need: KeepHint) -> None:
+        """Begin to keep a hint behind the request's back; one that is too long is not kept."""
+        if len(need.id_token) > MOST_HINT:
+            return
+        task = asyncio.get_running_loop().create_task(self._keep(need))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _keep(self, need: KeepHint) -> None:
+        lifetime = int((need.ends_at - self._clock()) * 1000)
+        if lifetime <= 0:
+            return
+        sealed = self._ring().seal_under(
+            need.session_id, _PURPOSE, need.id_token.encode(), os.urandom(NONCE_BYTES)
+        )
+        with contextlib.suppress(Fault):
+            await self._store.execute("SET", self._key(need.session_id), sealed, "PX", lifetime)
+
+    async def take(self, session_id: str) -> str | None:
+        """Return the hint of a session that ends, and keep it no longer; None where there is none."""
+        try:
+            sealed = await self._store.run(_TAKE, [self._key(session_id)], [])
+        except Fault:
+            return None
+        if sealed is None:
+            return None
+        payload = self._ring().open_under(session_id, _PURPOSE, sealed.decode("latin-1"))
+        return None if payload is None else payload.decode("latin-1")
+
+    def _key(self, session_id: str) -> str:
+        named = hashlib.sha256(b"gateway logout hint\x00" + session_id.encode()).digest()
+        return self._store.key("hint", encode_base64url(named))
+
+    async def drain(self) -> None:
+        """Wait for whatever is being kept."""
+        while self._running:
+            await asyncio.wait(set(self._running))
+
+    async def close(self) -> None:
+        """Give up whatever is being kept; drain first."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)

@@ -1,0 +1,324 @@
+"""Sessions that the store keeps (``session.mode: redis``): read, begun, renewed, touched and ended.
+
+Only the browser's cookie opens a record, so nothing here sees a token except while a login or a refresh
+brings it. The order of writes is such that a crash between two of them loses nothing: the list before the
+record, the record before the cookie; a rotation's result before the record that it leads to, which whoever
+follows the result writes if it is not there.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gateway.core.decision.context import Knowledge, OpenedSession
+from gateway.core.decision.needs import EndLater, KnownSid, Revoke, SaveSession, SessionRecord, Touch
+from gateway.core.model import DenyEntry, Fault, Renewed, Session
+from gateway.core.rules.entries import session_end
+from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.record import RECORD_PURPOSE, StoredSession, as_session, begun, record_name
+from gateway.core.sessions.seal import NONCE_BYTES
+from gateway.edge.sessions import scripts
+from gateway.edge.sessions.index import Filter, Listed, SessionIndex, time_of
+from gateway.edge.store.store import Argument, Store
+
+MOST_RECORDS = 4
+"""How many records of one session an end of that session deletes: the newest, and those it replaced."""
+_AFTER_GRACE = 5.0
+
+
+class Sessions:
+    """The sessions of one store, as one worker sees them.
+
+    Args:
+        store: shared by all workers.
+        knowledge: returns the configuration, the denylist and the memory of now.
+        revoke: writes denylist entries; raises Fault.
+        clock: wall time in seconds since the epoch.
+        on_event: takes an audit event.
+        put_off: lets the store write an entry after so many seconds; raises Fault.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        knowledge: Callable[[], Knowledge],
+        revoke: Callable[[Revoke], Awaitable[None]],
+        clock: Callable[[], float],
+        on_event: Callable[..., None],
+        put_off: Callable[[DenyEntry, float], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._knowledge = knowledge
+        self._revoke = revoke
+        self._clock = clock
+        self._on_event = on_event
+        self._put_off = put_off
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._fetching: dict[str, asyncio.Task[StoredSession | Fault]] = {}
+        self._replaced: dict[str, tuple[asyncio.TimerHandle, DenyEntry]] = {}
+        self._installing: dict[str, asyncio.Task[Fault | None]] = {}
+        self._clearing: set[asyncio.Task[None]] = set()
+        self.index = SessionIndex(store, knowledge, clock)
+
+    def _record(self, name: str) -> str:
+        return self._store.key("session", f"{{{name}}}")
+
+    def _lifetime(self, session: Session, now: float) -> float:
+        idle = self._knowledge().compiled.settings.session.idle_lifetime
+        return max(0.001, min(idle, session.ends_at - now))
+
+    async def fetch(self, need: SessionRecord) -> StoredSession:
+        """Return what the store has, asked once however many wait for it.
+
+        A handle that was replaced, after the grace, ends its family (R37).
+
+        Raises:
+            Fault: the store cannot tell.
+        """
+        task = self._fetching.get(need.record)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._look_up(need))
+            self._fetching[need.record] = task
+            task.add_done_callback(lambda _: self._fetching.pop(need.record, None))
+        found = await asyncio.shield(task)
+        _raise(found if isinstance(found, Fault) else None)
+        assert isinstance(found, StoredSession)
+        return found
+
+    async def _look_up(self, need: SessionRecord) -> StoredSession | Fault:
+        try:
+            return await self._read(need)
+        except Fault as fault:
+            return fault
+
+    async def _read(self, need: SessionRecord) -> StoredSession:
+        tag = f"{{{need.record}}}"
+        keys = [
+            self._record(need.record),
+            self._store.key("refresh", tag, "spent"),
+            self._store.key("refresh", tag, "result"),
+        ]
+        body, seen, spent, over = await self._store.run_patiently(scripts.LOOK_UP, keys, [])
+        if spent:
+            await self._end_family(need.session_id)
+        return StoredSession(body.decode("latin-1"), time_of(seen), bool(spent), bool(over))
+
+    async def _end_family(self, session_id: str) -> None:
+        listed = await self.index.read(session_id)
+        about = listed.about if listed is not None else None
+        lifetime = self._knowledge().compiled.settings.session.absolute_lifetime
+        ends_at = about.ends_at if about is not None else self._clock() + lifetime
+        await self._revoke(Revoke((self._end_entry(session_id, ends_at),)))
+        self._on_event(
+            "reuse_detected",
+            issuer=about.issuer if about is not None else None,
+            subject=about.subject if about is not None else None,
+            session=session_id,
+        )
+
+    async def save(self, need: SaveSession) -> None:
+        """Keep a session that begins; the one before in this browser goes when requests under way are over.
+
+        Raises:
+            Fault: the store does not take it; then there is no session.
+        """
+        session, now = need.current.session, self._clock()
+        about = begun(session, need.address, need.agent)
+        lifetime = self._lifetime(session, now)
+        await self.index.add(about, now, need.record, lifetime, os.urandom(NONCE_BYTES))
+        await self._keep(need.handle, need.current, now, lifetime)
+        if need.replaces:
+            # the new session stands whatever becomes of the old one
+            with contextlib.suppress(Fault):
+                await self._replace(need.replaces)
+
+    async def _replace(self, session_id: str) -> None:
+        before = await self.index.read(session_id)
+        if before is None:
+            return
+        await self.retire(before.records)
+        self.end_later(EndLater(session_id, before.about.ends_at))
+
+    def end_later(self, need: EndLater) -> None:
+        """Begin to end a session that was replaced, once the grace for requests under way has passed."""
+        # at once, their refusal would clear the new cookie
+        if need.session_id in self._replaced:
+            return
+        settings = self._knowledge().compiled.settings
+        grace = settings.session.rotation_grace
+        entry = session_end(need.session_id, need.ends_at, self._clock() + grace, settings.copies_last)
+        timer = asyncio.get_running_loop().call_later(grace, self._end_replaced, entry)
+        self._replaced[need.session_id] = (timer, entry)
+        self._spawn(self._outlive(entry, grace))
+
+    async def _outlive(self, entry: DenyEntry, grace: float) -> None:
+        # this worker may not live as long; what the store does not take, or loses, is left to the timer
+        with contextlib.suppress(Fault):
+            await self._put_off(entry, grace)
+
+    def _end_replaced(self, entry: DenyEntry) -> None:
+        self._replaced.pop(entry.value, None)
+        self._spawn(self._end(entry))
+
+    async def _end(self, entry: DenyEntry) -> None:
+        # what the store does not take now holds here, and is written later
+        with contextlib.suppress(Fault):
+            await self._revoke(Revoke((entry,)))
+
+    def _end_entry(self, session_id: str, ends_at: float) -> DenyEntry:
+        idle = self._knowledge().compiled.settings.copies_last
+        return session_end(session_id, ends_at, self._clock(), idle)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._clearing.add(task)
+        task.add_done_callback(self._clearing.discard)
+
+    async def _keep(self, handle: str, current: Renewed, now: float, lifetime: float) -> bool:
+        kept = replace(current, session=replace(current.session, seen_at=now))
+        sealed = self._knowledge().compiled.ring.seal_under(
+            handle, RECORD_PURPOSE, refresh.encode_outcome(kept), os.urandom(NONCE_BYTES)
+        )
+        record = record_name(handle)
+        arguments: list[Argument] = [sealed, round(now, 3), int(lifetime * 1000)]
+        is_new = bool(
+            await self._store.run_patiently(scripts.KEEP, [self._record(record)], arguments, replicated=True)
+        )
+        claim = record if current.grant is not None else ""
+        opened = OpenedSession(kept.session, current.grant, claim, record)
+        self._knowledge().memory.sessions.put(record, opened)
+        return is_new
+
+    async def install(self, renewed: Renewed) -> None:
+        """Keep the record that a rotation's result leads to, if nobody has yet; once however many ask.
+
+        Raises:
+            Fault: the store does not take it; the old handle still leads to the result.
+        """
+        assert renewed.grant is not None
+        record = record_name(renewed.grant.handle)
+        if self._knowledge().memory.sessions.get(record) is not None:
+            return
+        task = self._installing.get(record)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._try_install(renewed))
+            self._installing[record] = task
+            task.add_done_callback(lambda _: self._installing.pop(record, None))
+        _raise(await asyncio.shield(task))
+
+    async def _try_install(self, renewed: Renewed) -> Fault | None:
+        try:
+            await self._install(renewed)
+        except Fault as fault:
+            return fault
+        return None
+
+    async def _install(self, renewed: Renewed) -> None:
+        grant, session, now = renewed.grant, renewed.session, self._clock()
+        assert grant is not None
+        lifetime = self._lifetime(session, now)
+        if await self._keep(grant.handle, renewed, now, lifetime):
+            records = (record_name(grant.handle), *grant.unconfirmed)[:MOST_RECORDS]
+            await self.index.update(session, now, lifetime, records)
+
+    async def knows_sid(self, need: KnownSid) -> bool:
+        """Tell whether a session is kept that has this ``sid``. Raises Fault."""
+        return await self.index.has(Filter(sid=need.sid, providers=(need.provider,)))
+
+    async def retire(self, records: Iterable[str]) -> None:
+        """Let the records of handles that were replaced go once the grace has passed. Raises Fault."""
+        grace = self._knowledge().compiled.settings.session.rotation_grace
+        for record in records:
+            await self._store.run(
+                scripts.RETIRE, [self._record(record)], [int((grace + _AFTER_GRACE) * 1000)]
+            )
+
+    def start(self, need: Touch) -> None:
+        """Begin to tell the store, behind the request's back, that a session was in use."""
+        if need.record not in self._running:
+            task = asyncio.get_running_loop().create_task(self._behind(need))
+            self._running[need.record] = task
+            task.add_done_callback(lambda _: self._running.pop(need.record, None))
+
+    async def _behind(self, need: Touch) -> None:
+        # the next request tries again
+        with contextlib.suppress(Fault):
+            await self.touch(need)
+
+    async def touch(self, need: Touch) -> None:
+        """Tell the store that a session was in use; one that is gone there is forgotten. Raises Fault."""
+        lifetime = self._lifetime(need.session, need.seen_at)
+        arguments: list[Argument] = [round(need.seen_at, 3), int(lifetime * 1000)]
+        memory = self._knowledge().memory.sessions
+        if not await self._store.run(scripts.TOUCH, [self._record(need.record)], arguments):
+            memory.forget(need.record)
+            return
+        opened = memory.get(need.record)
+        if opened is not None:
+            memory.put(need.record, replace(opened, session=replace(opened.session, seen_at=need.seen_at)))
+        await self.index.update(need.session, need.seen_at, lifetime)
+
+    async def drain(self) -> None:
+        """Do at once what was put off, and wait for what is under way behind requests' backs."""
+        for timer, entry in list(self._replaced.values()):
+            timer.cancel()
+            self._end_replaced(entry)
+        while pending := {*self._running.values(), *self._clearing}:
+            await asyncio.wait(pending)
+
+    async def close(self) -> None:
+        """Give up whatever is under way; drain first."""
+        for timer, _ in self._replaced.values():
+            timer.cancel()
+        pending: list[asyncio.Task[Any]] = [
+            *self._running.values(),
+            *self._fetching.values(),
+            *self._installing.values(),
+            *self._clearing,
+        ]
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+
+    def clear(self, entries: Sequence[DenyEntry]) -> None:
+        """Begin to delete, behind the caller's back, the records that these entries have ended."""
+        self._spawn(self.ended(entries))
+
+    async def ended(self, entries: Sequence[DenyEntry]) -> None:
+        """Delete the records of sessions that the denylist has ended; what fails is left to expire.
+
+        Where the entry does not name the session, that it was revoked is kept: whoever has only the handle
+        cannot tell from the denylist.
+
+        Entries that end everybody's sessions delete none: their records cannot be used, and idle out.
+        """
+        with contextlib.suppress(Fault):
+            for entry in entries:
+                for listed in await self._named(entry):
+                    if not self._is_ended(listed):
+                        continue
+                    await self.index.remove(listed, is_told=entry.kind == "session")
+
+    async def _named(self, entry: DenyEntry) -> list[Listed]:
+        if entry.kind == "session":
+            listed = await self.index.read(entry.value)
+            return [listed] if listed is not None else []
+        providers = self._knowledge().compiled.providers
+        names = tuple(name for name, each in providers.items() if each.issuer == entry.issuer)
+        if not names or entry.kind not in ("sub", "sid"):
+            return []
+        subject, sid = (entry.value, None) if entry.kind == "sub" else (None, entry.value)
+        return await self.index.named(Filter(subject, sid, names))
+
+    def _is_ended(self, listed: Listed) -> bool:
+        session = as_session(listed.about, listed.seen_at)
+        return self._knowledge().denylist.judge_session(session, self._clock())
+
+
+def _raise(fault: Fault | None) -> None:
+    # each caller raises its own: a shared exception would gather everybody's tracebacks
+    if fault is not None:
+        raise Fault(fault.source, fault.reason, fault.detail, fault.retry_after)

@@ -1,0 +1,1 @@
+"""The store: one Redis-protocol server, or several, or our own child."""

@@ -1,0 +1,81 @@
+"""Asks Sentinels which server is the master; every new connection does, so a failover needs nobody."""
+
+import asyncio
+from typing import Any
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from gateway.config.store_address import Node
+from gateway.edge.store.clients import OneServer, Opener, hang_up
+
+
+class Sentinels:
+    """The Sentinels of one service.
+
+    Args:
+        opener: opens their clients.
+    """
+
+    def __init__(self, opener: Opener) -> None:
+        self._service = opener.address.service
+        self._clients = [opener.sentinel(node) for node in opener.address.nodes]
+        # one that hangs must leave time for another
+        self._limit = opener.timeout / (min(len(self._clients), 3) + 1)
+        self._asking: asyncio.Task[Node | None] | None = None
+
+    async def master(self) -> Node:
+        """Return where the master is, asked once however many want to know.
+
+        Raises:
+            redis.exceptions.ConnectionError: no Sentinel knows.
+        """
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.get_running_loop().create_task(self._ask())
+        found = await asyncio.shield(self._asking)
+        if found is None:
+            raise RedisConnectionError("no Sentinel names a master")
+        return found
+
+    async def _ask(self) -> Node | None:
+        for client in tuple(self._clients):
+            try:
+                async with asyncio.timeout(self._limit):
+                    reply = await client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
+            except (RedisError, OSError):
+                reply = None
+            if (node := _read(reply)) is not None:
+                # whoever answered is asked first the next time
+                self._clients.sort(key=lambda each: each is not client)
+                return node
+        return None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._asking is not None:
+            self._asking.cancel()
+        for client in self._clients:
+            await hang_up(client)
+
+
+class Watched(OneServer):
+    """The master that Sentinels name."""
+
+    def __init__(self, opener: Opener) -> None:
+        self._sentinels = Sentinels(opener)
+        super().__init__(lambda connections: opener.master(self._sentinels.master, connections))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await super().close()
+        await self._sentinels.close()
+
+
+def _read(reply: Any) -> Node | None:  # noqa: ANN401 - whatever the other side says
+    if not isinstance(reply, list) or len(reply) != 2:
+        return None
+    host, port = reply
+    if not isinstance(host, bytes) or not isinstance(port, bytes) or not host or not port.isdigit():
+        return None
+    number = int(port) if len(port) <= 5 else 0
+    return (host.decode("latin-1"), number) if 0 < number <= 65535 else None

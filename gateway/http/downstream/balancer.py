@@ -1,0 +1,52 @@
+"""What balancers ask of the public listener: whether it serves, under whatever name they know it.
+
+It is answered here and not decided: no rule, session or upstream is asked, and it stands in no access log.
+What it tells is one word, so everybody may ask.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from gateway.core.model import Header
+from gateway.http.messages.request_head import RequestHead
+
+_HEADERS: Final[tuple[Header, ...]] = (
+    (b"Content-Type", b"text/plain; charset=utf-8"),
+    (b"Cache-Control", b"no-store"),
+    (b"X-Content-Type-Options", b"nosniff"),
+)
+_METHODS: Final = (b"GET", b"HEAD")
+
+
+class BalancerAnswer:
+    """The path that is asked, and what is said there.
+
+    Args:
+        path: of a GET or HEAD without a body; with any query.
+        serves: tells whether requests should be sent here.
+
+    Attributes:
+        starts: how a head that asks begins; others may begin so too.
+    """
+
+    __slots__ = ("_path", "_serves", "starts")
+
+    def __init__(self, path: bytes, serves: Callable[[], bool]) -> None:
+        self._path = path
+        self._serves = serves
+        self.starts = tuple(b"%b %b" % (method, path) for method in _METHODS)
+
+    @property
+    def hostless(self) -> frozenset[bytes]:
+        """The paths that may be asked for in HTTP/1.0 without a Host."""
+        return frozenset({self._path})
+
+    def is_asked(self, head: RequestHead) -> bool:
+        """Tell whether a head asks this."""
+        return head.length == 0 and head.method in _METHODS and head.target.partition(b"?")[0] == self._path
+
+    def answer(self, *, draining: bool) -> tuple[int, list[Header], bytes]:
+        """Return status, headers and content."""
+        if draining or not self._serves():
+            return 503, list(_HEADERS), b"unready\n"
+        return 200, list(_HEADERS), b"ready\n"

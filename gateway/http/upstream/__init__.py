@@ -1,0 +1,1 @@
+"""The upstreams' side: origins, pools, connections, health."""

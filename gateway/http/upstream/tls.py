@@ -1,0 +1,41 @@
+"""TLS towards upstreams: verified unless the configuration says otherwise, with our certificate if asked."""
+
+import contextlib
+import os
+import ssl
+from typing import TypeAlias
+
+from gateway.config.settings.root import UpstreamTlsSettings
+
+Version: TypeAlias = "tuple[tuple[int, int, int] | None, ...]"
+
+
+def client_context(settings: UpstreamTlsSettings) -> ssl.SSLContext:
+    """Return what connections to an upstream's https servers are made with; TLS 1.2 at least.
+
+    Raises:
+        OSError: a file cannot be read, or is not what it should be (an SSLError is an OSError).
+    """
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if settings.client_certificate is not None:
+        # an encrypted key fails: without a password OpenSSL would ask at the terminal
+        context.load_cert_chain(settings.client_certificate, settings.client_key, password="")
+    if not settings.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def version_of(settings: UpstreamTlsSettings) -> Version:
+    """Return what tells one state of the named files from another: inode, size and time of each."""
+    found: list[tuple[int, int, int] | None] = []
+    for name in (settings.ca_file, settings.client_certificate, settings.client_key):
+        state = None
+        if name is not None:
+            with contextlib.suppress(OSError):
+                told = os.stat(name)  # noqa: PTH116 - as many bytes as the other names of it
+                state = (told.st_ino, told.st_size, told.st_mtime_ns)
+        found.append(state)
+    return tuple(found)

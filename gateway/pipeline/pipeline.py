@@ -1,0 +1,451 @@
+"""The way of a request, top to bottom: decide, fetch the need, decide again, forward or respond.
+
+The hot path (everything known) runs from ``handle`` to ``Exchange.forward`` without one coroutine.
+"""
+
+import asyncio
+import itertools
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from time import perf_counter
+from typing import Any, Final, Protocol, TypeAlias
+
+from gateway.core.access.session import whose
+from gateway.core.decide import (
+    decide,
+    due_cookies,
+    interrupted_login,
+    new_login,
+    route_of,
+    timely_cookies,
+    wants_html,
+)
+from gateway.core.decision.answers import Answer, Forward, Login, Refuse, Respond
+from gateway.core.decision.context import Knowledge
+from gateway.core.decision.needs import MOST_NEEDS, Admit, Body, Need, Refresh, UseOnce
+from gateway.core.headers import cookies as jar
+from gateway.core.headers.rules import observe
+from gateway.core.model import CookieChange, Fault, Header, Identity, Matter, Outcome, Request
+from gateway.core.reasons import Reason
+from gateway.core.sessions.seal import NONCE_BYTES
+from gateway.edge.rendering.render import render_fault, render_refuse, render_respond
+from gateway.http.ports import Exchange, Rendered, Unencrypted
+from gateway.pipeline.recall import Recall
+from gateway.pipeline.throttle import Limiter, Throttle
+from gateway.pipeline.transaction import Passage, Plan, about_of, named_by, plan_of
+
+Resolver: TypeAlias = "Callable[[Any], Awaitable[object]]"
+
+TOLD_HTTP: Final = (
+    "a trusted proxy says http of browsers that are on https: let it send X-Forwarded-Proto: https, or name"
+    " its field in forwarding.scheme"
+)
+MOST_HEAD = 4096
+"""Bytes of a response head that proxies take by default."""
+_STATUS_LINE = 60
+
+ANSWERS = (Forward, Refuse, Login, Respond)
+
+
+class Recorder(Protocol):
+    """Where outcomes and audit events go."""
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Take the one record of a finished request."""
+
+    def audit(self, event: str, **fields: object) -> None:
+        """Take an audit event; fields hold no secrets."""
+
+    def error(self, message: str, **fields: object) -> None:
+        """Take an error of our own."""
+
+    def warning(self, message: str, **fields: object) -> None:
+        """Take what may become an error."""
+
+
+class Starter(Protocol):
+    """Draws state, nonce and verifier for a login, and builds the way to the provider."""
+
+    async def start(self, login: Login) -> tuple[str, CookieChange]:
+        """Return the authorization URL and the cookie of the pending login. Raises Fault."""
+
+
+class Watcher(Protocol):
+    """Ends what outlives its decision."""
+
+    def watch(
+        self, exchange: Exchange, forward: Forward, knowledge: Knowledge, request_id: str, about: Matter
+    ) -> None:
+        """Watch an exchange from now on; to be told again changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What the pipeline calls beside the pure core."""
+
+    resolvers: Mapping[type, Resolver]
+    logins: Starter
+    background: Callable[[Need], None]
+    recorder: Recorder
+    clock: Callable[[], float]
+    limiter: Limiter
+    watcher: Watcher
+    spawned: set["asyncio.Task[None]"] = field(default_factory=set)
+
+
+class Pipeline:
+    """The data plane's handler: turns exchanges into answers. ``knowledge`` is swapped whole on reload."""
+
+    def __init__(self, knowledge: Knowledge, ways: Ways) -> None:
+        self.ways = ways
+        self.clock = ways.clock
+        self.record = ways.recorder.outcome
+        self._recall = Recall(knowledge)
+        self._throttle = Throttle(ways.limiter, self._spawn, self._turn_away, self._broken)
+        # the sites that were warned of
+        self._told_http: set[str] = set()
+        self._ids = map(f"{os.urandom(6).hex()}%08x".__mod__, itertools.count())
+
+    @property
+    def knowledge(self) -> Knowledge:
+        """What new requests are decided on."""
+        return self._recall.knowledge
+
+    @knowledge.setter
+    def knowledge(self, knowledge: Knowledge) -> None:
+        # what was remembered goes with what it was decided on
+        self._recall = Recall(knowledge)
+
+    def handle(self, exchange: Exchange) -> None:
+        """Take one request; answer it now, or later when a fact has been fetched."""
+        recall = self._recall
+        knowledge = recall.knowledge
+        now = self.clock()
+        passage = Passage(self, exchange, knowledge, next(self._ids), perf_counter(), now)
+        exchange.handling = passage
+        try:
+            request = exchange.request
+            plan: Plan | None = request.plan
+            if plan is None or not plan.lasting.holds(knowledge, now):
+                plan = recall.find(request, now)
+                if plan is None:
+                    self._judge(passage, now)
+                    return
+            # everything that it was decided on is as it was: ``decide`` would say the same
+            if plan.limit is not None:
+                self._forward(passage, plan)
+                return
+            # as ``_pass_on``; what lasts has nothing to be done in the background
+            passage.plan = plan
+            passage.decided = perf_counter()
+            exchange.forward(
+                plan.upstream, plan.start_for(request), passage.request_id.encode(), plan.max_body
+            )
+        except Exception as error:  # noqa: BLE001 - one request's fault must not end its connection's loop
+            self._broken(passage, error)
+
+    def _judge(self, passage: Passage, now: float) -> None:
+        """Decide a request of which nothing is remembered; by address it is counted before that."""
+        request, knowledge = passage.exchange.request, passage.knowledge
+        if knowledge.compiled.routes.by_address:
+            route = route_of(request, knowledge)
+            limit = None if route is None else route.rate_limit
+            if limit is not None and limit.by == "address":
+                # before any signature is checked: what is refused must not cost more than what passes
+                decide_now = partial(self._decide, passage, now)
+                self._throttle.count(
+                    passage,
+                    Refuse(Reason.RATE_LIMITED, route),
+                    limit,
+                    partial(self._decide_late, passage) if limit.shared else decide_now,
+                )
+                return
+        self._decide(passage, now)
+
+    def _decide_late(self, passage: Passage) -> None:
+        """Decide a request that has waited.
+
+        Nothing is remembered of it: what was looked up last is another request's by now.
+        """
+        decision = decide(passage.exchange.request, passage.knowledge, self.clock(), passage.request_id)
+        if isinstance(decision, ANSWERS):
+            self._answer(passage, decision)
+        else:
+            self._spawn(self._fetch(passage, decision))
+
+    def _decide(self, passage: Passage, now: float) -> None:
+        exchange, knowledge = passage.exchange, passage.knowledge
+        request = exchange.request
+        decision = decide(request, knowledge, now, passage.request_id)
+        if isinstance(decision, Forward):
+            plan = plan_of(request, decision, about_of(request, knowledge, decision, decision.reason))
+            if plan.lasts(knowledge, now) is not None:
+                if request.kept:
+                    request.plan = plan
+                self._recall.learn(request, plan)
+                pattern = self._recall.pattern_of(request)
+                if pattern is not None:
+                    exchange.expect(pattern)
+            self._forward(passage, plan)
+        elif isinstance(decision, ANSWERS):
+            self._answer(passage, decision)
+        else:
+            self._spawn(self._fetch(passage, decision))
+
+    def malformed(self, fault: Fault, peer: str) -> Rendered:
+        """Render the refusal of bytes that are no acceptable request head."""
+        request_id = next(self._ids)
+        if isinstance(fault, Unencrypted):
+            rendered = render_refuse(_lead_to_tls(fault.request, self.knowledge), request_id)
+        else:
+            rendered = render_fault(fault, fault.html, request_id)
+        client = self.knowledge.compiled.rules.proxies.sender(peer)
+        self.ways.recorder.outcome(
+            Outcome(
+                Matter("", "", "", client, "", "refuse", fault.reason),
+                request_id,
+                rendered[0],
+                0.0,
+                0.0,
+                fault=fault.source,
+            )
+        )
+        return rendered
+
+    async def _fetch(self, passage: Passage, need: Need) -> None:
+        request = passage.exchange.request
+        try:
+            facts: dict[Need, object] = {}
+            for _ in range(MOST_NEEDS):
+                if need in facts:
+                    raise RuntimeError(f"the same need twice: {type(need).__name__}")  # noqa: TRY301
+                fact = await self._resolve(passage, need)
+                facts[need] = True if fact is None else fact
+                # what the request began with: the configuration may have been reloaded meanwhile
+                passage.knowledge = replace(passage.knowledge, facts=facts)
+                decision = decide(request, passage.knowledge, self.clock(), passage.request_id)
+                if isinstance(decision, ANSWERS):
+                    self._answer(passage, decision)
+                    return
+                need = decision
+            raise RuntimeError("too many needs in one request")  # noqa: TRY301
+        except Fault as fault:
+            # so that the record tells which route it was, and whose
+            passage.answer = Refuse(fault.reason, route_of(request, passage.knowledge), whose(need))
+            url = None
+            if isinstance(need, Refresh) and fault.source == "issuer":
+                # what keeps a session that cannot be renewed must not keep the person out (R85)
+                provider, now = need.session.provider, self.clock()
+                url = new_login(request, passage.knowledge, now, passage.request_id, provider)
+            self._fault(passage, fault, url)
+        except Exception as error:  # noqa: BLE001 - as in handle
+            self._broken(passage, error)
+
+    async def _resolve(self, passage: Passage, need: Need) -> object:
+        # the one fact that is the request's own
+        if isinstance(need, Body):
+            return await passage.exchange.read_body(need.limit)
+        if isinstance(need, Admit):
+            return self.ways.limiter.check(need.limit, need.key)
+        if isinstance(need, UseOnce) and need.purpose == "login":
+            self._throttle.brake(passage)
+        return await self.ways.resolvers[type(need)](need)
+
+    def _answer(self, passage: Passage, answer: Answer) -> None:
+        if isinstance(answer, Login):
+            self._spawn(self._login(passage, answer))
+        elif isinstance(answer, Forward):
+            request = passage.exchange.request
+            about = about_of(request, passage.knowledge, answer, answer.reason)
+            self._forward(passage, plan_of(request, answer, about))
+        elif isinstance(answer, Refuse) and answer.route is not None and answer.route.rate_limit is not None:
+            # whoever is refused asks all the same
+            self._throttle.count(
+                passage, answer, answer.route.rate_limit, partial(self._tell, passage, answer)
+            )
+        else:
+            self._tell(passage, answer)
+
+    def _tell(self, passage: Passage, answer: Refuse | Respond) -> None:
+        passage.answer = answer
+        passage.reason = answer.reason
+        passage.decided = perf_counter()
+        self._audit(passage, answer)
+        if isinstance(answer, Refuse):
+            rendered = render_refuse(answer, passage.request_id)
+        else:
+            rendered = render_respond(answer, passage.request_id)
+            for need in answer.background:
+                self.ways.background(need)
+        changes = timely_cookies(answer, passage.knowledge, self.clock() - passage.asked)
+        self._respond(passage, rendered, changes)
+
+    def _forward(self, passage: Passage, plan: Plan) -> None:
+        if plan.limit is not None:
+            self._throttle.count(passage, plan.forward, plan.limit, partial(self._pass_on, passage, plan))
+        else:
+            self._pass_on(passage, plan)
+
+    def _turn_away(self, passage: Passage, found: Forward | Refuse, wait: int) -> None:
+        """Refuse what is one too many, for so many seconds."""
+        # no line in the audit log: whoever asks too often would write it
+        html = wants_html(passage.exchange.request, passage.knowledge)
+        refusal = Refuse(Reason.RATE_LIMITED, found.route, found.identity, html, retry_after=wait)
+        passage.answer, passage.reason, passage.decided = refusal, refusal.reason, perf_counter()
+        changes: tuple[CookieChange, ...] = ()
+        if isinstance(found, Forward):
+            # a session that was renewed for this request is not lost with it
+            now = self.clock()
+            changes = due_cookies(found, passage.knowledge, now, now - passage.asked)
+        self._respond(passage, render_refuse(refusal, passage.request_id), changes)
+
+    def _pass_on(self, passage: Passage, plan: Plan) -> None:
+        passage.plan = plan
+        passage.decided = perf_counter()
+        for need in plan.forward.background:
+            self.ways.background(need)
+        exchange = passage.exchange
+        start = plan.start_for(exchange.request)
+        exchange.forward(plan.upstream, start, passage.request_id.encode(), plan.max_body)
+
+    async def _login(self, passage: Passage, login: Login) -> None:
+        if login.told_http and login.origin not in self._told_http:
+            self._told_http.add(login.origin)
+            self.ways.recorder.warning(TOLD_HTTP, site=login.origin)
+        try:
+            location, cookie = await self.ways.logins.start(login)
+        except Fault as fault:
+            # so that the record tells which route it was
+            passage.answer = Refuse(fault.reason, login.route)
+            self._fault(passage, fault)
+            return
+        except Exception as error:  # noqa: BLE001 - as in handle
+            self._broken(passage, error)
+            return
+        passage.answer, passage.reason, passage.decided = login, login.reason, perf_counter()
+        if login.audit is not None:
+            ended = Refuse(login.reason, login.route, provider=login.provider, audit=login.audit)
+            self._audit(passage, ended, outcome="repeated")
+        answer = Respond(login.reason, 303, location=location, route=login.route)
+        self._respond(passage, render_respond(answer, passage.request_id), (*login.cookies, cookie))
+
+    def _respond(self, passage: Passage, rendered: Rendered, changes: tuple[CookieChange, ...]) -> None:
+        status, headers, body = rendered
+        headers.extend((b"Set-Cookie", line) for line in self.cookie_lines(changes))
+        headers.extend(passage.extra)
+        if passage.reason is not Reason.PREFLIGHT:
+            headers.extend(passage.cors)
+        if passage.reason is Reason.LOGIN_COMPLETED:
+            self._weigh_head(passage, headers)
+        passage.exchange.respond(status, headers, body)
+
+    def _weigh_head(self, passage: Passage, headers: list[Header]) -> None:
+        """Warn of a login's answer that a proxy may cut: nginx, by default, makes it a 502."""
+        size = sum(len(name) + len(value) + 4 for name, value in headers) + _STATUS_LINE
+        if size > MOST_HEAD:
+            self.ways.recorder.warning(
+                "login answer too long for some proxies",
+                request_id=passage.request_id,
+                bytes=size,
+                most=MOST_HEAD,
+                help="raise proxy_buffer_size in nginx, or set session.mode: redis",
+            )
+
+    def cookie_lines(self, changes: tuple[CookieChange, ...]) -> list[bytes]:
+        """Seal what is to be sealed, each with a nonce of its own, and write the Set-Cookie values."""
+        lines: list[bytes] = []
+        ring = self.knowledge.compiled.ring
+        for change in changes:
+            sealed = change.plain
+            if change.value is not None:
+                sealed = ring.seal(change.value.purpose, change.value.payload, os.urandom(NONCE_BYTES))
+            lines.extend(jar.set_cookie_lines(change, sealed))
+        return lines
+
+    def note(self, passage: Passage, fault: Fault) -> None:
+        """Take down a fault that the caller is told of; its detail is for the log alone."""
+        passage.reason, passage.decided, passage.fault = fault.reason, perf_counter(), fault
+        if fault.source == "client":
+            # the access line says it already, and a client must not write the error log
+            return
+        self.ways.recorder.error(
+            "fault",
+            request_id=passage.request_id,
+            source=fault.source,
+            reason=fault.reason,
+            detail=fault.detail,
+        )
+
+    def outlive(self, passage: Passage) -> None:
+        """Watch an exchange that outlives its decision."""
+        plan = passage.plan
+        if plan is not None:
+            self.ways.watcher.watch(
+                passage.exchange, plan.forward, passage.knowledge, passage.request_id, plan.about
+            )
+
+    def _fault(self, passage: Passage, fault: Fault, login_url: str | None = None) -> None:
+        self.note(passage, fault)
+        request, knowledge = passage.exchange.request, passage.knowledge
+        login = interrupted_login(request, knowledge, self.clock(), passage.request_id)
+        if login is not None:
+            login = replace(login, reason=fault.reason, retry_after=fault.retry_after)
+            self._audit(passage, login)
+            self._respond(passage, render_refuse(login, passage.request_id), ())
+            return
+        html = wants_html(request, knowledge)
+        self._respond(passage, render_fault(fault, html, passage.request_id, login_url), ())
+
+    def _broken(self, passage: Passage, error: Exception) -> None:
+        self.ways.recorder.error(
+            "internal error", request_id=passage.request_id, kind=type(error).__name__, error=error
+        )
+        self._fault(passage, Fault("gateway", Reason.INTERNAL_ERROR, type(error).__name__))
+
+    def _spawn(self, work: "Any") -> None:  # noqa: ANN401 - any coroutine of ours
+        task = asyncio.get_running_loop().create_task(work)
+        self.ways.spawned.add(task)
+        task.add_done_callback(self.ways.spawned.discard)
+
+    async def drain(self) -> None:
+        """Wait for the requests that are waiting for facts; a client that left cancels nothing."""
+        while self.ways.spawned:
+            await asyncio.wait(set(self.ways.spawned))
+
+    def _audit(self, passage: Passage, answer: Refuse | Respond, **more: object) -> None:
+        identity = answer.identity
+        fields: dict[str, object] = {
+            "request_id": passage.request_id,
+            "reason": answer.reason,
+            "client": observe(passage.exchange.request, passage.knowledge.compiled.rules).client,
+            **_who(identity, passage.knowledge.compiled.settings.log.claims),
+            **more,
+        }
+        if isinstance(answer, Refuse):
+            fields |= {"route": answer.route.name if answer.route else None, "detail": answer.detail}
+            if answer.audit is not None:
+                fields |= {"provider": answer.provider, "claim": answer.claim}
+            self.ways.recorder.audit(answer.audit or "refusal", **fields)
+        elif answer.audit is not None:
+            self.ways.recorder.audit(answer.audit, **fields | answer.details)
+
+
+def _lead_to_tls(request: Request, knowledge: Knowledge) -> Refuse:
+    # no redirect: what was sent has been seen by everybody on the way, and a client must learn of it
+    site = knowledge.compiled.sites.get(request.host)
+    origin = f"https://{request.host.decode('ascii')}" if site is None or not site.secure else site.origin
+    hint = f"Ask for {origin}{request.target.decode('latin-1')}"
+    return Refuse(Reason.TLS_EXPECTED, html=wants_html(request, knowledge), detail=hint)
+
+
+def _who(identity: Identity | None, names: tuple[str, ...]) -> dict[str, object]:
+    if identity is None:
+        return {}
+    return {
+        "issuer": identity.issuer,
+        "subject": identity.subject,
+        "session": identity.session_id,
+        "claims": dict(named_by(identity, names)) or None,
+    }

@@ -1,0 +1,1 @@
+"""Small readers without an opinion: targets, forms, encodings, URLs."""
