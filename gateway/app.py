@@ -37,11 +37,11 @@ from gateway.core.decision.needs import (
     UserInfo,
 )
 from gateway.core.endpoints.provider_logout import FRONTCHANNEL_LIMITS
-from gateway.core.model import DenyEntry, Fault, Json, Outcome
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
-from gateway.core.reload import bridge
 from gateway.core.rules.denylist import Denylist
-from gateway.core.runtime import Compiled, compile_settings
+from gateway.core.rules.entries import DenyEntry
+from gateway.core.runtime import Compiled, bridge, compile_settings
 from gateway.edge.admin.readiness import Readiness, judge
 from gateway.edge.admin.revocation_request import Mandate, terms_of
 from gateway.edge.admin.sessions import SessionDesk
@@ -64,6 +64,7 @@ from gateway.edge.telemetry.logs import Logs
 from gateway.edge.telemetry.metric_merge import snapshot
 from gateway.edge.telemetry.metric_sources import provider_readings
 from gateway.edge.telemetry.metrics import Metrics
+from gateway.edge.telemetry.recorder import Recorder
 from gateway.http.downstream.balancer import BalancerAnswer
 from gateway.http.downstream.certificates import Certificates, watch
 from gateway.http.downstream.proxy_protocol import HeaderPeers
@@ -71,40 +72,12 @@ from gateway.http.ports import limits_of
 from gateway.http.server import Server
 from gateway.http.upstream.pool import UpstreamPool
 from gateway.pipeline.pipeline import Pipeline, Ways
+from gateway.syntax.encoding import Json
 
 USERINFO_REFUSED: Final = (
     "UserInfo refused an access token that the token endpoint had just given: ask for the scopes that it"
     " wants, or set userinfo to false"
 )
-
-
-class Recorder:
-    """Feeds metrics, access log and audit log from one record."""
-
-    def __init__(self, metrics: Metrics, logs: Logs, *, access: bool) -> None:
-        self._metrics = metrics
-        self._logs = logs
-        self.access = access
-
-    def outcome(self, outcome: Outcome) -> None:
-        """Take the one record of a finished request."""
-        self._metrics.observe(outcome)
-        if self.access:
-            self._logs.access(outcome)
-
-    def audit(self, event: str, **fields: object) -> None:
-        """Take an audit event."""
-        repeated = fields.get("outcome") == "repeated"
-        self._metrics.event(event, fields.get("reason"), fields.get("provider"), repeated=repeated)
-        self._logs.audit(event, **fields)
-
-    def error(self, message: str, **fields: object) -> None:
-        """Take an error of our own."""
-        self._logs.error(message, **fields)
-
-    def warning(self, message: str, **fields: object) -> None:
-        """Take what may become an error."""
-        self._logs.warning(message, **fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,13 @@ from dataclasses import asdict
 from typing import Final, cast
 
 from gateway.app import Gateway, Place, Prepared
-from gateway.core.model import Fault, Json
+from gateway.core.fault import Fault
 from gateway.edge.telemetry.logs import Logs
 from gateway.http.downstream.certificates import CertificateError
 from gateway.supervision.channel import Channel, Gone
 from gateway.supervision.descriptors import watch
 from gateway.supervision.wire import decode_entries, decode_settings
+from gateway.syntax.encoding import Json
 
 _ORPHANS_DRAIN: Final = 3.0
 _YOUNG_OBJECTS: Final = 50_000

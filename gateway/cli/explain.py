@@ -10,7 +10,8 @@ from gateway.core.decide import decide
 from gateway.core.decision.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Need
-from gateway.core.model import Fault, Header, Request
+from gateway.core.fault import Fault
+from gateway.core.headers.request import Header, Request
 from gateway.core.reasons import Reason, status_of
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.rate_limit import MICROSECONDS, RateLimit

@@ -277,7 +277,7 @@ def _run(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     path, loaded = _load(options)
     _warn(path, loaded)
-    from gateway.core.model import Fault  # noqa: PLC0415 - a wrong configuration is told without all the rest
+    from gateway.core.fault import Fault  # noqa: PLC0415 - the same
     from gateway.edge.configfile.load import load  # noqa: PLC0415 - the same
     from gateway.supervision.supervisor import run  # noqa: PLC0415 - the same
 

@@ -17,16 +17,19 @@ from gateway.core.endpoints import logout, provider_logout
 from gateway.core.endpoints.callback import callback
 from gateway.core.endpoints.login import login
 from gateway.core.endpoints.login_failure import interrupted
+from gateway.core.endpoints.userinfo import userinfo
 from gateway.core.headers import cookies
+from gateway.core.headers.cookies import CookieChange
 from gateway.core.headers.loops import MOST_PASSES, passes
+from gateway.core.headers.request import Header, Request
 from gateway.core.headers.rules import observe, response_headers
-from gateway.core.model import CookieChange, Header, Request, SessionOver
 from gateway.core.reasons import Reason
 from gateway.core.rules.origins import values_of
 from gateway.core.rules.policies import named_methods
 from gateway.core.rules.routes import Route
 from gateway.core.runtime import Compiled
 from gateway.core.sessions.cookies import session_cookies
+from gateway.core.sessions.model import SessionOver
 from gateway.core.sketch import draw
 from gateway.syntax.targets import Target, canonicalise
 
@@ -50,7 +53,7 @@ ENDPOINTS: dict[bytes, Endpoint] = {
     b"logged-out": logout.logged_out,
     b"backchannel-logout": provider_logout.backchannel,
     b"frontchannel-logout": provider_logout.frontchannel,
-    b"userinfo": logout.userinfo,
+    b"userinfo": userinfo,
 }
 
 

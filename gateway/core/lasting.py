@@ -12,10 +12,10 @@ from gateway.core.access import generations
 from gateway.core.access.credentials import are_presented
 from gateway.core.decision.answers import Forward
 from gateway.core.decision.context import Knowledge
-from gateway.core.model import Session
 from gateway.core.reasons import Reason
 from gateway.core.sessions import claim_sources
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.model import Session
 from gateway.core.tokens.keys import KeySet
 
 _ANYBODY = frozenset({Reason.PUBLIC, Reason.PREFLIGHT})

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from gateway.config.reserved_names import METHOD_OVERRIDES
 from gateway.core.headers import names as fields
-from gateway.core.headers.names import METHOD_OVERRIDES, NameKinds, fold
-from gateway.core.model import Field, Header, Request
+from gateway.core.headers.names import NameKinds
+from gateway.core.headers.request import Field, Header, Request
 from gateway.core.sketch import Sketch, draw
+from gateway.syntax.tokens import fold
 
 MOST_FIELDS: Final = 48
 MOST_LITERAL: Final = 1024

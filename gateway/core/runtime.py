@@ -1,16 +1,22 @@
 """The configuration compiled once into one frozen value that every decision reads."""
 
-import base64
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gateway.config.settings.root import ProviderSettings, RateLimitSettings, RequireSettings, Settings
+from gateway.config.callbacks import callback_paths
+from gateway.config.checks.every import check
+from gateway.config.checks.problems import Problem
+from gateway.config.settings.providers import EMAIL
+from gateway.config.settings.root import RateLimitSettings, RequireSettings, Settings
 from gateway.core.headers.cookies import Site
-from gateway.core.model import Header
+from gateway.core.headers.request import Header
+from gateway.core.provider import Provider
 from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.sessions.seal import KeyRing
-from gateway.core.tokens.email import EMAIL, VERIFIED
+from gateway.core.tokens.email import VERIFIED
+from gateway.syntax.encoding import decode_secret_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,22 +24,7 @@ if TYPE_CHECKING:
     from gateway.core.headers.rules import HeaderRules
     from gateway.core.rules.routes import RouteTable
 
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """One OpenID Connect provider, ready for checks.
-
-    ``callback`` is the path of its own callback (RFC 9700 section 4.4). ``clock_skew`` is in seconds.
-    """
-
-    name: str
-    settings: ProviderSettings
-    issuer: str
-    client_id: str
-    audiences: frozenset[str]
-    algorithms: tuple[str, ...]
-    clock_skew: float
-    callback: str = ""
+_SETTING = re.compile(r"[a-z_]{3,32}(?=[\[: ])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +55,6 @@ class Compiled:
         return next(iter(self.providers.values()))
 
 
-def decode_secret_key(text: str) -> bytes:
-    """Return the 32 bytes of a secret key in base64 or base64url, padded or not.
-
-    Raises:
-        ValueError: anything else.
-    """
-    plain = text.strip().rstrip("=").replace("-", "+").replace("_", "/")
-    key = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    if len(key) != 32:
-        raise ValueError("a secret key is 32 random bytes in base64")
-    return key
-
-
 def _site(public_url: str) -> Site:
     parts = urlsplit(public_url.rstrip("/").lower())
     secure = parts.scheme == "https"
@@ -91,18 +69,6 @@ def _site(public_url: str) -> Site:
         secure=secure,
         cookie_prefix="__Host-gateway-" if secure else f"gateway-{port}-",
     )
-
-
-def callback_paths(settings: Settings) -> dict[str, str]:
-    """Return the path of each provider's callback.
-
-    Each has its own, so that no provider's answer is taken for another's (RFC 9700 section 4.4). The first
-    keeps ``callback``, under which it is registered already.
-    """
-    return {
-        name: each.callback or f"{settings.prefix}callback{f'/{name}' if index else ''}"
-        for index, (name, each) in enumerate(settings.providers.items())
-    }
 
 
 def redirect_uris(settings: Settings) -> dict[str, list[str]]:
@@ -205,3 +171,26 @@ def compile_settings(settings: Settings) -> Compiled:
         login_limit=_login_limit(settings),
         logged_headers=frozenset(name.lower().encode() for name in settings.log.request_headers),
     )
+
+
+def bridge(old: Compiled, new: Compiled) -> Compiled:
+    """Return ``old`` that also opens what ``new`` will seal.
+
+    Every worker runs this before any one runs ``new``: a cookie that the first of them has sealed under a new
+    key opens in the others, too.
+    """
+    keys = dict.fromkeys((*old.ring.keys, *new.ring.keys))
+    return replace(old, ring=KeyRing(tuple(keys)))
+
+
+def problems(settings: Settings) -> list[Problem]:
+    """Return every problem that forbids to start with these settings."""
+    found = check(settings)
+    if not found:
+        try:
+            compile_settings(settings)
+        except ValueError as error:
+            # the message may repeat values, so only the setting that it begins with is told
+            where = _SETTING.match(str(error))
+            found.append(Problem((where[0],) if where else (), "this cannot be used as it is"))
+    return found

@@ -7,8 +7,9 @@ their CRLF, so that what passes unchanged is never taken apart and put together 
 from dataclasses import dataclass
 
 from gateway.core.headers import names as fields
-from gateway.core.headers.names import NameKinds, named_in
-from gateway.core.model import Field, Header, Request
+from gateway.core.headers.names import NameKinds
+from gateway.core.headers.request import Field, Header, Request
+from gateway.syntax.tokens import named_in
 
 # what does not go on, and says nothing to a decision by itself
 _UNREAD = frozenset({fields.DROP, fields.FORWARDING})

@@ -9,7 +9,7 @@ would recognise too, with the same credentials presented, and with a path in the
 import re
 from typing import Any
 
-from gateway.core.model import Field, Request
+from gateway.core.headers.request import Field, Request
 from gateway.core.pattern import Gap, Pattern, match_leaf
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from gateway.app import Gateway
 from gateway.config.settings.root import Settings
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.demo.narrator import Narrator
 from gateway.demo.provider import DemoProvider
 from gateway.demo.upstream import DemoUpstream

@@ -1,6 +1,6 @@
 """What a connection remembers of the heads that came on it, to recognise the next one."""
 
-from gateway.core.model import Request
+from gateway.core.headers.request import Request
 from gateway.core.pattern import Pattern
 from gateway.core.span import Span, span_of
 from gateway.http.messages.request_head import Framing, framing_of, read_match

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from gateway.config.settings.root import LimitSettings
-from gateway.core.model import Fault, Header, Request
+from gateway.core.fault import Fault
+from gateway.core.headers.request import Header, Request
 from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
 from gateway.http.messages.response_head import ResponseHead

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from gateway.core.model import Json
-from gateway.syntax.encoding import parse_object
+from gateway.syntax.encoding import Json, parse_object
 
 _MARK: Final = b"\xef\xbb\xbf"
 

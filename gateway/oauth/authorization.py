@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, quote, urlencode
 
-from gateway.config.settings.root import ProviderSettings
-from gateway.core.model import ProviderMetadata
+from gateway.config.settings.providers import ProviderSettings
+from gateway.core.provider import ProviderMetadata
 from gateway.syntax.encoding import encode_base64url
 from gateway.syntax.urls import RESERVED_PARAMETERS
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from gateway.config.settings.root import ProviderSettings
-from gateway.core.model import Json, ProviderMetadata
+from gateway.config.settings.providers import ProviderSettings
+from gateway.core.provider import ProviderMetadata
 from gateway.oauth.answers import read_object
 from gateway.oauth.errors import MessageError
+from gateway.syntax.encoding import Json
 
 MOST_METADATA = 1 << 20
 _MOST_URL = 2048

@@ -1,6 +1,6 @@
 """The one exception of this layer: a message that a provider sent, or is asked for, does not hold."""
 
-from gateway.core.model import ProviderMetadata
+from gateway.core.provider import ProviderMetadata
 
 MISCONFIGURED = frozenset(
     (

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus, urlencode
 
-from gateway.config.settings.root import ProviderSettings
+from gateway.config.settings.providers import ProviderSettings
 from gateway.oauth.errors import MessageError
 
 

@@ -2,8 +2,8 @@
 
 from urllib.parse import parse_qsl, quote, urlencode
 
-from gateway.config.settings.root import ProviderSettings
-from gateway.core.model import ProviderMetadata
+from gateway.config.settings.providers import ProviderSettings
+from gateway.core.provider import ProviderMetadata
 from gateway.oauth.errors import refuse_unusable
 
 _RESERVED = frozenset({"id_token_hint", "client_id", "post_logout_redirect_uri", "state"})

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from gateway.config.settings.root import ProviderSettings
-from gateway.core.model import ProviderMetadata
+from gateway.config.settings.providers import ProviderSettings
+from gateway.core.provider import ProviderMetadata
 from gateway.oauth.errors import MessageError, refuse_unusable
 from gateway.oauth.form import FormRequest, build_form
 

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from gateway.config.settings.root import ProviderSettings
-from gateway.core.model import Json, ProviderMetadata, TokenRefusal, TokenSet
+from gateway.config.settings.providers import ProviderSettings
+from gateway.core.provider import ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.oauth.answers import is_success, read_object
 from gateway.oauth.form import FormRequest, build_form
 from gateway.oauth.refusals import Verdict, judge, read_code
+from gateway.syntax.encoding import Json
 
 MOST_RESPONSE = 1 << 18
 _MOST_TOKEN = 131072

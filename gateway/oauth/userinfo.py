@@ -1,9 +1,10 @@
 """The UserInfo endpoint (OpenID Connect Core 1.0 section 5.3)."""
 
-from gateway.core.model import Json, ProviderMetadata
+from gateway.core.provider import ProviderMetadata
 from gateway.core.tokens.claims import read_subject
 from gateway.oauth.answers import is_success, read_object
 from gateway.oauth.errors import MessageError, refuse_unusable
+from gateway.syntax.encoding import Json
 
 MOST_USERINFO = 1 << 18
 

@@ -25,16 +25,21 @@ from gateway.core.decide import (
 from gateway.core.decision.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.decision.context import Knowledge
 from gateway.core.decision.needs import MOST_NEEDS, Admit, Body, Need, Refresh, UseOnce
+from gateway.core.fault import Fault
 from gateway.core.headers import cookies as jar
+from gateway.core.headers.cookies import CookieChange
+from gateway.core.headers.request import Header, Request
 from gateway.core.headers.rules import observe
-from gateway.core.model import CookieChange, Fault, Header, Identity, Matter, Outcome, Request
+from gateway.core.identity import Identity
+from gateway.core.outcome import Matter, Outcome
 from gateway.core.reasons import Reason
 from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.edge.rendering.render import render_fault, render_refuse, render_respond
 from gateway.http.ports import Exchange, Rendered, Unencrypted
+from gateway.pipeline.plan import Plan, plan_of
 from gateway.pipeline.recall import Recall
 from gateway.pipeline.throttle import Limiter, Throttle
-from gateway.pipeline.transaction import Passage, Plan, about_of, named_by, plan_of
+from gateway.pipeline.transaction import Passage, about_of, named_by
 
 Resolver: TypeAlias = "Callable[[Any], Awaitable[object]]"
 

@@ -10,13 +10,13 @@ from time import perf_counter
 from typing import Final, TypeAlias
 
 from gateway.core.decision.context import Knowledge
+from gateway.core.headers.request import Request
 from gateway.core.headers.rules import observe
-from gateway.core.model import Request
 from gateway.core.pattern import Pattern, PatternKey, compile_pattern, key_of
 from gateway.core.rules.routes import Route
 from gateway.core.span import Spanned
 from gateway.http.memo import HeadMemo
-from gateway.pipeline.transaction import Plan
+from gateway.pipeline.plan import Plan
 
 _MOST_PATTERNS: Final = 256
 _MOST_COUNTED: Final = 256

@@ -4,8 +4,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from gateway.core.decision.answers import Forward, Refuse
+from gateway.core.fault import Fault
 from gateway.core.headers.rules import observe
-from gateway.core.model import Fault
 from gateway.core.reasons import Reason
 from gateway.core.rules.rate_limit import Allowance, RateLimit, fields, key_of
 from gateway.pipeline.transaction import Passage

@@ -13,7 +13,7 @@ import socket
 import struct
 from typing import Final
 
-from gateway.core.model import Json
+from gateway.syntax.encoding import Json
 
 MOST_FRAME: Final = 64 << 20
 _LENGTH: Final = struct.Struct("!I")

@@ -7,9 +7,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from gateway.config.changes import changed_sections, needs_restart
 from gateway.config.settings.root import Settings
-from gateway.core.model import Json
-from gateway.core.reload import changed_sections, needs_restart
 from gateway.core.runtime import compile_settings
 from gateway.edge.admin.listener import Admin, Reloaded
 from gateway.edge.admin.revocation_request import Mandate, terms_of
@@ -18,6 +17,7 @@ from gateway.http.ports import limits_of
 from gateway.supervision.channel import Gone, Refused
 from gateway.supervision.slot import Slot
 from gateway.supervision.wire import encode_settings
+from gateway.syntax.encoding import Json
 
 if TYPE_CHECKING:
     from gateway.supervision.supervisor import Supervisor

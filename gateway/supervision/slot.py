@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-from gateway.core.model import Json
 from gateway.edge.telemetry.logs import Logs
 from gateway.edge.telemetry.metric_merge import Snapshot
 from gateway.supervision.channel import Caller, Channel, Gone, Refused
 from gateway.supervision.sockets import Sockets
+from gateway.syntax.encoding import Json
 
 START_WITHIN: Final = 30.0
 FIRST_TRIES: Final = 3

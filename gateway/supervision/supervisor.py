@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway.config.settings.root import Settings
-from gateway.core.model import Json
 from gateway.edge.configfile.load import Loaded
 from gateway.edge.store.embedded import EmbeddedValkey
 from gateway.edge.telemetry.logs import Logs
@@ -23,6 +22,7 @@ from gateway.supervision import descriptors
 from gateway.supervision.slot import Slot
 from gateway.supervision.sockets import Sockets, bind
 from gateway.supervision.wire import encode_settings
+from gateway.syntax.encoding import Json
 
 if TYPE_CHECKING:
     from gateway.supervision.view import View

@@ -5,8 +5,9 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, cast
 
-from gateway.core.model import DenyEntry, Fault, Json
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
+from gateway.core.rules.entries import DenyEntry
 from gateway.edge.admin.listener import Admin, Reloaded
 from gateway.edge.admin.readiness import Readiness
 from gateway.edge.admin.revocation_request import Mandate, terms_of
@@ -22,6 +23,7 @@ from gateway.supervision.reloading import Reloader
 from gateway.supervision.slot import Slot
 from gateway.supervision.sockets import Sockets
 from gateway.supervision.wire import encode_entries
+from gateway.syntax.encoding import Json
 
 if TYPE_CHECKING:
     from gateway.supervision.supervisor import Supervisor

@@ -10,7 +10,8 @@ from typing import Any, cast
 from pydantic import SecretStr
 
 from gateway.config.settings.root import Settings
-from gateway.core.model import DenyEntry, Json
+from gateway.core.rules.entries import DenyEntry
+from gateway.syntax.encoding import Json
 
 
 def encode_settings(settings: Settings) -> Json:

@@ -9,8 +9,10 @@ import binascii
 import json
 from json.scanner import make_scanner
 from math import isfinite
+from typing import TypeAlias
 
-from gateway.core.model import Json
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
 
 _MOST_DEPTH = 32
 _MOST_DIGITS = 40
@@ -127,3 +129,16 @@ def decode_base64url(text: str | bytes, limit: int) -> bytes | None:
 def encode_base64url(data: bytes) -> str:
     """Encode as unpadded base64url (RFC 7515 section 2)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def decode_secret_key(text: str) -> bytes:
+    """Return the 32 bytes of a secret key in base64 or base64url, padded or not.
+
+    Raises:
+        ValueError: anything else.
+    """
+    plain = text.strip().rstrip("=").replace("-", "+").replace("_", "/")
+    key = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    if len(key) != 32:
+        raise ValueError("a secret key is 32 random bytes in base64")
+    return key

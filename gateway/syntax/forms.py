@@ -1,17 +1,15 @@
 """Form bodies and queries (URL standard section 5, application/x-www-form-urlencoded)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from urllib.parse import parse_qsl, unquote_to_bytes
-
-from gateway.core.model import Request
 
 MEDIA_TYPE = b"application/x-www-form-urlencoded"
 _MOST_FIELDS = 20
 
 
-def is_form(request: Request) -> bool:
-    """Tell whether the request says, once, that its body is a form."""
-    types = [value for name, value in request.headers if name.lower() == b"content-type"]
+def is_form(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Tell whether a request's fields say, once, that its body is a form."""
+    types = [value for name, value in headers if name.lower() == b"content-type"]
     return len(types) == 1 and types[0].partition(b";")[0].strip().lower() == MEDIA_TYPE
 
 

@@ -6,7 +6,7 @@ from gateway.core.decide import decide
 from gateway.core.decision.answers import Forward, Refuse
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Keys
-from gateway.core.model import Request
+from gateway.core.headers.request import Request
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from tests.support.decisions import compiled

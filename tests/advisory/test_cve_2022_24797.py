@@ -6,8 +6,8 @@ import os
 import pytest
 
 from gateway.core.decision.answers import Forward, Login, Refuse, Respond
-from gateway.core.model import Grant, Session
 from gateway.core.sessions import codec
+from gateway.core.sessions.model import Grant, Session
 from tests.support.decisions import ask, compiled, session_cookie
 from tests.support.pure import ISSUER, NOW, PREFIX
 

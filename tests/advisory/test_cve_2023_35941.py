@@ -5,9 +5,9 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.model import Grant
 from gateway.core.rules.rate_limit import key_of
 from gateway.core.sessions import codec
+from gateway.core.sessions.model import Grant
 from gateway.core.sessions.record import index_names
 from gateway.core.sessions.renewal import claim_id
 from gateway.core.sessions.seal import KeyRing

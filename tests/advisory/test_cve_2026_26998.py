@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.config.settings.root import ProviderSettings
-from gateway.core.model import Fault
+from gateway.config.settings.providers import ProviderSettings
+from gateway.core.fault import Fault
 from gateway.edge.providers.client import IssuerClient
 
 pytestmark = pytest.mark.asyncio

@@ -4,7 +4,8 @@ import ssl
 
 import pytest
 
-from gateway.config.settings.root import ProviderSettings, UpstreamSettings
+from gateway.config.settings.providers import ProviderSettings
+from gateway.config.settings.root import UpstreamSettings
 from gateway.edge.providers.client import IssuerClient
 from gateway.http.upstream.tls import client_context
 

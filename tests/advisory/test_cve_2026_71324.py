@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.core.decision.answers import Refuse
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.http.messages.request_head import read_request_head
 from tests.support.decisions import ask, compiled

@@ -5,7 +5,7 @@ import json
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from gateway.core.model import Identity
+from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
 from gateway.core.tokens import access_token, id_token
 from gateway.core.tokens.jws import UnknownKey

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.core.decision.answers import Forward, Refuse
-from gateway.core.model import Header
+from gateway.core.headers.request import Header
 from gateway.core.reasons import Reason
 from tests.support.decisions import ask, compiled, session_cookie
 from tests.support.pure import values

@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gateway.core.decision.needs import Revoke
-from gateway.core.model import DenyEntry
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import DenyEntry
 from gateway.demo.upstream import DemoUpstream
 from gateway.edge.revocation.denylist_sync import Revocations
 from gateway.edge.store.store import Store

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.http.ports import Limits
 from tests.support.http import GET, Handler, Plane, UpstreamSide, always, echo
 

@@ -7,8 +7,7 @@ import pytest
 from redis import Redis
 
 from gateway.core.decision.needs import Confirm
-from gateway.core.faults import Ambiguous, NeverSent
-from gateway.core.model import Fault
+from gateway.core.fault import Ambiguous, Fault, NeverSent
 from gateway.core.reasons import Reason
 from gateway.edge.refresh.lease import Claims, Ended, Lost, Refusal, Spent, Stored, Success
 from gateway.edge.store.store import Store

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.core.decision.needs import Confirm
-from gateway.core.model import Grant
 from gateway.core.sessions import renewal as refresh
 from gateway.core.sessions.codec import decode_grant, encode_grant, former_name
+from gateway.core.sessions.model import Grant
 from gateway.edge.refresh.lease import Claims, Ended, Refusal, Spent, Stored, Success
 from gateway.edge.store.store import Store
 from tests.support.decisions import compiled

@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.model import DenyEntry
+from gateway.core.rules.entries import DenyEntry
 from gateway.edge.revocation.denylist_log import (
     MOST_TEXT,
     SINGLE,

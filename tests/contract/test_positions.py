@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from gateway.core.decision.needs import Revoke
-from gateway.core.model import AS_WRITTEN, DenyEntry, Fault, Session
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
+from gateway.core.sessions.model import Session
 from gateway.edge.revocation import denylist_sync as module
 from gateway.edge.revocation.denylist_log import TAG, WRITE
 from gateway.edge.revocation.denylist_sync import Revocations

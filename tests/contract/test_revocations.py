@@ -10,8 +10,9 @@ import pytest
 from redis import Redis
 
 from gateway.core.decision.needs import Revoke
-from gateway.core.model import DenyEntry, Fault
+from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import DenyEntry
 from gateway.edge.revocation import denylist_sync as module
 from gateway.edge.revocation.denylist_log import TAG
 from gateway.edge.revocation.denylist_sync import Revocations

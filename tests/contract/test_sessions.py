@@ -9,8 +9,10 @@ import pytest
 
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Revoke, SaveSession, SessionRecord, Touch
-from gateway.core.model import DenyEntry, Fault, Grant, Renewed, Session
+from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import DenyEntry
+from gateway.core.sessions.model import Grant, Renewed, Session
 from gateway.core.sessions.record import record_name
 from gateway.edge.sessions.index import Filter
 from gateway.edge.sessions.records import Sessions

@@ -7,7 +7,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from gateway.core.decision.needs import UseOnce
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.edge.store.store import Script, Store, explain
 from tests.support.ports import free_port

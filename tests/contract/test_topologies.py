@@ -11,8 +11,9 @@ import pytest
 from gateway.config.settings.root import RedisSettings
 from gateway.config.store_address import address_of
 from gateway.core.decision.needs import Confirm, KnownSid, SessionRecord, Touch, UseOnce
-from gateway.core.model import AS_WRITTEN, DenyEntry, Fault
+from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
 from gateway.edge.limits.rate_limits import RateLimits
 from gateway.edge.refresh.lease import Claims, Stored, Success
 from gateway.edge.revocation.denylist_sync import Revocations

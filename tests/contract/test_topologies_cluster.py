@@ -12,8 +12,9 @@ from redis.exceptions import MovedError, ResponseError
 from gateway.config.settings.root import RedisSettings
 from gateway.config.store_address import StoreAddress, address_of
 from gateway.core.decision.needs import Confirm, Revoke, SessionRecord, Touch, UseOnce
-from gateway.core.model import DenyEntry, Fault
+from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import DenyEntry
 from gateway.edge.limits.rate_limits import RateLimits
 from gateway.edge.refresh.lease import Claims, Stored, Success
 from gateway.edge.revocation.denylist_sync import Revocations

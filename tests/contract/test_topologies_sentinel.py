@@ -9,8 +9,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from gateway.config.settings.root import RedisSettings
 from gateway.config.store_address import StoreAddress, address_of
 from gateway.core.decision.needs import Revoke
-from gateway.core.model import DenyEntry, Fault
+from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import DenyEntry
 from gateway.edge.refresh.lease import Claims, Stored, Success
 from gateway.edge.revocation.denylist_sync import Revocations
 from gateway.edge.store.clients import OneServer, Opener

@@ -8,8 +8,8 @@ from yarl import URL
 
 from gateway.core.decision.answers import Login
 from gateway.core.headers.cookies import set_cookie_lines
-from gateway.core.model import ProviderMetadata
-from gateway.core.sessions import codec
+from gateway.core.provider import ProviderMetadata
+from gateway.core.sessions.pending import decode_pending
 from gateway.edge.providers.logins import Logins
 from tests.support.decisions import ask, compiled
 from tests.support.pure import ISSUER
@@ -143,7 +143,7 @@ async def test_r38_only_the_cookie_of_a_form_post_login_is_cross_site(mode: str,
     (line,) = set_cookie_lines(change, "sealed")
     assert line.endswith(f"HttpOnly; SameSite={same_site}; Secure".encode())
     # what the form brought rides in the same cookie, for a GET: Lax again
-    begun = codec.decode_pending(change.value.payload)
+    begun = decode_pending(change.value.payload)
     assert begun is not None
     assert begun.answer is None
 

@@ -6,7 +6,8 @@ from gateway.config.settings.root import RequireSettings
 from gateway.core.access import credentials
 from gateway.core.access.credentials import BearerToken
 from gateway.core.decision.context import Context
-from gateway.core.model import Identity, Request
+from gateway.core.headers.request import Request
+from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
 from gateway.core.rules import policies
 from gateway.core.rules.policies import Check

@@ -238,7 +238,7 @@ async def test_r49_revoked_just_before_it_opened(world: World):
         """The replica hears of it when the upstream has been asked."""
 
         def watch(self, *bond):
-            from gateway.core.model import DenyEntry
+            from gateway.core.rules.entries import DenyEntry
 
             now = world.clock()
             gateway.denylist.add(DenyEntry("sub", world.provider.issuer, "alice", now, now + 60))

@@ -10,7 +10,7 @@ from gateway.core.access import pending
 from gateway.core.decision.answers import Login, Refuse, Respond
 from gateway.core.decision.needs import KeptPage, Metadata
 from gateway.core.reasons import Reason
-from gateway.core.sessions import codec
+from gateway.core.sessions.pending import begin_pending, encode_pending
 from tests.support.decisions import ask, compiled
 from tests.support.pure import ISSUER, NOW, PREFIX
 
@@ -34,9 +34,9 @@ ORIGIN = "https://app.example.com"
 def begun(provider: str, page: str, answer: tuple[str, str, str] | None) -> tuple[str, str]:
     """Return a state as it was sent, and the Cookie field of its login."""
     callback = "" if provider == "corporate" else "*"
-    login = codec.begin_pending(os.urandom(32), provider, page, NOW - 5, callback, answer=answer)
+    login = begin_pending(os.urandom(32), provider, page, NOW - 5, callback, answer=answer)
     seal = KNOWN.ring.seal
-    sealed = seal(f"login {ORIGIN}", codec.encode_pending(login), os.urandom(12))
+    sealed = seal(f"login {ORIGIN}", encode_pending(login), os.urandom(12))
     state = pending.state_of(login, seal(pending.page_purpose(ORIGIN), page.encode(), os.urandom(12)))
     return state, f"{pending.state_cookie_name(f'{PREFIX}login-', state)}={sealed}"
 

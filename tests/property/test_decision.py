@@ -7,7 +7,7 @@ from gateway.core.decide import decide
 from gateway.core.decision.answers import Forward, Login, Refuse, Respond
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Need
-from gateway.core.model import Request
+from gateway.core.headers.request import Request
 from gateway.core.rules.denylist import Denylist
 from gateway.syntax.targets import canonicalise
 from tests.support.decisions import compiled, session_cookie

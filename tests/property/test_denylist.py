@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.model import DenyEntry
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import DenyEntry
 from tests.support.pure import ISSUER, identity
 
 TIMES = st.integers(0, 6).map(float)

@@ -5,8 +5,8 @@ from urllib.parse import unquote
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.headers.request import Request
 from gateway.core.headers.rules import observe, response_headers
-from gateway.core.model import Request
 from tests.support.pure import HOST, identity, request, rules, sent_on, values
 
 RULES = rules()

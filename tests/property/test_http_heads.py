@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.http.messages.fields import Kind, write_field
 from gateway.http.messages.mending import end_of_head
 from gateway.http.messages.request_head import METHODS, RequestHead, read_request_head

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.model import Identity, ProviderMetadata, TokenRefusal, TokenSet
+from gateway.core.identity import Identity
+from gateway.core.provider import ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.tokens import access_token, id_token
 from gateway.core.tokens.jws import Parsed, UnknownKey, Verified, read, verify

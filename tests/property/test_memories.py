@@ -18,27 +18,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.decision.context import Knowledge, Memory
-from gateway.core.headers.cookies import Site
+from gateway.core.fault import Fault
+from gateway.core.headers.cookies import CookieChange, Site
 from gateway.core.headers.loops import loop_names
-from gateway.core.model import (
-    AS_WRITTEN,
-    CookieChange,
-    DenyEntry,
-    Fault,
-    Grant,
-    RefreshOutcome,
-    Renewed,
-    Session,
-    SessionOver,
-)
 from gateway.core.pattern import Pattern, compile_pattern
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
 from gateway.core.rules.rate_limit import Allowance
 from gateway.core.rules.routes import Route
 from gateway.core.runtime import Compiled, compile_settings
 from gateway.core.sessions import codec
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session, SessionOver
 from gateway.core.sessions.seal import KeyRing
 from gateway.core.sketch import draw
 from gateway.http.downstream.connection import ClientConnection

@@ -14,14 +14,22 @@ from hypothesis import strategies as st
 
 from gateway.core.endpoints.callback import process_response
 from gateway.core.headers import cookies as jar
-from gateway.core.model import DenyEntry, Grant, Renewed, Session, SessionOver
-from gateway.core.runtime import decode_secret_key
+from gateway.core.rules.entries import DenyEntry
 from gateway.core.sessions import codec
+from gateway.core.sessions.model import Grant, Renewed, Session, SessionOver
+from gateway.core.sessions.pending import (
+    PendingLogin,
+    begin_pending,
+    decode_pending,
+    decode_recent,
+    encode_pending,
+)
 from gateway.core.sessions.record import About, Handle, decode_about, decode_handle
 from gateway.core.sessions.renewal import decode_outcome, encode_outcome
 from gateway.edge.admin.revocation_request import Refused, Terms, parse_revocation
 from gateway.edge.revocation.denylist_log import decode_change, decode_count, decode_entry, encode_entry
 from gateway.http.messages.websocket import FrameBoundary
+from gateway.syntax.encoding import decode_secret_key
 from gateway.syntax.forms import read_parameters
 
 KINDS = ["sub", "sid", "jti", "session", "all"]
@@ -51,7 +59,7 @@ SESSION = Session(
 PAYLOADS = [
     codec.encode_session(SESSION),
     codec.encode_grant(Grant("session-1", 0, "refresh-0")),
-    codec.encode_pending(codec.begin_pending(bytes(32), "demo", "/", 1.0, "")),
+    encode_pending(begin_pending(bytes(32), "demo", "/", 1.0, "")),
     encode_outcome(Renewed(SESSION, Grant("session-1", 0, "refresh-0"))),
     b'{"over": "revoked"}',
 ]
@@ -81,8 +89,8 @@ def test_any_bytes_as_the_content_of_a_cookie(data: bytes):
     """What a sealed cookie or record holds is read strictly, although only we can seal."""
     assert isinstance(codec.decode_session(data), Session | None)
     assert isinstance(codec.decode_grant(data), Grant | None)
-    assert isinstance(codec.decode_pending(data), codec.PendingLogin | None)
-    assert all(isinstance(at, float) for at, _ in codec.decode_recent(data))
+    assert isinstance(decode_pending(data), PendingLogin | None)
+    assert all(isinstance(at, float) for at, _ in decode_recent(data))
     assert isinstance(decode_handle(data), Handle | None)
     assert isinstance(decode_about(data), About | None)
     assert isinstance(decode_outcome(data), Renewed | SessionOver | None)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from gateway.core.access.pending import MOST_BYTES, MOST_PENDING, state_cookie_name
 from gateway.core.decision.answers import Login
 from gateway.core.headers.cookies import set_cookie_lines
-from gateway.core.model import Header
-from gateway.core.sessions import codec
+from gateway.core.headers.request import Header
+from gateway.core.sessions.pending import begin_pending, encode_pending
 from gateway.core.sessions.seal import sealed_length
 from tests.support.decisions import ask, compiled
 from tests.support.pure import NOW, PREFIX
@@ -23,7 +23,7 @@ GARBAGE = st.lists(st.text("abcXYZ-_~", min_size=1, max_size=40), max_size=4)
 def sealed(age: int, size: int, *, is_repeated: bool = False, code: int = 0) -> tuple[str, str]:
     """Return name and value of the cookie of a login for a page of so many characters, answered or not."""
     answer = ("c" * code, "", "") if code else None
-    begun = codec.begin_pending(
+    begun = begin_pending(
         os.urandom(32),
         "corporate",
         "/" + "x" * (size - 1),
@@ -32,7 +32,7 @@ def sealed(age: int, size: int, *, is_repeated: bool = False, code: int = 0) -> 
         is_repeated=is_repeated,
         answer=answer,
     )
-    value = KNOWN.ring.seal("login https://app.example.com", codec.encode_pending(begun), os.urandom(12))
+    value = KNOWN.ring.seal("login https://app.example.com", encode_pending(begun), os.urandom(12))
     return state_cookie_name(START, begun.state), value
 
 
@@ -51,8 +51,8 @@ def test_r17_pending_logins_are_few_and_small(begun: list[tuple[int, int]], garb
     gone = {change.name for change in login.cookies if change.plain is None and change.value is None}
     left = {name: each for name, each in held.items() if name not in gone}
     page = login.return_to if len(login.return_to) <= 2048 else "@" + "x" * 22
-    coming = codec.begin_pending(bytes(32), "corporate", page, NOW, "", login.position)
-    size = len(START) + 16 + 3 + sealed_length(len(codec.encode_pending(coming)))
+    coming = begin_pending(bytes(32), "corporate", page, NOW, "", login.position)
+    size = len(START) + 16 + 3 + sealed_length(len(encode_pending(coming)))
     total = size + sum(len(name) + 3 + len(value) for name, (_, value) in left.items())
     assert len(left) + 1 <= MOST_PENDING
     assert not left or total <= MOST_BYTES

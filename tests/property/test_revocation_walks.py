@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from gateway.core.decision.needs import Revoke
-from gateway.core.model import AS_WRITTEN, DenyEntry, Fault, Session
+from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
-from gateway.core.rules.entries import session_end
+from gateway.core.rules.entries import AS_WRITTEN, DenyEntry, session_end
+from gateway.core.sessions.model import Session
 from gateway.edge.revocation import denylist_sync as module
 from gateway.edge.revocation.denylist_log import decode_epoch
 from gateway.edge.revocation.denylist_sync import Revocations

@@ -7,10 +7,11 @@ from gateway.core.decide import decide
 from gateway.core.decision.answers import Answer
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Body, Need, Revoke
-from gateway.core.model import Header, Request, Session
+from gateway.core.headers.request import Header, Request
 from gateway.core.rules.denylist import Denylist
 from gateway.core.runtime import Compiled, compile_settings
 from gateway.core.sessions import codec
+from gateway.core.sessions.model import Session
 from tests.support.pure import ISSUER, NOW, PREFIX, settings
 
 ROUTES: tuple[dict[str, Any], ...] = (

@@ -16,8 +16,8 @@ import aiohttp
 import yaml
 
 from gateway.core.headers.cookies import joined
-from gateway.core.model import Grant, Session
 from gateway.core.sessions.codec import decode_grant, decode_session
+from gateway.core.sessions.model import Grant, Session
 from gateway.core.sessions.seal import KeyRing
 from gateway.demo.provider import DemoProvider
 from gateway.demo.upstream import DemoUpstream

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from gateway.config.settings.root import UpstreamSettings
+from gateway.core.fault import Fault
 from gateway.core.headers.names import COOKIE, PASS, NameKinds
-from gateway.core.model import Fault, Header
+from gateway.core.headers.request import Header
 from gateway.core.pattern import compile_pattern
 from gateway.core.reasons import status_of
 from gateway.http.downstream.certificates import Certificates

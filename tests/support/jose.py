@@ -8,8 +8,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
-from gateway.config.settings.root import ProviderSettings
-from gateway.core.runtime import Provider
+from gateway.config.settings.providers import ProviderSettings
+from gateway.core.provider import Provider
 from gateway.core.tokens.keys import KeySet, build_key_set
 
 NOW = 1_800_000_000.0

@@ -11,11 +11,13 @@ from gateway.core.decide import decide
 from gateway.core.decision.answers import Answer
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Admit, Body, EndSession, Keys, KnownSid, Need, Random, Revoke, UseOnce
-from gateway.core.model import AS_WRITTEN, Grant, Header, RefreshOutcome, Request, Session
+from gateway.core.headers.request import Header, Request
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import AS_WRITTEN
 from gateway.core.rules.rate_limit import MICROSECONDS, Buckets, RateLimit
 from gateway.core.runtime import Compiled, compile_settings
 from gateway.core.sessions import codec
+from gateway.core.sessions.model import Grant, RefreshOutcome, Session
 from gateway.core.tokens.keys import KeySet
 from gateway.core.tokens.logout_token import EVENT
 from tests.support import jose

@@ -3,8 +3,9 @@
 from typing import Any
 
 from gateway.config.settings.root import Settings
+from gateway.core.headers.request import Header, Request
 from gateway.core.headers.rules import HeaderRules, compile_rules, observe, upstream_headers
-from gateway.core.model import Header, Identity, Request
+from gateway.core.identity import Identity
 
 NOW = 1_800_000_000.0
 ISSUER = "https://login.example.com"

@@ -2,8 +2,8 @@
 
 import os
 
-from gateway.core.model import Session
 from gateway.core.sessions import codec
+from gateway.core.sessions.model import Session
 
 
 def forge(world, origin: str, **changes) -> str:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from gateway.core.model import DenyEntry, Identity
+from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import DenyEntry
 from gateway.core.tokens import access_token
 from gateway.core.tokens.jws import UnknownKey
 from tests.support.jose import (

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from gateway.config.settings.root import AdminSettings
-from gateway.core.model import AS_WRITTEN, DenyEntry, Fault
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
+from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
 from gateway.edge.admin.listener import MOST_BODY, Admin
 from gateway.edge.admin.readiness import Readiness
 from gateway.edge.admin.revocation_request import Refused, Terms, parse_revocation

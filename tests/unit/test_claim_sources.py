@@ -12,13 +12,15 @@ from gateway.core.decide import decide
 from gateway.core.decision.answers import Forward, Login, Refuse
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Refresh, SessionRecord
+from gateway.core.headers.request import Request
+from gateway.core.identity import find_claim
 from gateway.core.lasting import lasting
-from gateway.core.model import Grant, Renewed, Request, Session, SessionOver, TokenSet, Told
+from gateway.core.provider import TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
-from gateway.core.rules.policies import find_claim
 from gateway.core.sessions import claim_sources, codec
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.model import Grant, Renewed, Session, SessionOver, Told
 from gateway.core.sessions.record import RECORD_PURPOSE, Handle, StoredSession, encode_handle
 from gateway.core.tokens.keys import KeySet
 from gateway.syntax.encoding import encode_base64url

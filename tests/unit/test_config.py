@@ -6,9 +6,10 @@ import copy
 import pytest
 from pydantic import ValidationError
 
-from gateway.config.checks.every import check, warn
+from gateway.config.checks.every import warn
 from gateway.config.checks.problems import shown_path, suggestion
 from gateway.config.settings.root import Settings, parse_duration
+from gateway.core.runtime import problems as check
 from gateway.syntax.urls import (
     are_everybody,
     authority_of,

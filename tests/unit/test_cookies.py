@@ -3,8 +3,7 @@
 import pytest
 
 from gateway.core.headers import cookies
-from gateway.core.headers.cookies import Site
-from gateway.core.model import CookieChange, Seal
+from gateway.core.headers.cookies import CookieChange, Seal, Site
 
 HTTPS = Site("https://a.example", b"a.example", True, "__Host-gateway-")
 SEAL = Seal("session", b"")

@@ -12,12 +12,15 @@ from gateway.core.decide import decide, due_cookies
 from gateway.core.decision.answers import Forward, Login, Refuse, Respond
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Confirm, Exchange, Keys, Metadata, Refresh, UseOnce
-from gateway.core.model import DenyEntry, Grant, ProviderMetadata, Renewed, Request, Session, SessionOver
+from gateway.core.headers.request import Request
+from gateway.core.provider import ProviderMetadata
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import DenyEntry
 from gateway.core.runtime import compile_settings
 from gateway.core.sessions import codec
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.model import Grant, Renewed, Session, SessionOver
 from gateway.core.tokens.keys import KeySet
 from tests.support import decisions
 

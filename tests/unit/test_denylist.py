@@ -6,8 +6,9 @@ from math import inf, nan
 import pytest
 
 from gateway.core.access.session import identity_of
-from gateway.core.model import AS_WRITTEN, DenyEntry, Session
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
+from gateway.core.sessions.model import Session
 from tests.support.pure import ISSUER, NOW, identity
 
 SESSION = Session(

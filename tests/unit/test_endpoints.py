@@ -6,7 +6,7 @@ import re
 import pytest
 
 from gateway.core.decision.answers import Refuse, Respond
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason, status_of
 from gateway.edge.rendering.render import render_fault, render_refuse, render_respond
 

@@ -11,12 +11,15 @@ from gateway.core.decide import decide, due_cookies, timely_cookies
 from gateway.core.decision.answers import Forward, Refuse, Respond
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Confirm, Refresh
+from gateway.core.headers.request import Request
 from gateway.core.lasting import lasting
-from gateway.core.model import DenyEntry, Grant, Renewed, Request, Session, SessionOver, TokenSet
+from gateway.core.provider import TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import DenyEntry
 from gateway.core.sessions import codec
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.model import Grant, Renewed, Session, SessionOver
 from tests.support.decisions import compiled
 from tests.support.pure import ISSUER, NOW, PREFIX
 

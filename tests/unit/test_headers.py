@@ -11,11 +11,13 @@ from urllib.parse import unquote as unquote_uri
 
 import pytest
 
+from gateway.config.reserved_names import TAKEN
 from gateway.core.headers import names as fields
 from gateway.core.headers.identity import encode_claim
-from gateway.core.headers.names import MOST_LEARNED, fold, split_quoted, unquote
+from gateway.core.headers.names import MOST_LEARNED
+from gateway.core.headers.request import Header
 from gateway.core.headers.rules import headers_of, observe, response_headers
-from gateway.core.model import Header
+from gateway.syntax.tokens import fold, split_quoted, unquote
 from tests.support.pure import HOST, identity, request, rules, sent_on, settings, values
 
 RULES = rules()
@@ -360,7 +362,7 @@ def test_r26_subject_and_issuer_are_the_verified_ones():
         {"X User": "sub"},
         {"X-User\r\n": "sub"},
         {"X-User": "sub", "x_user": "email"},
-        *({name.decode(): "sub"} for name in sorted(fields.TAKEN)),
+        *({name.decode(): "sub"} for name in sorted(TAKEN)),
         {"X_Purpose": "purpose"},
         {"X-Forwarded-Prefix": "sub"},
     ],

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.http.memo import HeadMemo, by_key
 from gateway.http.messages.fields import Malformed, read_field, read_length, tokens
 from gateway.http.messages.request_head import read_request_head

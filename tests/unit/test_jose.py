@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from gateway.config.settings.providers import ALGORITHMS
 from gateway.core.reasons import Reason
-from gateway.core.tokens.jws import ALGORITHMS, MOST_TOKEN, Parsed, UnknownKey, Verified, read, verify
+from gateway.core.tokens.jws import MOST_TOKEN, Parsed, UnknownKey, Verified, read, verify
 from gateway.core.tokens.keys import KeySet
 from tests.support.jose import NOW, access_claims, b64, jwk, key_set, private_key, raw_sign, sign
 

@@ -11,12 +11,15 @@ from gateway.core.decision.answers import Forward, Refuse, Respond
 from gateway.core.decision.context import Context, Knowledge, Memory
 from gateway.core.decision.needs import Body, EndSession, Random, Revoke, RevokeToken
 from gateway.core.endpoints import id_token_hint
-from gateway.core.headers.cookies import MOST_BYTES, set_cookie_lines
+from gateway.core.fault import Fault
+from gateway.core.headers.cookies import MOST_BYTES, CookieChange, Seal, set_cookie_lines
+from gateway.core.headers.request import Request
 from gateway.core.headers.rules import observe, response_headers
-from gateway.core.model import CookieChange, Fault, Grant, ProviderMetadata, Renewed, Request, Seal
+from gateway.core.provider import ProviderMetadata
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.model import Grant, Renewed
 from gateway.core.sketch import draw
 from gateway.oauth import revocation
 from gateway.oauth.errors import MessageError

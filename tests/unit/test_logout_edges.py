@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.decision.answers import Respond
 from gateway.core.decision.needs import RevokeToken
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.edge.providers import token_revocations
 from gateway.edge.providers.token_revocations import TokenRevocations

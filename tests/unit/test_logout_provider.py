@@ -5,12 +5,12 @@ from urllib.parse import quote
 
 import pytest
 
-from gateway.config.settings.root import SessionSettings
+from gateway.config.settings.sessions import SessionSettings
 from gateway.core.decision.answers import Refuse, Respond
 from gateway.core.decision.needs import Body, Keys, KnownSid, Revoke, UseOnce
 from gateway.core.endpoints import provider_logout
-from gateway.core.model import DenyEntry
 from gateway.core.reasons import Reason
+from gateway.core.rules.entries import DenyEntry
 from gateway.core.runtime import compile_settings
 from gateway.edge.rendering.render import render_respond
 from tests.support import jose

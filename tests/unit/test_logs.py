@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from gateway.config.settings.root import LogSettings
-from gateway.core.model import Fault, Matter, Outcome
+from gateway.core.fault import Fault
+from gateway.core.outcome import Matter, Outcome
 from gateway.core.reasons import Reason
 from gateway.edge.telemetry import log_values
 from gateway.edge.telemetry.log_writer import Writer

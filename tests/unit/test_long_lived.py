@@ -8,19 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.checks.every import check
 from gateway.config.settings.root import Settings
 from gateway.core.access.session import identity_of
 from gateway.core.access.streams import Tether, name_of, tie
 from gateway.core.decide import decide
 from gateway.core.decision.answers import Forward, Refuse
 from gateway.core.decision.context import Knowledge, Memory
-from gateway.core.model import DenyEntry, Identity, Matter, Request, Session
+from gateway.core.headers.request import Request
+from gateway.core.identity import Identity
+from gateway.core.outcome import Matter
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import DenyEntry
 from gateway.core.rules.websocket import may_connect
 from gateway.core.runtime import compile_settings
+from gateway.core.runtime import problems as check
 from gateway.core.sessions import codec
+from gateway.core.sessions.model import Session
 from gateway.edge.revocation.streams import LongLived
 
 NOW = 1_800_000_000.0

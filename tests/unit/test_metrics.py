@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.core.model import Matter, Outcome
+from gateway.core.outcome import Matter, Outcome
 from gateway.core.reasons import Reason
 from gateway.edge.providers.providers import IssuerStats
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gateway.core.model import ProviderMetadata
+from gateway.core.provider import ProviderMetadata
 from gateway.oauth.authorization import build_request, challenge_s256
 from tests.support.jose import CLIENT, ISSUER, provider
 

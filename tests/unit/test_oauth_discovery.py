@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.model import ProviderMetadata
+from gateway.core.provider import ProviderMetadata
 from gateway.oauth import logout, revocation, userinfo
 from gateway.oauth.discovery import MOST_METADATA, check_endpoint, metadata_url, process_response
 from gateway.oauth.errors import MessageError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.model import TokenRefusal
+from gateway.core.provider import TokenRefusal
 from gateway.core.reasons import Reason
 from gateway.oauth.refusals import CODES, Verdict, judge
 from gateway.oauth.token import TokenUnavailable, process_response

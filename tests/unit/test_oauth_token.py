@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, unquote_plus
 
 import pytest
 
-from gateway.core.model import ProviderMetadata, TokenRefusal, TokenSet
+from gateway.core.provider import ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.oauth import revocation
 from gateway.oauth.errors import MessageError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.model import ProviderMetadata
+from gateway.core.provider import ProviderMetadata
 from gateway.oauth.errors import MessageError
 from gateway.oauth.userinfo import MOST_USERINFO, build_request, process_response
 from tests.support.jose import ISSUER

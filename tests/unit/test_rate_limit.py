@@ -3,9 +3,9 @@
 import pytest
 
 from gateway.cli.explain import explain
-from gateway.config.checks.every import check, warn
+from gateway.config.checks.every import warn
 from gateway.config.settings.root import RateLimitSettings, Settings
-from gateway.core.model import Identity
+from gateway.core.identity import Identity
 from gateway.core.reasons import Reason, status_of
 from gateway.core.rules.rate_limit import (
     MICROSECONDS,
@@ -16,6 +16,7 @@ from gateway.core.rules.rate_limit import (
     network_of,
 )
 from gateway.core.rules.routes import compile_routes
+from gateway.core.runtime import problems as check
 from tests.support.configuration import KEY
 
 

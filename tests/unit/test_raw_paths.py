@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from gateway.cli.explain import explain
-from gateway.config.checks.every import check
 from gateway.core.decision.answers import Forward, Login, Refuse
 from gateway.core.reasons import Reason
 from gateway.core.rules.routes import compile_routes
+from gateway.core.runtime import problems as check
 from gateway.edge.rendering.render import render_refuse
 from tests.support.decisions import ask, compiled
 from tests.support.pure import settings

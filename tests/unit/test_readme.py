@@ -84,7 +84,7 @@ def test_every_key_of_the_store_is_documented():
     """docs/store.md says of each kind of key and each channel that the code names what it holds."""
     page = (TREE / "docs/store.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `([a-z]+)", page, re.MULTILINE))
-    source = "".join(path.read_text(encoding="utf-8") for path in (TREE / "gateway/edge").glob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in (TREE / "gateway/edge").rglob("*.py"))
     assert set(re.findall(r'\bkey\("([a-z]+)"', source)) == documented
 
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from gateway.core.model import Grant, Renewed, Session, SessionOver, TokenSet
+from gateway.core.provider import TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.model import Grant, Renewed, Session, SessionOver
 from gateway.core.tokens import id_token
 from tests.support import jose
 from tests.support.decisions import compiled

@@ -7,11 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.model import Grant, Renewed, Session, SessionOver
 from gateway.core.reasons import Reason
 from gateway.core.sessions import codec as session
 from gateway.core.sessions import renewal as refresh
-from gateway.core.sessions.codec import PendingLogin
+from gateway.core.sessions.model import Grant, Renewed, Session, SessionOver
+from gateway.core.sessions.pending import (
+    PendingLogin,
+    begin_pending,
+    decode_pending,
+    decode_recent,
+    encode_pending,
+)
 
 SESSION = Session(
     session_id="s1",
@@ -37,8 +43,8 @@ def test_everything_comes_back():
     assert session.decode_session(session.encode_session(SESSION)) == SESSION
     assert session.decode_grant(session.encode_grant(GRANT)) == GRANT
     for page, callback in (("/x?y", ""), ("", "/.gateway/callback/p")):
-        pending = session.begin_pending(bytes(range(32)), "p", page, 12.0, callback)
-        assert session.decode_pending(session.encode_pending(pending)) == pending
+        pending = begin_pending(bytes(range(32)), "p", page, 12.0, callback)
+        assert decode_pending(encode_pending(pending)) == pending
     for outcome in (Renewed(SESSION, GRANT), Renewed(SESSION, None), SessionOver(Reason.SESSION_ENDED)):
         assert refresh.decode_outcome(refresh.encode_outcome(outcome)) == outcome
 
@@ -46,7 +52,7 @@ def test_everything_comes_back():
 def test_r71_a_pending_login_of_the_version_before_goes_on():
     """R71: its list opens; its answer comes back to the one callback that there was."""
     recorded = b'["state-1","nonce-1","verifier-1","corporate","/deep?x=1",1800000000.25]'
-    pending = session.decode_pending(recorded)
+    pending = decode_pending(recorded)
     assert pending == PendingLogin(
         "state-1", "nonce-1", "verifier-1", "corporate", "/deep?x=1", 1_800_000_000.25
     )
@@ -55,11 +61,11 @@ def test_r71_a_pending_login_of_the_version_before_goes_on():
 
 def test_what_is_derived_of_a_secret_is_apart():
     """State, nonce and verifier differ, have 256 bits, and the same secret gives the same."""
-    pending = session.begin_pending(bytes(range(32)), "p", "/", 12.0, "")
+    pending = begin_pending(bytes(range(32)), "p", "/", 12.0, "")
     texts = {pending.state, pending.nonce, pending.verifier}
     assert len(texts) == 3
     assert all(len(text) == 43 for text in texts)
-    assert texts.isdisjoint({session.begin_pending(bytes(32), "p", "/", 12.0, "").state})
+    assert texts.isdisjoint({begin_pending(bytes(32), "p", "/", 12.0, "").state})
 
 
 def test_a_lone_surrogate_in_a_claim_is_no_crash():
@@ -73,8 +79,8 @@ def test_any_bytes_give_a_value_or_none(data):
     """Decoding is total."""
     session.decode_session(data)
     session.decode_grant(data)
-    session.decode_pending(data)
-    session.decode_recent(data)
+    decode_pending(data)
+    decode_recent(data)
     refresh.decode_outcome(data)
 
 
@@ -95,7 +101,7 @@ def test_any_fields_give_a_session_or_none(fields):
 
 def test_secrets_stay_out_of_reprs():
     """R16: a grant or pending login in a log line shows no secret."""
-    assert "secret" not in repr(session.begin_pending(b"secret".ljust(32), "p", "/", 0.0, ""))
+    assert "secret" not in repr(begin_pending(b"secret".ljust(32), "p", "/", 0.0, ""))
     assert "v-secret" not in repr(PendingLogin("s-secret", "n-secret", "v-secret", "p", "/", 0.0))
     assert "refresh-token" not in repr(GRANT)
     assert "access-secret" not in repr(replace(SESSION, access_token="access-secret"))
@@ -104,14 +110,12 @@ def test_secrets_stay_out_of_reprs():
 def test_payloads_before_positions():
     """[1.4] Logins under way and sessions of the version before are read; time decides over them."""
     payload = b'["state","nonce","verifier","corporate","/page?x=1",1700000000.5]'
-    pending = session.decode_pending(payload)
-    assert pending == session.PendingLogin(
-        "state", "nonce", "verifier", "corporate", "/page?x=1", 1700000000.5
-    )
+    pending = decode_pending(payload)
+    assert pending == PendingLogin("state", "nonce", "verifier", "corporate", "/page?x=1", 1700000000.5)
     assert (pending.position, pending.is_repeated) == (None, False)
     for position in (None, ("epoch", 7)):
-        placed = session.begin_pending(bytes(32), "p", "/", 1.0, "", position, is_repeated=True)
-        assert session.decode_pending(session.encode_pending(placed)) == placed
+        placed = begin_pending(bytes(32), "p", "/", 1.0, "", position, is_repeated=True)
+        assert decode_pending(encode_pending(placed)) == placed
         begun = replace(SESSION, position=position)
         assert session.decode_session(session.encode_session(begun)) == begun
 
@@ -124,6 +128,6 @@ def test_a_position_that_is_none_opens_nothing(position):
     encoded = session.encode_session(replace(SESSION, position=("e", 1)))
     broken = json.dumps(json.loads(encoded) | {"po": position}).encode()
     assert (session.decode_session(broken), session.decode_session(encoded) is None) == (None, False)
-    encoded = session.encode_pending(session.begin_pending(bytes(32), "p", "/", 1.0, "", ("e", 1)))
+    encoded = encode_pending(begin_pending(bytes(32), "p", "/", 1.0, "", ("e", 1)))
     broken = encoded.replace(b'["e",1]', json.dumps(position).encode())
-    assert (session.decode_pending(broken), session.decode_pending(encoded) is None) == (None, False)
+    assert (decode_pending(broken), decode_pending(encoded) is None) == (None, False)

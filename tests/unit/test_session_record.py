@@ -12,10 +12,13 @@ from gateway.core.decide import decide
 from gateway.core.decision.answers import Forward, Refuse
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import SessionRecord, Touch
-from gateway.core.model import DenyEntry, Grant, Renewed, Request, Session, TokenSet
+from gateway.core.headers.request import Request
+from gateway.core.provider import TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import DenyEntry
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.model import Grant, Renewed, Session
 from gateway.core.sessions.record import (
     MOST_AGENT,
     RECORD_PURPOSE,

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from gateway.config.changes import changed_sections, needs_restart
 from gateway.config.settings.root import LogSettings, Settings
-from gateway.core.model import DenyEntry
-from gateway.core.reload import changed_sections, needs_restart
+from gateway.core.rules.entries import DenyEntry
 from gateway.edge.telemetry.logs import Logs
 from gateway.supervision import slot as slots
 from gateway.supervision import supervisor

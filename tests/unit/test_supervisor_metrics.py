@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.core.model import Matter, Outcome
+from gateway.core.outcome import Matter, Outcome
 from gateway.core.reasons import Reason
 from gateway.edge.telemetry.metric_merge import Merged, snapshot
 from gateway.edge.telemetry.metrics import Metrics

@@ -9,12 +9,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from gateway.config.checks.every import check, warn
+from gateway.config.changes import needs_restart
+from gateway.config.checks.every import warn
 from gateway.config.settings.root import Settings, TlsSettings
+from gateway.core.headers.request import Request
 from gateway.core.headers.rules import observe, response_headers, upstream_headers
-from gateway.core.model import Request
-from gateway.core.reload import needs_restart
 from gateway.core.runtime import compile_settings
+from gateway.core.runtime import problems as check
 from gateway.edge.configfile.certificate_dates import judge_dates
 from gateway.edge.configfile.load import ConfigurationError, parse
 from gateway.http.downstream import certificates as module

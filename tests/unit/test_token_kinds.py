@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.model import Identity
+from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
 from gateway.core.tokens import access_token, id_token
 from gateway.core.tokens.id_token import hash_half

@@ -10,11 +10,14 @@ from gateway.core.decide import decide
 from gateway.core.decision.answers import Forward
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import SessionRecord
-from gateway.core.model import Grant, Renewed, Request, SessionOver, TokenSet
+from gateway.core.headers.request import Request
+from gateway.core.provider import TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.sessions import codec
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.model import Grant, Renewed, SessionOver
+from gateway.core.sessions.pending import decode_pending, decode_recent
 from gateway.core.sessions.record import ABOUT_PURPOSE, StoredSession, decode_about
 from tests.support.decisions import ROUTES, compiled
 from tests.support.pure import ISSUER, NOW
@@ -110,12 +113,12 @@ def test_a_login_under_way_in_the_version_before():
     """[upgrade]: a pending login and the recent callbacks open as they were sealed."""
     ring, cookies = known().ring, RECORDED["cookies"]
     name = next(each for each in cookies if "-login-" in each)
-    pending = codec.decode_pending(ring.open(f"login {ORIGIN}", cookies[name]) or b"")
+    pending = decode_pending(ring.open(f"login {ORIGIN}", cookies[name]) or b"")
     assert pending is not None
     assert (pending.state, pending.nonce, pending.verifier) == ("state-1", "nonce-1", "verifier-1")
     assert (pending.provider, pending.return_to, pending.started_at) == ("corporate", "/page?q=1", NOW - 10)
     recent = ring.open(f"recent {ORIGIN}", cookies["__Host-gateway-recent"])
-    assert codec.decode_recent(recent or b"") == [(NOW - 5, "Zm9vYmFyYmF6")]
+    assert decode_recent(recent or b"") == [(NOW - 5, "Zm9vYmFyYmF6")]
 
 
 def test_a_renewal_of_a_session_of_the_version_before():

@@ -2,12 +2,13 @@
 
 import pytest
 
-from gateway.config.checks.every import check, warn
+from gateway.config.checks.every import warn
 from gateway.config.checks.problems import shown_path
 from gateway.config.settings.root import BreakerSettings, UpstreamSettings
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.core.rules.routes import compile_routes
+from gateway.core.runtime import problems as check
 from gateway.edge.rendering.render import render_fault
 from gateway.http.upstream.balance import Balance, interleave
 from gateway.http.upstream.breaker import Breaker, Lately

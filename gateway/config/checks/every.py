@@ -8,32 +8,26 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from gateway.config.checks.forwarding import check_client_headers, check_forwarding, warn_forwarding
-from gateway.config.checks.listener import check_log, check_rate_limits, check_tls, warn_listener
+from gateway.config.checks.listener import check_log, check_tls, warn_listener
 from gateway.config.checks.problems import Path, Problem
+from gateway.config.checks.providers import check_providers
+from gateway.config.checks.rate_limits import check_rate_limits
 from gateway.config.checks.routes import check_path, check_routes, warn_routes
+from gateway.config.checks.sessions import check_session
 from gateway.config.checks.several_providers import check_callbacks, warn_providers
+from gateway.config.checks.store import check_store, warn_store
 from gateway.config.checks.upgrade import warn_upgrade
 from gateway.config.checks.upstreams import check_upstreams, warn_upstreams
-from gateway.config.settings.root import ProviderSettings, Settings
-from gateway.config.store_address import AddressError, address_of
-from gateway.core.headers.names import TAKEN, fold
-from gateway.core.runtime import compile_settings, decode_secret_key
+from gateway.config.reserved_names import TAKEN
+from gateway.config.settings.root import Settings
 from gateway.syntax import urls as syntax
+from gateway.syntax.encoding import decode_secret_key
+from gateway.syntax.tokens import fold
 
 Check: TypeAlias = "Callable[[Settings], Iterator[Problem]]"
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-_SETTING = re.compile(r"[a-z_]{3,32}(?=[\[: ])")
 _CLAIM = re.compile(r"[\x21-\x7e]{1,256}")
-_ENDPOINTS = (
-    "discovery_url",
-    "authorization_endpoint",
-    "token_endpoint",
-    "userinfo_endpoint",
-    "jwks_uri",
-    "end_session_endpoint",
-)
 # RFC 9110 section 7.6.1 and 8.6, credentials, and what the gateway says itself
 _RESERVED_HEADERS = frozenset(
     {
@@ -73,16 +67,8 @@ _KNOWN_EXAMPLES = frozenset({bytes(range(32)), bytes(range(1, 33))})
 
 
 def check(settings: Settings) -> list[Problem]:
-    """Return every problem that forbids to start with these settings."""
-    problems = [problem for each in CHECKS for problem in each(settings)]
-    if not problems:
-        try:
-            compile_settings(settings)
-        except ValueError as error:
-            # the message may repeat values, so only the setting that it begins with is told
-            where = _SETTING.match(str(error))
-            problems.append(Problem((where[0],) if where else (), "this cannot be used as it is"))
-    return problems
+    """Return every problem of these settings that can be told without compiling them."""
+    return [problem for each in CHECKS for problem in each(settings)]
 
 
 def warn(settings: Settings) -> list[Problem]:
@@ -171,99 +157,6 @@ def _check_keys(settings: Settings) -> Iterator[Problem]:
         seen.setdefault(key, index)
 
 
-def _check_store(settings: Settings) -> Iterator[Problem]:
-    redis = settings.redis
-    if redis is None:
-        return
-    try:
-        address_of(redis)
-    except AddressError as error:
-        yield Problem(("redis", *error.setting), str(error))
-    prefix = redis.prefix
-    if not prefix.isascii() or not prefix.isprintable() or any(sign in prefix for sign in "{}* "):
-        yield Problem(("redis", "prefix"), "printable ASCII without white space, *, { and }")
-
-
-def _warn_store(settings: Settings) -> Iterator[Problem]:
-    redis = settings.redis
-    if redis is not None and redis.tls is not None and not redis.tls.verify:
-        yield Problem(
-            ("redis", "tls", "verify"),
-            "NOT VERIFIED: whoever is on the network can pose as the store, and end or forge revocations;"
-            " name the authority in ca_file instead",
-        )
-
-
-def _check_providers(settings: Settings) -> Iterator[Problem]:
-    issuers: dict[str, str] = {}
-    for name, provider in settings.providers.items():
-        at: Path = ("providers", name)
-        if _NAME.fullmatch(name) is None:
-            yield Problem(at, "a provider's name has letters, digits, - and _, at most 64")
-        message = syntax.judge_url(provider.issuer, insecure=settings.allow_insecure_http, query=False)
-        if message is not None:
-            yield Problem((*at, "issuer"), message)
-        if provider.issuer in issuers:
-            yield Problem((*at, "issuer"), f"provider {issuers[provider.issuer]} has this issuer already")
-        issuers.setdefault(provider.issuer, name if _NAME.fullmatch(name) else "?")
-        yield from _check_endpoints(settings, provider, at)
-        yield from _check_client(provider, at)
-        if provider.jwks_max_stale < provider.jwks_max_age:
-            yield Problem((*at, "jwks_max_stale"), "at least jwks_max_age")
-
-
-def _check_endpoints(settings: Settings, provider: ProviderSettings, at: Path) -> Iterator[Problem]:
-    for setting in _ENDPOINTS:
-        url = getattr(provider, setting)
-        if url is not None:
-            message = syntax.judge_url(url, insecure=settings.allow_insecure_http)
-            if message is not None:
-                yield Problem((*at, setting), message)
-
-
-def _check_client(provider: ProviderSettings, at: Path) -> Iterator[Problem]:
-    from gateway.core.tokens.jws import ALGORITHMS  # noqa: PLC0415 - only a check needs the JOSE machinery
-
-    if provider.proxy is not None and not syntax.is_proxy(provider.proxy.get_secret_value()):
-        yield Problem((*at, "proxy"), "write http://host:port, with user:password@ if need be, or none")
-    if provider.client_secret is None and provider.client_auth != "none":
-        yield Problem((*at, "client_secret"), "required; a public client says client_auth: none")
-    if provider.client_secret is not None and provider.client_auth == "none":
-        yield Problem((*at, "client_auth"), "none, and yet there is a client_secret: remove one of them")
-    for index, algorithm in enumerate(provider.algorithms):
-        if algorithm not in ALGORITHMS:
-            yield Problem(
-                (*at, "algorithms", index),
-                f"one of {', '.join(sorted(ALGORITHMS))}; never none, never HMAC (R18)",
-            )
-    for index, scope in enumerate(provider.scopes):
-        if not syntax.is_scope(scope):
-            yield Problem((*at, "scopes", index), "write one scope without white space, quote or backslash")
-    for parameter in provider.extra_authorization_parameters:
-        if parameter in syntax.RESERVED_PARAMETERS:
-            yield Problem(
-                (*at, "extra_authorization_parameters", parameter), "the gateway sets this one itself"
-            )
-
-
-def _check_session(settings: Settings) -> Iterator[Problem]:
-    session = settings.session
-    if session.idle_lifetime > session.absolute_lifetime:
-        yield Problem(("session", "idle_lifetime"), "at most absolute_lifetime")
-    for setting in ("refresh_before_expiry", "rotation_grace", "login_lifetime"):
-        limit = "absolute_lifetime" if setting == "login_lifetime" else "idle_lifetime"
-        if getattr(session, setting) >= getattr(session, limit):
-            yield Problem(("session", setting), f"shorter than {limit}")
-    window = session.refresh_before_expiry
-    if session.rotation_grace < window < session.idle_lifetime:
-        # its access token would outlive its place in the rotation: let in by one worker, a thief at the next
-        yield Problem(
-            ("session", "rotation_grace"),
-            f"at least {window:g}s, which is refresh_before_expiry: a session cookie of before is good until"
-            " its access token expires, and must not be taken for reuse until then",
-        )
-
-
 def _check_identity_headers(settings: Settings) -> Iterator[Problem]:
     seen: set[bytes] = set()
     for name, claim in settings.identity_headers.items():
@@ -298,10 +191,10 @@ CHECKS: tuple[Check, ...] = (
     check_forwarding,
     check_client_headers,
     _check_keys,
-    _check_store,
-    _check_providers,
+    check_store,
+    check_providers,
     check_callbacks,
-    _check_session,
+    check_session,
     check_upstreams,
     check_rate_limits,
     check_routes,
@@ -322,7 +215,7 @@ def _warnings(settings: Settings) -> Iterator[Problem]:
     yield from warn_routes(settings)
     yield from warn_providers(settings)
     yield from warn_upgrade(settings)
-    yield from _warn_store(settings)
+    yield from warn_store(settings)
     if settings.allow_insecure_http:
         yield Problem(
             ("allow_insecure_http",), "whoever is on the network can read and replay cookies and tokens"

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from gateway.config.checks.problems import Path, Problem
+from gateway.config.foreign_identity import is_foreign
+from gateway.config.reserved_names import METHOD_OVERRIDES, TAKEN
 from gateway.config.settings.root import ForwardingSettings, Settings
-from gateway.core.headers.foreign_identity import is_foreign
-from gateway.core.headers.names import METHOD_OVERRIDES, TAKEN, fold
 from gateway.syntax import urls as syntax
+from gateway.syntax.tokens import fold
 
 _LISTS: Final = frozenset({"x-forwarded-for", "forwarded", "none"})
 # fields of another meaning, and those in which a proxy tells something else

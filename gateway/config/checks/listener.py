@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 
 from gateway.config.checks.problems import Path, Problem
-from gateway.config.checks.routes import judge_rate_limit
 from gateway.config.settings.root import HstsSettings, Settings
 from gateway.syntax import urls as syntax
 
@@ -56,15 +55,6 @@ def _check_hsts(settings: Settings, hsts: HstsSettings, at: Path) -> Iterator[Pr
         yield Problem((*at, "preload"), "needs include_subdomains and a max_age of at least 365d")
     if not any(url.lower().startswith("https://") for url in settings.public_url):
         yield Problem(at, "no public_url is https, so it would never be sent")
-
-
-def check_rate_limits(settings: Settings) -> Iterator[Problem]:
-    """Yield every problem of the named rate limits."""
-    for name, limit in settings.rate_limits.items():
-        at: Path = ("rate_limits", name)
-        if _NAME.fullmatch(name) is None:
-            yield Problem(at, "a rate limit's name has letters, digits, - and _, at most 64")
-        yield from judge_rate_limit(limit, at)
 
 
 def warn_listener(settings: Settings) -> Iterator[Problem]:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 from gateway.config.checks.problems import Path, Problem, suggestion
+from gateway.config.checks.rate_limits import judge_rate_limit
+from gateway.config.hosts import may_meet, rival
 from gateway.config.settings.root import (
     CorsSettings,
     RateLimitSettings,
@@ -11,13 +13,10 @@ from gateway.config.settings.root import (
     RouteSettings,
     Settings,
 )
-from gateway.core.rules.raw_paths import may_meet, rival
 from gateway.syntax import urls as syntax
 from gateway.syntax.targets import canonicalise, loose_reading
 
 _TUNNELS = frozenset({"TRACE", "CONNECT"})
-# an interval is whole microseconds: beyond this, rounding would be felt
-_MOST_PER_SECOND = 10_000
 
 
 def check_routes(settings: Settings) -> Iterator[Problem]:
@@ -233,12 +232,6 @@ def _check_rate_limit(settings: Settings, route: RouteSettings, at: Path) -> Ite
     elif limit is not None and limit not in settings.rate_limits:
         known = {**settings.rate_limits}
         yield Problem((*at, "rate_limit"), f"rate_limits has no such name{suggestion(limit, known)}")
-
-
-def judge_rate_limit(limit: RateLimitSettings, at: Path) -> Iterator[Problem]:
-    """Yield what is wrong with one rate limit."""
-    if limit.requests / limit.per > _MOST_PER_SECOND:
-        yield Problem((*at, "requests"), f"at most {_MOST_PER_SECOND} a second")
 
 
 def _check_cors(cors: CorsSettings, at: Path) -> Iterator[Problem]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+from gateway.config.callbacks import callback_paths
 from gateway.config.checks.problems import Problem
 from gateway.config.checks.routes import check_path
+from gateway.config.hosts import may_meet
 from gateway.config.settings.root import RouteSettings, Settings
-from gateway.core.rules.raw_paths import may_meet
-from gateway.core.runtime import callback_paths
 from gateway.syntax import urls as syntax
 
 _ENDPOINTS = frozenset(

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from gateway.config.checks.problems import Problem
 from gateway.config.checks.several_providers import admitted
+from gateway.config.settings.providers import EMAIL
 from gateway.config.settings.root import Settings, UpstreamSettings
-from gateway.core.tokens.email import EMAIL
 from gateway.syntax import urls as syntax
 
 # what browsers open to one host over HTTP/1.1

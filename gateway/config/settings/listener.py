@@ -88,21 +88,6 @@ class ClientHeaderSettings(Model):
     """Names of other products that pass all the same: in exactly this spelling, from trusted proxies."""
 
 
-class RateLimitSettings(Model):
-    """How often one caller may ask; beyond it, 429."""
-
-    requests: Annotated[Number, Field(ge=1, le=1_000_000)]
-    """So many requests ..."""
-    per: Duration
-    """... in so much time, on average."""
-    burst: Annotated[Number, Field(ge=1, le=1_000_000)] | None = None
-    """The most requests at once; absent: as many as ``requests``."""
-    by: Literal["identity", "address", "session"] = "identity"
-    """Whose requests count together; somebody without an identity counts by address."""
-    shared: bool = False
-    """Whether all workers and gateways count together, through the store, or each worker for itself."""
-
-
 class LimitSettings(Model):
     """Bounds on what a client may send and hold (R60). Sizes are bytes."""
 

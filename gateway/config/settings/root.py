@@ -11,11 +11,9 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from gateway.config.settings.base import (
     UNION_TAGS,
-    Duration,
     Model,
     Secret,
     Text,
-    as_duration,
     no_truth,
     parse_duration,
 )
@@ -27,10 +25,12 @@ from gateway.config.settings.listener import (
     HstsSettings,
     LimitSettings,
     LogSettings,
-    RateLimitSettings,
     TlsSettings,
 )
+from gateway.config.settings.providers import ProviderSettings
+from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.routes import CorsSettings, RequireSettings, RouteSettings
+from gateway.config.settings.sessions import DenylistSettings, SessionSettings
 from gateway.config.settings.store import RedisSettings, SentinelSettings, StoreTlsSettings
 from gateway.config.settings.upstreams import (
     BreakerSettings,
@@ -46,20 +46,17 @@ __all__ = [
     "CertificateSettings",
     "ClientHeaderSettings",
     "CorsSettings",
-    "DenylistSettings",
     "ForwardingSettings",
     "HealthSettings",
     "HstsSettings",
     "LimitSettings",
     "LogSettings",
     "Model",
-    "ProviderSettings",
     "RateLimitSettings",
     "RedisSettings",
     "RequireSettings",
     "RouteSettings",
     "SentinelSettings",
-    "SessionSettings",
     "Settings",
     "StoreTlsSettings",
     "TlsSettings",
@@ -84,106 +81,8 @@ PublicUrls = Annotated[
 ]
 
 
-class ProviderSettings(Model):
-    """One OpenID Connect provider."""
-
-    issuer: Text
-    """The issuer identifier, equal to the last character to the discovery document's and to ``iss``."""
-    client_id: Text
-    """The gateway's client identifier there."""
-    client_secret: Secret | None = None
-    """The client's secret; required unless ``client_auth`` is ``none``."""
-    client_auth: Literal["client_secret_basic", "client_secret_post", "none"] = "client_secret_basic"
-    """How the gateway authenticates at the token endpoint."""
-    scopes: tuple[Text, ...] = ("openid",)
-    """What a login asks for; ``openid`` always. ``offline_access`` often brings a refresh token."""
-    audiences: tuple[Text, ...] = Field(min_length=1)
-    """The ``aud`` values of which a bearer token must name one."""
-    id_token_audiences: tuple[Text, ...] = ()
-    """Further ``aud`` values that an ID token without ``azp`` may name beside ``client_id``."""
-    algorithms: tuple[Text, ...] = Field(default=("RS256", "ES256"), min_length=1)
-    """The signature algorithms that count; asymmetric ones only."""
-    access_token: Literal["opaque", "jwt"] = "opaque"  # noqa: S105 - a kind of token, not a token
-    """Whether a session's access token is verified as a JWT, which brings its scopes and claims."""
-    access_token_type: Literal["any", "at+jwt"] = "any"  # noqa: S105 - the same
-    """``at+jwt`` demands that header ``typ`` of a bearer token (RFC 9068)."""
-    userinfo: bool = False
-    """Whether a login also asks the UserInfo endpoint for claims."""
-    response_mode: Literal["query", "form_post"] = "query"
-    """How the provider answers a login; ``form_post``, over https, where it insists on that (Apple)."""
-    email_verified: Literal["check", "assume", "ignore"] = "check"
-    """Whether addresses count as verified where nothing says so, and whether unverified ones are told."""
-    callback: Text | None = None
-    """The path of its own callback; absent: ``<prefix>callback``, for all but the first with ``/<name>``."""
-    discovery_url: Text | None = None
-    """Where the discovery document is, if not under the issuer."""
-    authorization_endpoint: Text | None = None
-    """Wins over the discovery document's; browsers go there."""
-    token_endpoint: Text | None = None
-    """Wins over the discovery document's; the gateway calls it."""
-    userinfo_endpoint: Text | None = None
-    """Wins over the discovery document's; the gateway calls it."""
-    jwks_uri: Text | None = None
-    """Wins over the discovery document's; the gateway calls it."""
-    end_session_endpoint: Text | None = None
-    """Wins over the discovery document's; browsers go there at logout."""
-    logout: Literal["provider", "local"] = "provider"
-    """Whether a logout goes on at the provider, where it has an end_session_endpoint, or ends here."""
-    frontchannel_logout: bool = False
-    """Whether the provider's pages may end sessions by a GET that names their ``sid``."""
-    ca_file: Text | None = None
-    """PEM file of the authorities that may sign the provider's certificate, instead of the system's."""
-    proxy: Secret | None = None
-    """The HTTP proxy for calls to this provider, or ``none``; absent: as the environment says."""
-    extra_authorization_parameters: dict[Text, Text] = Field(default_factory=dict)
-    """More parameters of the authorization request, such as ``prompt`` or ``domain_hint``."""
-    clock_skew: Annotated[float, Field(ge=0, le=300), as_duration] = 30.0
-    """How far the provider's clock may differ."""
-    timeout: Duration = 10.0
-    """The longest call to the provider, all of its tries together."""
-    jwks_max_age: Duration = 600.0
-    """The age at which the key set is fetched again."""
-    jwks_max_stale: Duration = 86400.0
-    """The age at which keys stop counting when they cannot be fetched again."""
-    jwks_cooldown: Duration = 30.0
-    """The shortest time between two key fetches that one caller's tokens cause."""
-
-
-class SessionSettings(Model):
-    """Browser sessions."""
-
-    mode: Literal["cookie", "redis"] = "cookie"
-    """Where sessions and their tokens are kept: sealed in the browser's cookies, or sealed in the store."""
-    idle_lifetime: Duration = 8 * 3600.0
-    """A session that was not used for so long is over."""
-    absolute_lifetime: Duration = 7 * 86400.0
-    """A session this old is over, used or not."""
-    refresh_before_expiry: Duration = 60.0
-    """How long before its expiry an access token is renewed behind a request's back."""
-    rotation_grace: Duration = 60.0
-    """How long the old refresh token still gets the new result once the new one was seen."""
-    login_lifetime: Duration = 600.0
-    """How long a person may take at the provider."""
-    claims_max_age: Duration | None = None
-    """The age from which on what a provider told of somebody does not count; absent: as idle_lifetime."""
-
-    @property
-    def most_claims_age(self) -> float:
-        """``claims_max_age`` in seconds, or what stands in for it."""
-        return self.idle_lifetime if self.claims_max_age is None else self.claims_max_age
-
-
 # the entry of a session's end outlives its copies by so many seconds at least
 _SOON_STALE: Final = 30.0
-
-
-class DenylistSettings(Model):
-    """Pushed revocation."""
-
-    max_staleness: Duration = 10.0
-    """The age at which a worker's replica counts as stale."""
-    when_stale: Literal["refuse", "allow"] = "refuse"
-    """What happens then to requests that need an identity; a route may differ."""
 
 
 class Settings(Model):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Discriminator, Field, StrictBool, StrictFloat, StrictInt, Tag
 
 from gateway.config.settings.base import UNION_TAGS, Duration, Model, Number, Text
-from gateway.config.settings.listener import RateLimitSettings
+from gateway.config.settings.rate_limits import RateLimitSettings
 
 
 def _preflight_kind(value: object) -> str:

@@ -12,7 +12,7 @@ from gateway.core.decision.needs import Need
 from gateway.core.decision.refusals import asking_for, login_url, other_account, plain, refuse
 from gateway.core.endpoints.login import begin
 from gateway.core.headers.rules import upstream_fields
-from gateway.core.model import Identity
+from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
 from gateway.core.rules import policies
 from gateway.core.rules.origins import is_foreign

@@ -5,10 +5,10 @@ from typing import TypeAlias
 from gateway.core.access.verification import checked
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Need
-from gateway.core.model import Identity
+from gateway.core.identity import Identity
+from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
 from gateway.core.rules.routes import Route
-from gateway.core.runtime import Provider
 from gateway.core.tokens import access_token
 from gateway.core.tokens.jws import Parsed, UnknownKey, read
 from gateway.core.tokens.keys import KeySet

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from gateway.core.decision.context import Context, OpenedSession
+from gateway.core.decision.context import Context
 from gateway.core.decision.needs import SessionRecord
 from gateway.core.headers import cookies as jar
-from gateway.core.model import Renewed
 from gateway.core.reasons import Reason
 from gateway.core.sessions import codec
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.model import OpenedSession, Renewed
 from gateway.core.sessions.record import RECORD_PURPOSE, Handle, StoredSession, decode_handle
 
 MOST_TOKEN = 16_384

@@ -11,8 +11,8 @@ What is given is the newest generation that is known, and nothing where a newer 
 from dataclasses import dataclass, replace
 
 from gateway.core.decision.context import Knowledge
-from gateway.core.model import Grant, RefreshOutcome, Renewed, Session, SessionOver
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session, SessionOver
 
 
 @dataclass(frozen=True, slots=True)

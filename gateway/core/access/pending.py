@@ -10,9 +10,8 @@ from math import inf
 
 from gateway.core.decision.context import Context
 from gateway.core.headers import cookies
-from gateway.core.headers.cookies import Site
-from gateway.core.model import CookieChange
-from gateway.core.sessions import codec
+from gateway.core.headers.cookies import CookieChange, Site
+from gateway.core.sessions.pending import PendingLogin, decode_pending, encode_pending
 from gateway.core.sessions.seal import sealed_length
 from gateway.syntax.encoding import encode_base64url
 
@@ -42,7 +41,7 @@ def state_cookie_name(prefix: str, state: str) -> str:
     return prefix + encode_base64url(hashlib.sha256(proof_of(state).encode()).digest())[:_NAME]
 
 
-def state_of(pending: codec.PendingLogin, sealed_page: str) -> str:
+def state_of(pending: PendingLogin, sealed_page: str) -> str:
     """Return the state that is sent, with the page sealed for ``page_purpose``, or without where empty."""
     return f"{pending.state}.{sealed_page}" if sealed_page else pending.state
 
@@ -53,7 +52,7 @@ def short_callback(path: str, prefix: str, provider: str) -> str:
     return {usual: "", f"{usual}/{provider}": "*"}.get(path, path)
 
 
-def callback_path(begun: codec.PendingLogin, prefix: str) -> str:
+def callback_path(begun: PendingLogin, prefix: str) -> str:
     """Return the path where the answer to a login has to come back to (R71)."""
     usual = f"{prefix}callback"
     return {"": usual, "*": f"{usual}/{begun.provider}"}.get(begun.callback, begun.callback)
@@ -85,11 +84,11 @@ def page_of(context: Context, state: str) -> str | None:
     return None if payload is None else payload.decode("utf-8", "replace")
 
 
-def open_pending(context: Context, site: Site, name: str) -> codec.PendingLogin | None:
+def open_pending(context: Context, site: Site, name: str) -> PendingLogin | None:
     """Return the pending login that this cookie holds, or None."""
     sealed = cookies.joined(context.cookies, name) or ""
     payload = context.knowledge.compiled.ring.open(site.purpose("login"), sealed)
-    return None if payload is None else codec.decode_pending(payload)
+    return None if payload is None else decode_pending(payload)
 
 
 @dataclass(slots=True)
@@ -104,7 +103,7 @@ class _Held:
 
 
 def make_room(
-    context: Context, site: Site, coming: codec.PendingLogin, returned: str = ""
+    context: Context, site: Site, coming: PendingLogin, returned: str = ""
 ) -> tuple[CookieChange, ...]:
     """Return the changes that evict logins, so that one more fits (R17).
 
@@ -200,5 +199,5 @@ def _size(name: str, value: int) -> int:
     return len(name) + len("=; ") + value
 
 
-def _sealed_size(pending: codec.PendingLogin) -> int:
-    return sealed_length(len(codec.encode_pending(pending)))
+def _sealed_size(pending: PendingLogin) -> int:
+    return sealed_length(len(encode_pending(pending)))

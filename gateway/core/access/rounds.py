@@ -8,9 +8,8 @@ import hashlib
 from urllib.parse import urlsplit
 
 from gateway.core.decision.context import Context
-from gateway.core.headers.cookies import Site
-from gateway.core.model import CookieChange, Seal
-from gateway.core.sessions import codec
+from gateway.core.headers.cookies import CookieChange, Seal, Site
+from gateway.core.sessions.pending import decode_recent, encode_recent
 from gateway.syntax.encoding import encode_base64url
 
 LOOP_SECONDS = 30
@@ -44,16 +43,14 @@ def note(context: Context, site: Site, page: str, *, came_back: bool) -> CookieC
     """Return the change that remembers a round for a page; ``came_back``: those before brought a session."""
     before = [] if came_back else _recent(context, site)
     recent = [*before, (context.now, _mark(page))]
-    return CookieChange(
-        site.loop_cookie, Seal(site.purpose("recent"), codec.encode_recent(recent)), LOOP_SECONDS
-    )
+    return CookieChange(site.loop_cookie, Seal(site.purpose("recent"), encode_recent(recent)), LOOP_SECONDS)
 
 
 def _recent(context: Context, site: Site) -> list[tuple[float, str]]:
     payload = context.knowledge.compiled.ring.open(
         site.purpose("recent"), context.cookies.get(site.loop_cookie, "")
     )
-    recent = codec.decode_recent(payload) if payload is not None else []
+    recent = decode_recent(payload) if payload is not None else []
     return [(at, path) for at, path in recent if context.now - at < LOOP_SECONDS][-_MOST:]
 
 

@@ -2,26 +2,20 @@
 
 from dataclasses import dataclass
 
+from gateway.config.settings.providers import EMAIL
 from gateway.core.access import generations
 from gateway.core.access.bearer import Verdict, verified
 from gateway.core.access.credentials import SessionCookie
-from gateway.core.decision.context import Context, OpenedSession
+from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Confirm, Need, Refresh, Touch
-from gateway.core.model import (
-    Claims,
-    CookieChange,
-    Grant,
-    Identity,
-    RefreshOutcome,
-    Renewed,
-    Session,
-    SessionOver,
-)
+from gateway.core.headers.cookies import CookieChange
+from gateway.core.identity import Claims, Identity
 from gateway.core.reasons import Reason
 from gateway.core.sessions import claim_sources
 from gateway.core.sessions import renewal as refresh
 from gateway.core.sessions.cookies import session_cookies
-from gateway.core.tokens.email import EMAIL, VERIFIED, claims_of
+from gateway.core.sessions.model import Grant, OpenedSession, RefreshOutcome, Renewed, Session, SessionOver
+from gateway.core.tokens.email import VERIFIED, claims_of
 from gateway.core.tokens.jws import Parsed, read
 
 

@@ -9,9 +9,11 @@ from typing import TypeAlias
 
 from gateway.core.decision.answers import Forward
 from gateway.core.decision.context import Knowledge
-from gateway.core.model import DenyEntry, EntryKind, Identity, Session
+from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import DenyEntry, EntryKind
+from gateway.core.sessions.model import Session
 
 Name: TypeAlias = tuple[EntryKind, str, str]
 """Kind, issuer and value, as the denylist tells entries apart."""

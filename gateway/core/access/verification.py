@@ -5,8 +5,8 @@ from typing import TypeVar
 
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Keys, Need
+from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
-from gateway.core.runtime import Provider
 from gateway.core.tokens.jws import Parsed, UnknownKey, kid_of, proof_of
 from gateway.core.tokens.keys import KeySet
 

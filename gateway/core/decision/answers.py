@@ -4,9 +4,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.core.decision.needs import Need
+from gateway.core.headers.cookies import CookieChange
+from gateway.core.headers.request import Header
 from gateway.core.headers.rules import headers_of
-from gateway.core.model import CookieChange, DenyEntry, Grant, Header, Identity, Json, Position, Session
+from gateway.core.identity import Identity, Position
 from gateway.core.reasons import Reason
+from gateway.core.rules.entries import DenyEntry
+from gateway.core.sessions.model import Grant, Session
+from gateway.syntax.encoding import Json
 
 if TYPE_CHECKING:
     from gateway.core.headers.cookies import Site

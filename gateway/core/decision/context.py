@@ -6,30 +6,19 @@ from typing import TypeVar, cast
 
 from gateway.core.decision.needs import Need
 from gateway.core.headers.cookies import Site
+from gateway.core.headers.request import Request
 from gateway.core.headers.rules import Observed
+from gateway.core.identity import Identity
 from gateway.core.memo import Memo
-from gateway.core.model import Grant, Identity, RefreshOutcome, Request, Session
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.routes import Route
 from gateway.core.runtime import Compiled
+from gateway.core.sessions.model import OpenedSession, RefreshOutcome
 from gateway.core.sketch import Sketch
 from gateway.core.tokens.keys import KeySet
 from gateway.syntax.targets import Target
 
 Fact = TypeVar("Fact")
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedSession:
-    """A session cookie that opened, with its refresh cookie's grant and the claim id of its next rotation.
-
-    ``record`` names the record where the store keeps the session; it is empty where the browser does.
-    """
-
-    session: Session
-    grant: Grant | None
-    claim: str
-    record: str = ""
 
 
 @dataclass(slots=True)

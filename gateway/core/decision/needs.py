@@ -7,8 +7,9 @@ Resolving raises ``Fault`` when the fact cannot be had.
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from gateway.core.model import DenyEntry, Grant, Renewed, Session
+from gateway.core.rules.entries import DenyEntry
 from gateway.core.rules.rate_limit import RateLimit
+from gateway.core.sessions.model import Grant, Renewed, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,9 @@ class Metadata:
 class Keys:
     """The provider's key set; refetched when it lacks ``kid``, or a signature ``failed``, as budgets allow.
 
-    Answer: core.tokens.keys.KeySet, which may still lack the kid. ``kid`` None: any usable key set will do; empty:
-    the token names none. ``by`` is the address of who presented the token, None where it came of our own
-    token call; ``proof`` stands for the token's signature (``core.tokens.jws.proof_of``).
+    Answer: core.tokens.keys.KeySet, which may still lack the kid. ``kid`` None: any usable key set will do;
+    empty: the token names none. ``by`` is the address of who presented the token, None where it came of
+    our own token call; ``proof`` stands for the token's signature (``core.tokens.jws.proof_of``).
     """
 
     provider: str

@@ -1,8 +1,8 @@
 """Where a request target leads: to an endpoint of our own, to a route, or nowhere."""
 
-from gateway.core.rules.raw_paths import begins_with, raw_target
 from gateway.core.rules.routes import Route
 from gateway.core.runtime import Compiled
+from gateway.syntax.raw_paths import begins_with, raw_target
 from gateway.syntax.targets import Target, canonicalise, loose_reading
 
 

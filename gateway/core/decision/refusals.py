@@ -4,23 +4,11 @@ from urllib.parse import quote
 
 from gateway.core.decision.answers import Refuse
 from gateway.core.decision.context import Context
-from gateway.core.headers import cookies
-from gateway.core.headers.cookies import Site
-from gateway.core.model import CookieChange, Identity
+from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
+from gateway.core.sessions.cookies import cleared_cookies
 
 MOST_REFERRER = 4096
-
-
-def cleared_cookies(site: Site, sent: dict[str, str]) -> tuple[CookieChange, ...]:
-    """Return the changes that remove a session entirely, chunks and all (CVE-2025-55162)."""
-    changes = tuple(
-        CookieChange(name, None, 0, cookies.presented(sent, name))
-        for name in (site.session_cookie, site.refresh_cookie)
-    )
-    # a session came back, so whatever login brought it was none of a loop
-    name = site.loop_cookie
-    return (*changes, CookieChange(name, None, 0, (name,))) if name in sent else changes
 
 
 def login_url(context: Context, provider: str | None = None) -> str | None:

@@ -8,9 +8,8 @@ pending login, the one cookie that does come, and the browser goes on by GET, wi
 from dataclasses import dataclass, replace
 
 from gateway.core.headers import cookies as jar
-from gateway.core.headers.cookies import Site
-from gateway.core.model import CookieChange, Seal
-from gateway.core.sessions import codec
+from gateway.core.headers.cookies import CookieChange, Seal, Site
+from gateway.core.sessions.pending import PendingLogin, encode_pending
 from gateway.core.sessions.seal import sealed_length
 from gateway.syntax import forms as form
 
@@ -45,9 +44,7 @@ def process_response(data: bytes, *, needs_code: bool = True) -> Response | None
     return Response(fields["state"], code, fields.get("iss"), error)
 
 
-def keep(
-    site: Site, name: str, begun: codec.PendingLogin, response: Response, max_age: int
-) -> CookieChange | None:
+def keep(site: Site, name: str, begun: PendingLogin, response: Response, max_age: int) -> CookieChange | None:
     """Return the change that keeps a response in the cookie of its login, None where there is no room.
 
     A login of a version that took no forms has none.
@@ -62,13 +59,13 @@ def keep(
     if not begun.secret:
         return None
     answered = replace(begun, answer=(response.code, response.issuer or "", (response.error or "")[:100]))
-    payload = codec.encode_pending(answered)
+    payload = encode_pending(answered)
     if sealed_length(len(payload)) + len("4~") > jar.capacity(name):
         return None
     return CookieChange(name, Seal(site.purpose("login"), payload), max_age)
 
 
-def kept(begun: codec.PendingLogin, state: str) -> Response | None:
+def kept(begun: PendingLogin, state: str) -> Response | None:
     """Return the response that came for a login before, None where none has."""
     if begun.answer is None:
         return None

@@ -41,28 +41,19 @@ from gateway.core.endpoints.session_start import (
     put_off,
     replaced,
 )
-from gateway.core.headers.cookies import Site
-from gateway.core.model import (
-    Claims,
-    CookieChange,
-    Grant,
-    Identity,
-    Json,
-    ProviderMetadata,
-    Session,
-    TokenRefusal,
-    TokenSet,
-)
+from gateway.core.headers.cookies import CookieChange, Site
+from gateway.core.identity import Claims, Identity
+from gateway.core.provider import Provider, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
-from gateway.core.runtime import Provider
-from gateway.core.sessions import codec
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.model import Grant, Session
+from gateway.core.sessions.pending import PendingLogin
 from gateway.core.sessions.record import HANDLE_BYTES
 from gateway.core.tokens import id_token
 from gateway.core.tokens.jws import UnknownKey
 from gateway.core.tokens.keys import KeySet
 from gateway.syntax import forms as form
-from gateway.syntax.encoding import encode_base64url
+from gateway.syntax.encoding import Json, encode_base64url
 
 Step: TypeAlias = Respond | Refuse | Login | Need
 
@@ -73,7 +64,7 @@ def callback(context: Context) -> Step:
     assert site is not None
     provider = context.knowledge.compiled.providers.get(provider_here(context) or "")
     by_form = provider is not None and provider.settings.response_mode == "form_post"
-    if by_form and context.request.method == b"POST" and form.is_form(context.request):
+    if by_form and context.request.method == b"POST" and form.is_form(context.request.headers):
         return _posted(context, site)
     if context.request.method != b"GET":
         refusal = plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET", "POST") if by_form else ("GET",))
@@ -106,7 +97,7 @@ def _malformed(context: Context, site: Site, data: bytes) -> Refuse | KeptPage:
     return failed(context, Reason.LOGIN_RESPONSE_MALFORMED, page=page)
 
 
-def _begun(context: Context, site: Site, name: str, state: str) -> codec.PendingLogin | None:
+def _begun(context: Context, site: Site, name: str, state: str) -> PendingLogin | None:
     """Return this browser's login of a state, None where there is none, or it took too long."""
     begun = pending.open_pending(context, site, name)
     lifetime = context.knowledge.compiled.settings.session.login_lifetime
@@ -244,7 +235,7 @@ def _redeem(context: Context, provider: Provider, attempt: Attempt, response: Re
 
 
 def _verified_claims(
-    context: Context, provider: Provider, begun: codec.PendingLogin, tokens: TokenSet
+    context: Context, provider: Provider, begun: PendingLogin, tokens: TokenSet
 ) -> "dict[str, Json] | Need | Reason":
     if tokens.id_token is None:
         return Reason.TOKEN_MALFORMED

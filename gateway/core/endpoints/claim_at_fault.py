@@ -1,8 +1,8 @@
 """Which claim or header parameter a refused ID token failed by: for the operator, decided on by nobody."""
 
-from gateway.core.model import Claims
+from gateway.core.identity import Claims
+from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
-from gateway.core.runtime import Provider
 from gateway.core.tokens.claims import read_audience, read_identifier, read_subject, read_time
 from gateway.core.tokens.id_token import MOST_ID_TOKEN
 from gateway.core.tokens.jws import read

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import KeepHint
 from gateway.core.headers import cookies
-from gateway.core.model import CookieChange, Seal, Session
-from gateway.core.runtime import Provider
+from gateway.core.headers.cookies import CookieChange, Seal
+from gateway.core.provider import Provider
+from gateway.core.sessions.model import Session
 from gateway.core.sessions.seal import sealed_length
 
 MOST_HINT = 6144

@@ -11,12 +11,12 @@ from gateway.core.decision.needs import Body
 from gateway.core.decision.places import locate
 from gateway.core.decision.refusals import plain, refuse
 from gateway.core.headers.cookies import Site
+from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
-from gateway.core.rules.raw_paths import raw_target
 from gateway.core.rules.routes import Route
-from gateway.core.runtime import Provider
-from gateway.core.sessions import codec
+from gateway.core.sessions.pending import SECRET_BYTES, begin_pending
 from gateway.syntax import forms as form
+from gateway.syntax.raw_paths import raw_target
 from gateway.syntax.targets import canonicalise
 
 MOST_PAGE = 32_768
@@ -87,8 +87,8 @@ def begin(
     chosen = compiled.providers[provider] if provider is not None else compiled.default_provider()
     callback = pending.short_callback(chosen.callback, compiled.settings.prefix, chosen.name)
     position = context.knowledge.denylist.position
-    coming = codec.begin_pending(
-        bytes(codec.SECRET_BYTES),
+    coming = begin_pending(
+        bytes(SECRET_BYTES),
         chosen.name,
         pending.shown(page),
         context.now,
@@ -148,7 +148,7 @@ def login(context: Context) -> Login | Refuse | Body:
         # a link that is loaded ahead of anybody's wish
         return refuse(context, Reason.CREDENTIALS_MISSING)
     data = context.target.query[1:]
-    if context.request.method == b"POST" and form.is_form(context.request):
+    if context.request.method == b"POST" and form.is_form(context.request.headers):
         body = context.knowledge.fact(need := Body(MOST_FORM), bytes)
         if body is None:
             return need

@@ -9,9 +9,9 @@ from gateway.core.decision.needs import KeptPage
 from gateway.core.decision.refusals import login_link, other_account
 from gateway.core.endpoints.authorization_response import process_response
 from gateway.core.headers import cookies as jar
-from gateway.core.model import CookieChange
+from gateway.core.headers.cookies import CookieChange
 from gateway.core.reasons import Reason
-from gateway.core.sessions import codec
+from gateway.core.sessions.pending import PendingLogin
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Attempt:
     ``page`` is what was wanted, empty where that could not be kept.
     """
 
-    begun: codec.PendingLogin
+    begun: PendingLogin
     page: str
     state: str = field(repr=False)
     cookie: str

@@ -9,17 +9,20 @@ import json
 from dataclasses import dataclass
 
 from gateway.core.access.credentials import session_cookie
-from gateway.core.access.session import Live, identity_of, is_live, judge_session
+from gateway.core.access.session import identity_of, is_live
 from gateway.core.decision.answers import Refuse, Respond
-from gateway.core.decision.context import Context, OpenedSession
+from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Body, EndSession, Need, Random, Revoke, RevokeToken, SessionRecord
-from gateway.core.decision.refusals import cleared_cookies, plain, refuse
+from gateway.core.decision.refusals import plain, refuse
 from gateway.core.endpoints import id_token_hint
-from gateway.core.model import AS_WRITTEN, CookieChange, DenyEntry, Fault, Json, Renewed, Seal, Session
+from gateway.core.fault import Fault
+from gateway.core.headers.cookies import CookieChange, Seal
 from gateway.core.reasons import Reason
-from gateway.core.rules.entries import MARGIN, end_of
+from gateway.core.rules.entries import DenyEntry, end_of, everything_of
 from gateway.core.rules.origins import comes_from_own_page
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.cookies import cleared_cookies
+from gateway.core.sessions.model import OpenedSession, Renewed, Session
 from gateway.syntax import forms as form
 from gateway.syntax.encoding import encode_base64url
 
@@ -70,7 +73,7 @@ def logout(context: Context) -> Respond | Refuse | Need:
 def _wants_everywhere(context: Context, body: bytes) -> bool | None:
     if not body:
         return False
-    fields = form.read_form(body) if form.is_form(context.request) else None
+    fields = form.read_form(body) if form.is_form(context.request.headers) else None
     # what cannot be read might have asked for more than would be done
     if fields is None or fields.get("everywhere", "1") != "1":
         return None
@@ -90,20 +93,13 @@ def _no_proof(context: Context, opened: OpenedSession | None) -> Reason | None:
     return is_live(context, opened.session)
 
 
-def everything_of(context: Context, issuer: str, subject: str) -> DenyEntry:
-    """Return the entry that ends whatever this subject was issued until now."""
-    return DenyEntry("sub", issuer, subject, context.now, entry_expiry(context), AS_WRITTEN)
-
-
-def entry_expiry(context: Context) -> float:
-    """Return when an entry may be forgotten that names what was issued until now, in epoch seconds."""
-    return context.now + context.knowledge.compiled.settings.session.absolute_lifetime + MARGIN
-
-
 def _entries(context: Context, session: Session, *, everywhere: bool) -> tuple[DenyEntry, ...]:
-    idle = context.knowledge.compiled.settings.copies_last
-    one = end_of(session, context.now, idle)
-    return (one, everything_of(context, session.issuer, session.subject)) if everywhere else (one,)
+    settings = context.knowledge.compiled.settings
+    one = end_of(session, context.now, settings.copies_last)
+    if not everywhere:
+        return (one,)
+    lifetime = settings.session.absolute_lifetime
+    return (one, everything_of(session.issuer, session.subject, context.now, lifetime))
 
 
 def _ended(context: Context, opened: OpenedSession | None, written: tuple[DenyEntry, ...]) -> Respond | Need:
@@ -224,29 +220,3 @@ def _comes_from_provider(context: Context) -> bool:
     state, at = json.loads(payload)
     is_in_time = context.now - at <= compiled.settings.session.login_lifetime
     return hmac.compare_digest(str(state).encode(), presented.encode()) and is_in_time
-
-
-def userinfo(context: Context) -> Respond | Refuse | Need:
-    """Tell the browser who it is logged in as; never a token (CVE-2024-39315)."""
-    if context.request.method not in (b"GET", b"HEAD"):
-        return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
-    cookie = session_cookie(context)
-    if cookie is None:
-        return refuse(context, Reason.CREDENTIALS_MISSING)
-    if isinstance(cookie, SessionRecord):
-        return cookie
-    verdict = judge_session(context, cookie)
-    if isinstance(verdict, Reason):
-        return refuse(context, verdict)
-    if not isinstance(verdict, Live):
-        return verdict
-    identity, session = verdict.identity, verdict.session
-    document: dict[str, Json] = {
-        **identity.claims,
-        "iss": identity.issuer,
-        "sub": identity.subject,
-        "session": {"login_at": session.login_at, "ends_at": session.ends_at},
-    }
-    return Respond(
-        Reason.USERINFO, 200, json=document, cookies=verdict.cookies, identity=identity, headers=()
-    )

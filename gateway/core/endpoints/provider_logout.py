@@ -12,11 +12,11 @@ from gateway.core.decision.answers import Refuse, Respond
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Admit, Body, KnownSid, Need, Revoke, UseOnce
 from gateway.core.decision.refusals import plain
-from gateway.core.endpoints.logout import entry_expiry, everything_of, written_entries
-from gateway.core.model import AS_WRITTEN, DenyEntry
+from gateway.core.endpoints.logout import written_entries
+from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
+from gateway.core.rules.entries import AS_WRITTEN, DenyEntry, entry_expiry, everything_of
 from gateway.core.rules.rate_limit import MICROSECONDS, Allowance, RateLimit, key_of
-from gateway.core.runtime import Provider
 from gateway.core.tokens import logout_token
 from gateway.core.tokens.access_token import issuer_of
 from gateway.core.tokens.jws import UnknownKey
@@ -46,7 +46,7 @@ def backchannel(context: Context) -> Respond | Refuse | Need:
     """End the sessions that a logout token names, at every worker by the denylist (R51, R52)."""
     if context.request.method != b"POST":
         return plain(context, Reason.METHOD_UNSUPPORTED, allow=("POST",))
-    if not form.is_form(context.request):
+    if not form.is_form(context.request.headers):
         return _bad(Reason.REQUEST_MALFORMED, "The Content-Type must be application/x-www-form-urlencoded.")
     body = context.knowledge.fact(need := Body(MOST_BODY), bytes)
     if body is None:
@@ -96,15 +96,23 @@ def _obeyed(context: Context, token: LogoutToken) -> Respond | Need:
     )
 
 
+def _lifetime(context: Context) -> float:
+    return context.knowledge.compiled.settings.session.absolute_lifetime
+
+
+def _expiry(context: Context) -> float:
+    return entry_expiry(context.now, _lifetime(context))
+
+
 def _named(context: Context, token: LogoutToken) -> DenyEntry:
     """Return the entry that a token asks for: one session of the provider's, or all of the subject's.
 
     It names what began until now, by this clock: a person who logs in again has a session.
     """
     if token.sid is not None:
-        return DenyEntry("sid", token.issuer, token.sid, context.now, entry_expiry(context), AS_WRITTEN)
+        return DenyEntry("sid", token.issuer, token.sid, context.now, _expiry(context), AS_WRITTEN)
     assert token.subject is not None
-    return everything_of(context, token.issuer, token.subject)
+    return everything_of(token.issuer, token.subject, context.now, _lifetime(context))
 
 
 def _bad(reason: Reason, description: str | None = None, *, issuer: str | None = None) -> Respond:
@@ -142,9 +150,7 @@ def frontchannel(context: Context) -> Respond | Refuse | Need:
     if written is None:
         if (answer := _unwanted(context, provider, sid)) is not None:
             return answer
-        return Revoke(
-            (DenyEntry("sid", provider.issuer, sid, context.now, entry_expiry(context), AS_WRITTEN),)
-        )
+        return Revoke((DenyEntry("sid", provider.issuer, sid, context.now, _expiry(context), AS_WRITTEN),))
     details: dict[str, str | None] = {"how": "frontchannel", "issuer": provider.issuer, "sid": sid}
     return replace(_framed(provider), audit="logout", details=details, revoked=written)
 

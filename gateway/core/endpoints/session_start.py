@@ -4,17 +4,19 @@ from dataclasses import dataclass, field
 
 from gateway.core.access.credentials import SessionCookie, session_cookie
 from gateway.core.access.session import is_live
-from gateway.core.decision.context import Context, OpenedSession
+from gateway.core.decision.context import Context
 from gateway.core.decision.needs import EndLater, Need, Replaced, Revoke, SaveSession, SessionRecord
 from gateway.core.headers import cookies as jar
-from gateway.core.headers.cookies import Site
-from gateway.core.model import Claims, CookieChange, Grant, Json, Renewed, Session, TokenSet
+from gateway.core.headers.cookies import CookieChange, Site
+from gateway.core.identity import Claims
+from gateway.core.provider import Provider, TokenSet
 from gateway.core.rules.entries import end_of
-from gateway.core.runtime import Provider
 from gateway.core.sessions import claim_sources
 from gateway.core.sessions import renewal as refresh
 from gateway.core.sessions.cookies import handle_cookie, session_cookies
+from gateway.core.sessions.model import Grant, OpenedSession, Renewed, Session
 from gateway.core.sessions.record import record_name
+from gateway.syntax.encoding import Json
 
 
 @dataclass(frozen=True, slots=True)

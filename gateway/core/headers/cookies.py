@@ -6,9 +6,36 @@ gateway's own endpoints read has their path, and so ``__Secure-`` instead: ``__H
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from gateway.core.model import CookieChange, Header
+from gateway.core.headers.request import Header
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A value that the edge seals under the key ring, with a nonce that it draws, for one purpose."""
+
+    purpose: str
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CookieChange:
+    """A cookie of ours to set (``value`` sealed, chunked as needed) or to clear (``value`` None).
+
+    ``plain`` is set as it is, where it tells nobody anything. ``cross_site``: other sites' forms send it.
+    ``presented`` are the names of its chunks that the browser sent, so leftovers are cleared too.
+    ``max_age`` is in seconds. ``path`` is the only part of the site that the browser sends it to.
+    """
+
+    name: str
+    value: Seal | None
+    max_age: int = 0
+    presented: tuple[str, ...] = ()
+    path: str = "/"
+    plain: str | None = None
+    cross_site: bool = False
+
 
 MOST_BYTES = 4096
 MOST_CHUNKS = 4

@@ -25,7 +25,7 @@ from gateway.core.headers.forwarding_fields import (
     port_of,
     scheme_of,
 )
-from gateway.core.model import Request
+from gateway.core.headers.request import Request
 from gateway.core.sketch import line_of
 
 _MOST_REMEMBERED = 4096

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, TypeAlias
 
 from gateway.config.settings.root import ForwardingSettings
-from gateway.core.headers.names import split_quoted, unquote
+from gateway.syntax.tokens import split_quoted, unquote
 
 MOST_HOPS: Final = 32
 UNKNOWN: Final = "unknown"

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from math import isfinite
 from urllib.parse import quote
 
-from gateway.core.headers.names import fold, is_token
-from gateway.core.model import Identity, Json
-from gateway.core.rules.policies import find_claim, is_doubtful
+from gateway.core.identity import Identity, find_claim
+from gateway.core.rules.policies import is_doubtful
+from gateway.syntax.encoding import Json
+from gateway.syntax.tokens import fold, is_token
 
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%,")
 _IN_TEXT = _SAFE + ", "

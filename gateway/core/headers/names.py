@@ -1,7 +1,9 @@
 """Header fields: names as upstreams may read them, and lists with quoted strings (RFC 9110 section 5)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final, TypeAlias
+
+from gateway.syntax.tokens import is_token
 
 PASS: Final = 0
 DROP: Final = 1
@@ -45,25 +47,12 @@ READ: Final = {
 }
 """The fields, by their lower-case names, that go on as clients send them and that decisions read."""
 
-METHOD_OVERRIDES: Final = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
-"""Folded names of the fields that name another method than the request line."""
-
-TAKEN: Final = METHOD_OVERRIDES.union(
-    READ, (b"access-control-request-headers", b"access-control-request-method", b"cdn-loop")
-)
-"""Folded names that nobody can give another meaning: what clients send there is read, and mostly goes on."""
-
 BINDING_SCHEME: Final = rb"(?i:ntlm|nego|kerberos|credssp)"
 """What the names of schemes begin with that authenticate a connection instead of a request (RFC 4559)."""
 
 MOST_LEARNED = 4096
 MOST_NAME = 128
 
-_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_FOLDED = bytes(
-    byte + 32 if 0x41 <= byte <= 0x5A else byte if chr(byte).isascii() and chr(byte).isalnum() else 0x2D
-    for byte in range(256)
-)
 
 _COMMON = (
     "Accept|Accept-Encoding|Accept-Language|Authorization|Cache-Control|Connection|Content-Encoding"
@@ -73,16 +62,6 @@ _COMMON = (
     "|Upgrade-Insecure-Requests|User-Agent|Vary|X-Content-Type-Options|X-Frame-Options|X-Requested-With"
     "|sec-ch-ua|sec-ch-ua-mobile|sec-ch-ua-platform"
 )
-
-
-def fold(name: bytes) -> bytes:
-    """Return a name as CGI-like upstreams fold it: lower case, ``-`` for all but letters and digits."""
-    return name.translate(_FOLDED)
-
-
-def is_token(name: bytes) -> bool:
-    """Tell whether a name is a token (RFC 9110 section 5.6.2)."""
-    return bool(name) and not name.translate(None, _TOKEN)
 
 
 class NameKinds:
@@ -109,51 +88,3 @@ class NameKinds:
                 self.kinds.update(self._seed)
             self.kinds[name] = kind
         return kind
-
-
-def split_quoted(text: str, mark: str) -> list[str] | None:
-    """Split at a mark outside quoted strings (RFC 9110 section 5.6.4), None where a quote stays open.
-
-    Parts are without surrounding white space; empty ones are left out.
-    """
-    parts: list[str] = []
-    start, quoted, escaped = 0, False, False
-    for index, sign in enumerate(text):
-        if escaped:
-            escaped = False
-        elif quoted:
-            escaped = sign == "\\"
-            quoted = sign != '"'
-        elif sign == '"':
-            quoted = True
-        elif sign == mark:
-            parts.append(text[start:index])
-            start = index + 1
-    parts.append(text[start:])
-    if quoted:
-        return None
-    return [part.strip(" \t") for part in parts if part.strip(" \t")]
-
-
-def unquote(text: str) -> str:
-    """Return the value of a quoted string, or a token as it is."""
-    if len(text) < 2 or text[0] != '"' or text[-1] != '"':
-        return text
-    value, escaped = [], False
-    for sign in text[1:-1]:
-        if sign == "\\" and not escaped:
-            escaped = True
-            continue
-        escaped = False
-        value.append(sign)
-    return "".join(value)
-
-
-def named_in(values: Iterable[bytes]) -> frozenset[bytes]:
-    """Return the lower-case field names that Connection values list (RFC 9110 section 7.6.1)."""
-    return frozenset(
-        option.strip(b" \t").lower()
-        for value in values
-        for option in value.split(b",")
-        if option.strip(b" \t")
-    )

@@ -3,16 +3,19 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from gateway.config.foreign_identity import is_foreign
+from gateway.config.reserved_names import TAKEN
 from gateway.config.settings.root import Settings
 from gateway.core.headers import names as fields
-from gateway.core.headers.foreign_identity import is_foreign
 from gateway.core.headers.forwarded import Observed, Proxies
 from gateway.core.headers.forwarding_fields import sources_of
 from gateway.core.headers.identity import IdentityHeader, compile_identity_headers, identity_lines
 from gateway.core.headers.loops import loop_line
-from gateway.core.headers.names import Kind, NameKinds, fold, named_in, split_quoted
-from gateway.core.model import Header, Identity, Request
+from gateway.core.headers.names import Kind, NameKinds
+from gateway.core.headers.request import Header, Request
+from gateway.core.identity import Identity
 from gateway.core.sketch import Sketch, draw, header_of, line_of
+from gateway.syntax.tokens import fold, named_in, split_quoted
 from gateway.syntax.urls import authority_of, split_url
 
 # RFC 9110 section 7.6.1, RFC 9112; the data plane writes its own framing
@@ -92,7 +95,7 @@ def _is_reserved(folded: bytes) -> bool:
         folded in _HOP_BY_HOP
         or folded in _INJECTED
         or folded in special
-        or folded in fields.TAKEN
+        or folded in TAKEN
         or folded.startswith(b"proxy-")
     )
 

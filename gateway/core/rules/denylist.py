@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from math import inf, isnan
 from typing import Final, TypeAlias
 
-from gateway.core.model import AS_WRITTEN, BY_ITSELF, DenyEntry, EntryKind, Identity, Position, Session
+from gateway.core.identity import Identity, Position
 from gateway.core.reasons import Reason
+from gateway.core.rules.entries import AS_WRITTEN, BY_ITSELF, DenyEntry, EntryKind
+from gateway.core.sessions.model import Session
 
 Key: TypeAlias = tuple[str, str]
 Span: TypeAlias = tuple[float, float]

@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.config.settings.root import CorsSettings
 from gateway.core.decision.context import Context
-from gateway.core.model import Header, Request
+from gateway.core.headers.request import Header, Request
 from gateway.core.rules.policies import named_methods
 from gateway.core.rules.routes import Route
 

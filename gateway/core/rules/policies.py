@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TypeAlias
 
+from gateway.config.reserved_names import METHOD_OVERRIDES
+from gateway.config.settings.providers import EMAIL
 from gateway.config.settings.root import RequireSettings
-from gateway.core.headers.names import METHOD_OVERRIDES, fold
-from gateway.core.model import Claims, Identity, Json, Request
+from gateway.core.headers.request import Request
+from gateway.core.identity import Claims, Identity, find_claim
 from gateway.core.reasons import Reason
 from gateway.core.tokens.claims import read_time
-from gateway.core.tokens.email import EMAIL, VERIFIED, domain_of, is_unverified
+from gateway.core.tokens.email import VERIFIED, domain_of, is_unverified
+from gateway.syntax.encoding import Json
+from gateway.syntax.tokens import fold
 
 MOST_SKEW = 300.0
 """Seconds that ``auth_time`` may lie in the future."""
@@ -56,20 +60,6 @@ class Require:
     max_age: int | None = None
     may_last: bool = True
     checks: tuple[Check, ...] = field(default=(), repr=False, compare=False)
-
-
-def find_claim(claims: Claims, name: str) -> Json:
-    """Return a claim, None when absent. A dotted name that is no claim itself walks into objects."""
-    if name in claims:
-        return claims[name]
-    if "." not in name:
-        return None
-    found: Json = dict(claims)
-    for part in name.split("."):
-        if not isinstance(found, dict):
-            return None
-        found = found.get(part)
-    return found
 
 
 def is_doubtful(claims: Claims, name: str) -> bool:

@@ -13,7 +13,8 @@ from math import ceil
 from typing import Final, Literal
 
 from gateway.config.settings.root import RateLimitSettings
-from gateway.core.model import Header, Identity
+from gateway.core.headers.request import Header
+from gateway.core.identity import Identity
 
 MICROSECONDS: Final = 1_000_000
 MOST_KEYS: Final = 50_000

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.config.hosts import rival
 from gateway.config.settings.root import CorsSettings, RateLimitSettings, RouteSettings, Settings
 from gateway.core.rules.policies import Require, compile_require
 from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
-from gateway.core.rules.raw_paths import rival
 from gateway.syntax.targets import canonicalise, loose_reading
 from gateway.syntax.urls import authority_of, split_url
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from gateway.core.model import Header
+from gateway.core.headers.request import Header
 
 
 def may_connect(headers: Iterable[Header], own: bytes, allowed: frozenset[bytes]) -> bool:

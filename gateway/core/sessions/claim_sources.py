@@ -11,10 +11,14 @@ Values of the access token are not kept: they are read from the token itself, wh
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from gateway.core.model import Claims, Json, Session, Source, TokenSet, Told
-from gateway.core.runtime import Compiled, Provider
-from gateway.core.tokens.email import EMAIL, VERIFIED
+from gateway.config.settings.providers import EMAIL
+from gateway.core.identity import Claims
+from gateway.core.provider import Provider, TokenSet
+from gateway.core.runtime import Compiled
+from gateway.core.sessions.model import Session, Source, Told
+from gateway.core.tokens.email import VERIFIED
 from gateway.core.tokens.jws import Parsed, read
+from gateway.syntax.encoding import Json
 
 AUTHENTICATION = frozenset({"acr", "amr", "auth_time"})
 """How somebody authenticated (OpenID Connect Core section 2): of the ID token alone."""

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from gateway.core.headers import cookies
-from gateway.core.headers.cookies import Site
-from gateway.core.model import CookieChange, Renewed, Seal, Session
+from gateway.core.headers.cookies import CookieChange, Seal, Site
 from gateway.core.sessions import codec
+from gateway.core.sessions.model import Renewed, Session
 from gateway.core.sessions.record import Handle, handle_change
 
 
@@ -47,3 +47,14 @@ def handle_cookie(
     max_age = max(1, int(session.ends_at - now))
     handle = Handle(session.session_id, secret)
     return handle_change(name, site.purpose("handle"), handle, max_age, cookies.presented(sent, name))
+
+
+def cleared_cookies(site: Site, sent: dict[str, str]) -> tuple[CookieChange, ...]:
+    """Return the changes that remove a session entirely, chunks and all (CVE-2025-55162)."""
+    changes = tuple(
+        CookieChange(name, None, 0, cookies.presented(sent, name))
+        for name in (site.session_cookie, site.refresh_cookie)
+    )
+    # a session came back, so whatever login brought it was none of a loop
+    name = site.loop_cookie
+    return (*changes, CookieChange(name, None, 0, (name,))) if name in sent else changes

@@ -10,9 +10,11 @@ import hmac
 import json
 from dataclasses import dataclass, field
 
-from gateway.core.model import CookieChange, Json, Position, Seal, Session
+from gateway.core.headers.cookies import CookieChange, Seal
+from gateway.core.identity import Position
+from gateway.core.sessions.model import Session
 from gateway.core.sessions.seal import KeyRing
-from gateway.syntax.encoding import decode_base64url, encode_base64url
+from gateway.syntax.encoding import Json, decode_base64url, encode_base64url
 
 HANDLE_BYTES = 32
 MOST_RECORD = 65_536

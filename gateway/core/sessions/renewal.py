@@ -1,7 +1,7 @@
 """When a session's tokens are due for renewal, and what a token response makes of it.
 
-The claim protocol that lets exactly one worker call the provider is in ``edge.refresh.lease``; here are the names
-it works on and the values it moves.
+The claim protocol that lets exactly one worker call the provider is in ``edge.refresh.lease``; here are the
+names it works on and the values it moves.
 """
 
 import hashlib
@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
-from gateway.config.settings.root import SessionSettings
-from gateway.core.model import Claims, Grant, Json, RefreshOutcome, Renewed, Session, SessionOver, TokenSet
+from gateway.config.settings.sessions import SessionSettings
+from gateway.core.identity import Claims
+from gateway.core.provider import Provider, TokenSet
 from gateway.core.reasons import Reason
-from gateway.core.runtime import Compiled, Provider
+from gateway.core.runtime import Compiled
 from gateway.core.sessions import claim_sources, codec
+from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session, SessionOver
 from gateway.core.sessions.record import MOST_RECORD, record_name
 from gateway.core.sessions.seal import sealed_length
 from gateway.core.tokens.claims import read_time
-from gateway.syntax.encoding import encode_base64url
+from gateway.syntax.encoding import Json, encode_base64url
 
 RESULT_PURPOSE = "refresh result"
 DEFAULT_ACCESS_LIFETIME = 300.0

@@ -3,9 +3,9 @@
 from functools import lru_cache
 from typing import Final
 
-from gateway.core.model import Claims, Identity
+from gateway.core.identity import Claims, Identity
+from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
-from gateway.core.runtime import Provider
 from gateway.core.tokens.claims import (
     judge_times,
     named_kind,

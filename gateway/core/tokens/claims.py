@@ -1,6 +1,6 @@
 """Checks of registered claims that every kind of JWT shares (RFC 7519 section 4.1)."""
 
-from gateway.core.model import Claims
+from gateway.core.identity import Claims
 from gateway.core.reasons import Reason
 
 MOST_SUBJECT = 255

@@ -1,9 +1,9 @@
 """E-mail addresses as claims: what the provider says of them (OIDC Core section 5.1, R80)."""
 
-from gateway.config.settings.root import ProviderSettings
-from gateway.core.model import Claims, Json
+from gateway.config.settings.providers import EMAIL, ProviderSettings
+from gateway.core.identity import Claims
+from gateway.syntax.encoding import Json
 
-EMAIL = "email"
 VERIFIED = "email_verified"
 
 

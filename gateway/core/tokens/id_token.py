@@ -3,9 +3,9 @@
 import hashlib
 import hmac
 
-from gateway.core.model import Claims
+from gateway.core.identity import Claims
+from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
-from gateway.core.runtime import Provider
 from gateway.core.tokens.claims import (
     judge_times,
     named_kind,

@@ -14,21 +14,14 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAl
 from jwt.algorithms import get_default_algorithms
 from jwt.exceptions import PyJWTError
 
-from gateway.core.model import Claims
+from gateway.config.settings.providers import ALGORITHMS
+from gateway.core.identity import Claims
 from gateway.core.reasons import Reason
 from gateway.core.tokens.keys import MOST_KEY_ID, KeySet, PublicKey
 from gateway.syntax.encoding import decode_base64url, parse_object
 
 MOST_TOKEN = 16384
 
-ALGORITHMS = frozenset(
-    (
-        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"),
-        # RFC 8037's name for both curves, and RFC 9864's for one
-        *("EdDSA", "Ed25519"),
-    )
-)
-"""The algorithms that exist here; asymmetric all, so that no public key can serve as a secret (R18)."""
 
 _MOST_HEADERS = 256
 _LONGEST_HEADER = 512

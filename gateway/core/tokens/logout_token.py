@@ -4,9 +4,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from gateway.core.model import Claims
+from gateway.core.identity import Claims
+from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
-from gateway.core.runtime import Provider
 from gateway.core.tokens.claims import (
     MOST_SUBJECT,
     judge_times,

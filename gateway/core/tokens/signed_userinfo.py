@@ -1,8 +1,8 @@
 """UserInfo answers that are signed (OpenID Connect Core 1.0 section 5.3.2)."""
 
-from gateway.core.model import Claims
+from gateway.core.identity import Claims
+from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
-from gateway.core.runtime import Provider
 from gateway.core.tokens.claims import judge_times, named_kind, read_audience, read_subject, short_type
 from gateway.core.tokens.jws import UnknownKey, Verified, read, verify
 from gateway.core.tokens.keys import KeySet

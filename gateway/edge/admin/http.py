@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, unquote
 
-from gateway.core.model import Fault, Header, Json
+from gateway.core.fault import Fault
+from gateway.core.headers.request import Header
 from gateway.http.ports import Exchange, Limits, Rendered
 from gateway.http.server import Server
+from gateway.syntax.encoding import Json
 
 _SECONDS_TO_END: Final = 1.0
 _CLOSED_UP: Final[tuple[Header, ...]] = (

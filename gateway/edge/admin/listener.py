@@ -13,8 +13,9 @@ from math import ceil
 from typing import Final
 
 from gateway.config.settings.root import AdminSettings
-from gateway.core.model import DenyEntry, Fault, Json
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason, status_of
+from gateway.core.rules.entries import DenyEntry
 from gateway.edge.admin.http import AdminServer, Answering, Ask, Reply, problem, reply
 from gateway.edge.admin.readiness import Readiness
 from gateway.edge.admin.revocation_request import (
@@ -28,6 +29,7 @@ from gateway.edge.admin.revocation_request import (
 from gateway.edge.admin.sessions import Answer
 from gateway.edge.revocation.denylist_sync import Acknowledgement
 from gateway.http.ports import Limits
+from gateway.syntax.encoding import Json
 
 MOST_BODY: Final = 16_384
 _RETRY_AFTER: Final = 5

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.config.settings.root import Settings
-from gateway.core.model import Json
 from gateway.core.rules.denylist import Denylist
+from gateway.syntax.encoding import Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ from math import isfinite
 from typing import Final, TypeAlias
 
 from gateway.config.settings.root import Settings
-from gateway.core.model import AS_WRITTEN, DenyEntry, EntryKind, Json
-from gateway.core.rules.entries import session_end
-from gateway.syntax.encoding import parse_object
+from gateway.core.rules.entries import AS_WRITTEN, DenyEntry, EntryKind, session_end
+from gateway.syntax.encoding import Json, parse_object
 
 _KINDS: Final[tuple[EntryKind, ...]] = ("jti", "sid", "sub", "session", "all")
 _NOTES: Final = ("reason", "actor")

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gateway.core.decision.context import Knowledge
-from gateway.core.model import DenyEntry, Fault, Json
+from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
-from gateway.core.rules.entries import session_end
+from gateway.core.rules.entries import DenyEntry, session_end
 from gateway.core.sessions.record import as_session
 from gateway.edge.admin.revocation_request import Mandate
 from gateway.edge.revocation.denylist_sync import Acknowledgement
 from gateway.edge.sessions.index import MOST_PAGE, Filter, Listed, SessionIndex
+from gateway.syntax.encoding import Json
 
 USUAL_LIMIT: Final = 100
 MOST_VALUE: Final = 1024

@@ -7,9 +7,9 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from gateway.config.checks.every import check
 from gateway.config.checks.problems import Path, Problem, shown_key, suggestion
 from gateway.config.settings.root import UNION_TAGS, Model, Settings
+from gateway.core.runtime import problems as problems_of
 from gateway.edge.configfile.yaml import Document
 
 _ROUNDS = 4
@@ -96,7 +96,7 @@ def validate(document: Document) -> tuple[Settings | None, list[Problem]]:
                     hidden.add(gone)
                     data = _without(data, gone)
         else:
-            checked = [each for each in check(settings) if not _is_hidden(each.path, hidden)]
+            checked = [each for each in problems_of(settings) if not _is_hidden(each.path, hidden)]
             problems += [each for each in checked if not _follows(each.path, hidden)]
             return settings if data is document.data else None, problems
     return None, problems

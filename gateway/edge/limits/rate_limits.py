@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final, Protocol
 
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.rules.rate_limit import MICROSECONDS, Allowance, Buckets, RateLimit, allowed, refused
 from gateway.edge.store.store import Argument, Script
 

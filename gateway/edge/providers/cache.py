@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from gateway.core.decision.needs import Keys
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.budgets import KeyBudgets

@@ -10,10 +10,10 @@ from math import ceil
 from typing import Final, Literal
 
 from gateway.core.decision.needs import Exchange, Keys
-from gateway.core.faults import Ambiguous, NeverSent, Paused
-from gateway.core.model import Claims, Fault, Json, ProviderMetadata, TokenRefusal, TokenSet
+from gateway.core.fault import Ambiguous, Fault, NeverSent, Paused
+from gateway.core.identity import Claims
+from gateway.core.provider import Provider, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
-from gateway.core.runtime import Provider
 from gateway.core.tokens import signed_userinfo
 from gateway.core.tokens.jws import UnknownKey, kid_of, proof_of
 from gateway.core.tokens.keys import KeySet
@@ -24,6 +24,7 @@ from gateway.oauth import discovery, jwks, revocation, token, userinfo
 from gateway.oauth.answers import is_success
 from gateway.oauth.errors import MessageError
 from gateway.oauth.form import FormRequest
+from gateway.syntax.encoding import Json
 
 _METADATA_AGE: Final = 3600.0
 _CALLS_OF_A_REFRESH: Final = 4

@@ -5,7 +5,7 @@ import time
 
 from gateway.config.settings.root import Settings
 from gateway.core.decision.needs import Keys, Metadata
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.runtime import compile_settings
 from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.providers import Issuers

@@ -12,9 +12,8 @@ from typing import Final, Literal
 import aiohttp
 from yarl import URL
 
-from gateway.config.settings.root import ProviderSettings
-from gateway.core.faults import Ambiguous, NeverSent
-from gateway.core.model import Fault
+from gateway.config.settings.providers import ProviderSettings
+from gateway.core.fault import Ambiguous, Fault, NeverSent
 from gateway.core.reasons import Reason
 from gateway.edge.providers.proxy import proxy_for
 

@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable
 from gateway.core.access import pending
 from gateway.core.decision.answers import Login
 from gateway.core.decision.needs import Metadata
-from gateway.core.model import CookieChange, Fault, ProviderMetadata, Seal
+from gateway.core.fault import Fault
+from gateway.core.headers.cookies import CookieChange, Seal
+from gateway.core.provider import ProviderMetadata
 from gateway.core.reasons import Reason
 from gateway.core.runtime import Compiled
-from gateway.core.sessions.codec import SECRET_BYTES, begin_pending, encode_pending
+from gateway.core.sessions.pending import SECRET_BYTES, begin_pending, encode_pending
 from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.oauth.authorization import build_request
 

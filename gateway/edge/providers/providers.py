@@ -8,14 +8,15 @@ from types import MappingProxyType
 from typing import Literal
 
 from gateway.core.decision.needs import EndSession, Exchange, Keys, Metadata, RevokeToken, UserInfo
-from gateway.core.model import Fault, Json, ProviderMetadata, TokenRefusal, TokenSet
+from gateway.core.fault import Fault
+from gateway.core.provider import Provider, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
-from gateway.core.runtime import Provider
 from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.calls import Issuer, to_fault
 from gateway.edge.providers.client import RETRY_AFTER
 from gateway.oauth import logout
 from gateway.oauth.errors import MessageError
+from gateway.syntax.encoding import Json
 
 _LOGOUT_PATIENCE = 3.0
 

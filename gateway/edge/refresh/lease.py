@@ -24,8 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from gateway.core.decision.needs import Confirm
-from gateway.core.faults import Ambiguous, NeverSent
-from gateway.core.model import Fault
+from gateway.core.fault import Ambiguous, Fault, NeverSent
 from gateway.core.reasons import Reason
 from gateway.core.sessions.codec import former_name
 from gateway.edge.refresh import lease_scripts as scripts

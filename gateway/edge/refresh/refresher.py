@@ -10,25 +10,16 @@ from typing import Protocol
 from gateway.core.access import generations
 from gateway.core.decision.needs import Confirm, KeepHint, Keys, Refresh, Revoke, UserInfo
 from gateway.core.endpoints import id_token_hint
-from gateway.core.faults import Ambiguous, NeverSent
-from gateway.core.model import (
-    Claims,
-    Fault,
-    Grant,
-    Json,
-    RefreshOutcome,
-    Renewed,
-    Session,
-    SessionOver,
-    TokenRefusal,
-    TokenSet,
-)
+from gateway.core.fault import Ambiguous, Fault, NeverSent
+from gateway.core.identity import Claims
+from gateway.core.provider import Provider, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import end_of
-from gateway.core.runtime import Compiled, Provider
+from gateway.core.runtime import Compiled
 from gateway.core.sessions import claim_sources
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session, SessionOver
 from gateway.core.sessions.record import HANDLE_BYTES
 from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.core.tokens import id_token
@@ -37,7 +28,7 @@ from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.client import RETRY_AFTER
 from gateway.edge.refresh.lease import Claims as ClaimTable
 from gateway.edge.refresh.lease import Ended, Lost, Refusal, Spent, Stored, Success
-from gateway.syntax.encoding import encode_base64url
+from gateway.syntax.encoding import Json, encode_base64url
 
 MOST_NEWS = 20_000
 

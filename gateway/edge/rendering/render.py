@@ -14,7 +14,9 @@ from typing import Final, TypeAlias
 from urllib.parse import quote as percent
 
 from gateway.core.decision.answers import Refuse, Respond
-from gateway.core.model import Fault, Header, Identity
+from gateway.core.fault import Fault
+from gateway.core.headers.request import Header
+from gateway.core.identity import Identity
 from gateway.core.reasons import Reason, status_of
 from gateway.edge.rendering import pages
 

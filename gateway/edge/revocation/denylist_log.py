@@ -17,7 +17,8 @@ import json
 import math
 from typing import Any, cast, get_args
 
-from gateway.core.model import AS_WRITTEN, DenyEntry, EntryKind, Position
+from gateway.core.identity import Position
+from gateway.core.rules.entries import AS_WRITTEN, DenyEntry, EntryKind
 from gateway.edge.store.store import Script
 
 KEYS = ("epoch", "seq", "entries", "log", "workers", "applied", "places", "due")

@@ -16,11 +16,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gateway.core.decision.needs import Revoke
-from gateway.core.model import AS_WRITTEN, DenyEntry, Fault, Json
+from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
 from gateway.edge.clock import since_boot
 from gateway.edge.revocation import denylist_log as log
 from gateway.edge.store.store import Argument, Line, Script, Store
+from gateway.syntax.encoding import Json
 
 BEAT_INTERVAL = 1.0
 DELIVERY = 0.5

@@ -14,9 +14,10 @@ from typing import Protocol
 from gateway.core.access.streams import Name, Tether, name_of, tie
 from gateway.core.decision.answers import Forward
 from gateway.core.decision.context import Knowledge
-from gateway.core.model import DenyEntry, Matter
+from gateway.core.outcome import Matter
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import DenyEntry
 
 SWEEP_INTERVAL = 1.0
 _AT_ONCE = 100

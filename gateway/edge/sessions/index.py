@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 
 from gateway.core.decision.context import Knowledge
-from gateway.core.model import Json, Session
+from gateway.core.sessions.model import Session
 from gateway.core.sessions.record import (
     ABOUT_PURPOSE,
     About,
@@ -24,6 +24,7 @@ from gateway.core.sessions.seal import KeyRing
 from gateway.edge.revocation.denylist_log import decode_place, encode_position
 from gateway.edge.sessions import scripts
 from gateway.edge.store.store import Argument, Store
+from gateway.syntax.encoding import Json
 
 MOST_PAGE = 1000
 _MOST_SCANNED = 5000

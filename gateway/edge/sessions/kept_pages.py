@@ -7,7 +7,7 @@ from math import ceil
 
 from gateway.core.access.pending import REFERENCE_BYTES, reference_of
 from gateway.core.decision.needs import KeptPage
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.sessions.seal import NONCE_BYTES, KeyRing
 from gateway.edge.store.store import Store
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from gateway.core.decision.needs import KeepHint
 from gateway.core.endpoints.id_token_hint import MOST_HINT
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.sessions.seal import NONCE_BYTES, KeyRing
 from gateway.edge.store.store import Script, Store
 from gateway.syntax.encoding import encode_base64url

@@ -13,11 +13,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gateway.core.decision.context import Knowledge, OpenedSession
+from gateway.core.decision.context import Knowledge
 from gateway.core.decision.needs import EndLater, KnownSid, Revoke, SaveSession, SessionRecord, Touch
-from gateway.core.model import DenyEntry, Fault, Renewed, Session
-from gateway.core.rules.entries import session_end
+from gateway.core.fault import Fault
+from gateway.core.rules.entries import DenyEntry, session_end
 from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions.model import OpenedSession, Renewed, Session
 from gateway.core.sessions.record import RECORD_PURPOSE, StoredSession, as_session, begun, record_name
 from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.edge.sessions import scripts

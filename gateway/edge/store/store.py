@@ -20,7 +20,7 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, NoScriptErro
 
 from gateway.config.store_address import AddressError, StoreAddress, parse_url
 from gateway.core.decision.needs import UseOnce
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.edge.store.clients import Argument, Command, OneServer, Opener, Servers, hang_up
 from gateway.edge.store.cluster import Cluster

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import SecretBytes, SecretStr
 
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 
 MOST_VALUE: Final = 512
 MOST_FIELDS: Final = 32

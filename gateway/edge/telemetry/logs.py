@@ -10,7 +10,8 @@ from math import inf
 from typing import Final, Protocol
 
 from gateway.config.settings.root import LogSettings
-from gateway.core.model import Header, Matter, Outcome
+from gateway.core.headers.request import Header
+from gateway.core.outcome import Matter, Outcome
 from gateway.edge.clock import CLOCK
 from gateway.edge.telemetry.log_values import MOST_FIELDS, MOST_VALUE, clean_text, encode, encode_member
 from gateway.edge.telemetry.log_writer import Writer

@@ -11,8 +11,8 @@ from typing import Final, TypeAlias, cast
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 
-from gateway.core.model import Json
 from gateway.edge.telemetry.metric_catalogue import Merge, merge_of
+from gateway.syntax.encoding import Json
 
 Snapshot: TypeAlias = "list[Json]"
 """Families as JSON: ``[name, type, help, [[sample, {label: value}, number], ...]]``."""

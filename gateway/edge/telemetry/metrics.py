@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 import gateway
-from gateway.core.model import Matter, Outcome
+from gateway.core.outcome import Matter, Outcome
 from gateway.core.reasons import Reason
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from gateway.edge.telemetry.metric_sources import Family, Source, families_of

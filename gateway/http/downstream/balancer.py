@@ -7,7 +7,7 @@ What it tells is one word, so everybody may ask.
 from collections.abc import Callable
 from typing import Final
 
-from gateway.core.model import Header
+from gateway.core.headers.request import Header
 from gateway.http.messages.request_head import RequestHead
 
 _HEADERS: Final[tuple[Header, ...]] = (

@@ -3,7 +3,8 @@
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from gateway.core.model import Fault, Request
+from gateway.core.fault import Fault
+from gateway.core.headers.request import Request
 from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
 from gateway.core.sketch import asks_for_page

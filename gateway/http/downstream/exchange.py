@@ -3,7 +3,8 @@
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from gateway.core.model import Fault, Header, Request
+from gateway.core.fault import Fault
+from gateway.core.headers.request import Header, Request
 from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
 from gateway.http.downstream.request_body import MOST_HELD, RequestBody

@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.http.messages.chunked import LAST_CHUNK, ChunkedReader, LengthReader, encode_chunk
 from gateway.http.messages.request_head import Framing

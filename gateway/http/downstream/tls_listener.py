@@ -9,7 +9,7 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from gateway.core.model import Request
+from gateway.core.headers.request import Request
 from gateway.http.downstream.balancer import BalancerAnswer
 from gateway.http.downstream.connection import ClientConnection
 from gateway.http.downstream.proxy_protocol import read_source

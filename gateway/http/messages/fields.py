@@ -3,7 +3,7 @@
 import re
 
 from gateway.core.headers.names import BINDING_SCHEME
-from gateway.core.model import Field, Header
+from gateway.core.headers.request import Field, Header
 from gateway.http.memo import HeadMemo, by_key
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"

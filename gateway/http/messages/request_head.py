@@ -8,7 +8,8 @@ import re
 
 import httptools
 
-from gateway.core.model import Fault, Field, Header, Request
+from gateway.core.fault import Fault
+from gateway.core.headers.request import Field, Header, Request
 from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
 from gateway.http.messages.fields import Kind, Malformed, is_token, read_field, read_length, tokens

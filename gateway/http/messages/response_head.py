@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import httptools
 
-from gateway.core.model import Fault, Header
+from gateway.core.fault import Fault
+from gateway.core.headers.request import Header
 from gateway.core.reasons import Reason
 from gateway.http.memo import HeadMemo, by_key
 from gateway.http.messages.fields import HOP_BY_HOP, Kind, Malformed, read_field, read_length, tokens

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import NewType
 
-from gateway.core.model import Header
+from gateway.core.headers.request import Header
 from gateway.http.messages.fields import Kind, write_field
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

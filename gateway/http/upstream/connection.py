@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from gateway.config.settings.root import UpstreamSettings
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.http.messages.chunked import BodyReader, ChunkedReader, LengthReader, UntilCloseReader
 from gateway.http.messages.fields import HEAD_END, Malformed

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias, cast
 
 from gateway.config.settings.root import HealthSettings
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.http.messages.mending import end_of_head
 from gateway.http.messages.response_head import MOST_HEAD, read_response_head
 from gateway.http.sockets import is_own_lack

@@ -7,7 +7,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.config.settings.root import UpstreamSettings
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.http.sockets import is_own_lack
 from gateway.http.upstream.balance import Balance

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gateway.core.model import Fault
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.http.downstream.request_body import MOST_HELD, RequestBody
 from gateway.http.upstream.shares import Queue, Tally, share_of

@@ -1,10 +1,6 @@
-"""What may change while the gateway runs, and what became different."""
-
-from dataclasses import replace
+"""What a reload may change, and what became different."""
 
 from gateway.config.settings.root import Settings
-from gateway.core.runtime import Compiled
-from gateway.core.sessions.seal import KeyRing
 
 _FIXED = ("listen", "workers", "redis", "state_dir")
 
@@ -24,13 +20,3 @@ def needs_restart(old: Settings, new: Settings) -> list[str]:
 def changed_sections(old: Settings, new: Settings) -> list[str]:
     """Return the names of the top-level settings that differ."""
     return [name for name in Settings.model_fields if getattr(old, name) != getattr(new, name)]
-
-
-def bridge(old: Compiled, new: Compiled) -> Compiled:
-    """Return ``old`` that also opens what ``new`` will seal.
-
-    Every worker runs this before any one runs ``new``: a cookie that the first of them has sealed under a new
-    key opens in the others, too.
-    """
-    keys = dict.fromkeys((*old.ring.keys, *new.ring.keys))
-    return replace(old, ring=KeyRing(tuple(keys)))

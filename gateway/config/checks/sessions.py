@@ -1,0 +1,25 @@
+"""Checks of sessions."""
+
+from collections.abc import Iterator
+
+from gateway.config.checks.problems import Problem
+from gateway.config.settings.root import Settings
+
+
+def check_session(settings: Settings) -> Iterator[Problem]:
+    """Yield where the lifetimes of sessions do not fit one another."""
+    session = settings.session
+    if session.idle_lifetime > session.absolute_lifetime:
+        yield Problem(("session", "idle_lifetime"), "at most absolute_lifetime")
+    for setting in ("refresh_before_expiry", "rotation_grace", "login_lifetime"):
+        limit = "absolute_lifetime" if setting == "login_lifetime" else "idle_lifetime"
+        if getattr(session, setting) >= getattr(session, limit):
+            yield Problem(("session", setting), f"shorter than {limit}")
+    window = session.refresh_before_expiry
+    if session.rotation_grace < window < session.idle_lifetime:
+        # its access token would outlive its place in the rotation: let in by one worker, a thief at the next
+        yield Problem(
+            ("session", "rotation_grace"),
+            f"at least {window:g}s, which is refresh_before_expiry: a session cookie of before is good until"
+            " its access token expires, and must not be taken for reuse until then",
+        )

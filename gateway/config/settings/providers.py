@@ -1,0 +1,84 @@
+"""Settings of an OpenID Connect provider."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gateway.config.settings.base import Duration, Model, Secret, Text, as_duration
+
+ALGORITHMS = frozenset(
+    (
+        *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"),
+        # RFC 8037's name for both curves, and RFC 9864's for one
+        *("EdDSA", "Ed25519"),
+    )
+)
+"""The algorithms that exist here; asymmetric all, so that no public key can serve as a secret (R18)."""
+
+
+class ProviderSettings(Model):
+    """One OpenID Connect provider."""
+
+    issuer: Text
+    """The issuer identifier, equal to the last character to the discovery document's and to ``iss``."""
+    client_id: Text
+    """The gateway's client identifier there."""
+    client_secret: Secret | None = None
+    """The client's secret; required unless ``client_auth`` is ``none``."""
+    client_auth: Literal["client_secret_basic", "client_secret_post", "none"] = "client_secret_basic"
+    """How the gateway authenticates at the token endpoint."""
+    scopes: tuple[Text, ...] = ("openid",)
+    """What a login asks for; ``openid`` always. ``offline_access`` often brings a refresh token."""
+    audiences: tuple[Text, ...] = Field(min_length=1)
+    """The ``aud`` values of which a bearer token must name one."""
+    id_token_audiences: tuple[Text, ...] = ()
+    """Further ``aud`` values that an ID token without ``azp`` may name beside ``client_id``."""
+    algorithms: tuple[Text, ...] = Field(default=("RS256", "ES256"), min_length=1)
+    """The signature algorithms that count; asymmetric ones only."""
+    access_token: Literal["opaque", "jwt"] = "opaque"  # noqa: S105 - a kind of token, not a token
+    """Whether a session's access token is verified as a JWT, which brings its scopes and claims."""
+    access_token_type: Literal["any", "at+jwt"] = "any"  # noqa: S105 - the same
+    """``at+jwt`` demands that header ``typ`` of a bearer token (RFC 9068)."""
+    userinfo: bool = False
+    """Whether a login also asks the UserInfo endpoint for claims."""
+    response_mode: Literal["query", "form_post"] = "query"
+    """How the provider answers a login; ``form_post``, over https, where it insists on that (Apple)."""
+    email_verified: Literal["check", "assume", "ignore"] = "check"
+    """Whether addresses count as verified where nothing says so, and whether unverified ones are told."""
+    callback: Text | None = None
+    """The path of its own callback; absent: ``<prefix>callback``, for all but the first with ``/<name>``."""
+    discovery_url: Text | None = None
+    """Where the discovery document is, if not under the issuer."""
+    authorization_endpoint: Text | None = None
+    """Wins over the discovery document's; browsers go there."""
+    token_endpoint: Text | None = None
+    """Wins over the discovery document's; the gateway calls it."""
+    userinfo_endpoint: Text | None = None
+    """Wins over the discovery document's; the gateway calls it."""
+    jwks_uri: Text | None = None
+    """Wins over the discovery document's; the gateway calls it."""
+    end_session_endpoint: Text | None = None
+    """Wins over the discovery document's; browsers go there at logout."""
+    logout: Literal["provider", "local"] = "provider"
+    """Whether a logout goes on at the provider, where it has an end_session_endpoint, or ends here."""
+    frontchannel_logout: bool = False
+    """Whether the provider's pages may end sessions by a GET that names their ``sid``."""
+    ca_file: Text | None = None
+    """PEM file of the authorities that may sign the provider's certificate, instead of the system's."""
+    proxy: Secret | None = None
+    """The HTTP proxy for calls to this provider, or ``none``; absent: as the environment says."""
+    extra_authorization_parameters: dict[Text, Text] = Field(default_factory=dict)
+    """More parameters of the authorization request, such as ``prompt`` or ``domain_hint``."""
+    clock_skew: Annotated[float, Field(ge=0, le=300), as_duration] = 30.0
+    """How far the provider's clock may differ."""
+    timeout: Duration = 10.0
+    """The longest call to the provider, all of its tries together."""
+    jwks_max_age: Duration = 600.0
+    """The age at which the key set is fetched again."""
+    jwks_max_stale: Duration = 86400.0
+    """The age at which keys stop counting when they cannot be fetched again."""
+    jwks_cooldown: Duration = 30.0
+    """The shortest time between two key fetches that one caller's tokens cause."""
+
+
+EMAIL = "email"

@@ -1,0 +1,55 @@
+"""What came of a request: the one record that metrics and logs are fed from."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from gateway.core.headers.request import Header
+from gateway.core.reasons import Reason
+
+
+@dataclass(slots=True)
+class Matter:
+    """What a request was about, as its decision tells; shared by all requests that one plan serves.
+
+    ``path`` is without its query. ``claims`` name the person as the log is told to. ``series`` and ``line``
+    are for the recorders: what they worked out for it.
+    """
+
+    method: str
+    host: str
+    path: str
+    client: str
+    route: str
+    decision: Literal["forward", "refuse", "login", "respond", "abort"]
+    reason: Reason
+    upstream: str | None = None
+    issuer: str | None = None
+    subject: str | None = None
+    session_id: str | None = None
+    claims: tuple[tuple[str, str], ...] = ()
+    series: Any = field(default=None, repr=False, compare=False)
+    line: Any = field(default=None, repr=False, compare=False)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What happened to one request: the one record that feeds metrics, access log and audit log.
+
+    ``path`` is set where ``about`` serves requests for several paths. Never changed once made; it is not
+    frozen only because a frozen record takes four times as long to make. Durations are seconds;
+    ``gateway_seconds`` is the gateway's own time before the request went on or was answered;
+    ``upstream_seconds`` is from the forward to the last byte of the response, or None. ``headers`` are those
+    of the request that the log repeats.
+    """
+
+    about: Matter
+    request_id: str
+    status: int
+    gateway_seconds: float
+    total_seconds: float
+    upstream_seconds: float | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    fault: str | None = None
+    path: str | None = None
+    headers: tuple[Header, ...] = ()

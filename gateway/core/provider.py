@@ -1,0 +1,66 @@
+"""An OpenID Connect provider: what it is, what it says of itself, and what its token endpoint answers."""
+
+from dataclasses import dataclass, field
+
+from gateway.config.settings.providers import ProviderSettings
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSet:
+    """A successful token response (RFC 6749 section 5.1), checked for form only.
+
+    ``expires_in`` is in seconds. ``scopes`` is None when the response named none (then the requested ones
+    hold, RFC 6749 section 5.1).
+    """
+
+    access_token: str = field(repr=False)
+    expires_in: float | None
+    refresh_token: str | None = field(default=None, repr=False)
+    id_token: str | None = field(default=None, repr=False)
+    scopes: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRefusal:
+    """A token endpoint's error response that counts (R34). ``error`` is RFC 6749's code, or ``empty``."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderMetadata:
+    """What discovery told (OpenID Connect Discovery 1.0 section 3), checked and limited.
+
+    ``unusable`` holds name, code and detail of optional endpoints that were left out because nothing may be
+    sent there; only who uses one needs to know.
+    """
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str | None = None
+    end_session_endpoint: str | None = None
+    revocation_endpoint: str | None = None
+    introspection_endpoint: str | None = None
+    iss_parameter_supported: bool = False
+    code_challenge_methods: tuple[str, ...] = ()
+    token_auth_methods: tuple[str, ...] = ("client_secret_basic",)
+    unusable: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One OpenID Connect provider, ready for checks.
+
+    ``callback`` is the path of its own callback (RFC 9700 section 4.4). ``clock_skew`` is in seconds.
+    """
+
+    name: str
+    settings: ProviderSettings
+    issuer: str
+    client_id: str
+    audiences: frozenset[str]
+    algorithms: tuple[str, ...]
+    clock_skew: float
+    callback: str = ""
