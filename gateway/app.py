@@ -18,7 +18,6 @@ from gateway.core.decision.needs import (
     Confirm,
     EndLater,
     EndSession,
-    Exchange,
     KeepHint,
     KeptPage,
     Keys,
@@ -26,6 +25,7 @@ from gateway.core.decision.needs import (
     Metadata,
     Need,
     Random,
+    RedeemCode,
     Refresh,
     Replaced,
     Revoke,
@@ -41,10 +41,10 @@ from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
-from gateway.core.runtime import Compiled, bridge, compile_settings
+from gateway.core.runtime import RuntimeConfig, bridge, compile_settings
 from gateway.edge.admin.readiness import Readiness, judge
 from gateway.edge.admin.revocation_request import Mandate, terms_of
-from gateway.edge.admin.sessions import SessionDesk
+from gateway.edge.admin.sessions import SessionAdmin
 from gateway.edge.clock import CLOCK, SteadyClock
 from gateway.edge.limits.rate_limits import RateLimits
 from gateway.edge.providers.logins import Logins
@@ -81,7 +81,7 @@ USERINFO_REFUSED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WorkerSlot:
     """A worker's place under a supervisor, which keeps the sockets, the store and the admin listener.
 
     ``sockets`` are bound; ``store_url`` is the embedded store's, None where ``redis.url`` is set.
@@ -96,7 +96,7 @@ class Place:
 class Prepared:
     """A configuration that is ready to be gone on with; nothing can fail any more."""
 
-    compiled: Compiled
+    compiled: RuntimeConfig
     pools: dict[str, UpstreamPool]
     certificates: Certificates | None
 
@@ -117,13 +117,13 @@ class Gateway:
         *,
         clock: Callable[[], float] = CLOCK,
         logs: Logs | None = None,
-        place: Place | None = None,
+        place: WorkerSlot | None = None,
     ) -> None:
         self.settings = settings
         self.place = place
         self.clock = clock
         self._steps_told = clock.steps if isinstance(clock, SteadyClock) else 0
-        self.compiled: Compiled = compile_settings(settings)
+        self.compiled: RuntimeConfig = compile_settings(settings)
         self.logs = logs if logs is not None else Logs(settings.log)
         self.metrics = Metrics()
         self.metrics.expect_logins(self.compiled.providers)
@@ -230,7 +230,7 @@ class Gateway:
         self.sessions = Sessions(
             self.store, self._knowledge, self._end, self.clock, recorder.audit, self.revocations.put_off
         )
-        self.session_desk = SessionDesk(self.sessions.index, self._knowledge, self.revoke, self.clock)
+        self.session_desk = SessionAdmin(self.sessions.index, self._knowledge, self.revoke, self.clock)
         self.logout_hints = LogoutHints(self.store, lambda: self.compiled.ring, self.clock)
         self.refresher = Refresher(
             self.compiled,
@@ -322,7 +322,7 @@ class Gateway:
             Random: random,
             Metadata: self.issuers.metadata,
             Keys: self.issuers.keys_for,
-            Exchange: self.issuers.exchange,
+            RedeemCode: self.issuers.exchange,
             UserInfo: userinfo,
             EndSession: end_session,
             UseOnce: self.store.use_once,
@@ -503,7 +503,7 @@ class Gateway:
         """
         self.commit(self.prepare(settings))
 
-    def _know(self, compiled: Compiled, memory: Memory) -> None:
+    def _know(self, compiled: RuntimeConfig, memory: Memory) -> None:
         self.refresher.configure(compiled)
         self.pipeline.knowledge = replace(
             self.pipeline.knowledge, compiled=compiled, keys=self.issuers.keys, memory=memory

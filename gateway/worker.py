@@ -13,13 +13,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Final, cast
 
-from gateway.app import Gateway, Place, Prepared
+from gateway.app import Gateway, Prepared, WorkerSlot
 from gateway.core.fault import Fault
 from gateway.edge.telemetry.logs import Logs
 from gateway.http.downstream.certificates import CertificateError
 from gateway.supervision.channel import Channel, Gone
 from gateway.supervision.descriptors import watch
-from gateway.supervision.wire import decode_entries, decode_settings
+from gateway.supervision.messages import decode_entries, decode_settings
 from gateway.syntax.encoding import Json
 
 _ORPHANS_DRAIN: Final = 3.0
@@ -128,7 +128,7 @@ class Worker:
         assert store_url is None or isinstance(store_url, str)
         sockets = tuple(socket.socket(fileno=each) for each in descriptors)  # type: ignore[arg-type]
         logs = Logs(settings.log, worker=number)
-        gateway = Gateway(settings, logs=logs, place=Place(number, sockets, store_url))
+        gateway = Gateway(settings, logs=logs, place=WorkerSlot(number, sockets, store_url))
         await gateway.start()
         _settle()
         self._gateway = gateway

@@ -22,12 +22,12 @@ from gateway.core.headers import cookies
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.headers.loops import MOST_PASSES, passes
 from gateway.core.headers.request import Header, Request
-from gateway.core.headers.rules import observe, response_headers
+from gateway.core.headers.rules import forwarded_of, response_headers
 from gateway.core.reasons import Reason
 from gateway.core.rules.origins import values_of
 from gateway.core.rules.policies import named_methods
 from gateway.core.rules.routes import Route
-from gateway.core.runtime import Compiled
+from gateway.core.runtime import RuntimeConfig
 from gateway.core.sessions.cookies import session_cookies
 from gateway.core.sessions.model import SessionOver
 from gateway.core.sketch import draw
@@ -111,14 +111,14 @@ def _options(context: Context) -> Answer:
     return Respond(Reason.SERVER_OPTIONS, 204, headers=((b"Allow", methods.encode()),))
 
 
-def _leads_to(compiled: Compiled, host: bytes, target: bytes, method: bytes) -> Route | None:
+def _leads_to(compiled: RuntimeConfig, host: bytes, target: bytes, method: bytes) -> Route | None:
     found = locate(compiled, host, target, method)
     return None if found is None else found[1]
 
 
 def _context(request: Request, target: Target, knowledge: Knowledge, now: float, request_id: str) -> Context:
     compiled = knowledge.compiled
-    observed = observe(request, compiled.rules)
+    observed = forwarded_of(request, compiled.rules)
     site = compiled.sites.get(observed.host)
     sketch = draw(request, compiled.rules.request_names)
     own = cookies.read(sketch.cookies, site.cookie_prefix) if sketch.cookies and site is not None else {}
@@ -171,7 +171,7 @@ def new_login(
 def route_of(request: Request, knowledge: Knowledge) -> Route | None:
     """Return the route that a request is for, None where there is none, or an endpoint of our own."""
     compiled = knowledge.compiled
-    return _leads_to(compiled, observe(request, compiled.rules).host, request.target, request.method)
+    return _leads_to(compiled, forwarded_of(request, compiled.rules).host, request.target, request.method)
 
 
 def wants_html(request: Request, knowledge: Knowledge) -> bool:

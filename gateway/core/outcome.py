@@ -8,7 +8,7 @@ from gateway.core.reasons import Reason
 
 
 @dataclass(slots=True)
-class Matter:
+class RequestFacts:
     """What a request was about, as its decision tells; shared by all requests that one plan serves.
 
     ``path`` is without its query. ``claims`` name the person as the log is told to. ``series`` and ``line``
@@ -42,7 +42,7 @@ class Outcome:
     of the request that the log repeats.
     """
 
-    about: Matter
+    about: RequestFacts
     request_id: str
     status: int
     gateway_seconds: float

@@ -28,7 +28,7 @@ _SETTING = re.compile(r"[a-z_]{3,32}(?=[\[: ])")
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
+class RuntimeConfig:
     """Everything a decision looks up. ``sites`` is by authority, ``by_issuer`` by exact issuer.
 
     ``by_callback`` is by what follows the prefix in the path of a provider's callback.
@@ -126,7 +126,7 @@ def _login_limit(settings: Settings) -> "RateLimit | None":
     return compile_rate_limit(RateLimitSettings(requests=most, per=60.0, by="address"), "logins")
 
 
-def compile_settings(settings: Settings) -> Compiled:
+def compile_settings(settings: Settings) -> RuntimeConfig:
     """Compile validated settings into one frozen value."""
     from gateway.core.headers.loops import loop_names  # noqa: PLC0415 - the same
     from gateway.core.headers.rules import compile_rules  # noqa: PLC0415 - both read Provider's neighbours
@@ -154,7 +154,7 @@ def compile_settings(settings: Settings) -> Compiled:
         for name, each in settings.providers.items()
     }
     ring = KeyRing(tuple(decode_secret_key(key.get_secret_value()) for key in settings.secret_keys))
-    return Compiled(
+    return RuntimeConfig(
         settings=settings,
         sites=sites,
         routes=compile_routes(settings),
@@ -173,7 +173,7 @@ def compile_settings(settings: Settings) -> Compiled:
     )
 
 
-def bridge(old: Compiled, new: Compiled) -> Compiled:
+def bridge(old: RuntimeConfig, new: RuntimeConfig) -> RuntimeConfig:
     """Return ``old`` that also opens what ``new`` will seal.
 
     Every worker runs this before any one runs ``new``: a cookie that the first of them has sealed under a new

@@ -29,9 +29,9 @@ from gateway.core.fault import Fault
 from gateway.core.headers import cookies as jar
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.headers.request import Header, Request
-from gateway.core.headers.rules import observe
+from gateway.core.headers.rules import forwarded_of
 from gateway.core.identity import Identity
-from gateway.core.outcome import Matter, Outcome
+from gateway.core.outcome import Outcome, RequestFacts
 from gateway.core.reasons import Reason
 from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.edge.rendering.render import render_fault, render_refuse, render_respond
@@ -39,7 +39,7 @@ from gateway.http.ports import Exchange, Rendered, Unencrypted
 from gateway.pipeline.plan import Plan, plan_of
 from gateway.pipeline.recall import Recall
 from gateway.pipeline.throttle import Limiter, Throttle
-from gateway.pipeline.transaction import Passage, about_of, named_by
+from gateway.pipeline.transaction import Transaction, about_of, named_by
 
 Resolver: TypeAlias = "Callable[[Any], Awaitable[object]]"
 
@@ -81,7 +81,7 @@ class Watcher(Protocol):
     """Ends what outlives its decision."""
 
     def watch(
-        self, exchange: Exchange, forward: Forward, knowledge: Knowledge, request_id: str, about: Matter
+        self, exchange: Exchange, forward: Forward, knowledge: Knowledge, request_id: str, about: RequestFacts
     ) -> None:
         """Watch an exchange from now on; to be told again changes nothing."""
 
@@ -128,62 +128,64 @@ class Pipeline:
         recall = self._recall
         knowledge = recall.knowledge
         now = self.clock()
-        passage = Passage(self, exchange, knowledge, next(self._ids), perf_counter(), now)
-        exchange.handling = passage
+        transaction = Transaction(self, exchange, knowledge, next(self._ids), perf_counter(), now)
+        exchange.handling = transaction
         try:
             request = exchange.request
             plan: Plan | None = request.plan
             if plan is None or not plan.lasting.holds(knowledge, now):
                 plan = recall.find(request, now)
                 if plan is None:
-                    self._judge(passage, now)
+                    self._judge(transaction, now)
                     return
             # everything that it was decided on is as it was: ``decide`` would say the same
             if plan.limit is not None:
-                self._forward(passage, plan)
+                self._forward(transaction, plan)
                 return
             # as ``_pass_on``; what lasts has nothing to be done in the background
-            passage.plan = plan
-            passage.decided = perf_counter()
+            transaction.plan = plan
+            transaction.decided = perf_counter()
             exchange.forward(
-                plan.upstream, plan.start_for(request), passage.request_id.encode(), plan.max_body
+                plan.upstream, plan.start_for(request), transaction.request_id.encode(), plan.max_body
             )
         except Exception as error:  # noqa: BLE001 - one request's fault must not end its connection's loop
-            self._broken(passage, error)
+            self._broken(transaction, error)
 
-    def _judge(self, passage: Passage, now: float) -> None:
+    def _judge(self, transaction: Transaction, now: float) -> None:
         """Decide a request of which nothing is remembered; by address it is counted before that."""
-        request, knowledge = passage.exchange.request, passage.knowledge
+        request, knowledge = transaction.exchange.request, transaction.knowledge
         if knowledge.compiled.routes.by_address:
             route = route_of(request, knowledge)
             limit = None if route is None else route.rate_limit
             if limit is not None and limit.by == "address":
                 # before any signature is checked: what is refused must not cost more than what passes
-                decide_now = partial(self._decide, passage, now)
+                decide_now = partial(self._decide, transaction, now)
                 self._throttle.count(
-                    passage,
+                    transaction,
                     Refuse(Reason.RATE_LIMITED, route),
                     limit,
-                    partial(self._decide_late, passage) if limit.shared else decide_now,
+                    partial(self._decide_late, transaction) if limit.shared else decide_now,
                 )
                 return
-        self._decide(passage, now)
+        self._decide(transaction, now)
 
-    def _decide_late(self, passage: Passage) -> None:
+    def _decide_late(self, transaction: Transaction) -> None:
         """Decide a request that has waited.
 
         Nothing is remembered of it: what was looked up last is another request's by now.
         """
-        decision = decide(passage.exchange.request, passage.knowledge, self.clock(), passage.request_id)
+        decision = decide(
+            transaction.exchange.request, transaction.knowledge, self.clock(), transaction.request_id
+        )
         if isinstance(decision, ANSWERS):
-            self._answer(passage, decision)
+            self._answer(transaction, decision)
         else:
-            self._spawn(self._fetch(passage, decision))
+            self._spawn(self._fetch(transaction, decision))
 
-    def _decide(self, passage: Passage, now: float) -> None:
-        exchange, knowledge = passage.exchange, passage.knowledge
+    def _decide(self, transaction: Transaction, now: float) -> None:
+        exchange, knowledge = transaction.exchange, transaction.knowledge
         request = exchange.request
-        decision = decide(request, knowledge, now, passage.request_id)
+        decision = decide(request, knowledge, now, transaction.request_id)
         if isinstance(decision, Forward):
             plan = plan_of(request, decision, about_of(request, knowledge, decision, decision.reason))
             if plan.lasts(knowledge, now) is not None:
@@ -193,11 +195,11 @@ class Pipeline:
                 pattern = self._recall.pattern_of(request)
                 if pattern is not None:
                     exchange.expect(pattern)
-            self._forward(passage, plan)
+            self._forward(transaction, plan)
         elif isinstance(decision, ANSWERS):
-            self._answer(passage, decision)
+            self._answer(transaction, decision)
         else:
-            self._spawn(self._fetch(passage, decision))
+            self._spawn(self._fetch(transaction, decision))
 
     def malformed(self, fault: Fault, peer: str) -> Rendered:
         """Render the refusal of bytes that are no acceptable request head."""
@@ -209,7 +211,7 @@ class Pipeline:
         client = self.knowledge.compiled.rules.proxies.sender(peer)
         self.ways.recorder.outcome(
             Outcome(
-                Matter("", "", "", client, "", "refuse", fault.reason),
+                RequestFacts("", "", "", client, "", "refuse", fault.reason),
                 request_id,
                 rendered[0],
                 0.0,
@@ -219,103 +221,105 @@ class Pipeline:
         )
         return rendered
 
-    async def _fetch(self, passage: Passage, need: Need) -> None:
-        request = passage.exchange.request
+    async def _fetch(self, transaction: Transaction, need: Need) -> None:
+        request = transaction.exchange.request
         try:
             facts: dict[Need, object] = {}
             for _ in range(MOST_NEEDS):
                 if need in facts:
                     raise RuntimeError(f"the same need twice: {type(need).__name__}")  # noqa: TRY301
-                fact = await self._resolve(passage, need)
+                fact = await self._resolve(transaction, need)
                 facts[need] = True if fact is None else fact
                 # what the request began with: the configuration may have been reloaded meanwhile
-                passage.knowledge = replace(passage.knowledge, facts=facts)
-                decision = decide(request, passage.knowledge, self.clock(), passage.request_id)
+                transaction.knowledge = replace(transaction.knowledge, facts=facts)
+                decision = decide(request, transaction.knowledge, self.clock(), transaction.request_id)
                 if isinstance(decision, ANSWERS):
-                    self._answer(passage, decision)
+                    self._answer(transaction, decision)
                     return
                 need = decision
             raise RuntimeError("too many needs in one request")  # noqa: TRY301
         except Fault as fault:
             # so that the record tells which route it was, and whose
-            passage.answer = Refuse(fault.reason, route_of(request, passage.knowledge), whose(need))
+            transaction.answer = Refuse(fault.reason, route_of(request, transaction.knowledge), whose(need))
             url = None
             if isinstance(need, Refresh) and fault.source == "issuer":
                 # what keeps a session that cannot be renewed must not keep the person out (R85)
                 provider, now = need.session.provider, self.clock()
-                url = new_login(request, passage.knowledge, now, passage.request_id, provider)
-            self._fault(passage, fault, url)
+                url = new_login(request, transaction.knowledge, now, transaction.request_id, provider)
+            self._fault(transaction, fault, url)
         except Exception as error:  # noqa: BLE001 - as in handle
-            self._broken(passage, error)
+            self._broken(transaction, error)
 
-    async def _resolve(self, passage: Passage, need: Need) -> object:
+    async def _resolve(self, transaction: Transaction, need: Need) -> object:
         # the one fact that is the request's own
         if isinstance(need, Body):
-            return await passage.exchange.read_body(need.limit)
+            return await transaction.exchange.read_body(need.limit)
         if isinstance(need, Admit):
             return self.ways.limiter.check(need.limit, need.key)
         if isinstance(need, UseOnce) and need.purpose == "login":
-            self._throttle.brake(passage)
+            self._throttle.brake(transaction)
         return await self.ways.resolvers[type(need)](need)
 
-    def _answer(self, passage: Passage, answer: Answer) -> None:
+    def _answer(self, transaction: Transaction, answer: Answer) -> None:
         if isinstance(answer, Login):
-            self._spawn(self._login(passage, answer))
+            self._spawn(self._login(transaction, answer))
         elif isinstance(answer, Forward):
-            request = passage.exchange.request
-            about = about_of(request, passage.knowledge, answer, answer.reason)
-            self._forward(passage, plan_of(request, answer, about))
+            request = transaction.exchange.request
+            about = about_of(request, transaction.knowledge, answer, answer.reason)
+            self._forward(transaction, plan_of(request, answer, about))
         elif isinstance(answer, Refuse) and answer.route is not None and answer.route.rate_limit is not None:
             # whoever is refused asks all the same
             self._throttle.count(
-                passage, answer, answer.route.rate_limit, partial(self._tell, passage, answer)
+                transaction, answer, answer.route.rate_limit, partial(self._tell, transaction, answer)
             )
         else:
-            self._tell(passage, answer)
+            self._tell(transaction, answer)
 
-    def _tell(self, passage: Passage, answer: Refuse | Respond) -> None:
-        passage.answer = answer
-        passage.reason = answer.reason
-        passage.decided = perf_counter()
-        self._audit(passage, answer)
+    def _tell(self, transaction: Transaction, answer: Refuse | Respond) -> None:
+        transaction.answer = answer
+        transaction.reason = answer.reason
+        transaction.decided = perf_counter()
+        self._audit(transaction, answer)
         if isinstance(answer, Refuse):
-            rendered = render_refuse(answer, passage.request_id)
+            rendered = render_refuse(answer, transaction.request_id)
         else:
-            rendered = render_respond(answer, passage.request_id)
+            rendered = render_respond(answer, transaction.request_id)
             for need in answer.background:
                 self.ways.background(need)
-        changes = timely_cookies(answer, passage.knowledge, self.clock() - passage.asked)
-        self._respond(passage, rendered, changes)
+        changes = timely_cookies(answer, transaction.knowledge, self.clock() - transaction.asked)
+        self._respond(transaction, rendered, changes)
 
-    def _forward(self, passage: Passage, plan: Plan) -> None:
+    def _forward(self, transaction: Transaction, plan: Plan) -> None:
         if plan.limit is not None:
-            self._throttle.count(passage, plan.forward, plan.limit, partial(self._pass_on, passage, plan))
+            self._throttle.count(
+                transaction, plan.forward, plan.limit, partial(self._pass_on, transaction, plan)
+            )
         else:
-            self._pass_on(passage, plan)
+            self._pass_on(transaction, plan)
 
-    def _turn_away(self, passage: Passage, found: Forward | Refuse, wait: int) -> None:
+    def _turn_away(self, transaction: Transaction, found: Forward | Refuse, wait: int) -> None:
         """Refuse what is one too many, for so many seconds."""
         # no line in the audit log: whoever asks too often would write it
-        html = wants_html(passage.exchange.request, passage.knowledge)
+        html = wants_html(transaction.exchange.request, transaction.knowledge)
         refusal = Refuse(Reason.RATE_LIMITED, found.route, found.identity, html, retry_after=wait)
-        passage.answer, passage.reason, passage.decided = refusal, refusal.reason, perf_counter()
+        transaction.answer, transaction.reason, transaction.decided = refusal, refusal.reason, perf_counter()
         changes: tuple[CookieChange, ...] = ()
         if isinstance(found, Forward):
             # a session that was renewed for this request is not lost with it
             now = self.clock()
-            changes = due_cookies(found, passage.knowledge, now, now - passage.asked)
-        self._respond(passage, render_refuse(refusal, passage.request_id), changes)
+            changes = due_cookies(found, transaction.knowledge, now, now - transaction.asked)
+        self._respond(transaction, render_refuse(refusal, transaction.request_id), changes)
 
-    def _pass_on(self, passage: Passage, plan: Plan) -> None:
-        passage.plan = plan
-        passage.decided = perf_counter()
+    def _pass_on(self, transaction: Transaction, plan: Plan) -> None:
+        transaction.plan = plan
+        transaction.decided = perf_counter()
         for need in plan.forward.background:
             self.ways.background(need)
-        exchange = passage.exchange
+        exchange = transaction.exchange
         start = plan.start_for(exchange.request)
-        exchange.forward(plan.upstream, start, passage.request_id.encode(), plan.max_body)
+        exchange.forward(plan.upstream, start, transaction.request_id.encode(), plan.max_body)
 
-    async def _login(self, passage: Passage, login: Login) -> None:
+    async def _login(self, transaction: Transaction, login: Login) -> None:
         if login.told_http and login.origin not in self._told_http:
             self._told_http.add(login.origin)
             self.ways.recorder.warning(TOLD_HTTP, site=login.origin)
@@ -323,36 +327,38 @@ class Pipeline:
             location, cookie = await self.ways.logins.start(login)
         except Fault as fault:
             # so that the record tells which route it was
-            passage.answer = Refuse(fault.reason, login.route)
-            self._fault(passage, fault)
+            transaction.answer = Refuse(fault.reason, login.route)
+            self._fault(transaction, fault)
             return
         except Exception as error:  # noqa: BLE001 - as in handle
-            self._broken(passage, error)
+            self._broken(transaction, error)
             return
-        passage.answer, passage.reason, passage.decided = login, login.reason, perf_counter()
+        transaction.answer, transaction.reason, transaction.decided = login, login.reason, perf_counter()
         if login.audit is not None:
             ended = Refuse(login.reason, login.route, provider=login.provider, audit=login.audit)
-            self._audit(passage, ended, outcome="repeated")
+            self._audit(transaction, ended, outcome="repeated")
         answer = Respond(login.reason, 303, location=location, route=login.route)
-        self._respond(passage, render_respond(answer, passage.request_id), (*login.cookies, cookie))
+        self._respond(transaction, render_respond(answer, transaction.request_id), (*login.cookies, cookie))
 
-    def _respond(self, passage: Passage, rendered: Rendered, changes: tuple[CookieChange, ...]) -> None:
+    def _respond(
+        self, transaction: Transaction, rendered: Rendered, changes: tuple[CookieChange, ...]
+    ) -> None:
         status, headers, body = rendered
         headers.extend((b"Set-Cookie", line) for line in self.cookie_lines(changes))
-        headers.extend(passage.extra)
-        if passage.reason is not Reason.PREFLIGHT:
-            headers.extend(passage.cors)
-        if passage.reason is Reason.LOGIN_COMPLETED:
-            self._weigh_head(passage, headers)
-        passage.exchange.respond(status, headers, body)
+        headers.extend(transaction.extra)
+        if transaction.reason is not Reason.PREFLIGHT:
+            headers.extend(transaction.cors)
+        if transaction.reason is Reason.LOGIN_COMPLETED:
+            self._weigh_head(transaction, headers)
+        transaction.exchange.respond(status, headers, body)
 
-    def _weigh_head(self, passage: Passage, headers: list[Header]) -> None:
+    def _weigh_head(self, transaction: Transaction, headers: list[Header]) -> None:
         """Warn of a login's answer that a proxy may cut: nginx, by default, makes it a 502."""
         size = sum(len(name) + len(value) + 4 for name, value in headers) + _STATUS_LINE
         if size > MOST_HEAD:
             self.ways.recorder.warning(
                 "login answer too long for some proxies",
-                request_id=passage.request_id,
+                request_id=transaction.request_id,
                 bytes=size,
                 most=MOST_HEAD,
                 help="raise proxy_buffer_size in nginx, or set session.mode: redis",
@@ -369,45 +375,45 @@ class Pipeline:
             lines.extend(jar.set_cookie_lines(change, sealed))
         return lines
 
-    def note(self, passage: Passage, fault: Fault) -> None:
+    def note(self, transaction: Transaction, fault: Fault) -> None:
         """Take down a fault that the caller is told of; its detail is for the log alone."""
-        passage.reason, passage.decided, passage.fault = fault.reason, perf_counter(), fault
+        transaction.reason, transaction.decided, transaction.fault = fault.reason, perf_counter(), fault
         if fault.source == "client":
             # the access line says it already, and a client must not write the error log
             return
         self.ways.recorder.error(
             "fault",
-            request_id=passage.request_id,
+            request_id=transaction.request_id,
             source=fault.source,
             reason=fault.reason,
             detail=fault.detail,
         )
 
-    def outlive(self, passage: Passage) -> None:
+    def outlive(self, transaction: Transaction) -> None:
         """Watch an exchange that outlives its decision."""
-        plan = passage.plan
+        plan = transaction.plan
         if plan is not None:
             self.ways.watcher.watch(
-                passage.exchange, plan.forward, passage.knowledge, passage.request_id, plan.about
+                transaction.exchange, plan.forward, transaction.knowledge, transaction.request_id, plan.about
             )
 
-    def _fault(self, passage: Passage, fault: Fault, login_url: str | None = None) -> None:
-        self.note(passage, fault)
-        request, knowledge = passage.exchange.request, passage.knowledge
-        login = interrupted_login(request, knowledge, self.clock(), passage.request_id)
+    def _fault(self, transaction: Transaction, fault: Fault, login_url: str | None = None) -> None:
+        self.note(transaction, fault)
+        request, knowledge = transaction.exchange.request, transaction.knowledge
+        login = interrupted_login(request, knowledge, self.clock(), transaction.request_id)
         if login is not None:
             login = replace(login, reason=fault.reason, retry_after=fault.retry_after)
-            self._audit(passage, login)
-            self._respond(passage, render_refuse(login, passage.request_id), ())
+            self._audit(transaction, login)
+            self._respond(transaction, render_refuse(login, transaction.request_id), ())
             return
         html = wants_html(request, knowledge)
-        self._respond(passage, render_fault(fault, html, passage.request_id, login_url), ())
+        self._respond(transaction, render_fault(fault, html, transaction.request_id, login_url), ())
 
-    def _broken(self, passage: Passage, error: Exception) -> None:
+    def _broken(self, transaction: Transaction, error: Exception) -> None:
         self.ways.recorder.error(
-            "internal error", request_id=passage.request_id, kind=type(error).__name__, error=error
+            "internal error", request_id=transaction.request_id, kind=type(error).__name__, error=error
         )
-        self._fault(passage, Fault("gateway", Reason.INTERNAL_ERROR, type(error).__name__))
+        self._fault(transaction, Fault("gateway", Reason.INTERNAL_ERROR, type(error).__name__))
 
     def _spawn(self, work: "Any") -> None:  # noqa: ANN401 - any coroutine of ours
         task = asyncio.get_running_loop().create_task(work)
@@ -419,13 +425,13 @@ class Pipeline:
         while self.ways.spawned:
             await asyncio.wait(set(self.ways.spawned))
 
-    def _audit(self, passage: Passage, answer: Refuse | Respond, **more: object) -> None:
+    def _audit(self, transaction: Transaction, answer: Refuse | Respond, **more: object) -> None:
         identity = answer.identity
         fields: dict[str, object] = {
-            "request_id": passage.request_id,
+            "request_id": transaction.request_id,
             "reason": answer.reason,
-            "client": observe(passage.exchange.request, passage.knowledge.compiled.rules).client,
-            **_who(identity, passage.knowledge.compiled.settings.log.claims),
+            "client": forwarded_of(transaction.exchange.request, transaction.knowledge.compiled.rules).client,
+            **_who(identity, transaction.knowledge.compiled.settings.log.claims),
             **more,
         }
         if isinstance(answer, Refuse):

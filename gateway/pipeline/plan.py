@@ -5,9 +5,9 @@ from dataclasses import replace
 from gateway.core.decision.answers import Forward
 from gateway.core.decision.context import Knowledge
 from gateway.core.headers.request import Request
-from gateway.core.headers.rules import Observed
+from gateway.core.headers.rules import Forwarded
 from gateway.core.lasting import Lasting, lasting
-from gateway.core.outcome import Matter
+from gateway.core.outcome import RequestFacts
 from gateway.core.span import Spanned
 from gateway.http.messages.serialise import Start, check_start
 
@@ -32,7 +32,7 @@ class Plan:
 
     lasting: Lasting
 
-    def __init__(self, forward: Forward, about: Matter, start: bytes | None) -> None:
+    def __init__(self, forward: Forward, about: RequestFacts, start: bytes | None) -> None:
         route = forward.route
         self.forward = forward
         self.about = about
@@ -74,7 +74,7 @@ class Plan:
         """Return the path that the record of a request tells, None where ``about`` does."""
         return None if self._start is not None else request.target.partition(b"?")[0].decode("ascii")
 
-    def generalise(self, request: Request, observed: Observed) -> "Plan | None":
+    def generalise(self, request: Request, observed: Forwarded) -> "Plan | None":
         """Return an exact plan made general, for all heads of the request's pattern; None if it cannot be."""
         pattern, match = request.pattern, request.match
         assert pattern is not None
@@ -130,7 +130,7 @@ class Narrow(Plan):
         return request.path.decode("ascii")
 
 
-def plan_of(request: Request, forward: Forward, about: Matter) -> Plan:
+def plan_of(request: Request, forward: Forward, about: RequestFacts) -> Plan:
     """Return the exact plan of a decision. Raises Unsafe: a blank line would end the head early."""
     start = b"%b %b HTTP/1.1\r\n%bX-Request-ID: " % (request.method, forward.target, forward.fields)
     return Plan(forward, about, start)

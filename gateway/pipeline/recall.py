@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from gateway.core.decision.context import Knowledge
 from gateway.core.headers.request import Request
-from gateway.core.headers.rules import observe
+from gateway.core.headers.rules import forwarded_of
 from gateway.core.pattern import Pattern, PatternKey, compile_pattern, key_of
 from gateway.core.rules.routes import Route
 from gateway.core.span import Spanned
@@ -153,7 +153,7 @@ class Recall:
         key = self._asked
         if key is None or request is not self._asked_for or not self._plans.comes_again(key):
             return
-        general = plan.generalise(request, observe(request, self.knowledge.compiled.rules))
+        general = plan.generalise(request, forwarded_of(request, self.knowledge.compiled.rules))
         if general is not None and general.size <= _MOST_SAID:
             self._plans.put(key, general)
 
@@ -182,7 +182,7 @@ class Recall:
         key = (pattern, request.tls, told)
         host = self._hosts.get(key)
         if host is None:
-            host = observe(request, self.knowledge.compiled.rules).host
+            host = forwarded_of(request, self.knowledge.compiled.rules).host
             if len(self._hosts) >= _MOST_HOSTS:
                 self._hosts.clear()
             if sum(map(len, told)) <= _MOST_TOLD:

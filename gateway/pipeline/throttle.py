@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 from gateway.core.decision.answers import Forward, Refuse
 from gateway.core.fault import Fault
-from gateway.core.headers.rules import observe
+from gateway.core.headers.rules import forwarded_of
 from gateway.core.reasons import Reason
 from gateway.core.rules.rate_limit import Allowance, RateLimit, fields, key_of
-from gateway.pipeline.transaction import Passage
+from gateway.pipeline.transaction import Transaction
 
 
 class Limiter(Protocol):
@@ -35,8 +35,8 @@ class Throttle:
         self,
         limiter: Limiter,
         spawn: Callable[[Coroutine[Any, Any, None]], None],
-        turn_away: Callable[[Passage, Forward | Refuse, int], None],
-        broken: Callable[[Passage, Exception], None],
+        turn_away: Callable[[Transaction, Forward | Refuse, int], None],
+        broken: Callable[[Transaction, Exception], None],
     ) -> None:
         self._limiter = limiter
         self._spawn = spawn
@@ -44,55 +44,55 @@ class Throttle:
         self._broken = broken
 
     def count(
-        self, passage: Passage, found: Forward | Refuse, limit: RateLimit, go_on: Callable[[], None]
+        self, transaction: Transaction, found: Forward | Refuse, limit: RateLimit, go_on: Callable[[], None]
     ) -> None:
         """Count a request once, and go on with it where it is none too many.
 
         ``found`` is what was decided, or would be said of a request that is counted before that.
         """
-        if passage.quota:
+        if transaction.quota:
             go_on()
             return
-        request, rules = passage.exchange.request, passage.knowledge.compiled.rules
-        key = key_of(limit.by, found.identity, observe(request, rules).client)
+        request, rules = transaction.exchange.request, transaction.knowledge.compiled.rules
+        key = key_of(limit.by, found.identity, forwarded_of(request, rules).client)
         if limit.shared:
-            self._spawn(self._count_shared(passage, found, limit, key, go_on))
+            self._spawn(self._count_shared(transaction, found, limit, key, go_on))
         else:
-            self._weigh(passage, found, limit, self._limiter.check(limit, key), go_on)
+            self._weigh(transaction, found, limit, self._limiter.check(limit, key), go_on)
 
-    def brake(self, passage: Passage) -> None:
+    def brake(self, transaction: Transaction) -> None:
         """Count a login that is about to be completed, which costs the provider a call. Raises Fault."""
-        compiled = passage.knowledge.compiled
+        compiled = transaction.knowledge.compiled
         limit = compiled.login_limit
         if limit is not None:
-            client = observe(passage.exchange.request, compiled.rules).client
+            client = forwarded_of(transaction.exchange.request, compiled.rules).client
             allowance = self._limiter.check(limit, key_of(limit.by, None, client))
             if allowance.wait is not None:
                 raise Fault("client", Reason.RATE_LIMITED, "too many logins", allowance.wait)
 
     async def _count_shared(
         self,
-        passage: Passage,
+        transaction: Transaction,
         found: Forward | Refuse,
         limit: RateLimit,
         key: str,
         go_on: Callable[[], None],
     ) -> None:
         try:
-            self._weigh(passage, found, limit, await self._limiter.check_shared(limit, key), go_on)
+            self._weigh(transaction, found, limit, await self._limiter.check_shared(limit, key), go_on)
         except Exception as error:  # noqa: BLE001 - one request's fault must not go unanswered
-            self._broken(passage, error)
+            self._broken(transaction, error)
 
     def _weigh(
         self,
-        passage: Passage,
+        transaction: Transaction,
         found: Forward | Refuse,
         limit: RateLimit,
         allowance: Allowance,
         go_on: Callable[[], None],
     ) -> None:
-        passage.quota = fields(limit, allowance)
+        transaction.quota = fields(limit, allowance)
         if allowance.wait is None:
             go_on()
         else:
-            self._turn_away(passage, found, allowance.wait)
+            self._turn_away(transaction, found, allowance.wait)

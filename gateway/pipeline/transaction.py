@@ -11,9 +11,9 @@ from gateway.core.decision.context import Knowledge
 from gateway.core.fault import Fault
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.headers.request import Header, Request
-from gateway.core.headers.rules import observe
+from gateway.core.headers.rules import forwarded_of
 from gateway.core.identity import Identity, find_claim
-from gateway.core.outcome import Matter, Outcome
+from gateway.core.outcome import Outcome, RequestFacts
 from gateway.core.reasons import Reason
 from gateway.core.rules.origins import cors_fields, without_cors
 from gateway.core.rules.routes import Route
@@ -30,7 +30,7 @@ _DECISIONS: Mapping[type, Any] = {Forward: "forward", Refuse: "refuse", Login: "
 
 
 class Way(Protocol):
-    """What a passage asks of the pipeline."""
+    """What a transaction asks of the pipeline."""
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -39,10 +39,10 @@ class Way(Protocol):
     def cookie_lines(self, changes: tuple[CookieChange, ...]) -> list[bytes]:
         """Seal what is to be sealed, and write the Set-Cookie values."""
 
-    def note(self, passage: "Passage", fault: Fault) -> None:
+    def note(self, transaction: "Transaction", fault: Fault) -> None:
         """Take down a fault that the caller is told of."""
 
-    def outlive(self, passage: "Passage") -> None:
+    def outlive(self, transaction: "Transaction") -> None:
         """Watch an exchange that outlives its decision."""
 
     def record(self, outcome: Outcome) -> None:
@@ -50,7 +50,7 @@ class Way(Protocol):
 
 
 @dataclass(slots=True)
-class Passage:
+class Transaction:
     """One request on its way: what is remembered between its head and its end.
 
     ``started`` is on a clock of its own; ``asked`` is when it came, in epoch seconds.
@@ -75,7 +75,7 @@ class Passage:
         request, compiled = self.exchange.request, self.knowledge.compiled
         if not compiled.hsts or not request.tls:
             return self.quota
-        observed = observe(request, compiled.rules)
+        observed = forwarded_of(request, compiled.rules)
         # which site it was the browser knows by the name that it called, and believes none but over https
         is_site = observed.proto == "https" and not observed.unreadable
         header = compiled.hsts.get(observed.host) if is_site else None
@@ -187,12 +187,12 @@ def named_by(identity: Identity, names: tuple[str, ...]) -> tuple[tuple[str, str
     )
 
 
-def about_of(request: Request, knowledge: Knowledge, answer: Answer | None, reason: Reason) -> Matter:
+def about_of(request: Request, knowledge: Knowledge, answer: Answer | None, reason: Reason) -> RequestFacts:
     """Return what the record of a request tells of it, however often it comes again."""
     identity: Identity | None = getattr(answer, "identity", None)
     route: Route | None = getattr(answer, "route", None)
-    observed = observe(request, knowledge.compiled.rules)
-    about = Matter(
+    observed = forwarded_of(request, knowledge.compiled.rules)
+    about = RequestFacts(
         request.method.decode("latin-1"),
         observed.host.decode("latin-1"),
         request.target.partition(b"?")[0].decode("latin-1"),

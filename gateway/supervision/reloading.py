@@ -15,8 +15,8 @@ from gateway.edge.admin.revocation_request import Mandate, terms_of
 from gateway.edge.configfile.load import ConfigurationError, Loaded
 from gateway.http.ports import limits_of
 from gateway.supervision.channel import Gone, Refused
+from gateway.supervision.messages import encode_settings
 from gateway.supervision.slot import Slot
-from gateway.supervision.wire import encode_settings
 from gateway.syntax.encoding import Json
 
 if TYPE_CHECKING:

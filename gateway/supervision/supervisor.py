@@ -19,9 +19,9 @@ from gateway.edge.store.embedded import EmbeddedValkey
 from gateway.edge.telemetry.logs import Logs
 from gateway.edge.telemetry.metric_merge import Merged
 from gateway.supervision import descriptors
+from gateway.supervision.messages import encode_settings
 from gateway.supervision.slot import Slot
 from gateway.supervision.sockets import Sockets, bind
-from gateway.supervision.wire import encode_settings
 from gateway.syntax.encoding import Json
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from gateway.edge.telemetry.metric_merge import snapshot
 from gateway.edge.telemetry.metrics import Metrics
 from gateway.http.ports import limits_of
 from gateway.supervision.channel import Gone, Refused
+from gateway.supervision.messages import encode_entries
 from gateway.supervision.reloading import Reloader
 from gateway.supervision.slot import Slot
 from gateway.supervision.sockets import Sockets
-from gateway.supervision.wire import encode_entries
 from gateway.syntax.encoding import Json
 
 if TYPE_CHECKING:

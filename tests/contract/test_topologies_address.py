@@ -15,7 +15,7 @@ from gateway.config.store_address import (
     read_node,
 )
 from gateway.edge.configfile.load import ConfigurationError, parse
-from gateway.supervision.wire import decode_settings, encode_settings
+from gateway.supervision.messages import decode_settings, encode_settings
 from tests.support.certificates import Authority
 from tests.support.configuration import KEY, TREE
 

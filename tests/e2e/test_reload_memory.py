@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from gateway.core.runtime import Compiled
+from gateway.core.runtime import RuntimeConfig
 from tests.support.world import World
 
 pytestmark = pytest.mark.asyncio
@@ -23,5 +23,7 @@ async def test_a_replaced_configuration_is_not_kept(world: World):
         await browser.close()
     gc.collect()
     listen = world.settings.listen
-    alive = [each for each in gc.get_objects() if type(each) is Compiled and each.settings.listen == listen]
+    alive = [
+        each for each in gc.get_objects() if type(each) is RuntimeConfig and each.settings.listen == listen
+    ]
     assert alive == [gateway.compiled]

@@ -246,7 +246,7 @@ async def test_r49_revoked_just_before_it_opened(world: World):
 
     from dataclasses import replace
 
-    gateway.pipeline.pipeline.ways = replace(gateway.pipeline.pipeline.ways, watcher=Late())
+    gateway.pipeline.ways = replace(gateway.pipeline.ways, watcher=Late())
     assert await code_of(await connect(browser)) == 1008
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.headers.request import Request
-from gateway.core.headers.rules import observe, response_headers
+from gateway.core.headers.rules import forwarded_of, response_headers
 from tests.support.pure import HOST, identity, request, rules, sent_on, values
 
 RULES = rules()
@@ -108,9 +108,9 @@ TOLD = st.tuples(
 def test_r64_nobody_is_taken_for_the_proxy(headers, named, tls):
     """R64 [1.1] [1.2]: whoever called is whom the named field tells, or nobody; no other is read."""
     known, sources = NAMING[named], NAMING[named].proxies._sources
-    found = observe(request(*headers, peer="10.0.0.1", tls=tls), known)
+    found = forwarded_of(request(*headers, peer="10.0.0.1", tls=tls), known)
     read = [(name, value) for name, value in headers if name.lower() in sources.names]
-    assert found == observe(request(*read, peer="10.0.0.1", tls=tls), known)
+    assert found == forwarded_of(request(*read, peer="10.0.0.1", tls=tls), known)
     said = b" ".join(value for name, value in read if name.lower() == sources.address).decode("latin-1")
     assert found.client == "unknown" or found.client in said.replace("::ffff:", "")
     assert found.client != "10.0.0.1"
@@ -135,7 +135,7 @@ def test_r64_nobody_is_taken_for_the_proxy(headers, named, tls):
 def test_any_bytes_give_a_value(headers, host, peer, known):
     """No bytes of a client or an upstream raise, on either way."""
     req = Request(b"GET", b"/", host, tuple(headers), peer)
-    observed = observe(req, known)
+    observed = forwarded_of(req, known)
     assert observed.chain
     assert observed.proto in ("http", "https")
     sent = sent_on(req, known, identity(), pass_authorization=True)

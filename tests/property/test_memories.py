@@ -27,7 +27,7 @@ from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
 from gateway.core.rules.rate_limit import Allowance
 from gateway.core.rules.routes import Route
-from gateway.core.runtime import Compiled, compile_settings
+from gateway.core.runtime import RuntimeConfig, compile_settings
 from gateway.core.sessions import codec
 from gateway.core.sessions import renewal as refresh
 from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session, SessionOver
@@ -163,7 +163,7 @@ NAMED: dict[str, dict[str, str]] = {
 
 
 @cache
-def compiled(which: int, named: str = "usual") -> Compiled:
+def compiled(which: int, named: str = "usual") -> RuntimeConfig:
     """Return one of two configurations; the second trusts another provider's tokens no more."""
     changes: dict[str, Any] = {
         "providers": PROVIDERS,
@@ -391,7 +391,7 @@ class Process:
         self.patterns: tuple[Pattern, ...] = ()
         self.connections: dict[tuple, ClientConnection] = {}
 
-    def _pipeline(self, known: Compiled, memory: Memory, of: "Process | None" = None) -> Told:
+    def _pipeline(self, known: RuntimeConfig, memory: Memory, of: "Process | None" = None) -> Told:
         state = of or self
         knowledge = Knowledge(
             known,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.decision.places import locate
-from gateway.core.runtime import Compiled
+from gateway.core.runtime import RuntimeConfig
 from tests.support.decisions import compiled
 from tests.support.pure import HOST
 
@@ -102,7 +102,7 @@ STEPS = (
 AS_SENT = (decode, decode_iis, overlong, full_width, backslashes, parameters)
 
 
-def rule(table: Compiled, path: bytes) -> str:
+def rule(table: RuntimeConfig, path: bytes) -> str:
     """Return the rule of what somebody read, by its first segment alone."""
     first = next((each for each in path.lower().split(b"/") if each), b"")
     return {b"admin": "admin", b"raw": "raw"}.get(first, "rest") if table is TABLE else "raw"

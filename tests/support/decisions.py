@@ -9,7 +9,7 @@ from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Body, Need, Revoke
 from gateway.core.headers.request import Header, Request
 from gateway.core.rules.denylist import Denylist
-from gateway.core.runtime import Compiled, compile_settings
+from gateway.core.runtime import RuntimeConfig, compile_settings
 from gateway.core.sessions import codec
 from gateway.core.sessions.model import Session
 from tests.support.pure import ISSUER, NOW, PREFIX, settings
@@ -22,12 +22,12 @@ ROUTES: tuple[dict[str, Any], ...] = (
 )
 
 
-def compiled(*routes: dict[str, Any], **changes: Any) -> Compiled:
+def compiled(*routes: dict[str, Any], **changes: Any) -> RuntimeConfig:
     """Return compiled settings with these routes, or with the usual ones."""
     return compile_settings(settings(*(routes or ROUTES), **changes))
 
 
-def session_cookie(known: Compiled, **claims: Any) -> Header:
+def session_cookie(known: RuntimeConfig, **claims: Any) -> Header:
     """Return the Cookie field of alice."""
     session = Session(
         session_id="session-1",
@@ -48,7 +48,7 @@ def session_cookie(known: Compiled, **claims: Any) -> Header:
 
 
 def ask(
-    known: Compiled,
+    known: RuntimeConfig,
     target: str,
     *headers: Header,
     method: bytes = b"GET",

@@ -15,7 +15,7 @@ from gateway.core.headers.request import Header, Request
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import AS_WRITTEN
 from gateway.core.rules.rate_limit import MICROSECONDS, Buckets, RateLimit
-from gateway.core.runtime import Compiled, compile_settings
+from gateway.core.runtime import RuntimeConfig, compile_settings
 from gateway.core.sessions import codec
 from gateway.core.sessions.model import Grant, RefreshOutcome, Session
 from gateway.core.tokens.keys import KeySet
@@ -47,7 +47,7 @@ SESSION = Session(
 GRANT = Grant("session-1", 0, "refresh-0")
 
 
-def compiled(prefix: str = "/.gateway/", **provider: Any) -> Compiled:
+def compiled(prefix: str = "/.gateway/", **provider: Any) -> RuntimeConfig:
     """Return settings with the provider of ``tests.support.jose`` and one more that nobody uses."""
     main = {
         "issuer": ISSUER,
@@ -71,13 +71,13 @@ def compiled(prefix: str = "/.gateway/", **provider: Any) -> Compiled:
     )
 
 
-def sealed(known: Compiled, kind: str, payload: bytes) -> str:
+def sealed(known: RuntimeConfig, kind: str, payload: bytes) -> str:
     """Return a payload sealed for one kind of cookie of the origin."""
     return known.ring.seal(f"{kind} {ORIGIN}", payload, os.urandom(12))
 
 
 def cookie(
-    known: Compiled, session: Session | None = SESSION, grant: Grant | None = GRANT, **more: str
+    known: RuntimeConfig, session: Session | None = SESSION, grant: Grant | None = GRANT, **more: str
 ) -> Header:
     """Return the Cookie field of this session; ``more`` are scoped cookies by their short names."""
     pairs = [f"{SCOPED}{name}={value}" for name, value in more.items()]
@@ -99,7 +99,7 @@ class Desk:
         step: seconds that pass with each need, as they do in a real process.
     """
 
-    def __init__(self, known: Compiled, keys: KeySet | None = None, **more: Any) -> None:
+    def __init__(self, known: RuntimeConfig, keys: KeySet | None = None, **more: Any) -> None:
         self.known = known
         self.needs: list[Need] = []
         self.used: set[UseOnce] = set()

@@ -4,7 +4,7 @@ from typing import Any
 
 from gateway.config.settings.root import Settings
 from gateway.core.headers.request import Header, Request
-from gateway.core.headers.rules import HeaderRules, compile_rules, observe, upstream_headers
+from gateway.core.headers.rules import HeaderRules, compile_rules, forwarded_of, upstream_headers
 from gateway.core.identity import Identity
 
 NOW = 1_800_000_000.0
@@ -58,7 +58,7 @@ def sent_on(
     req: Request, known: HeaderRules, who: Identity | None = None, *, pass_authorization: bool = False
 ) -> list[Header]:
     """Return the head that the upstream gets."""
-    observed = observe(req, known)
+    observed = forwarded_of(req, known)
     return upstream_headers(
         req, observed, known, who, pass_authorization=pass_authorization, request_id="request-1"
     )

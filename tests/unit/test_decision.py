@@ -11,7 +11,7 @@ from gateway.config.settings.root import Settings
 from gateway.core.decide import decide, due_cookies
 from gateway.core.decision.answers import Forward, Login, Refuse, Respond
 from gateway.core.decision.context import Knowledge, Memory
-from gateway.core.decision.needs import Confirm, Exchange, Keys, Metadata, Refresh, UseOnce
+from gateway.core.decision.needs import Confirm, Keys, Metadata, RedeemCode, Refresh, UseOnce
 from gateway.core.headers.request import Request
 from gateway.core.provider import ProviderMetadata
 from gateway.core.reasons import Reason
@@ -355,7 +355,7 @@ def test_r71_a_login_of_the_version_before_is_finished():
     assert isinstance(answer, UseOnce)
     facts[answer] = True
     answer = ask(req, knowing(facts=facts))
-    assert answer == Exchange("corporate", "c", "verifier-1", "https://app.example.com/.gateway/callback")
+    assert answer == RedeemCode("corporate", "c", "verifier-1", "https://app.example.com/.gateway/callback")
 
 
 @pytest.mark.parametrize("target", ["/x", "/.gateway/login?return_to=/x"])

@@ -16,7 +16,7 @@ from gateway.core.headers import names as fields
 from gateway.core.headers.identity import encode_claim
 from gateway.core.headers.names import MOST_LEARNED
 from gateway.core.headers.request import Header
-from gateway.core.headers.rules import headers_of, observe, response_headers
+from gateway.core.headers.rules import forwarded_of, headers_of, response_headers
 from gateway.syntax.tokens import fold, split_quoted, unquote
 from tests.support.pure import HOST, identity, request, rules, sent_on, settings, values
 
@@ -390,7 +390,7 @@ NAMING = {
 def told(source: str, *headers: tuple[str, str], **more):
     """Return what is observed where trusted proxies write the fields of a source."""
     given = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    return observe(request(*given, peer="10.0.0.1", **more), NAMING[source])
+    return forwarded_of(request(*given, peer="10.0.0.1", **more), NAMING[source])
 
 
 @pytest.mark.parametrize(
@@ -622,7 +622,7 @@ def test_r53_nobody_else_is_believed(peer: str):
         (b"X-Forwarded-Proto", b"http"),
         (b"Forwarded", b"for=6.6.6.6;host=evil.example;proto=http"),
     ]
-    found = observe(request(*forged, peer=peer), PROXIED)
+    found = forwarded_of(request(*forged, peer=peer), PROXIED)
     assert (found.host, found.proto) == (HOST, "https")
     assert len(found.chain) == 1
     assert "6.6.6.6" not in found.client
@@ -631,7 +631,7 @@ def test_r53_nobody_else_is_believed(peer: str):
 @pytest.mark.parametrize("peer", ["::ffff:10.0.0.1", "fd00::1", "10.255.0.1"])
 def test_trusted_peers_in_other_notations(peer: str):
     """A dual-stack listener shows IPv4 peers as mapped addresses."""
-    found = observe(request((b"X-Forwarded-For", b"203.0.113.7"), peer=peer), PROXIED)
+    found = forwarded_of(request((b"X-Forwarded-For", b"203.0.113.7"), peer=peer), PROXIED)
     assert found.client == "203.0.113.7"
 
 
@@ -647,18 +647,18 @@ def test_trusted_peers_in_other_notations(peer: str):
 )
 def test_forwarded_is_quoted(peer: str, host: bytes, forwarded: bytes):
     """RFC 7239 section 4: addresses of IPv6 in brackets and quotes, odd hosts quoted or left out."""
-    block = observe(request(peer=peer, host=host), RULES).block
+    block = forwarded_of(request(peer=peer, host=host), RULES).block
     assert values(headers_of(block, ""), b"forwarded") == [forwarded]
 
 
 def test_the_scheme_is_that_of_the_public_url():
     """TLS that ends before the gateway is https all the same; TLS that ends here is in any case."""
-    assert observe(request(), RULES).proto == "https"
-    assert observe(request(host=HOST + b":443"), RULES).proto == "https"
-    assert observe(request(host=b"other.example"), RULES).proto == "http"
-    assert observe(request(host=b"other.example", tls=True), RULES).proto == "https"
+    assert forwarded_of(request(), RULES).proto == "https"
+    assert forwarded_of(request(host=HOST + b":443"), RULES).proto == "https"
+    assert forwarded_of(request(host=b"other.example"), RULES).proto == "http"
+    assert forwarded_of(request(host=b"other.example", tls=True), RULES).proto == "https"
     plain = rules(public_url=["http://localhost:8080"])
-    assert observe(request(host=b"localhost:8080"), plain).proto == "http"
+    assert forwarded_of(request(host=b"localhost:8080"), plain).proto == "http"
 
 
 def back(*headers: Header, cookies: list[bytes] | None = None) -> list[Header]:

@@ -14,7 +14,7 @@ from gateway.core.endpoints import id_token_hint
 from gateway.core.fault import Fault
 from gateway.core.headers.cookies import MOST_BYTES, CookieChange, Seal, set_cookie_lines
 from gateway.core.headers.request import Request
-from gateway.core.headers.rules import observe, response_headers
+from gateway.core.headers.rules import forwarded_of, response_headers
 from gateway.core.provider import ProviderMetadata
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
@@ -302,7 +302,7 @@ def context_of(known, *headers) -> Context:
     request = Request(b"GET", b"/.gateway/callback", b"app.example.com", headers, "192.0.2.1")
     knowledge = Knowledge(known, {}, Denylist(), Memory(), lambda _: None, lambda _: False)
     site, sketch = known.sites[b"app.example.com"], draw(request, known.rules.request_names)
-    observed = observe(request, known.rules)
+    observed = forwarded_of(request, known.rules)
     return Context(request, Target(b"/", b""), observed, site, knowledge, NOW, "request-1", sketch, {})
 
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from gateway.config.settings.root import LogSettings
 from gateway.core.fault import Fault
-from gateway.core.outcome import Matter, Outcome
+from gateway.core.outcome import Outcome, RequestFacts
 from gateway.core.reasons import Reason
 from gateway.edge.telemetry import log_values
 from gateway.edge.telemetry.log_writer import Writer
@@ -21,7 +21,7 @@ from gateway.edge.telemetry.logs import Logs
 from gateway.syntax.encoding import parse_object
 
 JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
-ABOUT = Matter(
+ABOUT = RequestFacts(
     method="GET",
     host="app.example.com",
     path="/orders/12",

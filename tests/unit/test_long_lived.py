@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from gateway.config.settings.root import Settings
 from gateway.core.access.session import identity_of
-from gateway.core.access.streams import Tether, name_of, tie
+from gateway.core.access.streams import StreamBasis, name_of, tie
 from gateway.core.decide import decide
 from gateway.core.decision.answers import Forward, Refuse
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.headers.request import Request
 from gateway.core.identity import Identity
-from gateway.core.outcome import Matter
+from gateway.core.outcome import RequestFacts
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
@@ -195,7 +195,7 @@ def test_origins_are_written_as_browsers_do(change: dict, at: str):
     assert at in [str(problem).partition(": ")[0] for problem in check(settings)]
 
 
-def tether(session: Session | None = SESSION, identity: Identity | None = None) -> Tether:
+def tether(session: Session | None = SESSION, identity: Identity | None = None) -> StreamBasis:
     """Return the tether of a session, or of a bearer token."""
     if identity is None:
         assert session is not None
@@ -218,7 +218,7 @@ def test_anybody_is_not_tied():
         (tether(None, BEARER), BEARER.expires_at + 30, Reason.TOKEN_EXPIRED),
     ],
 )
-def test_r49_the_end_by_itself(tied: Tether, end: float, reason: Reason):
+def test_r49_the_end_by_itself(tied: StreamBasis, end: float, reason: Reason):
     """R49: a session at its absolute end, a token at ``exp`` and the skew: not before, and then for good."""
     assert tied.until == end
     assert [tied.judge(Denylist(), at) for at in (NOW, end - 1, end, end + 1e6)] == [
@@ -300,7 +300,7 @@ ENTRIES = st.builds(
 
 
 @given(TETHERS, ENTRIES)
-def test_r49_names_miss_nothing(tied: Tether, denied: DenyEntry):
+def test_r49_names_miss_nothing(tied: StreamBasis, denied: DenyEntry):
     """R49: whom an entry revokes is always reached by the entry's name: no scan would find more."""
     denylist = Denylist()
     denylist.add(denied)
@@ -331,7 +331,7 @@ class Open:
 def watched(denylist: Denylist, count: int):
     """Return a watch over so many exchanges, each of another subject."""
     watch = LongLived(denylist, lambda: NOW, lambda *_, **__: None)
-    about = Matter("GET", "h", "/", "192.0.2.1", "r", "forward", Reason.AUTHENTICATED)
+    about = RequestFacts("GET", "h", "/", "192.0.2.1", "r", "forward", Reason.AUTHENTICATED)
     found = []
     for number in range(count):
         session = replace(SESSION, subject=f"user-{number}", session_id=f"session-{number}")

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.core.outcome import Matter, Outcome
+from gateway.core.outcome import Outcome, RequestFacts
 from gateway.core.reasons import Reason
 from gateway.edge.providers.providers import IssuerStats
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from gateway.edge.telemetry.metric_sources import provider_readings
 from gateway.edge.telemetry.metrics import OWN_BOUNDS, Metrics
 
-ABOUT = Matter(
+ABOUT = RequestFacts(
     "GET",
     "host.example",
     "/secret-path",

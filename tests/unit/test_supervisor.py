@@ -17,9 +17,9 @@ from gateway.edge.telemetry.logs import Logs
 from gateway.supervision import slot as slots
 from gateway.supervision import supervisor
 from gateway.supervision.channel import MOST_FRAME, Caller, Channel, Gone, Refused
+from gateway.supervision.messages import decode_entries, decode_settings, encode_entries, encode_settings
 from gateway.supervision.slot import Slot
 from gateway.supervision.sockets import bind
-from gateway.supervision.wire import decode_entries, decode_settings, encode_entries, encode_settings
 from tests.support.configuration import KEY
 from tests.support.store import eventually
 

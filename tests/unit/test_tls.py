@@ -13,7 +13,7 @@ from gateway.config.changes import needs_restart
 from gateway.config.checks.every import warn
 from gateway.config.settings.root import Settings, TlsSettings
 from gateway.core.headers.request import Request
-from gateway.core.headers.rules import observe, response_headers, upstream_headers
+from gateway.core.headers.rules import forwarded_of, response_headers, upstream_headers
 from gateway.core.runtime import compile_settings
 from gateway.core.runtime import problems as check
 from gateway.edge.configfile.certificate_dates import judge_dates
@@ -140,7 +140,7 @@ def test_nobody_tells_of_a_certificate_himself(name):
         b"GET", b"/", b"app.example.com", ((name.encode(), b"x"), (b"X-Other", b"1")), "192.0.2.1"
     )
     found = upstream_headers(
-        request, observe(request, rules), rules, None, pass_authorization=False, request_id="r"
+        request, forwarded_of(request, rules), rules, None, pass_authorization=False, request_id="r"
     )
     names = {key.lower() for key, _ in found}
     assert b"x-other" in names

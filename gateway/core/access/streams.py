@@ -20,7 +20,7 @@ Name: TypeAlias = tuple[EntryKind, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Tether:
+class StreamBasis:
     """Whom an exchange serves, by ``session`` as it was presented, and ``until`` when (epoch seconds)."""
 
     identity: Identity
@@ -55,7 +55,7 @@ class Tether:
         return None
 
 
-def tie(forward: Forward, knowledge: Knowledge) -> Tether | None:
+def tie(forward: Forward, knowledge: Knowledge) -> StreamBasis | None:
     """Return what a forwarded exchange rests on, None where it serves anybody.
 
     A session lasts until its absolute end, however often it is refreshed; a bearer token until its ``exp``
@@ -67,7 +67,7 @@ def tie(forward: Forward, knowledge: Knowledge) -> Tether | None:
     until = identity.expires_at
     if identity.kind == "bearer":
         until += knowledge.compiled.providers[identity.provider].clock_skew
-    return Tether(identity, forward.session, until)
+    return StreamBasis(identity, forward.session, until)
 
 
 def name_of(entry: DenyEntry) -> Name:

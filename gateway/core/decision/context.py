@@ -7,12 +7,12 @@ from typing import TypeVar, cast
 from gateway.core.decision.needs import Need
 from gateway.core.headers.cookies import Site
 from gateway.core.headers.request import Request
-from gateway.core.headers.rules import Observed
+from gateway.core.headers.rules import Forwarded
 from gateway.core.identity import Identity
 from gateway.core.memo import Memo
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.routes import Route
-from gateway.core.runtime import Compiled
+from gateway.core.runtime import RuntimeConfig
 from gateway.core.sessions.model import OpenedSession, RefreshOutcome
 from gateway.core.sketch import Sketch
 from gateway.core.tokens.keys import KeySet
@@ -42,7 +42,7 @@ class Knowledge:
     confirmed already; ``superseded`` whether one was made lately, wherever that was, or a session replaced.
     """
 
-    compiled: Compiled
+    compiled: RuntimeConfig
     keys: Mapping[str, KeySet]
     denylist: Denylist
     memory: Memory
@@ -69,7 +69,7 @@ class Context:
 
     request: Request
     target: Target
-    observed: Observed
+    observed: Forwarded
     site: Site | None
     knowledge: Knowledge
     now: float

@@ -1,6 +1,6 @@
 """What a decision may lack: values that name one fact each. The edge fetches it and asks again.
 
-A need with an effect (``Exchange``, ``UseOnce``, ``Revoke``, ``Refresh``) is asked once per request.
+A need with an effect (``RedeemCode``, ``UseOnce``, ``Revoke``, ``Refresh``) is asked once per request.
 Resolving raises ``Fault`` when the fact cannot be had.
 """
 
@@ -50,7 +50,7 @@ class Keys:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class RedeemCode:
     """Redeem an authorization code (RFC 6749 section 4.1.3). Answer: TokenSet | TokenRefusal."""
 
     provider: str
@@ -228,7 +228,7 @@ Need: TypeAlias = (
     | Body
     | Metadata
     | Keys
-    | Exchange
+    | RedeemCode
     | UserInfo
     | UseOnce
     | Revoke
@@ -247,5 +247,5 @@ Need: TypeAlias = (
     | KnownSid
 )
 
-EFFECTS: tuple[type, ...] = (Exchange, UseOnce, Revoke, Refresh, Replaced, SaveSession, Admit)
+EFFECTS: tuple[type, ...] = (RedeemCode, UseOnce, Revoke, Refresh, Replaced, SaveSession, Admit)
 MOST_NEEDS = 16

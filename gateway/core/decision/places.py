@@ -1,13 +1,13 @@
 """Where a request target leads: to an endpoint of our own, to a route, or nowhere."""
 
 from gateway.core.rules.routes import Route
-from gateway.core.runtime import Compiled
+from gateway.core.runtime import RuntimeConfig
 from gateway.syntax.raw_paths import begins_with, raw_target
 from gateway.syntax.targets import Target, canonicalise, loose_reading
 
 
 def locate(
-    compiled: Compiled, host: bytes, target: bytes, method: bytes
+    compiled: RuntimeConfig, host: bytes, target: bytes, method: bytes
 ) -> tuple[Target, Route | None] | None:
     """Return a target in the reading that is decided on, and its route; None where it has several readings.
 
@@ -30,7 +30,7 @@ def locate(
     return found, route
 
 
-def _may_be_own(compiled: Compiled, path: bytes) -> bool:
+def _may_be_own(compiled: RuntimeConfig, path: bytes) -> bool:
     """Tell whether a canonical path that is spelt in more than letters may be read as that of an endpoint.
 
     Of plain paths, which remembered decisions know, the very prefix alone is our own.
@@ -39,7 +39,7 @@ def _may_be_own(compiled: Compiled, path: bytes) -> bool:
     return not is_plain and loose_reading(path).startswith(compiled.prefix.lower())
 
 
-def may_be_raw(compiled: Compiled, target: bytes) -> bool:
+def may_be_raw(compiled: RuntimeConfig, target: bytes) -> bool:
     """Tell whether ``raw_path`` on a route could let such a target pass."""
     raw = raw_target(target)
     return raw is not None and not begins_with(raw, compiled.prefix)

@@ -18,7 +18,7 @@ _NAMES = ("state", "code", "iss", "error")
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class AuthorizationResponse:
     """An authorization response, checked for form; ``code`` is empty where there is an ``error``."""
 
     state: str
@@ -27,7 +27,7 @@ class Response:
     error: str | None
 
 
-def process_response(data: bytes, *, needs_code: bool = True) -> Response | None:
+def process_response(data: bytes, *, needs_code: bool = True) -> AuthorizationResponse | None:
     """Return the authorization response of a callback's query or form, or None where its form is wrong.
 
     Args:
@@ -41,10 +41,12 @@ def process_response(data: bytes, *, needs_code: bool = True) -> Response | None
     # RFC 6749 appendix A.11
     if (needs_code and error is None and not code) or not (code.isascii() and code.isprintable()):
         return None
-    return Response(fields["state"], code, fields.get("iss"), error)
+    return AuthorizationResponse(fields["state"], code, fields.get("iss"), error)
 
 
-def keep(site: Site, name: str, begun: PendingLogin, response: Response, max_age: int) -> CookieChange | None:
+def keep(
+    site: Site, name: str, begun: PendingLogin, response: AuthorizationResponse, max_age: int
+) -> CookieChange | None:
     """Return the change that keeps a response in the cookie of its login, None where there is no room.
 
     A login of a version that took no forms has none.
@@ -65,9 +67,9 @@ def keep(site: Site, name: str, begun: PendingLogin, response: Response, max_age
     return CookieChange(name, Seal(site.purpose("login"), payload), max_age)
 
 
-def kept(begun: PendingLogin, state: str) -> Response | None:
+def kept(begun: PendingLogin, state: str) -> AuthorizationResponse | None:
     """Return the response that came for a login before, None where none has."""
     if begun.answer is None:
         return None
     code, issuer, error = begun.answer
-    return Response(state, code, issuer or None, error or None)
+    return AuthorizationResponse(state, code, issuer or None, error or None)

@@ -17,19 +17,25 @@ from gateway.core.decision.answers import Login, Refuse, Respond
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import (
     Body,
-    Exchange,
     KeptPage,
     Keys,
     Metadata,
     Need,
     Random,
+    RedeemCode,
     SessionRecord,
     UseOnce,
     UserInfo,
 )
 from gateway.core.decision.refusals import plain
 from gateway.core.endpoints import id_token_hint
-from gateway.core.endpoints.authorization_response import MOST_FORM, Response, keep, kept, process_response
+from gateway.core.endpoints.authorization_response import (
+    MOST_FORM,
+    AuthorizationResponse,
+    keep,
+    kept,
+    process_response,
+)
 from gateway.core.endpoints.claim_at_fault import claim_at_fault, tell_clock
 from gateway.core.endpoints.login import begin_for
 from gateway.core.endpoints.login_failure import Attempt, failed, provider_here, spent
@@ -146,7 +152,7 @@ def _page_wanted(context: Context, page: str) -> str | KeptPage:
     return need if kept is None else kept
 
 
-def _answered(context: Context, site: Site, response: Response, attempt: Attempt) -> Step:
+def _answered(context: Context, site: Site, response: AuthorizationResponse, attempt: Attempt) -> Step:
     """Judge the response to a login that this browser has begun."""
     compiled, begun = context.knowledge.compiled, attempt.begun
     provider = compiled.providers.get(begun.provider)
@@ -200,7 +206,7 @@ def _stranger(context: Context, reason: Reason, state: str, attempt: Attempt | N
     return failed(context, reason, attempt, page=page)
 
 
-def _redeem(context: Context, provider: Provider, attempt: Attempt, response: Response) -> Step:
+def _redeem(context: Context, provider: Provider, attempt: Attempt, response: AuthorizationResponse) -> Step:
     site, knowledge, begun = context.site, context.knowledge, attempt.begun
     assert site is not None
     # the keys are asked for first: a code that has been redeemed is spent
@@ -217,7 +223,7 @@ def _redeem(context: Context, provider: Provider, attempt: Attempt, response: Re
         return _stranger(context, Reason.LOGIN_STATE_REPLAYED, attempt.state, attempt)
     # RFC 6749 section 4.1.3: what the authorization request said
     redirect_uri = site.origin + context.target.path.decode()
-    exchange = Exchange(provider.name, response.code, begun.verifier, redirect_uri)
+    exchange = RedeemCode(provider.name, response.code, begun.verifier, redirect_uri)
     tokens: TokenSet | TokenRefusal | None = knowledge.fact(exchange, (TokenSet, TokenRefusal))
     if tokens is None:
         return exchange

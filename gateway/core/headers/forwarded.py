@@ -37,7 +37,7 @@ Told: TypeAlias = "dict[bytes, list[str]]"
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class Forwarded:
     """How the request came. ``host`` is the effective authority, lower case; ``proto`` is http or https.
 
     ``client`` is the address of the first hop that no trusted proxy vouches for, ``unknown`` where a trusted
@@ -97,9 +97,9 @@ class Proxies:
         self._secure = secure
         self._sources = sources
         self._peers: dict[str, tuple[str, bool]] = {}
-        self._remembered: dict[tuple[bytes, str, tuple[str, ...]], Observed] = {}
+        self._remembered: dict[tuple[bytes, str, tuple[str, ...]], Forwarded] = {}
 
-    def observe(self, request: Request) -> Observed:
+    def forwarded_of(self, request: Request) -> Forwarded:
         """Return how this request came."""
         peer = request.peer
         address, trusted = self._peers.get(peer) or self._learn(peer)
@@ -134,18 +134,18 @@ class Proxies:
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._networks)
 
-    def _observed(self, host: bytes, proto: str, chain: tuple[str, ...]) -> Observed:
+    def _observed(self, host: bytes, proto: str, chain: tuple[str, ...]) -> Forwarded:
         key = (host, proto, chain)
         observed = self._remembered.get(key)
         if observed is None:
-            observed = Observed(host, proto, chain[0], chain, _block(host, proto, chain))
+            observed = Forwarded(host, proto, chain[0], chain, _block(host, proto, chain))
             if len(self._remembered) >= _MOST_REMEMBERED:
                 self._remembered.clear()
             if len(host) <= _MOST_HOST and len(chain) <= 4:
                 self._remembered[key] = observed
         return observed
 
-    def _through_proxy(self, request: Request, peer: str) -> Observed:
+    def _through_proxy(self, request: Request, peer: str) -> Forwarded:
         told: Told = {}
         for name, value in request.headers:
             lower = name.lower()
@@ -157,7 +157,7 @@ class Proxies:
         except Unreadable as error:
             proto, chain = self._proto(request, request.host), (UNKNOWN, peer)
             block = _block(request.host, proto, chain)
-            return Observed(request.host, proto, UNKNOWN, chain, block, str(error))
+            return Forwarded(request.host, proto, UNKNOWN, chain, block, str(error))
         return self._observed(host, proto, chain)
 
     def _chain(self, told: Told, peer: str) -> tuple[tuple[str, ...], dict[str, str]]:

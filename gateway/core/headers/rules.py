@@ -7,7 +7,7 @@ from gateway.config.foreign_identity import is_foreign
 from gateway.config.reserved_names import TAKEN
 from gateway.config.settings.root import Settings
 from gateway.core.headers import names as fields
-from gateway.core.headers.forwarded import Observed, Proxies
+from gateway.core.headers.forwarded import Forwarded, Proxies
 from gateway.core.headers.forwarding_fields import sources_of
 from gateway.core.headers.identity import IdentityHeader, compile_identity_headers, identity_lines
 from gateway.core.headers.loops import loop_line
@@ -197,9 +197,9 @@ def _response_kind(name: bytes) -> Kind:
     return fields.PASS
 
 
-def observe(request: Request, rules: HeaderRules) -> Observed:
+def forwarded_of(request: Request, rules: HeaderRules) -> Forwarded:
     """Return under which name and scheme, and from where, this request came."""
-    return rules.proxies.observe(request)
+    return rules.proxies.forwarded_of(request)
 
 
 def _without_own(value: bytes, prefixes: tuple[bytes, ...]) -> bytes:
@@ -221,7 +221,7 @@ def _is_own(pair: bytes, prefixes: tuple[bytes, ...]) -> bool:
 
 def upstream_fields(
     sketch: Sketch,
-    observed: Observed,
+    observed: Forwarded,
     rules: HeaderRules,
     identity: Identity | None,
     *,
@@ -267,7 +267,7 @@ def _identity_block(rules: HeaderRules, identity: Identity) -> bytes:
 
 def upstream_headers(
     request: Request,
-    observed: Observed,
+    observed: Forwarded,
     rules: HeaderRules,
     identity: Identity | None,
     *,
@@ -341,10 +341,10 @@ def _private(values: list[bytes]) -> bytes:
 
 
 __all__ = [
+    "Forwarded",
     "HeaderRules",
-    "Observed",
     "compile_rules",
-    "observe",
+    "forwarded_of",
     "response_headers",
     "upstream_fields",
     "upstream_headers",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from gateway.config.settings.providers import EMAIL
 from gateway.core.identity import Claims
 from gateway.core.provider import Provider, TokenSet
-from gateway.core.runtime import Compiled
+from gateway.core.runtime import RuntimeConfig
 from gateway.core.sessions.model import Session, Source, Told
 from gateway.core.tokens.email import VERIFIED
 from gateway.core.tokens.jws import Parsed, read
@@ -61,17 +61,17 @@ def listen(
     return heard
 
 
-def begin(compiled: Compiled, heard: Heard, now: float) -> Kept:
+def begin(compiled: RuntimeConfig, heard: Heard, now: float) -> Kept:
     """Return what a session keeps that begins at ``now`` (epoch seconds)."""
     return _put_together(compiled, {}, {}, heard, now)
 
 
-def renew(compiled: Compiled, session: Session, heard: Heard, now: float) -> Kept:
+def renew(compiled: RuntimeConfig, session: Session, heard: Heard, now: float) -> Kept:
     """Return what a session keeps once these sources were heard again."""
     return _put_together(compiled, session.claims, _before(compiled, session), heard, now)
 
 
-def needs_userinfo(compiled: Compiled, session: Session, id_claims: Claims | None) -> bool:
+def needs_userinfo(compiled: RuntimeConfig, session: Session, id_claims: Claims | None) -> bool:
     """Tell whether UserInfo must be heard in a renewal: the ID token lacks something that it had told."""
     if not compiled.providers[session.provider].settings.userinfo:
         return False
@@ -84,7 +84,7 @@ def told_at(session: Session) -> float:
     return session.renewed_at if session.claims_at is None else session.claims_at
 
 
-def _before(compiled: Compiled, session: Session) -> Mapping[Source, Told]:
+def _before(compiled: RuntimeConfig, session: Session) -> Mapping[Source, Told]:
     if session.told:
         return session.told
     # a session of a version that did not tell sources apart: each claim may be either's word
@@ -94,7 +94,7 @@ def _before(compiled: Compiled, session: Session) -> Mapping[Source, Told]:
 
 
 def _put_together(
-    compiled: Compiled, kept: Claims, before: Mapping[Source, Told], heard: Heard, now: float
+    compiled: RuntimeConfig, kept: Claims, before: Mapping[Source, Told], heard: Heard, now: float
 ) -> Kept:
     told_now = {source: _selected(compiled, source, claims) for source, claims in heard.items()}
     gone = {name for source in told_now if source in before for name in before[source].names}
@@ -111,7 +111,7 @@ def _put_together(
     return Kept(claims, told, min(_ages(claims, told.values()), default=now))
 
 
-def _selected(compiled: Compiled, source: Source, claims: Claims) -> dict[str, Json]:
+def _selected(compiled: RuntimeConfig, source: Source, claims: Claims) -> dict[str, Json]:
     left_out = _PROTOCOL_CLAIMS if source == "id_token" else _PROTOCOL_CLAIMS | _OF_ID_TOKEN
     return {
         name: value

@@ -14,7 +14,7 @@ from gateway.config.settings.sessions import SessionSettings
 from gateway.core.identity import Claims
 from gateway.core.provider import Provider, TokenSet
 from gateway.core.reasons import Reason
-from gateway.core.runtime import Compiled
+from gateway.core.runtime import RuntimeConfig
 from gateway.core.sessions import claim_sources, codec
 from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session, SessionOver
 from gateway.core.sessions.record import MOST_RECORD, record_name
@@ -109,7 +109,7 @@ def _later(claims: Claims | None, now: float) -> float | None:
 
 
 def renew(
-    compiled: Compiled,
+    compiled: RuntimeConfig,
     session: Session,
     grant: Grant,
     claim: str,

@@ -64,7 +64,7 @@ class Admin:
         terms: what entries are made by.
         clock: wall time in seconds since the epoch.
         reload: reads the configuration anew; None where that is not offered.
-        sessions: answers questions about sessions (``SessionDesk.answer``); raises Fault.
+        sessions: answers questions about sessions (``SessionAdmin.answer``); raises Fault.
         limits: bounds of clients, as outside.
     """
 

@@ -45,7 +45,7 @@ class Answer:
     detail: str = ""
 
 
-class SessionDesk:
+class SessionAdmin:
     """Answers an operator's questions about sessions.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from math import ceil
 from typing import Final, Literal
 
-from gateway.core.decision.needs import Exchange, Keys
+from gateway.core.decision.needs import Keys, RedeemCode
 from gateway.core.fault import Ambiguous, Fault, NeverSent, Paused
 from gateway.core.identity import Claims
 from gateway.core.provider import Provider, ProviderMetadata, TokenRefusal, TokenSet
@@ -140,7 +140,7 @@ class Issuer:
         await self.metadata.close()
         await self._client.close()
 
-    async def redeem(self, need: Exchange) -> TokenSet | TokenRefusal:
+    async def redeem(self, need: RedeemCode) -> TokenSet | TokenRefusal:
         """Redeem a code: one try, whatever came of the calls before. Raises as ``_ask``."""
 
         def build(metadata: ProviderMetadata) -> FormRequest:

@@ -10,7 +10,7 @@ from gateway.core.fault import Fault
 from gateway.core.headers.cookies import CookieChange, Seal
 from gateway.core.provider import ProviderMetadata
 from gateway.core.reasons import Reason
-from gateway.core.runtime import Compiled
+from gateway.core.runtime import RuntimeConfig
 from gateway.core.sessions.pending import SECRET_BYTES, begin_pending, encode_pending
 from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.oauth.authorization import build_request
@@ -28,7 +28,7 @@ class Logins:
 
     def __init__(
         self,
-        compiled: Compiled,
+        compiled: RuntimeConfig,
         metadata: Callable[[Metadata], Awaitable[ProviderMetadata]],
         keep: Callable[[str, str, float], Awaitable[str]],
     ) -> None:
@@ -36,7 +36,7 @@ class Logins:
         self._metadata = metadata
         self._keep = keep
 
-    def configure(self, compiled: Compiled) -> None:
+    def configure(self, compiled: RuntimeConfig) -> None:
         """Go on with this configuration."""
         self._compiled = compiled
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from gateway.core.decision.needs import EndSession, Exchange, Keys, Metadata, RevokeToken, UserInfo
+from gateway.core.decision.needs import EndSession, Keys, Metadata, RedeemCode, RevokeToken, UserInfo
 from gateway.core.fault import Fault
 from gateway.core.provider import Provider, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
@@ -144,7 +144,7 @@ class Issuers:
         """
         return await self._issuers[need.provider].keys.find(need)
 
-    async def exchange(self, need: Exchange) -> TokenSet | TokenRefusal:
+    async def exchange(self, need: RedeemCode) -> TokenSet | TokenRefusal:
         """Redeem an authorization code.
 
         Raises:

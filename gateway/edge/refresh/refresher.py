@@ -16,7 +16,7 @@ from gateway.core.provider import Provider, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import end_of
-from gateway.core.runtime import Compiled
+from gateway.core.runtime import RuntimeConfig
 from gateway.core.sessions import claim_sources
 from gateway.core.sessions import renewal as refresh
 from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session, SessionOver
@@ -67,7 +67,7 @@ class Refresher:
 
     def __init__(
         self,
-        compiled: Compiled,
+        compiled: RuntimeConfig,
         tokens: TokenSource,
         claims: ClaimTable,
         denylist: Denylist,
@@ -91,7 +91,7 @@ class Refresher:
         self._peeks: dict[str, asyncio.Task[RefreshOutcome | None]] = {}
         self._rotations: dict[str, asyncio.Task[tuple[RefreshOutcome, bool] | Fault]] = {}
 
-    def configure(self, compiled: Compiled) -> None:
+    def configure(self, compiled: RuntimeConfig) -> None:
         """Go on with this configuration; a refresh under way ends with the one that it began with."""
         self._compiled = compiled
 
@@ -172,7 +172,7 @@ class Refresher:
             self._remember(need.claim, outcome)
         return outcome
 
-    async def _newest(self, compiled: Compiled, outcome: RefreshOutcome) -> RefreshOutcome:
+    async def _newest(self, compiled: RuntimeConfig, outcome: RefreshOutcome) -> RefreshOutcome:
         """Follow the results that others have left beyond one of theirs, as far as they go."""
         while isinstance(outcome, Renewed) and outcome.grant is not None:
             claim = refresh.claim_id(compiled.providers[outcome.session.provider], outcome.grant)
@@ -227,7 +227,7 @@ class Refresher:
             self._news.popitem(last=False)
 
     async def _once(
-        self, compiled: Compiled, session: Session, grant: Grant, claim: str
+        self, compiled: RuntimeConfig, session: Session, grant: Grant, claim: str
     ) -> tuple[RefreshOutcome, bool]:
         """Return how one rotation ended, and whether this worker has just made its call; told once."""
         task = self._rotations.get(claim)
@@ -242,7 +242,7 @@ class Refresher:
         return ended
 
     async def _rotate(
-        self, compiled: Compiled, session: Session, grant: Grant, claim: str
+        self, compiled: RuntimeConfig, session: Session, grant: Grant, claim: str
     ) -> tuple[RefreshOutcome, bool] | Fault:
         try:
             return await self._try_rotate(compiled, session, grant, claim)
@@ -252,7 +252,7 @@ class Refresher:
             return Fault("gateway", Reason.INTERNAL_ERROR, f"a refresh broke with {type(error).__name__}")
 
     async def _try_rotate(
-        self, compiled: Compiled, session: Session, grant: Grant, claim: str
+        self, compiled: RuntimeConfig, session: Session, grant: Grant, claim: str
     ) -> tuple[RefreshOutcome, bool]:
         is_own = False
         loop, timeout = asyncio.get_running_loop(), compiled.providers[session.provider].settings.timeout
@@ -297,18 +297,25 @@ class Refresher:
             await self._end_quietly(compiled, session)
         return SessionOver(reason), is_own
 
-    async def _end_family(self, compiled: Compiled, session: Session, *, by_itself: bool = False) -> None:
+    async def _end_family(
+        self, compiled: RuntimeConfig, session: Session, *, by_itself: bool = False
+    ) -> None:
         idle = compiled.settings.copies_last
         await self._revoke(Revoke((end_of(session, self._clock(), idle, by_itself=by_itself),)))
 
-    async def _end_quietly(self, compiled: Compiled, session: Session) -> None:
+    async def _end_quietly(self, compiled: RuntimeConfig, session: Session) -> None:
         """Let every worker know that the provider ended a session: what rests on it ends there, too (R74)."""
         # it is over whatever the store says; what it does not take now is written later
         with contextlib.suppress(Fault):
             await self._end_family(compiled, session, by_itself=True)
 
     async def _conclude(
-        self, compiled: Compiled, session: Session, grant: Grant, claim: str, tokens: TokenSet | TokenRefusal
+        self,
+        compiled: RuntimeConfig,
+        session: Session,
+        grant: Grant,
+        claim: str,
+        tokens: TokenSet | TokenRefusal,
     ) -> Success | Refusal:
         provider = compiled.providers[session.provider]
         if isinstance(tokens, TokenRefusal):

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.access.streams import Name, Tether, name_of, tie
+from gateway.core.access.streams import Name, StreamBasis, name_of, tie
 from gateway.core.decision.answers import Forward
 from gateway.core.decision.context import Knowledge
-from gateway.core.outcome import Matter
+from gateway.core.outcome import RequestFacts
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
@@ -37,9 +37,9 @@ class Endable(Protocol):
 @dataclass(frozen=True, slots=True, eq=False)
 class _Bond:
     exchange: Endable
-    tether: Tether
+    tether: StreamBasis
     request_id: str
-    about: Matter
+    about: RequestFacts
 
 
 class LongLived:
@@ -62,7 +62,7 @@ class LongLived:
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(
-        self, exchange: Endable, forward: Forward, knowledge: Knowledge, request_id: str, about: Matter
+        self, exchange: Endable, forward: Forward, knowledge: Knowledge, request_id: str, about: RequestFacts
     ) -> None:
         """Watch an exchange from now on; what was revoked since its decision is ended at once.
 

@@ -58,7 +58,7 @@ class Sentinels:
             await hang_up(client)
 
 
-class Watched(OneServer):
+class SentinelMaster(OneServer):
     """The master that Sentinels name."""
 
     def __init__(self, opener: Opener) -> None:

@@ -24,7 +24,7 @@ from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.edge.store.clients import Argument, Command, OneServer, Opener, Servers, hang_up
 from gateway.edge.store.cluster import Cluster
-from gateway.edge.store.sentinel import Watched
+from gateway.edge.store.sentinel import SentinelMaster
 
 RETRY_AFTER = 5
 PATIENCE = 2.0
@@ -305,7 +305,7 @@ def open_servers(address: StoreAddress, timeout: float) -> Servers:
     if address.kind == "cluster":
         return Cluster(opener)
     if address.kind == "sentinel":
-        return Watched(opener)
+        return SentinelMaster(opener)
     node = address.nodes[0] if address.nodes else None
     return OneServer(lambda connections: opener.server(node, connections))
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from gateway.config.settings.root import LogSettings
 from gateway.core.headers.request import Header
-from gateway.core.outcome import Matter, Outcome
+from gateway.core.outcome import Outcome, RequestFacts
 from gateway.edge.clock import CLOCK
 from gateway.edge.telemetry.log_values import MOST_FIELDS, MOST_VALUE, clean_text, encode, encode_member
 from gateway.edge.telemetry.log_writer import Writer
@@ -119,7 +119,7 @@ class Logs:
             f',"bytes_in":{outcome.bytes_in or "0"},"bytes_out":{outcome.bytes_out}{end}'
         )
 
-    def _told_of(self, about: Matter, status: int, path: str | None) -> str:
+    def _told_of(self, about: RequestFacts, status: int, path: str | None) -> str:
         """Return what is told of a matter from its path on; ``path`` is empty where each tells its own."""
         kind = (about.method, about.host, about.route, about.decision, about.reason, status)
         who = (about.issuer, about.subject, about.session_id, about.claims)
@@ -195,7 +195,7 @@ def _encode_path(path: str) -> str:
     return quote(path)
 
 
-def _encode_kind(about: Matter, status: int) -> str:
+def _encode_kind(about: RequestFacts, status: int) -> str:
     return (
         f',"method":{quote(about.method[:32])},"host":{quote(clean_text(about.host, 256))}'
         f',"route":{quote(about.route)},"decision":{quote(about.decision)}'
@@ -203,7 +203,7 @@ def _encode_kind(about: Matter, status: int) -> str:
     )
 
 
-def _encode_who(about: Matter) -> str:
+def _encode_who(about: RequestFacts) -> str:
     named = (("issuer", about.issuer), ("subject", about.subject), ("session", about.session_id))
     told = "".join([f',"{name}":{quote(clean_text(value))}' for name, value in named if value is not None])
     return f'{told},"claims":{encode(dict(about.claims))}' if about.claims else told

@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 import gateway
-from gateway.core.outcome import Matter, Outcome
+from gateway.core.outcome import Outcome, RequestFacts
 from gateway.core.reasons import Reason
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from gateway.edge.telemetry.metric_sources import Family, Source, families_of
@@ -109,11 +109,11 @@ class Metrics(Collector):
         if outcome.fault is not None:
             self._faults[outcome.fault] = self._faults.get(outcome.fault, 0) + 1
 
-    def _series_of(self, about: Matter, kind: int) -> Series:
+    def _series_of(self, about: RequestFacts, kind: int) -> Series:
         key = (about.route, about.decision, about.reason, kind)
         return self._series.get(key) or self._add(key)
 
-    def _upstream_of(self, about: Matter) -> Histogram | None:
+    def _upstream_of(self, about: RequestFacts) -> Histogram | None:
         if about.upstream is None:
             return None
         return self._upstream.get(about.upstream) or self._add_upstream(about.upstream)
