@@ -74,23 +74,22 @@ class Site:
             os.utime(path, (_WRITTEN, _WRITTEN))
 
 
-def _size(draw: random.Random) -> int:
-    # as on the web: many small files, few large ones (uniform in the logarithm)
-    return min(MOST_FILE, int(LEAST_FILE * (MOST_FILE / LEAST_FILE) ** draw.random()))
-
-
 def site(seed: int = 2) -> Site:
     """Return the site."""
     draw = random.Random(seed)
     documents = [
-        File(f"{DOCUMENT_FOLDER}{draw.getrandbits(28):07x}-page-{number}", DOCUMENT, _size(draw))
+        File(
+            f"{DOCUMENT_FOLDER}{draw.getrandbits(28):07x}-page-{number}",
+            DOCUMENT,
+            draw.randint(LEAST_FILE, MOST_FILE),
+        )
         for number in range(DOCUMENTS)
     ]
     assets: list[File] = []
     for number in range(ASSETS):
         destination, ending = _KINDS[number % len(_KINDS)]
         path = f"{ASSET_FOLDER}{ending}/{destination}-{number}.{draw.getrandbits(32):08x}.{ending}"
-        assets.append(File(path, destination, _size(draw)))
+        assets.append(File(path, destination, draw.randint(LEAST_FILE, MOST_FILE)))
     return Site(tuple(documents), tuple(assets))
 
 
