@@ -1,6 +1,7 @@
 """Certificates made for one test: authorities, servers and clients, as PEM files."""
 
 import datetime as dt
+import ipaddress
 import os
 import ssl
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class Authority:
         )
         if names:
             builder = builder.add_extension(
-                x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
+                x509.SubjectAlternativeName([_name(name) for name in names]), critical=False
             )
         if not authority:
             builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
@@ -83,6 +84,13 @@ class Authority:
         if own is not None:
             context.load_cert_chain(own.certificate, own.key)
         return context
+
+
+def _name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _replace(path: Path, content: bytes) -> None:

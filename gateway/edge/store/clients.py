@@ -1,7 +1,7 @@
 """Clients of the store's servers: how a connection is made, and what is asked on one.
 
 A client here is redis-py's for one server, with time limits and retries as the store wants them. What it
-takes to find the right server is in ``store_sentinel`` and ``store_cluster``.
+takes to find the right server is in ``sentinel`` and ``cluster``.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from gateway.config.store_address import Node, StoreAddress, StoreTls
 Argument: TypeAlias = "str | bytes | int | float"
 Command: TypeAlias = "tuple[Argument, ...]"
 Finder: TypeAlias = "Callable[[], Awaitable[Node]]"
+Refused: TypeAlias = "Callable[[Node], None]"
 
 MOST_CONNECTIONS = 32
 _CONTEXT_LIFETIME = 10.0
@@ -92,15 +93,24 @@ class _TlsConnection(SSLConnection):
 
 
 class _Found:
-    """What makes a connection look for its server whenever it connects."""
+    """What makes a connection look for its server whenever it connects, and say where it was none."""
 
-    def __init__(self, *, finder: Finder, **options: Any) -> None:  # noqa: ANN401 - redis-py's
+    def __init__(self, *, finder: Finder, refused: Refused, **options: Any) -> None:  # noqa: ANN401 - redis-py's
         self._finder = finder
+        self._refused = refused
         super().__init__(**options)
 
     async def _connect(self) -> None:
         self.host, self.port = await self._finder()
-        await super()._connect()  # type: ignore[misc]
+        try:
+            await super()._connect()  # type: ignore[misc]
+        except (RedisError, OSError, asyncio.CancelledError):
+            self.refuse()
+            raise
+
+    def refuse(self) -> None:
+        """Say that the server which was found is not the one."""
+        self._refused((self.host, self.port))
 
 
 class _FoundConnection(_Found, Connection):
@@ -119,6 +129,7 @@ async def _greet_master(connection: Any) -> None:  # noqa: ANN401 - a connection
     except exceptions.NoPermissionError:
         return
     if role[0] != b"master":
+        connection.refuse()
         raise exceptions.ConnectionError("not the master")
 
 
@@ -152,10 +163,14 @@ class Opener:
             options |= {"host": node[0], "port": node[1], **self._kind(Connection, _TlsConnection)}
         return _client(options, connections)
 
-    def master(self, finder: Finder, connections: int) -> Any:  # noqa: ANN401 - as above
-        """Return a client whose connections go to whatever server ``finder`` names, if it is a master."""
+    def master(self, finder: Finder, refused: Refused, connections: int) -> Any:  # noqa: ANN401 - as above
+        """Return a client whose connections go to whatever server ``finder`` names, if it is a master.
+
+        One that is none, or cannot be reached, is told to ``refused``.
+        """
         options = self._with_user(self.address.username, self.address.password)
-        options |= {"db": self.address.database, "finder": finder, "redis_connect_func": _greet_master}
+        options |= {"db": self.address.database, "redis_connect_func": _greet_master}
+        options |= {"finder": finder, "refused": refused}
         options |= self._kind(_FoundConnection, _FoundTlsConnection)
         return _client(options, connections)
 

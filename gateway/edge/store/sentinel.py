@@ -23,6 +23,7 @@ class Sentinels:
         # one that hangs must leave time for another
         self._limit = opener.timeout / (min(len(self._clients), 3) + 1)
         self._asking: asyncio.Task[Node | None] | None = None
+        self._named: Node | None = None
 
     async def master(self) -> Node:
         """Return where the master is, asked once however many want to know.
@@ -45,10 +46,21 @@ class Sentinels:
             except (RedisError, OSError):
                 reply = None
             if (node := _read(reply)) is not None:
-                # whoever answered is asked first the next time
-                self._clients.sort(key=lambda each: each is not client)
+                self._named = node
                 return node
+            self._ask_last(client)
         return None
+
+    def doubt(self, node: Node) -> None:
+        """Ask another Sentinel the next time: whichever named this server may know of no failover yet."""
+        if node == self._named:
+            self._named = None
+            self._ask_last(self._clients[0])
+
+    def _ask_last(self, client: Any) -> None:  # noqa: ANN401 - redis-py's commands are not typed
+        # so whoever answered is the first
+        self._clients.remove(client)
+        self._clients.append(client)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -63,7 +75,8 @@ class SentinelMaster(OneServer):
 
     def __init__(self, opener: Opener) -> None:
         self._sentinels = Sentinels(opener)
-        super().__init__(lambda connections: opener.master(self._sentinels.master, connections))
+        sentinels = self._sentinels
+        super().__init__(lambda most: opener.master(sentinels.master, sentinels.doubt, most))
 
     async def close(self) -> None:
         """Close every connection."""
