@@ -50,7 +50,7 @@ from gateway.edge.limits.rate_limits import RateLimits
 from gateway.edge.providers.logins import Logins
 from gateway.edge.providers.providers import Issuers
 from gateway.edge.providers.token_revocations import TokenRevocations
-from gateway.edge.refresh.lease import LONGEST_CALL, Claims
+from gateway.edge.refresh.lease import LONGEST_CALL, Leases
 from gateway.edge.refresh.refresher import Refresher
 from gateway.edge.revocation.denylist_sync import LIVE_FOR, Acknowledgement, Revocations
 from gateway.edge.revocation.streams import LongLived
@@ -203,14 +203,14 @@ class Gateway:
         session = self.settings.session
         # a refresh asks for tokens, for keys and for UserInfo
         slowest = max(provider.timeout for provider in self.settings.providers.values())
-        self.claims = Claims(
+        self.leases = Leases(
             self.store,
             self.clock,
             grace=session.rotation_grace,
             idle=session.idle_lifetime,
             longest_call=max(LONGEST_CALL, 3 * slowest),
         )
-        self.claims.start()
+        self.leases.start()
 
     def _clock_steps(self) -> int:
         clock = self.clock
@@ -235,7 +235,7 @@ class Gateway:
         self.refresher = Refresher(
             self.compiled,
             self.issuers,
-            self.claims,
+            self.leases,
             self.denylist,
             self._end,
             self.clock,
@@ -249,9 +249,9 @@ class Gateway:
             keys=self.issuers.keys,
             denylist=self.denylist,
             memory=Memory(),
-            news=self.refresher.news,
+            recent_outcome=self.refresher.recent_outcome,
             confirmed=self.refresher.confirmed,
-            superseded=self.claims.superseded,
+            superseded=self.leases.superseded,
         )
         self.rate_limits = RateLimits(self.store)
         self.kept_pages = KeptPages(self.store, lambda: self.compiled.ring, self.clock)
@@ -316,7 +316,7 @@ class Gateway:
         async def replaced(need: Replaced) -> None:
             # a login does not fail for want of the others' ears
             with contextlib.suppress(Fault):
-                await self.claims.replaced(replacement(need.session_id))
+                await self.leases.replaced(replacement(need.session_id))
 
         return {
             Random: random,
@@ -481,7 +481,7 @@ class Gateway:
         self.logins.configure(compiled)
         self.metrics.expect_logins(compiled.providers)
         session = settings.session
-        self.claims.configure(grace=session.rotation_grace, idle=session.idle_lifetime)
+        self.leases.configure(grace=session.rotation_grace, idle=session.idle_lifetime)
         self.server.configure(prepared.pools, limits_of(settings.limits))
         self._answer_balancers()
         self.server.take_methods(frozenset(each.encode() for each in settings.extra_methods))
@@ -519,7 +519,7 @@ class Gateway:
                 await self.refresher.drain()
                 await self.token_revocations.drain()
                 await self.logout_hints.drain()
-                await self.claims.drain()
+                await self.leases.drain()
                 await self.sessions.drain()
 
     async def close(self) -> None:
@@ -530,7 +530,7 @@ class Gateway:
             "token_revocations",
             "logout_hints",
             "sessions",
-            "claims",
+            "leases",
             "issuers",
             "revocations",
             "store_watch",

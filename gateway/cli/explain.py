@@ -58,7 +58,7 @@ def explain(settings: Settings, url: str, method: str, fields: Sequence[str]) ->
         keys={},
         denylist=denylist,
         memory=Memory(),
-        news=lambda _: None,
+        recent_outcome=lambda _: None,
         confirmed=lambda _: False,
     )
     answer = decide(request, knowledge, now, "explain")

@@ -253,8 +253,8 @@ def due_cookies(
         return ()
     if _is_late(knowledge, age) or knowledge.denylist.judge_session(session, now):
         return ()
-    found = generations.beyond(knowledge, session, forward.grant, forward.claim)
-    if not generations.may_be_given(knowledge, session, found.claim):
+    found = generations.beyond(knowledge, session, forward.grant, forward.rotation_id)
+    if not generations.may_be_given(knowledge, session, found.rotation_id):
         return ()
     if found.outcome is None:
         # what it was decided by is forgotten, so nobody can tell whether it is the newest

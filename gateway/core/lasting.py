@@ -25,16 +25,16 @@ _ANYBODY = frozenset({Reason.PUBLIC, Reason.PREFLIGHT})
 class Lasting:
     """What an answer rests on.
 
-    ``since`` and ``until`` are epoch seconds; ``claim`` names the session's next rotation, of which there
-    must be no news, here or elsewhere. ``staleness`` is how many seconds old the denylist's replica may be,
-    None where its age does not matter.
+    ``since`` and ``until`` are epoch seconds; ``rotation_id`` names the session's next rotation, of which
+    there must be no news, here or elsewhere. ``staleness`` is how many seconds old the denylist's replica
+    may be, None where its age does not matter.
     """
 
     knowledge: Knowledge
     version: int
     provider: str
     keys: KeySet | None
-    claim: str
+    rotation_id: str
     since: float
     until: float
     staleness: float | None = None
@@ -47,8 +47,11 @@ class Lasting:
             and knowledge.denylist.version == self.version
             and (self.keys is None or knowledge.keys.get(self.provider) is self.keys)
             and (
-                not self.claim
-                or (knowledge.news(self.claim) is None and not knowledge.superseded(self.claim))
+                not self.rotation_id
+                or (
+                    knowledge.recent_outcome(self.rotation_id) is None
+                    and not knowledge.superseded(self.rotation_id)
+                )
             )
             and (self.staleness is None or knowledge.denylist.is_fresh(now, self.staleness))
         )
@@ -74,7 +77,7 @@ def lasting(forward: Forward, knowledge: Knowledge, now: float) -> Lasting | Non
         if knowledge.compiled.providers[provider].settings.access_token == "jwt":  # noqa: S105 - a kind of token
             return None
         until = _session_until(forward.session, forward, knowledge)
-        return Lasting(knowledge, version, provider, None, forward.claim, now, until, staleness)
+        return Lasting(knowledge, version, provider, None, forward.rotation_id, now, until, staleness)
     keys = knowledge.keys.get(provider)
     # a session that came along must not be somebody else's, and sessions end
     if keys is None or forward.sent:

@@ -9,7 +9,7 @@ from gateway.core.rules.rate_limit import key_of
 from gateway.core.sessions import codec
 from gateway.core.sessions.model import Grant
 from gateway.core.sessions.record import index_names
-from gateway.core.sessions.renewal import claim_id
+from gateway.core.sessions.renewal import rotation_id
 from gateway.core.sessions.seal import KeyRing
 from tests.support.jose import provider
 from tests.support.pure import identity
@@ -37,7 +37,7 @@ def test_no_two_sessions_share_a_name(first, second):
 def test_a_rotation_is_named_by_framed_fields():
     """A generation and a token cannot lend each other digits."""
     known = provider()
-    names = {claim_id(known, Grant("s", *each)) for each in ((1, "23"), (12, "3"), (123, ""))}
+    names = {rotation_id(known, Grant("s", *each)) for each in ((1, "23"), (12, "3"), (123, ""))}
     assert len(names) == 3
 
 

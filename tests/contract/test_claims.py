@@ -9,7 +9,7 @@ from redis import Redis
 from gateway.core.decision.needs import Confirm
 from gateway.core.fault import Ambiguous, Fault, NeverSent
 from gateway.core.reasons import Reason
-from gateway.edge.refresh.lease import Claims, Ended, Lost, Refusal, Spent, Stored, Success
+from gateway.edge.refresh.lease import Ended, Leases, Lost, Refusal, Spent, Stored, Success
 from gateway.edge.store.store import Store
 from tests.support.store import ValkeyServer, eventually
 
@@ -48,19 +48,19 @@ def fault(kind=Fault):
     return kind("issuer", Reason.ISSUER_UNAVAILABLE, "detail", 5)
 
 
-class WithSession(Claims):
-    """Claims whose names tell a session, and so have keys under their former names as well."""
+class WithSession(Leases):
+    """Leases whose names tell a session, and so have keys under their former names as well."""
 
     def _keys(self, claim: str) -> list[str]:
         return super()._keys(f"{claim}.session")
 
 
-@pytest.fixture(params=[Claims, WithSession])
+@pytest.fixture(params=[Leases, WithSession])
 async def table(request, store):
-    """A maker of claim tables on one store: each stands for a worker."""
+    """A maker of lease tables on one store: each stands for a worker."""
     made = []
 
-    def make(on: Store = store, **options) -> Claims:
+    def make(on: Store = store, **options) -> Leases:
         options = {"grace": 0.3, "idle": 60.0, "lease": LEASE, "longest_call": LONGEST} | options
         made.append(request.param(on, time.time, **options))
         return made[-1]
@@ -79,7 +79,7 @@ async def pttl(store: Store, part: str, claim: str = "h") -> int:
     return own if own != -2 else await store.execute("PTTL", store.key("refresh", f"{{{claim}}}", part))
 
 
-def freeze(claims: Claims, monkeypatch) -> None:
+def freeze(claims: Leases, monkeypatch) -> None:
     """Let a worker's lease lapse while its call is out, as if the process were stopped."""
 
     async def asleep(held, bound):

@@ -11,7 +11,7 @@ from gateway.core.decision.needs import Confirm
 from gateway.core.sessions import renewal as refresh
 from gateway.core.sessions.codec import decode_grant, encode_grant, former_name
 from gateway.core.sessions.model import Grant
-from gateway.edge.refresh.lease import Claims, Ended, Refusal, Spent, Stored, Success
+from gateway.edge.refresh.lease import Ended, Leases, Refusal, Spent, Stored, Success
 from gateway.edge.store.store import Store
 from tests.support.decisions import compiled
 from tests.support.recorded import claim_scripts_1 as former
@@ -23,7 +23,7 @@ RECORDED = Path(former.__file__).with_name("version_1.json")
 
 
 def claim(session: str = "session-1", token: str = "refresh-0") -> str:  # noqa: S107 - not a secret
-    return refresh.claim_id(PROVIDER, Grant(session, 0, token))
+    return refresh.rotation_id(PROVIDER, Grant(session, 0, token))
 
 
 class Former:
@@ -75,8 +75,8 @@ async def table(store):
     """A maker of claim tables on one store."""
     made = []
 
-    def make() -> Claims:
-        made.append(Claims(store, time.time, grace=GRACE / 1000, idle=60.0, lease=2.0, longest_call=2.0))
+    def make() -> Leases:
+        made.append(Leases(store, time.time, grace=GRACE / 1000, idle=60.0, lease=2.0, longest_call=2.0))
         return made[-1]
 
     yield make

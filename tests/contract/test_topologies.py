@@ -15,7 +15,7 @@ from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
 from gateway.edge.limits.rate_limits import RateLimits
-from gateway.edge.refresh.lease import Claims, Stored, Success
+from gateway.edge.refresh.lease import Leases, Stored, Success
 from gateway.edge.revocation.denylist_sync import Revocations
 from gateway.edge.sessions.index import Filter
 from gateway.edge.store import store as module
@@ -42,7 +42,7 @@ def store_of(prefix: str = "t:", timeout: float = 1.0, **redis) -> Store:
 async def use_all(store: Store) -> None:
     """Do once whatever the gateway does with a store."""
     assert await store.use_once(UseOnce("login", "x", time.time() + 60))
-    claims = Claims(store, time.time, grace=1.0, idle=60.0)
+    claims = Leases(store, time.time, grace=1.0, idle=60.0)
     listening = asyncio.create_task(claims._listen())
 
     async def call():
@@ -270,7 +270,7 @@ async def test_a_long_outage_is_not_waited_for_again(server: ValkeyServer, own_s
 
 async def test_r32_a_claim_whose_answer_was_lost_is_ours(server: ValkeyServer, own_store: Store, monkeypatch):
     """R32: the store hung, and ran the claim when it went on: the next attempt is its owner, not kept out."""
-    claims = Claims(own_store, time.time, grace=1.0, idle=60.0, lease=60.0)
+    claims = Leases(own_store, time.time, grace=1.0, idle=60.0, lease=60.0)
     calls = []
 
     async def call():

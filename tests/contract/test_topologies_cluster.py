@@ -16,7 +16,7 @@ from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
 from gateway.edge.limits.rate_limits import RateLimits
-from gateway.edge.refresh.lease import Claims, Stored, Success
+from gateway.edge.refresh.lease import Leases, Stored, Success
 from gateway.edge.revocation.denylist_sync import Revocations
 from gateway.edge.sessions.index import Filter
 from gateway.edge.store.clients import Opener
@@ -80,8 +80,8 @@ async def test_values_are_used_once_on_every_server(cluster: ClusterStore, store
 
 
 async def test_every_script_touches_one_slot(store: Store):
-    """Claims, the denylist, sessions with their list and limits work as they are: no CROSSSLOT."""
-    claims = Claims(store, time.time, grace=1.0, idle=60.0)
+    """Leases, the denylist, sessions with their list and limits work as they are: no CROSSSLOT."""
+    claims = Leases(store, time.time, grace=1.0, idle=60.0)
 
     async def call():
         return Success(b"sealed")
@@ -125,8 +125,8 @@ async def test_a_revocation_is_pushed_and_a_replica_confirms(cluster: ClusterSto
 async def test_a_claim_is_awaited_across_workers(cluster: ClusterStore):
     """What one server publishes is heard at any other: a second worker waits for the first one's result."""
     here, there = await open_store(cluster), await open_store(cluster)
-    first = Claims(here, time.time, grace=1.0, idle=60.0)
-    second = Claims(there, time.time, grace=1.0, idle=60.0)
+    first = Leases(here, time.time, grace=1.0, idle=60.0)
+    second = Leases(there, time.time, grace=1.0, idle=60.0)
     gate, calls = asyncio.Event(), []
 
     async def call():

@@ -12,7 +12,7 @@ from gateway.core.decision.needs import Revoke
 from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
-from gateway.edge.refresh.lease import Claims, Stored, Success
+from gateway.edge.refresh.lease import Leases, Stored, Success
 from gateway.edge.revocation.denylist_sync import Revocations
 from gateway.edge.store.clients import OneServer, Opener
 from gateway.edge.store.sentinel import Sentinels, _read
@@ -118,7 +118,7 @@ async def test_a_failover(replicated: Replicated, store: Store):
     What a replica had confirmed is there: a result is not asked of the provider again.
     """
     first, second = await follower(store, "a"), await follower(store, "b")
-    claims = Claims(store, time.time, grace=1.0, idle=60.0)
+    claims = Leases(store, time.time, grace=1.0, idle=60.0)
     calls = []
 
     async def call():

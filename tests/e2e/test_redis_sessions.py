@@ -155,7 +155,7 @@ async def test_a_refresh_behind_the_requests_back(world: World):
     await browser.login()
     world.clock.advance(50)
     assert not (await browser.fetch("/x")).set_cookies
-    await world.eventually(lambda: len(world.gateway.refresher._news))
+    await world.eventually(lambda: len(world.gateway.refresher._outcomes))
     assert len((await browser.fetch("/y")).set_cookies) == 1
     page = await browser.fetch("/z")
     assert page.status == 200

@@ -44,7 +44,7 @@ async def test_a_refresh_behind_the_requests_back(world: World):
     world.clock.advance(50)
     assert (await browser.fetch("/x")).status == 200
     await world.eventually(lambda: refreshes(world) == 1)
-    await world.eventually(lambda: len(world.gateway.refresher._news))
+    await world.eventually(lambda: len(world.gateway.refresher._outcomes))
     page = await browser.fetch("/y")
     assert any("-refresh=" in line for line in page.set_cookies)
     page = await browser.fetch("/z")

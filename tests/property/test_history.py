@@ -102,7 +102,7 @@ class History(RuleBasedStateMachine):
     @staticmethod
     def _hasten(gateway: Gateway) -> Gateway:
         # a lease and a longest call that fit into a test
-        gateway.claims._lease, gateway.claims._longest = 0.2, 0.5
+        gateway.leases._lease, gateway.leases._longest = 0.2, 0.5
         return gateway
 
     def teardown(self) -> None:

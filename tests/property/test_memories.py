@@ -234,7 +234,7 @@ def session_line(subject: str, life: int) -> bytes:
 
 def rotation() -> str:
     """Return the name of the next rotation of carol's longer session."""
-    return refresh.claim_id(compiled(0).providers["corporate"], Grant("carol500", 0, "refresh-0"))
+    return refresh.rotation_id(compiled(0).providers["corporate"], Grant("carol500", 0, "refresh-0"))
 
 
 def renewed(groups: list[str], life: float) -> Renewed:

@@ -81,7 +81,7 @@ SESSION = Session(
     access_expires_at=NOW + 3500,
 )
 GRANT = Grant("session-1", 0, "refresh-0")
-CLAIM = refresh.claim_id(COMPILED.providers["corporate"], GRANT)
+CLAIM = refresh.rotation_id(COMPILED.providers["corporate"], GRANT)
 
 
 def knowing(**changes) -> Knowledge:
@@ -93,7 +93,7 @@ def knowing(**changes) -> Knowledge:
         keys={},
         denylist=denylist,
         memory=Memory(),
-        news=lambda _: None,
+        recent_outcome=lambda _: None,
         confirmed=lambda _: False,
     )
     return replace(base, **changes)
@@ -191,7 +191,7 @@ def test_an_expired_access_token_needs_a_refresh():
     req = request("/x", cookie(replace(SESSION, access_expires_at=NOW - 1)))
     need = ask(req)
     assert isinstance(need, Refresh)
-    assert need.claim == CLAIM
+    assert need.rotation_id == CLAIM
     fresh = replace(SESSION, access_expires_at=NOW + 60, renewed_at=NOW, generation=1)
     answer = ask(
         req, knowing(facts={need: Renewed(fresh, replace(GRANT, refresh_token="refresh-1", generation=1))})
@@ -202,7 +202,7 @@ def test_an_expired_access_token_needs_a_refresh():
     assert isinstance(over, Refuse)
     # who has waited may be late; the next request, which need not wait, clears them (R75)
     assert over.cookies == ()
-    over = ask(req, knowing(news={CLAIM: SessionOver(Reason.SESSION_ENDED)}.get))
+    over = ask(req, knowing(recent_outcome={CLAIM: SessionOver(Reason.SESSION_ENDED)}.get))
     assert {change.value for change in over.cookies} == {None}
 
 
@@ -226,11 +226,11 @@ def test_cookies_ride_only_for_who_presented_the_older_generation():
     due = replace(SESSION, access_expires_at=NOW + 30)
     forward = ask(request("/x", cookie(due)))
     news = {CLAIM: renewed}
-    assert due_cookies(forward, knowing(news=news.get), NOW)
-    assert due_cookies(forward, knowing(news={"other": renewed}.get), NOW) == ()
+    assert due_cookies(forward, knowing(recent_outcome=news.get), NOW)
+    assert due_cookies(forward, knowing(recent_outcome={"other": renewed}.get), NOW) == ()
     anonymous = ask(request("/public/x", cookie(due)))
-    assert due_cookies(anonymous, knowing(news=news.get), NOW) == ()
-    revoked = knowing(news=news.get)
+    assert due_cookies(anonymous, knowing(recent_outcome=news.get), NOW) == ()
+    revoked = knowing(recent_outcome=news.get)
     revoked.denylist.add(DenyEntry("session", "", "session-1", NOW, NOW + 100))
     assert due_cookies(forward, revoked, NOW) == ()
 

@@ -45,9 +45,9 @@ SESSIONS: list[Session] = [
 ]
 GRANTS = [Grant("session-1", 0, "refresh-0")]
 for _n in range(1, 5):
-    _led = refresh.claim_id(PROVIDER, GRANTS[-1])
+    _led = refresh.rotation_id(PROVIDER, GRANTS[-1])
     GRANTS.append(Grant("session-1", _n, f"refresh-{_n}", (_led,)))
-CLAIMS = [refresh.claim_id(PROVIDER, grant) for grant in GRANTS]
+CLAIMS = [refresh.rotation_id(PROVIDER, grant) for grant in GRANTS]
 CURRENT = [Renewed(session, grant) for session, grant in zip(SESSIONS, GRANTS, strict=True)]
 ORIGIN = "https://app.example.com"
 
@@ -103,11 +103,11 @@ def test_r69_a_pair_that_does_not_fit(session: int, grant: int):
     req = request(session, grant)
     need = ask(req)
     assert isinstance(need, Refresh)
-    assert need.claim == CLAIMS[grant]
+    assert need.rotation_id == CLAIMS[grant]
     assert not need.session.claims
     assert not need.session.scopes
     outcome = refresh.renew(
-        KNOWN, need.session, need.grant, need.claim, TokenSet("a", 60, "r"), None, None, NOW
+        KNOWN, need.session, need.grant, need.rotation_id, TokenSet("a", 60, "r"), None, None, NOW
     )
     assert isinstance(outcome, Renewed)
     assert "groups" not in outcome.session.claims
@@ -179,7 +179,7 @@ def test_r69_what_another_worker_has_made_is_asked_for():
     for news, claim in (({}, CLAIMS[0]), ({CLAIMS[0]: CURRENT[1]}, CLAIMS[1])):
         need = ask(request(0, 0, b"/x"), knowing(news, (claim,)))
         assert isinstance(need, Refresh)
-        assert need.claim == claim
+        assert need.rotation_id == claim
         forward = ask(request(0, 0, b"/x"), knowing(news, (claim,), {need: CURRENT[2]}))
         assert isinstance(forward, Forward)
         assert given(forward.cookies) == [2]

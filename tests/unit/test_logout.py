@@ -234,7 +234,7 @@ def test_the_newest_refresh_token_that_is_known_is_revoked():
     grant = GRANT
     for generation in (1, 2):
         newer = Grant("session-1", generation, f"refresh-{generation}")
-        chain[refresh.claim_id(provider, grant)] = Renewed(replace(SESSION, generation=generation), newer)
+        chain[refresh.rotation_id(provider, grant)] = Renewed(replace(SESSION, generation=generation), newer)
         grant = newer
     answer = Desk(KNOWN, news=chain.get).post("logout", cookie(KNOWN))
     assert answer.background == (RevokeToken("main", "refresh-2", ISSUER, "alice", "session-1"),)

@@ -139,11 +139,11 @@ def test_the_store_knows_a_hash_of_the_handle():
 def test_the_rotation_is_named_after_the_handle():
     """The claim of a rotation has the record's name, whatever the provider does with its refresh token."""
     provider = KNOWN.providers["corporate"]
-    assert refresh.claim_id(provider, GRANT) == HANDLE.record
-    assert refresh.claim_id(provider, replace(GRANT, refresh_token="another")) == HANDLE.record
+    assert refresh.rotation_id(provider, GRANT) == HANDLE.record
+    assert refresh.rotation_id(provider, replace(GRANT, refresh_token="another")) == HANDLE.record
     assert refresh.seal_secret(GRANT) == SECRET
     in_cookies = replace(GRANT, handle="")
-    assert refresh.claim_id(provider, in_cookies) != HANDLE.record
+    assert refresh.rotation_id(provider, in_cookies) != HANDLE.record
     assert refresh.seal_secret(in_cookies) == "refresh-token"
 
 

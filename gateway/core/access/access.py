@@ -5,7 +5,7 @@ from dataclasses import replace
 from gateway.core.access import generations, rounds
 from gateway.core.access.bearer import judge_bearer
 from gateway.core.access.credentials import BearerToken, SessionCookie, present
-from gateway.core.access.session import Live, is_live, judge_session
+from gateway.core.access.session import Live, judge_session, why_over
 from gateway.core.decision.answers import Forward, Login, Refuse
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Need
@@ -60,7 +60,7 @@ def _with_bearer(
         return refuse(context, verdict, bearer=True) if isinstance(verdict, Reason) else verdict
     if cookie is not None and cookie.opened is not None:
         other = cookie.opened.session
-        if is_live(context, other) is None and (other.issuer, other.subject) != (
+        if why_over(context, other) is None and (other.issuer, other.subject) != (
             verdict.issuer,
             verdict.subject,
         ):
@@ -196,7 +196,7 @@ def _forward(
         identity,
         live.session if live else None,
         live.grant if live else None,
-        live.claim if live else "",
+        live.rotation_id if live else "",
         live.cookies if live else (),
         live.background if live else (),
         context.site,

@@ -97,7 +97,7 @@ def _open(context: Context, site: jar.Site, sealed: str, sealed_grant: str) -> O
     grant = codec.decode_grant(payload) if payload is not None else None
     if grant is not None and grant.session_id != session.session_id:
         grant = None
-    return OpenedSession(session, grant, refresh.claim_id(provider, grant) if grant else "")
+    return OpenedSession(session, grant, refresh.rotation_id(provider, grant) if grant else "")
 
 
 def _kept_session(context: Context, site: jar.Site, sealed: str, key: str) -> SessionCookie | SessionRecord:

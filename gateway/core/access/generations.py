@@ -19,11 +19,11 @@ from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session,
 class Latest:
     """The newest outcome that this worker knows after a rotation, None where it knows of none.
 
-    ``claim`` names the rotation that would come next.
+    ``rotation_id`` names the rotation that would come next.
     """
 
     outcome: RefreshOutcome | None
-    claim: str
+    rotation_id: str
 
 
 def fit(session: Session, grant: Grant | None) -> bool:
@@ -34,10 +34,10 @@ def fit(session: Session, grant: Grant | None) -> bool:
     return session.generation - grant.generation in (0, 1)
 
 
-def latest(knowledge: Knowledge, claim: str) -> Latest:
-    """Follow what is known of the rotations from ``claim`` on."""
+def latest(knowledge: Knowledge, rotation_id: str) -> Latest:
+    """Follow what is known of the rotations from ``rotation_id`` on."""
     outcome: RefreshOutcome | None = None
-    while (found := knowledge.news(claim)) is not None:
+    while (found := knowledge.recent_outcome(rotation_id)) is not None:
         if isinstance(outcome, Renewed) and not is_newer(found, outcome):
             break
         outcome = found
@@ -46,17 +46,17 @@ def latest(knowledge: Knowledge, claim: str) -> Latest:
         provider = knowledge.compiled.providers.get(found.session.provider)
         if provider is None:
             break
-        claim = refresh.claim_id(provider, found.grant)
-    return Latest(outcome, claim)
+        rotation_id = refresh.rotation_id(provider, found.grant)
+    return Latest(outcome, rotation_id)
 
 
-def beyond(knowledge: Knowledge, session: Session, grant: Grant | None, claim: str) -> Latest:
-    """Return the newest that is known beyond what was presented; ``claim`` names its next rotation."""
+def beyond(knowledge: Knowledge, session: Session, grant: Grant | None, rotation_id: str) -> Latest:
+    """Return the newest that is known beyond what was presented; ``rotation_id`` names its next rotation."""
     if grant is None:
-        return Latest(None, claim)
-    found = latest(knowledge, claim)
+        return Latest(None, rotation_id)
+    found = latest(knowledge, rotation_id)
     if found.outcome is None and not fit(session, grant):
-        return Latest(led_here(knowledge, grant), claim)
+        return Latest(led_here(knowledge, grant), rotation_id)
     return found
 
 
@@ -67,8 +67,8 @@ def is_newer(outcome: RefreshOutcome, than: Renewed) -> bool:
 
 def led_here(knowledge: Knowledge, grant: Grant) -> Renewed | None:
     """Return the session that belongs to a grant, where this worker knows the rotation that made both."""
-    for claim in grant.unconfirmed[:1]:
-        found = knowledge.news(claim)
+    for rotation_id in grant.unconfirmed[:1]:
+        found = knowledge.recent_outcome(rotation_id)
         if isinstance(found, Renewed) and found.grant == grant:
             return found
     return None
@@ -79,10 +79,11 @@ def bare(session: Session) -> Session:
     return replace(session, claims={}, told={}, claims_at=None, scopes=frozenset(), access_token=None)
 
 
-def may_be_given(knowledge: Knowledge, session: Session, claim: str) -> bool:
-    """Tell whether a browser may be given this session, whose next rotation ``claim`` names."""
+def may_be_given(knowledge: Knowledge, session: Session, rotation_id: str) -> bool:
+    """Tell whether a browser may be given this session, whose next rotation ``rotation_id`` names."""
     return not (
-        (claim and knowledge.superseded(claim)) or knowledge.superseded(replacement(session.session_id))
+        (rotation_id and knowledge.superseded(rotation_id))
+        or knowledge.superseded(replacement(session.session_id))
     )
 
 

@@ -28,11 +28,11 @@ class Live:
     grant: Grant | None
     cookies: tuple[CookieChange, ...] = ()
     background: tuple[Need, ...] = ()
-    claim: str = ""
+    rotation_id: str = ""
     is_renewed: bool = False
 
 
-def is_live(context: Context, session: Session) -> Reason | None:
+def why_over(context: Context, session: Session) -> Reason | None:
     """Return why a session no longer holds, or None. Says nothing of its access token."""
     lifetimes = context.knowledge.compiled.settings.session
     if (over := context.knowledge.denylist.why_over(session, context.now)) is not None:
@@ -51,22 +51,22 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
     if opened is None:
         return cookie.gone
     settings = context.knowledge.compiled.settings.session
-    session, grant, claim = opened.session, opened.grant, opened.claim
-    found = generations.beyond(context.knowledge, session, grant, claim)
+    session, grant, rotation_id = opened.session, opened.grant, opened.rotation_id
+    found = generations.beyond(context.knowledge, session, grant, rotation_id)
     renewed = found.outcome
     # before the denylist is asked: reuse puts the session there itself, and its own word says more
     if isinstance(renewed, SessionOver):
         return renewed.reason
-    if (ended := is_live(context, session)) is not None:
+    if (ended := why_over(context, session)) is not None:
         return ended
     phase = refresh.phase(session, grant is not None, settings, context.now)
     if renewed is not None and renewed.grant is not None:
-        session, grant, claim = renewed.session, renewed.grant, found.claim
+        session, grant, rotation_id = renewed.session, renewed.grant, found.rotation_id
         phase = refresh.phase(session, has_grant=True, settings=settings, now=context.now)
     elif not generations.fit(session, grant):
         # what such a session says was true once: it is asked anew
         session, phase = generations.bare(session), "expired"
-    if grant is not None and context.knowledge.superseded(claim):
+    if grant is not None and context.knowledge.superseded(rotation_id):
         # another worker has made a newer one: what this one says may have been taken away by it
         phase = "expired"
     background: tuple[Need, ...] = ()
@@ -75,14 +75,14 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
             return Reason.SESSION_EXPIRED
         outcome = _renewed_for_this(context, session)
         if outcome is None:
-            return Refresh(claim, session, grant)
+            return Refresh(rotation_id, session, grant)
         if isinstance(outcome, SessionOver):
             return outcome.reason
         # a renewal that has just succeeded counts, however soon its access token expires
-        session, grant, renewed, claim = outcome.session, outcome.grant, outcome, ""
+        session, grant, renewed, rotation_id = outcome.session, outcome.grant, outcome, ""
     elif phase == "due" and grant is not None:
-        background = (Refresh(claim, session, grant),)
-    return _live(context, opened, Renewed(session, grant), claim, renewed is not None, background)
+        background = (Refresh(rotation_id, session, grant),)
+    return _live(context, opened, Renewed(session, grant), rotation_id, renewed is not None, background)
 
 
 def _renewed_for_this(context: Context, session: Session) -> RefreshOutcome | None:
@@ -101,7 +101,7 @@ def _live(
     context: Context,
     opened: OpenedSession,
     current: Renewed,
-    claim: str,
+    rotation_id: str,
     is_newer: bool,
     background: tuple[Need, ...],
 ) -> Live | Need | Reason:
@@ -116,7 +116,7 @@ def _live(
         return identity
     assert context.site is not None
     changes: tuple[CookieChange, ...] = ()
-    is_given = generations.may_be_given(context.knowledge, session, claim)
+    is_given = generations.may_be_given(context.knowledge, session, rotation_id)
     if is_newer and is_given:
         changes = session_cookies(context.site, current, context.cookies, context.now)
     elif is_newer or background or context.now - session.seen_at <= settings.idle_lifetime / 10:
@@ -126,10 +126,10 @@ def _live(
     elif is_given:
         changes = session_cookies(context.site, Renewed(session, None), context.cookies, context.now)
     if opened.grant is not None and (claims := opened.grant.unconfirmed):
-        waiting = tuple(claim for claim in claims if not context.knowledge.confirmed(claim))
+        waiting = tuple(each for each in claims if not context.knowledge.confirmed(each))
         if waiting:
             background = (*background, Confirm(waiting, session.ends_at))
-    return Live(identity, opened.session, opened.grant, changes, background, opened.claim, is_newer)
+    return Live(identity, opened.session, opened.grant, changes, background, opened.rotation_id, is_newer)
 
 
 def session_identity(context: Context, session: Session) -> Verdict:

@@ -24,8 +24,9 @@ class Forward:
 
     The pipeline adds X-Request-ID, the data plane one framing header, Connection, and Upgrade for a tunnel.
     ``background`` are needs to resolve behind the request's back. ``session`` and ``grant`` are what this
-    very request presented on ``site``, and ``sent`` its own cookies, for ``due_cookies``; ``claim`` names the
-    session's next rotation. ``is_renewed`` tells that it was decided by a newer generation than presented.
+    very request presented on ``site``, and ``sent`` its own cookies, for ``due_cookies``; ``rotation_id``
+    names the session's next rotation. ``is_renewed`` tells that it was decided by a newer generation than
+    presented.
     """
 
     route: "Route"
@@ -36,7 +37,7 @@ class Forward:
     identity: Identity | None = None
     session: Session | None = None
     grant: Grant | None = None
-    claim: str = ""
+    rotation_id: str = ""
     cookies: tuple[CookieChange, ...] = ()
     background: tuple[Need, ...] = ()
     site: "Site | None" = None

@@ -38,15 +38,16 @@ class Memory:
 class Knowledge:
     """What the process knows now. ``facts`` are the answers to this request's needs.
 
-    ``news`` looks up how a recent refresh ended, by claim id; ``confirmed`` tells whether a rotation has been
-    confirmed already; ``superseded`` whether one was made lately, wherever that was, or a session replaced.
+    ``recent_outcome`` looks up how a recent refresh ended, by rotation id; ``confirmed`` tells whether a
+    rotation has been confirmed already; ``superseded`` whether one was made lately, wherever that was, or a
+    session replaced.
     """
 
     compiled: RuntimeConfig
     keys: Mapping[str, KeySet]
     denylist: Denylist
     memory: Memory
-    news: Callable[[str], RefreshOutcome | None]
+    recent_outcome: Callable[[str], RefreshOutcome | None]
     confirmed: Callable[[str], bool]
     facts: Mapping[Need, object] = field(default_factory=dict)
     superseded: Callable[[str], bool] = lambda _: False

@@ -85,9 +85,9 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """New tokens for a session, by the claim protocol. Answer: Renewed | SessionOver."""
+    """New tokens for a session, by the refresh lease. Answer: Renewed | SessionOver."""
 
-    claim: str
+    rotation_id: str
     session: Session = field(compare=False)
     grant: Grant = field(compare=False, repr=False)
 
@@ -99,7 +99,7 @@ class Confirm:
     ``ends_at`` (epoch seconds) bounds how long the old tokens are remembered as spent.
     """
 
-    claims: tuple[str, ...]
+    rotations: tuple[str, ...]
     ends_at: float
 
 

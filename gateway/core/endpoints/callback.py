@@ -11,7 +11,7 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from gateway.core.access import pending, rounds
-from gateway.core.access.session import is_live, session_identity
+from gateway.core.access.session import session_identity, why_over
 from gateway.core.access.verification import checked, key_set
 from gateway.core.decision.answers import Login, Refuse, Respond
 from gateway.core.decision.context import Context
@@ -194,7 +194,7 @@ def _stranger(context: Context, reason: Reason, state: str, attempt: Attempt | N
     presented = presented_session(context)
     if isinstance(presented, SessionRecord):
         return presented
-    if presented is not None and is_live(context, presented.session) is None:
+    if presented is not None and why_over(context, presented.session) is None:
         if evicted:
             cookies = (*cookies, pending.forget_evicted(context, site, state))
         return Respond(Reason.ALREADY_LOGGED_IN, 303, location=site.origin + page, cookies=cookies)

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 
 from gateway.core.access.credentials import session_cookie
-from gateway.core.access.session import identity_of, is_live
+from gateway.core.access.session import identity_of, why_over
 from gateway.core.decision.answers import Refuse, Respond
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Body, EndSession, Need, Random, Revoke, RevokeToken, SessionRecord
@@ -90,7 +90,7 @@ def _no_proof(context: Context, opened: OpenedSession | None) -> Reason | None:
     # a copy of a session that has ended must not end those that came after it
     if opened is None:
         return Reason.CREDENTIALS_MISSING
-    return is_live(context, opened.session)
+    return why_over(context, opened.session)
 
 
 def _entries(context: Context, session: Session, *, everywhere: bool) -> tuple[DenyEntry, ...]:
@@ -175,14 +175,14 @@ def _revocation(context: Context, opened: OpenedSession | None) -> tuple[RevokeT
     """Return the need that revokes the newest refresh token that is known of this session."""
     if opened is None or opened.grant is None:
         return ()
-    session, grant, claim = opened.session, opened.grant, opened.claim
+    session, grant, rotation_id = opened.session, opened.grant, opened.rotation_id
     provider = context.knowledge.compiled.providers[session.provider]
     for _ in range(_MOST_NEWS):
-        renewed = context.knowledge.news(claim)
+        renewed = context.knowledge.recent_outcome(rotation_id)
         if not isinstance(renewed, Renewed) or renewed.grant is None:
             break
         grant = renewed.grant
-        claim = refresh.claim_id(provider, grant)
+        rotation_id = refresh.rotation_id(provider, grant)
     need = RevokeToken(
         provider.name, grant.refresh_token, session.issuer, session.subject, session.session_id
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from gateway.core.access.credentials import SessionCookie, session_cookie
-from gateway.core.access.session import is_live
+from gateway.core.access.session import why_over
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import EndLater, Need, Replaced, Revoke, SaveSession, SessionRecord
 from gateway.core.headers import cookies as jar
@@ -91,7 +91,7 @@ def put_off(context: Context, begun: Begun) -> tuple[EndLater, ...]:
     if begun.handle or not isinstance(previous, OpenedSession):
         return ()
     before = previous.session
-    if not _is_same_person(before, begun.session) or is_live(context, before) is not None:
+    if not _is_same_person(before, begun.session) or why_over(context, before) is not None:
         return ()
     return (EndLater(before.session_id, before.ends_at),)
 

@@ -53,7 +53,7 @@ class Session:
 class Grant:
     """The refresh token of a session. Sealed into the refresh cookie.
 
-    ``unconfirmed`` are the claim ids (see ``core.sessions.renewal.claim_id``) of rotations that led here and
+    ``unconfirmed`` are the ids (see ``core.sessions.renewal.rotation_id``) of rotations that led here and
     that the browser confirms by presenting this cookie; newest first. ``handle`` is the secret of the cookie
     that leads to this grant where the store keeps it, empty where the browser does.
     """
@@ -89,12 +89,12 @@ RefreshOutcome: TypeAlias = Renewed | SessionOver
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """A session cookie that opened, with its refresh cookie's grant and the claim id of its next rotation.
+    """A session cookie that opened, with its refresh cookie's grant and the rotation id of its next rotation.
 
     ``record`` names the record where the store keeps the session; it is empty where the browser does.
     """
 
     session: Session
     grant: Grant | None
-    claim: str
+    rotation_id: str
     record: str = ""

@@ -1,6 +1,6 @@
 """When a session's tokens are due for renewal, and what a token response makes of it.
 
-The claim protocol that lets exactly one worker call the provider is in ``edge.refresh.lease``; here are the
+The refresh lease that lets exactly one worker call the provider is in ``edge.refresh.lease``; here are the
 names it works on and the values it moves.
 """
 
@@ -28,7 +28,7 @@ ROTATION = 72
 """Bytes that the name of a rotation fills in a payload, with a margin."""
 
 
-def claim_id(provider: Provider, grant: Grant, resource: str = "") -> str:
+def rotation_id(provider: Provider, grant: Grant, resource: str = "") -> str:
     """Name a rotation: SHA-256 over issuer, client, scope, resource, generation and old refresh token.
 
     The generation tells apart the refreshes of a provider that does not rotate, where one refresh
@@ -112,7 +112,7 @@ def renew(
     compiled: RuntimeConfig,
     session: Session,
     grant: Grant,
-    claim: str,
+    rotation_id: str,
     tokens: TokenSet,
     id_claims: Claims | None,
     userinfo: Claims | None,
@@ -151,7 +151,7 @@ def renew(
         access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
     )
     is_new = rotated or bool(handle)
-    unconfirmed = (claim, *grant.unconfirmed)[: codec.MOST_UNCONFIRMED] if is_new else grant.unconfirmed
+    unconfirmed = (rotation_id, *grant.unconfirmed)[: codec.MOST_UNCONFIRMED] if is_new else grant.unconfirmed
     token = tokens.refresh_token or grant.refresh_token
     current = Grant(session.session_id, generation, token, unconfirmed, handle)
     return _fitting(renewed, current, is_kept=bool(handle))

@@ -1,10 +1,10 @@
-"""The refresh claim: one token call for one rotation, across all workers and machines.
+"""The refresh lease: one token call for one rotation, across all workers and machines.
 
 A refresh token that rotates may be used once, and whoever loses the answer loses the session. So the right
-to call is claimed in the store, the answer is stored before anybody uses it, and a rotation is complete only
+to call is leased from the store, the answer is stored before anybody uses it, and a rotation is complete only
 when the browser has shown its new cookie.
 
-1. A result is there: use it. Spent: reuse. Claimed: wait. Else claim, with a new fence number and a lease.
+1. A result is there: use it. Spent: reuse. Leased: wait. Else take the lease, with a new fence number.
 2. The call belongs to the worker: a caller that leaves cancels nothing. Only the holder renews the lease.
 3. A success is always stored, whatever the fence says.
 4. A refusal counts from the current fence alone, and only if no earlier call is in doubt; otherwise the
@@ -85,9 +85,9 @@ Obtained: TypeAlias = Stored | Spent | Lost | Ended
 
 @dataclass(slots=True)
 class _Flight:
-    """One conversation with the store about one claim, on behalf of every caller in this process."""
+    """One conversation with the store about one rotation, on behalf of every caller in this process."""
 
-    claim: str
+    rotation_id: str
     call: Call
     end: float
     is_own: Callable[[bytes], bool]
@@ -99,9 +99,9 @@ class _Flight:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A claim that we hold, as its key's value says."""
+    """A lease that we hold, as its key's value says."""
 
-    claim: str
+    rotation_id: str
     fence: str
     owner: str
 
@@ -110,15 +110,15 @@ class _Held:
         return f"{self.fence} {self.owner}"
 
 
-class Claims:
-    """The claim table of one process.
+class Leases:
+    """The leases of one process.
 
     Args:
         store: shared by all workers.
         clock: wall time in seconds since the epoch.
         grace: seconds for which a confirmed rotation's result lives on, for the other tabs.
         idle: seconds for which an unconfirmed rotation's result lives.
-        lease: seconds for which a silent holder keeps its claim.
+        lease: seconds for which a silent holder keeps its lease.
         longest_call: seconds that no call exceeds, with everything that it does beside the token request.
     """
 
@@ -177,15 +177,15 @@ class Claims:
         while known and (len(known) > _MOST_SUPERSEDED or next(iter(known.values())) <= now):
             known.popitem(last=False)
 
-    async def result(self, claim: str) -> bytes | None:
+    async def result(self, rotation_id: str) -> bytes | None:
         """Return the sealed result of a rotation that was made, None where there is none.
 
         Raises:
             Fault: the store cannot tell.
         """
-        if (sealed := self._unstored.get(claim)) is not None:
+        if (sealed := self._unstored.get(rotation_id)) is not None:
             return sealed
-        found = await self._run(scripts.RESULT, claim)
+        found = await self._run(scripts.RESULT, rotation_id)
         return None if found is None else bytes(found)
 
     def configure(self, *, grace: float, idle: float) -> None:
@@ -195,7 +195,7 @@ class Claims:
 
     async def obtain(
         self,
-        claim: str,
+        rotation_id: str,
         call: Call,
         within: float = math.inf,
         is_own: Callable[[bytes], bool] = lambda _: True,
@@ -203,7 +203,7 @@ class Claims:
         """Return how a rotation ended, making the call if nobody else does.
 
         Args:
-            claim: names the rotation (``core.sessions.renewal.claim_id``).
+            rotation_id: names the rotation (``core.sessions.renewal.rotation_id``).
             call: makes the token call once; raises NeverSent, Ambiguous or another Fault.
             within: seconds that all tries may take together; a call that would begin later is not made.
             is_own: tells whether a result that the version before has stored is of this very session.
@@ -211,27 +211,27 @@ class Claims:
         Raises:
             Fault: the store or the provider cannot tell now; nothing is decided.
         """
-        if (sealed := self._unstored.get(claim)) is not None:
+        if (sealed := self._unstored.get(rotation_id)) is not None:
             return Stored(sealed)
-        task = self._tasks.get(claim)
+        task = self._tasks.get(rotation_id)
         if task is None:
             end = asyncio.get_running_loop().time() + within
-            flight = self._flights[claim] = _Flight(claim, call, end, is_own)
-            self._former[former_name(claim)] = flight
+            flight = self._flights[rotation_id] = _Flight(rotation_id, call, end, is_own)
+            self._former[former_name(rotation_id)] = flight
             task = asyncio.get_running_loop().create_task(self._fly(flight))
-            self._tasks[claim] = task
-            task.add_done_callback(lambda _: self._landed(claim))
+            self._tasks[rotation_id] = task
+            task.add_done_callback(lambda _: self._landed(rotation_id))
         found = await asyncio.shield(task)
         if isinstance(found, Fault):
             # each caller raises its own: a shared exception would gather everybody's tracebacks
             raise type(found)(found.source, found.reason, found.detail, found.retry_after)
         return found
 
-    def _landed(self, claim: str) -> None:
-        del self._tasks[claim]
-        flight = self._flights.pop(claim)
-        if self._former.get(former_name(claim)) is flight:
-            del self._former[former_name(claim)]
+    def _landed(self, rotation_id: str) -> None:
+        del self._tasks[rotation_id]
+        flight = self._flights.pop(rotation_id)
+        if self._former.get(former_name(rotation_id)) is flight:
+            del self._former[former_name(rotation_id)]
 
     async def confirm(self, need: Confirm) -> None:
         """Phase two: the browser has shown the cookie that these rotations led to. May be repeated.
@@ -240,17 +240,17 @@ class Claims:
             Fault: the store did not take it.
         """
         remembered = _milliseconds(need.ends_at - self._clock())
-        for claim in need.claims:
-            if remembered > 0 and claim not in self._confirmed:
-                await self._run(scripts.CONFIRM, claim, remembered, self._grace, _mark(claim))
-            self._confirmed[claim] = None
-            self._confirmed.move_to_end(claim)
+        for rotation_id in need.rotations:
+            if remembered > 0 and rotation_id not in self._confirmed:
+                await self._run(scripts.CONFIRM, rotation_id, remembered, self._grace, _mark(rotation_id))
+            self._confirmed[rotation_id] = None
+            self._confirmed.move_to_end(rotation_id)
         while len(self._confirmed) > _MOST_CONFIRMED:
             self._confirmed.popitem(last=False)
 
-    def was_confirmed(self, claim: str) -> bool:
+    def was_confirmed(self, rotation_id: str) -> bool:
         """Tell whether this process remembers having confirmed a rotation."""
-        return claim in self._confirmed
+        return rotation_id in self._confirmed
 
     async def drain(self) -> None:
         """Wait for every call under way and every result that is not stored yet."""
@@ -266,11 +266,11 @@ class Claims:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
 
-    async def _run(self, script: Script, claim: str, *arguments: Argument) -> Any:  # noqa: ANN401 - of the script
-        return await self._store.run(script, self._keys(claim), arguments)
+    async def _run(self, script: Script, rotation_id: str, *arguments: Argument) -> Any:  # noqa: ANN401 - of the script
+        return await self._store.run(script, self._keys(rotation_id), arguments)
 
-    def _keys(self, claim: str) -> list[str]:
-        former, own = former_name(claim), claim.partition(".")[2]
+    def _keys(self, rotation_id: str) -> list[str]:
+        former, own = former_name(rotation_id), rotation_id.partition(".")[2]
         tag, parts = f"{{{former}}}", ("claim", "result", "spent", "fence")
         keys = [self._store.key("refresh", tag, part) for part in parts]
         # one script touches both, so both have one tag
@@ -296,8 +296,8 @@ class Claims:
                 flight.alone = True
                 continue
             found = _judge(reply)
-            if found is None and reply[0] == b"claimed":
-                found = await self._hold(flight, _Held(flight.claim, reply[1].decode(), owner))
+            if found is None and reply[0] == b"leased":
+                found = await self._hold(flight, _Held(flight.rotation_id, reply[1].decode(), owner))
                 patience = loop.time() + 2 * self._longest + self._lease
             elif found is None:
                 if loop.time() >= patience:
@@ -312,46 +312,46 @@ class Claims:
                 return found
 
     async def _acquire(self, flight: _Flight) -> tuple[str, list[Any]]:
-        """Ask for the claim; return under which owner, and the reply.
+        """Ask for the lease; return under which owner, and the reply.
 
-        An owner of its own for each attempt, or a claim that was left to lapse would seem to be ours. The
+        An owner of its own for each attempt, or a lease that was left to lapse would seem to be ours. The
         exception is an attempt whose reply never came: the store may have run it after all, or may yet.
         """
-        claim = flight.claim
-        owner = self._unheard.pop(claim, None) or os.urandom(12).hex()
+        rotation_id = flight.rotation_id
+        owner = self._unheard.pop(rotation_id, None) or os.urandom(12).hex()
         durations = (_milliseconds(self._lease), _milliseconds(self._idle), self._grace)
-        arguments = (owner, *durations, _mark(claim), int(flight.alone))
+        arguments = (owner, *durations, _mark(rotation_id), int(flight.alone))
         try:
             reply: list[Any] = await self._store.run_patiently(
-                scripts.ACQUIRE, self._keys(claim), arguments, replicated=True
+                scripts.ACQUIRE, self._keys(rotation_id), arguments, replicated=True
             )
         except Fault:
-            self._unheard[claim] = owner
+            self._unheard[rotation_id] = owner
             while len(self._unheard) > _MOST_UNHEARD:
                 self._unheard.popitem(last=False)
             raise
         return owner, reply
 
     async def _hold(self, flight: _Flight, held: _Held) -> Obtained | None:
-        """Make the call under the claim; None means: ask the store again."""
+        """Make the call under the lease; None means: ask the store again."""
         try:
             async with self._renewed(held, self._longest):
                 answer = await flight.call()
         except NeverSent:
-            await self._let_go(scripts.RELEASE, held, held.value, held.fence, self._channel, held.claim)
+            await self._let_go(scripts.RELEASE, held, held.value, held.fence, self._channel, held.rotation_id)
             if flight.never_sent:
                 raise
             flight.never_sent = True
             return None
         except Ambiguous:
-            # the claim is left to lapse: the provider may be busy with the very rotation
+            # the lease is left to lapse: the provider may be busy with the very rotation
             await self._let_go(scripts.DOUBT, held, held.fence, _milliseconds(self._idle))
             if flight.unanswered or asyncio.get_running_loop().time() + self._lease >= flight.end:
                 raise
             flight.unanswered = True
             return None
         except Fault:
-            await self._let_go(scripts.RELEASE, held, held.value, held.fence, self._channel, held.claim)
+            await self._let_go(scripts.RELEASE, held, held.value, held.fence, self._channel, held.rotation_id)
             raise
         except Exception:
             await self._let_go(scripts.DOUBT, held, held.fence, _milliseconds(self._idle))
@@ -361,9 +361,9 @@ class Claims:
         return await self._conclude(flight, held, answer.error)
 
     async def _let_go(self, script: Script, held: _Held, *arguments: Argument) -> None:
-        # what went wrong with the call is the news; a store that fails too lets the claim lapse
+        # what went wrong with the call is what counts; a store that fails too lets the lease lapse
         with contextlib.suppress(Fault):
-            await self._run(script, held.claim, *arguments)
+            await self._run(script, held.rotation_id, *arguments)
 
     @contextlib.asynccontextmanager
     async def _renewed(self, held: _Held, bound: float) -> "Any":  # noqa: ANN401 - the decorator types it
@@ -381,14 +381,16 @@ class Claims:
         while loop.time() < end:
             await asyncio.sleep(self._lease / 3)
             with contextlib.suppress(Fault):
-                if not await self._run(scripts.RENEW, held.claim, held.value, _milliseconds(self._lease)):
+                if not await self._run(
+                    scripts.RENEW, held.rotation_id, held.value, _milliseconds(self._lease)
+                ):
                     return
 
     async def _keep(self, held: _Held, sealed: bytes) -> Stored:
         try:
             return Stored(await self._store_result(held, sealed, self._idle))
         except Fault:
-            self._unstored[held.claim] = sealed
+            self._unstored[held.rotation_id] = sealed
             task = asyncio.get_running_loop().create_task(self._keep_trying(held, sealed))
             self._storing.add(task)
             task.add_done_callback(self._storing.discard)
@@ -402,10 +404,10 @@ class Claims:
             max(1, _milliseconds(lifetime)),
             max(1, self._grace),
             self._channel,
-            held.claim,
+            held.rotation_id,
         )
         # a failover that lost it would let another worker use the old token again
-        reply, _ = await self._store.run_replicated(scripts.STORE, self._keys(held.claim), arguments)
+        reply, _ = await self._store.run_replicated(scripts.STORE, self._keys(held.rotation_id), arguments)
         return bytes(reply)
 
     async def _keep_trying(self, held: _Held, sealed: bytes) -> None:
@@ -419,7 +421,7 @@ class Claims:
                     await self._store_result(held, sealed, end - loop.time())
                     return
         finally:
-            del self._unstored[held.claim]
+            del self._unstored[held.rotation_id]
 
     async def _conclude(self, flight: _Flight, held: _Held, error: str) -> Obtained | None:
         async with self._renewed(held, self._longest + self._lease):
@@ -427,14 +429,14 @@ class Claims:
                 flight.wake.clear()
                 reply = await self._run(
                     scripts.CONCLUDE,
-                    held.claim,
+                    held.rotation_id,
                     held.value,
                     held.fence,
                     error,
                     _milliseconds(self._longest),
                     _milliseconds(self._idle),
                     self._channel,
-                    held.claim,
+                    held.rotation_id,
                     int(flight.alone),
                 )
                 if (found := _judge(reply)) is not None or reply[0] == b"superseded":
@@ -442,7 +444,7 @@ class Claims:
                 await self._wait(flight, int(reply[1]) / 1000)
 
     async def _wait(self, flight: _Flight, seconds: float) -> None:
-        """Wait for news of a claim: until it is published, or its lease lapses, or for a slow poll."""
+        """Wait for news of a rotation: until it is published, or its lease lapses, or for a slow poll."""
         self.start()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(_POLL, max(0.0, seconds) + 0.01)):
@@ -469,9 +471,9 @@ class Claims:
             found.wake.set()
 
 
-def _mark(claim: str) -> str:
-    """Return a number below one that stands for a rotation (``claim_scripts`` says why)."""
-    return f"0.{int.from_bytes(hashlib.sha256(claim.encode()).digest()[:6]):015d}"
+def _mark(rotation_id: str) -> str:
+    """Return a number below one that stands for a rotation (``lease_scripts`` says why)."""
+    return f"0.{int.from_bytes(hashlib.sha256(rotation_id.encode()).digest()[:6]):015d}"
 
 
 def _milliseconds(seconds: float) -> int:

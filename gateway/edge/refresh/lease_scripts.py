@@ -1,14 +1,14 @@
 """The scripts of the refresh lease: each step of the protocol is one of them, and so is atomic.
 
-Keys, all with the hash tag of one claim, always in this order: ``claim`` (the fence number and a random
+Keys, all with the hash tag of one rotation, always in this order: ``claim`` (the fence number and a random
 owner, for the length of the lease), ``result`` (the sealed new session), ``spent`` (the rotation is
 confirmed: "1", or the store's time in ms where its result had not been stored yet), ``fence`` (a hash:
-``n`` counts the claims; each claim whose call may still be out is a field of its own, the store's time in
+``n`` counts the leases; each lease whose call may still be out is a field of its own, the store's time in
 ms; ``doubt`` tells that such a call never reported; ``verdict`` is how the refresh failed).
 
 The version before named a rotation without its session. For this one version such a rotation has eight
 keys: after its own four those under the former name, which it shares with whatever session has the same
-refresh token. Both are claimed, renewed, stored and confirmed in one script, so that workers of both versions
+refresh token. Both are leased, renewed, stored and confirmed in one script, so that workers of both versions
 make one token call together. A result under the former name counts for the session that is in it alone, which
 only the caller can see: ``alone`` tells that it is another's. A ``spent`` of this version under the former
 name is a number below one, which the version before takes for spent long ago, and which says whose it is.
@@ -62,11 +62,11 @@ local fence = 0
 for first = 1, #KEYS, 4 do
   local verdict = redis.call('HGET', KEYS[first + 3], 'verdict')
   if verdict then return {'verdict', verdict} end
-  local claim = redis.call('GET', KEYS[first])
-  if claim then
-    local number, holder = string.match(claim, '^(%d+) (.+)$')
+  local lease_of = redis.call('GET', KEYS[first])
+  if lease_of then
+    local number, holder = string.match(lease_of, '^(%d+) (.+)$')
     -- a repetition of this very command, whose first answer was lost
-    if holder == owner then return {'claimed', number} end
+    if holder == owner then return {'leased', number} end
     return {'wait', redis.call('PTTL', KEYS[first])}
   end
   fence = math.max(fence, tonumber(redis.call('HGET', KEYS[first + 3], 'n') or 0))
@@ -77,7 +77,7 @@ for first = 1, #KEYS, 4 do
   redis.call('PEXPIRE', KEYS[first + 3], keep)
   redis.call('SET', KEYS[first], fence .. ' ' .. owner, 'PX', lease)
 end
-return {'claimed', fence}
+return {'leased', fence}
 """
 )
 
@@ -177,7 +177,7 @@ if KEYS[5] and alone ~= '1' and redis.call('EXISTS', KEYS[6]) == 1 then
   return {'superseded'}
 end
 if not is_ours then
-  -- whoever holds the claim now may be waiting for exactly this call
+  -- whoever holds the lease now may be waiting for exactly this call
   if settled > 0 then tell(channel, name) end
   return {'superseded'}
 end

@@ -26,11 +26,10 @@ from gateway.core.tokens import id_token
 from gateway.core.tokens.jws import UnknownKey, kid_of, proof_of
 from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.client import RETRY_AFTER
-from gateway.edge.refresh.lease import Claims as ClaimTable
-from gateway.edge.refresh.lease import Ended, Lost, Refusal, Spent, Stored, Success
+from gateway.edge.refresh.lease import Ended, Leases, Lost, Refusal, Spent, Stored, Success
 from gateway.syntax.encoding import Json, encode_base64url
 
-MOST_NEWS = 20_000
+MOST_OUTCOMES = 20_000
 
 
 class TokenSource(Protocol):
@@ -69,7 +68,7 @@ class Refresher:
         self,
         compiled: RuntimeConfig,
         tokens: TokenSource,
-        claims: ClaimTable,
+        leases: Leases,
         denylist: Denylist,
         revoke: Callable[[Revoke], Awaitable[None]],
         clock: Callable[[], float],
@@ -79,14 +78,14 @@ class Refresher:
     ) -> None:
         self._compiled = compiled
         self._tokens = tokens
-        self._claims = claims
+        self._leases = leases
         self._denylist = denylist
         self._revoke = revoke
         self._clock = clock
         self._on_event = on_event
         self._records = records
         self._keep_hint = keep_hint
-        self._news: OrderedDict[str, tuple[float, RefreshOutcome]] = OrderedDict()
+        self._outcomes: OrderedDict[str, tuple[float, RefreshOutcome]] = OrderedDict()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._peeks: dict[str, asyncio.Task[RefreshOutcome | None]] = {}
         self._rotations: dict[str, asyncio.Task[tuple[RefreshOutcome, bool] | Fault]] = {}
@@ -95,23 +94,23 @@ class Refresher:
         """Go on with this configuration; a refresh under way ends with the one that it began with."""
         self._compiled = compiled
 
-    def news(self, claim: str) -> RefreshOutcome | None:
-        """Return how a refresh ended lately, by claim id. Older ones are the store's to know."""
-        entry = self._news.get(claim)
+    def recent_outcome(self, rotation_id: str) -> RefreshOutcome | None:
+        """Return how a refresh ended lately, by rotation id. Older ones are the store's to know."""
+        entry = self._outcomes.get(rotation_id)
         if entry is None:
             return None
         if self._clock() >= entry[0]:
-            del self._news[claim]
+            del self._outcomes[rotation_id]
             return None
         return entry[1]
 
-    def confirmed(self, claim: str) -> bool:
+    def confirmed(self, rotation_id: str) -> bool:
         """Tell whether this worker has confirmed a rotation already."""
-        return self._claims.was_confirmed(claim)
+        return self._leases.was_confirmed(rotation_id)
 
     def start(self, need: Refresh | Confirm) -> None:
         """Begin a refresh or a confirmation behind the request's back, once however many ask."""
-        key = need.claim if isinstance(need, Refresh) else "confirm " + need.claims[0]
+        key = need.rotation_id if isinstance(need, Refresh) else "confirm " + need.rotations[0]
         if isinstance(need, Refresh) and self._tokens.rests(need.session.provider, need.grant.refresh_token):
             # the access token still holds, and a later request tries again
             return
@@ -137,9 +136,9 @@ class Refresher:
 
     async def confirm(self, need: Confirm) -> None:
         """The browser presented the cookie that these rotations led to: phase two. Raises Fault."""
-        await self._claims.confirm(need)
+        await self._leases.confirm(need)
         if self._records is not None and self._compiled.settings.session.mode == "redis":
-            await self._records.retire(need.claims)
+            await self._records.retire(need.rotations)
 
     async def refresh(self, need: Refresh) -> RefreshOutcome:
         """Return new tokens for a session, following the chain of results that others left.
@@ -148,15 +147,15 @@ class Refresher:
             Fault: the provider or the store cannot tell now; the session is kept.
         """
         compiled = self._compiled
-        session, grant, claim = need.session, need.grant, need.claim
+        session, grant, rotation_id = need.session, need.grant, need.rotation_id
         while True:
             if (over := self._denylist.why_over(session, self._clock())) is not None:
                 # or the next refresh would bring the revoked user back
                 return SessionOver(over)
-            outcome, is_own = await self._once(compiled, session, grant, claim)
+            outcome, is_own = await self._once(compiled, session, grant, rotation_id)
             if not is_own:
                 outcome = await self._newest(compiled, outcome)
-            self._remember(claim, outcome)
+            self._remember(rotation_id, outcome)
             if isinstance(outcome, SessionOver) or outcome.grant is None:
                 break
             # a call that was made just now is as far as anybody can get, however soon its token expires
@@ -167,32 +166,34 @@ class Refresher:
                     "store", Reason.STORE_UNAVAILABLE, "a chain of refresh results that leads nowhere"
                 )
             session, grant = outcome.session, outcome.grant
-            claim = refresh.claim_id(compiled.providers[session.provider], grant)
-        if claim != need.claim:
-            self._remember(need.claim, outcome)
+            rotation_id = refresh.rotation_id(compiled.providers[session.provider], grant)
+        if rotation_id != need.rotation_id:
+            self._remember(need.rotation_id, outcome)
         return outcome
 
     async def _newest(self, compiled: RuntimeConfig, outcome: RefreshOutcome) -> RefreshOutcome:
         """Follow the results that others have left beyond one of theirs, as far as they go."""
         while isinstance(outcome, Renewed) and outcome.grant is not None:
-            claim = refresh.claim_id(compiled.providers[outcome.session.provider], outcome.grant)
-            found = self.news(claim) or await self._peek(claim, outcome.grant)
+            rotation_id = refresh.rotation_id(compiled.providers[outcome.session.provider], outcome.grant)
+            found = self.recent_outcome(rotation_id) or await self._peek(rotation_id, outcome.grant)
             if found is None or not generations.is_newer(found, outcome):
                 break
             outcome = found
         return outcome
 
-    async def _peek(self, claim: str, grant: Grant) -> RefreshOutcome | None:
+    async def _peek(self, rotation_id: str, grant: Grant) -> RefreshOutcome | None:
         """Return the result that a rotation has left in the store, asked once however many wait for it."""
-        task = self._peeks.get(claim)
+        task = self._peeks.get(rotation_id)
         if task is None:
-            task = self._peeks[claim] = asyncio.get_running_loop().create_task(self._try_peek(claim, grant))
-            task.add_done_callback(lambda _: self._peeks.pop(claim, None))
+            task = self._peeks[rotation_id] = asyncio.get_running_loop().create_task(
+                self._try_peek(rotation_id, grant)
+            )
+            task.add_done_callback(lambda _: self._peeks.pop(rotation_id, None))
         return await asyncio.shield(task)
 
-    async def _try_peek(self, claim: str, grant: Grant) -> RefreshOutcome | None:
+    async def _try_peek(self, rotation_id: str, grant: Grant) -> RefreshOutcome | None:
         try:
-            sealed = await self._claims.result(claim)
+            sealed = await self._leases.result(rotation_id)
             outcome = None if sealed is None or not self._is_of(grant, sealed) else self._open(grant, sealed)
             if outcome is not None:
                 await self._install(grant, outcome)
@@ -218,23 +219,25 @@ class Refresher:
         if grant.handle and self._records is not None and isinstance(outcome, Renewed):
             await self._records.install(outcome)
 
-    def _remember(self, claim: str, outcome: RefreshOutcome) -> None:
+    def _remember(self, rotation_id: str, outcome: RefreshOutcome) -> None:
         now = self._clock()
-        self._news[claim] = (now + self._compiled.settings.session.rotation_grace, outcome)
-        self._news.move_to_end(claim)
+        self._outcomes[rotation_id] = (now + self._compiled.settings.session.rotation_grace, outcome)
+        self._outcomes.move_to_end(rotation_id)
         # most are never asked for again, and would stay until there are too many
-        while self._news and (len(self._news) > MOST_NEWS or next(iter(self._news.values()))[0] <= now):
-            self._news.popitem(last=False)
+        while self._outcomes and (
+            len(self._outcomes) > MOST_OUTCOMES or next(iter(self._outcomes.values()))[0] <= now
+        ):
+            self._outcomes.popitem(last=False)
 
     async def _once(
-        self, compiled: RuntimeConfig, session: Session, grant: Grant, claim: str
+        self, compiled: RuntimeConfig, session: Session, grant: Grant, rotation_id: str
     ) -> tuple[RefreshOutcome, bool]:
         """Return how one rotation ended, and whether this worker has just made its call; told once."""
-        task = self._rotations.get(claim)
+        task = self._rotations.get(rotation_id)
         if task is None:
-            rotation = self._rotate(compiled, session, grant, claim)
-            task = self._rotations[claim] = asyncio.get_running_loop().create_task(rotation)
-            task.add_done_callback(lambda _: self._rotations.pop(claim, None))
+            rotation = self._rotate(compiled, session, grant, rotation_id)
+            task = self._rotations[rotation_id] = asyncio.get_running_loop().create_task(rotation)
+            task.add_done_callback(lambda _: self._rotations.pop(rotation_id, None))
         ended = await asyncio.shield(task)
         if isinstance(ended, Fault):
             # each caller raises its own: a shared exception would gather everybody's tracebacks
@@ -242,17 +245,17 @@ class Refresher:
         return ended
 
     async def _rotate(
-        self, compiled: RuntimeConfig, session: Session, grant: Grant, claim: str
+        self, compiled: RuntimeConfig, session: Session, grant: Grant, rotation_id: str
     ) -> tuple[RefreshOutcome, bool] | Fault:
         try:
-            return await self._try_rotate(compiled, session, grant, claim)
+            return await self._try_rotate(compiled, session, grant, rotation_id)
         except Fault as fault:
             return fault
         except Exception as error:  # noqa: BLE001 - an error of ours must reach every caller, not the loop alone
             return Fault("gateway", Reason.INTERNAL_ERROR, f"a refresh broke with {type(error).__name__}")
 
     async def _try_rotate(
-        self, compiled: RuntimeConfig, session: Session, grant: Grant, claim: str
+        self, compiled: RuntimeConfig, session: Session, grant: Grant, rotation_id: str
     ) -> tuple[RefreshOutcome, bool]:
         is_own = False
         loop, timeout = asyncio.get_running_loop(), compiled.providers[session.provider].settings.timeout
@@ -272,9 +275,11 @@ class Refresher:
                 detail = "the token endpoint did not answer before the time for all tries was over"
                 raise Ambiguous("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER) from None
             is_own = True
-            return await self._conclude(compiled, session, grant, claim, tokens)
+            return await self._conclude(compiled, session, grant, rotation_id, tokens)
 
-        found = await self._claims.obtain(claim, call, timeout, lambda sealed: self._is_of(grant, sealed))
+        found = await self._leases.obtain(
+            rotation_id, call, timeout, lambda sealed: self._is_of(grant, sealed)
+        )
         who = {"issuer": session.issuer, "subject": session.subject, "session": session.session_id}
         if isinstance(found, Stored):
             outcome = self._open(grant, found.sealed)
@@ -314,7 +319,7 @@ class Refresher:
         compiled: RuntimeConfig,
         session: Session,
         grant: Grant,
-        claim: str,
+        rotation_id: str,
         tokens: TokenSet | TokenRefusal,
     ) -> Success | Refusal:
         provider = compiled.providers[session.provider]
@@ -328,7 +333,7 @@ class Refresher:
             userinfo = await self._userinfo(provider, tokens) if is_asked else None
             handle = encode_base64url(os.urandom(HANDLE_BYTES)) if grant.handle else ""
             outcome = refresh.renew(
-                compiled, session, grant, claim, tokens, id_claims, userinfo, self._clock(), handle
+                compiled, session, grant, rotation_id, tokens, id_claims, userinfo, self._clock(), handle
             )
         over = outcome.reason if isinstance(outcome, SessionOver) else None
         if over is None and isinstance(id_claims, Mapping) and tokens.id_token is not None:

@@ -188,8 +188,8 @@ class Sessions:
         is_new = bool(
             await self._store.run_patiently(scripts.KEEP, [self._record(record)], arguments, replicated=True)
         )
-        claim = record if current.grant is not None else ""
-        opened = OpenedSession(kept.session, current.grant, claim, record)
+        rotation_id = record if current.grant is not None else ""
+        opened = OpenedSession(kept.session, current.grant, rotation_id, record)
         self._knowledge().memory.sessions.put(record, opened)
         return is_new
 

@@ -1,7 +1,7 @@
 """How sessions are kept in the store: the scripts, each of which touches the keys of one hash tag.
 
 ``session:{record}`` is a hash: ``b`` the sealed session, ``s`` when it was last seen, ``o`` that it was
-revoked. It shares its hash tag with the claim of its rotation, whose name is the record's. ``listed:{session
+revoked. It shares its hash tag with the lease of its rotation, whose name is the record's. ``listed:{session
 id}`` is a hash: ``m`` what the list shows, sealed; ``s`` when it was last seen; ``r`` the names of its
 records; ``p`` the place in the denylist's history where it began. ``sessions:{...}:index`` are sorted sets of
 session ids, by when they idle out. Times are epoch seconds, lifetimes milliseconds.
