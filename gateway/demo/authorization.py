@@ -2,20 +2,16 @@
 
 import hmac
 import re
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from gateway.demo.grants import LOGIN_LIFETIME, Ask, OAuthError
-from gateway.demo.messages import parameters, redirect
+from gateway.demo.messages import html_answer, parameters, redirect
 from gateway.demo.pages import form_post, login_form, message
-
-if TYPE_CHECKING:
-    from gateway.demo.provider import DemoProvider
+from gateway.demo.state import SCOPES, ProviderState
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
-_SCOPES = ("openid", "profile", "email", "offline_access", "api")
 _UNSUPPORTED = {"request": "request_not_supported", "request_uri": "request_uri_not_supported"}
 _AMR = {"pwd": ("pwd",), "mfa": ("pwd", "otp")}
 
@@ -26,7 +22,7 @@ class AuthorizationEndpoint:
     So ``prompt=login`` and any ``max_age`` are satisfied by the way it works, and ``prompt=none`` never is.
     """
 
-    def __init__(self, provider: "DemoProvider") -> None:
+    def __init__(self, provider: ProviderState) -> None:
         self._provider = provider
 
     async def authorize(self, request: web.Request) -> web.StreamResponse:
@@ -75,7 +71,7 @@ class AuthorizationEndpoint:
         if ask.form_post:
             # OAuth 2.0 Form Post Response Mode section 2, but for the script that would send it
             fields = {"code": code, "state": ask.state, "iss": provider.issuer}
-            return provider.page(form_post(ask.redirect_uri, fields), 200, _targets(ask.redirect_uri))
+            return html_answer(form_post(ask.redirect_uri, fields), 200, _targets(ask.redirect_uri))
         return self._back(ask.redirect_uri, ask.state or None, code=code)
 
     def _check(self, fields: dict[str, str], uri: str) -> Ask:
@@ -100,7 +96,7 @@ class AuthorizationEndpoint:
             redirect_uri=uri,
             state=fields.get("state", ""),
             nonce=fields.get("nonce"),
-            scopes=tuple(name for name in _SCOPES if name in wanted),
+            scopes=tuple(name for name in SCOPES if name in wanted),
             challenge=challenge,
             acr_values=tuple(fields.get("acr_values", "").split()),
             login_hint=fields.get("login_hint", ""),
@@ -113,7 +109,7 @@ class AuthorizationEndpoint:
         return redirect(uri, {**fields, "state": state, "iss": self._provider.issuer})
 
     def _dead_end(self, explanation: str) -> web.Response:
-        return self._provider.page(message("This login cannot go on", explanation), 400)
+        return html_answer(message("This login cannot go on", explanation), 400)
 
     def _form(self, name: str, ask: Ask, *, user: str, failed: bool) -> web.Response:
         provider = self._provider
@@ -124,7 +120,7 @@ class AuthorizationEndpoint:
         html = login_form(
             name, provider.client_id, ask.scopes, user=user, note=note, hints=hints, failed=failed
         )
-        return provider.page(html, 403 if failed else 200, _targets(ask.redirect_uri))
+        return html_answer(html, 403 if failed else 200, _targets(ask.redirect_uri))
 
 
 def _targets(redirect_uri: str) -> tuple[str, ...]:

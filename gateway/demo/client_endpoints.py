@@ -1,15 +1,13 @@
 """The demo provider's endpoints for the client itself: token, revocation, introspection."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from gateway.demo.faults import break_off
 from gateway.demo.grants import OAuthError
 from gateway.demo.messages import authenticate, error_json, json_answer, parameters
-
-if TYPE_CHECKING:
-    from gateway.demo.provider import DemoProvider
+from gateway.demo.state import ProviderState
 
 _GRANTS = ("authorization_code", "refresh_token", "client_credentials")
 
@@ -17,7 +15,7 @@ _GRANTS = ("authorization_code", "refresh_token", "client_credentials")
 class ClientEndpoints:
     """Every call authenticates the client first."""
 
-    def __init__(self, provider: "DemoProvider") -> None:
+    def __init__(self, provider: ProviderState) -> None:
         self._provider = provider
 
     async def token(self, request: web.Request) -> web.StreamResponse:

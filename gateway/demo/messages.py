@@ -3,13 +3,14 @@
 import base64
 import binascii
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 from aiohttp import web
 
 from gateway.demo.grants import OAuthError
+from gateway.demo.pages import headers as page_headers
 
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
@@ -42,6 +43,13 @@ async def parameters(request: web.Request, *, form_only: bool = False) -> dict[s
 def json_answer(document: Mapping[str, Any], status: int = 200, *, cacheable: bool = False) -> web.Response:
     """Return a JSON answer; not to be stored unless it is ``cacheable``."""
     return web.json_response(dict(document), status=status, headers={} if cacheable else _NO_STORE)
+
+
+def html_answer(html: str, status: int = 200, form_targets: Iterable[str] = ()) -> web.Response:
+    """Return an HTML answer under the strict policy of ``gateway.demo.pages``."""
+    return web.Response(
+        text=html, status=status, content_type="text/html", headers=page_headers(form_targets)
+    )
 
 
 def error_json(error: OAuthError) -> web.Response:

@@ -5,7 +5,7 @@ In between every worker opens what any of them may seal by then, so that a new s
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway.config.changes import changed_sections, needs_restart
 from gateway.config.settings.root import Settings
@@ -15,12 +15,10 @@ from gateway.edge.admin.revocation_request import Mandate, terms_of
 from gateway.edge.configfile.load import ConfigurationError, Loaded
 from gateway.http.ports import limits_of
 from gateway.supervision.channel import Gone, Refused
+from gateway.supervision.fleet import Fleet
 from gateway.supervision.messages import encode_settings
 from gateway.supervision.slot import Slot
 from gateway.syntax.encoding import Json
-
-if TYPE_CHECKING:
-    from gateway.supervision.supervisor import Supervisor
 
 _STEP_WITHIN: Final = 10.0
 
@@ -29,13 +27,13 @@ class Reloader:
     """Swaps the configuration of all workers, or of none.
 
     Args:
-        supervisor: whose workers these are.
+        fleet: the workers.
         load: reads the configuration anew; raises ConfigurationError.
         admin: goes on with the new token.
     """
 
-    def __init__(self, supervisor: "Supervisor", load: Callable[[], Loaded], admin: Admin) -> None:
-        self._supervisor = supervisor
+    def __init__(self, fleet: Fleet, load: Callable[[], Loaded], admin: Admin) -> None:
+        self._fleet = fleet
         self._load = load
         self._admin = admin
         self._turn = asyncio.Lock()
@@ -56,7 +54,7 @@ class Reloader:
                 reloaded = await self._reload()
             except Exception as error:  # noqa: BLE001 - the next attempt must be possible
                 reloaded = Reloaded(errors=[f"failed inside the gateway: {type(error).__name__}"])
-        logs = self._supervisor.logs
+        logs = self._fleet.logs
         if reloaded.errors:
             self._refused += 1
             logs.error("the new configuration is refused; the old one runs on", errors=list(reloaded.errors))
@@ -77,20 +75,20 @@ class Reloader:
             loaded = await asyncio.to_thread(self._load)
         except ConfigurationError as error:
             return Reloaded(errors=str(error).splitlines())
-        old, new = self._supervisor.settings, loaded.settings
+        old, new = self._fleet.settings, loaded.settings
         if errors := needs_restart(old, new):
             return Reloaded(errors=errors)
         try:
             compile_settings(new)
         except ValueError as error:
             return Reloaded(errors=[str(error)])
-        async with self._supervisor.unchanging() as slots:
+        async with self._fleet.unchanging() as slots:
             if errors := await self._prepare(slots, new):
                 return Reloaded(errors=errors)
-            self._supervisor.settings = new
+            self._fleet.settings = new
             await asyncio.gather(*(self._finish(slot) for slot in slots))
         self._admin.configure(new.admin, terms_of(new), limits_of(new.limits))
-        self._supervisor.logs.configure(new.log)
+        self._fleet.logs.configure(new.log)
         return Reloaded(
             warnings=[str(each) for each in loaded.warnings],
             changed=changed_sections(old, new),

@@ -9,7 +9,7 @@ import gc
 import importlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,12 +17,10 @@ from gateway.config.settings.root import Settings
 from gateway.edge.configfile.load import Loaded
 from gateway.edge.store.embedded import EmbeddedValkey
 from gateway.edge.telemetry.logs import Logs
-from gateway.edge.telemetry.metric_merge import Merged
 from gateway.supervision import descriptors
-from gateway.supervision.messages import encode_settings
+from gateway.supervision.fleet import Fleet
 from gateway.supervision.slot import Slot
 from gateway.supervision.sockets import Sockets, bind
-from gateway.syntax.encoding import Json
 
 if TYPE_CHECKING:
     from gateway.supervision.view import View
@@ -76,16 +74,9 @@ class Supervisor:
     """
 
     def __init__(self, settings: Settings, load: Callable[[], Loaded], *, logs: Logs | None = None) -> None:
-        self.settings = settings
-        self.logs = logs if logs is not None else Logs(settings.log)
-        self.slots: list[Slot] = []
-        self.is_draining = False
-        self.merged = Merged()
+        self.fleet = Fleet(settings, logs if logs is not None else Logs(settings.log))
         self._load = load
         self._embedded: EmbeddedValkey | None = None
-        self._store_url: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._unchanging = asyncio.Event()
-        self._unchanging.set()
         self._sockets: list[Sockets] = []
         self._admin_sockets: Sockets = ()
         self._view: View | None = None
@@ -125,59 +116,40 @@ class Supervisor:
             await self.close()
         return 0
 
-    async def orders(self) -> Mapping[str, Json]:
-        """Return what a worker is started with, once that is known and is not being changed."""
-        url = await asyncio.shield(self._store_url)
-        while not self._unchanging.is_set():
-            await self._unchanging.wait()
-        return {"settings": encode_settings(self.settings), "store_url": url}
-
-    @contextlib.asynccontextmanager
-    async def unchanging(self) -> AsyncIterator[list[Slot]]:
-        """Let no worker start meanwhile; yield the slots whose workers serve."""
-        self._unchanging.clear()
-        try:
-            for slot in self.slots:
-                await slot.settled.wait()
-            yield [slot for slot in self.slots if slot.is_ready]
-        finally:
-            self._unchanging.set()
-
-    # life
-
     async def start(self) -> None:
         """Start everything and wait until every worker serves.
 
         Raises:
             OSError: an address is taken or not ours. RuntimeError: no store or no worker can be started.
         """
-        descriptors.prepare(self.settings, self.logs)
-        with _naming(f"listen ({self.settings.listen})"):
-            self._sockets = bind(self.settings.listen, count_workers(self.settings))
-        with _naming(f"admin.listen ({self.settings.admin.listen})"):
-            (self._admin_sockets,) = bind(self.settings.admin.listen, 1)
-        self.slots = [
-            Slot(number, sockets, self, self.logs, self.merged.retire)
+        fleet, settings = self.fleet, self.fleet.settings
+        descriptors.prepare(settings, fleet.logs)
+        with _naming(f"listen ({settings.listen})"):
+            self._sockets = bind(settings.listen, count_workers(settings))
+        with _naming(f"admin.listen ({settings.admin.listen})"):
+            (self._admin_sockets,) = bind(settings.admin.listen, 1)
+        fleet.slots = [
+            Slot(number, sockets, fleet, fleet.logs, fleet.merged.retire)
             for number, sockets in enumerate(self._sockets)
         ]
         url = None
-        if self.settings.redis is None:
-            self._embedded = EmbeddedValkey(self.logs.error)
-            url = await self._embedded.start(Path(self.settings.state_dir))
-        self._store_url.set_result(url)
-        firsts = [slot.first for slot in self.slots]
+        if settings.redis is None:
+            self._embedded = EmbeddedValkey(fleet.logs.error)
+            url = await self._embedded.start(Path(settings.state_dir))
+        fleet.store_url.set_result(url)
+        firsts = [slot.first for slot in fleet.slots]
         if count_processors() <= len(firsts):
             # to load an HTTP server takes a third of a second of a processor that a worker needs to start
             await asyncio.wait(firsts, timeout=_VIEW_WITHIN, return_when=asyncio.FIRST_COMPLETED)
         await self._open_view()
         await asyncio.gather(*firsts)
         gc.enable()
-        self.logs.info(
+        fleet.logs.info(
             "started",
-            listen=self.settings.listen,
-            admin=self.settings.admin.listen,
+            listen=settings.listen,
+            admin=settings.admin.listen,
             store="redis" if url is None else "embedded",
-            workers=len(self.slots),
+            workers=len(fleet.slots),
         )
 
     async def _open_view(self) -> None:
@@ -185,27 +157,27 @@ class Supervisor:
         await asyncio.to_thread(importlib.import_module, "gateway.supervision.view")
         from gateway.supervision.view import View  # noqa: PLC0415
 
-        self._view = View(self, self._load)
+        self._view = View(self.fleet, self._load)
         await self._view.start(self._admin_sockets)
 
     async def drain(self) -> None:
         """Tell everybody that this ends, stop accepting, and let open requests end."""
-        self.is_draining = True
-        bound = self.settings.limits.drain_timeout
-        self.logs.info("draining", bound=bound)
-        drained = asyncio.gather(*(slot.drain(bound) for slot in self.slots))
+        self.fleet.is_draining = True
+        bound = self.fleet.settings.limits.drain_timeout
+        self.fleet.logs.info("draining", bound=bound)
+        drained = asyncio.gather(*(slot.drain(bound) for slot in self.fleet.slots))
         # the workers hold theirs until they have taken in what has queued
         await asyncio.sleep(0)
         self._close_sockets()
         await drained
-        self.logs.info("ended")
+        self.fleet.logs.info("ended")
 
     async def close(self) -> None:
         """End everything at once."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(slot.end() for slot in self.slots))
+        await asyncio.gather(*(slot.end() for slot in self.fleet.slots))
         self._close_sockets()
         if self._view is not None:
             await self._view.close()
@@ -213,7 +185,7 @@ class Supervisor:
             each.close()
         if self._embedded is not None:
             await self._embedded.stop()
-        self.logs.close()
+        self.fleet.logs.close()
 
     def _close_sockets(self) -> None:
         for each in (each for sockets in self._sockets for each in sockets):

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
@@ -19,14 +19,12 @@ from gateway.edge.telemetry.metric_merge import snapshot
 from gateway.edge.telemetry.metrics import Metrics
 from gateway.http.ports import limits_of
 from gateway.supervision.channel import Gone, Refused
+from gateway.supervision.fleet import Fleet
 from gateway.supervision.messages import encode_entries
 from gateway.supervision.reloading import Reloader
 from gateway.supervision.slot import Slot
 from gateway.supervision.sockets import Sockets
 from gateway.syntax.encoding import Json
-
-if TYPE_CHECKING:
-    from gateway.supervision.supervisor import Supervisor
 
 _MEASURE_EVERY: Final = 2.0
 # a balancer waits for the whole answer about as long as for one worker
@@ -38,13 +36,13 @@ class View:
     """The admin listener over all workers.
 
     Args:
-        supervisor: whose workers these are.
+        fleet: the workers.
         load: reads the configuration anew; raises ConfigurationError.
     """
 
-    def __init__(self, supervisor: "Supervisor", load: Callable[[], Loaded]) -> None:
-        self._supervisor = supervisor
-        settings = supervisor.settings
+    def __init__(self, fleet: Fleet, load: Callable[[], Loaded]) -> None:
+        self._fleet = fleet
+        settings = fleet.settings
         self.admin = Admin(
             settings.admin,
             metrics=self._metrics,
@@ -56,11 +54,11 @@ class View:
             clock=CLOCK,
             limits=limits_of(settings.limits),
         )
-        self.reloader = Reloader(supervisor, load, self.admin)
+        self.reloader = Reloader(fleet, load, self.admin)
         self._own = Metrics()
         self._own.register("workers", self._count)
         self._own.register("reload", self.reloader.stats)
-        self._own.register("log", supervisor.logs.stats)
+        self._own.register("log", fleet.logs.stats)
         self._measuring: asyncio.Task[None] | None = None
 
     async def start(self, sockets: Sockets) -> None:
@@ -85,15 +83,15 @@ class View:
             await self._measure()
 
     async def _measure(self) -> None:
-        await asyncio.gather(*(slot.measure() for slot in self._supervisor.slots))
+        await asyncio.gather(*(slot.measure() for slot in self._fleet.slots))
 
     async def _metrics(self) -> tuple[bytes, str]:
         await self._measure()
-        told = [slot.last for slot in self._supervisor.slots]
-        return self._supervisor.merged.render([snapshot(self._own.families()), *told])
+        told = [slot.last for slot in self._fleet.slots]
+        return self._fleet.merged.render([snapshot(self._own.families()), *told])
 
     def _count(self) -> dict[str, float]:
-        slots = self._supervisor.slots
+        slots = self._fleet.slots
         return {
             "configured": float(len(slots)),
             "ready": float(sum(slot.is_ready for slot in slots)),
@@ -101,9 +99,9 @@ class View:
         }
 
     async def _ready(self) -> Readiness:
-        workers = await asyncio.gather(*(self._describe(slot) for slot in self._supervisor.slots))
+        workers = await asyncio.gather(*(self._describe(slot) for slot in self._fleet.slots))
         wrong = None
-        if self._supervisor.is_draining:
+        if self._fleet.is_draining:
             wrong = "the gateway is ending"
         elif not any(cast("dict[str, Json]", each)["status"] == "ready" for each in workers):
             wrong = "no worker is ready"
@@ -112,7 +110,7 @@ class View:
     async def _describe(self, slot: Slot) -> Json:
         about: dict[str, Json] = {"worker": slot.number, "pid": slot.pid}
         if not slot.is_ready:
-            return {**about, "status": "ending" if self._supervisor.is_draining else "starting"}
+            return {**about, "status": "ending" if self._fleet.is_draining else "starting"}
         try:
             told = cast("dict[str, Json]", await slot.call("status", _STATUS_WITHIN))
         except (Gone, Refused, TimeoutError):
@@ -122,7 +120,7 @@ class View:
     async def _revoke(self, entries: list[DenyEntry], mandate: Mandate) -> Acknowledgement:
         """Let every worker refuse at once, and one of them write; the others take over where it cannot."""
         data = encode_entries(entries)
-        ready = [slot for slot in self._supervisor.slots if slot.is_ready]
+        ready = [slot for slot in self._fleet.slots if slot.is_ready]
         await asyncio.gather(*(_ask(slot, "deny", data) for slot in ready))
         told = await self._ask_one("revoke", entries=data, mandate=dict(mandate))
         return Acknowledgement(**cast("dict[str, object]", told))  # type: ignore[arg-type]
@@ -133,7 +131,7 @@ class View:
 
     async def _ask_one(self, order: str, **fields: Json) -> Json:
         """Return what one worker answers; the next is asked where one ends over it. Raises Fault."""
-        for slot in [slot for slot in self._supervisor.slots if slot.is_ready]:
+        for slot in [slot for slot in self._fleet.slots if slot.is_ready]:
             with contextlib.suppress(Gone, TimeoutError):
                 try:
                     return await slot.call(order, _PUBLISH_WITHIN, **fields)

@@ -77,7 +77,7 @@ async def test_whoever_asks_early_is_answered(processors: int, state: Path, monk
         opening = made._open_view
 
         async def open_view() -> None:
-            opened.append(made.slots[0].is_ready)
+            opened.append(made.fleet.slots[0].is_ready)
             await opening()
 
         made._open_view = open_view
@@ -108,8 +108,8 @@ async def test_a_taken_admin_port_is_told_before_anybody_is_served(state: Path):
         async with supervised(state, f"127.0.0.1:{taken.getsockname()[1]}") as made:
             with pytest.raises(OSError, match="in use") as error:
                 await made.start()
-            assert error.value.__notes__ == [f"admin.listen ({made.settings.admin.listen})"]
-            assert made.slots == []
+            assert error.value.__notes__ == [f"admin.listen ({made.fleet.settings.admin.listen})"]
+            assert made.fleet.slots == []
 
 
 def run(code: str) -> list[str]:

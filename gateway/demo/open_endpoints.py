@@ -1,0 +1,125 @@
+"""The demo provider's endpoints that ask for no client: metadata, keys, UserInfo, logout, and the extras."""
+
+from aiohttp import web
+
+from gateway.demo.grants import OAuthError
+from gateway.demo.messages import bearer_of, html_answer, json_answer, parameters, redirect
+from gateway.demo.pages import message
+from gateway.demo.state import ACR_VALUES, SCOPES, ProviderState
+
+
+class OpenEndpoints:
+    """Whoever calls them is either nobody in particular or brings a token."""
+
+    def __init__(self, provider: ProviderState) -> None:
+        self._provider = provider
+
+    async def discovery(self, request: web.Request) -> web.StreamResponse:
+        """What the provider says of itself (OpenID Connect Discovery 1.0 section 3)."""
+        provider = self._provider
+        provider.counts["discovery"] += 1
+        if (spoiled := await provider.spoiled(request, "discovery")) is not None:
+            return spoiled
+        base = provider.base + "/" * ("double-slash-endpoints" in provider.quirks)
+        mismatch = "discovery-issuer-mismatch" in provider.quirks
+        return json_answer(
+            {
+                "issuer": "https://somewhere-else.example" if mismatch else provider.issuer,
+                "authorization_endpoint": f"{base}/authorize",
+                "token_endpoint": f"{base}/token",
+                "jwks_uri": f"{base}/jwks",
+                "userinfo_endpoint": f"{base}/userinfo",
+                "revocation_endpoint": f"{base}/revoke",
+                "introspection_endpoint": f"{base}/introspect",
+                "end_session_endpoint": f"{base}/logout",
+                "scopes_supported": list(SCOPES),
+                "response_types_supported": ["code"],
+                "response_modes_supported": ["query", "form_post"],
+                "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+                "subject_types_supported": ["public"],
+                "acr_values_supported": list(ACR_VALUES),
+                "id_token_signing_alg_values_supported": ["RS256"],
+                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+                "code_challenge_methods_supported": ["S256"],
+                "prompt_values_supported": ["none", "login"],
+                "authorization_response_iss_parameter_supported": True,
+                "backchannel_logout_supported": True,
+                "backchannel_logout_session_supported": True,
+                "request_parameter_supported": False,
+                "request_uri_parameter_supported": False,
+            },
+            cacheable=True,
+        )
+
+    async def jwks(self, request: web.Request) -> web.StreamResponse:
+        """The keys that its tokens are signed with (RFC 7517)."""
+        provider = self._provider
+        provider.counts["jwks"] += 1
+        if (spoiled := await provider.spoiled(request, "jwks")) is not None:
+            return spoiled
+        quirks = provider.quirks
+        jwks = provider.keys.jwks(
+            only_one="kid-absent-single-jwks" in quirks, several="kid-absent-multiple-jwks" in quirks
+        )
+        return json_answer(jwks, cacheable=True)
+
+    async def userinfo(self, request: web.Request) -> web.StreamResponse:
+        """UserInfo (OpenID Connect Core section 5.3)."""
+        provider = self._provider
+        provider.counts["userinfo"] += 1
+        if (spoiled := await provider.spoiled(request, "userinfo")) is not None:
+            return spoiled
+        token = bearer_of(request)
+        claims = provider.read_access_token(token) if token else None
+        if claims is None:
+            challenge = 'Bearer error="invalid_token"' if token else "Bearer"
+            return web.Response(status=401, headers={"WWW-Authenticate": challenge}, text="401\n")
+        scopes = tuple(str(claims["scope"]).split())
+        if "openid" not in scopes:
+            challenge = 'Bearer error="insufficient_scope", scope="openid"'
+            return web.Response(status=403, headers={"WWW-Authenticate": challenge}, text="403\n")
+        subject = str(claims["sub"])
+        other = "-other" if "userinfo-invalid-sub" in provider.quirks else ""
+        return json_answer({"sub": subject + other, **provider.tokens.profile(subject, scopes)})
+
+    async def logout(self, request: web.Request) -> web.StreamResponse:
+        """RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0)."""
+        provider = self._provider
+        provider.counts["logout"] += 1
+        fields = await parameters(request)
+        hint = provider.keys.verify(fields.get("id_token_hint", ""))
+        if hint is None or hint.get("aud") != provider.client_id:
+            explanation = "No login was named, so none was ended. This provider keeps no cookie in browsers."
+            return html_answer(message("Nobody to log out", explanation), 400)
+        family = provider.grants.families.get(str(hint.get("sid")))
+        if family is not None:
+            family.alive = False
+        wanted = fields.get("post_logout_redirect_uri")
+        if wanted is None or wanted not in provider.post_logout_uris():
+            return html_answer(message("Logged out", "Your login at the demo identity provider has ended."))
+        state = fields.get("state")
+        if "rp-init-logout-no-state" in provider.quirks:
+            state = None
+        elif "rp-init-logout-other-state" in provider.quirks:
+            state = "other"
+        return redirect(wanted, {"state": state})
+
+    async def mint(self, request: web.Request) -> web.StreamResponse:
+        """Hand out an access token for trying APIs with curl: ``/mint?user=alice&scope=api``."""
+        provider = self._provider
+        provider.counts["mint"] += 1
+        fields = await parameters(request)
+        if fields.get("user") not in provider.accounts:
+            raise OAuthError("invalid_request", f"name a user: {', '.join(provider.accounts)}")
+        wanted = fields.get("scope", "").split()
+        scope = " ".join(name for name in SCOPES if name in wanted)
+        return web.Response(text=provider.mint(fields["user"], scope), headers={"Cache-Control": "no-store"})
+
+    async def home(self, request: web.Request) -> web.StreamResponse:
+        """Tell what this is."""
+        del request
+        explanation = (
+            "This is the identity provider of Token Gateway's demo. Logins begin at the gateway,"
+            " not here; /.well-known/openid-configuration tells what there is."
+        )
+        return html_answer(message("Demo identity provider", explanation))

@@ -1,0 +1,212 @@
+"""What the demo provider is and remembers: accounts, switches, logins, keys, and what its tokens hold."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from gateway.demo.backchannel import LogoutAnswer, post_logout_token
+from gateway.demo.faults import Canned, Quirks, spoil
+from gateway.demo.grants import Family, Grants
+from gateway.demo.keys import SigningKeys
+from gateway.demo.tokens import TokenFactory
+
+SCOPES = ("openid", "profile", "email", "offline_access", "api")
+ACR_VALUES = ("pwd", "mfa")
+
+
+def demo_accounts() -> dict[str, dict[str, Any]]:
+    """Return the accounts that everybody knows. ``acr`` lists how strongly each can authenticate."""
+    return {
+        "alice": {
+            "password": "alice",
+            "name": "Alice Example",
+            "email": "alice@example.com",
+            "groups": ["admins"],
+            "acr": ["pwd", "mfa"],
+        },
+        "bob": {
+            "password": "bob",
+            "name": "Bob Example",
+            "email": "bob@example.com",
+            "groups": ["staff"],
+            "acr": ["pwd"],
+        },
+    }
+
+
+def loopback(host: str) -> str:
+    """Return ``host`` when it is this machine alone.
+
+    Raises:
+        ValueError: it is not; the demo's passwords are public.
+    """
+    try:
+        is_loopback = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise ValueError(f"the demo listens on the loopback only, not on {host!r}: its secrets are public")
+    return host
+
+
+class ProviderState:
+    """What the provider is and remembers, and the tokens that it gives; its endpoints all work on this one.
+
+    Attributes:
+        accounts: by user name; ``password`` and ``acr`` stay private, everything else becomes claims.
+        redirect_uris: the client's registered ones, compared exactly.
+        post_logout_redirect_uris: likewise; None: ``/.gateway/logged-out`` at the origins of the former.
+        access_lifetime: of access tokens, in seconds.
+        slow_seconds: how long the ``-slow`` faults wait.
+        quirks: the fault switches that are on.
+        counts: calls by endpoint, such as ``jwks`` or ``token:refresh_token``.
+        canned: answers by endpoint or call, given in its stead; nothing is then issued, spent or rotated.
+        held: events by endpoint or call, for which its answers wait.
+        alter: what edits the members of a successful token response, by grant type.
+    """
+
+    def __init__(
+        self,
+        client_id: str,
+        client_secret: str,
+        redirect_uris: Iterable[str],
+        audience: str,
+        clock: Callable[[], float] = time.time,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self.redirect_uris: tuple[str, ...] = tuple(redirect_uris)
+        self.post_logout_redirect_uris: tuple[str, ...] | None = None
+        self.access_lifetime = 60.0
+        self.slow_seconds = 15.0
+        self.counts: Counter[str] = Counter()
+        self.canned: dict[str, Canned] = {}
+        self.held: dict[str, asyncio.Event] = {}
+        self.alter: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+        self.clock = clock
+        self.port = port
+        self.grants = Grants(clock)
+        self.keys = SigningKeys(client_secret)
+        self._quirks = Quirks()
+        self.host = loopback(host)
+        self.tokens = TokenFactory(self.keys, lambda: self.issuer, client_id, audience, clock, self._quirks)
+        self.accounts = self.tokens.accounts
+        self.accounts.update(demo_accounts())
+
+    @property
+    def quirks(self) -> Quirks:
+        """The fault switches that are on; an unknown name raises ValueError."""
+        return self._quirks
+
+    @quirks.setter
+    def quirks(self, names: Iterable[str]) -> None:
+        chosen = Quirks(names)
+        self._quirks.clear()
+        self._quirks.update(chosen)
+
+    @property
+    def base(self) -> str:
+        """The origin that it listens on."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def issuer(self) -> str:
+        """The issuer identifier."""
+        return self.base + "/" * ("issuer-trailing-slash" in self._quirks)
+
+    def mint(
+        self,
+        user: str,
+        scope: str = "",
+        audience: str | None = None,
+        lifetime: float | None = None,
+        jti: str | None = None,
+        **claims: Any,  # noqa: ANN401 - any JSON
+    ) -> str:
+        """Return an access token of somebody without a login; ``claims`` add and override."""
+        seconds = self.access_lifetime if lifetime is None else lifetime
+        return self.tokens.access_token(user, scope, audience, seconds, jti, **claims)
+
+    def sign(self, claims: dict[str, Any], header: dict[str, Any] | None = None, alg: str = "RS256") -> str:
+        """Sign any claims as the provider would (RS256, ES256, HS256 or none)."""
+        return self.keys.sign(claims, header, alg)
+
+    def logout_token(self, sub: str | None = None, sid: str | None = None, **claims: Any) -> str:  # noqa: ANN401
+        """Return a logout token (Back-Channel Logout section 2.4) as the switches would have it."""
+        return self.tokens.logout_token(sub, sid, **claims)
+
+    async def backchannel_logout(
+        self, *, uri: str, sub: str | None = None, sid: str | None = None
+    ) -> LogoutAnswer:
+        """Post a logout token to the client (Back-Channel Logout section 2.5) and return its answer."""
+        return await post_logout_token(uri, self.logout_token(sub, sid))
+
+    def rotate_keys(self) -> None:
+        """Sign with new keys from now on; the last ones stay published until the next rotation."""
+        self.keys.rotate()
+
+    def revoke_all(self) -> None:
+        """End every login: refresh tokens are refused, access tokens are inactive here."""
+        self.grants.revoke_all()
+
+    def issue(self, family: Family, *, nonce: str | None = None, at_refresh: bool = False) -> dict[str, Any]:
+        """Return a successful token response (RFC 6749 section 5.1) for a login or a refresh."""
+        quirks = self._quirks
+        scope = " ".join(family.scopes)
+        access_token = self.mint(
+            family.user, scope, sid=family.sid, auth_time=family.auth_time, acr=family.acr
+        )
+        answer: dict[str, Any] = self.bearer(access_token, scope)
+        if not (at_refresh and "no-id-token-at-refresh" in quirks):
+            answer["id_token"] = self.tokens.id_token(
+                family, access_token, nonce=nonce, at_refresh=at_refresh
+            )
+        keeps = at_refresh and "refresh-no-rotation" in quirks
+        if "offline_access" in family.scopes and not keeps:
+            answer["refresh_token"] = self.grants.issue_refresh_token(family)
+        family.answer = answer
+        return answer
+
+    def bearer(self, access_token: str, scope: str) -> dict[str, Any]:
+        """Return the members that every successful token response has."""
+        lifetime = self.access_lifetime
+        return {
+            "access_token": access_token,
+            "token_type": "bearer" if "lower-case-bearer" in self._quirks else "Bearer",
+            "expires_in": int(lifetime) if lifetime == int(lifetime) else lifetime,
+            "scope": scope,
+        }
+
+    def read_access_token(self, token: str) -> dict[str, Any] | None:
+        """Return the claims of an access token of ours that is good now, else None."""
+        claims = self.keys.verify(token)
+        if claims is None or "client_id" not in claims or self.clock() >= claims["exp"]:
+            return None
+        dead = claims.get("jti") in self.grants.revoked_jti or not self.grants.is_alive(claims.get("sid"))
+        return None if dead else claims
+
+    def post_logout_uris(self) -> tuple[str, ...]:
+        """Return where a logout may lead back to."""
+        if self.post_logout_redirect_uris is not None:
+            return self.post_logout_redirect_uris
+        origins = (urlsplit(uri) for uri in self.redirect_uris)
+        return tuple(f"{each.scheme}://{each.netloc}/.gateway/logged-out" for each in origins)
+
+    async def spoiled(self, request: web.Request, endpoint: str, call: str = "") -> web.StreamResponse | None:
+        """Answer a call wrongly if a switch says so, or as ``canned`` has it for the endpoint or the call."""
+        gate = self.held.get(call) or self.held.get(endpoint)
+        if gate is not None:
+            await gate.wait()
+        canned = self.canned.get(call) or self.canned.get(endpoint)
+        if canned is not None:
+            return web.Response(status=canned.status, body=canned.body, headers=canned.headers)
+        return await spoil(request, endpoint, self._quirks, self.slow_seconds)
