@@ -6,7 +6,6 @@ from typing import Protocol, TypeAlias
 from gateway.config.settings.root import LimitSettings
 from gateway.core.fault import Fault
 from gateway.core.headers.request import Header, Request
-from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
 from gateway.http.messages.response_head import ResponseHead
 from gateway.http.messages.serialise import Start
@@ -120,9 +119,6 @@ class Exchange(Protocol):
         of the last one, and ``last`` is that value, of the handler's own making. Framing, Connection and
         Upgrade are added by the data plane. ``max_body`` (bytes) replaces the limit of all.
         """
-
-    def expect(self, pattern: Pattern) -> None:
-        """Let the connection recognise heads like this one by a pattern."""
 
     async def read_body(self, limit: int) -> bytes:
         """Read the whole request body. Raises Fault(client, body_too_large | client_aborted | ...)."""

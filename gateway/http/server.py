@@ -15,7 +15,6 @@ from gateway.http.downstream.crowd import enough_of, spare
 from gateway.http.downstream.exchange import GOING_AWAY, ClientExchange
 from gateway.http.downstream.proxy_protocol import HeaderPeers
 from gateway.http.downstream.tls_listener import Handshake, Listener, bind
-from gateway.http.messages import response_head
 from gateway.http.ports import Handler, Limits
 from gateway.http.sockets import bound_unsent, file_of, find_ended
 from gateway.http.upstream.connection import kept_for
@@ -127,14 +126,10 @@ class Server:
         """Tell balancers whether this process serves, from now on."""
         self.balancer = balancer
         self.hostless = frozenset() if balancer is None else balancer.hostless
-        for connection in self._connections:
-            connection.forget()
 
     def take_methods(self, extra: frozenset[bytes]) -> None:
         """Take these methods beside the registered ones, from now on."""
         self.extra_methods = extra
-        for connection in self._connections:
-            connection.forget()
 
     # life
 
@@ -194,10 +189,6 @@ class Server:
         self.pools = {name: self.pools[name] for name in self._leaving} | pools
         self.limits = limits
         self._interval = self._sweep_interval({name: pool.settings for name, pool in self.pools.items()})
-        # what was decided for a head holds on to the configuration that it was decided under, secrets too
-        for connection in self._connections:
-            connection.forget()
-        response_head.known_heads.clear()
 
     def _retire(self, pool: UpstreamPool) -> None:
         pool.retire()

@@ -188,13 +188,6 @@ class Pipeline:
         decision = decide(request, knowledge, now, transaction.request_id)
         if isinstance(decision, Forward):
             plan = plan_of(request, decision, about_of(request, knowledge, decision, decision.reason))
-            if plan.lasts(knowledge, now) is not None:
-                if request.kept:
-                    request.plan = plan
-                self._recall.learn(request, plan)
-                pattern = self._recall.pattern_of(request)
-                if pattern is not None:
-                    exchange.expect(pattern)
             self._forward(transaction, plan)
         elif isinstance(decision, ANSWERS):
             self._answer(transaction, decision)

@@ -111,11 +111,8 @@ class Transaction:
             lines = self.pipeline.cookie_lines(changes)
             named = (b"X-Request-ID", self.request_id.encode())
             return response_fields([*conclude(list(head.headers), knowledge, lines), named, *self.extra])
-        rules, rendered = knowledge.compiled.rules, head.rendered
-        if rendered is None or rendered[0] is not rules:
-            rendered = (rules, response_fields(conclude(list(head.headers), knowledge, [])))
-            head.rendered = rendered
-        told: bytes = b"%bX-Request-ID: %b\r\n" % (rendered[1], self.request_id.encode())
+        rendered = response_fields(conclude(list(head.headers), knowledge, []))
+        told: bytes = b"%bX-Request-ID: %b\r\n" % (rendered, self.request_id.encode())
         return told + response_fields(self.extra) if self.quota or knowledge.compiled.hsts else told
 
     def _with_cors(self, head: ResponseHead, lines: list[bytes]) -> bytes:

@@ -8,9 +8,7 @@ from typing import Any, Self
 
 from gateway.config.settings.root import UpstreamSettings
 from gateway.core.fault import Fault
-from gateway.core.headers.names import COOKIE, PASS, NameKinds
 from gateway.core.headers.request import Header
-from gateway.core.pattern import compile_pattern
 from gateway.core.reasons import status_of
 from gateway.http.downstream.certificates import Certificates
 from gateway.http.messages.response_head import ResponseHead
@@ -254,10 +252,6 @@ class Upstream:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-NAMES = NameKinds(lambda name: COOKIE if name.lower() == b"cookie" else PASS)
-"""Every field goes on as it is."""
-
-
 @dataclass
 class Finished:
     """How an exchange ended."""
@@ -271,10 +265,7 @@ class Finished:
 
 @dataclass
 class Handler:
-    """Forwards everything as it came, unless ``decide`` answers; remembers how everything ended.
-
-    The pattern of every head is tried on the connection's next ones.
-    """
+    """Forwards everything as it came, unless ``decide`` answers; remembers how everything ended."""
 
     decide: Callable[[Any], bool] | None = None
     finished: list[Finished] = field(default_factory=list)
@@ -291,8 +282,6 @@ class Handler:
         self.exchanges.append(exchange)
         told = [value.decode() for name, value in exchange.request.headers if name.lower() == b"x-client"]
         exchange.handling = Handling(self, *told[:1])
-        if (pattern := compile_pattern(exchange.request, NAMES)) is not None:
-            exchange.expect(pattern)
         if self.decide is None or not self.decide(exchange):
             self.forward(exchange)
 

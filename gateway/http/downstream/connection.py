@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING, cast
 
 from gateway.core.fault import Fault
 from gateway.core.headers.request import Request
-from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
 from gateway.core.sketch import asks_for_page
 from gateway.http.downstream.balancer import BalancerAnswer
 from gateway.http.downstream.exchange import ClientExchange
 from gateway.http.downstream.transport import ClientTransport, State
-from gateway.http.heads_seen import HeadsSeen
 from gateway.http.messages.fields import HEAD_END, Malformed, is_token
 from gateway.http.messages.request_head import REQUEST_LINE, Framing, read_request_head
 from gateway.http.messages.serialise import build_response_head
@@ -40,7 +38,6 @@ _LINGER_SECONDS = 5.0
 _QUIET_SECONDS = 2.0
 _LINGER_BYTES = 16 << 20
 _CONTINUE_SECONDS = 1.0
-_REMEMBERED_SECONDS = 5.0
 
 
 class ClientConnection(ClientTransport):
@@ -59,7 +56,6 @@ class ClientConnection(ClientTransport):
         "_discarded",
         "_exchange",
         "_progress",
-        "_seen",
         "_since",
         "_tunnel",
         "last_request",
@@ -78,7 +74,6 @@ class ClientConnection(ClientTransport):
         self._exchange: ClientExchange | None = None
         self._body: ClientExchange | None = None
         self._tunnel: Tunnel | None = None
-        self._seen: HeadsSeen | None = None
         self._since = server.now
         self._progress = 0
         self._discarded = 0
@@ -133,16 +128,6 @@ class ClientConnection(ClientTransport):
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
         state = self._state
-        if state == _HEAD and not self._ahead and not self._held and not self.write_paused:
-            seen = self._seen
-            if seen is not None:
-                again = seen.again
-                if again is not None and data == seen.last:
-                    # one whole head, byte for byte the one before: nothing about it is to be found out again
-                    self._open(*again)
-                    return
-                if self._recognise(seen, data):
-                    return
         if state == State.TUNNEL:
             assert self._tunnel is not None
             self._tunnel.from_client(data)
@@ -223,12 +208,6 @@ class ClientConnection(ClientTransport):
             end_writing(self._transport)
         elif self._exchange is not None:
             self._exchange.tunnel_closed()
-
-    def expect(self, pattern: Pattern) -> None:
-        """Try a pattern on the heads to come."""
-        if self._seen is None:
-            self._seen = HeadsSeen()
-        self._seen.expect(pattern)
 
     def hold_body(self) -> None:
         """Read no more of the body, or of the tunnel, for now."""
@@ -374,9 +353,6 @@ class ClientConnection(ClientTransport):
             self._tell(request, head, server.balancer)
             return True
         if head.length == 0:
-            if self._seen is None:
-                self._seen = HeadsSeen()
-            self._seen.remember(data, request, head)
             self._open(request, head)
         else:
             self._begin(request, head)
@@ -386,41 +362,6 @@ class ClientConnection(ClientTransport):
         limits = self.server.limits
         return size <= limits.head and head.count <= limits.fields
 
-    def _recognise(self, seen: HeadsSeen, data: bytes) -> bool:
-        """Take a head, and what there is of its body, if this connection has shown its like."""
-        balancer = self.server.balancer
-        if balancer is not None and data.startswith(balancer.starts):
-            # what was decided for others of its directory is no answer to it
-            return False
-        for span in seen.spans:
-            request = span.find(data, self.peer, self.tls)
-            if request is not None and len(data) <= self.server.limits.head:
-                seen.remember(data, request, span.framing)
-                self._open(request, span.framing)
-                return True
-        found = seen.match(data, self.peer, tls=self.tls)
-        if found is None:
-            return False
-        matched, head, end = found
-        if not self._is_within_limits(head, end):
-            return False
-        if head.length == 0:
-            if end < len(data):
-                return False
-            seen.remember(data, matched, head)
-            self._open(matched, head)
-            return True
-        self._ahead = data[end:]
-        # what follows the body is not for now
-        self._advancing = True
-        try:
-            self._begin(matched, head)
-        finally:
-            self._advancing = False
-        if self._ahead:
-            self._advance()
-        return True
-
     def _tell(self, request: Request, head: Framing, balancer: BalancerAnswer) -> None:
         """Answer a balancer, which asks for no page."""
         server = self.server
@@ -429,10 +370,6 @@ class ClientConnection(ClientTransport):
         exchange = self._exchange = ClientExchange(self, request, head)
         server.in_flight += 1
         exchange.respond(*balancer.answer(draining=server.draining))
-
-    def forget(self) -> None:
-        """Keep nothing of heads, nor of what was decided on them."""
-        self._seen = None
 
     def _open(self, request: Request, head: Framing) -> None:
         """Begin a request without a body, of which nothing more is to be read."""
@@ -576,8 +513,6 @@ class ClientConnection(ClientTransport):
             self._exchange.sweep()
         state = self._state
         waited = now - self._since
-        if waited > _REMEMBERED_SECONDS:
-            self.forget()
         if state == State.HEAD:
             self._sweep_head(waited)
         elif state == State.BODY:

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 
 from gateway.core.fault import Fault
 from gateway.core.headers.request import Header, Request
-from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
 from gateway.http.downstream.request_body import MOST_HELD, RequestBody
 from gateway.http.messages.chunked import LAST_CHUNK, encode_chunk
 from gateway.http.messages.fields import Malformed
-from gateway.http.messages.request_head import Framing, attach
+from gateway.http.messages.request_head import Framing
 from gateway.http.messages.response_head import ResponseHead
 from gateway.http.messages.serialise import CONTINUE, Start, Unsafe, build_response_head, status_line
 from gateway.http.ports import Handling
@@ -123,14 +122,6 @@ class ClientExchange:
             pool.acquire(self)
         else:
             pool.uploads.enter(self, body)
-
-    def expect(self, pattern: Pattern) -> None:
-        """Let the connection recognise heads like this one by a pattern."""
-        head = self.head
-        if head.minor and head.upgrade is None and not head.expects_continue:
-            if pattern.framing is None:
-                attach(pattern, head)
-            self._connection.expect(pattern)
 
     async def read_body(self, limit: int) -> bytes:
         """Return the whole request body of at most ``limit`` bytes.
@@ -341,37 +332,6 @@ class ClientExchange:
         if head.is_stream:
             handling.on_long_lived()
         return data
-
-    def answer_whole(self, head: ResponseHead, content: bytes) -> None:
-        """Send a response that has arrived whole, in one write: its Content-Length is ``content``'s.
-
-        Raises:
-            Fault: the head cannot be sent.
-        """
-        connection, handling, framing = self._connection, self.handling, self.head
-        if (
-            handling is None
-            or not head.has_date
-            or not (framing.minor and framing.keep_alive)
-            or connection.last_request
-            or connection.server.draining
-            or not (self.body is None or self.body.done)
-        ):
-            self.deliver(self.begin(head, bodyless=False), content, done=True)
-            return
-        try:
-            fields = handling.on_response(head)
-        except Exception as error:
-            raise _broken_head(error) from error
-        ready = head.ready
-        if ready is None or ready[0] is not fields:
-            start = status_line(head.status)
-            ready = head.ready = (fields, b"%b%bContent-Length: %d\r\n\r\n" % (start, fields, len(content)))
-        self._keep = True
-        self._state = _ANSWERING
-        self._status = head.status
-        self._bytes_out = len(content)
-        connection.send(ready[1] + content)
 
     def deliver(self, head: bytes, content: bytes, *, done: bool) -> None:
         """Send content of the response, after its head if given, before its end if done; in one write."""

@@ -7,13 +7,12 @@ from gateway.config.settings.root import UpstreamSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.http.messages.chunked import BodyReader, ChunkedReader, LengthReader, UntilCloseReader
-from gateway.http.messages.fields import HEAD_END, Malformed
+from gateway.http.messages.fields import Malformed
 from gateway.http.messages.mending import end_of_head
 from gateway.http.messages.response_head import (
     MOST_HEAD,
     ResponseHead,
     check_partial_head,
-    known_heads,
     read_response_head,
 )
 from gateway.http.sockets import HIGH_WATER, end_writing, has_ended, has_news, keep_alive, read_left
@@ -52,7 +51,6 @@ class UpstreamConnection(asyncio.Protocol):
         "_exchange",
         "_interims",
         "_kept_for",
-        "_last",
         "_mode",
         "_pool",
         "_reader",
@@ -78,7 +76,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._reader: BodyReader | None = None
         self._served = False
         self._interims = 0
-        self._last: tuple[bytes, ResponseHead | None] = (HEAD_END, None)
         self._untouched = True
         self._reusable = False
         self._stream = False
@@ -161,59 +158,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what the server sent; asyncio.Protocol."""
-        pool = self._pool
-        self.since = pool.time.now
-        if self._mode != _HEAD:
-            self._take_more(data)
-            return
-        # a head that came before, byte for byte: nothing about it is to be found out again
-        start, head = self._last
-        if not data.startswith(start) or self._buffer:
-            start, head = self._recognise(data)
-        exchange = self._exchange
-        if head is None or head.status < 200 or exchange is None:
+        self.since = self._pool.time.now
+        if self._mode == _HEAD:
             self._take_heads(data)
-            return
-        self._untouched = False
-        rest = data[len(start) :]
-        try:
-            if not head.is_whole or head.length != len(rest) or exchange.head.method == b"HEAD":
-                self._take_final(exchange, head, rest)
-                return
-            # most responses are short: for them, ``_take_final`` and ``_complete`` without the calls
-            origin = self.origin
-            origin.answers += 1
-            if origin.attentive:
-                pool.answered(origin, head.status, exchange)
-            exchange.answer_whole(head, rest)
-        except Fault as fault:
-            exchange.fail(fault)
-            return
-        transport, body = self._transport, exchange.body
-        if (
-            head.reusable
-            and not self.bound
-            and not self._reading_paused
-            and (body is None or body.done)
-            and not transport.is_closing()
-            and not transport.get_write_buffer_size()
-        ):
-            self._exchange = None
-            self._mode = _IDLE
-            self._served = True
-            pool.release(self)
-            exchange.end()
         else:
-            self._complete(exchange, head.reusable)
-
-    def _recognise(self, data: bytes) -> tuple[bytes, ResponseHead | None]:
-        """Return the bytes of a head that came before on any connection, and what they mean, if known."""
-        start = data[: data.find(HEAD_END) + len(HEAD_END)]
-        head = None if self._buffer else known_heads.young.get(start)
-        if head is not None:
-            self._last = (start, head)
-            self._heed(head)
-        return start, head
+            self._take_more(data)
 
     def _heed(self, head: ResponseHead) -> None:
         """Heed how long the server keeps a connection that nobody uses."""
@@ -288,7 +237,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._pool.answered(self.origin, status, exchange)
         if head.is_whole and head.length == len(rest) and exchange.head.method != b"HEAD":
             # the whole body came with the head, as short ones do
-            exchange.answer_whole(head, rest)
+            exchange.deliver(exchange.begin(head, bodyless=False), rest, done=True)
             self._complete(exchange, head.reusable)
             return
         if status == 101:
