@@ -54,6 +54,7 @@ class Provider:
     """One OpenID Connect provider, ready for checks.
 
     ``callback`` is the path of its own callback (RFC 9700 section 4.4). ``clock_skew`` is in seconds.
+    ``kept_claims`` are the names of those that a session keeps.
     """
 
     name: str
@@ -64,3 +65,4 @@ class Provider:
     algorithms: tuple[str, ...]
     clock_skew: float
     callback: str = ""
+    kept_claims: frozenset[str] = frozenset()

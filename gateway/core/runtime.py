@@ -1,8 +1,8 @@
 """The configuration compiled once into one frozen value that every decision reads."""
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gateway.config.callbacks import callback_paths
@@ -10,19 +10,16 @@ from gateway.config.checks.every import check
 from gateway.config.checks.problems import Problem
 from gateway.config.settings.providers import EMAIL
 from gateway.config.settings.root import RateLimitSettings, RequireSettings, Settings
+from gateway.core.email import VERIFIED
 from gateway.core.headers.cookies import Site
+from gateway.core.headers.loops import PURPOSE, loop_names
 from gateway.core.headers.request import Header
+from gateway.core.headers.rules import HeaderRules, compile_rules
 from gateway.core.provider import Provider
 from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
+from gateway.core.rules.routes import RouteTable, compile_routes
 from gateway.core.sessions.seal import KeyRing
-from gateway.core.tokens.email import VERIFIED
 from gateway.syntax.encoding import decode_secret_key
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from gateway.core.headers.rules import HeaderRules
-    from gateway.core.rules.routes import RouteTable
 
 _SETTING = re.compile(r"[a-z_]{3,32}(?=[\[: ])")
 
@@ -37,17 +34,16 @@ class RuntimeConfig:
     """
 
     settings: Settings
-    sites: "Mapping[bytes, Site]"
-    routes: "RouteTable"
-    providers: "Mapping[str, Provider]"
-    by_issuer: "Mapping[str, Provider]"
+    sites: Mapping[bytes, Site]
+    routes: RouteTable
+    providers: Mapping[str, Provider]
+    by_issuer: Mapping[str, Provider]
     ring: KeyRing
-    rules: "HeaderRules"
-    kept_claims: frozenset[str]
+    rules: HeaderRules
     prefix: bytes
-    by_callback: "Mapping[bytes, Provider]" = field(default_factory=dict)
-    hsts: "Mapping[bytes, Header]" = field(default_factory=dict)
-    login_limit: "RateLimit | None" = None
+    by_callback: Mapping[bytes, Provider] = field(default_factory=dict)
+    hsts: Mapping[bytes, Header] = field(default_factory=dict)
+    login_limit: RateLimit | None = None
     logged_headers: frozenset[bytes] = frozenset()
 
     def default_provider(self) -> Provider:
@@ -104,11 +100,11 @@ def _kept_claims(settings: Settings) -> frozenset[str]:
     return frozenset(names | {name.partition(".")[0] for name in names})
 
 
-def _cookie_prefixes(sites: "Iterable[Site]") -> tuple[str, ...]:
+def _cookie_prefixes(sites: Iterable[Site]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for site in sites for name in (site.cookie_prefix, site.scoped_prefix)))
 
 
-def _hsts(settings: Settings, sites: "Mapping[bytes, Site]") -> "dict[bytes, Header]":
+def _hsts(settings: Settings, sites: Mapping[bytes, Site]) -> dict[bytes, Header]:
     hsts = settings.tls.hsts if settings.tls is not None else None
     if hsts is None:
         return {}
@@ -119,7 +115,7 @@ def _hsts(settings: Settings, sites: "Mapping[bytes, Site]") -> "dict[bytes, Hea
     return {authority: header for authority, site in sites.items() if site.secure}
 
 
-def _login_limit(settings: Settings) -> "RateLimit | None":
+def _login_limit(settings: Settings) -> RateLimit | None:
     most = settings.limits.logins_per_address
     if not most:
         return None
@@ -128,10 +124,6 @@ def _login_limit(settings: Settings) -> "RateLimit | None":
 
 def compile_settings(settings: Settings) -> RuntimeConfig:
     """Compile validated settings into one frozen value."""
-    from gateway.core.headers.loops import loop_names  # noqa: PLC0415 - the same
-    from gateway.core.headers.rules import compile_rules  # noqa: PLC0415 - both read Provider's neighbours
-    from gateway.core.rules.routes import compile_routes  # noqa: PLC0415 - the same
-
     sites: dict[bytes, Site] = {}
     for url in settings.public_url:
         site = _site(url)
@@ -139,7 +131,7 @@ def compile_settings(settings: Settings) -> RuntimeConfig:
         # a client may spell the default port out (RFC 9110 section 4.2.3)
         if b":" not in site.authority.rpartition(b"]")[2]:
             sites[site.authority + (b":443" if site.secure else b":80")] = site
-    callbacks = callback_paths(settings)
+    callbacks, kept = callback_paths(settings), _kept_claims(settings)
     providers = {
         name: Provider(
             name=name,
@@ -150,6 +142,7 @@ def compile_settings(settings: Settings) -> RuntimeConfig:
             algorithms=each.algorithms,
             clock_skew=each.clock_skew,
             callback=callbacks[name],
+            kept_claims=kept,
         )
         for name, each in settings.providers.items()
     }
@@ -161,8 +154,7 @@ def compile_settings(settings: Settings) -> RuntimeConfig:
         providers=providers,
         by_issuer={each.issuer: each for each in providers.values()},
         ring=ring,
-        rules=compile_rules(settings, _cookie_prefixes(sites.values()), loop_names(ring)),
-        kept_claims=_kept_claims(settings),
+        rules=compile_rules(settings, _cookie_prefixes(sites.values()), loop_names(ring.pseudonyms(PURPOSE))),
         prefix=settings.prefix.encode(),
         by_callback={
             each.callback.removeprefix(settings.prefix).encode(): each for each in providers.values()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gateway.core.access.to_login import safe_return
 from gateway.core.decision.answers import Login, Respond
-from gateway.core.endpoints.login import safe_return
 from tests.support.decisions import ask, compiled
 
 KNOWN = compiled()

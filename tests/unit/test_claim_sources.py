@@ -49,7 +49,7 @@ PLAIN, ASKING, JWT = known(), known(userinfo=True), known(access_token="jwt", us
 def begun(settings: Any, **told: dict[str, Any]) -> Session:
     """Return the session of a login ten minutes ago in which these sources were heard."""
     heard: Any = {source: {"iss": ISSUER, "sub": "alice", **claims} for source, claims in told.items()}
-    kept = claim_sources.begin(settings, heard, LOGIN_AT)
+    kept = claim_sources.begin(settings.providers["corporate"], heard, LOGIN_AT)
     return Session(
         session_id="session-1",
         provider="corporate",
@@ -78,13 +78,15 @@ def renewed(
 ) -> Session:
     """Return the session after a refresh; UserInfo is heard only where the refresh asks for it."""
     id_claims = None if id_token is None else {"iss": ISSUER, "sub": "alice", **id_token}
-    if not claim_sources.needs_userinfo(settings, session, id_claims):
+    if not claim_sources.needs_userinfo(settings.providers["corporate"], session, id_claims):
         userinfo = None
     elif userinfo is not None:
         userinfo = {"sub": "alice", **userinfo}
     tokens = TokenSet(access_token, 300, "refresh-1")
     grant = Grant("session-1", session.generation, "refresh-0")
-    outcome = refresh.renew(settings, session, grant, "claim", tokens, id_claims, userinfo, now)
+    outcome = refresh.renew(
+        settings.providers["corporate"], session, grant, "claim", tokens, id_claims, userinfo, now
+    )
     assert isinstance(outcome, Renewed)
     # as it comes back from the cookie
     again = codec.decode_session(codec.encode_session(outcome.session))
@@ -239,12 +241,14 @@ def test_r68_userinfo_is_asked_where_the_id_token_lacks_something():
     """R68 [1.6]: and not where it carries all that UserInfo had told, nor where nobody wants it."""
     session = begun(ASKING, id_token={"name": "A"}, userinfo={"name": "A", "groups": ["admins"]})
     needs = claim_sources.needs_userinfo
-    assert needs(ASKING, session, {"sub": "alice", "name": "A"})
-    assert needs(ASKING, session, None)
-    assert not needs(ASKING, session, {"sub": "alice", "name": "A", "groups": []})
-    assert not needs(PLAIN, session, None)
+    assert needs(ASKING.providers["corporate"], session, {"sub": "alice", "name": "A"})
+    assert needs(ASKING.providers["corporate"], session, None)
+    assert not needs(ASKING.providers["corporate"], session, {"sub": "alice", "name": "A", "groups": []})
+    assert not needs(PLAIN.providers["corporate"], session, None)
     # it has never been heard: what it would tell is unknown
-    assert needs(ASKING, begun(ASKING, id_token={"name": "A"}), {"sub": "alice", "name": "A"})
+    assert needs(
+        ASKING.providers["corporate"], begun(ASKING, id_token={"name": "A"}), {"sub": "alice", "name": "A"}
+    )
 
 
 def test_r68_a_source_that_is_not_heard_is_kept_and_ages():
@@ -262,7 +266,7 @@ def test_r68_what_two_sources_told_is_gone_once_one_of_them_leaves_it_out():
     session = begun(ASKING, id_token={"groups": ["admins"]}, userinfo={"groups": ["admins"]})
     after = renewed(ASKING, session, {}, None)
     assert "groups" not in after.claims
-    assert claim_sources.needs_userinfo(ASKING, after, {"sub": "alice"})
+    assert claim_sources.needs_userinfo(ASKING.providers["corporate"], after, {"sub": "alice"})
     assert renewed(ASKING, after, {}, {"groups": ["staff"]}).claims["groups"] == ["staff"]
 
 
@@ -424,23 +428,30 @@ def test_claims_that_do_not_fit_end_the_session():
     session = begun(PLAIN, id_token={"groups": ["admins"]})
     grant, tokens = Grant("session-1", 0, "refresh-0"), TokenSet("a", 300, "refresh-1")
     claims = {"iss": ISSUER, "sub": "alice", "groups": [f"group-{n:05}" for n in range(2000)]}
-    outcome = refresh.renew(PLAIN, session, grant, "claim", tokens, claims, None, NOW)
+    outcome = refresh.renew(PLAIN.providers["corporate"], session, grant, "claim", tokens, claims, None, NOW)
     assert isinstance(outcome, SessionOver)
     assert outcome.reason is Reason.SESSION_TOO_LARGE
     assert int(outcome.detail.split()[0]) > 15_000
     assert refresh.decode_outcome(refresh.encode_outcome(outcome)) == outcome
     handle = "h" * 43
     kept = replace(grant, handle=handle)
-    assert isinstance(refresh.renew(PLAIN, session, kept, "c", tokens, claims, None, NOW, handle), Renewed)
+    assert isinstance(
+        refresh.renew(PLAIN.providers["corporate"], session, kept, "c", tokens, claims, None, NOW, handle),
+        Renewed,
+    )
     claims["groups"] = [f"group-{n:05}" for n in range(9000)]
-    outcome = refresh.renew(PLAIN, session, kept, "c", tokens, claims, None, NOW, handle)
+    outcome = refresh.renew(
+        PLAIN.providers["corporate"], session, kept, "c", tokens, claims, None, NOW, handle
+    )
     assert isinstance(outcome, SessionOver)
 
 
 def test_a_refresh_token_that_grows_past_the_cookies_ends_the_session():
     """[2.32]: refused as at login, with its size; it never comes to a cookie that cannot be written."""
     session, grant = begun(PLAIN, id_token={}), Grant("session-1", 0, "refresh-0")
-    outcome = refresh.renew(PLAIN, session, grant, "c", TokenSet("a", 300, "r" * 14_000), None, None, NOW)
+    outcome = refresh.renew(
+        PLAIN.providers["corporate"], session, grant, "c", TokenSet("a", 300, "r" * 14_000), None, None, NOW
+    )
     assert isinstance(outcome, SessionOver)
     assert outcome.reason is Reason.SESSION_TOO_LARGE
     assert int(outcome.detail.split()[0]) > 14_000
@@ -492,11 +503,11 @@ turns = st.lists(st.tuples(st.none() | words, st.none() | words), max_size=5)
 def test_r68_nothing_is_kept_that_a_heard_source_took_away(id_token: Any, userinfo: Any, renewals: Any):
     """R68 [1.6]: for any history, what is kept was told last by whoever told it and was heard since."""
     told: dict[str, dict[str, Any]] = {"id_token": id_token} | ({"userinfo": userinfo} if userinfo else {})
-    kept = claim_sources.begin(ASKING, told, 0.0)  # type: ignore[arg-type]
+    kept = claim_sources.begin(ASKING.providers["corporate"], told, 0.0)  # type: ignore[arg-type]
     session = replace(begun(ASKING), claims=kept.claims, told=kept.told, claims_at=kept.claims_at)
     for at, (first, second) in enumerate(renewals, 1):
         heard: Any = {n: c for n, c in (("id_token", first), ("userinfo", second)) if c is not None}
-        before, kept = session, claim_sources.renew(ASKING, session, heard, float(at))
+        before, kept = session, claim_sources.renew(ASKING.providers["corporate"], session, heard, float(at))
         session = replace(session, claims=kept.claims, told=kept.told, claims_at=kept.claims_at)
         for name, value in kept.claims.items():
             tellers = [

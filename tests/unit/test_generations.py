@@ -107,7 +107,14 @@ def test_r69_a_pair_that_does_not_fit(session: int, grant: int):
     assert not need.session.claims
     assert not need.session.scopes
     outcome = refresh.renew(
-        KNOWN, need.session, need.grant, need.rotation_id, TokenSet("a", 60, "r"), None, None, NOW
+        KNOWN.providers["corporate"],
+        need.session,
+        need.grant,
+        need.rotation_id,
+        TokenSet("a", 60, "r"),
+        None,
+        None,
+        NOW,
     )
     assert isinstance(outcome, Renewed)
     assert "groups" not in outcome.session.claims

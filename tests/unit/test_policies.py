@@ -7,11 +7,11 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.config.settings.root import RequireSettings
+from gateway.core.email import claims_of, domain_of
 from gateway.core.identity import find_claim
 from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
 from gateway.core.rules.policies import POLICIES, compile_require, judge
-from gateway.core.tokens.email import claims_of, domain_of
 from tests.support.pure import NOW, identity, request
 
 

@@ -34,7 +34,9 @@ GRANT = Grant("session-1", 0, "refresh-0")
 def renew(id_claims: dict[str, Any] | None, userinfo: dict[str, Any] | None = None, **tokens: Any) -> Any:
     """Renew with a response that has these claims, and no new refresh token unless one is given."""
     response = TokenSet("access-1", 60, **tokens)
-    return refresh.renew(KNOWN, SESSION, GRANT, "claim", response, id_claims, userinfo, NOW)
+    return refresh.renew(
+        KNOWN.providers["corporate"], SESSION, GRANT, "claim", response, id_claims, userinfo, NOW
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,16 @@ def test_r36_what_is_left_out_is_kept():
 
 def test_r42_a_refresh_prolongs_no_session_beyond_its_end():
     """R42: the absolute end stays, whatever the provider says about its tokens."""
-    outcome = refresh.renew(KNOWN, SESSION, GRANT, "claim", TokenSet("a", 1e9, "refresh-1"), None, None, NOW)
+    outcome = refresh.renew(
+        KNOWN.providers["corporate"],
+        SESSION,
+        GRANT,
+        "claim",
+        TokenSet("a", 1e9, "refresh-1"),
+        None,
+        None,
+        NOW,
+    )
     assert isinstance(outcome, Renewed)
     assert outcome.session.ends_at == SESSION.ends_at
 

@@ -151,7 +151,9 @@ def test_the_rotation_is_named_after_the_handle():
 def test_r36_a_refresh_rotates_the_handle_whatever_the_provider_does(token: str | None):
     """R36: with a new refresh token, the same one or none, the handle is new, the old one to be confirmed."""
     tokens = TokenSet("access", 300.0, refresh_token=token)
-    renewed = refresh.renew(KNOWN, SESSION, GRANT, HANDLE.record, tokens, None, None, NOW, OTHER)
+    renewed = refresh.renew(
+        KNOWN.providers["corporate"], SESSION, GRANT, HANDLE.record, tokens, None, None, NOW, OTHER
+    )
     assert renewed.grant.handle == OTHER
     assert renewed.grant.unconfirmed == (HANDLE.record,)
     assert renewed.grant.refresh_token == (token or "refresh-token")

@@ -130,7 +130,9 @@ def test_a_renewal_of_a_session_of_the_version_before():
     assert not session.told
     told = {"iss": ISSUER, "sub": "alice", "email": "alice@example.com"}
     grant = Grant(session.session_id, 0, "refresh-0")
-    outcome = refresh.renew(settings, session, grant, "c", TokenSet("a", 60, "r1"), told, None, NOW)
+    outcome = refresh.renew(
+        settings.providers["corporate"], session, grant, "c", TokenSet("a", 60, "r1"), told, None, NOW
+    )
     assert isinstance(outcome, Renewed)
     assert outcome.session.claims == {"sub": "alice", "email": "alice@example.com"}
     # and the version before reads what this one seals: it knows no other members than these

@@ -6,11 +6,11 @@ from gateway.core.access import generations, rounds
 from gateway.core.access.bearer import judge_bearer
 from gateway.core.access.credentials import BearerToken, SessionCookie, present
 from gateway.core.access.session import Live, judge_session, why_over
+from gateway.core.access.to_login import begin
 from gateway.core.decision.answers import Forward, Login, Refuse
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Need
 from gateway.core.decision.refusals import asking_for, login_url, other_account, plain, refuse
-from gateway.core.endpoints.login import begin
 from gateway.core.headers.rules import upstream_fields
 from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
@@ -73,7 +73,7 @@ def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forw
     if isinstance(verdict, Live):
         if context.sketch.websocket and not _comes_from_here(context, route):
             return replace(plain(context, Reason.ORIGIN_FORBIDDEN), identity=verdict.identity)
-        if is_foreign(context, route):
+        if is_foreign(context.request, route, context.knowledge.compiled.sites.values()):
             return replace(plain(context, Reason.ORIGIN_FORBIDDEN), identity=verdict.identity)
         return _allowed(context, route, verdict.identity, verdict)
     if not isinstance(verdict, Reason):

@@ -8,6 +8,7 @@ from gateway.core.access.bearer import Verdict, verified
 from gateway.core.access.credentials import SessionCookie
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Confirm, Need, Refresh, Touch
+from gateway.core.email import VERIFIED, claims_of
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.identity import Claims, Identity
 from gateway.core.reasons import Reason
@@ -15,7 +16,6 @@ from gateway.core.sessions import claim_sources
 from gateway.core.sessions import renewal as refresh
 from gateway.core.sessions.cookies import session_cookies
 from gateway.core.sessions.model import Grant, OpenedSession, RefreshOutcome, Renewed, Session, SessionOver
-from gateway.core.tokens.email import VERIFIED, claims_of
 from gateway.core.tokens.jws import Parsed, read
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from gateway.core.access import pending, rounds
 from gateway.core.access.session import session_identity, why_over
+from gateway.core.access.to_login import begin_for
 from gateway.core.access.verification import checked, key_set
 from gateway.core.decision.answers import Login, Refuse, Respond
 from gateway.core.decision.context import Context
@@ -37,7 +38,6 @@ from gateway.core.endpoints.authorization_response import (
     process_response,
 )
 from gateway.core.endpoints.claim_at_fault import claim_at_fault, tell_clock
-from gateway.core.endpoints.login import begin_for
 from gateway.core.endpoints.login_failure import Attempt, failed, provider_here, spent
 from gateway.core.endpoints.session_start import (
     Begun,

@@ -49,7 +49,8 @@ def logout(context: Context) -> Respond | Refuse | Need:
         return Respond(Reason.LOGOUT_CONFIRM, 200, page="logout_confirm", values={"action": action})
     if context.request.method != b"POST":
         return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET", "POST"))
-    if not comes_from_own_page(context):
+    assert context.site is not None
+    if not comes_from_own_page(context.request, context.site):
         return plain(context, Reason.ORIGIN_FORBIDDEN)
     body = context.knowledge.fact(need := Body(MOST_FORM), bytes)
     if body is None:

@@ -63,7 +63,7 @@ def new_session(
     sid = claims.get("sid")
     granted = tokens.scopes if tokens.scopes is not None else frozenset(provider.settings.scopes)
     heard = claim_sources.listen(provider, tokens, claims, userinfo)
-    kept = claim_sources.begin(context.knowledge.compiled, heard, now)
+    kept = claim_sources.begin(provider, heard, now)
     return Session(
         session_id=session_id,
         provider=provider.name,

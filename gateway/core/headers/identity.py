@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import isfinite
 from urllib.parse import quote
 
+from gateway.core.email import is_doubtful
 from gateway.core.identity import Identity, find_claim
-from gateway.core.rules.policies import is_doubtful
 from gateway.syntax.encoding import Json
 from gateway.syntax.tokens import fold, is_token
 

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from gateway.core.sessions.seal import KeyRing
 from gateway.core.sketch import line_of
 
 NAME: Final = b"CDN-Loop"
+PURPOSE: Final = "cdn-loop"
 MOST_PASSES: Final = 4
 """So often may a request pass gateways of one key ring; the next time it is refused.
 
@@ -13,12 +13,13 @@ A few are meant: one gateway may be behind another.
 """
 
 
-def loop_names(ring: KeyRing) -> tuple[bytes, ...]:
-    """Return the names under which gateways of this key ring count passes, the own first.
+def loop_names(pseudonyms: tuple[str, ...]) -> tuple[bytes, ...]:
+    """Return the names under which gateways of these ``pseudonyms`` count passes, the own first.
 
-    Nobody else can guess them, so nobody can make a gateway refuse another's requests.
+    They are those of a key ring, for ``PURPOSE``. Nobody else can guess them, so nobody can make a gateway
+    refuse another's requests.
     """
-    return tuple(b"gateway-" + each.encode() for each in ring.pseudonyms("cdn-loop"))
+    return tuple(b"gateway-" + each.encode() for each in pseudonyms)
 
 
 def passes(values: tuple[bytes, ...], names: tuple[bytes, ...]) -> int:

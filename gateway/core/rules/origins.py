@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from gateway.config.settings.root import CorsSettings
-from gateway.core.decision.context import Context
+from gateway.core.headers.cookies import Site
 from gateway.core.headers.request import Header, Request
 from gateway.core.rules.policies import named_methods
 from gateway.core.rules.routes import Route
@@ -26,12 +26,12 @@ def values_of(request: Request, name: bytes) -> list[bytes]:
     return [value for each, value in request.headers if each.lower() == name]
 
 
-def is_foreign(context: Context, route: Route) -> bool:
+def is_foreign(request: Request, route: Route, own_sites: Iterable[Site]) -> bool:
     """Tell whether another site's page uses this browser's session to change something (R81).
 
-    Judged by Sec-Fetch-Site where it is sent, else by Origin. A method that a field names counts as well.
+    Judged by Sec-Fetch-Site where it is sent, else by Origin, which is that of one of our ``own_sites`` or an
+    allowed one. A method that a field names counts as well.
     """
-    request = context.request
     if route.unsafe_from == "anywhere" or (
         request.method in SAFE and all(method in SAFE for method in named_methods(request))
     ):
@@ -45,21 +45,19 @@ def is_foreign(context: Context, route: Route) -> bool:
         return not (len(origins) == 1 and _may_use_sessions(origins[0], route))
     if not origins:
         return False
-    own = {site.origin.encode() for site in context.knowledge.compiled.sites.values()}
+    own = {site.origin.encode() for site in own_sites}
     return len(origins) != 1 or not (origins[0] in own or _may_use_sessions(origins[0], route))
 
 
-def comes_from_own_page(context: Context) -> bool:
+def comes_from_own_page(request: Request, site: Site) -> bool:
     """Tell whether one of this very site's pages asks, or nobody's page at all: for our own endpoints (R47).
 
     Sec-Fetch-Site decides where it is sent: a page that tells no referrer sends ``Origin: null``.
     """
-    assert context.site is not None
-    request = context.request
     sites, origins = values_of(request, b"sec-fetch-site"), values_of(request, b"origin")
     if sites:
         return len(sites) == 1 and sites[0] in _HERE
-    return not origins or origins == [context.site.origin.encode()]
+    return not origins or origins == [site.origin.encode()]
 
 
 def cors_fields(route: Route, request: Request) -> tuple[Header, ...]:

@@ -12,13 +12,12 @@ from math import ceil
 from typing import TypeAlias
 
 from gateway.config.reserved_names import METHOD_OVERRIDES
-from gateway.config.settings.providers import EMAIL
 from gateway.config.settings.root import RequireSettings
+from gateway.core.email import domain_of, is_doubtful
 from gateway.core.headers.request import Request
-from gateway.core.identity import Claims, Identity, find_claim
+from gateway.core.identity import Identity, find_claim
 from gateway.core.reasons import Reason
 from gateway.core.tokens.claims import read_time
-from gateway.core.tokens.email import VERIFIED, domain_of, is_unverified
 from gateway.syntax.encoding import Json
 from gateway.syntax.tokens import fold
 
@@ -60,12 +59,6 @@ class Require:
     max_age: int | None = None
     may_last: bool = True
     checks: tuple[Check, ...] = field(default=(), repr=False, compare=False)
-
-
-def is_doubtful(claims: Claims, name: str) -> bool:
-    """Tell whether a claim is an e-mail address that the provider calls unverified, at its place (R80)."""
-    place, dot, last = name.rpartition(".")
-    return last == EMAIL and is_unverified(find_claim(claims, f"{place}{dot}{VERIFIED}"))
 
 
 def named_methods(request: Request) -> list[bytes]:

@@ -12,11 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.config.settings.providers import EMAIL
+from gateway.core.email import VERIFIED
 from gateway.core.identity import Claims
 from gateway.core.provider import Provider, TokenSet
-from gateway.core.runtime import RuntimeConfig
 from gateway.core.sessions.model import Session, Source, Told
-from gateway.core.tokens.email import VERIFIED
 from gateway.core.tokens.jws import Parsed, read
 from gateway.syntax.encoding import Json
 
@@ -61,19 +60,19 @@ def listen(
     return heard
 
 
-def begin(compiled: RuntimeConfig, heard: Heard, now: float) -> Kept:
+def begin(provider: Provider, heard: Heard, now: float) -> Kept:
     """Return what a session keeps that begins at ``now`` (epoch seconds)."""
-    return _put_together(compiled, {}, {}, heard, now)
+    return _put_together(provider, {}, {}, heard, now)
 
 
-def renew(compiled: RuntimeConfig, session: Session, heard: Heard, now: float) -> Kept:
+def renew(provider: Provider, session: Session, heard: Heard, now: float) -> Kept:
     """Return what a session keeps once these sources were heard again."""
-    return _put_together(compiled, session.claims, _before(compiled, session), heard, now)
+    return _put_together(provider, session.claims, _before(provider, session), heard, now)
 
 
-def needs_userinfo(compiled: RuntimeConfig, session: Session, id_claims: Claims | None) -> bool:
+def needs_userinfo(provider: Provider, session: Session, id_claims: Claims | None) -> bool:
     """Tell whether UserInfo must be heard in a renewal: the ID token lacks something that it had told."""
-    if not compiled.providers[session.provider].settings.userinfo:
+    if not provider.settings.userinfo:
         return False
     before = session.told.get("userinfo")
     return before is None or not before.names <= (id_claims or {}).keys()
@@ -84,19 +83,19 @@ def told_at(session: Session) -> float:
     return session.renewed_at if session.claims_at is None else session.claims_at
 
 
-def _before(compiled: RuntimeConfig, session: Session) -> Mapping[Source, Told]:
+def _before(provider: Provider, session: Session) -> Mapping[Source, Told]:
     if session.told:
         return session.told
     # a session of a version that did not tell sources apart: each claim may be either's word
     told = Told(told_at(session), frozenset(session.claims))
-    is_asked = compiled.providers[session.provider].settings.userinfo
+    is_asked = provider.settings.userinfo
     return {"id_token": told, "userinfo": told} if is_asked else {"id_token": told}
 
 
 def _put_together(
-    compiled: RuntimeConfig, kept: Claims, before: Mapping[Source, Told], heard: Heard, now: float
+    provider: Provider, kept: Claims, before: Mapping[Source, Told], heard: Heard, now: float
 ) -> Kept:
-    told_now = {source: _selected(compiled, source, claims) for source, claims in heard.items()}
+    told_now = {source: _selected(provider, source, claims) for source, claims in heard.items()}
     gone = {name for source in told_now if source in before for name in before[source].names}
     gone |= {name for claims in told_now.values() for name in claims}
     claims = {name: value for name, value in kept.items() if name not in gone}
@@ -111,13 +110,13 @@ def _put_together(
     return Kept(claims, told, min(_ages(claims, told.values()), default=now))
 
 
-def _selected(compiled: RuntimeConfig, source: Source, claims: Claims) -> dict[str, Json]:
+def _selected(provider: Provider, source: Source, claims: Claims) -> dict[str, Json]:
     left_out = _PROTOCOL_CLAIMS if source == "id_token" else _PROTOCOL_CLAIMS | _OF_ID_TOKEN
     return {
         name: value
         for name, value in claims.items()
         # null tells nothing
-        if value is not None and name in compiled.kept_claims and name not in left_out
+        if value is not None and name in provider.kept_claims and name not in left_out
     }
 
 

@@ -14,7 +14,6 @@ from gateway.config.settings.sessions import SessionSettings
 from gateway.core.identity import Claims
 from gateway.core.provider import Provider, TokenSet
 from gateway.core.reasons import Reason
-from gateway.core.runtime import RuntimeConfig
 from gateway.core.sessions import claim_sources, codec
 from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session, SessionOver
 from gateway.core.sessions.record import MOST_RECORD, record_name
@@ -109,7 +108,7 @@ def _later(claims: Claims | None, now: float) -> float | None:
 
 
 def renew(
-    compiled: RuntimeConfig,
+    provider: Provider,
     session: Session,
     grant: Grant,
     rotation_id: str,
@@ -126,7 +125,6 @@ def renew(
     A new ID token must name the same issuer and subject (R35, OIDC Core section 12.2). Claims are replaced or
     kept by their sources (R68); a missing new refresh token keeps the old one (R36, RFC 6749 section 6).
     """
-    provider = compiled.providers[session.provider]
     if id_claims is not None and (
         id_claims.get("iss") != session.issuer or id_claims.get("sub") != session.subject
     ):
@@ -137,7 +135,7 @@ def renew(
     generation = max(session.generation, grant.generation) + 1
     sid = id_claims.get("sid") if id_claims else None
     heard = claim_sources.listen(provider, tokens, id_claims, userinfo)
-    kept = claim_sources.renew(compiled, session, heard, now)
+    kept = claim_sources.renew(provider, session, heard, now)
     renewed = replace(
         session,
         sid=sid if isinstance(sid, str) else session.sid,

@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import Final
 
+from gateway.core.email import claims_of
 from gateway.core.identity import Claims, Identity
 from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
@@ -15,7 +16,6 @@ from gateway.core.tokens.claims import (
     read_time,
     short_type,
 )
-from gateway.core.tokens.email import claims_of
 from gateway.core.tokens.jws import Parsed, UnknownKey, Verified, read, verify
 from gateway.core.tokens.keys import KeySet
 

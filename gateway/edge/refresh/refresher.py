@@ -329,11 +329,11 @@ class Refresher:
         if isinstance(id_claims, Reason):
             outcome: RefreshOutcome = SessionOver(id_claims)
         else:
-            is_asked = claim_sources.needs_userinfo(compiled, session, id_claims)
+            is_asked = claim_sources.needs_userinfo(provider, session, id_claims)
             userinfo = await self._userinfo(provider, tokens) if is_asked else None
             handle = encode_base64url(os.urandom(HANDLE_BYTES)) if grant.handle else ""
             outcome = refresh.renew(
-                compiled, session, grant, rotation_id, tokens, id_claims, userinfo, self._clock(), handle
+                provider, session, grant, rotation_id, tokens, id_claims, userinfo, self._clock(), handle
             )
         over = outcome.reason if isinstance(outcome, SessionOver) else None
         if over is None and isinstance(id_claims, Mapping) and tokens.id_token is not None:

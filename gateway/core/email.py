@@ -1,7 +1,7 @@
 """E-mail addresses as claims: what the provider says of them (OIDC Core section 5.1, R80)."""
 
 from gateway.config.settings.providers import EMAIL, ProviderSettings
-from gateway.core.identity import Claims
+from gateway.core.identity import Claims, find_claim
 from gateway.syntax.encoding import Json
 
 VERIFIED = "email_verified"
@@ -13,6 +13,12 @@ def is_unverified(value: Json) -> bool:
     Null says nothing. Who knows what 0, "no" or an empty text mean: whoever may doubt an address must.
     """
     return value is not None and not is_verified(value)
+
+
+def is_doubtful(claims: Claims, name: str) -> bool:
+    """Tell whether a claim is an e-mail address that the provider calls unverified, at its place."""
+    place, dot, last = name.rpartition(".")
+    return last == EMAIL and is_unverified(find_claim(claims, f"{place}{dot}{VERIFIED}"))
 
 
 def is_verified(value: Json) -> bool:
