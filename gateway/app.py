@@ -48,7 +48,7 @@ from gateway.edge.admin.sessions import SessionAdmin
 from gateway.edge.clock import CLOCK, SteadyClock
 from gateway.edge.limits.rate_limits import RateLimits
 from gateway.edge.providers.logins import Logins
-from gateway.edge.providers.providers import Issuers
+from gateway.edge.providers.providers import Providers
 from gateway.edge.providers.token_revocations import TokenRevocations
 from gateway.edge.refresh.lease import LONGEST_CALL, Leases
 from gateway.edge.refresh.refresher import Refresher
@@ -102,7 +102,7 @@ class Prepared:
 
 
 class Gateway:
-    """One gateway: listener, admin listener, store, replica, issuers. Start it, close it.
+    """One gateway: listener, admin listener, store, replica, providers. Start it, close it.
 
     Args:
         settings: the validated configuration.
@@ -130,13 +130,13 @@ class Gateway:
         self.recorder = Recorder(self.metrics, self.logs, access=settings.log.access)
         self.denylist = Denylist()
         self.long_lived = LongLived(self.denylist, clock, self.recorder.audit)
-        self.issuers = Issuers(
+        self.providers = Providers(
             self.compiled.providers,
             clock,
             allow_insecure_http=settings.allow_insecure_http,
             report=self.logs.warning,
         )
-        self.issuers.on_refused = lambda provider, status: self.logs.warning(
+        self.providers.on_refused = lambda provider, status: self.logs.warning(
             USERINFO_REFUSED, provider=provider, status=status
         )
         self.embedded: EmbeddedValkey | None = None
@@ -226,7 +226,7 @@ class Gateway:
 
     async def _start_plane(self) -> None:
         settings, recorder = self.settings, self.recorder
-        await self.issuers.start()
+        await self.providers.start()
         self.sessions = Sessions(
             self.store, self._knowledge, self._end, self.clock, recorder.audit, self.revocations.put_off
         )
@@ -234,7 +234,7 @@ class Gateway:
         self.logout_hints = LogoutHints(self.store, lambda: self.compiled.ring, self.clock)
         self.refresher = Refresher(
             self.compiled,
-            self.issuers,
+            self.providers,
             self.leases,
             self.denylist,
             self._end,
@@ -243,10 +243,10 @@ class Gateway:
             self.sessions,
             self.logout_hints.start,
         )
-        self.token_revocations = TokenRevocations(self.issuers.revoke_token, recorder.audit)
+        self.token_revocations = TokenRevocations(self.providers.revoke_token, recorder.audit)
         knowledge = Knowledge(
             compiled=self.compiled,
-            keys=self.issuers.keys,
+            keys=self.providers.keys,
             denylist=self.denylist,
             memory=Memory(),
             recent_outcome=self.refresher.recent_outcome,
@@ -255,7 +255,7 @@ class Gateway:
         )
         self.rate_limits = RateLimits(self.store)
         self.kept_pages = KeptPages(self.store, lambda: self.compiled.ring, self.clock)
-        self.logins = Logins(self.compiled, self.issuers.metadata, self.kept_pages.keep)
+        self.logins = Logins(self.compiled, self.providers.metadata, self.kept_pages.keep)
         ways = Ways(
             resolvers=self._resolvers(),
             logins=self.logins,
@@ -307,11 +307,11 @@ class Gateway:
 
         async def userinfo(need: UserInfo) -> object:
             # an empty document names nobody, and so is refused: None would read as "not asked"
-            return await self.issuers.userinfo(need) or {}
+            return await self.providers.userinfo(need) or {}
 
         async def end_session(need: EndSession) -> str | Fault:
             hint = await self.logout_hints.take(need.session_id) or need.id_token_hint
-            return await self.issuers.end_session(replace(need, id_token_hint=hint))
+            return await self.providers.end_session(replace(need, id_token_hint=hint))
 
         async def replaced(need: Replaced) -> None:
             # a login does not fail for want of the others' ears
@@ -320,9 +320,9 @@ class Gateway:
 
         return {
             Random: random,
-            Metadata: self.issuers.metadata,
-            Keys: self.issuers.keys_for,
-            RedeemCode: self.issuers.exchange,
+            Metadata: self.providers.metadata,
+            Keys: self.providers.keys_for,
+            RedeemCode: self.providers.exchange,
             UserInfo: userinfo,
             EndSession: end_session,
             UseOnce: self.store.use_once,
@@ -373,7 +373,7 @@ class Gateway:
         self.metrics.register("long_lived", self.long_lived.stats)
         self.metrics.register("log", self.logs.stats)
         self.metrics.register("rate_limit", self.rate_limits.stats)
-        self.metrics.register("issuer", lambda: provider_readings(self.issuers.stats()))
+        self.metrics.register("issuer", lambda: provider_readings(self.providers.stats()))
         self.metrics.register("denylist", self.revocations.stats)
         self.metrics.register("store", lambda: {"up": float(self.store.available)})
 
@@ -477,7 +477,7 @@ class Gateway:
         compiled = prepared.compiled
         self.compiled = compiled
         self.settings = settings = compiled.settings
-        self.issuers.configure(compiled.providers, allow_insecure_http=settings.allow_insecure_http)
+        self.providers.configure(compiled.providers, allow_insecure_http=settings.allow_insecure_http)
         self.logins.configure(compiled)
         self.metrics.expect_logins(compiled.providers)
         session = settings.session
@@ -506,7 +506,7 @@ class Gateway:
     def _know(self, compiled: RuntimeConfig, memory: Memory) -> None:
         self.refresher.configure(compiled)
         self.pipeline.knowledge = replace(
-            self.pipeline.knowledge, compiled=compiled, keys=self.issuers.keys, memory=memory
+            self.pipeline.knowledge, compiled=compiled, keys=self.providers.keys, memory=memory
         )
 
     async def drain(self, bound: float | None = None) -> None:
@@ -531,7 +531,7 @@ class Gateway:
             "logout_hints",
             "sessions",
             "leases",
-            "issuers",
+            "providers",
             "revocations",
             "store_watch",
             "store",

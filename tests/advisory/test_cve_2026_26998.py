@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config.settings.providers import ProviderSettings
 from gateway.core.fault import Fault
-from gateway.edge.providers.client import IssuerClient
+from gateway.edge.providers.client import ProviderClient
 
 pytestmark = pytest.mark.asyncio
 ENDLESS = {
@@ -43,7 +43,7 @@ async def test_an_endless_answer_is_cut_off(kind: str):
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    client = IssuerClient(
+    client = ProviderClient(
         ProviderSettings(issuer=url, client_id="c", client_secret="s", audiences=("a",), timeout=20.0)
     )
     try:

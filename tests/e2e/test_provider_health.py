@@ -17,7 +17,7 @@ def told(world: World, event: str) -> list[dict]:
 
 
 def usable(world: World) -> bool:
-    stats = world.gateway.issuers.stats()["demo"]
+    stats = world.gateway.providers.stats()["demo"]
     return stats.up is True and stats.keys is not None and stats.keys > 0
 
 
@@ -43,15 +43,15 @@ async def test_a_provider_that_does_not_resolve_is_told_at_the_start(world: Worl
 async def test_a_trouble_is_told_once_and_its_end(world: World):
     """[4.5]: not at each try; and that it is over."""
     await world.eventually(lambda: usable(world))
-    issuer = world.gateway.issuers._issuers["demo"]
+    published = world.gateway.providers._by_name["demo"].published
     world.provider.canned["jwks"] = Canned(500, b"oops")
     for _ in range(3):
         with pytest.raises(Exception, match="500"):
-            await issuer._fetch_keys()
+            await published._fetch_keys()
     assert len(told(world, "provider unusable")) == 1
-    assert world.gateway.issuers.stats()["demo"].up is False
+    assert world.gateway.providers.stats()["demo"].up is False
     world.provider.canned.clear()
-    await issuer._fetch_keys()
+    await published._fetch_keys()
     assert len(told(world, "provider usable again")) == 1
     assert usable(world)
 
@@ -61,7 +61,7 @@ async def test_a_key_set_of_which_every_key_is_left_out(world: World):
     await world.eventually(lambda: usable(world))
     keys = [jwk(kid="small", n="AQAB"), jwk(kid="for-encryption", use="enc"), jwk("ES256", kid="k", crv="x")]
     world.provider.canned["jwks"] = Canned(200, json.dumps({"keys": keys}).encode())
-    await world.gateway.issuers._issuers["demo"]._fetch_keys()
+    await world.gateway.providers._by_name["demo"].published._fetch_keys()
     (line,) = told(world, "no key of the provider can be used")
     for part in ("small", "bits", "for-encryption", "use is not sig", "crv"):
         assert part in line["detail"]

@@ -384,7 +384,7 @@ async def test_a_refresh_while_the_store_is_down(tmp_path):
             browser = world.browser()
             await browser.login()
             world.clock.advance(61)
-            calls = world.gateway.issuers.refresh_call
+            calls = world.gateway.providers.refresh_call
 
             async def and_then_the_store_dies(provider: str, token: str):
                 answer = await calls(provider, token)

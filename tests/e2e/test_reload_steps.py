@@ -66,8 +66,8 @@ async def test_requests_under_way_end_as_they_began(world: World):
 async def test_a_request_that_waits_for_facts_keeps_its_routes(world: World):
     """The decision is taken again, with the new facts, under the configuration that it began with."""
     gate = asyncio.Event()
-    issuers = world.gateway.issuers
-    find = issuers.keys_for
+    providers = world.gateway.providers
+    find = providers.keys_for
 
     async def slow(need):
         await gate.wait()
@@ -104,22 +104,22 @@ async def test_what_is_the_same_is_kept(world: World):
     await browser.login()
     asked = world.provider.counts["jwks"]
     assert asked
-    pool, keys = world.gateway.server.pools["app"], world.gateway.issuers.keys["demo"]
+    pool, keys = world.gateway.server.pools["app"], world.gateway.providers.keys["demo"]
     world.gateway.reload(changed(world, limits={"body": 1000}))
     assert world.gateway.server.pools["app"] is pool
-    assert world.gateway.issuers.keys["demo"] is keys
+    assert world.gateway.providers.keys["demo"] is keys
     assert world.gateway.server.limits.body == 1000
     assert (await browser.fetch("/x")).status == 200
     assert (await world.browser().login()).status == 200
     assert world.provider.counts["jwks"] == asked
-    calls = world.gateway.issuers.stats()["demo"].calls
+    calls = world.gateway.providers.stats()["demo"].calls
     settings = changed(
         world, providers={"demo": {"clock_skew": "5s"}}, upstreams={"app": {"keepalive": "5s"}}
     )
     world.gateway.reload(settings)
-    assert "demo" not in world.gateway.issuers.keys
+    assert "demo" not in world.gateway.providers.keys
     assert world.gateway.server.pools["app"] is not pool
-    assert world.gateway.issuers.stats()["demo"].calls == calls
+    assert world.gateway.providers.stats()["demo"].calls == calls
     assert (await browser.fetch("/x")).status == 200
     assert (await world.browser().login()).status == 200
     assert world.provider.counts["jwks"] == asked + 1

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.core.outcome import Outcome, RequestFacts
 from gateway.core.reasons import Reason
-from gateway.edge.providers.providers import IssuerStats
+from gateway.edge.providers.stats import ProviderStats
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from gateway.edge.telemetry.metric_sources import provider_readings
 from gateway.edge.telemetry.metrics import OWN_BOUNDS, Metrics
@@ -253,8 +253,8 @@ def test_providers():
     """Age of the keys and calls by outcome; a provider that was never asked has no age."""
     metrics = Metrics()
     stats = {
-        "a": IssuerStats(12.5, {("jwks", "ok"): 2, ("token", "failed"): 1}),
-        "b": IssuerStats(None, {}),
+        "a": ProviderStats(12.5, {("jwks", "ok"): 2, ("token", "failed"): 1}),
+        "b": ProviderStats(None, {}),
     }
     metrics.register("issuer", lambda: provider_readings(stats))
     assert value(metrics, "gateway_issuer_jwks_age_seconds", provider="a") == 12.5

@@ -8,7 +8,7 @@ from gateway.core.decision.needs import Keys, Metadata
 from gateway.core.fault import Fault
 from gateway.core.runtime import compile_settings
 from gateway.core.tokens.keys import KeySet
-from gateway.edge.providers.providers import Issuers
+from gateway.edge.providers.providers import Providers
 
 _MOST_TOLD = 10
 
@@ -22,20 +22,20 @@ def check_providers(settings: Settings) -> list[str]:
 
 
 async def _check(settings: Settings) -> list[str]:
-    issuers = Issuers(
+    providers = Providers(
         compile_settings(settings).providers, time.time, allow_insecure_http=settings.allow_insecure_http
     )
     try:
-        told = await asyncio.gather(*(_check_one(issuers, name) for name in settings.providers))
+        told = await asyncio.gather(*(_check_one(providers, name) for name in settings.providers))
     finally:
-        await issuers.close()
+        await providers.close()
     return [warning for warnings in told for warning in warnings]
 
 
-async def _check_one(issuers: Issuers, name: str) -> list[str]:
+async def _check_one(providers: Providers, name: str) -> list[str]:
     try:
-        metadata = await issuers.metadata(Metadata(name))
-        keys = await issuers.keys_for(Keys(name, None))
+        metadata = await providers.metadata(Metadata(name))
+        keys = await providers.keys_for(Keys(name, None))
     except Fault as fault:
         return [f"providers.{name}: {fault.detail}"]
     unusable = [f"providers.{name}: {detail} (not used)" for _, _, detail in metadata.unusable]

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -48,7 +49,7 @@ class _Progress:
     is_sent: bool = False
 
 
-class IssuerClient:
+class ProviderClient:
     """HTTP towards one provider.
 
     No redirects, no cookies, no compression asked for, no reuse of
@@ -169,6 +170,52 @@ class IssuerClient:
         if isinstance(error, TimeoutError):
             return f"no success within {self._settings.timeout:g} s"
         return type(error).__name__
+
+
+class CountedClient:
+    """The calls to one provider by name, each counted by (call, outcome): ``calls`` of ``ProviderStats``.
+
+    What never came, or is no HTTP, is counted here; what an answer comes to is for the caller to ``count``.
+    """
+
+    def __init__(self, settings: ProviderSettings, counts: "Counter[tuple[str, str]]") -> None:
+        self._client = ProviderClient(settings)
+        self.counts = counts
+
+    def count(self, call: str, outcome: str) -> None:
+        """Count what a call came to."""
+        self.counts[call, outcome] += 1
+
+    async def send(
+        self,
+        call: str,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        limit: int,
+        body: bytes | None = None,
+        pool: Pool = "published",
+        within: float | None = None,
+    ) -> Response:
+        """Send the request of a call, and read the whole response: ``ProviderClient.send``."""
+        try:
+            return await self._client.send(
+                method, url, headers, limit=limit, body=body, pool=pool, within=within
+            )
+        except NeverSent:
+            self.count(call, "unreachable")
+            raise
+        except Ambiguous:
+            self.count(call, "unanswered")
+            raise
+        except Fault:
+            self.count(call, "failed")
+            raise
+
+    async def close(self) -> None:
+        """Close what is open; calls under way fail."""
+        await self._client.close()
 
 
 def _proxy_of(settings: ProviderSettings) -> str | None:

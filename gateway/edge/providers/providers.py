@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
@@ -12,8 +11,10 @@ from gateway.core.fault import Fault
 from gateway.core.provider import Provider, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.tokens.keys import KeySet
-from gateway.edge.providers.calls import Issuer, to_fault
+from gateway.edge.providers.calls import ProviderCalls
 from gateway.edge.providers.client import RETRY_AFTER
+from gateway.edge.providers.faults import to_fault
+from gateway.edge.providers.stats import ProviderStats
 from gateway.oauth import logout
 from gateway.oauth.errors import MessageError
 from gateway.syntax.encoding import Json
@@ -21,26 +22,7 @@ from gateway.syntax.encoding import Json
 _LOGOUT_PATIENCE = 3.0
 
 
-@dataclass(frozen=True, slots=True)
-class IssuerStats:
-    """Figures of one provider.
-
-    ``up`` tells whether the last fetch of metadata and of keys succeeded, None before any. ``jwks_age`` is in
-    seconds, None before the first good fetch; ``keys`` are how many serve, ``keys_left_out`` how many do not.
-    ``calls`` counts by (call, outcome); calls
-    are ``metadata``, ``jwks``, ``token``, ``userinfo`` and ``revocation``; outcomes are ``ok``,
-    ``unreachable`` (never sent), ``unanswered``, ``refused`` (the answer is a no) and ``failed`` (the answer
-    is no use).
-    """
-
-    jwks_age: float | None
-    calls: Mapping[tuple[str, str], int]
-    up: bool | None = None
-    keys: int | None = None
-    keys_left_out: int = 0
-
-
-class Issuers:
+class Providers:
     """All configured providers, each asked as needed: the gateway starts and runs while one is down.
 
     Faults carry ``ISSUER_UNAVAILABLE``, ``ISSUER_MISCONFIGURED`` (only the operator can help) or
@@ -66,10 +48,10 @@ class Issuers:
         self._clock = clock
         self._report = report or (lambda _message, **_fields: None)
         self._is_started = False
-        self._issuers = _ByName()
-        self._retired: dict[asyncio.Task[None], Issuer] = {}
+        self._by_name = _ByName()
+        self._retired: dict[asyncio.Task[None], ProviderCalls] = {}
         # a count goes on where the provider of that name had got to
-        self._calls: dict[str, Counter[tuple[str, str]]] = {}
+        self._counts: dict[str, Counter[tuple[str, str]]] = {}
         self.on_refused: Callable[[str, int], None] = lambda _provider, _status: None
         """Told of each access token that a UserInfo endpoint refused: the provider's name, and the status."""
         self.keys: Mapping[str, KeySet] = {}
@@ -83,30 +65,30 @@ class Issuers:
         the old one's.
         """
         view: dict[str, KeySet] = {}
-        issuers = _ByName()
+        by_name = _ByName()
         for name, provider in providers.items():
-            known = self._issuers.get(name)
+            known = self._by_name.get(name)
             if known is not None and known.is_for(provider, allow_insecure_http=allow_insecure_http):
                 if name in self.keys:
                     view[name] = self.keys[name]
-                known.view = view
-                issuers[name] = known
+                known.published.view = view
+                by_name[name] = known
             else:
-                calls = self._calls.setdefault(name, Counter())
-                issuers[name] = Issuer(
+                counts = self._counts.setdefault(name, Counter())
+                by_name[name] = ProviderCalls(
                     provider,
                     self._clock,
                     view,
-                    calls,
+                    counts,
                     allow_insecure_http=allow_insecure_http,
                     report=self._report,
                 )
-        for name, issuer in self._issuers.items():
-            if issuers.get(name) is not issuer:
-                task = asyncio.get_running_loop().create_task(issuer.retire())
-                self._retired[task] = issuer
+        for name, former in self._by_name.items():
+            if by_name.get(name) is not former:
+                task = asyncio.get_running_loop().create_task(former.retire())
+                self._retired[task] = former
                 task.add_done_callback(lambda done: self._retired.pop(done, None))
-        self._issuers = issuers
+        self._by_name = by_name
         self.keys = MappingProxyType(view)
         if self._is_started:
             self._watch()
@@ -117,16 +99,16 @@ class Issuers:
         self._watch()
 
     def _watch(self) -> None:
-        for issuer in self._issuers.values():
-            issuer.watch()
+        for each in self._by_name.values():
+            each.published.watch()
 
     async def close(self) -> None:
         """Stop the background work and close connections."""
-        for task, issuer in tuple(self._retired.items()):
+        for task, former in tuple(self._retired.items()):
             task.cancel()
-            await issuer.close()
-        for issuer in self._issuers.values():
-            await issuer.close()
+            await former.close()
+        for each in self._by_name.values():
+            await each.close()
 
     async def metadata(self, need: Metadata) -> ProviderMetadata:
         """Return the provider's metadata, cached for an hour and renewed in the background.
@@ -134,7 +116,7 @@ class Issuers:
         Raises:
             Fault: there is none yet and it cannot be fetched.
         """
-        return await self._issuers[need.provider].metadata.get()
+        return await self._by_name[need.provider].published.metadata.get()
 
     async def keys_for(self, need: Keys) -> KeySet:
         """Return the provider's usable keys; refetched where they do not do, as who asks may have it.
@@ -142,7 +124,7 @@ class Issuers:
         Raises:
             Fault: ``KEYS_UNAVAILABLE``.
         """
-        return await self._issuers[need.provider].keys.find(need)
+        return await self._by_name[need.provider].published.keys.find(need)
 
     async def exchange(self, need: RedeemCode) -> TokenSet | TokenRefusal:
         """Redeem an authorization code.
@@ -150,7 +132,7 @@ class Issuers:
         Raises:
             Fault: no verdict.
         """
-        return await self._issuers[need.provider].redeem(need)
+        return await self._by_name[need.provider].tokens.redeem(need)
 
     async def refresh_call(self, provider: str, refresh_token: str) -> TokenSet | TokenRefusal:
         """Ask for new tokens (RFC 6749 section 6).
@@ -160,12 +142,12 @@ class Issuers:
             Ambiguous: sent and unanswered; the provider may have rotated the refresh token.
             Fault: answered without a verdict.
         """
-        return await self._issuers[provider].refresh(refresh_token)
+        return await self._by_name[provider].tokens.refresh(refresh_token)
 
     def rests(self, provider: str, refresh_token: str) -> float:
         """Return for how many seconds a refresh would be refused a call, after failures; 0 for none."""
-        issuer = self._issuers.get(provider)
-        return 0.0 if issuer is None else issuer.rests(refresh_token)
+        known = self._by_name.get(provider)
+        return 0.0 if known is None else known.tokens.rests(refresh_token)
 
     async def refreshed_userinfo(self, need: UserInfo) -> dict[str, Json] | None:
         """As ``userinfo``, for a session that is being refreshed: logins do not stand in its way."""
@@ -180,7 +162,7 @@ class Issuers:
         return await self._userinfo(need, "login")
 
     async def _userinfo(self, need: UserInfo, pool: Literal["login", "refresh"]) -> dict[str, Json] | None:
-        status, claims = await self._issuers[need.provider].call_userinfo(need.access_token, pool)
+        status, claims = await self._by_name[need.provider].call_userinfo(need.access_token, pool)
         if claims is None:
             self.on_refused(need.provider, status)
         return claims
@@ -191,10 +173,10 @@ class Issuers:
         The Fault is a value: the logout goes on without the provider. So it also waits less than others for
         metadata that nobody has fetched yet.
         """
-        issuer = self._issuers[need.provider]
+        asked = self._by_name[need.provider]
         try:
             async with asyncio.timeout(_LOGOUT_PATIENCE):
-                metadata = await issuer.metadata.get()
+                metadata = await asked.published.metadata.get()
         except Fault as fault:
             return fault
         except TimeoutError:
@@ -202,7 +184,7 @@ class Issuers:
         try:
             url = logout.build_request(
                 metadata,
-                issuer.settings,
+                asked.settings,
                 redirect_uri=need.redirect_uri,
                 state=need.state,
                 id_token_hint=need.id_token_hint,
@@ -217,17 +199,14 @@ class Issuers:
         Raises:
             Fault: it may not have been revoked.
         """
-        return await self._issuers[need.provider].call_revocation(need.refresh_token)
+        return await self._by_name[need.provider].call_revocation(need.refresh_token)
 
-    def stats(self) -> dict[str, IssuerStats]:
+    def stats(self) -> dict[str, ProviderStats]:
         """Return the figures of each provider by name."""
-        return {
-            name: IssuerStats(issuer.keys.age, dict(issuer.calls), issuer.is_up, *issuer.key_counts())
-            for name, issuer in self._issuers.items()
-        }
+        return {name: each.stats() for name, each in self._by_name.items()}
 
 
-class _ByName(dict[str, Issuer]):
-    def __missing__(self, name: str) -> Issuer:
+class _ByName(dict[str, ProviderCalls]):
+    def __missing__(self, name: str) -> ProviderCalls:
         # a request that began before the configuration was reloaded
         raise Fault("issuer", Reason.ISSUER_MISCONFIGURED, "the provider is no longer configured")

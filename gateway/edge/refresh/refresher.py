@@ -23,9 +23,10 @@ from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session,
 from gateway.core.sessions.record import HANDLE_BYTES
 from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.core.tokens import id_token
-from gateway.core.tokens.jws import UnknownKey, kid_of, proof_of
+from gateway.core.tokens.jws import UnknownKey
 from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.client import RETRY_AFTER
+from gateway.edge.providers.verification import verified
 from gateway.edge.refresh.lease import Ended, Leases, Lost, Refusal, Spent, Stored, Success
 from gateway.syntax.encoding import Json, encode_base64url
 
@@ -359,30 +360,18 @@ class Refresher:
     async def _id_claims(self, provider: Provider, tokens: TokenSet) -> Claims | Reason | None:
         if tokens.id_token is None:
             return None
+        token, access_token = tokens.id_token, tokens.access_token
+
+        def check(keys: KeySet) -> Claims | UnknownKey | Reason:
+            return id_token.check(token, provider, keys, self._clock(), nonce=None, access_token=access_token)
+
         # the rotation has happened: losing it for want of a key would log somebody out, so without one the
         # claims that were verified before stay
-        want = Keys(provider.name, None)
-        checked: Claims | UnknownKey | Reason | None = None
-        for _ in range(2):
-            try:
-                keys = await self._tokens.keys_for(want)
-            except Fault:
-                return None
-            checked = id_token.check(
-                tokens.id_token,
-                provider,
-                keys,
-                self._clock(),
-                nonce=None,
-                access_token=tokens.access_token,
-            )
-            failed = checked is Reason.TOKEN_SIGNATURE
-            if not failed and not isinstance(checked, UnknownKey):
-                return checked
-            # the same key id may stand for a new key; this token has not been asked about before (R84)
-            kid, proof = kid_of(tokens.id_token), proof_of(tokens.id_token)
-            want = Keys(provider.name, kid, failed, None, proof)
-        return None if isinstance(checked, UnknownKey) else checked
+        try:
+            claims = await verified(self._tokens.keys_for, provider.name, token, check)
+        except Fault:
+            return None
+        return None if claims is Reason.TOKEN_KEY_UNKNOWN else claims
 
     async def _userinfo(self, provider: Provider, tokens: TokenSet) -> Claims | None:
         try:

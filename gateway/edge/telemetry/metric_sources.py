@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from gateway.edge.providers.providers import IssuerStats
+from gateway.edge.providers.stats import ProviderStats
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 
 Family: TypeAlias = Metric
@@ -44,7 +44,7 @@ def families_of(name: str, source: Source) -> list[Family] | None:
         return None
 
 
-def provider_readings(told: Mapping[str, IssuerStats]) -> Iterator[Reading]:
+def provider_readings(told: Mapping[str, ProviderStats]) -> Iterator[Reading]:
     """Yield the figures of each provider by name."""
     for provider, stats in told.items():
         if stats.up is not None:

@@ -1,0 +1,38 @@
+"""Tokens of a provider's own answers, checked with newer keys where those at hand do not do (R27, R84)."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from gateway.core.decision.needs import Keys
+from gateway.core.reasons import Reason
+from gateway.core.tokens.jws import UnknownKey, kid_of, proof_of
+from gateway.core.tokens.keys import KeySet
+
+Checked = TypeVar("Checked")
+
+
+async def verified(
+    find: Callable[[Keys], Awaitable[KeySet]],
+    provider: str,
+    token: str,
+    check: Callable[[KeySet], Checked | UnknownKey | Reason],
+) -> Checked | Reason:
+    """Check a token that came of our own call, fetching its provider's keys again once (R27, R84).
+
+    ``core.access.verification.checked`` is the same where a decision asks for keys. ``find`` raises Fault.
+
+    Args:
+        find: returns the provider's keys.
+        provider: its name.
+        token: what ``check`` judges, as sent.
+        check: judges it by a key set.
+
+    Raises:
+        Fault: there are no keys.
+    """
+    verdict = check(await find(Keys(provider, None)))
+    # the same key id may stand for a new key; this token has not been asked about before
+    failed = verdict is Reason.TOKEN_SIGNATURE
+    if failed or isinstance(verdict, UnknownKey):
+        verdict = check(await find(Keys(provider, kid_of(token), failed, None, proof_of(token))))
+    return Reason.TOKEN_KEY_UNKNOWN if isinstance(verdict, UnknownKey) else verdict
