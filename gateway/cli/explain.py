@@ -18,7 +18,7 @@ from gateway.core.rules.rate_limit import MICROSECONDS, RateLimit
 from gateway.core.runtime import compile_settings
 from gateway.core.sketch import line_of
 from gateway.http.messages.request_head import read_request_head
-from gateway.syntax.urls import is_token
+from gateway.syntax.tokens import is_token
 
 _HIDDEN = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"})
 # an address for documentation (RFC 5737): the question is asked as a client, whom no proxy vouches for

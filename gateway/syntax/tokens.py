@@ -20,9 +20,10 @@ def fold(name: bytes) -> bytes:
     return name.translate(_FOLDED)
 
 
-def is_token(name: bytes) -> bool:
-    """Tell whether a name is a token (RFC 9110 section 5.6.2)."""
-    return bool(name) and not name.translate(None, _TOKEN)
+def is_token(text: str | bytes) -> bool:
+    """Tell whether a text is one token (RFC 9110 section 5.6.2), as field names and methods are."""
+    octets = text.encode(errors="replace") if isinstance(text, str) else text
+    return bool(octets) and not octets.translate(None, _TOKEN)
 
 
 def split_quoted(text: str, mark: str) -> list[str] | None:

@@ -9,7 +9,6 @@ from urllib.parse import SplitResult, urlsplit
 
 MOST_URL = 2048
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
 _UNSAFE = frozenset('"<>\\^`{|}')
@@ -32,11 +31,6 @@ RESERVED_PARAMETERS = frozenset(
         "request_uri",
     }
 )
-
-
-def is_token(text: str) -> bool:
-    """Tell whether a text is a token (RFC 9110 section 5.6.2), as field names and methods are."""
-    return _TOKEN.fullmatch(text) is not None
 
 
 def is_scope(text: str) -> bool:

@@ -17,7 +17,7 @@ from gateway.core.headers.identity import encode_claim
 from gateway.core.headers.names import MOST_LEARNED
 from gateway.core.headers.request import Header
 from gateway.core.headers.rules import forwarded_of, headers_of, response_headers
-from gateway.syntax.tokens import fold, split_quoted, unquote
+from gateway.syntax.tokens import fold, is_token, split_quoted, unquote
 from tests.support.pure import HOST, identity, request, rules, sent_on, settings, values
 
 RULES = rules()
@@ -796,3 +796,14 @@ def test_the_words_for_kinds_of_fields_differ():
     words = [value for name, value in vars(fields).items() if name.isupper() and isinstance(value, int)]
     kinds = [value for value in words if value < 64]
     assert len(set(kinds)) == len(kinds) > 12
+
+
+@pytest.mark.parametrize("code", range(256))
+def test_what_a_token_is(code: int):
+    """[10.2]: one answer for bytes and texts: RFC 9110 section 5.6.2, and nothing is no token."""
+    may_be = chr(code).isascii() and (chr(code).isalnum() or chr(code) in "!#$%&'*+-.^_`|~")
+    for text in (bytes((code,)), chr(code)):
+        assert is_token(text) is may_be
+        assert is_token(text * 300) is may_be
+    assert not is_token(b"")
+    assert not is_token("\ud800")

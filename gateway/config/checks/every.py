@@ -22,7 +22,7 @@ from gateway.config.reserved_names import TAKEN
 from gateway.config.settings.root import Settings
 from gateway.syntax import urls as syntax
 from gateway.syntax.encoding import decode_secret_key
-from gateway.syntax.tokens import fold
+from gateway.syntax.tokens import fold, is_token
 
 Check: TypeAlias = "Callable[[Settings], Iterator[Problem]]"
 
@@ -134,7 +134,7 @@ _NO_METHODS = frozenset({"CONNECT", "PRI", "TRACE", "TRACK"})
 
 def _check_methods(settings: Settings) -> Iterator[Problem]:
     for index, method in enumerate(settings.extra_methods):
-        if not syntax.is_token(method) or method != method.upper() or not method[0].isalpha():
+        if not is_token(method) or method != method.upper() or not method[0].isalpha():
             yield Problem(("extra_methods", index), "write a request method in upper case, such as LIST")
         elif method in _NO_METHODS:
             yield Problem(("extra_methods", index), f"{method} is always refused")
@@ -162,7 +162,7 @@ def _check_identity_headers(settings: Settings) -> Iterator[Problem]:
     for name, claim in settings.identity_headers.items():
         at: Path = ("identity_headers", name)
         folded = fold(name.encode(errors="replace"))
-        if not syntax.is_token(name):
+        if not is_token(name):
             yield Problem(at, "not the name of a header field (RFC 9110 section 5.6.2)")
         elif (
             folded.decode() in _RESERVED_HEADERS or folded in TAKEN or folded.startswith((b"sec-", b"proxy-"))

@@ -8,7 +8,7 @@ from gateway.config.foreign_identity import is_foreign
 from gateway.config.reserved_names import METHOD_OVERRIDES, TAKEN
 from gateway.config.settings.root import ForwardingSettings, Settings
 from gateway.syntax import urls as syntax
-from gateway.syntax.tokens import fold
+from gateway.syntax.tokens import fold, is_token
 
 _LISTS: Final = frozenset({"x-forwarded-for", "forwarded", "none"})
 # fields of another meaning, and those in which a proxy tells something else
@@ -51,7 +51,7 @@ def check_forwarding(settings: Settings) -> Iterator[Problem]:
     address = forwarding.address.lower()
     at: Path = ("forwarding", "address")
     if address not in _LISTS:
-        if not syntax.is_token(address):
+        if not is_token(address):
             yield Problem(at, "not the name of a header field (RFC 9110 section 5.6.2)")
         elif (
             address in _NO_ADDRESS
@@ -92,7 +92,7 @@ def check_client_headers(settings: Settings) -> Iterator[Problem]:
         at: Path = ("client_headers", "drop", index)
         prefix = name.removesuffix("*")
         folded = fold(prefix.encode(errors="replace"))
-        if not syntax.is_token(prefix) or "*" in prefix or (len(prefix) < 3 and prefix != name):
+        if not is_token(prefix) or "*" in prefix or (len(prefix) < 3 and prefix != name):
             yield Problem(
                 at, "write a field's name, or what names begin with and *: X-Legacy-User, X-Legacy-*"
             )
@@ -101,7 +101,7 @@ def check_client_headers(settings: Settings) -> Iterator[Problem]:
     for index, name in enumerate(client.keep):
         at = ("client_headers", "keep", index)
         folded = fold(name.encode(errors="replace"))
-        if not syntax.is_token(name) or "*" in name:
+        if not is_token(name) or "*" in name:
             yield Problem(at, "write one field's whole name, as the proxy spells it")
         elif folded in own:
             yield Problem(at, "this is one of identity_headers, which the gateway writes itself")

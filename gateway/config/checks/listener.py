@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.settings.root import HstsSettings, Settings
-from gateway.syntax import urls as syntax
+from gateway.syntax.tokens import is_token
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PRELOAD_AGE = 365 * 86400
 _SECRET_NAME = re.compile(
     r"token|secret|cookie|auth|passw|credential|assertion|jwt|key|signature|session", re.IGNORECASE
@@ -21,7 +20,7 @@ def check_log(settings: Settings) -> Iterator[Problem]:
             yield Problem(("log", "claims", index), "write a claim's name without white space")
     for index, name in enumerate(settings.log.request_headers):
         at: Path = ("log", "request_headers", index)
-        if not syntax.is_token(name):
+        if not is_token(name):
             yield Problem(at, "not the name of a header field (RFC 9110 section 5.6.2)")
         elif _SECRET_NAME.search(name):
             yield Problem(at, "such a field may hold a secret, and secrets stand in no log")

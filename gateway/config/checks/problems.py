@@ -1,21 +1,20 @@
 """A problem of the configuration: where it is, and what to do about it."""
 
-import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
+
+from gateway.syntax.tokens import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Path: TypeAlias = tuple[str | int, ...]
 
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
 
 def shown_key(key: str) -> str:
     """Return a key as errors show it; ``?`` for one that is no plain word, since a value may hide in it."""
-    return key if _PLAIN_KEY.fullmatch(key) else "?"
+    return key if NAME.fullmatch(key) else "?"
 
 
 def shown_path(path: Path) -> str:

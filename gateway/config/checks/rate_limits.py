@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from gateway.config.checks.listener import _NAME
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.settings.root import RateLimitSettings, Settings
+from gateway.syntax.tokens import NAME
 
 
 def check_rate_limits(settings: Settings) -> Iterator[Problem]:
     """Yield every problem of the named rate limits."""
     for name, limit in settings.rate_limits.items():
         at: Path = ("rate_limits", name)
-        if _NAME.fullmatch(name) is None:
+        if NAME.fullmatch(name) is None:
             yield Problem(at, "a rate limit's name has letters, digits, - and _, at most 64")
         yield from judge_rate_limit(limit, at)
 

@@ -15,6 +15,7 @@ from gateway.config.settings.root import (
 )
 from gateway.syntax import urls as syntax
 from gateway.syntax.targets import canonicalise, loose_reading
+from gateway.syntax.tokens import is_token
 
 _TUNNELS = frozenset({"TRACE", "CONNECT"})
 
@@ -200,7 +201,7 @@ def _is_pattern(host: str) -> bool:
 
 def _check_methods(methods: tuple[str, ...] | None, at: Path) -> Iterator[Problem]:
     for index, method in enumerate(methods or ()):
-        if not syntax.is_token(method) or method != method.upper():
+        if not is_token(method) or method != method.upper():
             yield Problem((*at, index), "write a request method in upper case, such as GET")
         elif method in _TUNNELS:
             yield Problem((*at, index), "TRACE and CONNECT are always refused")
@@ -240,10 +241,10 @@ def _check_cors(cors: CorsSettings, at: Path) -> Iterator[Problem]:
             yield Problem((*at, "origins", index), message)
     yield from _check_methods(cors.methods, (*at, "methods"))
     for index, name in enumerate(cors.headers):
-        if not syntax.is_token(name) or name == "*":
+        if not is_token(name) or name == "*":
             yield Problem((*at, "headers", index), "write the name of a header field; never *")
     for index, name in enumerate(cors.expose):
-        if not syntax.is_token(name) or name == "*":
+        if not is_token(name) or name == "*":
             yield Problem((*at, "expose", index), "write the name of a header field; never *")
 
 

@@ -16,7 +16,7 @@ from gateway.core.tokens.claims import (
     read_time,
     short_type,
 )
-from gateway.core.tokens.jws import Parsed, UnknownKey, Verified, read, verify
+from gateway.core.tokens.jws import Parsed, UnknownKey, Verified, authenticate, read
 from gateway.core.tokens.keys import KeySet
 
 # an explicit type of another kind ("logout+jwt", "dpop+jwt"...) says that this is no access token
@@ -62,10 +62,7 @@ def check(
         Who is calling; ``UnknownKey`` when usable keys that hold the token's key are lacking; or the reason
         of the refusal.
     """
-    parsed = read(token) if isinstance(token, str) else token
-    if not isinstance(parsed, Parsed):
-        return parsed
-    verified = _verify(parsed, provider, keys, now)
+    verified = authenticate(token, provider.algorithms, keys, now)
     if not isinstance(verified, Verified):
         return verified
     claims, kind = verified.claims, short_type(verified.header)
@@ -77,16 +74,6 @@ def check(
         or judge_times(claims, now, provider.clock_skew, needs_iat=False)
     )
     return refusal or _identify(claims, provider)
-
-
-def _verify(
-    parsed: Parsed, provider: Provider, keys: KeySet | None, now: float
-) -> Verified | UnknownKey | Reason:
-    if parsed.alg not in provider.algorithms:
-        return Reason.TOKEN_ALGORITHM
-    if keys is None or not keys.is_usable(now):
-        return UnknownKey(parsed.kid)
-    return verify(parsed, keys, provider.algorithms)
 
 
 def _judge_kind(claims: Claims, kind: str | None, provider: Provider, *, is_own: bool) -> Reason | None:

@@ -15,7 +15,7 @@ from gateway.core.tokens.claims import (
     read_time,
     short_type,
 )
-from gateway.core.tokens.jws import UnknownKey, Verified, read, verify
+from gateway.core.tokens.jws import UnknownKey, Verified, authenticate
 from gateway.core.tokens.keys import KeySet
 from gateway.syntax.encoding import encode_base64url
 
@@ -46,14 +46,7 @@ def check(
         The claims; ``UnknownKey`` when usable keys that hold the token's key are lacking; or the reason of
         the refusal.
     """
-    parsed = read(token, MOST_ID_TOKEN)
-    if isinstance(parsed, Reason):
-        return parsed
-    if parsed.alg not in provider.algorithms:
-        return Reason.TOKEN_ALGORITHM
-    if keys is None or not keys.is_usable(now):
-        return UnknownKey(parsed.kid)
-    verified = verify(parsed, keys, provider.algorithms)
+    verified = authenticate(token, provider.algorithms, keys, now, MOST_ID_TOKEN)
     if not isinstance(verified, Verified):
         return verified
     claims = verified.claims
@@ -63,7 +56,7 @@ def check(
         or _judge_audience(claims, provider)
         or judge_times(claims, now, provider.clock_skew, needs_iat=True)
         or _judge_nonce(claims, nonce)
-        or _judge_at_hash(claims, parsed.alg, len(parsed.signature), access_token)
+        or _judge_at_hash(claims, verified.alg, len(verified.signature), access_token)
         or _judge_rest(claims)
     )
     return refusal or claims

@@ -69,10 +69,12 @@ class Parsed:
 
 @dataclass(slots=True)
 class Verified:
-    """Header and claims of a JWT whose signature is good. The claims are not judged yet."""
+    """What a JWT says whose signature is good. The claims are not judged yet."""
 
     header: Claims
     claims: Claims = field(repr=False)
+    alg: str
+    signature: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,36 @@ def proof_of(token: str | Parsed) -> str:
     return hashlib.sha256(octets).hexdigest()
 
 
+def authenticate(
+    token: str | bytes | Parsed,
+    algorithms: tuple[str, ...],
+    keys: KeySet | None,
+    now: float,
+    most: int = MOST_TOKEN,
+) -> Verified | UnknownKey | Reason:
+    """Return what a JWT says, once it is known to be the provider's: how every check of a token begins.
+
+    Args:
+        token: as it came, or as read already.
+        algorithms: the ones that this provider may use.
+        keys: the provider's filtered keys; None when none were fetched yet.
+        now: epoch seconds.
+        most: the most characters that a token may have that is not read yet.
+
+    Returns:
+        The verified parts; ``UnknownKey`` when usable keys that hold the token's key are lacking;
+        ``TOKEN_MALFORMED``, ``TOKEN_ALGORITHM`` or ``TOKEN_SIGNATURE``.
+    """
+    parsed = token if isinstance(token, Parsed) else read(token, most)
+    if not isinstance(parsed, Parsed):
+        return parsed
+    if parsed.alg not in algorithms:
+        return Reason.TOKEN_ALGORITHM
+    if keys is None or not keys.is_usable(now):
+        return UnknownKey(parsed.kid)
+    return verify(parsed, keys, algorithms)
+
+
 def verify(parsed: Parsed, keys: KeySet, algorithms: tuple[str, ...]) -> Verified | UnknownKey | Reason:
     """Check the signature with a key of the set, never with one that the token brings (R18, R19).
 
@@ -164,7 +196,7 @@ def verify(parsed: Parsed, keys: KeySet, algorithms: tuple[str, ...]) -> Verifie
         return UnknownKey(parsed.kid)
     for key in candidates:
         if _is_signed_by(parsed, key):
-            return Verified(parsed.header, parsed.claims)
+            return Verified(parsed.header, parsed.claims, parsed.alg, parsed.signature)
     return Reason.TOKEN_SIGNATURE
 
 

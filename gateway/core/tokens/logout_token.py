@@ -15,7 +15,7 @@ from gateway.core.tokens.claims import (
     read_time,
     short_type,
 )
-from gateway.core.tokens.jws import UnknownKey, Verified, read, verify
+from gateway.core.tokens.jws import UnknownKey, Verified, authenticate
 from gateway.core.tokens.keys import KeySet
 from gateway.syntax.encoding import encode_base64url
 
@@ -55,14 +55,7 @@ def check(
         What it says; ``UnknownKey`` when usable keys that hold the token's key are lacking; or the reason of
         the refusal.
     """
-    parsed = read(token)
-    if isinstance(parsed, Reason):
-        return parsed
-    if parsed.alg not in provider.algorithms:
-        return Reason.TOKEN_ALGORITHM
-    if keys is None or not keys.is_usable(now):
-        return UnknownKey(parsed.kid)
-    verified = verify(parsed, keys, provider.algorithms)
+    verified = authenticate(token, provider.algorithms, keys, now)
     if not isinstance(verified, Verified):
         return verified
     claims = verified.claims

@@ -4,7 +4,7 @@ from gateway.core.identity import Claims
 from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
 from gateway.core.tokens.claims import judge_times, named_kind, read_audience, read_subject, short_type
-from gateway.core.tokens.jws import UnknownKey, Verified, read, verify
+from gateway.core.tokens.jws import UnknownKey, Verified, authenticate
 from gateway.core.tokens.keys import KeySet
 
 _TYPES = frozenset((None, "jwt", "userinfo+jwt"))
@@ -25,13 +25,10 @@ def check(
         most: the most characters that it may have.
 
     Returns:
-        The claims; ``UnknownKey`` when the token's key is lacking; or the reason of the refusal. An encrypted
-        answer is ``TOKEN_MALFORMED``.
+        The claims; ``UnknownKey`` when usable keys that hold the token's key are lacking; or the reason of
+        the refusal. An encrypted answer is ``TOKEN_MALFORMED``.
     """
-    parsed = read(token.strip(), most)
-    if isinstance(parsed, Reason):
-        return parsed
-    verified = verify(parsed, keys, provider.algorithms)
+    verified = authenticate(token.strip(), provider.algorithms, keys, now, most)
     if not isinstance(verified, Verified):
         return verified
     claims = verified.claims

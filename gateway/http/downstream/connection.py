@@ -10,12 +10,13 @@ from gateway.core.sketch import asks_for_page
 from gateway.http.downstream.balancer import BalancerAnswer
 from gateway.http.downstream.exchange import ClientExchange
 from gateway.http.downstream.transport import ClientTransport, State
-from gateway.http.messages.fields import HEAD_END, Malformed, is_token
+from gateway.http.messages.fields import HEAD_END, Malformed
 from gateway.http.messages.request_head import REQUEST_LINE, Framing, read_request_head
 from gateway.http.messages.serialise import build_response_head
 from gateway.http.sockets import HIGH_WATER, end_writing, keep_alive, peer_address
 from gateway.http.tunnel import Tunnel
 from gateway.http.upstream.bound import Own, let_go
+from gateway.syntax.tokens import is_token
 
 if TYPE_CHECKING:
     from gateway.http.server import Server

@@ -10,7 +10,6 @@ TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 HEAD_END = b"\r\n\r\n"
 
 _FIELD = re.compile(rb"(" + TOKEN + rb"{1,256}):([\t\x20-\x7e\x80-\xff]*)")
-_TOKEN_ONLY = re.compile(TOKEN + rb"+")
 _NOT_ALPHANUMERIC = re.compile(rb"[^0-9a-z]")
 
 
@@ -147,11 +146,6 @@ def _learn(name: bytes) -> int:
     if len(name) <= _LONGEST_NAME:
         _kinds[name] = kind
     return kind
-
-
-def is_token(text: bytes) -> bool:
-    """Tell whether a text is one token (RFC 9110 section 5.6.2)."""
-    return _TOKEN_ONLY.fullmatch(text) is not None
 
 
 def tokens(value: bytes) -> list[bytes]:

@@ -15,7 +15,8 @@ Everything is within the bounds of heads. A control byte in a value has no readi
 
 import re
 
-from gateway.http.messages.fields import Malformed, is_token
+from gateway.http.messages.fields import Malformed
+from gateway.syntax.tokens import is_token
 
 _LINE_END = re.compile(rb"\r?\n")
 _EMPTY_LINES = re.compile(rb"(?:\r?\n)*")

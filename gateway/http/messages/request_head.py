@@ -12,7 +12,8 @@ from gateway.core.fault import Fault
 from gateway.core.headers.request import Field, Header, Request
 from gateway.core.pattern import Pattern
 from gateway.core.reasons import Reason
-from gateway.http.messages.fields import Kind, Malformed, is_token, read_field, read_length, tokens
+from gateway.http.messages.fields import Kind, Malformed, read_field, read_length, tokens
+from gateway.syntax.tokens import is_token
 
 # the methods of the IANA registry that llhttp knows; PRI, ICE, RTSP and UPnP are other protocols
 METHODS = frozenset(
