@@ -442,22 +442,27 @@ def test_memories_are_bounded():
 @pytest.mark.parametrize(
     ("routes", "message"),
     [
-        (({"path": "/a/../b"},), "not canonical"),
-        (({"path": "/%61"},), "not canonical"),
-        (({"path": "/a?x"},), "not canonical"),
-        (({"path": "a"},), "not canonical"),
-        (({"path": "/caf\u00e9"},), "not canonical"),
-        (({"path": "/a;v=1"},), "parameters"),
-        (({"path": "/", "access": "public", "require": {"groups": ["a"]}},), "no effect"),
-        (({"path": "/", "access": "optional", "require": {"groups": ["a"]}},), "no effect"),
-        (({"path": "/", "require": {}},), "no policy"),
-        (({"path": "/a"}, {"path": "/a/"}), "earlier route"),
-        (({"path": "/a", "methods": ["GET", "PUT"]}, {"path": "/a", "methods": ["HEAD"]}), "earlier route"),
-        (({"path": "/a", "hosts": ["x", "Y"]}, {"path": "/a", "hosts": ["y"]}), "earlier route"),
+        (({"path": "/a/../b"},), "not a canonical path"),
+        (({"path": "/%61"},), "not a canonical path"),
+        (({"path": "/a?x"},), "no query"),
+        (({"path": "a"},), "begins with /"),
+        (({"path": "/caf\u00e9"},), "not a canonical path"),
+        (({"path": "/a;v=1"},), "no ;"),
+        (({"path": "/", "access": "public", "require": {"groups": ["a"]}},), "nothing can be required"),
+        (({"path": "/", "access": "optional", "require": {"groups": ["a"]}},), "passes an optional route"),
+        (({"path": "/", "require": {}},), "requires nothing"),
+        (({"path": "/a"}, {"path": "/a/"}), "has the same path"),
+        (
+            ({"path": "/a", "methods": ["GET", "PUT"]}, {"path": "/a", "methods": ["HEAD"]}),
+            "has the same path",
+        ),
+        (({"path": "/a", "hosts": ["x", "Y"]}, {"path": "/a", "hosts": ["y"]}), "has the same path"),
+        (({"path": "/", "rate_limit": "nobody's"},), "no such name"),
+        (({"path": "/", "provider": "one", "providers": ["two"]},), "one of providers"),
     ],
 )
 def test_gaps_are_refused(routes: tuple[dict, ...], message: str):
-    """Empty never means allow, and no rule is silently without effect."""
+    """[10.2]: empty never means allow, no rule is silently without effect, whoever compiles."""
     with pytest.raises(ValueError, match=message):
         compile_routes(settings(*routes))
 

@@ -22,15 +22,12 @@ _TUNNELS = frozenset({"TRACE", "CONNECT"})
 
 def check_routes(settings: Settings) -> Iterator[Problem]:
     """Yield every problem of the routes."""
+    yield from gaps(settings)
     for index, route in enumerate(settings.routes):
         at: Path = ("routes", index)
-        yield from _check_path(settings, route, at)
-        yield from _check_raw_path(settings, index)
         yield from _check_names(settings, route, at)
         yield from _check_hosts(settings, route, at)
         yield from _check_methods(route.methods, (*at, "methods"))
-        yield from _check_require(route, at)
-        yield from _check_rate_limit(settings, route, at)
         yield from _check_websocket_origins(route, (*at, "websocket_origins"))
         if isinstance(route.preflight, CorsSettings):
             yield from _check_cors(route.preflight, (*at, "preflight"))
@@ -38,6 +35,24 @@ def check_routes(settings: Settings) -> Iterator[Problem]:
             yield Problem((*at, "cors"), "preflight says which origins may read answers: give it a section")
         if route.unsafe_from != "same-origin" and route.access == "public":
             yield Problem((*at, "unsafe_from"), "a public route looks at no session: remove it")
+
+
+def gaps(settings: Settings) -> Iterator[Problem]:
+    """Yield what would let somebody in by mistake if it went unnoticed, whoever compiles the routes.
+
+    A path that matches nothing or too much, rules that never apply or ask for nothing, one that an earlier
+    one hides.
+    """
+    for index, route in enumerate(settings.routes):
+        at: Path = ("routes", index)
+        yield from _check_path(settings, route, at)
+        yield from _check_raw_path(settings, index)
+        yield from _check_require(route, at)
+        yield from _check_rate_limit(settings, route, at)
+        if route.provider is not None and route.providers and route.provider not in route.providers:
+            yield Problem(
+                (*at, "provider"), "one of providers, or leave it out: logins use the first of them"
+            )
         for earlier in range(index):
             if _are_same(settings.routes[earlier], route):
                 yield Problem(
@@ -148,8 +163,6 @@ def _check_names(settings: Settings, route: RouteSettings, at: Path) -> Iterator
         if name not in settings.providers:
             hint = suggestion(name, {**settings.providers})
             yield Problem((*at, "providers", place), f"no provider has this name in providers{hint}")
-    if None not in (route.provider, route.providers) and route.provider not in (route.providers or ()):
-        yield Problem((*at, "provider"), "one of providers, or leave it out: logins use the first of them")
     if route.name is not None and not (route.name.isascii() and route.name.isprintable()):
         yield Problem((*at, "name"), "a route's name is printable ASCII")
 
@@ -260,14 +273,18 @@ def _are_same(one: RouteSettings, other: RouteSettings) -> bool:
     is_one_path = one.path.rstrip("/") == other.path.rstrip("/")
     return (
         is_one_path
-        and _overlap(one.hosts, other.hosts)
-        and _overlap(_with_head(one.methods), _with_head(other.methods))
+        and _overlap(_folded(one.hosts), _folded(other.hosts))
+        and _overlap(_with_head(_folded(one.methods)), _with_head(_folded(other.methods)))
     )
+
+
+def _folded(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(name.lower() for name in names)
 
 
 def _with_head(methods: tuple[str, ...] | None) -> tuple[str, ...] | None:
     # HEAD is GET without its content (RFC 9110 section 9.3.2)
-    return (*methods, "HEAD") if methods is not None and "GET" in methods else methods
+    return (*methods, "head") if methods is not None and "get" in methods else methods
 
 
 def _overlap(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> bool:

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gateway.config.hosts import rival
+from gateway.config.checks.routes import gaps
 from gateway.config.settings.root import CorsSettings, RateLimitSettings, RouteSettings, Settings
 from gateway.core.rules.policies import Require, compile_require
 from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
-from gateway.syntax.targets import canonicalise, loose_reading
+from gateway.syntax.targets import loose_reading
 from gateway.syntax.urls import authority_of, split_url
 
 _MOST_HOSTS = 1024
@@ -259,41 +259,6 @@ def _methods(settings: RouteSettings) -> frozenset[bytes] | None:
     return methods | {b"HEAD"} if b"GET" in methods else methods
 
 
-def _problems_of_replacement(path: bytes, *, strips: bool) -> list[str]:
-    target = canonicalise(path)
-    problems = ["strip_prefix and replace_prefix exclude each other"] if strips else []
-    if target is None or target.path != path or target.query or b";" in path:
-        problems.append("replace_prefix is not canonical")
-    return problems
-
-
-def _problems(route: RouteSettings) -> list[str]:
-    problems = []
-    path = route.path.encode()
-    target = canonicalise(path)
-    if target is None or target.path != path or target.query:
-        problems.append("the path is not canonical")
-    elif b";" in path:
-        problems.append("the path has parameters, which no rule can rest on")
-    if route.replace_prefix is not None:
-        problems.extend(_problems_of_replacement(route.replace_prefix.encode(), strips=route.strip_prefix))
-    if route.require is not None and route.access != "required":
-        problems.append(f"require has no effect with access: {route.access}")
-    return problems
-
-
-def _problems_of_raw(settings: Settings, index: int) -> list[str]:
-    route = settings.routes[index]
-    if not route.raw_path:
-        return []
-    problems = []
-    if route.strip_prefix or route.replace_prefix is not None:
-        problems.append("raw_path and rewriting exclude each other")
-    if (other := rival(settings.routes, index)) is not None:
-        problems.append(f"raw_path, but what is below may be read under routes[{other}]")
-    return problems
-
-
 def _sites(settings: Settings) -> frozenset[bytes]:
     found: set[bytes] = set()
     for url in settings.public_url:
@@ -313,8 +278,6 @@ def _rate_limit(route: RouteSettings, settings: Settings) -> RateLimit | None:
         return None
     if isinstance(limit, RateLimitSettings):
         return compile_rate_limit(limit, route.name or route.path)
-    if limit not in settings.rate_limits:
-        raise ValueError("rate_limit names none of rate_limits")
     return compile_rate_limit(settings.rate_limits[limit], limit)
 
 
@@ -334,8 +297,6 @@ def _providers(route: RouteSettings) -> tuple[str | None, frozenset[str] | None]
     admitted = route.providers or (() if route.provider is None else (route.provider,))
     if not admitted:
         return None, None
-    if route.provider is not None and route.provider not in admitted:
-        raise ValueError("provider is none of providers")
     return route.provider or admitted[0], frozenset(admitted)
 
 
@@ -367,41 +328,18 @@ def _compile_route(route: RouteSettings, settings: Settings) -> Route:
     )
 
 
-def _keys(route: Route) -> set[tuple[bytes, bytes, bytes]]:
-    return {
-        (host, route.path, method)
-        for host in (route.hosts if route.hosts is not None else (b"",))
-        for method in (route.methods if route.methods is not None else (b"",))
-    }
-
-
 def compile_routes(settings: Settings) -> RouteTable:
-    """Compile the routes of settings that ``config.checks.every`` found good.
+    """Compile the routes.
 
     Raises:
-        ValueError: what would open a gap if it went unnoticed, all at once, a line each: a path that is not
-            canonical, a ``require`` that names nothing or that nobody is asked for, a rule that can never
-            apply because an earlier one is the same.
+        ValueError: what would open a gap if it went unnoticed, all at once, a line each: whatever
+            ``gaps`` finds, and a ``require`` that names no policy.
     """
-    routes: list[Route] = []
-    problems: list[str] = []
-    taken: set[tuple[bytes, bytes, bytes]] = set()
-    for index, each in enumerate(settings.routes):
-        found = [*_problems(each), *_problems_of_raw(settings, index)]
-        try:
-            route = _compile_route(each, settings)
-        except ValueError as error:
-            found.append(str(error))
-        else:
-            routes.append(route)
-            if taken & (keys := _keys(route)):
-                found.append("an earlier route has the same host, path and method")
-            taken |= keys
-        problems.extend(f"routes[{index}] {each.path!r}: {problem}" for problem in found)
-    if problems:
+    if problems := [str(each) for each in gaps(settings)]:
         raise ValueError("\n".join(problems))
+    routes = tuple(_compile_route(each, settings) for each in settings.routes)
     return RouteTable(
-        routes=tuple(routes),
+        routes=routes,
         sites=_sites(settings),
         by_method=any(route.methods is not None for route in routes),
         by_address=any(each.rate_limit is not None and each.rate_limit.by == "address" for each in routes),
