@@ -73,6 +73,7 @@ from gateway.http.server import Server
 from gateway.http.upstream.pool import UpstreamPool
 from gateway.pipeline.pipeline import Pipeline, Ways
 from gateway.syntax.encoding import Json
+from gateway.syntax.urls import parse_listen
 
 USERINFO_REFUSED: Final = (
     "UserInfo refused an access token that the token endpoint had just given: ask for the scopes that it"
@@ -277,7 +278,9 @@ class Gateway:
         self.server.header_peers = HeaderPeers(settings.proxy_protocol)
         self._answer_balancers()
         self.server.take_methods(frozenset(each.encode() for each in settings.extra_methods))
-        host, port = split_address(settings.listen)
+        address = parse_listen(settings.listen)
+        assert address is not None
+        host, port = address
         await self.server.start(host, port, sockets=self.place.sockets if self.place else ())
         if self.server.certificates is not None:
             self._look_at(self.server.certificates)
@@ -544,9 +547,3 @@ class Gateway:
         if self.embedded is not None:
             await self.embedded.stop()
         self.logs.close()
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Return host and port of ``host:port`` or ``[v6]:port``."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)

@@ -9,7 +9,7 @@ from typing import Literal
 from urllib.parse import quote, urlencode, urlsplit
 
 from gateway.config.settings.root import Settings
-from gateway.syntax.urls import parse_listen
+from gateway.syntax.urls import DEFAULT_PORTS, parse_listen
 
 _MOST_ANSWER = 1 << 20
 _MOST_TOKEN = 4096
@@ -65,7 +65,7 @@ def target_at(url: str, token_file: Path) -> Target:
     """
     try:
         parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
     except ValueError:
         parts, port = urlsplit(""), 0
     # a scheme that is spelled wrongly must not send the token in the clear

@@ -20,6 +20,7 @@ from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.rules.routes import RouteTable, compile_routes
 from gateway.core.sessions.seal import KeyRing
 from gateway.syntax.encoding import decode_secret_key
+from gateway.syntax.urls import authority_of, port_of, with_port
 
 _SETTING = re.compile(r"[a-z_]{3,32}(?=[\[: ])")
 
@@ -53,17 +54,12 @@ class RuntimeConfig:
 
 def _site(public_url: str) -> Site:
     parts = urlsplit(public_url.rstrip("/").lower())
-    secure = parts.scheme == "https"
-    default = 443 if secure else 80
-    port = parts.port or default
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-    authority = host if port == default else f"{host}:{port}"
-    origin = f"{parts.scheme}://{authority}"
+    secure, authority = parts.scheme == "https", authority_of(parts)
     return Site(
-        origin=origin,
+        origin=f"{parts.scheme}://{authority}",
         authority=authority.encode(),
         secure=secure,
-        cookie_prefix="__Host-gateway-" if secure else f"gateway-{port}-",
+        cookie_prefix="__Host-gateway-" if secure else f"gateway-{port_of(parts)}-",
     )
 
 
@@ -127,10 +123,9 @@ def compile_settings(settings: Settings) -> RuntimeConfig:
     sites: dict[bytes, Site] = {}
     for url in settings.public_url:
         site = _site(url)
-        sites[site.authority] = site
+        parts = urlsplit(site.origin)
         # a client may spell the default port out (RFC 9110 section 4.2.3)
-        if b":" not in site.authority.rpartition(b"]")[2]:
-            sites[site.authority + (b":443" if site.secure else b":80")] = site
+        sites |= {name.encode(): site for name in (authority_of(parts), with_port(parts))}
     callbacks, kept = callback_paths(settings), _kept_claims(settings)
     providers = {
         name: Provider(

@@ -4,10 +4,13 @@ No function repeats the value that it judges: any value may come from a secret f
 """
 
 import re
+from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 MOST_URL = 2048
+DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
@@ -86,10 +89,23 @@ def is_proxy(text: str) -> bool:
 
 def authority_of(parts: SplitResult) -> str:
     """Return host and port in lower case, the scheme's default port left out (RFC 9110 section 4.2.3)."""
+    return host_of(parts) if port_of(parts) == DEFAULT_PORTS[parts.scheme] else with_port(parts)
+
+
+def with_port(parts: SplitResult) -> str:
+    """Return host and port in lower case; a client may spell the default port out as well."""
+    return f"{host_of(parts)}:{port_of(parts)}"
+
+
+def host_of(parts: SplitResult) -> str:
+    """Return the host in lower case, an IPv6 address in brackets."""
     host = (parts.hostname or "").lower()
-    host = f"[{host}]" if ":" in host else host
-    default = 443 if parts.scheme == "https" else 80
-    return host if parts.port in (None, default) else f"{host}:{parts.port}"
+    return f"[{host}]" if ":" in host else host
+
+
+def port_of(parts: SplitResult) -> int:
+    """Return the port of an http or https URL, its scheme's own where it names none."""
+    return parts.port or DEFAULT_PORTS[parts.scheme]
 
 
 def judge_url(url: str, *, insecure: bool, path: bool = True, query: bool = True) -> str | None:

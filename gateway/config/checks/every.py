@@ -20,7 +20,7 @@ from gateway.config.checks.upgrade import warn_upgrade
 from gateway.config.checks.upstreams import check_upstreams, warn_upstreams
 from gateway.config.reserved_names import TAKEN
 from gateway.config.settings.root import Settings
-from gateway.syntax import urls as syntax
+from gateway.syntax import urls
 from gateway.syntax.encoding import decode_secret_key
 from gateway.syntax.tokens import fold, is_token
 
@@ -81,12 +81,12 @@ def _check_public_urls(settings: Settings) -> Iterator[Problem]:
     secure_hosts: dict[str | None, int] = {}
     for index, url in enumerate(settings.public_url):
         at: Path = ("public_url", index)
-        message = syntax.judge_url(url, insecure=settings.allow_insecure_http, path=False, query=False)
-        parts = syntax.split_url(url)
+        message = urls.judge_url(url, insecure=settings.allow_insecure_http, path=False, query=False)
+        parts = urls.split_url(url)
         if message is not None or parts is None:
             yield Problem(at, message or "not a URL")
             continue
-        authority = syntax.authority_of(parts)
+        authority = urls.authority_of(parts)
         if authority in seen:
             yield Problem(at, f"the same host as public_url[{seen[authority]}]")
             continue
@@ -98,15 +98,15 @@ def _check_public_urls(settings: Settings) -> Iterator[Problem]:
 
 def _check_listeners(settings: Settings) -> Iterator[Problem]:
     for path, address in ((("listen",), settings.listen), (("admin", "listen"), settings.admin.listen)):
-        if (message := syntax.judge_listen(address)) is not None:
+        if (message := urls.judge_listen(address)) is not None:
             yield Problem(path, message)
-    if syntax.collide(settings.listen, settings.admin.listen):
+    if urls.collide(settings.listen, settings.admin.listen):
         yield Problem(("admin", "listen"), "the public listener has this port: choose another one (R62)")
     for index, name in enumerate(settings.admin.hosts):
         if _HOST_NAME.fullmatch(name) is None:
             yield Problem(("admin", "hosts", index), "write a host name alone, without scheme or port")
     token = settings.admin.token
-    if token is not None and not syntax.is_bearer(token.get_secret_value()):
+    if token is not None and not urls.is_bearer(token.get_secret_value()):
         yield Problem(
             ("admin", "token"),
             "at least 16 characters of A-Z a-z 0-9 . _ ~ + / - (gateway keys generate prints a good one)",
@@ -203,8 +203,8 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _warnings(settings: Settings) -> Iterator[Problem]:
-    admin = syntax.parse_listen(settings.admin.listen)
-    if admin is not None and not syntax.is_loopback(admin[0]) and settings.admin.token is None:
+    admin = urls.parse_listen(settings.admin.listen)
+    if admin is not None and not urls.is_loopback(admin[0]) and settings.admin.token is None:
         yield Problem(
             ("admin", "listen"),
             "other machines can read the metrics here, and without admin.token nobody can revoke anything",

@@ -7,7 +7,7 @@ from gateway.config.checks.problems import Path, Problem
 from gateway.config.foreign_identity import is_foreign
 from gateway.config.reserved_names import METHOD_OVERRIDES, TAKEN
 from gateway.config.settings.root import ForwardingSettings, Settings
-from gateway.syntax import urls as syntax
+from gateway.syntax import urls
 from gateway.syntax.tokens import fold, is_token
 
 _LISTS: Final = frozenset({"x-forwarded-for", "forwarded", "none"})
@@ -77,10 +77,10 @@ def check_networks(networks: tuple[str, ...], setting: str, advice: str) -> Iter
     """Yield every problem of a list of networks; ``advice`` is for one that is everybody."""
     good = True
     for index, network in enumerate(networks):
-        if (message := syntax.judge_network(network)) is not None:
+        if (message := urls.judge_network(network)) is not None:
             good = False
             yield Problem((setting, index), message)
-    if good and syntax.are_everybody(networks):
+    if good and urls.are_everybody(networks):
         yield Problem((setting,), f"together these networks are everybody: {advice}")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.settings.providers import ALGORITHMS, ProviderSettings
 from gateway.config.settings.root import Settings
-from gateway.syntax import urls as syntax
+from gateway.syntax import urls
 from gateway.syntax.tokens import NAME
 
 _ENDPOINTS = (
@@ -25,7 +25,7 @@ def check_providers(settings: Settings) -> Iterator[Problem]:
         at: Path = ("providers", name)
         if NAME.fullmatch(name) is None:
             yield Problem(at, "a provider's name has letters, digits, - and _, at most 64")
-        message = syntax.judge_url(provider.issuer, insecure=settings.allow_insecure_http, query=False)
+        message = urls.judge_url(provider.issuer, insecure=settings.allow_insecure_http, query=False)
         if message is not None:
             yield Problem((*at, "issuer"), message)
         if provider.issuer in issuers:
@@ -41,13 +41,13 @@ def _check_endpoints(settings: Settings, provider: ProviderSettings, at: Path) -
     for setting in _ENDPOINTS:
         url = getattr(provider, setting)
         if url is not None:
-            message = syntax.judge_url(url, insecure=settings.allow_insecure_http)
+            message = urls.judge_url(url, insecure=settings.allow_insecure_http)
             if message is not None:
                 yield Problem((*at, setting), message)
 
 
 def _check_client(provider: ProviderSettings, at: Path) -> Iterator[Problem]:
-    if provider.proxy is not None and not syntax.is_proxy(provider.proxy.get_secret_value()):
+    if provider.proxy is not None and not urls.is_proxy(provider.proxy.get_secret_value()):
         yield Problem((*at, "proxy"), "write http://host:port, with user:password@ if need be, or none")
     if provider.client_secret is None and provider.client_auth != "none":
         yield Problem((*at, "client_secret"), "required; a public client says client_auth: none")
@@ -60,10 +60,10 @@ def _check_client(provider: ProviderSettings, at: Path) -> Iterator[Problem]:
                 f"one of {', '.join(sorted(ALGORITHMS))}; never none, never HMAC (R18)",
             )
     for index, scope in enumerate(provider.scopes):
-        if not syntax.is_scope(scope):
+        if not urls.is_scope(scope):
             yield Problem((*at, "scopes", index), "write one scope without white space, quote or backslash")
     for parameter in provider.extra_authorization_parameters:
-        if parameter in syntax.RESERVED_PARAMETERS:
+        if parameter in urls.RESERVED_PARAMETERS:
             yield Problem(
                 (*at, "extra_authorization_parameters", parameter), "the gateway sets this one itself"
             )

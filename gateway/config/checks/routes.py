@@ -13,7 +13,7 @@ from gateway.config.settings.root import (
     RouteSettings,
     Settings,
 )
-from gateway.syntax import urls as syntax
+from gateway.syntax import urls
 from gateway.syntax.targets import canonicalise, loose_reading
 from gateway.syntax.tokens import is_token
 
@@ -192,17 +192,15 @@ def _can_log_in(host: str, public: set[str]) -> bool:
 
 
 def _public_authorities(settings: Settings) -> set[str]:
-    found: set[str] = set()
-    for parts in filter(None, map(syntax.split_url, settings.public_url)):
-        authority = syntax.authority_of(parts)
-        bare = parts.hostname or ""
-        bare = f"[{bare}]" if ":" in bare else bare
-        found |= {authority, bare, f"{bare}:{parts.port or (443 if parts.scheme == 'https' else 80)}"}
-    return found
+    return {
+        name(parts)
+        for parts in filter(None, map(urls.split_url, settings.public_url))
+        for name in (urls.authority_of, urls.host_of, urls.with_port)
+    }
 
 
 def _is_pattern(host: str) -> bool:
-    parts = syntax.split_url(f"http://{host.removeprefix('*.')}")
+    parts = urls.split_url(f"http://{host.removeprefix('*.')}")
     return (
         parts is not None
         and not (parts.path or parts.query or parts.username is not None)
@@ -235,7 +233,7 @@ def _check_require(route: RouteSettings, at: Path) -> Iterator[Problem]:
         )
     yield from _check_methods(require.methods, (*at, "methods"))
     for index, scope in enumerate(require.scopes or ()):
-        if not syntax.is_scope(scope):
+        if not urls.is_scope(scope):
             yield Problem((*at, "scopes", index), "write one scope without white space, quote or backslash")
 
 
@@ -250,7 +248,7 @@ def _check_rate_limit(settings: Settings, route: RouteSettings, at: Path) -> Ite
 
 def _check_cors(cors: CorsSettings, at: Path) -> Iterator[Problem]:
     for index, origin in enumerate(cors.origins):
-        if (message := syntax.judge_origin(origin)) is not None:
+        if (message := urls.judge_origin(origin)) is not None:
             yield Problem((*at, "origins", index), message)
     yield from _check_methods(cors.methods, (*at, "methods"))
     for index, name in enumerate(cors.headers):
@@ -265,7 +263,7 @@ def _check_websocket_origins(route: RouteSettings, at: Path) -> Iterator[Problem
     if route.websocket_origins is not None and route.access == "public":
         yield Problem(at, "a public route looks at no session, so anybody's pages may connect: remove it")
     for index, origin in enumerate(route.websocket_origins or ()):
-        if (message := syntax.judge_origin(origin)) is not None:
+        if (message := urls.judge_origin(origin)) is not None:
             yield Problem((*at, index), message)
 
 

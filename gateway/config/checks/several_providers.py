@@ -7,7 +7,7 @@ from gateway.config.checks.problems import Problem
 from gateway.config.checks.routes import check_path
 from gateway.config.hosts import may_meet
 from gateway.config.settings.root import RouteSettings, Settings
-from gateway.syntax import urls as syntax
+from gateway.syntax import urls
 
 _ENDPOINTS = frozenset(
     ("login", "logout", "logged-out", "userinfo", "backchannel-logout", "frontchannel-logout")
@@ -108,12 +108,7 @@ def _names_issuers(route: RouteSettings) -> bool:
 
 def _sites(settings: Settings) -> list[str]:
     """Return the authority of each ``public_url`` with its port written out."""
-    sites = []
-    for parts in filter(None, map(syntax.split_url, settings.public_url)):
-        authority = syntax.authority_of(parts)
-        has_port = ":" in authority.rpartition("]")[2]
-        sites.append(authority if has_port else f"{authority}:{443 if parts.scheme == 'https' else 80}")
-    return sites
+    return [urls.with_port(parts) for parts in map(urls.split_url, settings.public_url) if parts]
 
 
 def _share_one(sites: list[str], one: RouteSettings, other: RouteSettings) -> bool:

@@ -9,7 +9,7 @@ from gateway.config.checks.problems import Problem
 from gateway.config.checks.several_providers import admitted
 from gateway.config.settings.providers import EMAIL
 from gateway.config.settings.root import Settings, UpstreamSettings
-from gateway.syntax import urls as syntax
+from gateway.syntax import urls
 
 # what browsers open to one host over HTTP/1.1
 _CONNECTIONS_OF_A_BROWSER = 6
@@ -44,7 +44,7 @@ def _warn_restricted(settings: Settings) -> Iterator[Problem]:
 
 
 def _warn_every_port(settings: Settings) -> Iterator[Problem]:
-    public = [syntax.authority_of(parts) for parts in map(syntax.split_url, settings.public_url) if parts]
+    public = [urls.authority_of(parts) for parts in map(urls.split_url, settings.public_url) if parts]
     routed = [host for route in settings.routes for host in route.hosts or ()]
     # a site that has a port of its own alone was never meant by a host without one
     sites = _patterns(each for each in public if not _port(each))
@@ -62,7 +62,7 @@ def _warn_every_port(settings: Settings) -> Iterator[Problem]:
 def _port(authority: str) -> str:
     """Return the port that an authority or pattern names beside the usual ones, or nothing."""
     port = authority.rpartition("]")[2].partition(":")[2]
-    return "" if port in ("80", "443") else port
+    return "" if port in map(str, urls.DEFAULT_PORTS.values()) else port
 
 
 def _patterns(authorities: Iterable[str]) -> set[str]:

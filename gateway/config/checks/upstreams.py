@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.settings.root import HealthSettings, RouteSettings, Settings, UpstreamSettings
-from gateway.syntax import urls as syntax
+from gateway.syntax import urls
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # what a socket's address holds (unix(7)), its end included
@@ -52,18 +52,18 @@ def _read_server(url: str) -> tuple[str | None, tuple[str, str]]:
                 ("", ""),
             )
         return None, ("unix", path)
-    message = syntax.judge_url(url, insecure=True, path=False, query=False)
-    parts = syntax.split_url(url)
+    message = urls.judge_url(url, insecure=True, path=False, query=False)
+    parts = urls.split_url(url)
     if message is not None or parts is None:
         return message or "not a URL", ("", "")
-    return None, (parts.scheme, syntax.authority_of(parts))
+    return None, (parts.scheme, urls.authority_of(parts))
 
 
 def _check_tls(upstream: UpstreamSettings, at: Path) -> Iterator[Problem]:
     tls = upstream.tls
     if tls.model_fields_set and not any(url.startswith("https:") for url in upstream.servers):
         yield Problem(at, "none of servers is https://, so that nothing here has an effect")
-    if tls.server_name is not None and not syntax.is_host(tls.server_name):
+    if tls.server_name is not None and not urls.is_host(tls.server_name):
         yield Problem((*at, "server_name"), "write a host name, in ASCII and without a port")
     if tls.client_key is not None and tls.client_certificate is None:
         yield Problem((*at, "client_key"), "a key without its client_certificate")
@@ -75,7 +75,7 @@ def _check_health(health: HealthSettings, at: Path) -> Iterator[Problem]:
     if _TARGET.fullmatch(health.path) is None:
         yield Problem((*at, "path"), "write a path that begins with /, percent-encoded, without a fragment")
     if health.host is not None:
-        parts = syntax.split_url(f"http://{health.host}")
+        parts = urls.split_url(f"http://{health.host}")
         if parts is None or parts.path or parts.query or "@" in health.host or "#" in health.host:
             yield Problem((*at, "host"), "write a host, in ASCII, and if need be a port")
 

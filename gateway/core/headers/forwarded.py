@@ -27,10 +27,11 @@ from gateway.core.headers.forwarding_fields import (
 )
 from gateway.core.headers.request import Request
 from gateway.core.sketch import line_of
+from gateway.syntax.urls import DEFAULT_PORTS
 
 _MOST_REMEMBERED = 4096
 _MOST_HOST = 261
-_DEFAULT_PORTS: Final = {"http": b"80", "https": b"443"}
+_DEFAULT_PORTS: Final = {scheme: b"%d" % port for scheme, port in DEFAULT_PORTS.items()}
 
 Network: TypeAlias = IPv4Network | IPv6Network
 Told: TypeAlias = "dict[bytes, list[str]]"

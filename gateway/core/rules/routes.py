@@ -9,7 +9,7 @@ from gateway.config.settings.root import CorsSettings, RateLimitSettings, RouteS
 from gateway.core.rules.policies import Require, compile_require
 from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.syntax.targets import loose_reading
-from gateway.syntax.urls import authority_of, split_url
+from gateway.syntax.urls import authority_of, split_url, with_port
 
 _MOST_HOSTS = 1024
 
@@ -260,16 +260,9 @@ def _methods(settings: RouteSettings) -> frozenset[bytes] | None:
 
 
 def _sites(settings: Settings) -> frozenset[bytes]:
-    found: set[bytes] = set()
-    for url in settings.public_url:
-        parts = split_url(url)
-        if parts is not None:
-            authority = authority_of(parts).encode()
-            found.add(authority)
-            # a client may spell the default port out (RFC 9110 section 4.2.3)
-            if b":" not in authority.rpartition(b"]")[2]:
-                found.add(authority + (b":443" if parts.scheme == "https" else b":80"))
-    return frozenset(found)
+    found = [parts for url in settings.public_url if (parts := split_url(url)) is not None]
+    # a client may spell the default port out (RFC 9110 section 4.2.3)
+    return frozenset(name(parts).encode() for parts in found for name in (authority_of, with_port))
 
 
 def _rate_limit(route: RouteSettings, settings: Settings) -> RateLimit | None:

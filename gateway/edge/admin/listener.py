@@ -30,6 +30,7 @@ from gateway.edge.admin.sessions import Answer
 from gateway.edge.revocation.denylist_sync import Acknowledgement
 from gateway.http.ports import Limits
 from gateway.syntax.encoding import Json
+from gateway.syntax.urls import parse_listen
 
 MOST_BODY: Final = 16_384
 _RETRY_AFTER: Final = 5
@@ -81,7 +82,9 @@ class Admin:
         sessions: Callable[[str, Mapping[str, str], Mandate], Awaitable[Answer]] | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self._host, self._port = _split(settings.listen)
+        address = parse_listen(settings.listen)
+        assert address is not None
+        self._host, self._port = address
         self._reload = reload
         self._sessions = sessions
         self._metrics = metrics
@@ -262,11 +265,6 @@ def _from_fault(fault: Fault) -> Reply:
     wait = min(max(ceil(fault.retry_after or _RETRY_AFTER), 1), 3600)
     headers = {"Retry-After": str(wait)} if status == 503 else {}
     return problem(status, f"It is not certain that this took effect: {fault.reason}. Try again.", headers)
-
-
-def _split(listen: str) -> tuple[str, int]:
-    host, _, port = listen.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 def _is_ours(fields: list[str], names: frozenset[str]) -> bool:

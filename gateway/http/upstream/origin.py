@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from gateway.config.settings.root import BreakerSettings
 from gateway.http.upstream.breaker import Breaker, Lately
-from gateway.syntax.urls import authority_of
+from gateway.syntax.urls import authority_of, port_of
 
 if TYPE_CHECKING:
     from gateway.http.upstream.connection import UpstreamConnection
@@ -124,7 +124,7 @@ class Origin:
             raise ValueError("a server is a scheme, a host and a port, nothing else")
         self.tls = parts.scheme == "https"
         self.host = parts.hostname
-        self.port = parts.port or (443 if self.tls else 80)
+        self.port = port_of(parts)
         self.authority = authority_of(parts).encode("ascii")
 
     def take(self, *, careful: bool = False) -> "UpstreamConnection | None":
