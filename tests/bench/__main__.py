@@ -11,8 +11,10 @@ Exit code: 0; 1 below a floor; 2 where nothing can be measured.
     openloop   the open loop                       people     browsers, and who uses them
     player     the closed loop of the visits       website    what they visit
     peers      the contestants                     visits     what they ask, drawn from a seed
-    report     page, chart, summary                traffic    a file of that for each round
-    scenarios  the rows and their targets
+    shapes     the gateway in other shapes         floods     what comes once
+    denied     a million entries in its denylist   traffic    a file of all that for each round
+    rows       what a row is                       visitors   the rows of the visits
+    report     page, chart, summary                scenarios  every row and its targets
 """
 
 import argparse
@@ -25,11 +27,11 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from tests.bench import report, scenarios
-from tests.bench.peers import APACHE, CADDY, ENVOY, GATEWAY, HAPROXY, NGINX, PEERS
+from tests.bench import oauth2_proxy, report, scenarios
+from tests.bench.peers import APACHE, CADDY, ENVOY, GATEWAY, HAPROXY, NGINX, OAUTH2_PROXY, PEERS
 from tests.bench.processes import NotStarted, find_program
 from tests.bench.rig import Rig, rigged
-from tests.bench.scenarios import Row, Scenario
+from tests.bench.rows import Row, Scenario, narrowed
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 QUICK_PEERS = (GATEWAY, NGINX, ENVOY)
@@ -71,7 +73,7 @@ def chosen(options: argparse.Namespace) -> list[Scenario]:
     """Return the rows to run."""
     rows = scenarios.scenarios(options.rounds)
     if options.quick:
-        return [scenarios.narrowed(row, QUICK_PEERS) for row in rows if row.is_quick]
+        return [narrowed(row, QUICK_PEERS) for row in rows if row.is_quick]
     if options.only:
         known = {row.key for row in rows}
         if unknown := set(options.only) - known:
@@ -95,6 +97,8 @@ def versions() -> dict[str, str]:
             words = [word for word in text.replace("/", " ").replace("v", " ").split() if word[:1].isdigit()]
             dotted = [word for word in words if "." in word]
             found[name] = dotted[0].rstrip(",;") if dotted else ""
+    if not PEERS[OAUTH2_PROXY].absent():
+        found[OAUTH2_PROXY] = oauth2_proxy.VERSION.removeprefix("v")
     return found
 
 
@@ -112,6 +116,13 @@ def say(text: str) -> None:
     """Print a line at once."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def prepare(options: argparse.Namespace) -> None:
+    """Have built what must be built, before anything is measured."""
+    names = {name for row in chosen(options) for name in row.contenders}
+    if OAUTH2_PROXY in names and (reason := PEERS[OAUTH2_PROXY].absent()):
+        say(f"{OAUTH2_PROXY} takes no part: {reason}")
 
 
 def measure(rig: Rig, options: argparse.Namespace) -> dict[str, Row]:
@@ -147,6 +158,7 @@ def main(argv: list[str]) -> int:
     for number in STOPPING:
         signal.signal(number, _stop)
     began = time.monotonic()
+    prepare(options)
     try:
         with rigged() as rig:
             rows = measure(rig, options)

@@ -26,6 +26,7 @@ class Place:
     """Where one instance of a peer runs: its folder, its ports, the material around it, and what kind it is.
 
     ``kind`` is DIRECT, TLS or PROXIED: the last believes a proxy on the loopback about clients and scheme.
+    ``shape`` tells instances of the gateway apart: those of ``shapes`` have another configuration.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class Place:
     material: Material
     kind: str = DIRECT
     admin_port: int = 0
+    shape: str = ""
 
     @property
     def tls(self) -> bool:

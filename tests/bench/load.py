@@ -42,13 +42,15 @@ def closed_loop(rig: Rig, instance: Instance, script: str, seconds: float) -> tu
     return throughput(report.requests, usage, errors=report.errors), report
 
 
-def visits(rig: Rig, instance: Instance, file: Path, seconds: float, lanes: int) -> Sample:
+def visits(rig: Rig, instance: Instance, file: Path, seconds: float, lanes: int, pace: float = 0.0) -> Sample:
     """Play the scripts in a file: requests per CPU second of the proxy, and per second beside them.
+
+    ``pace`` is how many connections are begun in a second at most; 0: any.
 
     Raises NotStarted: the player does not come up.
     """
     command = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "tests.bench.player"]
-    command += [str(file), str(instance.place.port), str(seconds), str(lanes)]
+    command += [str(file), str(instance.place.port), str(seconds), str(lanes), str(pace)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdin is not None

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import yaml
 
-from tests.bench import configurations
+from tests.bench import configurations, oauth2_proxy, shapes
 from tests.bench.configurations import APACHE_MODULES, Place
 from tests.bench.envoy import envoy
 from tests.bench.processes import PROXY_CORE, NotStarted, Running, find_program, started
 
 GATEWAY, NGINX, HAPROXY, CADDY, APACHE = "gateway", "nginx", "haproxy", "caddy", "apache"
+OAUTH2_PROXY = "oauth2-proxy"
 ENVOY, ENVOY_UNCACHED = "envoy", "envoy, no cache"
 
 
@@ -65,7 +66,7 @@ def _gateway_absent() -> str:
 
 
 def _gateway_command(place: Place) -> list[str]:
-    file = _write(place, "gateway.yaml", yaml.safe_dump(configurations.gateway(place), sort_keys=False))
+    file = _write(place, "gateway.yaml", yaml.safe_dump(shapes.gateway(place), sort_keys=False))
     return [sys.executable, "-m", "gateway", "run", "--config", file]
 
 
@@ -100,6 +101,22 @@ def _apache_command(place: Place) -> list[str]:
         _write(place, "apache.conf", configurations.apache(place)),
         "-DFOREGROUND",
     ]
+
+
+def _oauth2_proxy_absent() -> str:
+    go = find_program("go")
+    if go is None:
+        return "Go, which it is built with, is not installed (golang)"
+    try:
+        oauth2_proxy.build(go)
+    except NotStarted as error:
+        return str(error)
+    return ""
+
+
+def _oauth2_proxy_command(place: Place) -> list[str]:
+    program = oauth2_proxy.build(_program("go"))
+    return ["env", "GOMAXPROCS=1", str(program), *oauth2_proxy.arguments(place)]
 
 
 def _caddy_command(place: Place) -> list[str]:
@@ -157,6 +174,14 @@ PEERS = {
             "denylist; access log buffered; 128 threads",
             _apache_absent,
             _apache_command,
+        ),
+        Peer(
+            OAUTH2_PROXY,
+            "oauth2-proxy, skip-jwt-bearer-tokens",
+            "signature, issuer, audience, times; verifies every request, no cache; no scope, no denylist; "
+            "the client's Authorization goes on to the upstream; access log a line at a time; GOMAXPROCS=1",
+            _oauth2_proxy_absent,
+            _oauth2_proxy_command,
         ),
         Peer(
             CADDY,

@@ -121,7 +121,7 @@ class Browser:
         ``own`` are the values that this request has of fields which are in the order; ``varying`` are whole
         lines for the places OWN, COOKIE and CONDITION.
         """
-        values = self._values(destination) | own
+        values = self._values(destination) | dict(own)
         for name in self.navigation if destination == DOCUMENT else self.rest:
             if name in varying:
                 yield from varying[name]

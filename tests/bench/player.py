@@ -1,6 +1,6 @@
 """The player: it plays the scripts of connections from a file, a closed loop as cheap as Python can.
 
-``python -m tests.bench.player FILE PORT SECONDS LANES`` loads the requests that ``save`` wrote, says
+``python -m tests.bench.player FILE PORT SECONDS LANES [PACE]`` loads the requests that ``save`` wrote, says
 ``ready``, begins at the next line of its input, and prints a report (JSON of ``Report``). Each lane is a
 connection at a time: it sends a request, reads the whole answer, sends the next; at the end of a script it
 closes the connection, and takes the next script. After the time, or where a lane finds no script any more,
@@ -13,6 +13,7 @@ import contextlib
 import json
 import select
 import socket
+import struct
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -25,7 +26,7 @@ _FIRST = 4096
 _MOST_HEAD = 65536
 _PATIENCE = 5.0
 _REST = 1 << 20
-_BUSY, _CLOSED = -1, -2
+_SEND_TIME_OUT = struct.pack("ll", int(_PATIENCE), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,23 +139,24 @@ def length_of(head: bytes) -> int:
 
 
 class Player:
-    """Plays scripts against a port."""
+    """Plays scripts against a port; ``pace`` is how many connections it begins in a second at most, 0 any."""
 
-    def __init__(self, scripts: Iterable[Script], port: int, lanes: int) -> None:
+    def __init__(self, scripts: Iterable[Script], port: int, lanes: int, pace: float = 0.0) -> None:
         self.scripts = iter(scripts)
-        self.port = port
+        self.address = "127.0.0.1", port
         self.lanes: dict[int, Lane] = {}
-        self.most = lanes
+        self.free = lanes
         self.poll = select.epoll()
         self.answered = self.connections = 0
         self.is_over = False
+        self.gap = 1 / pace if pace else 0.0
+        self.due = 0.0
 
     def run(self, seconds: float) -> Report:
         """Play for some seconds at most."""
         trouble, began = "", time.perf_counter()
+        self.due = began
         try:
-            for _ in range(self.most):
-                self._open()
             self._play(began + seconds)
         except (Trouble, OSError) as error:
             trouble = str(error) or type(error).__name__
@@ -164,50 +166,56 @@ class Player:
         return Report(self.answered, self.connections, took, trouble)
 
     def _play(self, ends: float) -> None:
-        lanes, poll, scratch, now = self.lanes, self.poll.poll, bytearray(_REST), time.perf_counter
-        while lanes:
-            events = poll(_PATIENCE)
-            if not events:
-                raise Trouble(
-                    f"no answer for {_PATIENCE:.0f} s to {next(iter(lanes.values())).ask.data[:80]!r}"
-                )
-            for number, _ in events:
-                lane = lanes[number]
-                if not lane.is_done(scratch):
-                    continue
-                self.answered += 1
-                if self.is_over:
-                    self._close(number)
-                    continue
-                ask = next(lane.asks, None)
-                if ask is None:
-                    self._close(number)
-                    self._open()
-                else:
-                    lane.ask = ask
-                    lane.put(ask.data)
-            if now() > ends:
+        poll, scratch, clock = self.poll.poll, bytearray(_REST), time.perf_counter
+        while True:
+            now = clock()
+            if now > ends:
                 self.is_over = True
+            while self.free and not self.is_over and self.due <= now:
+                self._open()
+            if not self.lanes and self.is_over:
+                return
+            # those that are free wait for their turn, the others for answers
+            events = poll(max(0.0, self.due - now) if self.free and not self.is_over else _PATIENCE)
+            if not events and self.lanes and clock() - now >= _PATIENCE:
+                ask = next(iter(self.lanes.values())).ask
+                raise Trouble(f"no answer for {_PATIENCE:.0f} s to {ask.data[:80]!r}")
+            for number, _ in events:
+                self._advance(number, scratch)
+
+    def _advance(self, number: int, scratch: bytearray) -> None:
+        lane = self.lanes[number]
+        if not lane.is_done(scratch):
+            return
+        self.answered += 1
+        ask = None if self.is_over else next(lane.asks, None)
+        if ask is None:
+            # closing takes it out of the epoll as well
+            self.lanes.pop(number).sock.close()
+            self.free += 1
+        else:
+            lane.ask = ask
+            lane.put(ask.data)
 
     def _open(self) -> None:
         script = next(self.scripts, None)
         if script is None:
             self.is_over = True
             return
+        self.free -= 1
         self.connections += 1
-        sock = socket.create_connection(("127.0.0.1", self.port), _PATIENCE)
-        sock.settimeout(None)
+        self.due += self.gap
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # bounds the connecting as well, which on the loopback waits for nobody
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIME_OUT)
+        sock.connect(self.address)
         self.lanes[sock.fileno()] = Lane(sock, iter(script))
         self.poll.register(sock, select.EPOLLIN)
 
-    def _close(self, number: int) -> None:
-        # closing takes it out of the epoll as well
-        self.lanes.pop(number).sock.close()
 
-
-def main(file: str, port: str, seconds: str, lanes: str) -> int:
+def main(file: str, port: str, seconds: str, lanes: str, pace: str = "0") -> int:
     """Play a file and print the report; go on once the input has a line, end at its end."""
-    player = Player(load(Path(file), int(port)), int(port), int(lanes))
+    player = Player(load(Path(file), int(port)), int(port), int(lanes), float(pace))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     if not sys.stdin.readline():

@@ -26,9 +26,12 @@ class NotStarted(Exception):  # noqa: N818 - a state of the peer, which its row 
 
 
 def find_program(name: str) -> str | None:
-    """Return a program's path: beside this interpreter, on PATH, or where Debian keeps servers."""
+    """Return a program's path: beside this interpreter, on PATH, where Debian keeps servers, or Go lies."""
     here = str(Path(sys.executable).parent)
-    return shutil.which(name, path=os.pathsep.join((here, os.environ.get("PATH", ""), "/usr/sbin", "/sbin")))
+    return shutil.which(
+        name,
+        path=os.pathsep.join((here, os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/local/go/bin")),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,16 @@ def resident(pids: Sequence[int]) -> list[int]:
         with contextlib.suppress(OSError):
             sizes.append(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE)
     return sizes
+
+
+def largest(pids: Sequence[int]) -> int:
+    """Return the resident bytes of the largest of these that runs Python: a worker of the gateway."""
+    found = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/exe").readlink().name.startswith("python"):
+                found = max(found, *resident([pid]), 0)
+    return found
 
 
 @dataclass(slots=True)

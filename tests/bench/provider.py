@@ -21,13 +21,15 @@ SUBJECT = 7
 LONG = 6 * 3600
 # what a login asks for beyond the protocol: how long its first access token lives, in seconds
 LIFETIME = "bench_lifetime"
+# and whose it is: the number of a person
+PERSON = "bench_person"
 
 
 @dataclass(slots=True)
 class Codes:
-    """Codes handed out and not yet exchanged: nonce and lifetime of the first access token."""
+    """Codes handed out and not yet exchanged: nonce, lifetime of the first access token, person."""
 
-    open: dict[str, tuple[str, int]] = field(default_factory=dict)
+    open: dict[str, tuple[str, int, int]] = field(default_factory=dict)
 
 
 def discovery(issuer: str) -> dict[str, object]:
@@ -45,21 +47,23 @@ def discovery(issuer: str) -> dict[str, object]:
     }
 
 
-def tokens(signer: Signer, issuer: str, nonce: str | None, lifetime: int) -> dict[str, object]:
-    """Return a token response (RFC 6749 section 5.1) with an ID token."""
+def tokens(
+    signer: Signer, issuer: str, nonce: str | None, lifetime: int, person: int = SUBJECT
+) -> dict[str, object]:
+    """Return a person's token response (RFC 6749 section 5.1) with an ID token."""
     now = time.time()
-    access_token = signer.sign(access_claims(issuer, SUBJECT, now) | {"exp": int(now) + lifetime})
+    access_token = signer.sign(access_claims(issuer, person, now) | {"exp": int(now) + lifetime})
     half = hashlib.sha256(access_token.encode()).digest()[:16]
     id_token: dict[str, object] = {
         "iss": issuer,
-        "sub": access_claims(issuer, SUBJECT, now)["sub"],
+        "sub": access_claims(issuer, person, now)["sub"],
         "aud": CLIENT_ID,
         "iat": int(now),
         "exp": int(now) + LONG,
         "auth_time": int(now),
         "at_hash": base64.urlsafe_b64encode(half).rstrip(b"=").decode(),
-        "email": f"user-{SUBJECT:08d}@example.com",
-        "preferred_username": f"user-{SUBJECT:08d}",
+        "email": f"user-{person:08d}@example.com",
+        "preferred_username": f"user-{person:08d}",
         "groups": ["staff", "readers"],
     }
     if nonce:
@@ -99,7 +103,8 @@ def handler(issuer: str, signer: Signer) -> type[BaseHTTPRequestHandler]:
             elif path == "/authorize":
                 code = secrets.token_urlsafe(16)
                 lifetime = int(query.get(LIFETIME, [str(LONG)])[0])
-                codes.open[code] = (query.get("nonce", [""])[0], lifetime)
+                person = int(query.get(PERSON, [str(SUBJECT)])[0])
+                codes.open[code] = (query.get("nonce", [""])[0], lifetime, person)
                 back = urlencode({"code": code, "state": query["state"][0]})
                 self.send_response(303)
                 self.send_header("Location", f"{query['redirect_uri'][0]}?{back}")
@@ -110,8 +115,8 @@ def handler(issuer: str, signer: Signer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode())
-            nonce, lifetime = codes.open.pop(form.get("code", [""])[0], ("", LONG))
-            self._json(tokens(signer, issuer, nonce or None, lifetime))
+            nonce, lifetime, person = codes.open.pop(form.get("code", [""])[0], ("", LONG, SUBJECT))
+            self._json(tokens(signer, issuer, nonce or None, lifetime, person))
 
     return Handler
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tests.bench.chart import Bar, Group, render
 from tests.bench.measure import Target, Verdict, counted, judge, middle, ratio, spread, void_reason
 from tests.bench.peers import GATEWAY, NGINX, PEERS
-from tests.bench.scenarios import PER_CPU, Row, Scenario
+from tests.bench.rows import PER_CPU, Row, Scenario
 
 FLOORS: Mapping[str, float] = {"visits-direct": 0.70, "visits-pooled": 0.55}
 
@@ -40,7 +40,12 @@ What is in the way where a target is missed: [performance.md](performance.md).
   then it closes. Through a proxy: each request on a connection is another person's, with X-Forwarded-For
   and X-Forwarded-Proto, which every peer is told to believe. What is sent is drawn from a seed before a
   round and is the same for every peer; an answer of another status or length than expected makes the round
-  void. A round ends early where what was drawn is used up.
+  void. A round ends early where what was drawn is used up. Before the first round everybody has asked once.
+- With 20,000 people, in the flood, and with other routes, hosts and denylists, the gateway is compared with
+  itself, in instances of their own. Those who flood have a fifth of the connections: forged tokens, cookies
+  under the names of sessions and others, and fields with names of their own, each of which comes once.
+- New connections are begun at most 4,000 times a second: most of a handshake is done on the load's core,
+  which would be full before nginx's is.
 - Other closed-loop rows: wrk, one thread, 64 connections, headers as Chrome sends them, answers of 1 KiB.
 - Latency and WebSocket rows: the project's own open-loop generator (`tests/bench/openloop.py`). Requests are
   due at times drawn beforehand (Poisson, the same for every peer), and a latency counts from the time at

@@ -7,9 +7,10 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tests.bench import configurations, material
 from tests.bench.client import connect, read_head
@@ -45,6 +46,9 @@ CHROME = {
 }
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
     """A peer that is up."""
@@ -72,6 +76,7 @@ class Rig:
     missing: dict[str, str] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     _tokens: dict[str, list[str]] = field(default_factory=dict)
+    _known: dict[str, Any] = field(default_factory=dict)
     _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
@@ -79,24 +84,24 @@ class Rig:
         """The temporary folder of this run."""
         return self.material.folder
 
-    def place(self, name: str, kind: str = DIRECT) -> Place:
+    def place(self, name: str, kind: str = DIRECT, shape: str = "") -> Place:
         """Return a new place for an instance of a peer."""
         folder = self.folder / f"{name.partition(',')[0]}-{next(self._numbers)}"
-        return Place(folder, free_port(), self.material, kind, free_port())
+        return Place(folder, free_port(), self.material, kind, free_port(), shape)
 
     @contextlib.contextmanager
-    def fresh(self, name: str, kind: str = DIRECT) -> Iterator[Instance]:
+    def fresh(self, name: str, kind: str = DIRECT, shape: str = "") -> Iterator[Instance]:
         """Run another instance of a peer for the length of the body. Raises NotStarted."""
-        place = self.place(name, kind)
+        place = self.place(name, kind, shape)
         with running(PEERS[name], place) as process:
             yield Instance(name, place, process)
 
-    def instance(self, name: str, kind: str = DIRECT) -> Instance:
+    def instance(self, name: str, kind: str = DIRECT, shape: str = "") -> Instance:
         """Return the peer's instance of this run, started when first asked for. Raises NotStarted."""
-        key = f"{name}, {kind}" if kind else name
+        key = ", ".join(filter(None, (name, kind, shape)))
         if key not in self.instances and key not in self.missing:
             try:
-                instance = self._open.enter_context(self.fresh(name, kind))
+                instance = self._open.enter_context(self.fresh(name, kind, shape))
                 if kind != TLS:
                     self.check(instance)
                 self.instances[key] = instance
@@ -146,6 +151,13 @@ class Rig:
     def bearers(self, count: int) -> list[Credential]:
         """Return the credentials of people: a bearer token each."""
         return [bearer(token) for token in self.tokens(f"{count} people", count)]
+
+    def known(self, name: str, make: "Callable[[], T]") -> "T":
+        """Return what was made under a name in this run, made when first asked for."""
+        if name not in self._known:
+            self._known[name] = make()
+        found: T = self._known[name]
+        return found
 
     def close(self) -> None:
         """End every instance."""

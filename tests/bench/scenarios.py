@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 
-from tests.bench import load, sessions, traffic, wrk
-from tests.bench.configurations import API, DIRECT, PROXIED, TLS
-from tests.bench.measure import Sample, Target, Verdict, judge, middle
+from tests.bench import load, sessions, visitors, wrk
+from tests.bench.configurations import API, DIRECT, TLS
+from tests.bench.measure import Sample, Target, middle
 from tests.bench.peers import APACHE, CADDY, ENVOY, ENVOY_UNCACHED, GATEWAY, HAPROXY, NGINX
 from tests.bench.processes import NotStarted
 from tests.bench.rig import Instance, Rig
-from tests.bench.traffic import Traffic
+from tests.bench.rows import PER_CPU, Context, Round, Row, Scenario
+from tests.bench.visitors import COOKIE
 
 TOKENS = 10_000
 # so that every proxy has had each of them, and has it in its cache if it has one
@@ -20,56 +20,7 @@ FRESH_PER_SECOND = 20_000
 FRESH_SECONDS = 0.5
 WEBSOCKET_RATE = 4000.0
 MOST_GROWTH_MEBIBYTES = 20_000_000 / (1 << 20)
-COOKIE, REFRESHED, OLD_COOKIE = "gateway, cookie", "gateway, after refresh", "gateway, old cookie"
-
-PER_CPU, PER_SECOND = "requests per CPU second", "requests/s"
-
-
-@dataclass(slots=True)
-class Context:
-    """What a round may use: the rig, the round's number and length, and the rows that came before."""
-
-    rig: Rig
-    number: int
-    seconds: float
-    rows: "Mapping[str, Row]"
-
-    @property
-    def is_warm_up(self) -> bool:
-        """Whether nothing of it counts."""
-        return self.number < 0
-
-
-Round = Callable[[Context], Sample]
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """One row. ``rounds`` None means as many as the run has. ``primary`` and ``beside`` name the units."""
-
-    key: str
-    title: str
-    contenders: Mapping[str, Round]
-    targets: tuple[Target, ...]
-    primary: str = PER_CPU
-    beside: str = PER_SECOND
-    rounds: int | None = None
-    is_smaller_better: bool = False
-    is_quick: bool = False
-    skipped: str = ""
-
-
-@dataclass(slots=True)
-class Row:
-    """What came of a scenario: samples by contender, and why others are missing."""
-
-    scenario: Scenario
-    samples: dict[str, list[Sample]] = field(default_factory=dict)
-    skipped: dict[str, str] = field(default_factory=dict)
-
-    def verdicts(self) -> list[Verdict]:
-        """Return what was found for each target."""
-        return [judge(target, self.samples) for target in self.scenario.targets]
+REFRESHED, OLD_COOKIE = "gateway, after refresh", "gateway, old cookie"
 
 
 def _seed(context: Context, name: str) -> int:
@@ -88,13 +39,6 @@ def _wrk(name: str, kind: str, context: Context, *, tls: bool = False) -> Sample
     instance = context.rig.instance(name, TLS if tls else DIRECT)
     script = _script(context, instance, kind)
     return load.closed_loop(context.rig, instance, script, context.seconds)[0]
-
-
-def _visits(name: str, way: str, context: Context) -> Sample:
-    instance = context.rig.instance(name, PROXIED if way == traffic.POOLED else DIRECT)
-    coming = Traffic(way, way, context.rig.bearers)
-    file = coming.file(context.rig.folder, context.number, context.seconds)
-    return load.visits(context.rig, instance, file, context.seconds, wrk.CONNECTIONS)
 
 
 def _many_tokens(name: str, context: Context) -> Sample:
@@ -188,27 +132,7 @@ def gateway_lacks_tls() -> str:
 
 def scenarios(rounds: int) -> tuple[Scenario, ...]:
     """Return every row, in the order in which they run."""
-    return (*_visitors(), *_requests(rounds), *_sessions(), *_bodies(), *_connections())
-
-
-def _visitors() -> tuple[Scenario, ...]:
-    everybody = (GATEWAY, NGINX, HAPROXY, ENVOY, APACHE, CADDY)
-    return (
-        Scenario(
-            "visits-direct",
-            "Page visits of 400 people, a connection each",
-            {name: partial(_visits, name, traffic.DIRECT) for name in everybody},
-            (Target(GATEWAY, NGINX, 0.85), Target(GATEWAY, ENVOY, 1.8), Target(GATEWAY, HAPROXY, 1.6)),
-            is_quick=True,
-        ),
-        Scenario(
-            "visits-pooled",
-            "Page visits of 400 people through a proxy, each request on a connection another person's",
-            {name: partial(_visits, name, traffic.POOLED) for name in everybody},
-            (Target(GATEWAY, NGINX, 0.68), Target(GATEWAY, ENVOY, 1.5), Target(GATEWAY, HAPROXY, 1.0)),
-            is_quick=True,
-        ),
-    )
+    return (*visitors.scenarios(), *_requests(rounds), *_sessions(), *_bodies(), *_connections())
 
 
 def _requests(rounds: int) -> tuple[Scenario, ...]:
@@ -230,13 +154,13 @@ def _requests(rounds: int) -> tuple[Scenario, ...]:
             "tokens",
             f"10,000 valid tokens in turn, after {TOKENS_WARM_UP:.0f} seconds of them",
             _each((GATEWAY, ENVOY, HAPROXY), _many_tokens),
-            (Target(GATEWAY, ENVOY, 1.5),),
+            (Target(GATEWAY, ENVOY, 2.0),),
         ),
         Scenario(
             "fresh",
             "A never-seen RS256 token in each request",
             _each((GATEWAY, ENVOY_UNCACHED, HAPROXY), _fresh_tokens, rounds),
-            (Target(GATEWAY, ENVOY_UNCACHED, 1.0),),
+            (Target(GATEWAY, ENVOY_UNCACHED, 1.3),),
         ),
     )
 
@@ -252,7 +176,11 @@ def _sessions() -> tuple[Scenario, ...]:
                 REFRESHED: partial(_cookie, REFRESHED),
                 OLD_COOKIE: partial(_cookie, OLD_COOKIE),
             },
-            (Target(COOKIE, GATEWAY, 0.9), Target(REFRESHED, GATEWAY, 0.9)),
+            (
+                Target(COOKIE, GATEWAY, 0.9),
+                Target(REFRESHED, GATEWAY, 0.9),
+                Target(OLD_COOKIE, COOKIE, 0.6),
+            ),
         ),
     )
 
@@ -372,14 +300,3 @@ def run(scenario: Scenario, rig: Rig, rounds: int, seconds: float, rows: Mapping
                 continue
             row.samples.setdefault(name, []).append(sample)
     return row
-
-
-def narrowed(scenario: Scenario, names: tuple[str, ...]) -> Scenario:
-    """Return the scenario with only these contenders, and the targets among them."""
-    return replace(
-        scenario,
-        contenders={name: each for name, each in scenario.contenders.items() if name in names},
-        targets=tuple(
-            target for target in scenario.targets if target.against is None or target.against in names
-        ),
-    )

@@ -7,7 +7,7 @@ from urllib.parse import urlencode, urlsplit
 
 from tests.bench.configurations import API
 from tests.bench.processes import NotStarted
-from tests.bench.provider import LIFETIME
+from tests.bench.provider import LIFETIME, PERSON
 from tests.bench.rig import Instance
 
 _MOST_STEPS = 8
@@ -43,8 +43,8 @@ class Browser:
                 self.cookies[name.strip()] = value.strip()
         return answer.status, answer.headers.get("Location") or ""
 
-    def login(self, *, lifetime: int | None = None) -> None:
-        """Log in; the first access token lives ``lifetime`` seconds, or long.
+    def login(self, *, lifetime: int | None = None, person: int | None = None) -> None:
+        """Log in as a person; the first access token lives ``lifetime`` seconds, or long.
 
         Raises:
             NotStarted: the way does not lead back to a page.
@@ -60,8 +60,8 @@ class Browser:
             if parts.netloc in ("", self.instance.place.authority):
                 status, location = self.get(target, navigate=True)
                 continue
-            if lifetime is not None:
-                target += "&" + urlencode({LIFETIME: lifetime})
+            wanted = {LIFETIME: lifetime, PERSON: person}
+            target += "&" + urlencode({name: value for name, value in wanted.items() if value is not None})
             answer = _request(parts.port or 80, target, {"Host": parts.netloc})
             status, location = answer.status, answer.headers.get("Location") or ""
         raise NotStarted(f"the login ended with {status} {location[:80]}")
@@ -80,10 +80,10 @@ def _request(port: int, target: str, headers: dict[str, str]) -> http.client.HTT
         connection.close()
 
 
-def logged_in(instance: Instance) -> str:
+def logged_in(instance: Instance, person: int | None = None) -> str:
     """Return the Cookie field of a fresh session. Raises NotStarted."""
     browser = Browser(instance)
-    browser.login()
+    browser.login(person=person)
     return browser.cookie
 
 

@@ -8,7 +8,7 @@ from tests.bench import __main__ as command
 from tests.bench import chart, report, scenarios
 from tests.bench.measure import Sample
 from tests.bench.peers import ENVOY, GATEWAY, NGINX, PEERS
-from tests.bench.scenarios import Row
+from tests.bench.rows import Row
 
 SETTING = report.Setting("a processor, 2 cores", {NGINX: "1.22.1"}, 7, 2.0)
 

@@ -3,21 +3,27 @@
 import base64
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import jwt
 import pytest
+import yaml
 
-from tests.bench import configurations, material, processes, provider
+from gateway.edge.revocation.denylist_log import decode_entry
+from tests.bench import configurations, denied, material, oauth2_proxy, processes, provider, shapes
 from tests.bench.configurations import PROXIED, TLS, Place
 from tests.bench.envoy import envoy
 from tests.bench.material import Material
 from tests.bench.measure import Sample
 from tests.bench.peers import GATEWAY, NGINX, PEERS
 from tests.bench.processes import NotStarted
-from tests.bench.scenarios import PER_SECOND, Scenario, run
+from tests.bench.rows import PER_SECOND, Scenario
+from tests.bench.scenarios import run
 from tests.support.ports import free_port
 
 
@@ -147,10 +153,99 @@ def test_only_the_cached_envoy_has_a_cache(place):
 def test_the_gateways_configuration_is_valid(place):
     """The settings take it as it is: what the benchmark measures is no special mode."""
     config = pytest.importorskip("gateway.config.settings.root")
-    settings = config.Settings.model_validate(configurations.gateway(place))
+    settings = config.Settings.model_validate(shapes.gateway(place))
     assert settings.log.access
     assert settings.redis is None
     assert len(base64.urlsafe_b64decode(settings.secret_keys[0].get_secret_value() + "=")) == 32
+
+
+@pytest.mark.parametrize(
+    ("shape", "routes"), [(shapes.ONE, 1), (shapes.DENIED, 1), (shapes.ROUTES, 64), (shapes.HOSTS, 1000)]
+)
+def test_shapes_differ_in_routes_alone(tmp_path, place, shape, routes):
+    """[10.figures] One route, 64, or one for each of 1,000 hosts; `gateway check` takes each of them."""
+    shaped = replace(place, kind=PROXIED, shape=shape)
+    made, normal = shapes.gateway(shaped), shapes.gateway(replace(place, kind=PROXIED))
+    assert len(made["routes"]) == routes
+    assert len({(route["path"], str(route.get("hosts"))) for route in made["routes"]}) == routes
+    assert made | {"routes": normal["routes"]} == normal
+    file = tmp_path / "gateway.yaml"
+    file.write_text(yaml.safe_dump(made))
+    command = [sys.executable, "-m", "gateway", "check", "--config", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_denied_entries_are_of_one_kind_and_all_differ(monkeypatch):
+    """[10.figures] Tokens by their id, in the store's own words, far from their end."""
+    monkeypatch.setattr(denied, "ENTRIES", 1000)
+    made = dict(denied.entries("http://127.0.0.1:9", 1000.0))
+    assert len(made) == 1000
+    for text, expires in made.items():
+        entry = decode_entry(text.encode(), str(expires).encode())
+        assert entry is not None
+        assert (entry.kind, entry.issuer) == ("jti", "http://127.0.0.1:9")
+        assert entry.expires > 10_000
+
+
+def test_oauth2_proxy_takes_the_providers_tokens(place):
+    """[10.figures] Bearer tokens for the benchmark's audience; it believes a proxy only behind one."""
+    options = oauth2_proxy.arguments(place)
+    assert "--skip-jwt-bearer-tokens=true" in options
+    assert f"--oidc-extra-audience={material.AUDIENCE}" in options
+    assert "--http-address=127.0.0.1:12" in options
+    assert not any(option.startswith("--reverse-proxy") for option in options)
+    proxied = oauth2_proxy.arguments(replace(place, kind=PROXIED))
+    assert {"--reverse-proxy=true", "--trusted-proxy-ip=127.0.0.1"} <= set(proxied)
+
+
+def test_oauth2_proxy_that_cannot_be_built_takes_no_part(tmp_path, monkeypatch):
+    """[10.figures] The reason is what the toolchain said; what is built is kept, and built once."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho go: no such module >&2\nexit 1\n")
+    go.chmod(0o755)
+    with pytest.raises(NotStarted, match="cannot be built: go: no such module"):
+        oauth2_proxy.build(str(go))
+    go.write_text('#!/bin/sh\necho x >>"$GOBIN/oauth2-proxy"\n')
+    program = oauth2_proxy.build(str(go))
+    oauth2_proxy.build.cache_clear()
+    assert oauth2_proxy.build(str(go)) == program
+    assert program.read_text() == "x\n"
+    assert program.is_relative_to(tmp_path / "cache")
+
+
+BURN = """
+import time
+end = time.process_time() + 0.3
+while time.process_time() < end:
+    pass
+print("done", flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_a_proxy_starts_is_counted(tmp_path, monkeypatch):
+    """[10.figures] A process that began after the stretch did is the proxy's as well."""
+    monkeypatch.setattr(processes, "LOAD_CORE", 0)
+    code = f"import subprocess, sys; input(); subprocess.Popen([sys.executable, '-c', {BURN!r}]).wait()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    running = processes.Running("x", process, tmp_path / "x")  # type: ignore[arg-type]
+    try:
+        meter = processes.Meter(running.pids)
+        with meter.running():
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "done\n"
+        assert meter.usage.proxy_cpu >= 0.25
+    finally:
+        for pid in reversed(running.pids()):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
 
 
 def test_the_provider_answers_as_the_core_demands(key):

@@ -1,18 +1,23 @@
 """The visits are what the page of results says of them, the same in every run; the player plays them so."""
 
+import base64
 import contextlib
 import itertools
+import json
 import re
 import socket
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests.bench import player, visits, website
+from tests.bench.floods import flooded
 from tests.bench.people import BROWSERS, LANGUAGES, people
-from tests.bench.traffic import PEOPLE, Traffic
+from tests.bench.traffic import Traffic
+from tests.bench.visitors import PEOPLE
 from tests.bench.visits import Ask, Credential, Crowd, Script, bearer
 
 TOKENS = [f"token-{number:03d}" for number in range(PEOPLE)]
@@ -226,19 +231,89 @@ def test_single_requests_are_calls():
 
 
 def test_files_of_traffic_come_back(tmp_path):
-    """What was saved is played, with the proxy's port in the pages; the file of a round is made once."""
-    traffic = Traffic("few", "direct", lambda count: [bearer("x")] * count, 10)
-    file = traffic.file(tmp_path, 0, 0.01)
-    assert file == traffic.file(tmp_path, 0, 0.01)
-    scripts = player.load(file, 12345)
-    crowd = traffic.crowd()
-    drawn = flat(visits.direct(crowd, 4000, 1000))
-    assert flat(scripts)[0].data == drawn[0].data.replace(b"#####", b"12345")
-    assert sum(map(len, scripts)) >= 4000
-    traffic.file(tmp_path, 1, 0.01)
-    assert not file.exists()
+    """What was drawn is played, with the proxy's port in the pages."""
+    scripts = visits.direct(CROWD, 100, 1)
+    assert player.save(tmp_path / "x.bin", scripts) == len(flat(scripts))
+    loaded = player.load(tmp_path / "x.bin", 12345)
+    assert loaded == [
+        [Ask(ask.data.replace(b"#####", b"12345"), ask.status, ask.length) for ask in script]
+        for script in scripts
+    ]
+    assert b"Host: localhost:12345\r\n" in loaded[0][0].data
     with pytest.raises(ValueError, match="5 digits"):
-        player.load(traffic.file(tmp_path, 1, 0.01), 80)
+        player.load(tmp_path / "x.bin", 80)
+
+
+def test_the_traffic_of_a_round_is_made_once(tmp_path):
+    """[10.figures] Every peer plays the same file; each round, and each row, has another; old ones go."""
+    few = replace(CROWD, people=people(10))
+    made: list[Crowd] = []
+
+    def crowd() -> Crowd:
+        made.append(few)
+        return few
+
+    traffic = Traffic("row", "bearer", crowd)
+    roll, warm_up = [file for file, _ in traffic.warm_up(tmp_path)]
+    first = traffic.file(tmp_path, 0, 0.01)
+    assert not roll.exists()
+    assert not warm_up.exists()
+    assert first == traffic.file(tmp_path, 0, 0.01)
+    assert len(made) == 3
+    drawn = first.read_bytes()
+    second = traffic.file(tmp_path, 1, 0.01)
+    assert not first.exists()
+    other = Traffic("other", "bearer", crowd).file(tmp_path, 1, 0.01)
+    assert len({drawn, second.read_bytes(), other.read_bytes()}) == 3
+    assert traffic.file(tmp_path, 0, 0.01).read_bytes() == drawn
+    assert other.exists()
+
+
+def test_the_warm_up_calls_the_roll(tmp_path):
+    """[10.figures] Everybody asks once before anything is measured."""
+    few = replace(CROWD, people=people(100))
+    (roll, _), _ = Traffic("row", "bearer", lambda: few).warm_up(tmp_path)
+    scripts = player.load(roll, 12345)
+    assert Counter(person(ask) for ask in flat(scripts)) == dict.fromkeys(TOKENS[:100], 1)
+
+
+def test_hosts_are_visited_by_the_same_people():
+    """[10.figures] With several hosts each person has one, in Host, Referer and Origin alike."""
+    hosts = [visits.AUTHORITY, "a.example.com", "b.example.com"]
+    crowd = replace(PROXIED, authorities=hosts)
+    for ask in flat(visits.pooled(crowd, 500, 1, connections=4)):
+        found, host = fields(ask), hosts[int(person(ask).removeprefix("token-")) % 3]
+        assert found["host"] == host
+        assert found.get("origin", f"https://{host}") == f"https://{host}"
+        assert found.get("referer", f"https://{host}/").startswith(f"https://{host}/")
+
+
+def test_a_flood_is_a_fifth_of_what_comes_once():
+    """[10.figures] Forged tokens, unknown cookies and unknown names, a third each, none of it twice."""
+    claims = base64.urlsafe_b64encode(json.dumps({"iss": "i", "sub": "s"}).encode()).decode().rstrip("=")
+    scripts = flooded(CROWD, f"head.{claims}.signature", ["session", "refresh"], 12_000, 3)
+    assert scripts == flooded(CROWD, f"head.{claims}.signature", ["session", "refresh"], 12_000, 3)
+    every = flat(scripts)
+    tokens, cookies, names = list[str](), list[str](), list[str]()
+    for ask in every:
+        found = fields(ask)
+        if found.get("authorization", "").startswith("Bearer head."):
+            assert ask.status == 401
+            tokens.append(found["authorization"])
+        elif "authorization" not in found:
+            assert ask.status == 401
+            assert found["cookie"].startswith("session=")
+            cookies.append(found["cookie"])
+        elif unknown := [name for name in found if re.fullmatch("x-[0-9a-f]{16}", name)]:
+            assert ask.status == 200
+            assert person(ask) in TOKENS
+            names += unknown
+    flood = len(tokens) + len(cookies) + len(names) // 8
+    assert 0.17 < flood / len(every) < 0.23
+    for kind_of_flood in (tokens, cookies, names):
+        assert len(set(kind_of_flood)) == len(kind_of_flood)
+    assert min(len(tokens), len(cookies), len(names) // 8) > 0.25 * flood
+    assert max(len(ask.data) for ask in every) < 20_000
 
 
 class Answers:
@@ -322,6 +397,15 @@ def test_the_player_takes_answers_in_pieces(serve, cut):
     server = serve(large[: 4096 + cut], large[4096 + cut :])
     report = player.Player(scripts_of(5, 5, length=50_000), server.port, 1).run(10)
     assert (report.answered, report.trouble) == (10, "")
+
+
+def test_the_player_keeps_a_pace(serve):
+    """Connections are begun at their times, not before: the last of eleven ten gaps after the first."""
+    server = serve(OK)
+    report = player.Player(scripts_of(*[1] * 11), server.port, 4, 100.0).run(10)
+    assert report.trouble == ""
+    assert report.connections == 11
+    assert report.seconds >= 0.1
 
 
 def test_the_player_ends_where_a_lane_finds_no_script(serve):

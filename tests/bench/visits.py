@@ -40,7 +40,7 @@ Script = list[Ask]
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """How a person is known: header lines, or cookies that stand before the application's own."""
+    """How a person is known: header lines, or a cookie line's value that stands before the application's."""
 
     lines: tuple[str, ...] = ()
     cookie: str = ""
@@ -60,11 +60,15 @@ class Crowd:
     site: Site
     scheme: str = "http"
     is_proxied: bool = False
+    authorities: Sequence[str] = (AUTHORITY,)
 
-    @property
-    def origin(self) -> str:
-        """The origin of the pages."""
-        return f"{self.scheme}://{AUTHORITY}"
+    def authority(self, person: Person) -> str:
+        """Return the host that a person visits: always the same one."""
+        return self.authorities[person.number % len(self.authorities)]
+
+    def origin(self, person: Person) -> str:
+        """Return the origin of the pages that a person visits."""
+        return f"{self.scheme}://{self.authority(person)}"
 
 
 class Visitor:
@@ -95,10 +99,10 @@ class Visitor:
         document = draw.choice(self.crowd.site.documents)
         query = f"?page={draw.randint(1, 9)}" if draw.random() < 0.2 else ""
         asks = [self._document(person, document, query, referer)]
-        page = f"{self.crowd.origin}{document.path}{query}"
+        page = f"{self.crowd.origin(person)}{document.path}{query}"
         assets = draw.sample(self.crowd.site.assets, draw.randint(2, 6))
         asks += [self._asset(person, asset, page) for asset in assets]
-        asks += [self._call(person, page) for _ in range(draw.randint(2, 5))]
+        asks += [self.call(person, page) for _ in range(draw.randint(2, 5))]
         return page, asks
 
     def render(
@@ -112,7 +116,7 @@ class Visitor:
     ) -> str:
         """Return a request's head, with the empty line that ends it."""
         number = person.number
-        own |= {"Host": AUTHORITY, "Accept-Language": person.language}
+        own |= {"Host": self.crowd.authority(person), "Accept-Language": person.language}
         varying = {
             OWN: self.crowd.credentials[number].lines + more,
             COOKIE: self._cookies[number],
@@ -138,11 +142,12 @@ class Visitor:
         )
         own = {"Sec-Fetch-Site": "same-origin", "Referer": page}
         if file.destination == FONT and person.browser.origin_for_fonts:
-            own["Origin"] = self.crowd.origin
+            own["Origin"] = self.crowd.origin(person)
         head = self.render(person, f"GET {file.path}", file.destination, own, condition=condition)
         return Ask(head.encode("latin-1"), *((NOT_MODIFIED, 0) if is_conditional else (OK, file.size)))
 
-    def _call(self, person: Person, page: str) -> Ask:
+    def call(self, person: Person, page: str) -> Ask:
+        """Return a call of the API by a page."""
         draw = self.draw
         is_post = draw.random() < 0.25
         path = target = draw.choice(WRITTEN if is_post else READ)
@@ -162,7 +167,7 @@ class Visitor:
             own |= {
                 "Content-Type": "application/json",
                 "Content-Length": str(len(body)),
-                "Origin": self.crowd.origin,
+                "Origin": self.crowd.origin(person),
             }
         head = self.render(person, f"{'POST' if is_post else 'GET'} {target}", FETCH, own, more)
         return Ask((head + body).encode("latin-1"), OK, ANSWERS[path])
@@ -225,5 +230,18 @@ def single(crowd: Crowd, amount: int, seed: int) -> list[Script]:
     scripts: list[Script] = []
     for _ in range(amount):
         person = visitor.draw.choice(crowd.people)
-        scripts.append([visitor.visit(person)[1][-1]])
+        scripts.append([_alone(visitor, person)])
     return scripts
+
+
+def roll(crowd: Crowd, connections: int, seed: int) -> list[Script]:
+    """Return one call of each person, on so many connections: whoever remembers people then knows them."""
+    visitor = Visitor(crowd, seed)
+    return [
+        [_alone(visitor, person) for person in crowd.people[first::connections]]
+        for first in range(min(connections, len(crowd.people)))
+    ]
+
+
+def _alone(visitor: Visitor, person: Person) -> Ask:
+    return visitor.call(person, f"{visitor.crowd.origin(person)}/")
