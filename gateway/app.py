@@ -530,6 +530,7 @@ class Gateway:
         if self._watching is not None:
             self._watching.cancel()
         behind = (
+            "refresher",
             "token_revocations",
             "logout_hints",
             "sessions",

@@ -1,6 +1,6 @@
 """Faults say whose they are; a call that failed, whether the other side may have acted on it."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from gateway.core.reasons import Reason
 
@@ -27,6 +27,10 @@ class Fault(Exception):  # noqa: N818 - a fault is the field's word, and says wh
         self.detail = detail
         self.retry_after = retry_after
         self.html = False
+
+    def copy(self) -> Self:
+        """Return another one that says the same, for another caller: raised, each gathers a traceback."""
+        return type(self)(self.source, self.reason, self.detail, self.retry_after)
 
 
 class NeverSent(Fault):

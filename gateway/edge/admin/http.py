@@ -1,6 +1,5 @@
 """Requests and answers of the admin listener, on the data plane of the public one: bounded alike (R60)."""
 
-import asyncio
 import json
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -10,6 +9,7 @@ from urllib.parse import parse_qsl, unquote
 
 from gateway.core.fault import Fault
 from gateway.core.headers.request import Header
+from gateway.edge.tasks import Tasks
 from gateway.http.ports import Exchange, Limits, Rendered
 from gateway.http.server import Server
 from gateway.syntax.encoding import Json
@@ -118,7 +118,7 @@ class AdminServer:
     ) -> None:
         self._answer = answer
         self._refused = refused
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._server = Server(self, {}, limits, clock)
         self._server.hostless = _HOSTLESS
 
@@ -139,15 +139,11 @@ class AdminServer:
         """Stop listening; what is being answered has a moment to end."""
         await self._server.drain(_SECONDS_TO_END)
         await self._server.close()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.close()
 
     def handle(self, exchange: Exchange) -> None:
         """Take one request."""
-        task = asyncio.get_running_loop().create_task(self._serve(exchange))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(self._serve(exchange))
 
     def malformed(self, fault: Fault, peer: str) -> Rendered:
         """Render the refusal of bytes that are no acceptable request head."""

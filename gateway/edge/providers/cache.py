@@ -9,11 +9,13 @@ from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.budgets import KeyBudgets
+from gateway.edge.tasks import SingleFlight, stop
 
 Value = TypeVar("Value")
 
 _HERD_PAUSE = 1.0
 _MOST_PAUSE = 60.0
+_ONE = "the value"
 
 
 class Cached(Generic[Value]):
@@ -50,12 +52,12 @@ class Cached(Generic[Value]):
         self._failed_at = 0.0
         self._failures = 0
         self._is_doubted = False
-        self._task: asyncio.Task[None] | None = None
+        self._fetches: SingleFlight[None] = SingleFlight("a fetch of what a provider publishes")
 
     @property
     def is_fetching(self) -> bool:
         """Whether a fetch is under way."""
-        return self._task is not None
+        return bool(self._fetches)
 
     @property
     def age(self) -> float | None:
@@ -81,10 +83,10 @@ class Cached(Generic[Value]):
         value = self.peek()
         if value is not None:
             if self.is_due():
-                self._start()
+                self._fetches.start(_ONE, self._run)
             return value
-        if self._fault is not None and self._task is None and self._has_failed_within(_HERD_PAUSE):
-            raise _copy(self._fault)
+        if self._fault is not None and not self._fetches and self._has_failed_within(_HERD_PAUSE):
+            raise self._fault.copy()
         return await self.renew()
 
     async def renew(self) -> Value:
@@ -93,17 +95,17 @@ class Cached(Generic[Value]):
         Raises:
             Fault: the fetch failed and there is no usable value.
         """
-        await asyncio.shield(self._start())
+        await self._fetches.join(_ONE, self._run)
         value = self.peek()
         if value is not None:
             return value
         if self._fault is None:
             raise Fault("issuer", Reason.ISSUER_UNAVAILABLE, "what was fetched is too old to be used")
-        raise _copy(self._fault)
+        raise self._fault.copy()
 
     def is_due(self) -> bool:
         """Tell whether the value should be renewed now, the pause after failures being over."""
-        if self._task is not None or self._value is None:
+        if self._fetches or self._value is None:
             return False
         if self._failures and self._has_failed_within(min(_HERD_PAUSE * 2**self._failures, _MOST_PAUSE)):
             return False
@@ -111,20 +113,12 @@ class Cached(Generic[Value]):
 
     async def close(self) -> None:
         """Cancel the fetch that is under way."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._fetches.close()
 
     def _has_failed_within(self, seconds: float) -> bool:
         return 0 <= self._clock() - self._failed_at < seconds
 
-    def _start(self) -> "asyncio.Task[None]":
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
-        return self._task
-
     async def _run(self) -> None:
-        # the task outlives whoever started it: a caller that leaves takes nothing from the others
         asked_at = self._clock()
         try:
             self._value = await self._fetch()
@@ -133,8 +127,6 @@ class Cached(Generic[Value]):
             self._failures = min(self._failures + 1, 10)
         else:
             self._fetched_at, self._failures, self._fault, self._is_doubted = asked_at, 0, None, False
-        finally:
-            self._task = None
 
 
 class KeyCache:
@@ -189,9 +181,7 @@ class KeyCache:
 
     async def close(self) -> None:
         """Stop renewing."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        await stop(self._keeper)
         await self._cached.close()
 
     async def _keep(self) -> None:
@@ -201,8 +191,3 @@ class KeyCache:
             if self._cached.is_due():
                 # a failure needs no answer here: it is counted, and the next step after the pause tries again
                 await asyncio.gather(self._cached.renew(), return_exceptions=True)
-
-
-def _copy(fault: Fault) -> Fault:
-    # one exception raised by a thousand waiters would gather a thousand tracebacks
-    return type(fault)(fault.source, fault.reason, fault.detail, fault.retry_after)

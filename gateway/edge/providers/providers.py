@@ -15,6 +15,7 @@ from gateway.edge.providers.calls import ProviderCalls
 from gateway.edge.providers.client import RETRY_AFTER
 from gateway.edge.providers.faults import to_fault
 from gateway.edge.providers.stats import ProviderStats
+from gateway.edge.tasks import Tasks
 from gateway.oauth import logout
 from gateway.oauth.errors import MessageError
 from gateway.syntax.encoding import Json
@@ -49,7 +50,8 @@ class Providers:
         self._report = report or (lambda _message, **_fields: None)
         self._is_started = False
         self._by_name = _ByName()
-        self._retired: dict[asyncio.Task[None], ProviderCalls] = {}
+        self._retired: set[ProviderCalls] = set()
+        self._retiring = Tasks()
         # a count goes on where the provider of that name had got to
         self._counts: dict[str, Counter[tuple[str, str]]] = {}
         self.on_refused: Callable[[str, int], None] = lambda _provider, _status: None
@@ -85,13 +87,16 @@ class Providers:
                 )
         for name, former in self._by_name.items():
             if by_name.get(name) is not former:
-                task = asyncio.get_running_loop().create_task(former.retire())
-                self._retired[task] = former
-                task.add_done_callback(lambda done: self._retired.pop(done, None))
+                self._retired.add(former)
+                self._retiring.start(self._retire(former))
         self._by_name = by_name
         self.keys = MappingProxyType(view)
         if self._is_started:
             self._watch()
+
+    async def _retire(self, former: ProviderCalls) -> None:
+        await former.retire()
+        self._retired.discard(former)
 
     async def start(self) -> None:
         """Begin to probe each provider, again and again; one that is down keeps nobody from starting."""
@@ -104,10 +109,8 @@ class Providers:
 
     async def close(self) -> None:
         """Stop the background work and close connections."""
-        for task, former in tuple(self._retired.items()):
-            task.cancel()
-            await former.close()
-        for each in self._by_name.values():
+        await self._retiring.close()
+        for each in (*self._retired, *self._by_name.values()):
             await each.close()
 
     async def metadata(self, need: Metadata) -> ProviderMetadata:

@@ -15,6 +15,7 @@ from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.cache import Cached, KeyCache
 from gateway.edge.providers.client import RETRY_AFTER, CountedClient
 from gateway.edge.providers.faults import to_fault
+from gateway.edge.tasks import stop
 from gateway.oauth import discovery, jwks
 from gateway.oauth.answers import is_success
 from gateway.oauth.errors import MessageError
@@ -120,9 +121,7 @@ class Published:
 
     async def close(self) -> None:
         """Stop the background work."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        await stop(self._watching)
         await self.keys.close()
         await self.metadata.close()
 

@@ -1,12 +1,11 @@
 """Refresh tokens revoked at the provider (RFC 7009), behind the back of the logout that wants it."""
 
-import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 from gateway.core.decision.needs import RevokeToken
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
+from gateway.edge.tasks import SingleFlight
 
 MOST_RUNNING = 256
 """Calls under way at once; a token beyond that lives until it expires."""
@@ -25,19 +24,14 @@ class TokenRevocations:
     ) -> None:
         self._revoke = revoke
         self._on_event = on_event
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._running: SingleFlight[None] = SingleFlight("a revocation of a token")
 
     def start(self, need: RevokeToken) -> None:
         """Begin, once for each session however often it is logged out meanwhile."""
-        key = need.session_id
-        if key in self._running:
-            return
-        if len(self._running) >= MOST_RUNNING:
+        if len(self._running) >= MOST_RUNNING and need.session_id not in self._running:
             self._tell("token_revocation_failed", need, Reason.OVERLOADED)
             return
-        task = asyncio.get_running_loop().create_task(self._behind(need))
-        self._running[key] = task
-        task.add_done_callback(lambda _: self._running.pop(key, None))
+        self._running.start(need.session_id, lambda: self._behind(need))
 
     async def _behind(self, need: RevokeToken) -> None:
         try:
@@ -53,13 +47,8 @@ class TokenRevocations:
 
     async def drain(self) -> None:
         """Wait for the calls under way."""
-        while self._running:
-            await asyncio.wait(set(self._running.values()))
+        await self._running.drain()
 
     async def close(self) -> None:
         """Give up the calls under way."""
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await self._running.close()

@@ -29,6 +29,7 @@ from gateway.core.reasons import Reason
 from gateway.core.sessions.codec import former_name
 from gateway.edge.refresh import lease_scripts as scripts
 from gateway.edge.store.store import RETRY_AFTER, Argument, Script, Store
+from gateway.edge.tasks import SingleFlight, Tasks, drain, stop
 
 LEASE = 5.0
 LONGEST_CALL = 30.0
@@ -141,9 +142,9 @@ class Leases:
         self._channel = store.key("refreshed")
         self._flights: dict[str, _Flight] = {}
         self._former: dict[str, _Flight] = {}
-        self._tasks: dict[str, asyncio.Task[Obtained | Fault]] = {}
+        self._tasks: SingleFlight[Obtained] = SingleFlight("a refresh")
         self._unstored: dict[str, bytes] = {}
-        self._storing: set[asyncio.Task[None]] = set()
+        self._storing = Tasks()
         self._listener: asyncio.Task[None] | None = None
         self._confirmed: OrderedDict[str, None] = OrderedDict()
         self._unheard: OrderedDict[str, str] = OrderedDict()
@@ -213,25 +214,8 @@ class Leases:
         """
         if (sealed := self._unstored.get(rotation_id)) is not None:
             return Stored(sealed)
-        task = self._tasks.get(rotation_id)
-        if task is None:
-            end = asyncio.get_running_loop().time() + within
-            flight = self._flights[rotation_id] = _Flight(rotation_id, call, end, is_own)
-            self._former[former_name(rotation_id)] = flight
-            task = asyncio.get_running_loop().create_task(self._fly(flight))
-            self._tasks[rotation_id] = task
-            task.add_done_callback(lambda _: self._landed(rotation_id))
-        found = await asyncio.shield(task)
-        if isinstance(found, Fault):
-            # each caller raises its own: a shared exception would gather everybody's tracebacks
-            raise type(found)(found.source, found.reason, found.detail, found.retry_after)
-        return found
-
-    def _landed(self, rotation_id: str) -> None:
-        del self._tasks[rotation_id]
-        flight = self._flights.pop(rotation_id)
-        if self._former.get(former_name(rotation_id)) is flight:
-            del self._former[former_name(rotation_id)]
+        end = asyncio.get_running_loop().time() + within
+        return await self._tasks.join(rotation_id, lambda: self._fly(_Flight(rotation_id, call, end, is_own)))
 
     async def confirm(self, need: Confirm) -> None:
         """Phase two: the browser has shown the cookie that these rotations led to. May be repeated.
@@ -254,17 +238,11 @@ class Leases:
 
     async def drain(self) -> None:
         """Wait for every call under way and every result that is not stored yet."""
-        while pending := {*self._tasks.values(), *self._storing}:
-            await asyncio.wait(pending)
+        await drain(self._tasks, self._storing)
 
     async def close(self) -> None:
         """Give up whatever is under way; drain first to lose nothing."""
-        pending: list[asyncio.Task[Any]] = [*self._tasks.values(), *self._storing]
-        if self._listener is not None:
-            pending.append(self._listener)
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        await stop(*self._tasks.running, *self._storing.running, self._listener)
 
     async def _run(self, script: Script, rotation_id: str, *arguments: Argument) -> Any:  # noqa: ANN401 - of the script
         return await self._store.run(script, self._keys(rotation_id), arguments)
@@ -276,13 +254,15 @@ class Leases:
         # one script touches both, so both have one tag
         return [self._store.key("refresh", tag, own, part) for part in parts] + keys if own else keys
 
-    async def _fly(self, flight: _Flight) -> Obtained | Fault:
+    async def _fly(self, flight: _Flight) -> Obtained:
+        former = former_name(flight.rotation_id)
+        self._flights[flight.rotation_id] = self._former[former] = flight
         try:
             return await self._settle(flight)
-        except Fault as fault:
-            return fault
-        except Exception as error:  # noqa: BLE001 - an error of ours must reach every caller, not the loop alone
-            return Fault("gateway", Reason.INTERNAL_ERROR, f"a refresh broke with {type(error).__name__}")
+        finally:
+            del self._flights[flight.rotation_id]
+            if self._former.get(former) is flight:
+                del self._former[former]
 
     async def _settle(self, flight: _Flight) -> Obtained:
         loop = asyncio.get_running_loop()
@@ -371,9 +351,7 @@ class Leases:
         try:
             yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await stop(task)
 
     async def _renew(self, held: _Held, bound: float) -> None:
         loop = asyncio.get_running_loop()
@@ -391,9 +369,7 @@ class Leases:
             return Stored(await self._store_result(held, sealed, self._idle))
         except Fault:
             self._unstored[held.rotation_id] = sealed
-            task = asyncio.get_running_loop().create_task(self._keep_trying(held, sealed))
-            self._storing.add(task)
-            task.add_done_callback(self._storing.discard)
+            self._storing.start(self._keep_trying(held, sealed))
             return Stored(sealed)
 
     async def _store_result(self, held: _Held, sealed: bytes, lifetime: float) -> bytes:

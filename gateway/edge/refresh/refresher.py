@@ -28,6 +28,7 @@ from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.client import RETRY_AFTER
 from gateway.edge.providers.verification import verified
 from gateway.edge.refresh.lease import Ended, Leases, Lost, Refusal, Spent, Stored, Success
+from gateway.edge.tasks import SingleFlight
 from gateway.syntax.encoding import Json, encode_base64url
 
 MOST_OUTCOMES = 20_000
@@ -87,9 +88,9 @@ class Refresher:
         self._records = records
         self._keep_hint = keep_hint
         self._outcomes: OrderedDict[str, tuple[float, RefreshOutcome]] = OrderedDict()
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self._peeks: dict[str, asyncio.Task[RefreshOutcome | None]] = {}
-        self._rotations: dict[str, asyncio.Task[tuple[RefreshOutcome, bool] | Fault]] = {}
+        self._running: SingleFlight[None] = SingleFlight("a refresh behind a request's back")
+        self._peeks: SingleFlight[RefreshOutcome | None] = SingleFlight("a look for a result")
+        self._rotations: SingleFlight[tuple[RefreshOutcome, bool]] = SingleFlight("a refresh")
 
     def configure(self, compiled: RuntimeConfig) -> None:
         """Go on with this configuration; a refresh under way ends with the one that it began with."""
@@ -115,10 +116,7 @@ class Refresher:
         if isinstance(need, Refresh) and self._tokens.rests(need.session.provider, need.grant.refresh_token):
             # the access token still holds, and a later request tries again
             return
-        if key not in self._running:
-            task = asyncio.get_running_loop().create_task(self._behind(need))
-            self._running[key] = task
-            task.add_done_callback(lambda _: self._running.pop(key, None))
+        self._running.start(key, lambda: self._behind(need))
 
     async def _behind(self, need: Refresh | Confirm) -> None:
         try:
@@ -132,8 +130,12 @@ class Refresher:
 
     async def drain(self) -> None:
         """Wait for every refresh and confirmation under way."""
-        while self._running:
-            await asyncio.wait(set(self._running.values()))
+        await self._running.drain()
+
+    async def close(self) -> None:
+        """Give up whatever is under way; drain first."""
+        for under_way in (self._running, self._rotations, self._peeks):
+            await under_way.close()
 
     async def confirm(self, need: Confirm) -> None:
         """The browser presented the cookie that these rotations led to: phase two. Raises Fault."""
@@ -184,23 +186,17 @@ class Refresher:
 
     async def _peek(self, rotation_id: str, grant: Grant) -> RefreshOutcome | None:
         """Return the result that a rotation has left in the store, asked once however many wait for it."""
-        task = self._peeks.get(rotation_id)
-        if task is None:
-            task = self._peeks[rotation_id] = asyncio.get_running_loop().create_task(
-                self._try_peek(rotation_id, grant)
-            )
-            task.add_done_callback(lambda _: self._peeks.pop(rotation_id, None))
-        return await asyncio.shield(task)
-
-    async def _try_peek(self, rotation_id: str, grant: Grant) -> RefreshOutcome | None:
         try:
-            sealed = await self._leases.result(rotation_id)
-            outcome = None if sealed is None or not self._is_of(grant, sealed) else self._open(grant, sealed)
-            if outcome is not None:
-                await self._install(grant, outcome)
+            return await self._peeks.join(rotation_id, lambda: self._read_result(rotation_id, grant))
         except Fault:
             # what is known will do
             return None
+
+    async def _read_result(self, rotation_id: str, grant: Grant) -> RefreshOutcome | None:
+        sealed = await self._leases.result(rotation_id)
+        outcome = None if sealed is None or not self._is_of(grant, sealed) else self._open(grant, sealed)
+        if outcome is not None:
+            await self._install(grant, outcome)
         return outcome
 
     def _open(self, grant: Grant, sealed: bytes) -> RefreshOutcome | None:
@@ -234,28 +230,11 @@ class Refresher:
         self, compiled: RuntimeConfig, session: Session, grant: Grant, rotation_id: str
     ) -> tuple[RefreshOutcome, bool]:
         """Return how one rotation ended, and whether this worker has just made its call; told once."""
-        task = self._rotations.get(rotation_id)
-        if task is None:
-            rotation = self._rotate(compiled, session, grant, rotation_id)
-            task = self._rotations[rotation_id] = asyncio.get_running_loop().create_task(rotation)
-            task.add_done_callback(lambda _: self._rotations.pop(rotation_id, None))
-        ended = await asyncio.shield(task)
-        if isinstance(ended, Fault):
-            # each caller raises its own: a shared exception would gather everybody's tracebacks
-            raise type(ended)(ended.source, ended.reason, ended.detail, ended.retry_after)
-        return ended
+        return await self._rotations.join(
+            rotation_id, lambda: self._rotate(compiled, session, grant, rotation_id)
+        )
 
     async def _rotate(
-        self, compiled: RuntimeConfig, session: Session, grant: Grant, rotation_id: str
-    ) -> tuple[RefreshOutcome, bool] | Fault:
-        try:
-            return await self._try_rotate(compiled, session, grant, rotation_id)
-        except Fault as fault:
-            return fault
-        except Exception as error:  # noqa: BLE001 - an error of ours must reach every caller, not the loop alone
-            return Fault("gateway", Reason.INTERNAL_ERROR, f"a refresh broke with {type(error).__name__}")
-
-    async def _try_rotate(
         self, compiled: RuntimeConfig, session: Session, grant: Grant, rotation_id: str
     ) -> tuple[RefreshOutcome, bool]:
         is_own = False

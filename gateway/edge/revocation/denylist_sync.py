@@ -22,6 +22,7 @@ from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
 from gateway.edge.clock import since_boot
 from gateway.edge.revocation import denylist_log as log
 from gateway.edge.store.store import Argument, Line, Script, Store
+from gateway.edge.tasks import stop
 from gateway.syntax.encoding import Json
 
 BEAT_INTERVAL = 1.0
@@ -129,8 +130,7 @@ class Revocations:
         if self._task is None:
             return
         task, self._task = self._task, None
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await stop(task)
         with contextlib.suppress(Fault):
             await self._script(log.LEAVE, self.worker_id)
 
@@ -315,9 +315,7 @@ class Revocations:
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await stop(*tasks)
             await line.close()
 
     async def _read(self, line: Line) -> None:

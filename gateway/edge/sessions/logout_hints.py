@@ -4,8 +4,6 @@ Sealed under the ring and the session's id together, under a hash of it. They ar
 whoever waits: without one, the logout names the client alone.
 """
 
-import asyncio
-import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -15,6 +13,7 @@ from gateway.core.endpoints.id_token_hint import MOST_HINT
 from gateway.core.fault import Fault
 from gateway.core.sessions.seal import NONCE_BYTES, KeyRing
 from gateway.edge.store.store import Script, Store
+from gateway.edge.tasks import Tasks
 from gateway.syntax.encoding import encode_base64url
 
 _PURPOSE = "logout hint"
@@ -38,15 +37,13 @@ class LogoutHints:
         self._store = store
         self._ring = ring
         self._clock = clock
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = Tasks()
 
     def start(self, need: KeepHint) -> None:
         """Begin to keep a hint behind the request's back; one that is too long is not kept."""
         if len(need.id_token) > MOST_HINT:
             return
-        task = asyncio.get_running_loop().create_task(self._keep(need))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running.start(self._keep(need))
 
     async def _keep(self, need: KeepHint) -> None:
         lifetime = int((need.ends_at - self._clock()) * 1000)
@@ -55,8 +52,7 @@ class LogoutHints:
         sealed = self._ring().seal_under(
             need.session_id, _PURPOSE, need.id_token.encode(), os.urandom(NONCE_BYTES)
         )
-        with contextlib.suppress(Fault):
-            await self._store.execute("SET", self._key(need.session_id), sealed, "PX", lifetime)
+        await self._store.execute("SET", self._key(need.session_id), sealed, "PX", lifetime)
 
     async def take(self, session_id: str) -> str | None:
         """Return the hint of a session that ends, and keep it no longer; None where there is none."""
@@ -75,11 +71,8 @@ class LogoutHints:
 
     async def drain(self) -> None:
         """Wait for whatever is being kept."""
-        while self._running:
-            await asyncio.wait(set(self._running))
+        await self._running.drain()
 
     async def close(self) -> None:
         """Give up whatever is being kept; drain first."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._running.close()

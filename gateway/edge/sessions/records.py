@@ -9,9 +9,8 @@ follows the result writes if it is not there.
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from gateway.core.decision.context import Knowledge
 from gateway.core.decision.needs import EndLater, KnownSid, Revoke, SaveSession, SessionRecord, Touch
@@ -24,6 +23,7 @@ from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.edge.sessions import scripts
 from gateway.edge.sessions.index import Filter, Listed, SessionIndex, time_of
 from gateway.edge.store.store import Argument, Store
+from gateway.edge.tasks import SingleFlight, Tasks, drain
 
 MOST_RECORDS = 4
 """How many records of one session an end of that session deletes: the newest, and those it replaced."""
@@ -57,11 +57,11 @@ class Sessions:
         self._clock = clock
         self._on_event = on_event
         self._put_off = put_off
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self._fetching: dict[str, asyncio.Task[StoredSession | Fault]] = {}
+        self._running: SingleFlight[None] = SingleFlight("a touch of a session")
+        self._fetching: SingleFlight[StoredSession] = SingleFlight("a look-up of a session")
         self._replaced: dict[str, tuple[asyncio.TimerHandle, DenyEntry]] = {}
-        self._installing: dict[str, asyncio.Task[Fault | None]] = {}
-        self._clearing: set[asyncio.Task[None]] = set()
+        self._installing: SingleFlight[None] = SingleFlight("the keeping of a session")
+        self._clearing = Tasks()
         self.index = SessionIndex(store, knowledge, clock)
 
     def _record(self, name: str) -> str:
@@ -79,21 +79,7 @@ class Sessions:
         Raises:
             Fault: the store cannot tell.
         """
-        task = self._fetching.get(need.record)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(self._look_up(need))
-            self._fetching[need.record] = task
-            task.add_done_callback(lambda _: self._fetching.pop(need.record, None))
-        found = await asyncio.shield(task)
-        _raise(found if isinstance(found, Fault) else None)
-        assert isinstance(found, StoredSession)
-        return found
-
-    async def _look_up(self, need: SessionRecord) -> StoredSession | Fault:
-        try:
-            return await self._read(need)
-        except Fault as fault:
-            return fault
+        return await self._fetching.join(need.record, lambda: self._read(need))
 
     async def _read(self, need: SessionRecord) -> StoredSession:
         tag = f"{{{need.record}}}"
@@ -153,30 +139,17 @@ class Sessions:
         entry = session_end(need.session_id, need.ends_at, self._clock() + grace, settings.copies_last)
         timer = asyncio.get_running_loop().call_later(grace, self._end_replaced, entry)
         self._replaced[need.session_id] = (timer, entry)
-        self._spawn(self._outlive(entry, grace))
-
-    async def _outlive(self, entry: DenyEntry, grace: float) -> None:
         # this worker may not live as long; what the store does not take, or loses, is left to the timer
-        with contextlib.suppress(Fault):
-            await self._put_off(entry, grace)
+        self._clearing.start(self._put_off(entry, grace))
 
     def _end_replaced(self, entry: DenyEntry) -> None:
         self._replaced.pop(entry.value, None)
-        self._spawn(self._end(entry))
-
-    async def _end(self, entry: DenyEntry) -> None:
         # what the store does not take now holds here, and is written later
-        with contextlib.suppress(Fault):
-            await self._revoke(Revoke((entry,)))
+        self._clearing.start(self._revoke(Revoke((entry,))))
 
     def _end_entry(self, session_id: str, ends_at: float) -> DenyEntry:
         idle = self._knowledge().compiled.settings.copies_last
         return session_end(session_id, ends_at, self._clock(), idle)
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._clearing.add(task)
-        task.add_done_callback(self._clearing.discard)
 
     async def _keep(self, handle: str, current: Renewed, now: float, lifetime: float) -> bool:
         kept = replace(current, session=replace(current.session, seen_at=now))
@@ -203,19 +176,7 @@ class Sessions:
         record = record_name(renewed.grant.handle)
         if self._knowledge().memory.sessions.get(record) is not None:
             return
-        task = self._installing.get(record)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(self._try_install(renewed))
-            self._installing[record] = task
-            task.add_done_callback(lambda _: self._installing.pop(record, None))
-        _raise(await asyncio.shield(task))
-
-    async def _try_install(self, renewed: Renewed) -> Fault | None:
-        try:
-            await self._install(renewed)
-        except Fault as fault:
-            return fault
-        return None
+        await self._installing.join(record, lambda: self._install(renewed))
 
     async def _install(self, renewed: Renewed) -> None:
         grant, session, now = renewed.grant, renewed.session, self._clock()
@@ -239,15 +200,8 @@ class Sessions:
 
     def start(self, need: Touch) -> None:
         """Begin to tell the store, behind the request's back, that a session was in use."""
-        if need.record not in self._running:
-            task = asyncio.get_running_loop().create_task(self._behind(need))
-            self._running[need.record] = task
-            task.add_done_callback(lambda _: self._running.pop(need.record, None))
-
-    async def _behind(self, need: Touch) -> None:
-        # the next request tries again
-        with contextlib.suppress(Fault):
-            await self.touch(need)
+        # where that fails, the next request tries again
+        self._running.start(need.record, lambda: self.touch(need))
 
     async def touch(self, need: Touch) -> None:
         """Tell the store that a session was in use; one that is gone there is forgotten. Raises Fault."""
@@ -267,26 +221,18 @@ class Sessions:
         for timer, entry in list(self._replaced.values()):
             timer.cancel()
             self._end_replaced(entry)
-        while pending := {*self._running.values(), *self._clearing}:
-            await asyncio.wait(pending)
+        await drain(self._running, self._clearing)
 
     async def close(self) -> None:
         """Give up whatever is under way; drain first."""
         for timer, _ in self._replaced.values():
             timer.cancel()
-        pending: list[asyncio.Task[Any]] = [
-            *self._running.values(),
-            *self._fetching.values(),
-            *self._installing.values(),
-            *self._clearing,
-        ]
-        for task in pending:
-            task.cancel()
-        await asyncio.gather(*pending, return_exceptions=True)
+        for under_way in (self._running, self._fetching, self._installing, self._clearing):
+            await under_way.close()
 
     def clear(self, entries: Sequence[DenyEntry]) -> None:
         """Begin to delete, behind the caller's back, the records that these entries have ended."""
-        self._spawn(self.ended(entries))
+        self._clearing.start(self.ended(entries))
 
     async def ended(self, entries: Sequence[DenyEntry]) -> None:
         """Delete the records of sessions that the denylist has ended; what fails is left to expire.
@@ -317,9 +263,3 @@ class Sessions:
     def _is_ended(self, listed: Listed) -> bool:
         session = as_session(listed.about, listed.seen_at)
         return self._knowledge().denylist.judge_session(session, self._clock())
-
-
-def _raise(fault: Fault | None) -> None:
-    # each caller raises its own: a shared exception would gather everybody's tracebacks
-    if fault is not None:
-        raise Fault(fault.source, fault.reason, fault.detail, fault.retry_after)

@@ -6,7 +6,6 @@ map of slots be asked anew, once however many need it.
 """
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -14,10 +13,10 @@ from typing import Any
 from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gateway.config.store_address import Node
 from gateway.edge.store.clients import MOST_CONNECTIONS, Command, Opener, Replicas, hang_up, perform
+from gateway.edge.tasks import SingleFlight
 
 SLOTS = 16384
 _MOST_HOPS = 6
@@ -50,7 +49,7 @@ class Cluster:
         self._nodes: tuple[Node, ...] = ()
         self._failed: set[Node] = set()
         self._is_stale = True
-        self._mapping: asyncio.Task[bool] | None = None
+        self._mapping: SingleFlight[bool] = SingleFlight("the map of slots")
         self._replicas = Replicas()
 
     async def ask(self, key: str | None, commands: Sequence[Command]) -> list[Any]:
@@ -104,11 +103,8 @@ class Cluster:
     async def _node_of(self, slot: int | None) -> Node:
         """Return the server of a slot, or any. Raises redis.exceptions.ConnectionError."""
         known = self._nodes if slot is None else self._slots[slot]
-        if self._is_stale or not known:
-            if self._mapping is None or self._mapping.done():
-                self._mapping = asyncio.get_running_loop().create_task(self._map())
-            if not await asyncio.shield(self._mapping):
-                raise RedisConnectionError("no server of the Cluster tells who holds which slot")
+        if (self._is_stale or not known) and not await self._mapping.join("map", self._map):
+            raise RedisConnectionError("no server of the Cluster tells who holds which slot")
         if slot is None:
             healthy = [node for node in self._nodes if node not in self._failed]
             return random.choice(healthy or self._nodes)  # noqa: S311 - any will do
@@ -163,10 +159,7 @@ class Cluster:
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._mapping is not None:
-            self._mapping.cancel()
-            with contextlib.suppress(asyncio.CancelledError, RedisError, RedisTimeoutError, OSError):
-                await self._mapping
+        await self._mapping.close()
         for client in self._clients.values():
             await hang_up(client)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gateway.edge.store.state_dir import open_file, prepare
+from gateway.edge.tasks import stop
 
 MOST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
 _START_WITHIN = 30.0
@@ -143,10 +144,8 @@ class EmbeddedValkey:
 
     async def stop(self) -> None:
         """End the server if it is ours; a gateway that shares it starts its own."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
-            self._watching = None
+        await stop(self._watching)
+        self._watching = None
         process, self._process = self._process, None
         if process is None:
             return

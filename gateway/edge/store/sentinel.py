@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from gateway.config.store_address import Node
 from gateway.edge.store.clients import OneServer, Opener, hang_up
+from gateway.edge.tasks import SingleFlight
 
 
 class Sentinels:
@@ -22,7 +23,7 @@ class Sentinels:
         self._clients = [opener.sentinel(node) for node in opener.address.nodes]
         # one that hangs must leave time for another
         self._limit = opener.timeout / (min(len(self._clients), 3) + 1)
-        self._asking: asyncio.Task[Node | None] | None = None
+        self._asking: SingleFlight[Node | None] = SingleFlight("the look for a master")
         self._named: Node | None = None
 
     async def master(self) -> Node:
@@ -31,9 +32,7 @@ class Sentinels:
         Raises:
             redis.exceptions.ConnectionError: no Sentinel knows.
         """
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.get_running_loop().create_task(self._ask())
-        found = await asyncio.shield(self._asking)
+        found = await self._asking.join("master", self._ask)
         if found is None:
             raise RedisConnectionError("no Sentinel names a master")
         return found
@@ -64,8 +63,7 @@ class Sentinels:
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._asking is not None:
-            self._asking.cancel()
+        await self._asking.close()
         for client in self._clients:
             await hang_up(client)
 

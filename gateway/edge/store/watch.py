@@ -3,6 +3,8 @@
 import asyncio
 from typing import Protocol
 
+from gateway.edge.tasks import stop
+
 LOOK_EVERY = 1.0
 KEEPS_ALL = "noeviction"
 EVICTS = (
@@ -52,10 +54,8 @@ class StoreWatch:
 
     async def close(self) -> None:
         """Stop looking."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await stop(self._task)
+        self._task = None
 
     def look(self) -> None:
         """Tell what has changed since the last look."""
