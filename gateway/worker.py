@@ -11,10 +11,12 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Final, cast
+from functools import partial
+from typing import Any, Final, cast
 
 from gateway.app import Gateway, Prepared, WorkerSlot
 from gateway.core.fault import Fault
+from gateway.edge.tasks import Tasks
 from gateway.edge.telemetry.logs import Logs
 from gateway.http.downstream.certificates import CertificateError
 from gateway.supervision.channel import Channel, Gone
@@ -50,6 +52,16 @@ def _settle() -> None:
     gc.enable()
 
 
+def tell_what_broke(logs: Logs, _loop: object, context: dict[str, Any]) -> None:
+    """Log what broke where nobody waits for it, as any error of ours: by type and frames, not by its text."""
+    error = context.get("exception")
+    if error is None:
+        # asyncio's own words about what was left open
+        logs.error("internal error", detail=str(context.get("message")))
+    else:
+        logs.error("internal error", kind=type(error).__name__, error=error)
+
+
 async def _serve(end: socket.socket) -> int:
     return await Worker(await Channel.open(end)).run()
 
@@ -62,7 +74,7 @@ class Worker:
         self._gateway: Gateway | None = None
         self._prepared: Prepared | None = None
         self._ended = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._changes: dict[str, Order] = {
             "start": self._start,
             "prepare": self._prepare,
@@ -93,9 +105,7 @@ class Worker:
                 if order in self._changes:
                     await self._answer(message, self._changes[order])
                 elif order in self._questions:
-                    task = asyncio.create_task(self._answer(message, self._questions[order]))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+                    self._tasks.start(self._answer(message, self._questions[order]))
         except Gone:
             await self._end_alone()
             return 1
@@ -128,11 +138,12 @@ class Worker:
         assert store_url is None or isinstance(store_url, str)
         sockets = tuple(socket.socket(fileno=each) for each in descriptors)  # type: ignore[arg-type]
         logs = Logs(settings.log, worker=number)
+        asyncio.get_running_loop().set_exception_handler(partial(tell_what_broke, logs))
         gateway = Gateway(settings, logs=logs, place=WorkerSlot(number, sockets, store_url))
         await gateway.start()
         _settle()
         self._gateway = gateway
-        self._tasks.add(asyncio.create_task(watch(logs)))
+        self._tasks.start(watch(logs))
         if isinstance(predecessor := message.get("predecessor"), str):
             with contextlib.suppress(Fault):
                 await gateway.revocations.dismiss(predecessor)

@@ -15,6 +15,7 @@ from gateway.edge.admin.sessions import Answer
 from gateway.edge.clock import CLOCK
 from gateway.edge.configfile.load import Loaded
 from gateway.edge.revocation.denylist_sync import Acknowledgement
+from gateway.edge.tasks import stop
 from gateway.edge.telemetry.metric_merge import snapshot
 from gateway.edge.telemetry.metrics import Metrics
 from gateway.http.ports import limits_of
@@ -68,9 +69,7 @@ class View:
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._measuring is not None:
-            self._measuring.cancel()
-            await asyncio.gather(self._measuring, return_exceptions=True)
+        await stop(self._measuring)
         await self.admin.close()
 
     async def _reload_now(self, mandate: Mandate) -> Reloaded:

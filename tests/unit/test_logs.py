@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -15,10 +16,12 @@ from gateway.config.settings.root import LogSettings
 from gateway.core.fault import Fault
 from gateway.core.outcome import Outcome, RequestFacts
 from gateway.core.reasons import Reason
+from gateway.edge.tasks import Tasks
 from gateway.edge.telemetry import log_values
 from gateway.edge.telemetry.log_writer import Writer
 from gateway.edge.telemetry.logs import Logs
 from gateway.syntax.encoding import parse_object
+from gateway.worker import tell_what_broke
 
 JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 ABOUT = RequestFacts(
@@ -335,6 +338,26 @@ def test_exceptions_are_told_by_type_and_our_own_frames():
     assert second["frames"][-1].startswith("gateway/syntax/encoding.py:")
     assert second["frames"][-1].endswith(" parse_object")
     assert "s3cr3t" not in lines.raw[-1]
+
+
+async def test_what_breaks_behind_everybodys_back_is_told():
+    """A task that nobody waits for breaks in a worker: a line at once, and nothing of the error's text."""
+    lines, tasks = Lines(), Tasks()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(partial(tell_what_broke, lines.logs))
+
+    async def break_down() -> None:
+        raise ValueError("s3cr3t of a person")
+
+    tasks.start(break_down())
+    await tasks.drain()
+    await asyncio.sleep(0)
+    line = lines.last()
+    assert (line["level"], line["message"], line["kind"]) == ("error", "internal error", "ValueError")
+    assert "s3cr3t" not in "".join(lines.raw)
+    loop.call_exception_handler({"message": "Unclosed connection"})
+    assert lines.last()["detail"] == "Unclosed connection"
+    loop.set_exception_handler(None)
 
 
 def test_levels():
