@@ -3,12 +3,12 @@
 import os
 from collections import Counter, deque
 from collections.abc import Callable
-from math import ceil
 
 from gateway.core.access.pending import REFERENCE_BYTES, reference_of
 from gateway.core.decision.needs import KeptPage
 from gateway.core.fault import Fault
-from gateway.core.sessions.seal import NONCE_BYTES, KeyRing
+from gateway.core.sessions.seal import KeyRing
+from gateway.edge.sessions.sealed import SealedValues
 from gateway.edge.store.store import Store
 
 MOST_BYTES = 16 << 20
@@ -27,7 +27,7 @@ class KeptPages:
 
     def __init__(self, store: Store, ring: Callable[[], KeyRing], clock: Callable[[], float]) -> None:
         self._store = store
-        self._ring = ring
+        self._sealed = SealedValues(store, ring, _PURPOSE)
         self._clock = clock
         self._kept: deque[tuple[float, str, int]] = deque()
         self._shares: Counter[str] = Counter()
@@ -46,13 +46,12 @@ class KeptPages:
         if self._bytes + size > MOST_BYTES or self._shares[client] + size > _MOST_SHARE:
             return ""
         reference = reference_of(os.urandom(REFERENCE_BYTES))
-        sealed = self._ring().seal(_PURPOSE, page.encode(), os.urandom(NONCE_BYTES))
         # before the store is waited for: so many may ask at once
         self._kept.append((self._clock() + lifetime, client, size))
         self._shares[client] += size
         self._bytes += size
         try:
-            await self._store.execute("SET", self._store.key("page", reference), sealed, "EX", ceil(lifetime))
+            await self._sealed.keep(self._store.key("page", reference), page.encode(), lifetime)
         except Fault:
             # the login goes on without it, and says so at its end
             return ""
@@ -60,8 +59,7 @@ class KeptPages:
 
     async def fetch(self, need: KeptPage) -> str:
         """Return the page of a reference, empty where there is none. Raises Fault."""
-        sealed = await self._store.execute("GET", self._store.key("page", need.reference))
-        payload = self._ring().open(_PURPOSE, sealed.decode("latin-1")) if sealed is not None else None
+        payload = self._sealed.open(await self._store.execute("GET", self._store.key("page", need.reference)))
         return "" if payload is None else payload.decode("utf-8", "replace")
 
     def _expire(self) -> None:

@@ -5,13 +5,13 @@ whoever waits: without one, the logout names the client alone.
 """
 
 import hashlib
-import os
 from collections.abc import Callable
 
 from gateway.core.decision.needs import KeepHint
 from gateway.core.endpoints.id_token_hint import MOST_HINT
 from gateway.core.fault import Fault
-from gateway.core.sessions.seal import NONCE_BYTES, KeyRing
+from gateway.core.sessions.seal import KeyRing
+from gateway.edge.sessions.sealed import SealedValues
 from gateway.edge.store.store import Script, Store
 from gateway.edge.tasks import Tasks
 from gateway.syntax.encoding import encode_base64url
@@ -35,7 +35,7 @@ class LogoutHints:
 
     def __init__(self, store: Store, ring: Callable[[], KeyRing], clock: Callable[[], float]) -> None:
         self._store = store
-        self._ring = ring
+        self._sealed = SealedValues(store, ring, _PURPOSE)
         self._clock = clock
         self._running = Tasks()
 
@@ -46,13 +46,10 @@ class LogoutHints:
         self._running.start(self._keep(need))
 
     async def _keep(self, need: KeepHint) -> None:
-        lifetime = int((need.ends_at - self._clock()) * 1000)
-        if lifetime <= 0:
-            return
-        sealed = self._ring().seal_under(
-            need.session_id, _PURPOSE, need.id_token.encode(), os.urandom(NONCE_BYTES)
-        )
-        await self._store.execute("SET", self._key(need.session_id), sealed, "PX", lifetime)
+        lifetime = need.ends_at - self._clock()
+        if lifetime > 0:
+            key, payload = self._key(need.session_id), need.id_token.encode()
+            await self._sealed.keep(key, payload, lifetime, need.session_id)
 
     async def take(self, session_id: str) -> str | None:
         """Return the hint of a session that ends, and keep it no longer; None where there is none."""
@@ -60,9 +57,7 @@ class LogoutHints:
             sealed = await self._store.run(_TAKE, [self._key(session_id)], [])
         except Fault:
             return None
-        if sealed is None:
-            return None
-        payload = self._ring().open_under(session_id, _PURPOSE, sealed.decode("latin-1"))
+        payload = self._sealed.open(sealed, session_id)
         return None if payload is None else payload.decode("latin-1")
 
     def _key(self, session_id: str) -> str:
