@@ -14,7 +14,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Final, cast
 
-from gateway.app import Gateway, Prepared, WorkerSlot
+from gateway.app.gateway import Gateway, Prepared
+from gateway.app.parts import WorkerSlot
 from gateway.core.fault import Fault
 from gateway.edge.tasks import Tasks
 from gateway.edge.telemetry.logs import Logs
@@ -139,7 +140,7 @@ class Worker:
         sockets = tuple(socket.socket(fileno=each) for each in descriptors)  # type: ignore[arg-type]
         logs = Logs(settings.log, worker=number)
         asyncio.get_running_loop().set_exception_handler(partial(tell_what_broke, logs))
-        gateway = Gateway(settings, logs=logs, place=WorkerSlot(number, sockets, store_url))
+        gateway = Gateway(settings, logs=logs, slot=WorkerSlot(number, sockets, store_url))
         await gateway.start()
         _settle()
         self._gateway = gateway

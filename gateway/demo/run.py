@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.app import Gateway
+from gateway.app.gateway import Gateway
 from gateway.config.settings.root import Settings
 from gateway.core.fault import Fault
 from gateway.demo.narrator import Narrator

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.app import Gateway
+from gateway.app.gateway import Gateway
 from gateway.edge.clock import SteadyClock, since_boot
 from gateway.edge.revocation import denylist_sync as module
 from gateway.edge.telemetry.logs import Logs

@@ -169,7 +169,7 @@ async def test_a_failed_renewal_names_file_and_reason(world):
     world.pair.key.write_text("secret junk")
     with pytest.raises(CertificateError) as caught:
         certificates.refresh()
-    world.gateway._renewed(caught.value)
+    world.gateway.certificates.renewed(caught.value)
     (line,) = [line for line in world.lines if line.get("message") == "certificates unchanged"]
     assert line["detail"] == f"{world.pair.certificate} and {world.pair.key} are no usable PEM files"
     assert "junk" not in str(line)

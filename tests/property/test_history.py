@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from gateway.app import Gateway
+from gateway.app.gateway import Gateway
 from tests.support.fleet import tokens_of
 from tests.support.held import HeldProvider
 from tests.support.ports import free_port

@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp import WSMsgType, web
 from yarl import URL
 
-from gateway.app import Gateway
+from gateway.app.gateway import Gateway
 from gateway.config.settings.root import Settings
 from gateway.demo.provider import DemoProvider
 from gateway.edge.telemetry.logs import Logs

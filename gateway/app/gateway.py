@@ -1,0 +1,151 @@
+"""One gateway: started, asked, configured anew and ended as a whole."""
+
+from dataclasses import dataclass, replace
+
+from gateway.app.parts import Parts
+from gateway.config.settings.root import Settings
+from gateway.core.decision.context import Memory
+from gateway.core.endpoints.provider_logout import FRONTCHANNEL_LIMITS
+from gateway.core.rules.entries import DenyEntry
+from gateway.core.runtime import RuntimeConfig, bridge, compile_settings
+from gateway.edge.admin.readiness import Readiness
+from gateway.edge.admin.revocation_request import Mandate, terms_of
+from gateway.edge.revocation.denylist_sync import Acknowledgement
+from gateway.edge.telemetry.metric_merge import snapshot
+from gateway.edge.telemetry.metric_sources import provider_readings
+from gateway.http.downstream.certificates import Certificates
+from gateway.http.ports import limits_of
+from gateway.http.upstream.pool import UpstreamPool
+from gateway.syntax.encoding import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration that is ready to be gone on with; nothing can fail any more."""
+
+    compiled: RuntimeConfig
+    pools: dict[str, UpstreamPool]
+    certificates: Certificates | None
+
+
+class Gateway(Parts):
+    """One gateway: listener, admin listener, store, replica, providers. Start it, close it."""
+
+    @property
+    def port(self) -> int:
+        """The port of the public listener."""
+        return self.server.port
+
+    @property
+    def admin_port(self) -> int:
+        """The port of the admin listener."""
+        return self.admin.port
+
+    async def start(self) -> None:
+        """Start everything; on failure whatever was started is closed again.
+
+        Raises:
+            OSError: an address is taken or not ours. RuntimeError: no store can be started.
+        """
+        try:
+            await self.start_parts()
+            self._register_metrics()
+            if self.slot is None:
+                await self._start_admin()
+        except BaseException:
+            await self.close()
+            raise
+
+    def _register_metrics(self) -> None:
+        self.metrics.register("http", self.server.readings)
+        self.metrics.register("long_lived", self.long_lived.stats)
+        self.metrics.register("log", self.logs.stats)
+        self.metrics.register("rate_limit", self.rate_limits.stats)
+        self.metrics.register("issuer", lambda: provider_readings(self.providers.stats()))
+        self.metrics.register("denylist", self.revocations.stats)
+        self.metrics.register("store", lambda: {"up": float(self.store.available)})
+
+    async def _start_admin(self) -> None:
+        # a worker has none, and an HTTP server more is not cheap to load
+        from gateway.edge.admin.listener import Admin  # noqa: PLC0415
+
+        async def metrics() -> tuple[bytes, str]:
+            return self.metrics.render()
+
+        async def ready() -> Readiness:
+            return self.ready()
+
+        settings = self.settings
+        self.admin = Admin(
+            settings.admin,
+            metrics=metrics,
+            ready=ready,
+            revoke=self.revoke_one,
+            terms=terms_of(settings),
+            clock=self.clock,
+            sessions=self.session_desk.answer,
+            limits=limits_of(settings.limits),
+        )
+        self.closing.later(self.admin.close)
+        await self.admin.start()
+
+    async def revoke_one(self, entries: list[DenyEntry], mandate: Mandate) -> Acknowledgement:
+        """Revoke what one entry names, and tell what became of it. Raises Fault."""
+        (entry,) = entries
+        return await self.revoking.revoke_one(self.session_desk, entry, mandate)
+
+    def snapshot(self) -> list[Json]:
+        """Return every metric as JSON, for the supervisor's view over all workers."""
+        return snapshot(self.metrics.families())
+
+    def prepare(self, settings: Settings) -> Prepared:
+        """Compile other settings, and from now on open what they will seal; ``commit`` goes on with them.
+
+        Raises:
+            ValueError, OSError: they cannot be used; nothing has changed.
+        """
+        prepared = Prepared(
+            compile_settings(settings),
+            self.server.build_pools(settings.upstreams),
+            Certificates(settings.tls) if settings.tls is not None else None,
+        )
+        self._know(bridge(self.compiled, prepared.compiled), self.pipeline.knowledge.memory)
+        return prepared
+
+    def abandon(self) -> None:
+        """Forget what was prepared."""
+        self._know(self.compiled, Memory())
+
+    def commit(self, prepared: Prepared) -> None:
+        """Go on with what was prepared. Requests under way end with the knowledge that they began with."""
+        compiled = prepared.compiled
+        self.compiled = compiled
+        self.settings = settings = compiled.settings
+        self.providers.configure(compiled.providers, allow_insecure_http=settings.allow_insecure_http)
+        self.logins.configure(compiled)
+        self.metrics.expect_logins(compiled.providers)
+        session = settings.session
+        self.leases.configure(grace=session.rotation_grace, idle=session.idle_lifetime)
+        self.server.configure(prepared.pools, limits_of(settings.limits))
+        self.configure_server(settings)
+        self.server.certificates = prepared.certificates
+        self.rate_limits.configure(
+            (*compiled.routes.limits, *filter(None, (compiled.login_limit,)), *FRONTCHANNEL_LIMITS)
+        )
+        self.recorder.access = settings.log.access
+        self.logs.configure(settings.log)
+        self._know(compiled, Memory())
+
+    def reload(self, settings: Settings) -> None:
+        """Go on with other settings, at once and without an end to anything.
+
+        Raises:
+            ValueError, OSError: they cannot be used; nothing has changed.
+        """
+        self.commit(self.prepare(settings))
+
+    def _know(self, compiled: RuntimeConfig, memory: Memory) -> None:
+        self.refresher.configure(compiled)
+        self.pipeline.knowledge = replace(
+            self.pipeline.knowledge, compiled=compiled, keys=self.providers.keys, memory=memory
+        )

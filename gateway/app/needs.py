@@ -1,0 +1,105 @@
+"""Who answers which need: to add one, a dataclass in ``core.decision.needs`` and a line here."""
+
+import contextlib
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.core.access.generations import replacement
+from gateway.core.decision.needs import (
+    Confirm,
+    EndLater,
+    EndSession,
+    KeepHint,
+    KeptPage,
+    Keys,
+    KnownSid,
+    Metadata,
+    Need,
+    Random,
+    RedeemCode,
+    Refresh,
+    Replaced,
+    Revoke,
+    RevokeToken,
+    SaveSession,
+    SessionRecord,
+    Touch,
+    UseOnce,
+    UserInfo,
+)
+from gateway.core.fault import Fault
+from gateway.edge.providers.providers import Providers
+from gateway.edge.providers.token_revocations import TokenRevocations
+from gateway.edge.refresh.lease import Leases
+from gateway.edge.refresh.refresher import Refresher
+from gateway.edge.sessions.kept_pages import KeptPages
+from gateway.edge.sessions.logout_hints import LogoutHints
+from gateway.edge.sessions.records import Sessions
+from gateway.edge.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Resolvers:
+    """The parts that answer. ``end`` revokes what a decision names."""
+
+    store: Store
+    providers: Providers
+    leases: Leases
+    refresher: Refresher
+    sessions: Sessions
+    kept_pages: KeptPages
+    logout_hints: LogoutHints
+    token_revocations: TokenRevocations
+    end: Callable[[Revoke], Awaitable[None]]
+
+    def by_kind(self) -> "Mapping[type, Callable[[Any], Awaitable[object]]]":
+        """Return who answers, by the class of the need; each may raise Fault."""
+        return {
+            Random: _random,
+            Metadata: self.providers.metadata,
+            Keys: self.providers.keys_for,
+            RedeemCode: self.providers.exchange,
+            UserInfo: self._userinfo,
+            EndSession: self._end_session,
+            UseOnce: self.store.use_once,
+            Revoke: self.end,
+            Refresh: self.refresher.refresh,
+            SessionRecord: self.sessions.fetch,
+            Replaced: self._replaced,
+            SaveSession: self.sessions.save,
+            KnownSid: self.sessions.knows_sid,
+            KeptPage: self.kept_pages.fetch,
+        }
+
+    def begin(self, need: Need) -> None:
+        """Begin what is done behind a request's back."""
+        if isinstance(need, RevokeToken):
+            self.token_revocations.start(need)
+        elif isinstance(need, KeepHint):
+            self.logout_hints.start(need)
+        elif isinstance(need, EndLater):
+            self.sessions.end_later(need)
+        elif isinstance(need, Touch):
+            self.sessions.start(need)
+        else:
+            assert isinstance(need, Refresh | Confirm)
+            self.refresher.start(need)
+
+    async def _userinfo(self, need: UserInfo) -> object:
+        # an empty document names nobody, and so is refused: None would read as "not asked"
+        return await self.providers.userinfo(need) or {}
+
+    async def _end_session(self, need: EndSession) -> str | Fault:
+        hint = await self.logout_hints.take(need.session_id) or need.id_token_hint
+        return await self.providers.end_session(replace(need, id_token_hint=hint))
+
+    async def _replaced(self, need: Replaced) -> None:
+        # a login does not fail for want of the others' ears
+        with contextlib.suppress(Fault):
+            await self.leases.replaced(replacement(need.session_id))
+
+
+async def _random(need: Random) -> bytes:
+    return os.urandom(need.size)

@@ -1,0 +1,263 @@
+"""What a gateway is made of, from the store to the listener: made, started and closed in their order."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.app.backing import open_denylist, open_store
+from gateway.app.certificates import CertificateWatch
+from gateway.app.closing import Closing
+from gateway.app.needs import Resolvers
+from gateway.app.revoking import Revoking
+from gateway.config.settings.root import Settings
+from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.reasons import Reason
+from gateway.core.rules.denylist import Denylist
+from gateway.core.runtime import RuntimeConfig, compile_settings
+from gateway.edge.admin.readiness import Readiness, judge
+from gateway.edge.admin.sessions import SessionAdmin
+from gateway.edge.clock import CLOCK
+from gateway.edge.limits.rate_limits import RateLimits
+from gateway.edge.providers.logins import Logins
+from gateway.edge.providers.providers import Providers
+from gateway.edge.providers.token_revocations import TokenRevocations
+from gateway.edge.refresh.lease import LONGEST_CALL, Leases
+from gateway.edge.refresh.refresher import Refresher
+from gateway.edge.revocation.streams import LongLived
+from gateway.edge.sessions.kept_pages import KeptPages
+from gateway.edge.sessions.logout_hints import LogoutHints
+from gateway.edge.sessions.records import Sessions
+from gateway.edge.telemetry.logs import Logs
+from gateway.edge.telemetry.metrics import Metrics
+from gateway.edge.telemetry.recorder import Recorder
+from gateway.http.downstream.balancer import BalancerAnswer
+from gateway.http.downstream.certificates import Certificates
+from gateway.http.downstream.proxy_protocol import HeaderPeers
+from gateway.http.ports import limits_of
+from gateway.http.server import Server
+from gateway.pipeline.pipeline import Pipeline, Ways
+from gateway.syntax.urls import parse_listen
+
+USERINFO_REFUSED: Final = (
+    "UserInfo refused an access token that the token endpoint had just given: ask for the scopes that it"
+    " wants, or set userinfo to false"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSlot:
+    """A worker's place under a supervisor, which keeps the sockets, the store and the admin listener.
+
+    ``sockets`` are bound; ``store_url`` is the embedded store's, None where ``redis.url`` is set.
+    """
+
+    worker: int
+    sockets: tuple[socket.socket, ...]
+    store_url: str | None
+
+
+class Parts:
+    """Every part of a gateway but its admin listener.
+
+    Args:
+        settings: the validated configuration.
+        clock: seconds since the epoch; the process's own, unless a test brings one.
+        logs: where log lines go; standard error when None.
+        slot: under a supervisor; None when this is the only process, with its own store and admin listener.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = CLOCK,
+        logs: Logs | None = None,
+        slot: WorkerSlot | None = None,
+    ) -> None:
+        self.settings = settings
+        self.slot = slot
+        self.clock = clock
+        self.compiled: RuntimeConfig = compile_settings(settings)
+        self.logs = logs if logs is not None else Logs(settings.log)
+        self.metrics = Metrics()
+        self.metrics.expect_logins(self.compiled.providers)
+        self.recorder = Recorder(self.metrics, self.logs, access=settings.log.access)
+        self.denylist = Denylist()
+        self.long_lived = LongLived(self.denylist, clock, self.recorder.audit)
+        self.providers = Providers(
+            self.compiled.providers,
+            clock,
+            allow_insecure_http=settings.allow_insecure_http,
+            report=self.logs.warning,
+        )
+        self.providers.on_refused = lambda provider, status: self.logs.warning(
+            USERINFO_REFUSED, provider=provider, status=status
+        )
+        self.closing = Closing()
+
+    async def start_parts(self) -> None:
+        """Start everything, each after what it rests on; ``close`` closes what was started.
+
+        Raises:
+            OSError: an address is taken or not ours. RuntimeError: no store can be started.
+        """
+        await self._start_store()
+        self._make_sessions()
+        self._make_pipeline()
+        await self._start_server()
+
+    async def _start_store(self) -> None:
+        closing = self.closing
+        store_url = self.slot.store_url if self.slot is not None else None
+        self.store = await open_store(self.settings, store_url, self.clock, self.logs, closing)
+        self.revocations = await open_denylist(
+            self.settings, self.store, self.denylist, self.clock, self.logs, self.long_lived, closing
+        )
+        closing.later(self.providers.close)
+        await self.providers.start()
+        session = self.settings.session
+        # a refresh asks for tokens, for keys and for UserInfo
+        slowest = max(provider.timeout for provider in self.settings.providers.values())
+        self.leases = Leases(
+            self.store,
+            self.clock,
+            grace=session.rotation_grace,
+            idle=session.idle_lifetime,
+            longest_call=max(LONGEST_CALL, 3 * slowest),
+        )
+        closing.later(self.leases.close)
+        self.leases.start()
+
+    def _make_sessions(self) -> None:
+        self.revoking = Revoking(self.revocations, self._knowledge, self.logs, self.metrics)
+        self.sessions = Sessions(
+            self.store,
+            self._knowledge,
+            self.revoking.end,
+            self.clock,
+            self.recorder.audit,
+            self.revocations.put_off,
+        )
+        self.revoking.clear_records = self.sessions.clear
+        self.session_desk = SessionAdmin(
+            self.sessions.index, self._knowledge, self.revoking.revoke, self.clock
+        )
+        self.logout_hints = LogoutHints(self.store, lambda: self.compiled.ring, self.clock)
+        self.refresher = Refresher(
+            self.compiled,
+            self.providers,
+            self.leases,
+            self.denylist,
+            self.revoking.end,
+            self.clock,
+            self._refreshed,
+            self.sessions,
+            self.logout_hints.start,
+        )
+        self.token_revocations = TokenRevocations(self.providers.revoke_token, self.recorder.audit)
+        for each in (
+            self.sessions,
+            self.logout_hints,
+            self.token_revocations,
+            self.refresher,
+            self.long_lived,
+        ):
+            self.closing.later(each.close)
+
+    def _make_pipeline(self) -> None:
+        knowledge = Knowledge(
+            compiled=self.compiled,
+            keys=self.providers.keys,
+            denylist=self.denylist,
+            memory=Memory(),
+            recent_outcome=self.refresher.recent_outcome,
+            confirmed=self.refresher.confirmed,
+            superseded=self.leases.superseded,
+        )
+        self.rate_limits = RateLimits(self.store)
+        self.kept_pages = KeptPages(self.store, lambda: self.compiled.ring, self.clock)
+        self.logins = Logins(self.compiled, self.providers.metadata, self.kept_pages.keep)
+        resolvers = Resolvers(
+            self.store,
+            self.providers,
+            self.leases,
+            self.refresher,
+            self.sessions,
+            self.kept_pages,
+            self.logout_hints,
+            self.token_revocations,
+            self.revoking.end,
+        )
+        ways = Ways(
+            resolvers=resolvers.by_kind(),
+            logins=self.logins,
+            background=resolvers.begin,
+            recorder=self.recorder,
+            clock=self.clock,
+            limiter=self.rate_limits,
+            watcher=self.long_lived,
+        )
+        self.pipeline = Pipeline(knowledge, ways)
+
+    async def _start_server(self) -> None:
+        settings = self.settings
+        self.server = Server(
+            self.pipeline,
+            settings.upstreams,
+            limits_of(settings.limits),
+            clock=self.clock,
+            certificates=Certificates(settings.tls) if settings.tls is not None else None,
+        )
+        self.closing.later(self.server.close)
+        self.configure_server(settings)
+        address = parse_listen(settings.listen)
+        assert address is not None
+        host, port = address
+        await self.server.start(host, port, sockets=self.slot.sockets if self.slot else ())
+        self.certificates = CertificateWatch(lambda: self.server.certificates, self.logs, self.clock)
+        self.closing.later(self.certificates.close)
+        self.certificates.start()
+
+    def _refreshed(self, event: str, **fields: object) -> None:
+        self.recorder.audit(event, **fields)
+        session, reason = fields.get("session"), fields.get("reason")
+        if event == "refresh_failed" and isinstance(session, str) and isinstance(reason, Reason):
+            self.long_lived.session_over(session, reason)
+
+    def _knowledge(self) -> Knowledge:
+        return self.pipeline.knowledge
+
+    def configure_server(self, settings: Settings) -> None:
+        """Tell the listener what it needs of the settings, beside limits, upstreams and certificates."""
+        path = settings.health_path
+        self.server.answer_balancers(
+            None if path is None else BalancerAnswer(path.encode(), lambda: self.ready().is_ready)
+        )
+        self.server.take_methods(frozenset(each.encode() for each in settings.extra_methods))
+        self.server.admission.exempt(settings.trusted_proxies)
+        self.server.header_peers = HeaderPeers(settings.proxy_protocol)
+
+    def ready(self) -> Readiness:
+        """Tell whether this process serves, and what is wrong."""
+        return judge(self.settings, self.denylist, self.store.trouble, self.clock())
+
+    async def drain(self, bound: float | None = None) -> None:
+        """Stop accepting; let requests and refreshes end within ``limits.drain_timeout``, or ``bound``."""
+        bound = self.settings.limits.drain_timeout if bound is None else bound
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(bound):
+                await self.server.drain(bound)
+                await self.pipeline.drain()
+                await self.refresher.drain()
+                await self.token_revocations.drain()
+                await self.logout_hints.drain()
+                await self.leases.drain()
+                await self.sessions.drain()
+
+    async def close(self) -> None:
+        """Close everything that was started, in the reverse order."""
+        await self.closing.close()
+        self.logs.close()

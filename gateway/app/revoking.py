@@ -1,0 +1,88 @@
+"""Revoking: an entry is written, every worker holds it, the records that it ends go, and it is told of."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from gateway.core.decision.context import Knowledge
+from gateway.core.decision.needs import Revoke
+from gateway.core.fault import Fault
+from gateway.core.rules.entries import DenyEntry
+from gateway.edge.admin.revocation_request import Mandate
+from gateway.edge.admin.sessions import SessionAdmin
+from gateway.edge.revocation.denylist_sync import Acknowledgement, Revocations
+from gateway.edge.telemetry.logs import Logs
+from gateway.edge.telemetry.metrics import Metrics
+
+
+class Revoking:
+    """Revokes for people who log out, for providers, and for operators.
+
+    Args:
+        revocations: the denylist.
+        knowledge: returns what is known now.
+        logs: keep the audit log.
+        metrics: count.
+    """
+
+    def __init__(
+        self,
+        revocations: Revocations,
+        knowledge: Callable[[], Knowledge],
+        logs: Logs,
+        metrics: Metrics,
+    ) -> None:
+        self._revocations = revocations
+        self._knowledge = knowledge
+        self._logs = logs
+        self._metrics = metrics
+        self.clear_records: Callable[[Sequence[DenyEntry]], None] = lambda _: None
+        """Removes from the store the records of the sessions that entries name."""
+
+    async def end(self, need: Revoke) -> None:
+        """Revoke what a decision names. Raises Fault."""
+        await self._revocations.revoke(need)
+        self._clear(need.entries)
+
+    async def revoke(self, entries: list[DenyEntry], mandate: Mandate) -> Acknowledgement:
+        """Write denylist entries and tell which live workers hold them. Raises Fault.
+
+        ``mandate`` is kept in the audit log.
+        """
+        try:
+            acknowledgement = await self._revocations.publish(entries)
+        except Fault as fault:
+            # it holds here, and is written once the store is back
+            self._tell(entries, mandate, fault.reason)
+            raise
+        self._clear(entries)
+        self._tell(entries, mandate)
+        return acknowledgement
+
+    async def revoke_one(self, desk: SessionAdmin, entry: DenyEntry, mandate: Mandate) -> Acknowledgement:
+        """Revoke what one entry names, and tell what became of it, and of how many sessions. Raises Fault."""
+        met = await desk.met(entry)
+        until = None
+        if entry.kind not in ("jti", "session"):
+            providers = self._knowledge().compiled.providers.values()
+            skews = [each.clock_skew for each in providers if entry.issuer in ("", each.issuer)]
+            until = entry.before + max(skews, default=0.0)
+        told = await self.revoke([await desk.bounded(entry)], mandate)
+        return replace(told, sessions=met, tokens_refused_until=until)
+
+    def _clear(self, entries: Sequence[DenyEntry]) -> None:
+        if self._knowledge().compiled.settings.session.mode == "redis":
+            self.clear_records(entries)
+
+    def _tell(self, entries: list[DenyEntry], mandate: Mandate, postponed: str | None = None) -> None:
+        for entry in entries:
+            if postponed is None:
+                self._metrics.event("revocation", None)
+            self._logs.audit(
+                "revocation",
+                kind=entry.kind,
+                issuer=entry.issuer,
+                value=entry.value,
+                before=entry.before,
+                postponed=postponed,
+                **mandate,
+            )
