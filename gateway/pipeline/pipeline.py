@@ -3,7 +3,6 @@
 The hot path (everything known) runs from ``handle`` to ``Exchange.forward`` without one coroutine.
 """
 
-import asyncio
 import itertools
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -35,6 +34,7 @@ from gateway.core.outcome import Outcome, RequestFacts
 from gateway.core.reasons import Reason
 from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.edge.rendering.render import render_fault, render_refuse, render_respond
+from gateway.edge.tasks import Tasks
 from gateway.http.ports import Exchange, Rendered, Unencrypted
 from gateway.pipeline.plan import Plan, plan_of
 from gateway.pipeline.recall import Recall
@@ -97,7 +97,7 @@ class Ways:
     clock: Callable[[], float]
     limiter: Limiter
     watcher: Watcher
-    spawned: set["asyncio.Task[None]"] = field(default_factory=set)
+    spawned: Tasks = field(default_factory=Tasks)
 
 
 class Pipeline:
@@ -108,7 +108,7 @@ class Pipeline:
         self.clock = ways.clock
         self.record = ways.recorder.outcome
         self._recall = Recall(knowledge)
-        self._throttle = Throttle(ways.limiter, self._spawn, self._turn_away, self._broken)
+        self._throttle = Throttle(ways.limiter, ways.spawned.start, self._turn_away, self._broken)
         # the sites that were warned of
         self._told_http: set[str] = set()
         self._ids = map(f"{os.urandom(6).hex()}%08x".__mod__, itertools.count())
@@ -180,7 +180,7 @@ class Pipeline:
         if isinstance(decision, ANSWERS):
             self._answer(transaction, decision)
         else:
-            self._spawn(self._fetch(transaction, decision))
+            self.ways.spawned.start(self._fetch(transaction, decision))
 
     def _decide(self, transaction: Transaction, now: float) -> None:
         exchange, knowledge = transaction.exchange, transaction.knowledge
@@ -192,7 +192,7 @@ class Pipeline:
         elif isinstance(decision, ANSWERS):
             self._answer(transaction, decision)
         else:
-            self._spawn(self._fetch(transaction, decision))
+            self.ways.spawned.start(self._fetch(transaction, decision))
 
     def malformed(self, fault: Fault, peer: str) -> Rendered:
         """Render the refusal of bytes that are no acceptable request head."""
@@ -255,7 +255,7 @@ class Pipeline:
 
     def _answer(self, transaction: Transaction, answer: Answer) -> None:
         if isinstance(answer, Login):
-            self._spawn(self._login(transaction, answer))
+            self.ways.spawned.start(self._login(transaction, answer))
         elif isinstance(answer, Forward):
             request = transaction.exchange.request
             about = about_of(request, transaction.knowledge, answer, answer.reason)
@@ -408,15 +408,9 @@ class Pipeline:
         )
         self._fault(transaction, Fault("gateway", Reason.INTERNAL_ERROR, type(error).__name__))
 
-    def _spawn(self, work: "Any") -> None:  # noqa: ANN401 - any coroutine of ours
-        task = asyncio.get_running_loop().create_task(work)
-        self.ways.spawned.add(task)
-        task.add_done_callback(self.ways.spawned.discard)
-
     async def drain(self) -> None:
         """Wait for the requests that are waiting for facts; a client that left cancels nothing."""
-        while self.ways.spawned:
-            await asyncio.wait(set(self.ways.spawned))
+        await self.ways.spawned.drain()
 
     def _audit(self, transaction: Transaction, answer: Refuse | Respond, **more: object) -> None:
         identity = answer.identity

@@ -2,12 +2,24 @@
 
 import asyncio
 import gc
+from pathlib import Path
 
 import pytest
 
+import gateway
 from gateway.core.fault import Fault, NeverSent
 from gateway.core.reasons import Reason
 from gateway.edge.tasks import SingleFlight, Tasks, drain, stop
+
+ROOT = Path(gateway.__file__).parent
+
+
+@pytest.mark.parametrize("room", ["edge", "pipeline"])
+def test_it_is_written_once(room: str):
+    """No other module shields a task of its own, or takes note of its end."""
+    for module in (ROOT / room).rglob("*.py"):
+        text = module.read_text(encoding="utf-8")
+        assert module.name == "tasks.py" or not ("shield(" in text or "add_done_callback(" in text), module
 
 
 @pytest.fixture
