@@ -270,7 +270,8 @@ class Revocations:
     async def _synchronise(self) -> None:
         self._stepped = self._steps()
         epoch, seq, last = await self._script(log.SYNCHRONISE, os.urandom(16).hex(), *self._history())
-        found: dict[tuple[str, str, str], tuple[float, float]] = {}
+        # what a replica that was empty holds comes from the store; a million entries are not kept twice
+        theirs = Denylist() if len(self._denylist) else None
         cursor = b"0"
         while True:
             # a scan returns whatever is there from its beginning to its end; pages by rank would shift
@@ -284,21 +285,21 @@ class Revocations:
                     self._counts.garbage += 1
                     continue
                 added.append(entry)
-                name = (entry.kind, entry.issuer, entry.value)
-                before, expires = found.get(name, (entry.before, entry.expires))
-                found[name] = max(before, entry.before), max(expires, entry.expires)
+                if theirs is not None:
+                    theirs.add(entry)
             self._add(added)
             if cursor == b"0":
                 break
         self._epoch, self._seq, self._last, self._forked = epoch, int(seq), last, False
         self._denylist.position = log.decode_epoch(epoch), self._seq
-        await self._give_back(found)
+        if theirs is not None:
+            await self._give_back(theirs)
 
-    async def _give_back(self, found: dict[tuple[str, str, str], tuple[float, float]]) -> None:
+    async def _give_back(self, theirs: Denylist) -> None:
         """Write what the replica holds and the snapshot lacks: the store has lost it, or never got it."""
         lacking = []
         for entry in self._denylist.entries(self._clock()):
-            before, expires = found.get((entry.kind, entry.issuer, entry.value), (-1e12, -1e12))
+            before, expires = theirs.times_of(entry) or (-1e12, -1e12)
             # the text rounds to milliseconds
             if entry.before > before + 0.001 or entry.expires > expires + 0.001:
                 lacking.append(entry)
