@@ -1,0 +1,90 @@
+"""The house is as it is drawn: no circle of files, and the documents name what there is."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+import gateway
+
+ROOT = Path(gateway.__file__).parent
+REPOSITORY = ROOT.parent
+FILES = {
+    ".".join(("gateway", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in ROOT.rglob("*.py")
+}
+DOCUMENTS = [REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+MODULE = re.compile(
+    r"`(?:gateway/)?((?:app|cli|config|core|demo|edge|http|oauth|pipeline|supervision|syntax)/[\w/]+\.py)`"
+)
+LEFT = ("gateway.http.", "gateway.core.headers.request", "gateway.core.pattern", "gateway.core.sketch")
+"""Where circles are left to be cut."""
+
+
+def imported(source: str, known: Mapping[str, object]) -> Iterator[str]:
+    """Yield the modules that a source imports, for its types alone or within functions as well."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names if each.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            for each in node.names:
+                below = f"{node.module}.{each.name}"
+                yield below if below in known else node.module
+
+
+def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
+    """Return every set of modules that reach one another."""
+    reached: dict[str, set[str]] = {}
+    for start in arrows:
+        seen, ahead = set(), [start]
+        while ahead:
+            for target in arrows.get(ahead.pop(), set()) - seen:
+                seen.add(target)
+                ahead.append(target)
+        reached[start] = seen
+    found = {
+        tuple(sorted(each for each in seen if start in reached.get(each, set())))
+        for start, seen in reached.items()
+        if start in seen
+    }
+    return [list(each) for each in sorted(found)]
+
+
+def test_no_files_import_each_other():
+    """[10.2]: straight or by a detour, anywhere."""
+    arrows = {
+        name: {each for each in imported(path.read_text(), FILES) if each in FILES and each != name}
+        for name, path in FILES.items()
+    }
+    found = circles(arrows)
+    assert [each for each in found if not all(name.startswith(LEFT) for name in each)] == []
+
+
+def test_the_check_sees_circles():
+    """One by a detour, one straight, none where an arrow goes one way."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}, "e": {"f"}, "f": {"e"}, "g": set()}) == [
+        ["a", "b", "c"],
+        ["e", "f"],
+    ]
+    source = (
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from x import y\ndef f():\n    import z\n"
+    )
+    assert set(imported(source, {"x.y": 0, "z": 0})) >= {"x.y", "z"}
+
+
+def test_contributors_are_told_the_layers_that_are_checked():
+    """[10.2]: those of the package, and those of the core."""
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text()
+    for contract in settings["tool"]["importlinter"]["contracts"][:2]:
+        assert "    " + " > ".join(contract["layers"]) + "\n" in text
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_name_modules_that_exist(document: Path):
+    """A tour through rooms that are gone leads nowhere."""
+    named = MODULE.findall(document.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
