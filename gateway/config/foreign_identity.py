@@ -1,7 +1,7 @@
 """Field names under which other products tell who is calling (R82): no client may use them by default.
 
 An upstream that once stood behind one of them, or that knows several, may still believe what it says there.
-Names are folded (``core.headers.names.fold``). docs/identity-headers.md lists the same.
+Names are folded (``syntax.tokens.fold``). docs/identity-headers.md lists the same.
 """
 
 from typing import Final

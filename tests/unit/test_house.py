@@ -17,9 +17,9 @@ FILES = {
     for path in ROOT.rglob("*.py")
 }
 DOCUMENTS = [REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-MODULE = re.compile(
-    r"`(?:gateway/)?((?:app|cli|config|core|demo|edge|http|oauth|pipeline|supervision|syntax)/[\w/]+\.py)`"
-)
+ROOMS = "app|cli|config|core|demo|edge|http|oauth|pipeline|supervision|syntax"
+MODULE = re.compile(rf"`(?:gateway/)?((?:{ROOMS})/[\w/]+\.py)`")
+QUOTED = re.compile(rf"``((?:{ROOMS})(?:\.\w+)+)``")
 LEFT = ("gateway.http.", "gateway.core.headers.request", "gateway.core.pattern", "gateway.core.sketch")
 """Where circles are left to be cut."""
 
@@ -88,3 +88,26 @@ def test_documents_name_modules_that_exist(document: Path):
     """A tour through rooms that are gone leads nowhere."""
     named = MODULE.findall(document.read_text())
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def is_named(words: list[str]) -> bool:
+    """Tell whether dotted words are a module or folder, or a name that stands at a module's top."""
+    path = ROOT.joinpath(*words)
+    if path.is_dir() or path.with_suffix(".py").exists():
+        return True
+    above = path.parent.with_suffix(".py")
+    return (
+        above.exists()
+        and re.search(rf"^(?:def|class)? ?{words[-1]}\b", above.read_text(), re.MULTILINE) is not None
+    )
+
+
+def test_docstrings_name_modules_that_exist():
+    """Whoever reads one and goes there finds it."""
+    lost = [
+        f"{name}: {quoted}"
+        for name, path in FILES.items()
+        for quoted in QUOTED.findall(path.read_text())
+        if not is_named(quoted.split("."))
+    ]
+    assert lost == []

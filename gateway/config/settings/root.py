@@ -1,8 +1,7 @@
 """The configuration as written: pydantic models that refuse what they do not know.
 
 Empty never means allow: a missing audience, an empty policy list or an unknown key is an error.
-The sections' models are in ``core.settings_*``; what spans several fields is checked in
-``config.checks.every``.
+Each section's model stands beside this one; what spans several fields is checked in ``config.checks.every``.
 """
 
 from typing import Annotated, Final, Literal

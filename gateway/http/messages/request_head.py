@@ -82,7 +82,7 @@ class Framing:
 
 
 class RequestHead(Framing):
-    """A request head without its sender; attributes are those of ``Framing`` and ``core.model.Request``."""
+    """A head without its sender; attributes are as in ``core.headers.request.Request`` and ``Framing``."""
 
     __slots__ = ("fields", "target")
 
