@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 from gateway.app.gateway import Gateway, Prepared
 from gateway.app.parts import WorkerSlot
 from gateway.core.fault import Fault
+from gateway.edge.process import protect
 from gateway.edge.tasks import Tasks
 from gateway.edge.telemetry.logs import Logs
 from gateway.http.downstream.certificates import CertificateError
@@ -35,6 +36,8 @@ def main(descriptor: int) -> int:
     """Serve as the control channel on this descriptor says; return the exit code."""
     import uvloop  # noqa: PLC0415 - absent on Windows, where nothing but this needs it
 
+    # as the supervisor has, whose limits it has inherited; it refuses to serve by itself as well
+    protect()
     # orders come by the channel alone: a signal to the whole group reaches the supervisor too
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -41,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # a plugin of pydantic's would see every secret of the configuration, and to look for one takes time
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+    from gateway.edge.process import forbid_core_dumps  # noqa: PLC0415 - nothing to load where it is not run
+
+    forbid_core_dumps()
     words = _guarded(list(sys.argv[1:] if arguments is None else arguments))
     parser = _parser(words)
     options = parser.parse_args(words)
@@ -265,7 +268,21 @@ def _warn(path: Path, loaded: "Loaded") -> None:
         _complain("\n".join(f"{line} (warning)" for line in show(str(path), loaded.warnings).splitlines()))
 
 
+def _protect() -> None:
+    """See to what must hold before anything is served."""
+    from gateway.core.fault import Fault  # noqa: PLC0415 - only what serves needs it
+    from gateway.edge.process import protect  # noqa: PLC0415 - the same
+
+    try:
+        warning = protect()
+    except Fault as fault:
+        raise CommandError(f"gateway: cannot start: {fault.detail}") from None
+    if warning is not None:
+        _complain(f"gateway: {warning} (warning)")
+
+
 def _run(options: argparse.Namespace) -> int:
+    _protect()
     # modules are no garbage: collecting while they are loaded finds nothing; the supervisor goes on with it
     gc.disable()
     try:
@@ -471,4 +488,5 @@ def _generate(_: argparse.Namespace) -> int:
 def _demo(options: argparse.Namespace) -> int:
     from gateway.demo.run import main as demo  # noqa: PLC0415 - only this command needs the demo
 
+    _protect()
     return demo(options)

@@ -16,6 +16,7 @@ import pytest
 from yarl import URL
 
 from tests.support.jose import holds_jwt
+from tests.support.processes import core_limits
 
 pytestmark = pytest.mark.asyncio
 
@@ -177,6 +178,8 @@ async def test_the_demo_from_start_to_end(demo):
 
     children = demo.children()
     assert children, "the embedded store is a child"
+    # nor does one process that is everything dump core [10.hold.3]
+    assert [core_limits(pid) for pid in (demo.process.pid, *children)] == [["0", "0"]] * (1 + len(children))
     assert await demo.stop() == 0, "\n".join(demo.lines)
     assert not [pid for pid in children if os.path.exists(f"/proc/{pid}")]  # noqa: ASYNC240, PTH110 - procfs
     told = "\n".join(demo.lines)
