@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import RedisCluster
 from redis.asyncio.connection import MaxConnectionsError
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.crc import key_slot
@@ -18,7 +19,7 @@ from redis.exceptions import ClusterError, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.config.store_address import StoreAddress, StoreTls
-from gateway.edge.store.clients import Servers
+from gateway.edge.store.clients import Servers, hang_up
 from gateway.edge.store.store import open_servers
 from tests.contract.test_topologies import documented_commands, needs_tls, tls_options
 from tests.support.certificates import Authority
@@ -45,6 +46,12 @@ async def opened(kind: str, address: StoreAddress) -> AsyncIterator[Servers]:
         yield servers
     finally:
         await servers.close()
+        await tidy(servers)
+
+
+async def tidy(servers: Any) -> None:
+    if hasattr(servers, "tidy"):
+        await servers.tidy()
 
 
 @contextmanager
@@ -202,7 +209,7 @@ async def test_a_blocking_read_outlasts_the_limit_of_others(kind: str, address: 
         await one(servers, "XADD", stream, "*", "a", "1")
         async with asyncio.timeout(TIMEOUT):
             assert await reading
-        await client.aclose()
+        await (client.aclose() if isinstance(client, RedisCluster) else hang_up(client))
 
 
 async def test_a_paused_server_is_waited_for(
@@ -440,6 +447,7 @@ async def test_nothing_is_left_when_it_is_closed(kind: str, cluster: ClusterStor
         with lacking(kind, AssertionError):
             await eventually(lambda: not connected(cluster.masters[0]), tries=50)
     finally:
+        await tidy(servers)
         cluster.masters[1].resume()
 
 

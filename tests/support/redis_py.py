@@ -78,11 +78,12 @@ class _Cluster:
     def __init__(self, address: StoreAddress, timeout: float) -> None:
         self._address = address
         self._timeout = timeout
+        self._opened: list[RedisCluster] = []
         self._client = self._of(MOST_CONNECTIONS, timeout / 2, 2)
 
     def _of(self, connections: int, limit: float | None, retries: int) -> RedisCluster:
         tls = self._address.tls
-        return RedisCluster(
+        client = RedisCluster(
             startup_nodes=[ClusterNode(*node) for node in self._address.nodes],
             username=self._address.username,
             password=self._address.password,
@@ -98,6 +99,8 @@ class _Cluster:
             ssl=tls is not None,
             ssl_ca_certs=tls.ca_file if tls else None,
         )
+        self._opened.append(client)
+        return client
 
     async def ask(self, key: str | None, commands: Sequence[Command]) -> list[Any]:
         try:
@@ -131,6 +134,14 @@ class _Cluster:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+    async def tidy(self) -> None:
+        """Close what it leaves open, lest a later test is told of it."""
+        for each in self._opened:
+            # after a failure it closes nothing
+            await each.aclose()
+            await each.nodes_manager.aclose()
+            await each.nodes_manager.aclose("startup_nodes")
 
 
 def open_redis_py(address: StoreAddress, timeout: float) -> Servers:
