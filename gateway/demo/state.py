@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from gateway.demo.faults import Canned, Quirks, spoil
 from gateway.demo.grants import Family, Grants
 from gateway.demo.keys import SigningKeys
 from gateway.demo.tokens import TokenFactory
+from gateway.syntax.urls import is_loopback
 
 SCOPES = ("openid", "profile", "email", "offline_access", "api")
 ACR_VALUES = ("pwd", "mfa")
@@ -46,11 +46,7 @@ def loopback(host: str) -> str:
     Raises:
         ValueError: it is not; the demo's passwords are public.
     """
-    try:
-        is_loopback = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
+    if not is_loopback(host):
         raise ValueError(f"the demo listens on the loopback only, not on {host!r}: its secrets are public")
     return host
 

@@ -1,17 +1,15 @@
 """Discovery: where a provider's endpoints are (OpenID Connect Discovery 1.0, RFC 8414)."""
 
 from collections.abc import Mapping
-from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
 
 from gateway.config.settings.providers import ProviderSettings
 from gateway.core.provider import ProviderMetadata
 from gateway.oauth.answers import read_object
 from gateway.oauth.errors import MessageError
 from gateway.syntax.encoding import Json
+from gateway.syntax.urls import is_loopback, split_url
 
 MOST_METADATA = 1 << 20
-_MOST_URL = 2048
 
 
 def metadata_url(settings: ProviderSettings) -> str:
@@ -104,33 +102,15 @@ def check_endpoint(name: str, url: Json, *, allow_insecure_http: bool) -> str:
     Raises:
         MessageError: ``endpoint_invalid`` or ``endpoint_insecure``.
     """
-    parts = _split(url) if isinstance(url, str) else None
-    if not isinstance(url, str) or parts is None:
+    parts = split_url(url) if isinstance(url, str) else None
+    if not isinstance(url, str) or parts is None or "@" in parts.netloc or "#" in url:
         raise MessageError("endpoint_invalid", f"{name} is no absolute http or https URL")
-    if parts.scheme == "http" and not allow_insecure_http and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not allow_insecure_http and not is_loopback(parts.hostname or ""):
         raise MessageError(
             "endpoint_insecure",
             f"{name} uses plain http; serve it over https, or set allow_insecure_http for a closed network",
         )
     return url
-
-
-def _split(url: str) -> SplitResult | None:
-    if len(url) > _MOST_URL or not url.isascii() or any(sign in '"<>\\^`{|}' or sign <= " " for sign in url):
-        return None
-    try:
-        parts = urlsplit(url)
-        is_clean = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc and "#" not in url
-    except ValueError:
-        return None
-    return parts if is_clean and parts.scheme in {"http", "https"} and url.isprintable() else None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _judge_capabilities(document: Mapping[str, Json]) -> None:

@@ -8,7 +8,9 @@ from pydantic import ValidationError
 
 from gateway.config.checks.every import warn
 from gateway.config.checks.problems import shown_path, suggestion
+from gateway.config.checks.several_providers import ENDPOINTS
 from gateway.config.settings.root import Settings, parse_duration
+from gateway.core import decide
 from gateway.core.runtime import problems as check
 from gateway.syntax.urls import (
     are_everybody,
@@ -776,3 +778,8 @@ def test_the_least_rotation_grace_is_named(window: str, grace: str, least: str):
     assert problem.path == ("session", "rotation_grace")
     assert f"at least {least}" in problem.message
     assert not check(with_changes({"session": session | {"rotation_grace": window}}))
+
+
+def test_no_endpoint_can_be_a_callback():
+    """[10.2]: the check knows every endpoint that the decision has."""
+    assert {name.decode() for name in decide.ENDPOINTS} == ENDPOINTS | {"callback"}

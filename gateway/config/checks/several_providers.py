@@ -9,9 +9,10 @@ from gateway.config.hosts import may_meet
 from gateway.config.settings.root import RouteSettings, Settings
 from gateway.syntax import urls
 
-_ENDPOINTS = frozenset(
+ENDPOINTS = frozenset(
     ("login", "logout", "logged-out", "userinfo", "backchannel-logout", "frontchannel-logout")
 )
+"""What stands below ``prefix`` beside the callbacks."""
 
 
 def check_callbacks(settings: Settings) -> Iterator[Problem]:
@@ -23,7 +24,7 @@ def check_callbacks(settings: Settings) -> Iterator[Problem]:
         given = settings.providers[name].callback is not None
         if given and (rest in ("", path) or check_path(path) is not None or path.endswith("/")):
             yield Problem(at, "write a canonical path below prefix, such as /.gateway/callback/corporate")
-        elif rest in _ENDPOINTS:
+        elif rest in ENDPOINTS:
             yield Problem(at, "this is another endpoint of the gateway")
         elif path in taken:
             yield Problem(

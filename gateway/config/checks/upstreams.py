@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.settings.root import HealthSettings, RouteSettings, Settings, UpstreamSettings
 from gateway.syntax import urls
+from gateway.syntax.tokens import NAME
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # what a socket's address holds (unix(7)), its end included
 _MOST_SOCKET_PATH = 107
 _TARGET = re.compile(r"/[\x21\x22\x24-\x7e]*")
@@ -18,7 +18,7 @@ def check_upstreams(settings: Settings) -> Iterator[Problem]:
     """Yield every problem of the upstreams."""
     for name, upstream in settings.upstreams.items():
         at: Path = ("upstreams", name)
-        if _NAME.fullmatch(name) is None:
+        if NAME.fullmatch(name) is None:
             yield Problem(at, "an upstream's name has letters, digits, - and _, at most 64")
         yield from _check_servers(upstream, at)
         yield from _check_tls(upstream, (*at, "tls"))
