@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.cli.main import _why
+from gateway.cli.commands import why_not_started
 from gateway.edge.configfile.certificates import _judge_pair
 from gateway.edge.configfile.load import ConfigurationError, load_settings
 from gateway.edge.store.watch import StoreWatch
@@ -103,7 +103,7 @@ def test_a_taken_port_names_its_setting(setting, notes):
     error = OSError(errno.EADDRINUSE, "Address already in use")
     if notes:
         error.add_note(setting)
-    said = _why(error, loaded)
+    said = why_not_started(error, loaded)
     assert said.startswith(f"the port of {setting}")
     assert "choose another port" in said
     assert ("listen (a:1)" in said) is not notes
