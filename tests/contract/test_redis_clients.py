@@ -5,8 +5,10 @@ and ADR 12 is to be read again.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from tests.support.redis import HOST, REPLICATION, ClusterStore, Sentinel, debia
 from tests.support.redis_py import Nonsense, open_redis_py
 from tests.support.store import ValkeyServer, eventually
 
+ADR = Path(__file__).parents[2] / "docs/adr/0012-clients-of-our-own-for-sentinels-and-clusters.md"
 TIMEOUT = 1.0
 KINDS = {"ours": open_servers, "redis-py": open_redis_py}
 AT_SENTINEL = ("+sentinel|get-master-addr-by-name", "+client|setinfo", "+client|setname")
@@ -164,6 +167,17 @@ def connected(server: ValkeyServer | Sentinel) -> int:
     """Return how many connections a server has from clients of this file."""
     with server.client() as client:
         return sum(each["name"] == "token-gateway" for each in client.client_list())
+
+
+def test_the_decision_names_each_test():
+    """[10.2] ADR 12 names every test of both clients, and none that is not there."""
+    named = set(re.findall(r"`(test_\w+)`", ADR.read_text(encoding="utf-8")))
+    here = {
+        name
+        for name, each in globals().items()
+        if name.startswith("test_") and "kind" in signature(each).parameters
+    }
+    assert named == here
 
 
 # -- both topologies --------------------------------------------------------------------------------------
