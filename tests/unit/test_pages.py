@@ -77,9 +77,9 @@ def test_every_reason_has_a_whole_page(reason: Reason):
 @pytest.mark.parametrize("reason", EVERY)
 def test_every_reason_has_its_own_sentence(reason: Reason):
     """Developers read one sentence for each reason; no two mean the same."""
-    sentence = pages.WORDS[reason].sentence
+    sentence = pages.TEXTS[reason].sentence
     assert sentence.endswith(".")
-    others = [pages.WORDS[each].sentence for each in Reason if each is not reason]
+    others = [pages.TEXTS[each].sentence for each in Reason if each is not reason]
     if status_of(reason) >= 400:
         assert sentence not in others
 
@@ -88,7 +88,7 @@ def test_refusals_offer_something_to_do():
     """Where a person lands on a refusal there is advice or a button, for every refusal."""
     for reason in Reason:
         if status_of(reason) >= 400:
-            words = pages.WORDS[reason]
+            words = pages.TEXTS[reason]
             assert words.advice or words.actions, reason
 
 

@@ -160,7 +160,7 @@ def _problem_start(reason: Reason) -> bytes:
         "type": "about:blank",
         "title": _phrase(status),
         "status": status,
-        "detail": pages.WORDS[reason].sentence,
+        "detail": pages.TEXTS[reason].sentence,
         "reason": reason.value,
     }
     return json.dumps(document, separators=(",", ":")).encode()[:-1]

@@ -10,13 +10,13 @@ from typing import Final
 
 from gateway.core.reasons import Reason
 from gateway.edge.rendering.pages.template import Markup, Template, escaped
-from gateway.edge.rendering.pages.texts import LOGGED_OUT_EVERYWHERE, PAGE_LOST, WORDS, Action, Words
+from gateway.edge.rendering.pages.texts import LOGGED_OUT_EVERYWHERE, PAGE_LOST, TEXTS, Action, Text
 
 __all__ = [
     "STYLE_HASH",
-    "WORDS",
+    "TEXTS",
     "Offers",
-    "Words",
+    "Text",
     "logged_out",
     "logout_confirm",
     "page_lost",
@@ -75,8 +75,8 @@ def refusal(
         detail: text that is safe to show; it may come from a provider and is escaped.
         retry_after: seconds after which trying again makes sense.
     """
-    actions = [_action(each, offers) for each in WORDS[reason].actions]
-    if WORDS[reason].actions and not any(actions):
+    actions = [_action(each, offers) for each in TEXTS[reason].actions]
+    if TEXTS[reason].actions and not any(actions):
         actions = [_action("home", offers)]
     rows = [("Reason", reason.value)]
     if detail:
@@ -87,7 +87,7 @@ def refusal(
         person = Template("<p>You are logged in as <strong>{{person}}</strong>.</p>\n").render(
             {"person": offers.person[:_MOST_DETAIL]}
         )
-    return _fill(WORDS[reason], retry_after, _group(actions), _footer(rows), person)
+    return _fill(TEXTS[reason], retry_after, _group(actions), _footer(rows), person)
 
 
 def logout_confirm(action: str) -> bytes:
@@ -98,7 +98,7 @@ def logout_confirm(action: str) -> bytes:
         '<button class="button" type="submit" name="everywhere" value="1">Log out everywhere</button></form>'
     ).render({"action": _link(action) or ""})
     stay = '<a class="button" href="/">Stay logged in</a>'
-    return _fill(WORDS[Reason.LOGOUT_CONFIRM], None, _group([form, stay]), Markup(""))
+    return _fill(TEXTS[Reason.LOGOUT_CONFIRM], None, _group([form, stay]), Markup(""))
 
 
 def page_lost() -> bytes:
@@ -108,27 +108,27 @@ def page_lost() -> bytes:
 
 def logged_out(login_url: str, *, at_provider: bool = False) -> bytes:
     """Return the page after a logout; ``at_provider`` says that the login there has ended as well."""
-    words = LOGGED_OUT_EVERYWHERE if at_provider else WORDS[Reason.LOGGED_OUT]
-    return _fill(words, None, _group([_action("login", Offers(login_url))]), Markup(""))
+    text = LOGGED_OUT_EVERYWHERE if at_provider else TEXTS[Reason.LOGGED_OUT]
+    return _fill(text, None, _group([_action("login", Offers(login_url))]), Markup(""))
 
 
 def _fill(
-    words: Words, retry_after: int | None, actions: Markup, footer: Markup, person: Markup = _NOTHING
+    text: Text, retry_after: int | None, actions: Markup, footer: Markup, person: Markup = _NOTHING
 ) -> bytes:
-    frame = _frame(words, retry_after)
+    frame = _frame(text, retry_after)
     return frame.render({"person": person, "actions": actions, "footer": footer}).encode("utf-8")
 
 
 @lru_cache(maxsize=256)
-def _frame(words: Words, retry_after: int | None) -> Template:
+def _frame(text: Text, retry_after: int | None) -> Template:
     """Return a page with only its person, its actions and its footer left open."""
     filled = _LAYOUT.render(
         {
-            "title": words.title,
+            "title": text.title,
             "style": _STYLE,
-            "tone": words.tone,
-            "mark": Markup(f'<svg viewBox="0 0 24 24" focusable="false">{_MARKS[words.tone]}</svg>'),
-            "content": _content(words, retry_after),
+            "tone": text.tone,
+            "mark": Markup(f'<svg viewBox="0 0 24 24" focusable="false">{_MARKS[text.tone]}</svg>'),
+            "content": _content(text, retry_after),
             "person": Markup("{{person}}"),
             "actions": Markup("{{actions}}"),
             "footer": Markup("{{footer}}"),
@@ -137,12 +137,12 @@ def _frame(words: Words, retry_after: int | None) -> Template:
     return Template(filled)
 
 
-def _content(words: Words, retry_after: int | None) -> Markup:
+def _content(text: Text, retry_after: int | None) -> Markup:
     moment = " a moment"
     if retry_after is not None:
         moment = f" {retry_after} second{'' if retry_after == 1 else 's'}"
-    advice = [escaped(each.replace("{{moment}}", moment)) for each in words.advice]
-    parts = [f"<p>{escaped(words.message)}</p>"]
+    advice = [escaped(each.replace("{{moment}}", moment)) for each in text.advice]
+    parts = [f"<p>{escaped(text.message)}</p>"]
     if advice:
         items = "".join(f"<li>{each}</li>" for each in advice)
         parts.append(f"<h2>What you can do</h2>\n<ul>{items}</ul>")

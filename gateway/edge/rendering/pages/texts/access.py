@@ -1,0 +1,112 @@
+"""Texts of who may and who may not: credentials, tokens, sessions, policies."""
+
+from typing import Final
+
+from gateway.core.reasons import Reason
+from gateway.edge.rendering.pages.texts.text import (
+    Text,
+    bad_request,
+    bad_time,
+    bad_token,
+    fine,
+    forbidden,
+    log_in,
+    over,
+    step_up,
+)
+
+ACCESS: Final[dict[Reason, Text]] = {
+    Reason.PUBLIC: fine("This page is open to everybody."),
+    Reason.AUTHENTICATED: fine("You are logged in."),
+    Reason.ANONYMOUS: fine("This page is open to people who have not logged in."),
+    Reason.PREFLIGHT: fine("The browser may send this request."),
+    Reason.SERVER_OPTIONS: fine("These methods are known here."),
+    Reason.USERINFO: fine("This is who you are logged in as."),
+    Reason.LOGIN_REQUIRED: log_in("A login is required."),
+    Reason.CREDENTIALS_CONFLICT: bad_request(
+        "The bearer token and the session name different people.",
+        "The request says in two ways who you are, and they disagree.",
+    ),
+    Reason.CREDENTIALS_MISSING: log_in("No credentials were presented."),
+    Reason.TOKEN_MALFORMED: bad_token("The token is no well-formed signed JWT."),
+    Reason.TOKEN_ALGORITHM: bad_token("The token is signed with an algorithm that is not allowed."),
+    Reason.TOKEN_SIGNATURE: bad_token("The token's signature does not verify."),
+    Reason.TOKEN_KEY_UNKNOWN: bad_token("The token names a key that its issuer does not publish."),
+    Reason.TOKEN_ISSUER: bad_token("The token's issuer is not one that this gateway trusts."),
+    Reason.TOKEN_AUDIENCE: bad_token("The token was issued for another audience."),
+    Reason.TOKEN_TYPE: bad_token("The token is of another type than the one expected."),
+    Reason.TOKEN_CLAIMS: bad_token("A required claim of the token is missing or of the wrong form."),
+    Reason.TOKEN_EXPIRED: bad_time("The token has expired."),
+    Reason.TOKEN_NOT_YET_VALID: bad_time("The token is not valid yet."),
+    Reason.TOKEN_NONCE: bad_token("The ID token's nonce is not the one of this login."),
+    Reason.TOKEN_HASH: bad_token("The ID token's at_hash does not fit the access token."),
+    Reason.SESSION_INVALID: over(
+        "The session cookie does not open.",
+        "The session that your browser remembers is not valid here any more.",
+    ),
+    Reason.SESSION_EXPIRED: over(
+        "The session has expired.",
+        "You were away for a while, or your session has reached its longest permitted time.",
+    ),
+    Reason.SESSION_ENDED: over(
+        "The identity provider has ended the session.",
+        "The login service has ended your session, for instance because you logged out elsewhere or changed "
+        "your password.",
+    ),
+    Reason.SESSION_REUSED: over(
+        "A refresh token that had been replaced was presented again; the session was ended.",
+        "An old copy of your session was used again. That can mean that somebody else has a copy of it, so "
+        "the session was ended everywhere to protect you.",
+        "Log in again.",
+        "If you did not restore an old backup of this browser, change your password and tell whoever runs "
+        "this site.",
+    ),
+    Reason.SESSION_TOO_LARGE: over(
+        "What the identity provider now tells of the session is more than can be kept, so it was ended.",
+        "Your account has more details or groups than this site can keep in a session, so it had to end.",
+        "Log in again. If that fails too, tell whoever runs this site the request ID below.",
+    ),
+    Reason.CLAIMS_TOO_OLD: over(
+        "What the identity provider told of the session is too old to count.",
+        "It is a while since the login service confirmed your rights here, and it has to do so again.",
+    ),
+    Reason.REFRESH_LOST: over(
+        "The outcome of a token refresh was lost, so the session cannot be renewed.",
+        "Your session could not be renewed because an answer of the login service was lost on its way.",
+    ),
+    Reason.REVOKED: over(
+        "Access has been revoked.",
+        "Your access was withdrawn: you logged out, or an administrator ended your session.",
+        "If you may still use this site, log in again.",
+        "If you did not expect this, tell whoever runs this site the request ID below.",
+    ),
+    Reason.SCOPE_MISSING: forbidden(
+        "The token lacks a required scope.", "Your login does not include the right that this page asks for."
+    ),
+    Reason.GROUP_MISSING: forbidden(
+        "The identity is in none of the required groups.",
+        "This page is for members of a group that your account is not in.",
+    ),
+    Reason.CLAIM_MISMATCH: forbidden(
+        "A claim of the identity is not as required.",
+        "Your account does not meet a condition of this page.",
+    ),
+    Reason.METHOD_FORBIDDEN: forbidden(
+        "The identity may not use this method here.",
+        "Your account may not change anything here.",
+    ),
+    Reason.AUTHENTICATION_TOO_WEAK: step_up(
+        "A stronger authentication is required.",
+        "This page asks for a stronger login than the one you have, for instance with a second factor.",
+    ),
+    Reason.AUTHENTICATION_TOO_OLD: step_up(
+        "A more recent authentication is required.",
+        "This page asks for a recent login, and yours was some time ago.",
+    ),
+    Reason.ORIGIN_FORBIDDEN: Text(
+        "A request from this origin is not allowed.",
+        "This was asked from another site",
+        "The request came from a page of another site, so it was refused for safety.",
+        ("If you meant to do this, go to the start page and do it from there.",),
+    ),
+}
