@@ -1,4 +1,7 @@
-"""The seam between the data plane and the pipeline: one object for each request and its response."""
+"""The seam between the data plane and the pipeline: one object for each request and its response.
+
+Nothing here knows how a message is framed. Where the data plane's parts meet each other stands in ``roles``.
+"""
 
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -8,7 +11,6 @@ from gateway.core.fault import Fault
 from gateway.core.headers.request import Header, Request
 from gateway.core.reasons import Reason
 from gateway.http.messages.response_head import ResponseHead
-from gateway.http.messages.serialise import Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,11 @@ class Handling(Protocol):
     def client(self) -> str:
         """The address of whoever asks, as far as proxies in front are believed; empty where unknown."""
 
-    def on_response(self, head: ResponseHead) -> bytes:
-        """Return the lines of the final head, just before it is sent; framing is the data plane's."""
+    def on_response(self, head: ResponseHead) -> list[bytes]:
+        """Return the field lines of the final head, just before it is sent.
+
+        Each is complete and checked, and without CRLF. Framing, Date and Connection are the data plane's.
+        """
 
     def on_fault(self, fault: Fault) -> Rendered:
         """Render a fault met before any response head was sent."""
@@ -112,12 +117,12 @@ class Exchange(Protocol):
     def respond(self, status: int, headers: list[Header], body: bytes = b"") -> None:
         """Answer from here. Framing, Date, Connection and HEAD are the data plane's work."""
 
-    def forward(self, upstream: str, start: Start, last: bytes, max_body: int | None) -> None:
+    def forward(self, upstream: str, target: bytes, lines: list[bytes], max_body: int | None) -> None:
         """Proxy to a server of the named upstream, streaming both ways with back-pressure.
 
-        ``start`` is the request line and the lines of the end-to-end fields, Host among them, up to the value
-        of the last one, and ``last`` is that value, of the handler's own making. Framing, Connection and
-        Upgrade are added by the data plane. ``max_body`` (bytes) replaces the limit of all.
+        ``target`` is in origin-form. ``lines`` are those of the end-to-end fields, Host first, each complete
+        and checked, and without CRLF; they stay as they are. Framing, Connection and Upgrade are added by the
+        data plane. ``max_body`` (bytes) replaces the limit of all.
         """
 
     async def read_body(self, limit: int) -> bytes:

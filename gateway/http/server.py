@@ -14,7 +14,7 @@ from gateway.http.downstream.connection import ClientConnection
 from gateway.http.downstream.crowd import enough_of, spare
 from gateway.http.downstream.exchange import GOING_AWAY, ClientExchange
 from gateway.http.downstream.proxy_protocol import HeaderPeers
-from gateway.http.downstream.tls_listener import Handshake, Listener, bind
+from gateway.http.downstream.tls_listener import Gate, Handshake, bind
 from gateway.http.ports import Handler, Limits
 from gateway.http.sockets import bound_unsent, file_of, find_ended
 from gateway.http.upstream.connection import kept_for
@@ -91,7 +91,7 @@ class Server:
         self._connections: set[ClientConnection] = set()
         self._handshakes: set[Handshake] = set()
         self._empty = asyncio.Event()
-        self._listeners: list[asyncio.Server | Listener] = []
+        self._listeners: list[asyncio.Server | Gate] = []
         self._timer: asyncio.TimerHandle | None = None
         self._swept = 0.0
         self._port = 0
@@ -141,7 +141,7 @@ class Server:
         """
         self.loop = asyncio.get_running_loop()
         if self.certificates is not None or self.header_peers:
-            listener = Listener(self, sockets or await bind(host, port))
+            listener = Gate(self, sockets or await bind(host, port))
             listener.start(_BACKLOG)
             self._listeners.append(listener)
         else:
@@ -355,8 +355,8 @@ class Server:
 
     def _see_who_left(self) -> None:
         """Find clients that have gone where nothing is read from them (R78)."""
-        held = {file_of(each.held): each for each in self._connections if each.held is not None}
+        held = {file_of(each.unwatched): each for each in self._connections if each.unwatched is not None}
         if held:
-            ended = find_ended(each.held for each in held.values() if each.held is not None)
+            ended = find_ended(each.unwatched for each in held.values() if each.unwatched is not None)
             for number, broken in ended.items():
                 held[number].client_ended(broken=broken)

@@ -1,13 +1,9 @@
 """What follows a 101 (Switching Protocols): bytes both ways until both sides have ended."""
 
 import os
-from typing import TYPE_CHECKING
 
 from gateway.http.messages.websocket import FrameBoundary, close_frame
-
-if TYPE_CHECKING:
-    from gateway.http.downstream.exchange import ClientExchange
-    from gateway.http.upstream.connection import UpstreamConnection
+from gateway.http.roles import Tunnelled, UpstreamStream
 
 # what the upstream is told, whatever the client is: for the upstream, its client has gone
 _GOING_AWAY = 1001
@@ -37,9 +33,7 @@ class Tunnel:
         "bytes_out",
     )
 
-    def __init__(
-        self, exchange: "ClientExchange", upstream: "UpstreamConnection", *, is_websocket: bool
-    ) -> None:
+    def __init__(self, exchange: Tunnelled, upstream: UpstreamStream, *, is_websocket: bool) -> None:
         self._exchange = exchange
         self._upstream = upstream
         self._frames = FrameBoundary() if is_websocket else None

@@ -36,7 +36,7 @@ from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.edge.rendering.render import render_fault, render_refuse, render_respond
 from gateway.edge.tasks import Tasks
 from gateway.http.ports import Exchange, Rendered, Unencrypted
-from gateway.pipeline.plan import Plan, plan_of
+from gateway.pipeline.plan import Plan, lines_of, plan_of
 from gateway.pipeline.recall import Recall
 from gateway.pipeline.throttle import Limiter, Throttle
 from gateway.pipeline.transaction import Transaction, about_of, named_by
@@ -139,15 +139,7 @@ class Pipeline:
                     self._judge(transaction, now)
                     return
             # everything that it was decided on is as it was: ``decide`` would say the same
-            if plan.limit is not None:
-                self._forward(transaction, plan)
-                return
-            # as ``_pass_on``; what lasts has nothing to be done in the background
-            transaction.plan = plan
-            transaction.decided = perf_counter()
-            exchange.forward(
-                plan.upstream, plan.start_for(request), transaction.request_id.encode(), plan.max_body
-            )
+            self._forward(transaction, plan)
         except Exception as error:  # noqa: BLE001 - one request's fault must not end its connection's loop
             self._broken(transaction, error)
 
@@ -309,8 +301,8 @@ class Pipeline:
         for need in plan.forward.background:
             self.ways.background(need)
         exchange = transaction.exchange
-        start = plan.start_for(exchange.request)
-        exchange.forward(plan.upstream, start, transaction.request_id.encode(), plan.max_body)
+        target, lines = lines_of(plan.start_for(exchange.request), transaction.request_id)
+        exchange.forward(plan.upstream, target, lines, plan.max_body)
 
     async def _login(self, transaction: Transaction, login: Login) -> None:
         if login.told_http and login.origin not in self._told_http:

@@ -134,3 +134,11 @@ def plan_of(request: Request, forward: Forward, about: RequestFacts) -> Plan:
     """Return the exact plan of a decision. Raises Unsafe: a blank line would end the head early."""
     start = b"%b %b HTTP/1.1\r\n%bX-Request-ID: " % (request.method, forward.target, forward.fields)
     return Plan(forward, about, start)
+
+
+def lines_of(start: Start, request_id: str) -> tuple[bytes, list[bytes]]:
+    """Return the target and the field lines of a request, Host first, with the id that it is to have."""
+    first, *lines = (start + request_id.encode()).split(b"\r\n")
+    host = next(place for place, line in enumerate(lines) if line[:5].lower() == b"host:")
+    lines.insert(0, lines.pop(host))
+    return first.split(b" ")[1], lines

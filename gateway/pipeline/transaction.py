@@ -97,7 +97,7 @@ class Transaction:
         """Whose request it is, by address."""
         return "" if self.plan is None else self.plan.about.client
 
-    def on_response(self, head: ResponseHead) -> bytes:
+    def on_response(self, head: ResponseHead) -> list[bytes]:
         """Edit the upstream's response head; the cookies are looked up now, not when it was decided."""
         assert self.plan is not None
         forward, knowledge = self.plan.forward, self.knowledge
@@ -110,16 +110,18 @@ class Transaction:
         if changes:
             lines = self.pipeline.cookie_lines(changes)
             named = (b"X-Request-ID", self.request_id.encode())
-            return response_fields([*conclude(list(head.headers), knowledge, lines), named, *self.extra])
+            return _lines(
+                response_fields([*conclude(list(head.headers), knowledge, lines), named, *self.extra])
+            )
         rendered = response_fields(conclude(list(head.headers), knowledge, []))
         told: bytes = b"%bX-Request-ID: %b\r\n" % (rendered, self.request_id.encode())
-        return told + response_fields(self.extra) if self.quota or knowledge.compiled.hsts else told
+        return _lines(told + response_fields(self.extra) if self.quota or knowledge.compiled.hsts else told)
 
-    def _with_cors(self, head: ResponseHead, lines: list[bytes]) -> bytes:
+    def _with_cors(self, head: ResponseHead, lines: list[bytes]) -> list[bytes]:
         """Return the head of a response of which we say, and not the upstream, who may read it."""
         named = (b"X-Request-ID", self.request_id.encode())
         told = without_cors(conclude(list(head.headers), self.knowledge, lines))
-        return response_fields([*told, named, *self.extra, *self.cors])
+        return _lines(response_fields([*told, named, *self.extra, *self.cors]))
 
     def on_fault(self, fault: Fault) -> Rendered:
         """Render what the caller sees when the upstream could not answer."""
@@ -165,6 +167,10 @@ class Transaction:
                 logged(request, self.knowledge.compiled.logged_headers),
             )
         )
+
+
+def _lines(block: bytes) -> list[bytes]:
+    return block.split(b"\r\n")[:-1]
 
 
 def logged(request: Request, names: frozenset[bytes]) -> tuple[Header, ...]:

@@ -71,9 +71,9 @@ async def test_an_upload_meets_back_pressure(coding: bytes):
         await client.send(b"POST / HTTP/1.1\r\n" + H + coding)
         client.writer.write(data)
         (connection,) = plane.server._connections
-        await plane.eventually(lambda: connection._held and connection.exchange._upstream)
+        await plane.eventually(lambda: connection.held and connection.exchange._upstream)
         assert connection.exchange._upstream._transport.get_write_buffer_size() < 1 << 20
-        assert len(connection._ahead) < 1 << 20
+        assert len(connection.ahead) < 1 << 20
         assert connection.exchange.body.held_size < 1 << 20
         go.set()
         assert (await client.answer()).body == b"ok"
@@ -101,7 +101,7 @@ async def test_a_slow_reader_meets_back_pressure(coding: bytes):
         (connection,) = plane.server._connections
         await plane.eventually(lambda: connection.write_paused)
         assert connection.exchange._upstream._reading_paused
-        assert connection._transport.get_write_buffer_size() < 1 << 20
+        assert connection.transport.get_write_buffer_size() < 1 << 20
         client.reader._transport.resume_reading()
         assert (await client.answer()).body == content
 
@@ -119,7 +119,7 @@ async def test_a_body_waits_while_the_handler_thinks():
         await client.send(b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 20000000\r\n\r\n")
         client.writer.write(b"x" * 20_000_000)
         (connection,) = plane.server._connections
-        await plane.eventually(lambda: connection._held)
+        await plane.eventually(lambda: connection.held)
         assert waiting[0].body.held_size < 1 << 20
         plane.handler.forward(waiting[0])
         assert (await client.answer()).body == b"POST / 20000000"

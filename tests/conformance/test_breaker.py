@@ -144,7 +144,7 @@ async def test_who_is_left_alone_for_its_answers_is_tried():
             if cluster.gauge("breaker", 0):
                 break
         before = len(cluster.members[0].seen)
-        await cluster.eventually(lambda: cluster.server.pools["app"]._due)
+        await cluster.eventually(lambda: cluster.server.pools["app"].rotation.due)
         for client in clients:
             # what must not be sent twice does not try while another server is up
             assert (await client.ask(post())).status == 200
@@ -171,7 +171,7 @@ async def test_the_only_server_cannot_be_reached():
         assert (await client.ask(post())).status == 503
         origin = cluster.server.pools["app"]._origins[0]
         origin.breaker.retry_at = cluster.server.now
-        await cluster.eventually(lambda: cluster.server.pools["app"]._due)
+        await cluster.eventually(lambda: cluster.server.pools["app"].rotation.due)
         assert (await client.ask(post())).status == 200
         assert cluster.gauge("breaker") == 0
 
@@ -188,7 +188,7 @@ async def test_one_try_at_a_time():
             if expected is None:
                 await cluster.members[0].start()
             origin.breaker.retry_at = cluster.server.now
-            await cluster.eventually(lambda: cluster.server.pools["app"]._due)
+            await cluster.eventually(lambda: cluster.server.pools["app"].rotation.due)
             for client in clients:
                 await client.send(post())
             if expected:

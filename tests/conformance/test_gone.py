@@ -323,9 +323,9 @@ async def test_r78_peers_that_are_dead_without_a_word():
         client = await plane.client()
         await client.send(GET)
         await plane.eventually(lambda: plane.upstream.seen)
-        sides = [next(iter(plane.server._connections)), next(iter(plane.server.pools["app"]._connections))]
-        for side in sides:
-            sock = side._transport.get_extra_info("socket")
+        (connection,), (upstream,) = plane.server._connections, plane.server.pools["app"]._connections
+        for transport in (connection.transport, upstream._transport):
+            sock = transport.get_extra_info("socket")
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
 

@@ -98,7 +98,7 @@ async def test_readers_that_stall_keep_nobody_waiting():
         await plane.eventually(lambda: plane.server.in_flight == 8)
         client = await plane.client()
         assert len((await client.ask(GET)).body) == len(content)
-        unsent = sum(each._transport.get_write_buffer_size() for each in plane.server._connections)
+        unsent = sum(each.transport.get_write_buffer_size() for each in plane.server._connections)
         assert unsent < 8 * (1 << 20)
         await plane.eventually(lambda: len(plane.handler.finished) == 9)
         assert sum(each.fault is not None for each in plane.handler.finished) == 8

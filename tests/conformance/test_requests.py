@@ -243,6 +243,6 @@ async def test_pipelined_requests_answered_here_are_bounded():
         client.writer.write(b"".join(b"GET /%d HTTP/1.1\r\n%b\r\n" % (index, H) for index in range(3000)))
         (connection, *_) = list(plane.server._connections)
         assert (await other.ask(GET)).status == 403
-        assert connection._transport.get_write_buffer_size() < 200_000
+        assert connection.transport.get_write_buffer_size() < 200_000
         for index in range(3000):
             assert (await client.answer()).get("x-target") == f"/{index}"

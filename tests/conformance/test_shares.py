@@ -128,13 +128,13 @@ async def test_r78_who_has_gone_holds_nothing():
     gate = asyncio.Event()
     async with Plane(library, max_connections=8, connect_timeout=20) as plane:
         pool = plane.server.pools["app"]
-        dial = pool._dial
+        dial = pool._opening.dial
 
         async def slowly(*arguments):
             await gate.wait()
             return await dial(*arguments)
 
-        pool._dial = slowly
+        pool._opening.dial = slowly
         for client in await crowd(plane, 4, get("/gone")):
             await plane.eventually(lambda: plane.server.in_flight)
             await client.close()

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 
 from gateway.config.settings.root import TlsSettings
-from gateway.http.downstream import connection as client_connection
+from gateway.http.downstream import writer
 from gateway.http.downstream.balancer import BalancerAnswer
 from gateway.http.downstream.certificates import CertificateError, Certificates
 from gateway.http.ports import Limits
@@ -387,7 +387,7 @@ async def test_a_slow_upload_reads_its_refusal(authority, version, where, monkey
 
     RFC 9112 section 9.6, over TLS as without it.
     """
-    monkeypatch.setattr(client_connection, "_QUIET_SECONDS", 0.3)
+    monkeypatch.setattr(writer, "_QUIET_SECONDS", 0.3)
     content = bytes(300_000)
     answer = b"HTTP/1.1 413 No\r\nContent-Length: 300000\r\nConnection: close\r\n\r\n" + content
 
@@ -409,7 +409,7 @@ async def test_a_slow_upload_reads_its_refusal(authority, version, where, monkey
 
 async def test_an_upload_is_not_told_of_the_end_in_its_middle(authority, monkeypatch):
     """[3.12]: many clients take a close_notify for the end of both directions: it waits for quiet."""
-    monkeypatch.setattr(client_connection, "_QUIET_SECONDS", 1000)
+    monkeypatch.setattr(writer, "_QUIET_SECONDS", 1000)
     async with listening(settings(authority.issue("localhost")), handler=Handler(max_body=10)) as plane:
         client = await plane.client(ssl=authority.trusting(), server_hostname="localhost")
         await client.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n")
@@ -423,8 +423,8 @@ async def test_an_upload_is_not_told_of_the_end_in_its_middle(authority, monkeyp
 
 async def test_an_answer_that_ends_with_its_connection_ends_at_once(authority, monkeypatch):
     """[3.12]: in HTTP/1.0 the end of the connection may be that of the answer."""
-    monkeypatch.setattr(client_connection, "_QUIET_SECONDS", 1000)
-    monkeypatch.setattr(client_connection, "_LINGER_SECONDS", 1000)
+    monkeypatch.setattr(writer, "_QUIET_SECONDS", 1000)
+    monkeypatch.setattr(writer, "_LINGER_SECONDS", 1000)
 
     async def early(side):
         await side.request(body=False)

@@ -371,12 +371,12 @@ async def test_a_tunnel_meets_back_pressure(who: str):
         if who == "client":
             client.reader._transport.pause_reading()
             await plane.eventually(lambda: connection.write_paused and upstream._reading_paused)
-            assert connection._transport.get_write_buffer_size() < 1 << 20
+            assert connection.transport.get_write_buffer_size() < 1 << 20
             client.reader._transport.resume_reading()
             assert await client.exactly(len(content)) == content
         else:
             client.writer.write(content)
-            await plane.eventually(lambda: upstream.write_paused and connection._held)
+            await plane.eventually(lambda: upstream.write_paused and connection.held)
             assert upstream._transport.get_write_buffer_size() < 1 << 20
             go.set()
         await done.wait()

@@ -12,7 +12,7 @@ from gateway.http.downstream.connection import ClientConnection
 from gateway.http.ports import Limits
 from gateway.http.server import Server
 from gateway.http.upstream.connection import UpstreamConnection
-from gateway.http.upstream.pool import Origin
+from gateway.http.upstream.origin import Origin
 from gateway.http.upstream.shares import Shares
 from gateway.http.upstream.uploads import Uploads
 from tests.support.http import Handler
@@ -103,7 +103,13 @@ class Pool:
         self.shares = Shares()
         self.kept_for = 60.0
 
-    def acquire(self, exchange, *, fresh: bool = False) -> None:
+    def enter(self, exchange) -> None:
+        if exchange.body_done:
+            self.acquire(exchange)
+        else:
+            self.uploads.enter(exchange, exchange.body)
+
+    def acquire(self, exchange) -> None:
         if not self.free:
             self.free.append(UpstreamConnection(self, Origin("http://u:80")))
             self.free[-1].connection_made(Memory())

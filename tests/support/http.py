@@ -12,7 +12,7 @@ from gateway.core.headers.request import Header
 from gateway.core.reasons import status_of
 from gateway.http.downstream.certificates import Certificates
 from gateway.http.messages.response_head import ResponseHead
-from gateway.http.messages.serialise import check_start, request_fields, response_fields
+from gateway.http.messages.serialise import request_fields, response_fields
 from gateway.http.ports import Limits
 from gateway.http.server import Server
 
@@ -288,15 +288,13 @@ class Handler:
     def forward(self, exchange: Any, *, max_body: int | None = None) -> None:
         """Forward as it came."""
         request = exchange.request
-        fields = request_fields([*request.headers, *self.extra])
-        # the last field's value is given apart
-        start, _, last = fields[:-2].rpartition(b": ")
-        start = check_start(b"%b %b HTTP/1.1\r\n%b: " % (request.method, request.target, start))
-        exchange.forward("app", start, last, self.max_body if max_body is None else max_body)
+        lines = request_fields([*request.headers, *self.extra]).split(b"\r\n")[:-1]
+        lines.sort(key=lambda line: line[:5].lower() != b"host:")
+        exchange.forward("app", request.target, lines, self.max_body if max_body is None else max_body)
 
-    def on_response(self, head: ResponseHead) -> bytes:
+    def on_response(self, head: ResponseHead) -> list[bytes]:
         """Change nothing."""
-        return response_fields([*head.headers, *self.added])
+        return response_fields([*head.headers, *self.added]).split(b"\r\n")[:-1]
 
     def on_fault(self, fault: Fault) -> tuple[int, list[Header], bytes]:
         """Render the reason."""

@@ -12,7 +12,7 @@ from gateway.core.runtime import problems as check
 from gateway.edge.rendering.render import render_fault
 from gateway.http.upstream.balance import Balance, interleave
 from gateway.http.upstream.breaker import Breaker, Lately
-from gateway.http.upstream.origin import Origin, expand_statuses, with_host
+from gateway.http.upstream.origin import Origin, expand_statuses
 from gateway.http.upstream.pool import UpstreamPool
 from tests.support.decisions import ask, compiled
 from tests.support.pure import HOST, settings, values
@@ -142,7 +142,7 @@ def test_servers(url, authority, tls, port, path):
     """A server is a scheme, a host and a port, or a socket."""
     origin = Origin(url, rewrite=True)
     assert (origin.authority, origin.tls, origin.port, origin.path) == (authority, tls, port, path)
-    assert origin.host_line == b"Host: " + authority + b"\r\n"
+    assert origin.host_line == b"Host: " + authority
     assert Origin(url).host_line is None
 
 
@@ -171,22 +171,6 @@ def test_statuses():
     """A class or a single code."""
     assert expand_statuses(("2xx", "404")) == {*range(200, 300), 404}
     assert expand_statuses(()) == frozenset()
-
-
-@pytest.mark.parametrize(
-    ("head", "expected"),
-    [
-        (b"GET / HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n", b"GET / HTTP/1.1\r\nHost: new\r\nA: b\r\n\r\n"),
-        (
-            b"GET / HTTP/1.1\r\nX-Host: a\r\nHOST:h\r\n\r\n",
-            b"GET / HTTP/1.1\r\nX-Host: a\r\nHost: new\r\n\r\n",
-        ),
-        (b"GET /host:x HTTP/1.1\r\nHost: \r\n\r\n", b"GET /host:x HTTP/1.1\r\nHost: new\r\n\r\n"),
-    ],
-)
-def test_with_host(head, expected):
-    """The one Host line is another one, and every other byte stays."""
-    assert with_host(head, b"Host: new\r\n") == expected
 
 
 def upstream(**changes):
@@ -340,17 +324,17 @@ async def test_one_try_for_each_delay():
     breaker = BreakerSettings(failures=1, delay=10.0)
     pool = UpstreamPool(UpstreamSettings(servers=("http://a", "http://b"), breaker=breaker), Time())
     origin = pool._origins[0]
-    pool._unreached(origin)
+    pool.rotation.unreached(origin)
     pool.sweep(9.0)
-    assert pool._due == []
+    assert pool.rotation.due == []
     pool.time.now = 10.0
     pool.sweep(10.0)
-    assert pool._due == [origin]
-    assert pool._try_again(Asking()) is origin
+    assert pool.rotation.due == [origin]
+    assert pool.rotation.try_again(Asking()) is origin
     for now, due in ((10.0, []), (19.0, []), (20.0, [origin])):
         pool.time.now = now
         pool.sweep(now)
-        assert pool._due == due
-    pool._reached(origin)
+        assert pool.rotation.due == due
+    pool.rotation.reached(origin)
     assert origin.up
-    assert pool._due == []
+    assert pool.rotation.due == []

@@ -2,14 +2,33 @@
 
 from collections.abc import Iterable
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from gateway.http.downstream.admission import Admission
-    from gateway.http.downstream.connection import ClientConnection
-
+from gateway.http.downstream.admission import Admission
 
 _FEW = 10
+
+
+class Place(Protocol):
+    """A connection: what tells whether its place is needed more by others."""
+
+    peer: str
+    since: float
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is sent on it."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is open or arriving."""
+
+    @property
+    def unused(self) -> bool:
+        """Whether no request is open: idle, or more of one is arriving."""
+
+
+AnyPlace = TypeVar("AnyPlace", bound=Place)
 
 
 def enough_of(most: int) -> int:
@@ -20,9 +39,7 @@ def enough_of(most: int) -> int:
     return most * 4 // 5 if most >= _FEW else most + 1
 
 
-def spare(
-    connections: "Iterable[ClientConnection]", admission: "Admission", most: int
-) -> "list[ClientConnection]":
+def spare(connections: Iterable[AnyPlace], admission: Admission, most: int) -> list[AnyPlace]:
     """Return the unused connections to be closed so that at most ``most`` stay, if there are as many.
 
     The address with most connections loses its longest idle one, then again whoever has most; where it has
@@ -30,7 +47,7 @@ def spare(
     answered. Nobody loses the only one.
     """
     counts: dict[str, int] = {}
-    idle: dict[str, list[ClientConnection]] = {}
+    idle: dict[str, list[AnyPlace]] = {}
     for each in connections:
         if each.is_over:
             continue
@@ -43,7 +60,7 @@ def spare(
         found.sort(key=lambda each: (each.idle, -each.since))
     heap = [(-counts[name], name) for name in idle]
     heapify(heap)
-    chosen: list[ClientConnection] = []
+    chosen: list[AnyPlace] = []
     beyond = sum(counts.values()) - most
     while heap and len(chosen) < beyond:
         count, name = heappop(heap)

@@ -1,15 +1,9 @@
 """The body of one request on its way through: counted, bounded, and held only until somebody takes it."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
-from gateway.http.messages.chunked import LAST_CHUNK, ChunkedReader, LengthReader, encode_chunk
-from gateway.http.messages.request_head import Framing
-
-if TYPE_CHECKING:
-    from gateway.http.upstream.uploads import Uploads
 
 MOST_HELD = 65_536
 _NO_LIMIT = 1 << 62
@@ -47,16 +41,19 @@ class Pace:
 
 
 class RequestBody:
-    """A body that begins to arrive before it is known where it goes.
+    """A body that begins to arrive before it is known where it goes. How it was framed is not known here.
+
+    Args:
+        length: how long it is said to be, None where nothing is said.
+        expects_continue: whether its client waits for 100 (Continue).
 
     Attributes:
-        length: the Content-Length, None when chunked.
+        length: as given.
         received: bytes of content so far.
         done: whether it has arrived whole.
         fault: why no more of it can be read, if so.
         continue_due: whether the client waits for 100 (Continue).
         pace: how fast it comes, once it has not come at once.
-        uploads: who counts it while it has not arrived whole, once it is forwarded.
     """
 
     __slots__ = (
@@ -64,7 +61,6 @@ class RequestBody:
         "_held",
         "_kept",
         "_limit",
-        "_reader",
         "_waiter",
         "continue_due",
         "done",
@@ -73,12 +69,10 @@ class RequestBody:
         "length",
         "pace",
         "received",
-        "uploads",
     )
 
-    def __init__(self, head: Framing) -> None:
-        self.length = head.length
-        self._reader = ChunkedReader() if head.length is None else LengthReader(head.length)
+    def __init__(self, length: int | None, *, expects_continue: bool) -> None:
+        self.length = length
         # not a list of what came: a client that sends single bytes would make it weigh forty times as much
         self._held: bytes | bytearray = b""
         self.held_size = 0
@@ -87,42 +81,27 @@ class RequestBody:
         self.received = 0
         self.done = False
         self.fault: Fault | None = None
-        self.continue_due = head.expects_continue
+        self.continue_due = expects_continue
         self._gone = False
         self._kept: bytes | None = None
-        self.uploads: Uploads | None = None
         self.pace: Pace | None = None
 
-    def feed(self, data: bytes) -> bytes:
-        """Return the content of what arrived.
+    def feed(self, content: bytes, *, done: bool) -> None:
+        """Count content that has arrived; with the last of it the body is ``done``.
 
         Raises:
-            Malformed: the chunked coding is broken. Fault: ``body_too_large``.
+            Fault: ``body_too_large``.
         """
         self.continue_due = False
-        content = self._reader.feed(data)
-        self.done = self._reader.done
+        self.done = done
         self.received += len(content)
         if self.received > self._limit:
             raise Fault("client", Reason.BODY_TOO_LARGE)
-        return content
-
-    @property
-    def rest(self) -> bytes:
-        """What arrived after the body, once it is done."""
-        return self._reader.rest
 
     @property
     def remaining(self) -> int:
-        """The bytes still to come, as far as known: 0 when chunked."""
+        """The bytes still to come, as far as known: 0 where nothing is said."""
         return (self.length or self.received) - self.received
-
-    @property
-    def framing(self) -> bytes:
-        """The framing field for an upstream."""
-        if self.length is None:
-            return b"Transfer-Encoding: chunked\r\n"
-        return b"Content-Length: %d\r\n" % self.length
 
     def admit(self, limit: int) -> Fault | None:
         """Set the limit in bytes; return why the body cannot be taken, if so."""
@@ -131,23 +110,17 @@ class RequestBody:
             self.fault = Fault("client", Reason.BODY_TOO_LARGE)
         return self.fault
 
-    def encode(self, content: bytes) -> bytes:
-        """Return content in the framing of the upstream, with the last chunk when done."""
-        if content:
-            self._gone = True
-            if self.length is None:
-                content = encode_chunk(content)
-        if self.done and self.length is None:
-            content += LAST_CHUNK
-        return content
-
     @property
     def is_here(self) -> bool:
         """Whether none of what has come is gone for good: it can be sent from its beginning."""
         return self._kept is not None or not self._gone
 
+    def pass_on(self) -> None:
+        """Content of it goes on as it comes, and is not here any more."""
+        self._gone = True
+
     def start(self, *, keep: bool) -> bytes:
-        """Return what there is of it in the framing of the upstream, from the beginning.
+        """Return what there is of it, from the beginning, to be passed on.
 
         Args:
             keep: whether to keep it until ``drop`` where that is all of it, to be sent once more.
@@ -155,7 +128,9 @@ class RequestBody:
         content = self.take_held() if self._kept is None else self._kept
         if keep and self.done and self.is_here:
             self._kept = content
-        return self.encode(content)
+        if content:
+            self._gone = True
+        return content
 
     def drop(self) -> None:
         """It is not sent once more."""
@@ -190,7 +165,8 @@ class RequestBody:
     def is_slow(self, grace: float) -> bool:
         """Tell whether it comes too slowly, after ``grace`` seconds in which the client could send.
 
-        A chunked body never does: whoever sends it may be making it, one line of a log after the other.
+        One that says nothing of its length never does: whoever sends it may be making it, one line of a log
+        after the other.
         """
         if self.length is None or self.pace is None:
             return False

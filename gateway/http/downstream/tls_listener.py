@@ -7,19 +7,12 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from gateway.core.headers.request import Request
-from gateway.http.downstream.balancer import BalancerAnswer
-from gateway.http.downstream.connection import ClientConnection
-from gateway.http.downstream.proxy_protocol import read_source
-from gateway.http.messages.request_head import Framing
-from gateway.http.ports import Unencrypted
+from gateway.http.downstream.certificates import Certificates
+from gateway.http.downstream.connection import ClientConnection, Listener
+from gateway.http.downstream.proxy_protocol import HeaderPeers, read_source
 from gateway.http.sockets import peer_name
-
-if TYPE_CHECKING:
-    from gateway.http.downstream.certificates import Certificates
-    from gateway.http.server import Server
 
 # how long a client may take to answer close_notify
 _SHUTDOWN_SECONDS: Final = 5.0
@@ -29,21 +22,44 @@ _MOST_AT_ONCE: Final = 32
 _REST_SECONDS: Final = 0.5
 
 
+class Reception(Listener, Protocol):
+    """What is asked of the listener before HTTP."""
+
+    handshakes_failed: int
+    headers_missing: int
+
+    @property
+    def certificates(self) -> Certificates | None:
+        """What TLS is spoken with, None where it is not."""
+
+    @property
+    def header_peers(self) -> HeaderPeers:
+        """From where connections begin with a proxy's header."""
+
+    def admit_handshake(self, handshake: "Handshake") -> bool:
+        """Take a handshake in, unless it would be beyond a limit."""
+
+    def forget_handshake(self, handshake: "Handshake") -> None:
+        """A handshake has ended, one way or the other."""
+
+
 class Handshake:
     """One client that has not got as far as HTTP: it takes a place already, as a connection does.
 
     ``peer`` is the address of the connection; once a proxy's header was read, that of whom it speaks for.
+    ``is_plain`` tells that TLS was expected and did not come.
     """
 
-    __slots__ = ("_server", "awaits_header", "peer", "task")
+    __slots__ = ("_server", "awaits_header", "is_plain", "peer", "task")
 
-    def __init__(self, server: "Server", peer: str) -> None:
+    def __init__(self, server: Reception, peer: str) -> None:
         self.peer = peer
+        self.is_plain = False
         self.awaits_header = peer in server.header_peers
         self.task: asyncio.Task[None] | None = None
         self._server = server
 
-    async def begin(self, sock: socket.socket, certificates: "Certificates | None") -> None:
+    async def begin(self, sock: socket.socket, certificates: Certificates | None) -> None:
         """Get as far as HTTP; what fails is counted, and not logged."""
         try:
             if self.awaits_header and not await self._read_header(sock):
@@ -51,7 +67,9 @@ class Handshake:
             if certificates is not None:
                 await self._shake(sock, certificates)
             else:
-                await self._server.loop.connect_accepted_socket(lambda: _Secured(self._server, self), sock)
+                await self._server.loop.connect_accepted_socket(
+                    lambda: ClientConnection(self._server, self), sock
+                )
         except OSError:
             # it is gone already
             sock.close()
@@ -79,7 +97,7 @@ class Handshake:
         sock.close()
         return False
 
-    async def _shake(self, sock: socket.socket, certificates: "Certificates") -> None:
+    async def _shake(self, sock: socket.socket, certificates: Certificates) -> None:
         server = self._server
         began, most = server.loop.time(), certificates.settings.handshake_timeout
         try:
@@ -87,10 +105,11 @@ class Handshake:
             if first.isupper():
                 # a method: it is told where to ask instead, since no TLS record begins with a letter
                 server.handshakes_failed += 1
-                await server.loop.connect_accepted_socket(lambda: _Plain(server, self), sock)
+                self.is_plain = True
+                await server.loop.connect_accepted_socket(lambda: ClientConnection(server, self), sock)
                 return
             await server.loop.connect_accepted_socket(
-                lambda: _Secured(server, self),
+                lambda: ClientConnection(server, self),
                 sock,
                 ssl=certificates.context,
                 ssl_handshake_timeout=max(_LEAST_SECONDS, began + most - server.loop.time()),
@@ -115,42 +134,6 @@ class Handshake:
         self._server.forget_handshake(self)
 
 
-class _Secured(ClientConnection):
-    """A connection that takes the place of its handshake."""
-
-    __slots__ = ("_handshake",)
-
-    def __init__(self, server: "Server", handshake: Handshake) -> None:
-        super().__init__(server)
-        self._handshake = handshake
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._handshake.over()
-        super().connection_made(transport)
-
-    def _address(self) -> str:
-        return self._handshake.peer
-
-
-class _Plain(_Secured):
-    """A connection without TLS: its first request is read like any other, and told to come by https."""
-
-    __slots__ = ()
-
-    def _open(self, request: Request, head: Framing) -> None:
-        del head
-        raise Unencrypted(request)
-
-    def _begin(self, request: Request, head: Framing) -> None:
-        del head
-        raise Unencrypted(request)
-
-    def _tell(self, request: Request, head: Framing, balancer: BalancerAnswer) -> None:
-        del head, balancer
-        raise Unencrypted(request)
-
-
 async def _first_byte(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> bytes:
     """Return what a client's first byte will be, nothing where it sends none. Raises OSError."""
     while True:
@@ -171,10 +154,10 @@ def _wake(waiter: "asyncio.Future[None]") -> None:
         waiter.set_result(None)
 
 
-class Listener:
+class Gate:
     """Accepts by itself, since whom to turn away is best known before any work was done for him."""
 
-    def __init__(self, server: "Server", sockets: Sequence[socket.socket]) -> None:
+    def __init__(self, server: Reception, sockets: Sequence[socket.socket]) -> None:
         self.sockets = tuple(sockets)
         self._server = server
         self._timers: set[asyncio.TimerHandle] = set()

@@ -1,14 +1,14 @@
-"""The writing side of a client connection, and the pausing of its reading side."""
+"""A client's socket: what is written, when reading is paused, how it is broken off."""
 
 import asyncio
 import contextlib
 import ssl
-from typing import TYPE_CHECKING
 
+from gateway.http.roles import Front, Own
 from gateway.http.sockets import count_unsent, end_writing, reset
 
-if TYPE_CHECKING:
-    from gateway.http.server import Server
+# why reading is paused: the answers before are not taken; the body has nowhere to go
+AHEAD, FULL = 1, 2
 
 
 class State:
@@ -30,62 +30,81 @@ _LEAST_RATE = 240
 
 
 class ClientTransport(asyncio.Protocol):
-    """What both sides of a client connection share.
+    """What the reading and the writing of a client connection share.
 
     Attributes:
         server: whose connection it is.
+        transport: its socket's.
+        peer: the client's address.
+        tls: whether it came over TLS.
+        state: what the bytes that arrive are.
+        ahead: those that have arrived, and are not taken yet.
+        held: why nothing is read for now, if so.
         write_paused: whether the client does not keep up with the response.
+        own: the connections to upstreams that serve this one alone, if any (R77).
+        eof_due: when the end of this direction is to be said, None where it has been, or is not to be.
     """
 
     __slots__ = (
-        "_ahead",
-        "_eof_after",
-        "_held",
-        "_state",
         "_taken",
-        "_transport",
         "_unsent",
         "_written_at",
+        "ahead",
+        "eof_due",
+        "held",
+        "own",
+        "peer",
         "server",
+        "state",
+        "tls",
+        "transport",
         "write_paused",
     )
 
-    _transport: asyncio.Transport
+    transport: asyncio.Transport
 
-    def __init__(self, server: "Server") -> None:
+    def __init__(self, server: Front) -> None:
         self.server = server
+        self.peer = ""
+        self.tls = False
         self.write_paused = False
-        self._state = State.HEAD
-        self._ahead = b""
-        self._held = 0
-        self._eof_after: float | None = None
+        self.own: Own | None = None
+        self.state = State.HEAD
+        self.ahead = b""
+        self.held = 0
+        self.eof_due: float | None = None
         self._unsent = 0
         self._taken = 0
         self._written_at = 0.0
 
     @property
-    def is_held(self) -> bool:
-        """Whether nothing is read from the client for now."""
-        return self._held != 0
+    def is_proxy(self) -> bool:
+        """Whether many clients are behind it."""
+        return self.server.admission.is_exempt(self.peer)
 
     @property
-    def held(self) -> asyncio.Transport | None:
+    def is_held(self) -> bool:
+        """Whether nothing is read from the client for now."""
+        return self.held != 0
+
+    @property
+    def unwatched(self) -> asyncio.Transport | None:
         """The transport, where nothing is read from it, so that it does not tell of the client's end."""
-        return self._transport if self._held and self._state != State.CLOSED else None
+        return self.transport if self.held and self.state != State.CLOSED else None
 
     def send(self, data: bytes) -> None:
         """Send, unless the connection has ended."""
-        if self._state < _LINGER:
-            self._transport.write(data)
+        if self.state < _LINGER:
+            self.transport.write(data)
 
     def reset(self) -> None:
         """Break off, visibly for the client (R63)."""
-        if self._state != State.CLOSED:
-            self._state = State.CLOSED
-            self._ahead = b""
-            reset(self._transport)
+        if self.state != State.CLOSED:
+            self.state = State.CLOSED
+            self.ahead = b""
+            reset(self.transport)
 
-    def _send_eof(self) -> None:
+    def send_eof(self) -> None:
         """End this direction, and read on.
 
         Over TLS that is a close_notify and no more (RFC 8446 section 6.1): ``close`` would take what the
@@ -93,37 +112,40 @@ class ClientTransport(asyncio.Protocol):
         is written behind the loop's back once everything before it has been handed over; that reading goes
         on sends it.
         """
-        transport = self._transport
+        transport = self.transport
         tls = transport.get_extra_info("ssl_object")
         if tls is None:
-            self._eof_after = None
+            self.eof_due = None
             end_writing(transport)
             return
         # as soon as that can be, where it cannot be now
-        self._eof_after = 0.0 if transport.get_write_buffer_size() else None
-        if self._eof_after is None:
+        self.eof_due = 0.0 if transport.get_write_buffer_size() else None
+        if self.eof_due is None:
             transport.pause_reading()
             # wanting to read: the client has not said that it ends, too
             with contextlib.suppress(ssl.SSLError):
                 tls.unwrap()
             transport.resume_reading()
 
-    def _hold(self, why: int) -> None:
-        if not self._held and self._state != State.CLOSED and not self._transport.is_closing():
-            self._transport.pause_reading()
-        self._held |= why
+    def hold(self, why: int) -> None:
+        """Read no more for now, for this reason."""
+        if not self.held and self.state != State.CLOSED and not self.transport.is_closing():
+            self.transport.pause_reading()
+        self.held |= why
 
-    def _release(self, why: int) -> None:
-        if (
-            self._held
-            and not self._held & ~why
-            and self._state != State.CLOSED
-            and not self._transport.is_closing()
-        ):
-            self._transport.resume_reading()
-        self._held &= ~why
+    def release(self, why: int) -> None:
+        """Read on, if there is no other reason not to."""
+        held = self.held
+        if held:
+            self.held = held = held & ~why
+            if not held and self.state != State.CLOSED and not self.transport.is_closing():
+                self.transport.resume_reading()
 
-    def _note_unsent(self) -> None:
+    def release_all(self) -> None:
+        """Read on."""
+        self.release(AHEAD | FULL)
+
+    def note_unsent(self) -> None:
         """Count from here on how much the client takes, and how long."""
         self._unsent = self._count_unsent()
         self._taken = 0
@@ -131,9 +153,9 @@ class ClientTransport(asyncio.Protocol):
 
     def _count_unsent(self) -> int:
         """Return how much the client has not taken, here and in the kernel."""
-        return self._transport.get_write_buffer_size() + count_unsent(self._transport)
+        return self.transport.get_write_buffer_size() + count_unsent(self.transport)
 
-    def _is_stalled(self, now: float) -> bool:
+    def is_stalled(self, now: float) -> bool:
         """Tell whether the client takes what is to be sent too slowly, or not at all.
 
         Within each ``write_timeout`` it has to take what is the least rate's, or all that there is.

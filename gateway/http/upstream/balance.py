@@ -1,10 +1,8 @@
 """Which server is next: the least busy one, or each in its turn; by weight in both cases."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from gateway.http.upstream.origin import Origin
+from gateway.http.roles import Server
 
 
 def interleave(weights: Iterable[int]) -> list[int]:
@@ -27,11 +25,11 @@ class Balance:
 
     def __init__(self, *, in_turn: bool) -> None:
         self._in_turn = in_turn
-        self._origins: list[Origin] = []
-        self._cycle: list[Origin] = []
+        self._origins: list[Server] = []
+        self._cycle: list[Server] = []
         self._turn = 0
 
-    def rotate(self, origins: list["Origin"]) -> None:
+    def rotate(self, origins: list[Server]) -> None:
         """Go on with these servers."""
         if origins != self._origins:
             self._origins = origins
@@ -42,7 +40,7 @@ class Balance:
         """Whether no server is in rotation."""
         return not self._origins
 
-    def pick(self) -> "Origin | None":
+    def pick(self) -> Server | None:
         """Return the next server, None where there is none."""
         cycle = self._cycle
         if not cycle:

@@ -5,32 +5,20 @@ connection on which a scheme of that kind was sent, offered or answered serves t
 served then, or nobody (R77).
 """
 
-import re
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol
 
-from gateway.core.headers.names import BINDING_SCHEME
-
-if TYPE_CHECKING:
-    from gateway.http.downstream.connection import ClientConnection
-    from gateway.http.upstream.connection import UpstreamConnection
-    from gateway.http.upstream.pool import UpstreamPool
-
-_CREDENTIALS = re.compile(rb"\r\n(?i:proxy-)?(?i:authorization):(?:[^\r\n]*[ \t,])?" + BINDING_SCHEME)
-
-Own: TypeAlias = "dict[Bound, UpstreamConnection]"
-"""What one client connection has for itself, by upstream."""
+from gateway.http.roles import Client, Upstream
 
 
-def sends_binding(head: bytes) -> bool:
-    """Tell whether a request head for an upstream authenticates the connection that it is sent on."""
-    return _CREDENTIALS.search(head) is not None
+class Stock(Protocol):
+    """What is asked of the pool that the connections are from."""
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits for a connection."""
 
-def let_go(own: Own) -> None:
-    """A client connection has ended: so do those that were its own."""
-    while own:
-        bound, connection = own.popitem()
-        bound.drop(connection)
+    def may_keep(self, connection: Upstream) -> bool:
+        """Tell whether a connection may serve again."""
 
 
 class Bound:
@@ -42,11 +30,11 @@ class Bound:
 
     __slots__ = ("_idle", "_pool")
 
-    def __init__(self, pool: "UpstreamPool") -> None:
+    def __init__(self, pool: Stock) -> None:
         self._pool = pool
-        self._idle: dict[UpstreamConnection, ClientConnection] = {}
+        self._idle: dict[Upstream, Client] = {}
 
-    def keep(self, connection: "UpstreamConnection", client: "ClientConnection") -> None:
+    def keep(self, connection: Upstream, client: Client) -> None:
         """Keep a connection that may serve again for the client connection that it served.
 
         A proxy in front sends many people's requests on one connection: for it nothing is kept.
@@ -54,7 +42,7 @@ class Bound:
         pool = self._pool
         if (
             client.is_over
-            or client.server.admission.is_exempt(client.peer)
+            or client.is_proxy
             or not pool.may_keep(connection)
             or (client.own is not None and self in client.own)
         ):
@@ -68,7 +56,7 @@ class Bound:
         if pool.is_waited_for:
             self.make_room()
 
-    def take(self, client: "ClientConnection") -> "UpstreamConnection | None":
+    def take(self, client: Client) -> Upstream | None:
         """Return the client connection's own, for one more request; None where it has none.
 
         It has none either where it has turned out to be a proxy's since.
@@ -79,13 +67,13 @@ class Bound:
             return None
         del self._idle[connection]
         connection.origin.busy += 1
-        is_alone = not client.server.admission.is_exempt(client.peer)
+        is_alone = not client.is_proxy
         if is_alone and connection.is_quiet() and connection.origin.up:
             return connection
         connection.finish()
         return None
 
-    def lost(self, connection: "UpstreamConnection") -> bool:
+    def lost(self, connection: Upstream) -> bool:
         """Note that a connection has ended; tell whether it was one that is kept here."""
         client = self._idle.pop(connection, None)
         if client is None:
@@ -94,7 +82,7 @@ class Bound:
             client.own.pop(self, None)
         return True
 
-    def drop(self, connection: "UpstreamConnection") -> None:
+    def drop(self, connection: Upstream) -> None:
         """Close one that nobody wants any more."""
         if self._idle.pop(connection, None) is not None:
             connection.origin.busy += 1

@@ -1,12 +1,19 @@
-"""One connection to an upstream's server: a request out, its response back, again and again."""
+"""One connection to an upstream's server: a request out, its response back, again and again (RFC 9112)."""
 
-import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import Final
 
 from gateway.config.settings.root import UpstreamSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
-from gateway.http.messages.chunked import BodyReader, ChunkedReader, LengthReader, UntilCloseReader
+from gateway.http.messages.binding import sends_binding
+from gateway.http.messages.chunked import (
+    LAST_CHUNK,
+    BodyReader,
+    ChunkedReader,
+    LengthReader,
+    UntilCloseReader,
+    encode_chunk,
+)
 from gateway.http.messages.fields import Malformed
 from gateway.http.messages.mending import end_of_head
 from gateway.http.messages.response_head import (
@@ -15,19 +22,16 @@ from gateway.http.messages.response_head import (
     check_partial_head,
     read_response_head,
 )
-from gateway.http.sockets import HIGH_WATER, end_writing, has_ended, has_news, keep_alive, read_left
+from gateway.http.roles import Home, Served, Server
+from gateway.http.sockets import read_left
+from gateway.http.upstream.transport import BODY, CLOSED, HEAD, IDLE, TUNNEL, UpstreamTransport
 
-if TYPE_CHECKING:
-    from gateway.http.downstream.exchange import ClientExchange
-    from gateway.http.upstream.pool import Origin, UpstreamPool
-
-_IDLE, _HEAD, _BODY, _TUNNEL, _CLOSED = range(5)
-_MOST_INTERIM = 32
-
-
+_MOST_INTERIM: Final = 32
 # less than what servers that tell nothing commonly wait, with a second for the way
-_KEPT_BY_DEFAULT = 4.0
-_MARGIN = 1.0
+_KEPT_BY_DEFAULT: Final = 4.0
+_MARGIN: Final = 1.0
+
+_USUALLY_WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
 def kept_for(settings: UpstreamSettings) -> float:
@@ -35,43 +39,28 @@ def kept_for(settings: UpstreamSettings) -> float:
     return _KEPT_BY_DEFAULT if settings.keepalive == "auto" else settings.keepalive
 
 
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(UpstreamTransport):
     """Frames responses strictly; whatever is left over or unasked for ends the connection.
 
     Attributes:
-        origin: the server at its other end.
-        retires_at: when it is too old to serve another request (the data plane's coarse clock, seconds).
-        since: when it last did something (the data plane's coarse clock, seconds).
         bound: whether it may know who its client is (R77): it serves no other.
-        write_paused: whether the server does not keep up with the upload.
     """
 
     __slots__ = (
         "_buffer",
-        "_exchange",
         "_interims",
         "_kept_for",
-        "_mode",
-        "_pool",
         "_reader",
-        "_reading_paused",
         "_reusable",
         "_served",
         "_stream",
-        "_transport",
         "_untouched",
         "bound",
-        "origin",
-        "retires_at",
-        "since",
-        "write_paused",
     )
 
-    def __init__(self, pool: "UpstreamPool", origin: "Origin") -> None:
-        self._pool = pool
-        self.origin = origin
-        self._exchange: ClientExchange | None = None
-        self._mode = _IDLE
+    def __init__(self, pool: Home, origin: Server) -> None:
+        super().__init__(pool, origin)
+        self.bound = False
         self._buffer = b""
         self._reader: BodyReader | None = None
         self._served = False
@@ -79,111 +68,71 @@ class UpstreamConnection(asyncio.Protocol):
         self._untouched = True
         self._reusable = False
         self._stream = False
-        self._reading_paused = False
-        self.write_paused = False
-        self.bound = False
         self._kept_for = pool.kept_for
-        self.since = pool.time.now
-        self.retires_at = self.since + pool.settings.max_age
 
-    @property
-    def exchange(self) -> "ClientExchange | None":
-        """The request that it serves, if any."""
-        return self._exchange
+    # the request
 
-    def is_usable(self) -> bool:
-        """Tell whether a request may be sent on it."""
-        return self._mode == _IDLE and not self._transport.is_closing()
-
-    def is_quiet(self) -> bool:
-        """Tell whether nothing has come from the server since its last response, its end least of all."""
-        return self.is_usable() and not has_news(self._transport)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; asyncio.Protocol."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=HIGH_WATER)
-        keep_alive(self._transport)
-
-    def start(self, exchange: "ClientExchange", data: bytes) -> None:
-        """Send a request head, and as much of its body as there is."""
-        self._exchange = exchange
-        self._mode = _HEAD
+    def start(self, exchange: Served) -> None:
+        """Send an exchange's request, and as much of its body as there is, in one write."""
+        self.exchange = exchange
+        self._state = HEAD
         self._untouched = True
         self._interims = 0
         self.since = self._pool.time.now
-        self._transport.write(data)
+        request, lines = exchange.request, exchange.lines
+        method = request.method
+        parts = [b"%b %b HTTP/1.1" % (method, exchange.target), *lines]
+        host_line = self.origin.host_line
+        if host_line is not None:
+            parts[1] = host_line
+        if exchange.binds and sends_binding(lines):
+            self.bound = True
+        body, content = exchange.body, b""
+        if body is not None:
+            content = exchange.start_body()
+            if body.length is None:
+                parts.append(b"Transfer-Encoding: chunked")
+                content = _chunk(content, done=body.done)
+            else:
+                parts.append(b"Content-Length: %d" % body.length)
+            if body.continue_due:
+                parts.append(b"Expect: 100-continue")
+        elif method in _USUALLY_WITH_BODY:
+            parts.append(b"Content-Length: 0")
+        if exchange.upgrade is not None:
+            parts.append(b"Connection: upgrade")
+            parts.append(b"Upgrade: " + exchange.upgrade)
+        parts.append(b"")
+        parts.append(content)
+        self._transport.write(b"\r\n".join(parts))
 
-    def send(self, data: bytes) -> None:
-        """Send more of a request's body, or of a tunnel."""
-        if self._mode in (_HEAD, _BODY) and has_ended(self._transport):
-            # it takes no more of the body, and its answer may have come: a write that fails would lose that
-            return
-        if self._mode != _CLOSED:
-            self.since = self._pool.time.now
-            self._transport.write(data)
+    def send_content(self, content: bytes, *, length: int | None, done: bool) -> None:
+        """Send more of the body, in the framing of its head: chunked where its length was not known."""
+        if length is None:
+            content = _chunk(content, done=done)
+        if content:
+            self.send(content)
 
-    def send_end(self) -> bool:
-        """End this direction of a tunnel, where the transport can; tell whether it could."""
-        if self._mode == _CLOSED or not self._transport.can_write_eof():
-            return False
-        end_writing(self._transport)
-        return True
-
-    def pause_reading(self) -> None:
-        """Read no more for now."""
-        if not self._reading_paused and self._mode != _CLOSED and not self._transport.is_closing():
-            self._reading_paused = True
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Read on."""
-        if self._reading_paused:
-            self._reading_paused = False
-            self.since = self._pool.time.now
-            if self._mode != _CLOSED and not self._transport.is_closing():
-                self._transport.resume_reading()
-
-    def abandon(self) -> None:
-        """Nobody wants what comes any more."""
-        self._exchange = None
-        self._mode = _CLOSED
-        self._transport.abort()
-
-    def finish(self) -> None:
-        """Close, once what was written has been sent."""
-        self._exchange = None
-        self._mode = _CLOSED
-        self._transport.close()
+    # the response
 
     def data_received(self, data: bytes) -> None:
         """Take what the server sent; asyncio.Protocol."""
         self.since = self._pool.time.now
-        if self._mode == _HEAD:
+        state = self._state
+        if state == HEAD:
             self._take_heads(data)
-        else:
-            self._take_more(data)
-
-    def _heed(self, head: ResponseHead) -> None:
-        """Heed how long the server keeps a connection that nobody uses."""
-        if head.idle_for is not None and self._pool.heeds:
-            self._kept_for = max(0.0, head.idle_for - _MARGIN)
-
-    def _take_more(self, data: bytes) -> None:
-        """Take what belongs to no head."""
-        mode = self._mode
-        if mode == _BODY:
+        elif state == BODY:
             self._take_body(data)
-        elif mode == _TUNNEL:
-            assert self._exchange is not None
-            assert self._exchange.tunnel is not None
-            self._exchange.tunnel.from_upstream(data)
-        elif mode == _IDLE:
+        elif state == TUNNEL:
+            assert self.exchange is not None
+            assert self.exchange.tunnel is not None
+            self.exchange.tunnel.from_upstream(data)
+        elif state == IDLE:
             self.finish()
 
     def _take_heads(self, data: bytes) -> None:
         self._untouched = False
-        exchange = self._exchange
+        exchange = self.exchange
         assert exchange is not None
         # a CR at its end was not judged yet
         checked = max(0, len(self._buffer) - 1)
@@ -227,46 +176,55 @@ class UpstreamConnection(asyncio.Protocol):
             raise Fault("upstream", Reason.UPSTREAM_MALFORMED, "too many interim responses")
         return read_response_head(data[:end]), data[end:]
 
-    def _take_final(self, exchange: "ClientExchange", head: ResponseHead, rest: bytes) -> None:
-        status = head.status
-        self._heed(head)
+    def _take_final(self, exchange: Served, head: ResponseHead, rest: bytes) -> None:
+        status, length, origin = head.status, head.length, self.origin
+        if head.idle_for is not None and self._pool.heeds:
+            self._kept_for = max(0.0, head.idle_for - _MARGIN)
         if head.binds:
             self.bound = True
-        self.origin.answers += 1
-        if self.origin.attentive:
-            self._pool.answered(self.origin, status, exchange)
-        if head.is_whole and head.length == len(rest) and exchange.head.method != b"HEAD":
-            # the whole body came with the head, as short ones do
-            exchange.deliver(exchange.begin(head, bodyless=False), rest, done=True)
-            self._complete(exchange, head.reusable)
-            return
+        origin.answers += 1
+        if origin.attentive:
+            self._pool.answered(origin, status, exchange)
         if status == 101:
-            self._mode = _TUNNEL
-            exchange.switch(self, head, rest)
+            self._switch(exchange, head, rest)
+            return
+        has_content = status not in (204, 304) and exchange.request.method != b"HEAD"
+        if not has_content or length == 0:
+            exchange.begin(head, b"", has_content=has_content, done=True)
+            self._complete(exchange, reusable=head.reusable and not rest)
+            return
+        if length == len(rest):
+            # the whole body came with the head, as short ones do
+            exchange.begin(head, rest, has_content=True, done=True)
+            self._complete(exchange, reusable=head.reusable)
             return
         self._reusable = head.reusable
         self._stream = head.is_stream
-        bodyless = status in (204, 304) or exchange.head.method == b"HEAD"
-        if bodyless or head.length == 0:
-            exchange.deliver(exchange.begin(head, bodyless=bodyless), b"", done=True)
-            self._complete(exchange, head.reusable and not rest)
-            return
         if head.chunked:
             reader: BodyReader = ChunkedReader(is_response=True)
-        elif head.length is not None:
-            reader = LengthReader(head.length)
+        elif length is not None:
+            reader = LengthReader(length)
         else:
             self._reusable = False
             reader = UntilCloseReader()
         # before the head is sent: what is wrong with a body's beginning can be told still
         content = _read(reader, rest)
-        prefix = exchange.begin(head, bodyless=False)
-        self._mode = _BODY
+        self._state = BODY
         self._reader = reader
-        self._deliver(exchange, reader, prefix, content)
+        exchange.begin(head, content, has_content=True, done=reader.done)
+        if reader.done:
+            self._end_body(exchange, reader)
+
+    def _switch(self, exchange: Served, head: ResponseHead, rest: bytes) -> None:
+        """Become a tunnel (RFC 9110 section 15.2.2), if that is what was asked for."""
+        wanted = exchange.upgrade
+        if wanted is None or head.upgrade is None or head.upgrade.lower() != wanted.lower():
+            raise Fault("upstream", Reason.UPSTREAM_MALFORMED, "101 that was not asked for")
+        self._state = TUNNEL
+        exchange.switch(self, head, rest)
 
     def _take_body(self, data: bytes) -> None:
-        exchange, reader = self._exchange, self._reader
+        exchange, reader = self.exchange, self._reader
         assert exchange is not None
         assert reader is not None
         try:
@@ -274,17 +232,17 @@ class UpstreamConnection(asyncio.Protocol):
         except Fault as fault:
             exchange.fail(fault)
             return
-        self._deliver(exchange, reader, b"", content)
-
-    def _deliver(self, exchange: "ClientExchange", reader: BodyReader, prefix: bytes, content: bytes) -> None:
-        exchange.deliver(prefix, content, done=reader.done)
+        exchange.deliver(content, done=reader.done)
         if reader.done:
-            self._reader = None
-            self._complete(exchange, self._reusable and not reader.rest)
+            self._end_body(exchange, reader)
 
-    def _complete(self, exchange: "ClientExchange", reusable: bool) -> None:
-        self._exchange = None
-        self._mode = _IDLE
+    def _end_body(self, exchange: Served, reader: BodyReader) -> None:
+        self._reader = None
+        self._complete(exchange, reusable=self._reusable and not reader.rest)
+
+    def _complete(self, exchange: Served, *, reusable: bool) -> None:
+        self.exchange = None
+        self._state = IDLE
         self._served = True
         transport, body = self._transport, exchange.body
         if (
@@ -296,84 +254,78 @@ class UpstreamConnection(asyncio.Protocol):
             if self._reading_paused:
                 self.resume_reading()
             if self.bound:
-                self._pool.bound.keep(self, exchange.connection)
+                self._pool.keep(self, exchange.client)
             else:
                 self._pool.release(self)
         else:
             self.abandon()
         exchange.end()
 
+    # the ends
+
     def eof_received(self) -> bool:
         """The server sends no more; asyncio.Protocol. Tell whether to keep the other direction open."""
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange is None:
             return False
-        if self._mode == _TUNNEL:
+        if self._state == TUNNEL:
             assert exchange.tunnel is not None
             return exchange.tunnel.upstream_ended()
-        if self._mode == _BODY and isinstance(self._reader, UntilCloseReader):
-            self._reader.done = True
-            exchange.deliver(b"", b"", done=True)
+        if self._state == BODY and isinstance(self._reader, UntilCloseReader):
             self._reader = None
-            self._complete(exchange, False)
+            exchange.deliver(b"", done=True)
+            self._complete(exchange, reusable=False)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended; asyncio.Protocol."""
-        if exc is not None and self._mode in (_HEAD, _BODY):
+        if exc is not None and self._state in (HEAD, BODY):
             for data in read_left(self._transport):
-                if self._exchange is None:
+                if self.exchange is None:
                     break
                 self.data_received(data)
-        exchange, mode = self._exchange, self._mode
-        self._exchange = None
-        self._mode = _CLOSED
+        exchange, state = self.exchange, self._state
+        self.exchange = None
+        self._state = CLOSED
         self._pool.lost(self)
         if exchange is None:
             return
-        if mode == _TUNNEL:
+        if state == TUNNEL:
             exchange.tunnel_closed()
         else:
             reused = self._served
-            if mode == _HEAD and not (reused and self._untouched):
+            if state == HEAD and not (reused and self._untouched):
                 # a kept connection may end at any time: that alone is no failure
                 self._pool.failed(self.origin, exchange)
             exchange.upstream_lost(self.origin, reused=reused, untouched=self._untouched)
 
-    def pause_writing(self) -> None:
-        """The server does not keep up; asyncio.Protocol."""
-        self.write_paused = True
-        if self._exchange is not None:
-            self._exchange.connection.hold_body()
-
-    def resume_writing(self) -> None:
-        """The server has caught up; asyncio.Protocol."""
-        self.write_paused = False
-        self.since = self._pool.time.now
-        if self._exchange is not None:
-            self._exchange.connection.release_body()
-
     def sweep(self, now: float) -> None:
         """Cut what takes too long; called a few times a second."""
-        settings, exchange = self._pool.settings, self._exchange
+        settings, exchange = self._pool.settings, self.exchange
         waited = now - self.since
         if exchange is None:
             # a stamp may be a sweep old, and the next sweep is one away: by then it must not be too late
             soon = waited + 2 * (self._pool.time.now - now)
-            if self._mode == _IDLE and (soon > self._kept_for or now > self.retires_at):
+            if self._state == IDLE and (soon > self._kept_for or now > self.retires_at):
                 self.finish()
             return
         response_timeout, idle_timeout = exchange.timeouts
-        if self._mode == _HEAD:
+        if self._state == HEAD:
             # while the upload goes on, its own time-out is the client's
             due = settings.response_timeout if response_timeout is None else response_timeout
             if waited > due and (exchange.body_done or self.write_paused):
                 self._pool.failed(self.origin, exchange)
                 exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "no response head"))
-        elif self._mode == _BODY and not self._stream and not self._reading_paused:
+        elif self._state == BODY and not self._stream and not self._reading_paused:
             due = settings.idle_timeout if idle_timeout is None else idle_timeout
             if waited > due:
                 exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "response body stalled"))
+
+
+def _chunk(content: bytes, *, done: bool) -> bytes:
+    """Return content as a chunk, if there is any, and the last chunk where that is all."""
+    data = encode_chunk(content) if content else b""
+    return data + LAST_CHUNK if done else data
 
 
 def _read(reader: BodyReader, data: bytes) -> bytes:

@@ -8,12 +8,13 @@ from gateway.config.settings.root import HealthSettings
 from gateway.core.fault import Fault
 from gateway.http.messages.mending import end_of_head
 from gateway.http.messages.response_head import MOST_HEAD, read_response_head
+from gateway.http.roles import Server
 from gateway.http.sockets import is_own_lack
-from gateway.http.upstream.origin import Origin, expand_statuses
+from gateway.http.upstream.origin import expand_statuses
 
 _FIELDS = b"User-Agent: gateway-health\r\nAccept: */*\r\nConnection: close\r\n"
 
-Dial: TypeAlias = "Callable[[Origin, Callable[[], Probe], float], Awaitable[Probe]]"
+Dial: TypeAlias = "Callable[[Server, Callable[[], Probe], float], Awaitable[Probe]]"
 
 
 class Probe(asyncio.Protocol):
@@ -68,9 +69,9 @@ class Checks:
     def __init__(
         self,
         settings: HealthSettings,
-        origins: list[Origin],
+        origins: list[Server],
         dial: Dial,
-        changed: Callable[[Origin], None],
+        changed: Callable[[Server], None],
     ) -> None:
         self._settings = settings
         self._dial = dial
@@ -78,7 +79,7 @@ class Checks:
         self._wanted = expand_statuses(settings.status)
         self._due = dict.fromkeys(origins, 0.0)
         self._rows = dict.fromkeys(origins, 0)
-        self._running: dict[Origin, asyncio.Task[None]] = {}
+        self._running: dict[Server, asyncio.Task[None]] = {}
 
     def sweep(self, now: float) -> None:
         """Begin the checks that are due."""
@@ -89,7 +90,7 @@ class Checks:
                 self._running[origin] = task
                 task.add_done_callback(lambda _, origin=origin: self._running.pop(origin, None))  # type: ignore[misc]
 
-    async def _check(self, origin: Origin) -> None:
+    async def _check(self, origin: Server) -> None:
         try:
             answer = await self._ask(origin)
         except (OSError, ValueError) as error:
@@ -99,7 +100,7 @@ class Checks:
             answer = None
         self._note(origin, good=answer in self._wanted)
 
-    async def _ask(self, origin: Origin) -> int | None:
+    async def _ask(self, origin: Server) -> int | None:
         host = self._settings.host.encode() if self._settings.host is not None else origin.authority
         request = b"GET %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (self._settings.path.encode(), host, _FIELDS)
         timeout = self._settings.timeout
@@ -110,7 +111,7 @@ class Checks:
             finally:
                 probe.transport.abort()
 
-    def _note(self, origin: Origin, *, good: bool) -> None:
+    def _note(self, origin: Server, *, good: bool) -> None:
         """Count checks in a row that contradict what is believed; enough of them change it."""
         if good == origin.healthy:
             self._rows[origin] = 0

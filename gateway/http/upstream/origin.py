@@ -1,24 +1,19 @@
 """One server of an upstream: where it is, how it does, and how to get through to it."""
 
 import asyncio
-import re
 import socket
 import ssl
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, TypeVar
+from typing import Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from gateway.config.settings.root import BreakerSettings
 from gateway.http.upstream.breaker import Breaker, Lately
 from gateway.syntax.urls import authority_of, port_of
 
-if TYPE_CHECKING:
-    from gateway.http.upstream.connection import UpstreamConnection
-
 UNIX = "unix:"
 _MOST_ADDRESSES = 6
-_HOST_LINE = re.compile(rb"\r\nhost:[^\r\n]*\r\n", re.IGNORECASE)
 
 AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.Protocol)
 
@@ -34,12 +29,23 @@ def expand_statuses(texts: tuple[str, ...]) -> frozenset[int]:
     return frozenset(found)
 
 
-def with_host(head: bytes, line: bytes) -> bytes:
-    """Return a request head with another Host line; ``line`` ends with CRLF."""
-    return _HOST_LINE.sub(lambda _: b"\r\n" + line, head, count=1)
+class Kept(Protocol):
+    """A connection that is kept for a request to come."""
+
+    def is_usable(self) -> bool:
+        """Tell whether a request may be sent on it."""
+
+    def is_quiet(self) -> bool:
+        """Tell whether nothing has come from the server since its last response, its end least of all."""
+
+    def finish(self) -> None:
+        """Close."""
 
 
-class Origin:
+AnyKept = TypeVar("AnyKept", bound=Kept)
+
+
+class Origin(Generic[AnyKept]):
     """One server of an upstream.
 
     Args:
@@ -50,7 +56,7 @@ class Origin:
 
     Attributes:
         authority: host and port, as Host tells them; ``localhost`` for a Unix socket.
-        host_line: the Host line that it gets, None where the public one is kept.
+        host_line: the Host line that it gets (without CRLF), None where the public one is kept.
         busy: its requests, those connecting included.
         open: its connections, those being opened included.
         idle: connections that serve nobody, oldest first.
@@ -96,12 +102,12 @@ class Origin:
             self._locate_socket(url[len(UNIX) :])
         else:
             self._locate(url)
-        self.host_line = b"Host: %b\r\n" % self.authority if rewrite else None
+        self.host_line = b"Host: " + self.authority if rewrite else None
         self.weight = weight
         breaker = breaker or BreakerSettings()
         self.breaker = Breaker(breaker.failures, breaker.delay)
         self.failing = expand_statuses(breaker.status)
-        self.idle: dict[UpstreamConnection, None] = {}
+        self.idle: dict[AnyKept, None] = {}
         self.busy = 0
         self.open = 0
         self.answers = 0
@@ -127,7 +133,7 @@ class Origin:
         self.port = port_of(parts)
         self.authority = authority_of(parts).encode("ascii")
 
-    def take(self, *, careful: bool = False) -> "UpstreamConnection | None":
+    def take(self, *, careful: bool = False) -> AnyKept | None:
         """Return the idle connection that served last, for one more request; None where there is none.
 
         Args:
@@ -150,7 +156,7 @@ class Origin:
 
 
 async def dial(
-    origin: Origin,
+    origin: Origin[AnyKept],
     make: Callable[[], AnyProtocol],
     *,
     timeout: float,  # noqa: ASYNC109 - it is shared out over several addresses
@@ -195,7 +201,7 @@ async def dial(
         raise failure
 
 
-def describe_failure(origin: Origin, error: Exception) -> str:
+def describe_failure(origin: Origin[AnyKept], error: Exception) -> str:
     """Say in a line, for the log, why there is no connection to a server."""
     why = "no answer in time" if isinstance(error, TimeoutError) else getattr(error, "strerror", None)
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -203,7 +209,7 @@ def describe_failure(origin: Origin, error: Exception) -> str:
     return f"no connection to {origin.path or origin.authority.decode()}: {why or type(error).__name__}"
 
 
-async def _addresses(origin: Origin) -> list[str]:
+async def _addresses(origin: Origin[AnyKept]) -> list[str]:
     """Return a host's addresses in the resolver's order, the families by turns (RFC 8305 section 4)."""
     try:
         return [str(ip_address(origin.host))]

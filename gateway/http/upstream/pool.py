@@ -1,46 +1,31 @@
 """The connections to one upstream: kept alive, bounded, waited for, spread over the servers that are up."""
 
 import asyncio
-import ssl
-from collections.abc import Callable, Iterator
-from math import ceil
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator
 
 from gateway.config.settings.root import UpstreamSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
-from gateway.http.sockets import is_own_lack
-from gateway.http.upstream.balance import Balance
+from gateway.http.roles import Client, Clock, Member, Server, Upstream, Waiting
 from gateway.http.upstream.bound import Bound
-from gateway.http.upstream.connection import UpstreamConnection, kept_for
+from gateway.http.upstream.connection import kept_for
 from gateway.http.upstream.health import Checks
-from gateway.http.upstream.origin import AnyProtocol, Origin, describe_failure, dial
-from gateway.http.upstream.shares import LEAST_CAPACITY, Queue, Shares
-from gateway.http.upstream.tls import Version, client_context, version_of
+from gateway.http.upstream.opening import Opening
+from gateway.http.upstream.rotation import Rotation
+from gateway.http.upstream.shares import Queue, Shares
 from gateway.http.upstream.uploads import Uploads
-
-if TYPE_CHECKING:
-    from gateway.http.downstream.exchange import ClientExchange
-
-_COOL_DOWN = 5.0
-_MOST_TRIES = 3
-
-
-class CoarseTime(Protocol):
-    """The data plane's clock: seconds, moved on a few times a second."""
-
-    now: float
 
 
 class UpstreamPool:
     """Connections to the servers of one upstream.
 
     A request takes the last idle connection of the server whose turn it is, else a new one, else its turn in
-    a bounded queue. A server that cannot be reached is passed over for the next, since nothing was sent, and
-    for some seconds it is tried last. A server whose breaker is open or whose health checks fail has no idle
-    connection and is not in rotation: so the way of an ordinary request asks for neither.
+    a bounded queue. For some seconds a server that could not be reached is tried last.
 
     Attributes:
+        settings: the upstream's.
+        time: the coarse clock.
+        rotation: its servers.
         uploads: where requests wait whose body has not arrived whole.
         bound: connections that serve one client connection alone (R77).
         shares: who holds connections, where they are scarce (R78).
@@ -51,43 +36,32 @@ class UpstreamPool:
         ValueError: a server's URL is not one. OSError: a file of ``tls`` cannot be used.
     """
 
-    def __init__(self, settings: UpstreamSettings, time: CoarseTime) -> None:
+    def __init__(self, settings: UpstreamSettings, time: Clock) -> None:
         self.settings = settings
         self.time = time
         # read for every response, and slow to read from a model
         self._max_idle = settings.max_idle
         self.kept_for = kept_for(settings)
         self.heeds = settings.keepalive == "auto"
-        weights = settings.weights or (1,) * len(settings.servers)
-        self._origins = [
-            Origin(url, settings.breaker, weight=weight, rewrite=settings.host == "rewrite")
-            for url, weight in zip(settings.servers, weights, strict=True)
-        ]
-        self._sole = self._origins[0] if len(self._origins) == 1 else None
-        self._balance = Balance(in_turn=settings.balance == "round_robin")
-        self._due: list[Origin] = []
-        self._connections: set[UpstreamConnection] = set()
+        self._connections: set[Upstream] = set()
         self._waiting = Queue(settings.max_connections)
         self.shares = Shares()
-        self._scarce_from = 0
+        self.rotation = Rotation(settings, time, self._changed)
+        self._origins = self.rotation.servers
         self.uploads = Uploads(self)
         self.bound = Bound(self)
-        self._opening: dict[asyncio.Task[None], ClientExchange] = {}
-        self._trouble = "no connection"
+        self._opening = Opening(self, settings, self.rotation)
         self._retired = False
-        self._ssl: ssl.SSLContext | None = None
-        self._files: Version = version_of(settings.tls)
-        if any(origin.tls for origin in self._origins):
-            self._ssl = client_context(settings.tls)
         self._checks: Checks | None = None
         if settings.health is not None:
-            self._checks = Checks(settings.health, self._origins, self._dial, self._health_changed)
-        self._rotate()
+            self._checks = Checks(
+                settings.health, self._origins, self._opening.dial, self.rotation.health_changed
+            )
 
     @property
     def is_current(self) -> bool:
         """Whether the files that ``tls`` names are still those that were read."""
-        return version_of(self.settings.tls) == self._files
+        return self._opening.is_current
 
     def readings(self) -> Iterator[tuple[str, dict[str, str], float]]:
         """Yield how many connections are open and idle, how many requests wait, and how each server does.
@@ -111,93 +85,109 @@ class UpstreamPool:
             yield "upstream_server_breaker", server, origin.breaker.is_open
             yield "upstream_server_busy", server, origin.busy
 
-    # taking and giving back
+    # taking
 
-    def acquire(self, exchange: "ClientExchange") -> None:
+    def enter(self, exchange: Waiting) -> None:
+        """Attach a connection to the exchange, now or when its body is here; or fail it."""
+        body = exchange.body
+        if body is None or body.done:
+            self.acquire(exchange)
+        else:
+            self.uploads.enter(exchange, body)
+
+    def acquire(self, exchange: Waiting) -> None:
         """Attach a connection to the exchange, now or later; or fail it."""
-        if exchange.connection.own is not None and (own := self.bound.take(exchange.connection)) is not None:
-            exchange.attach(own)
+        if exchange.client.own and (own := self.bound.take(exchange.client)) is not None:
+            self.serve(exchange, own)
             return
-        if self._due and (origin := self._try_again(exchange)) is not None:
+        rotation = self.rotation
+        if rotation.due and (origin := rotation.try_again(exchange)) is not None:
             self._begin_opening(exchange, origin)
             return
-        first = self._sole or self._balance.pick()
-        used = first.busy if first is self._sole and first is not None else self._used
-        if used >= self._scarce_from and not self._may_have(exchange.address):
-            self._wait(exchange)
+        first = rotation.sole or rotation.balance.pick()
+        used = first.busy if first is rotation.sole and first is not None else rotation.used
+        if used >= rotation.scarce_from and not self._may_have(exchange.address):
+            self.wait(exchange)
             return
         if first is not None:
             connection = first.take(careful=exchange.looks_first)
             if connection is not None:
-                exchange.attach(connection)
+                self.serve(exchange, connection)
                 return
             if first.up and first.open < self.settings.max_connections:
                 self._begin_opening(exchange, first)
                 return
         self._acquire_elsewhere(exchange)
 
-    def retry(self, exchange: "ClientExchange", failed: Origin) -> None:
+    def serve(self, exchange: Waiting, connection: Upstream) -> None:
+        """Attach a connection that was kept, or is new."""
+        if self.shares.is_counting:
+            self.shares.enter(exchange)
+        exchange.attach(connection)
+
+    def retry(self, exchange: Waiting, failed: object) -> None:
         """Send the exchange once more, on a fresh connection: to another server, if one is in rotation."""
-        others = [each for each in self._ranked() if each is not failed]
-        for origin in (*others, failed):
+        others = [each for each in self.rotation.ranked() if each is not failed]
+        for origin in (*others, *(each for each in self._origins if each is failed)):
             if origin.up and origin.open < self.settings.max_connections:
                 self._begin_opening(exchange, origin)
                 return
-        self._wait(exchange)
+        self.wait(exchange)
+
+    def has_other(self, server: object) -> bool:
+        """Tell whether another server is up."""
+        return self.rotation.has_other(server)
+
+    @property
+    def capacity(self) -> int:
+        """How many connections there may be to the servers that are up."""
+        return self.rotation.capacity
 
     @property
     def most_uploads(self) -> int:
         """How many connections may be held by requests whose body has not arrived whole: half of all."""
         return max(1, self.capacity // 2)
 
-    def has_other(self, origin: Origin) -> bool:
-        """Tell whether another server is up."""
-        return any(each.up and each is not origin for each in self._origins)
-
-    @property
-    def capacity(self) -> int:
-        """How many connections there may be to the servers that are up."""
-        return max(1, sum(1 for origin in self._origins if origin.up)) * self.settings.max_connections
-
-    @property
-    def _used(self) -> int:
-        return sum([origin.busy for origin in self._origins])
-
     def _may_have(self, address: str) -> bool:
         """Tell whether an address may have one more connection."""
         shares = self.shares
-        if self._used < self._scarce_from:
+        if self.rotation.used < self.rotation.scarce_from:
             return True
         if not shares.is_counting:
             serving = [each.exchange for each in self._connections if each.exchange is not None]
-            # who has gone in the meantime will never say that it ends
-            coming = [each for each in self._opening.values() if each.awaits_upstream]
-            shares.begin([*serving, *coming])
+            shares.begin([*serving, *self._opening.exchanges])
         return shares.may_have(address, self.capacity)
 
-    def leave(self, exchange: "ClientExchange") -> None:
-        """An exchange has ended, and with it its share; called only where shares are counted."""
-        held = self.shares.leave(exchange)
-        # whoever leaves may give its connection back only after this, so that nobody is left counts too
-        if self.shares.is_empty or 4 * self._used < 3 * self._scarce_from:
-            self.shares.end()
-        if held and self._waiting:
-            self._serve_waiting()
+    def _begin_opening(self, exchange: Waiting, origin: Server) -> None:
+        if self.shares.is_counting:
+            self.shares.enter(exchange)
+        self._opening.begin(exchange, origin)
 
-    def cancel(self, exchange: "ClientExchange") -> None:
-        """Forget an exchange that waits; a connection that is being opened for it will serve another."""
-        self._waiting.leave(exchange)
+    def _acquire_elsewhere(self, exchange: Waiting) -> None:
+        """The server whose turn it is can take no more: another one, or wait."""
+        ranked = self.rotation.ranked()
+        for origin in ranked:
+            connection = origin.take(careful=exchange.looks_first)
+            if connection is not None:
+                self.serve(exchange, connection)
+                return
+        for origin in ranked:
+            if origin.open < self.settings.max_connections:
+                self._begin_opening(exchange, origin)
+                return
+        self.wait(exchange)
 
-    def may_keep(self, connection: UpstreamConnection) -> bool:
+    # giving back
+
+    def may_keep(self, connection: Upstream) -> bool:
         """Tell whether a connection may serve again."""
         return connection.origin.up and connection.retires_at > self.time.now and not self._retired
 
-    @property
-    def is_waited_for(self) -> bool:
-        """Whether somebody waits for a connection."""
-        return bool(self._waiting)
+    def adopt(self, connection: Upstream) -> None:
+        """Count a connection that has been opened."""
+        self._connections.add(connection)
 
-    def release(self, connection: UpstreamConnection) -> None:
+    def release(self, connection: Upstream) -> None:
         """Take back a connection that may serve again."""
         origin = connection.origin
         if origin.up and connection.retires_at > self.time.now:
@@ -206,7 +196,7 @@ class UpstreamPool:
                     connection.finish()
                     return
                 if (exchange := self._next_waiting()) is not None:
-                    exchange.attach(connection)
+                    self.serve(exchange, connection)
                     return
             if not self._retired and len(origin.idle) < self._max_idle:
                 origin.busy -= 1
@@ -214,7 +204,11 @@ class UpstreamPool:
                 return
         connection.finish()
 
-    def lost(self, connection: UpstreamConnection) -> None:
+    def keep(self, connection: Upstream, client: Client) -> None:
+        """Take back one that may serve this client's connection again, and no other (R77)."""
+        self.bound.keep(connection, client)
+
+    def lost(self, connection: Upstream) -> None:
         """Note that a connection has ended."""
         if connection not in self._connections:
             return
@@ -226,37 +220,32 @@ class UpstreamPool:
         elif not self.bound.lost(connection):
             origin.busy -= 1
         if self._waiting:
-            self._serve_waiting()
+            self.serve_waiting()
 
-    def _ranked(self) -> list[Origin]:
-        """Return the servers that are up, best first."""
-        best = self._sole or self._balance.pick()
-        return sorted(
-            (origin for origin in self._origins if origin.up),
-            key=lambda origin: (
-                origin.cooling_until,
-                origin.busy / origin.weight if self.settings.balance != "round_robin" else 0.0,
-                origin is not best,
-            ),
-        )
+    def leave(self, exchange: Waiting) -> None:
+        """An exchange has ended, and with it its share; called only where shares are counted."""
+        held = self.shares.leave(exchange)
+        # whoever leaves may give its connection back only after this, so that nobody is left counts too
+        if self.shares.is_empty or 4 * self.rotation.used < 3 * self.rotation.scarce_from:
+            self.shares.end()
+        if held and self._waiting:
+            self.serve_waiting()
 
-    def _acquire_elsewhere(self, exchange: "ClientExchange") -> None:
-        """The server whose turn it is can take no more: another one, or wait."""
-        ranked = self._ranked()
-        for origin in ranked:
-            connection = origin.take(careful=exchange.looks_first)
-            if connection is not None:
-                exchange.attach(connection)
-                return
-        for origin in ranked:
-            if origin.open < self.settings.max_connections:
-                self._begin_opening(exchange, origin)
-                return
-        self._wait(exchange)
+    def cancel(self, exchange: Waiting) -> None:
+        """Forget an exchange that waits; a connection that is being opened for it will serve another."""
+        self._waiting.leave(exchange)
 
-    def _wait(self, exchange: "ClientExchange") -> None:
-        if not self._is_anybody_up():
-            exchange.fail(self._nobody_is_up())
+    # waiting
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits for a connection."""
+        return bool(self._waiting)
+
+    def wait(self, exchange: Waiting) -> None:
+        """Let an exchange wait for its turn; or fail it."""
+        if not self.rotation.is_anybody_up:
+            exchange.fail(self.rotation.nobody_is_up())
             return
         # what it may have held has ended
         self.shares.leave(exchange)
@@ -265,7 +254,7 @@ class UpstreamPool:
         else:
             exchange.fail(Fault("upstream", Reason.OVERLOADED, "too many requests wait for a connection"))
 
-    def _next_waiting(self) -> "ClientExchange | None":
+    def _next_waiting(self) -> Waiting | None:
         """Take the first of those who wait that may have a connection out of the queue."""
         for exchange in self._waiting:
             if self._may_have(self._waiting.address_of(exchange)):
@@ -273,14 +262,14 @@ class UpstreamPool:
                 return exchange
         return None
 
-    def _serve_waiting(self) -> None:
+    def serve_waiting(self) -> None:
         """Give those who wait what there is, as far as there is any; with no server left, tell them."""
         while self._waiting:
-            ranked = self._ranked()
+            ranked = self.rotation.ranked()
             if not ranked:
                 exchange = next(iter(self._waiting))
                 self._waiting.leave(exchange)
-                exchange.fail(self._nobody_is_up())
+                exchange.fail(self.rotation.nobody_is_up())
                 continue
             room = [each for each in ranked if each.idle or each.open < self.settings.max_connections]
             found = self._next_waiting() if room else None
@@ -288,207 +277,25 @@ class UpstreamPool:
                 return
             connection = room[0].take(careful=found.looks_first)
             if connection is not None:
-                found.attach(connection)
+                self.serve(found, connection)
             else:
                 self._begin_opening(found, room[0])
 
-    # who is up
+    # what connections learn of their servers
 
-    def failed(self, origin: Origin, exchange: "ClientExchange") -> None:
-        """Note that a server was reached and did not answer as a server does (R76)."""
-        breaker, now = origin.breaker, self.time.now
-        if breaker.is_open:
-            if breaker.is_tried:
-                breaker.open(now, by_answers=breaker.by_answers)
-            return
-        if not breaker.limit or self._sole is not None:
-            return
-        origin.lately.note_failure(now, exchange.address)
-        if self.has_other(origin) and origin.lately.is_failing(origin.answers):
-            origin.lately.forget()
-            breaker.open(now, by_answers=True)
-            self._settle(origin)
+    def failed(self, server: Server, exchange: Member) -> None:
+        """Note that a server was reached and did not answer as a server does."""
+        self.rotation.failed(server, exchange)
 
-    def answered(self, origin: Origin, status: int, exchange: "ClientExchange") -> None:
-        """Note the status of a response; called only where ``origin.attentive``."""
-        breaker = origin.breaker
-        if status in origin.failing:
-            # it is counted as a failure, and not as an answer too
-            origin.answers -= 1
-            self.failed(origin, exchange)
-        elif breaker.is_tried or not breaker.is_open:
-            breaker.close()
-            self._settle(origin)
+    def answered(self, server: Server, status: int, exchange: Member) -> None:
+        """Note the status of a response; called only where ``server.attentive``."""
+        self.rotation.answered(server, status, exchange)
 
-    def _unreached(self, origin: Origin) -> None:
-        """No connection could be opened: whoever asked, that is the server's failure."""
-        origin.cooling_until = self.time.now + _COOL_DOWN
-        origin.breaker.unreachable(self.time.now)
-        self._rotate()
-        self._settle(origin)
-
-    def _reached(self, origin: Origin) -> None:
-        """A connection was opened."""
-        breaker = origin.breaker
-        if not (origin.cooling_until or breaker.failures):
-            return
-        origin.cooling_until = 0.0
-        breaker.failures = 0
-        if breaker.is_open and not breaker.by_answers:
-            breaker.close()
-        self._settle(origin)
-        self._rotate()
-
-    def _health_changed(self, origin: Origin) -> None:
-        if origin.healthy:
-            # it has proven itself since whatever its breaker saw
-            origin.breaker.close()
-            origin.cooling_until = 0.0
-        self._settle(origin)
-
-    def _settle(self, origin: Origin) -> None:
-        was_up = origin.up
-        origin.settle()
-        if origin.up != was_up:
-            self._rotate()
-            if not origin.up:
-                self._close_idle(origin)
-            self._serve_waiting()
-
-    def _rotate(self) -> None:
-        up = [origin for origin in self._origins if origin.up]
-        if not up:
-            # what was left alone for its answers is better than nobody
-            up = [each for each in self._origins if each.healthy and each.breaker.by_answers]
-            for each in up:
-                each.breaker.close()
-                each.settle()
-        self._due = [each for each in self._due if each.breaker.is_open and each.healthy]
-        capacity = self.capacity
-        self._scarce_from = capacity // 2 if capacity >= LEAST_CAPACITY else capacity + 1
-        self._balance.rotate([origin for origin in up if not origin.cooling_until] or up)
-
-    def _try_again(self, exchange: "ClientExchange") -> Origin | None:
-        """Return a server whose breaker lets one request try, if this request may be it.
-
-        What must not be sent twice tries only where nobody else is up.
-        """
-        if not exchange.is_repeatable and self._is_anybody_up():
-            return None
-        origin = self._due.pop()
-        origin.breaker.hold(self.time.now)
-        return origin
-
-    def _is_anybody_up(self) -> bool:
-        return not self._balance.is_empty
-
-    def _nobody_is_up(self) -> Fault:
-        return Fault("upstream", Reason.UPSTREAM_UNAVAILABLE, "no server is up", self._next_try())
-
-    def _next_try(self) -> int:
-        """Return in how many seconds it is worth asking again."""
-        now, interval = self.time.now, self.settings.health.interval if self.settings.health else 0.0
-        waits = [
-            interval if not each.healthy else each.breaker.retry_at - now if each.breaker.is_open else 0.0
-            for each in self._origins
-        ]
-        return max(1, ceil(min(waits)))
-
-    # opening
-
-    def _begin_opening(self, exchange: "ClientExchange", origin: Origin) -> None:
-        origin.busy += 1
-        origin.open += 1
-        if self.shares.is_counting:
-            self.shares.enter(exchange)
-        task = asyncio.get_running_loop().create_task(self._open_one(exchange, origin))
-        self._opening[task] = exchange
-        task.add_done_callback(self._opened)
-
-    def _opened(self, task: "asyncio.Task[None]") -> None:
-        del self._opening[task]
-
-    async def _open_one(self, exchange: "ClientExchange", origin: Origin) -> None:
-        try:
-            connection = await self._reach(exchange, origin)
-        except OSError:
-            self._share(exchange)
-            return
-        if connection is None:
-            self._serve_waiting()
-            return
-        self._connections.add(connection)
-        if exchange.awaits_upstream:
-            exchange.attach(connection)
-        else:
-            self.release(connection)
-
-    async def _reach(self, exchange: "ClientExchange", origin: Origin) -> UpstreamConnection | None:
-        """Return a connection to this server or another; None where the exchange has failed, or has gone."""
-        tried: set[Origin] = set()
-        while (connection := await self._connect(origin)) is None:
-            tried.add(origin)
-            if not exchange.awaits_upstream:
-                return None
-            room = [
-                each
-                for each in self._ranked()
-                if each not in tried and each.open < self.settings.max_connections
-            ]
-            if not room or len(tried) >= _MOST_TRIES:
-                reason = Reason.UPSTREAM_UNREACHABLE
-                exchange.fail(Fault("upstream", reason, self._trouble, self._next_try()))
-                return None
-            origin = room[0]
-            origin.busy += 1
-            origin.open += 1
-        return connection
-
-    def _share(self, exchange: "ClientExchange") -> None:
-        """No connection can be opened, whichever the server: take one that others used, or wait for it."""
-        if not exchange.awaits_upstream:
-            return
-        for origin in self._ranked():
-            connection = origin.take(careful=exchange.looks_first)
-            if connection is not None:
-                exchange.attach(connection)
-                return
-        if any(origin.open for origin in self._origins):
-            self._wait(exchange)
-        else:
-            exchange.fail(Fault("gateway", Reason.OVERLOADED, self._trouble, 1))
-
-    async def _connect(self, origin: Origin) -> UpstreamConnection | None:
-        """Return a new connection, None where there is none; the server's counts know of it already.
-
-        Raises:
-            OSError: no file may be opened here, which is no server's failure.
-        """
-        connection: UpstreamConnection | None = None
-        try:
-            connection = await self._dial(
-                origin, lambda: UpstreamConnection(self, origin), self.settings.connect_timeout
-            )
-        except (OSError, ValueError) as error:
-            # an SSLError is an OSError; a bad name may be a UnicodeError
-            self._trouble = describe_failure(origin, error)
-            if is_own_lack(error):
-                raise
-        finally:
-            if connection is None or not connection.is_usable():
-                connection = None
-                origin.busy -= 1
-                origin.open -= 1
-        if connection is None:
-            self._unreached(origin)
-        else:
-            self._reached(origin)
-        return connection
-
-    async def _dial(self, origin: Origin, make: Callable[[], AnyProtocol], timeout: float) -> AnyProtocol:  # noqa: ASYNC109
-        return await dial(
-            origin, make, timeout=timeout, context=self._ssl, server_name=self.settings.tls.server_name
-        )
+    def _changed(self, server: Server) -> None:
+        """A server is up from now on, or is not."""
+        if not server.up:
+            _close_idle(server)
+        self.serve_waiting()
 
     # time and end
 
@@ -500,12 +307,7 @@ class UpstreamPool:
         self.uploads.sweep(now, len(self._waiting))
         for connection in tuple(self._connections):
             connection.sweep(now)
-        for origin in self._origins:
-            origin.lately.note_answers(now, origin.answers)
-            if origin.cooling_until and now >= origin.cooling_until:
-                origin.cooling_until = 0.0
-                self._rotate()
-        self._due = [each for each in self._origins if each.healthy and each.breaker.is_due(now)]
+        self.rotation.sweep(now)
         if self._checks is not None and not self._retired:
             self._checks.sweep(now)
 
@@ -526,21 +328,12 @@ class UpstreamPool:
     def close_idle(self) -> None:
         """Close the connections that serve nobody."""
         for origin in self._origins:
-            self._close_idle(origin)
+            _close_idle(origin)
         self.bound.close()
-
-    @staticmethod
-    def _close_idle(origin: Origin) -> None:
-        while origin.idle:
-            connection, _ = origin.idle.popitem()
-            origin.busy += 1
-            connection.finish()
 
     async def close(self) -> None:
         """Close everything."""
-        running: list[asyncio.Task[None]] = [*self._opening]
-        for task in running:
-            task.cancel()
+        running = self._opening.cancel()
         if self._checks is not None:
             running += self._checks.stop()
         await asyncio.gather(*running, return_exceptions=True)
@@ -548,4 +341,8 @@ class UpstreamPool:
             connection.abandon()
 
 
-__all__ = ["CoarseTime", "Origin", "UpstreamPool"]
+def _close_idle(origin: Server) -> None:
+    while origin.idle:
+        connection, _ = origin.idle.popitem()
+        origin.busy += 1
+        connection.finish()

@@ -6,10 +6,11 @@ connections are used, one address holds at most a quarter of them, and waits for
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final, Generic, TypeVar
 
-if TYPE_CHECKING:
-    from gateway.http.downstream.exchange import ClientExchange
+from gateway.http.roles import Member, Waiting
+
+AnyMember = TypeVar("AnyMember", bound=Member)
 
 LEAST_CAPACITY: Final = 4
 """Fewer connections have no quarters."""
@@ -20,31 +21,31 @@ def share_of(capacity: int) -> int:
     return capacity // 4 if capacity >= LEAST_CAPACITY else capacity
 
 
-class Tally:
+class Tally(Generic[AnyMember]):
     """Who holds something, and how many each address does. One that is not known holds nothing."""
 
     __slots__ = ("_counts", "_names")
 
     def __init__(self) -> None:
-        self._names: dict[ClientExchange, str] = {}
+        self._names: dict[AnyMember, str] = {}
         self._counts: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._names)
 
-    def __iter__(self) -> "Iterator[ClientExchange]":
+    def __iter__(self) -> Iterator[AnyMember]:
         return iter(self._names)
 
     def __contains__(self, exchange: object) -> bool:
         return exchange in self._names
 
-    def enter(self, exchange: "ClientExchange") -> None:
+    def enter(self, exchange: AnyMember) -> None:
         """Count an exchange, once."""
         if exchange not in self._names:
             name = self._names[exchange] = exchange.address
             self._counts[name] = self._counts.get(name, 0) + 1
 
-    def leave(self, exchange: "ClientExchange") -> bool:
+    def leave(self, exchange: AnyMember) -> bool:
         """Count it no more; tell whether it was counted."""
         name = self._names.pop(exchange, None)
         if name is None:
@@ -60,7 +61,7 @@ class Tally:
         """Return how many an address has; 0 for those who are not to be told apart."""
         return self._counts.get(name, 0) if name else 0
 
-    def name_of(self, exchange: "ClientExchange") -> str:
+    def name_of(self, exchange: AnyMember) -> str:
         """Return the address of one that is counted."""
         return self._names[exchange]
 
@@ -81,14 +82,14 @@ class Shares:
 
     def __init__(self) -> None:
         self.is_counting = False
-        self._tally = Tally()
+        self._tally: Tally[Member] = Tally()
 
     @property
     def is_empty(self) -> bool:
         """Whether nobody holds anything."""
         return not len(self._tally)
 
-    def begin(self, exchanges: "Iterable[ClientExchange]") -> None:
+    def begin(self, exchanges: Iterable[Member]) -> None:
         """Count from now on; these hold a connection already, or one is being opened for them."""
         self.is_counting = True
         for exchange in exchanges:
@@ -99,11 +100,11 @@ class Shares:
         self.is_counting = False
         self._tally.clear()
 
-    def enter(self, exchange: "ClientExchange") -> None:
+    def enter(self, exchange: Member) -> None:
         """It holds a connection, or will in a moment."""
         self._tally.enter(exchange)
 
-    def leave(self, exchange: "ClientExchange") -> bool:
+    def leave(self, exchange: Member) -> bool:
         """It has ended; tell whether it held one."""
         return self._tally.leave(exchange)
 
@@ -123,19 +124,19 @@ class Queue:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._since: dict[ClientExchange, float] = {}
-        self._tally = Tally()
+        self._since: dict[Waiting, float] = {}
+        self._tally: Tally[Waiting] = Tally()
 
     def __len__(self) -> int:
         return len(self._since)
 
-    def __iter__(self) -> "Iterator[ClientExchange]":
+    def __iter__(self) -> Iterator[Waiting]:
         return iter(self._since)
 
     def __contains__(self, exchange: object) -> bool:
         return exchange in self._since
 
-    def enter(self, exchange: "ClientExchange", now: float) -> bool:
+    def enter(self, exchange: Waiting, now: float) -> bool:
         """Take one in (``now`` in seconds); False where there is no place for it."""
         waiting, most = len(self._since), self._most
         if waiting >= most or (2 * waiting >= most and self._tally.has(exchange.address) >= share_of(most)):
@@ -144,16 +145,16 @@ class Queue:
         self._tally.enter(exchange)
         return True
 
-    def leave(self, exchange: "ClientExchange") -> bool:
+    def leave(self, exchange: Waiting) -> bool:
         """It waits no more; tell whether it did."""
         self._since.pop(exchange, None)
         return self._tally.leave(exchange)
 
-    def address_of(self, exchange: "ClientExchange") -> str:
+    def address_of(self, exchange: Waiting) -> str:
         """Return the address of one that waits."""
         return self._tally.name_of(exchange)
 
-    def expired(self, now: float, longest: float) -> "list[ClientExchange]":
+    def expired(self, now: float, longest: float) -> list[Waiting]:
         """Return those who have waited for longer than so many seconds."""
         found = []
         for exchange, since in self._since.items():

@@ -1,18 +1,39 @@
 """Requests of one upstream whose body has not arrived whole: how many may hold a connection meanwhile."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from gateway.config.settings.root import UpstreamSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.http.downstream.request_body import MOST_HELD, RequestBody
+from gateway.http.roles import Clock, Waiting
 from gateway.http.upstream.shares import Queue, Tally, share_of
-
-if TYPE_CHECKING:
-    from gateway.http.downstream.exchange import ClientExchange
-    from gateway.http.upstream.pool import UpstreamPool
 
 # an upload that stands still for so many seconds may be ended for one that waits
 _PATIENCE = 2.0
+
+
+class Stock(Protocol):
+    """What is asked of the pool that the connections are from."""
+
+    @property
+    def settings(self) -> UpstreamSettings:
+        """The upstream's settings."""
+
+    @property
+    def time(self) -> Clock:
+        """The coarse clock."""
+
+    @property
+    def capacity(self) -> int:
+        """How many connections there may be to the servers that are up."""
+
+    @property
+    def most_uploads(self) -> int:
+        """How many connections may be held by requests whose body has not arrived whole."""
+
+    def acquire(self, exchange: Waiting) -> None:
+        """Attach a connection to the exchange, now or later; or fail it."""
 
 
 class Uploads:
@@ -26,11 +47,11 @@ class Uploads:
     is being answered already is not: its client may be waiting for more.
     """
 
-    def __init__(self, pool: "UpstreamPool") -> None:
+    def __init__(self, pool: Stock) -> None:
         self._pool = pool
-        self._gathering: set[ClientExchange] = set()
+        self._gathering: set[Waiting] = set()
         self._waiting = Queue(pool.settings.max_connections)
-        self._holding = Tally()
+        self._holding: Tally[Waiting] = Tally()
         self._admitting = False
 
     def gauges(self) -> dict[str, float]:
@@ -47,9 +68,9 @@ class Uploads:
         """Whether somebody is still to ask the pool for a connection."""
         return bool(self._gathering or len(self._waiting))
 
-    def enter(self, exchange: "ClientExchange", body: RequestBody) -> None:
+    def enter(self, exchange: Waiting, body: RequestBody) -> None:
         """Take in a request whose body has not arrived whole; its connection comes now or later."""
-        body.uploads = self
+        exchange.uploads = self
         if body.length is not None and body.length <= MOST_HELD and not body.continue_due:
             self._gathering.add(exchange)
         elif self._may_hold(exchange.address):
@@ -58,14 +79,14 @@ class Uploads:
         elif not self._waiting.enter(exchange, self._pool.time.now):
             exchange.fail(Fault("upstream", Reason.OVERLOADED, "too many uploads wait for a connection"))
 
-    def arrived(self, exchange: "ClientExchange") -> None:
+    def arrived(self, exchange: Waiting) -> None:
         """Its body is whole: from now on it is a request like any other."""
         has_none = exchange in self._gathering or exchange in self._waiting
         self.leave(exchange)
         if has_none:
             self._pool.acquire(exchange)
 
-    def leave(self, exchange: "ClientExchange") -> None:
+    def leave(self, exchange: Waiting) -> None:
         """It has ended, or is whole: let others have its place."""
         self._gathering.discard(exchange)
         self._waiting.leave(exchange)
@@ -79,7 +100,7 @@ class Uploads:
             return False
         return 2 * holding < most or self._holding.has(address) < share_of(self._pool.capacity)
 
-    def _next(self) -> "ClientExchange | None":
+    def _next(self) -> Waiting | None:
         for exchange in self._waiting:
             if self._may_hold(self._waiting.address_of(exchange)):
                 return exchange
@@ -118,7 +139,7 @@ class Uploads:
                 if exchange.awaits_upstream:
                     exchange.body_failed(Fault("client", Reason.REQUEST_TIMEOUT, "the body stood still"))
 
-    def _stalled(self) -> list["ClientExchange"]:
+    def _stalled(self) -> list[Waiting]:
         """Return those that have stood still for too long, the longest first."""
         found = []
         for exchange in self._holding:

@@ -1,0 +1,429 @@
+"""Where the data plane's parts meet: what each asks of the others, by role. None knows another's class.
+
+Nor does a role know how a message is framed: a stream of HTTP/2 may play those of HTTP/1's connections.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol, TypeAlias
+
+from gateway.config.settings.root import UpstreamSettings
+from gateway.core.fault import Fault
+from gateway.core.headers.request import Header, Request
+from gateway.http.downstream.admission import Admission
+from gateway.http.downstream.balancer import BalancerAnswer
+from gateway.http.downstream.request_body import RequestBody
+from gateway.http.messages.response_head import ResponseHead
+from gateway.http.ports import Handler, Limits
+from gateway.http.upstream.origin import Origin
+
+
+class Clock(Protocol):
+    """The data plane's coarse clock."""
+
+    now: float
+    """Seconds, moved on a few times a second."""
+
+
+class UpstreamStream(Protocol):
+    """Where a request goes and its response comes from: what an exchange and a tunnel ask of it."""
+
+    def start(self, exchange: "Served") -> None:
+        """Send an exchange's request, and as much of its body as there is."""
+
+    def send_content(self, content: bytes, *, length: int | None, done: bool) -> None:
+        """Send more of the request's body, whose length is known or not; its end where ``done``."""
+
+    def send(self, data: bytes) -> None:
+        """Send more of a tunnel."""
+
+    def send_end(self) -> bool:
+        """End this direction of a tunnel, where that can be; tell whether it could."""
+
+    def pause_reading(self) -> None:
+        """Read no more for now."""
+
+    def resume_reading(self) -> None:
+        """Read on."""
+
+    def abandon(self) -> None:
+        """Nobody wants what comes any more."""
+
+    def finish(self) -> None:
+        """Close, once what was written has been sent."""
+
+
+class Upstream(UpstreamStream, Protocol):
+    """A connection to a server: what those ask who keep it, lend it and count it."""
+
+    retires_at: float
+
+    @property
+    def origin(self) -> "Server":
+        """The server at its other end."""
+
+    @property
+    def exchange(self) -> "Served | None":
+        """The request that it serves, if any."""
+
+    def is_usable(self) -> bool:
+        """Tell whether a request may be sent on it."""
+
+    def is_quiet(self) -> bool:
+        """Tell whether nothing has come from the server since its last response, its end least of all."""
+
+    def sweep(self, now: float) -> None:
+        """Cut what takes too long."""
+
+
+Server: TypeAlias = Origin["Upstream"]
+"""A server of an upstream, and its connections."""
+
+
+class Keeper(Protocol):
+    """Who keeps connections for one client alone."""
+
+    def drop(self, connection: Upstream) -> None:
+        """Close one that nobody wants any more."""
+
+
+Own: TypeAlias = dict["Keeper", "Upstream"]
+"""What one client connection has for itself, by upstream."""
+
+
+class Client(Protocol):
+    """A client's connection: what those ask who keep a connection for it."""
+
+    own: Own | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is sent on it."""
+
+    @property
+    def is_proxy(self) -> bool:
+        """Whether many clients are behind it."""
+
+    def hold_body(self) -> None:
+        """Read no more of the body, or of the tunnel, for now."""
+
+    def release_body(self) -> None:
+        """Read on."""
+
+
+class Member(Protocol):
+    """An exchange: what those ask who count it."""
+
+    @property
+    def address(self) -> str:
+        """Whose request it is where fairness is concerned."""
+
+
+class Waiting(Member, Protocol):
+    """An exchange: what a pool asks of it."""
+
+    body: RequestBody | None
+    uploads: "Counter | None"
+
+    @property
+    def client(self) -> Client:
+        """The client's connection."""
+
+    @property
+    def awaits_upstream(self) -> bool:
+        """Whether a connection to the upstream is still wanted."""
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether sending it twice does what sending it once does, and its content will still be here."""
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether a kept connection is looked at before it is used: what is written on it may be lost."""
+
+    def attach(self, upstream: Upstream) -> None:
+        """Take a connection."""
+
+    def fail(self, fault: Fault) -> None:
+        """It cannot be answered as asked."""
+
+    def body_failed(self, fault: Fault) -> None:
+        """The rest of the body cannot be read."""
+
+
+class Served(Waiting, Protocol):
+    """An exchange: what the connection asks that it was forwarded on."""
+
+    request: Request
+    target: bytes
+    lines: list[bytes]
+
+    @property
+    def upgrade(self) -> bytes | None:
+        """The protocol asked for, where a tunnel would be possible."""
+
+    @property
+    def binds(self) -> bool:
+        """Whether the request may authenticate the connection that it is sent on (R77)."""
+
+    @property
+    def body_done(self) -> bool:
+        """Whether the request has arrived whole."""
+
+    @property
+    def timeouts(self) -> tuple[float | None, float | None]:
+        """The route's own bounds on the wait for a head, and on silence in the body (seconds)."""
+
+    @property
+    def tunnel(self) -> "TunnelOfUpstream | None":
+        """What it has become, after a 101."""
+
+    def start_body(self) -> bytes:
+        """Return what there is of the body, from its beginning."""
+
+    def interim(self, head: ResponseHead) -> None:
+        """Pass an interim response on."""
+
+    def begin(self, head: ResponseHead, content: bytes, *, has_content: bool, done: bool) -> None:
+        """Pass the final head on, with what there is of the content. Raises Fault: it cannot be sent."""
+
+    def deliver(self, content: bytes, *, done: bool) -> None:
+        """Pass more of the content on."""
+
+    def switch(self, upstream: UpstreamStream, head: ResponseHead, rest: bytes) -> None:
+        """Become a tunnel. Raises Fault: the head cannot be sent."""
+
+    def tunnel_closed(self) -> None:
+        """The tunnel has ended."""
+
+    def upstream_lost(self, server: object, *, reused: bool, untouched: bool) -> None:
+        """The connection ended before the response did."""
+
+    def end(self) -> None:
+        """The answer has been passed on whole."""
+
+
+class Counter(Protocol):
+    """Who counts an upload while its body has not arrived whole."""
+
+    def arrived(self, exchange: Waiting) -> None:
+        """Its body is whole."""
+
+    def leave(self, exchange: Waiting) -> None:
+        """It has ended, or is whole."""
+
+
+class Sharing(Protocol):
+    """Who counts who holds connections where they are scarce."""
+
+    is_counting: bool
+
+
+class Pool(Protocol):
+    """The connections to an upstream: what an exchange asks of them."""
+
+    @property
+    def shares(self) -> Sharing:
+        """Who holds them."""
+
+    def enter(self, exchange: Waiting) -> None:
+        """Attach a connection to the exchange, now or when its body is here; or fail it."""
+
+    def retry(self, exchange: Waiting, failed: object) -> None:
+        """Send the exchange once more, on a fresh connection: to another server than this, if that can be."""
+
+    def has_other(self, server: object) -> bool:
+        """Tell whether another server is up."""
+
+    def cancel(self, exchange: Waiting) -> None:
+        """Forget an exchange that waits."""
+
+    def leave(self, exchange: Waiting) -> None:
+        """An exchange has ended; called only where shares are counted."""
+
+
+class Home(Protocol):
+    """What a connection to a server asks of the pool that it is from."""
+
+    @property
+    def settings(self) -> UpstreamSettings:
+        """The upstream's settings."""
+
+    @property
+    def time(self) -> Clock:
+        """The coarse clock."""
+
+    @property
+    def kept_for(self) -> float:
+        """How many seconds an unused connection is kept, unless its server tells."""
+
+    @property
+    def heeds(self) -> bool:
+        """Whether what a server tells of that counts."""
+
+    def release(self, connection: Upstream) -> None:
+        """Take back a connection that may serve again."""
+
+    def keep(self, connection: Upstream, client: Client) -> None:
+        """Take back one that may serve this client's connection again, and no other."""
+
+    def lost(self, connection: Upstream) -> None:
+        """Note that a connection has ended."""
+
+    def failed(self, server: Server, exchange: Member) -> None:
+        """Note that a server was reached and did not answer as a server does."""
+
+    def answered(self, server: Server, status: int, exchange: Member) -> None:
+        """Note the status of a response; called only where the server is ``attentive``."""
+
+
+class TunnelOfUpstream(Protocol):
+    """A tunnel: what the upstream's connection asks of it."""
+
+    def from_upstream(self, data: bytes) -> None:
+        """Pass on what the upstream sent."""
+
+    def upstream_ended(self) -> bool:
+        """The upstream sends no more; tell whether to keep the other direction open."""
+
+
+class TunnelOfClient(Protocol):
+    """A tunnel: what the client's connection asks of it."""
+
+    def from_client(self, data: bytes) -> None:
+        """Pass on what the client sent."""
+
+    def client_ends(self) -> None:
+        """The client has ended its side, and the upstream does not take what it sent before."""
+
+    def client_ended(self) -> bool:
+        """The client sends no more; tell whether to keep the other direction open."""
+
+    def sweep(self, now: float) -> None:
+        """Cut what has been ending for too long."""
+
+
+class ClientStream(Client, Protocol):
+    """Where a request came from and its answer goes: what an exchange and a tunnel ask of it."""
+
+    @property
+    def server(self) -> "Front":
+        """The listener."""
+
+    @property
+    def peer(self) -> str:
+        """The client's address."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing is read from the client for now."""
+
+    @property
+    def write_paused(self) -> bool:
+        """Whether the client does not keep up with the response."""
+
+    def respond(self, status: int, headers: list[Header], content: bytes, body: RequestBody | None) -> int:
+        """Send a whole answer; return how many bytes of content went out. Raises ValueError: it cannot be."""
+
+    def begin(
+        self, head: ResponseHead, lines: list[bytes], content: bytes, *, has_content: bool, done: bool
+    ) -> None:
+        """Send the head of a response, with what there is of its content, in one write."""
+
+    def deliver(self, content: bytes, *, done: bool) -> None:
+        """Send more of the content."""
+
+    def interim(self, head: ResponseHead) -> None:
+        """Send an interim response, where the client knows such."""
+
+    def send_continue(self) -> None:
+        """Tell the client to send its body."""
+
+    def switch(self, lines: list[bytes], protocol: bytes) -> None:
+        """Tell the client that it has a tunnel now."""
+
+    def enter_tunnel(self, tunnel: TunnelOfClient) -> None:
+        """Pass everything from now on."""
+
+    def send(self, data: bytes) -> None:
+        """Send bytes of a tunnel."""
+
+    def send_end(self) -> None:
+        """End the tunnel's direction to the client."""
+
+    def stop_reading_requests(self) -> None:
+        """Nothing that follows can be told apart: the connection ends with the present answer."""
+
+    def reset(self) -> None:
+        """Break off, visibly for the client (R63)."""
+
+    def exchange_finished(self, exchange: "ClientSide") -> None:
+        """Go on to the next request, or close."""
+
+
+class ClientSide(Protocol):
+    """An exchange: what the connection asks that it came on."""
+
+    body: RequestBody | None
+
+    @property
+    def body_done(self) -> bool:
+        """Whether the request has arrived whole."""
+
+
+class Tunnelled(Protocol):
+    """An exchange that has become a tunnel: what the tunnel asks of it."""
+
+    @property
+    def connection(self) -> ClientStream:
+        """The client's connection."""
+
+    @property
+    def body_done(self) -> bool:
+        """Whether the request has arrived whole."""
+
+    def tunnel_closed(self) -> None:
+        """The tunnel has ended: let the other side end too."""
+
+
+class Front(Clock, Protocol):
+    """What a listener offers to connections and exchanges."""
+
+    handler: Handler
+    limits: Limits
+    in_flight: int
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether every answer is its connection's last."""
+
+    @property
+    def admission(self) -> Admission:
+        """Counts connections by address."""
+
+    @property
+    def balancer(self) -> BalancerAnswer | None:
+        """What balancers are told, None where they are told nothing."""
+
+    @property
+    def hostless(self) -> frozenset[bytes]:
+        """The paths that may be asked for in HTTP/1.0 without a Host."""
+
+    @property
+    def extra_methods(self) -> frozenset[bytes]:
+        """What is taken beside the registered methods."""
+
+    @property
+    def least_progress(self) -> int:
+        """Bytes of a body that count as progress."""
+
+    @property
+    def pools(self) -> Mapping[str, Pool]:
+        """Where requests may be forwarded to, by name."""
+
+    def date(self) -> bytes:
+        """Return the value of Date."""

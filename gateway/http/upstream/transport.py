@@ -1,0 +1,114 @@
+"""A socket to an upstream's server: what is written, when reading is paused, how it is closed."""
+
+import asyncio
+from typing import cast
+
+from gateway.http.roles import Home, Served, Server
+from gateway.http.sockets import HIGH_WATER, end_writing, has_ended, has_news, keep_alive
+
+IDLE, HEAD, BODY, TUNNEL, CLOSED = range(5)
+
+
+class UpstreamTransport(asyncio.Protocol):
+    """What both directions of a connection to a server share.
+
+    Attributes:
+        origin: the server at its other end.
+        exchange: the request that it serves, if any.
+        retires_at: when it is too old to serve another request (the data plane's coarse clock, seconds).
+        since: when it last did something (the data plane's coarse clock, seconds).
+        write_paused: whether the server does not keep up with the upload.
+    """
+
+    __slots__ = (
+        "_pool",
+        "_reading_paused",
+        "_state",
+        "_transport",
+        "exchange",
+        "origin",
+        "retires_at",
+        "since",
+        "write_paused",
+    )
+
+    _transport: asyncio.Transport
+
+    def __init__(self, pool: Home, origin: Server) -> None:
+        self._pool = pool
+        self.origin = origin
+        self.exchange: Served | None = None
+        self._state = IDLE
+        self._reading_paused = False
+        self.write_paused = False
+        self.since = pool.time.now
+        self.retires_at = self.since + pool.settings.max_age
+
+    def is_usable(self) -> bool:
+        """Tell whether a request may be sent on it."""
+        return self._state == IDLE and not self._transport.is_closing()
+
+    def is_quiet(self) -> bool:
+        """Tell whether nothing has come from the server since its last response, its end least of all."""
+        return self.is_usable() and not has_news(self._transport)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; asyncio.Protocol."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        keep_alive(self._transport)
+
+    def send(self, data: bytes) -> None:
+        """Send more of a request's body, or of a tunnel."""
+        if self._state in (HEAD, BODY) and has_ended(self._transport):
+            # it takes no more of the body, and its answer may have come: a write that fails would lose that
+            return
+        if self._state != CLOSED:
+            self.since = self._pool.time.now
+            self._transport.write(data)
+
+    def send_end(self) -> bool:
+        """End this direction of a tunnel, where the transport can; tell whether it could."""
+        if self._state == CLOSED or not self._transport.can_write_eof():
+            return False
+        end_writing(self._transport)
+        return True
+
+    def pause_reading(self) -> None:
+        """Read no more for now."""
+        if not self._reading_paused and self._state != CLOSED and not self._transport.is_closing():
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if self._reading_paused:
+            self._reading_paused = False
+            self.since = self._pool.time.now
+            if self._state != CLOSED and not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def abandon(self) -> None:
+        """Nobody wants what comes any more."""
+        self.exchange = None
+        self._state = CLOSED
+        self._transport.abort()
+
+    def finish(self) -> None:
+        """Close, once what was written has been sent."""
+        self.exchange = None
+        self._state = CLOSED
+        self._transport.close()
+
+    def pause_writing(self) -> None:
+        """The server does not keep up; asyncio.Protocol."""
+        self.write_paused = True
+        if self.exchange is not None:
+            self.exchange.client.hold_body()
+
+    def resume_writing(self) -> None:
+        """The server has caught up; asyncio.Protocol."""
+        self.write_paused = False
+        self.since = self._pool.time.now
+        if self.exchange is not None:
+            self.exchange.client.release_body()
