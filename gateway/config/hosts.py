@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.config.settings.root import RouteSettings
+from gateway.config.settings.routes import RouteSettings
 from gateway.syntax.targets import loose_reading
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from gateway.config.settings.root import RedisSettings
+from gateway.config.settings.store import RedisSettings
 
 Node: TypeAlias = tuple[str, int]
 """Host and port of one server."""

@@ -6,7 +6,8 @@ from typing import Final
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.foreign_identity import is_foreign
 from gateway.config.reserved_names import METHOD_OVERRIDES, TAKEN
-from gateway.config.settings.root import ForwardingSettings, Settings
+from gateway.config.settings.listener import ForwardingSettings
+from gateway.config.settings.root import Settings
 from gateway.syntax import urls
 from gateway.syntax.tokens import fold, is_token
 

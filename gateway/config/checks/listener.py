@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from gateway.config.checks.problems import Path, Problem
-from gateway.config.settings.root import HstsSettings, Settings
+from gateway.config.settings.listener import HstsSettings
+from gateway.config.settings.root import Settings
 from gateway.syntax.tokens import is_token
 
 _PRELOAD_AGE = 365 * 86400

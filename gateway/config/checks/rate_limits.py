@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from gateway.config.checks.problems import Path, Problem
-from gateway.config.settings.root import RateLimitSettings, Settings
+from gateway.config.settings.rate_limits import RateLimitSettings
+from gateway.config.settings.root import Settings
 from gateway.syntax.tokens import NAME
 
 

@@ -6,13 +6,9 @@ from urllib.parse import unquote
 from gateway.config.checks.problems import Path, Problem, suggestion
 from gateway.config.checks.rate_limits import judge_rate_limit
 from gateway.config.hosts import may_meet, rival
-from gateway.config.settings.root import (
-    CorsSettings,
-    RateLimitSettings,
-    RequireSettings,
-    RouteSettings,
-    Settings,
-)
+from gateway.config.settings.rate_limits import RateLimitSettings
+from gateway.config.settings.root import Settings
+from gateway.config.settings.routes import CorsSettings, RequireSettings, RouteSettings
 from gateway.syntax import urls
 from gateway.syntax.targets import canonicalise, loose_reading
 from gateway.syntax.tokens import is_token

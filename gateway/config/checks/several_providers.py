@@ -6,7 +6,8 @@ from gateway.config.callbacks import callback_paths
 from gateway.config.checks.problems import Problem
 from gateway.config.checks.routes import check_path
 from gateway.config.hosts import may_meet
-from gateway.config.settings.root import RouteSettings, Settings
+from gateway.config.settings.root import Settings
+from gateway.config.settings.routes import RouteSettings
 from gateway.syntax import urls
 
 ENDPOINTS = frozenset(

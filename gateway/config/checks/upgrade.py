@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from gateway.config.checks.problems import Problem
 from gateway.config.checks.several_providers import admitted
 from gateway.config.settings.providers import EMAIL
-from gateway.config.settings.root import Settings, UpstreamSettings
+from gateway.config.settings.root import Settings
+from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.syntax import urls
 
 # what browsers open to one host over HTTP/1.1

@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator
 
 from gateway.config.checks.problems import Path, Problem
-from gateway.config.settings.root import HealthSettings, RouteSettings, Settings, UpstreamSettings
+from gateway.config.settings.root import Settings
+from gateway.config.settings.routes import RouteSettings
+from gateway.config.settings.upstreams import HealthSettings, UpstreamSettings
 from gateway.syntax import urls
 from gateway.syntax.tokens import NAME
 
