@@ -16,9 +16,9 @@ from yarl import URL
 from gateway.config.settings.providers import ProviderSettings
 from gateway.core.fault import Ambiguous, Fault, NeverSent
 from gateway.core.reasons import Reason
+from gateway.edge.providers.faults import unavailable
 from gateway.edge.providers.proxy import proxy_for
 
-RETRY_AFTER = 5
 Pool = Literal["login", "refresh", "published", "revocation"]
 """What a call is for; each has connections of its own, so that logins cannot starve refreshes (R84)."""
 
@@ -106,7 +106,7 @@ class ProviderClient:
             ):
                 return await _read(response, limit)
         except zlib.error:
-            raise _fault(Fault, f"{url.partition('?')[0]} sent a broken compressed answer") from None
+            raise unavailable(Fault, f"{url.partition('?')[0]} sent a broken compressed answer") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # the original is cut off: aiohttp's errors carry the request's headers and bytes of the answer
             raise self._classify(error, url, is_sent=progress.is_sent) from None
@@ -151,14 +151,16 @@ class ProviderClient:
     def _classify(self, error: Exception, url: str, *, is_sent: bool) -> Fault:
         where = url.partition("?")[0]
         if not is_sent:
-            return _fault(
+            return unavailable(
                 NeverSent, f"{where} cannot be reached: {self._explain(error)}; is the provider up?"
             )
         if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
-            return _fault(Fault, f"{where} answered something that is no HTTP; check the address")
+            return unavailable(Fault, f"{where} answered something that is no HTTP; check the address")
         if isinstance(error, TimeoutError):
-            return _fault(Ambiguous, f"{where} did not answer: {self._explain(error)}")
-        return _fault(Ambiguous, f"{where} broke off ({type(error).__name__}) before its answer was complete")
+            return unavailable(Ambiguous, f"{where} did not answer: {self._explain(error)}")
+        return unavailable(
+            Ambiguous, f"{where} broke off ({type(error).__name__}) before its answer was complete"
+        )
 
     def _explain(self, error: Exception) -> str:
         if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -222,10 +224,6 @@ def _proxy_of(settings: ProviderSettings) -> str | None:
     return None if settings.proxy is None else settings.proxy.get_secret_value()
 
 
-def _fault(kind: type[Fault], detail: str) -> Fault:
-    return kind("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER)
-
-
 async def _note_sent(
     _session: aiohttp.ClientSession,
     context: SimpleNamespace,
@@ -251,7 +249,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> Response:
     coding = response.headers.get("Content-Encoding", "identity").strip().lower() or "identity"
     if coding not in _CODINGS:
         response.close()
-        raise _fault(Fault, f"{where} encoded its answer in a way that it was not asked for")
+        raise unavailable(Fault, f"{where} encoded its answer in a way that it was not asked for")
     # some compress although asked not to; the limit counts what comes out (a small body may hold gigabytes)
     window = _CODINGS[coding]
     inflate = None if window is None else zlib.decompressobj(window)
@@ -261,9 +259,9 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> Response:
         body += piece if inflate is None else inflate.decompress(piece, limit + 1 - len(body))
         if len(body) > limit:
             response.close()
-            raise _fault(Fault, f"{where} answered more than {limit} bytes; check the address")
+            raise unavailable(Fault, f"{where} answered more than {limit} bytes; check the address")
     if inflate is not None and not inflate.eof and not is_empty:
-        raise _fault(Fault, f"{where} sent a compressed answer that has no end")
+        raise unavailable(Fault, f"{where} sent a compressed answer that has no end")
     return Response(
         status=response.status,
         content_type=response.headers.get("Content-Type", ""),

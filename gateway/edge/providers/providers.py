@@ -12,8 +12,7 @@ from gateway.core.provider import Provider, ProviderMetadata, TokenRefusal, Toke
 from gateway.core.reasons import Reason
 from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.calls import ProviderCalls
-from gateway.edge.providers.client import RETRY_AFTER
-from gateway.edge.providers.faults import to_fault
+from gateway.edge.providers.faults import to_fault, unavailable
 from gateway.edge.providers.stats import ProviderStats
 from gateway.edge.tasks import Tasks
 from gateway.oauth import logout
@@ -183,7 +182,7 @@ class Providers:
         except Fault as fault:
             return fault
         except TimeoutError:
-            return Fault("issuer", Reason.ISSUER_UNAVAILABLE, "no metadata in time for a logout", RETRY_AFTER)
+            return unavailable(Fault, "no metadata in time for a logout")
         try:
             url = logout.build_request(
                 metadata,

@@ -13,8 +13,8 @@ from gateway.core.provider import ProviderMetadata
 from gateway.core.reasons import Reason
 from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.cache import Cached, KeyCache
-from gateway.edge.providers.client import RETRY_AFTER, CountedClient
-from gateway.edge.providers.faults import to_fault
+from gateway.edge.providers.client import CountedClient
+from gateway.edge.providers.faults import RETRY_AFTER, to_fault
 from gateway.edge.tasks import stop
 from gateway.oauth import discovery, jwks
 from gateway.oauth.answers import is_success

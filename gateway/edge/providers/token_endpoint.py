@@ -12,7 +12,8 @@ from gateway.core.decision.needs import RedeemCode
 from gateway.core.fault import Fault, NeverSent, Paused
 from gateway.core.provider import ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
-from gateway.edge.providers.client import MOST_CONNECTIONS, RETRY_AFTER, CountedClient
+from gateway.edge.providers.client import MOST_CONNECTIONS, CountedClient
+from gateway.edge.providers.faults import RETRY_AFTER, unavailable
 from gateway.edge.providers.pauses import Pauses
 from gateway.oauth import token
 from gateway.oauth.errors import MessageError
@@ -96,7 +97,7 @@ class TokenEndpoint:
                 await self._refreshes.acquire()
         except TimeoutError:
             detail = "too many refreshes wait for the token endpoint"
-            raise NeverSent("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER) from None
+            raise unavailable(NeverSent, detail) from None
         try:
             yield
         finally:
@@ -135,7 +136,7 @@ class TokenEndpoint:
                 request = build(await self._metadata())
         except TimeoutError:
             detail = "the discovery document did not come in time"
-            raise NeverSent("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER) from None
+            raise unavailable(NeverSent, detail) from None
         except Fault as fault:
             raise NeverSent("issuer", fault.reason, fault.detail, fault.retry_after) from fault
         except MessageError as error:

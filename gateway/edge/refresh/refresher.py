@@ -25,7 +25,7 @@ from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.core.tokens import id_token
 from gateway.core.tokens.jws import UnknownKey
 from gateway.core.tokens.keys import KeySet
-from gateway.edge.providers.client import RETRY_AFTER
+from gateway.edge.providers.faults import unavailable
 from gateway.edge.providers.verification import verified
 from gateway.edge.refresh.lease import Ended, Leases, Lost, Refusal, Spent, Stored, Success
 from gateway.edge.tasks import SingleFlight
@@ -246,14 +246,14 @@ class Refresher:
             left = end - loop.time()
             if left < timeout / 10:
                 detail = "no time is left for another try"
-                raise NeverSent("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER)
+                raise unavailable(NeverSent, detail)
             try:
                 # a little more, so that the call itself can tell whether anything was sent
                 async with asyncio.timeout(left + timeout / 10):
                     tokens = await self._tokens.refresh_call(session.provider, grant.refresh_token)
             except TimeoutError:
                 detail = "the token endpoint did not answer before the time for all tries was over"
-                raise Ambiguous("issuer", Reason.ISSUER_UNAVAILABLE, detail, RETRY_AFTER) from None
+                raise unavailable(Ambiguous, detail) from None
             is_own = True
             return await self._conclude(compiled, session, grant, rotation_id, tokens)
 
