@@ -187,7 +187,7 @@ class Worker:
         return acknowledgement.to_json()
 
     async def _sessions(self, message: dict[str, Json]) -> Json:
-        answer = await self.gateway.session_desk.answer(
+        answer = await self.gateway.session_admin.answer(
             str(message["action"]),
             cast("dict[str, str]", message["fields"]),
             cast("dict[str, str]", message["mandate"]),

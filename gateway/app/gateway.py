@@ -83,7 +83,7 @@ class Gateway(Parts):
             revoke=self.revoke_one,
             terms=terms_of(settings),
             clock=self.clock,
-            sessions=self.session_desk.answer,
+            sessions=self.session_admin.answer,
             limits=limits_of(settings.limits),
         )
         self.closing.later(self.admin.close)
@@ -92,7 +92,7 @@ class Gateway(Parts):
     async def revoke_one(self, entries: list[DenyEntry], mandate: Mandate) -> Acknowledgement:
         """Revoke what one entry names, and tell what became of it. Raises Fault."""
         (entry,) = entries
-        return await self.revoking.revoke_one(self.session_desk, entry, mandate)
+        return await self.revoking.revoke_one(self.session_admin, entry, mandate)
 
     def snapshot(self) -> list[Json]:
         """Return every metric as JSON, for the supervisor's view over all workers."""

@@ -142,7 +142,7 @@ class Parts:
             self.revocations.put_off,
         )
         self.revoking.clear_records = self.sessions.clear
-        self.session_desk = SessionAdmin(
+        self.session_admin = SessionAdmin(
             self.sessions.index, self._knowledge, self.revoking.revoke, self.clock
         )
         self.logout_hints = LogoutHints(self.store, lambda: self.compiled.ring, self.clock)

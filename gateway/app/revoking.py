@@ -58,15 +58,15 @@ class Revoking:
         self._tell(entries, mandate)
         return acknowledgement
 
-    async def revoke_one(self, desk: SessionAdmin, entry: DenyEntry, mandate: Mandate) -> Acknowledgement:
+    async def revoke_one(self, admin: SessionAdmin, entry: DenyEntry, mandate: Mandate) -> Acknowledgement:
         """Revoke what one entry names, and tell what became of it, and of how many sessions. Raises Fault."""
-        met = await desk.met(entry)
+        met = await admin.met(entry)
         until = None
         if entry.kind not in ("jti", "session"):
             providers = self._knowledge().compiled.providers.values()
             skews = [each.clock_skew for each in providers if entry.issuer in ("", each.issuer)]
             until = entry.before + max(skews, default=0.0)
-        told = await self.revoke([await desk.bounded(entry)], mandate)
+        told = await self.revoke([await admin.bounded(entry)], mandate)
         return replace(told, sessions=met, tokens_refused_until=until)
 
     def _clear(self, entries: Sequence[DenyEntry]) -> None:

@@ -230,7 +230,7 @@ async def test_activity_is_told_after_a_tenth_of_the_idle_lifetime(world: World)
     browser = world.browser()
     await browser.login()
     assert (await fetch_at(world, other, browser)).status == 200
-    (listed,) = (await world.gateway.session_desk.answer("list", {}, {})).document["sessions"]
+    (listed,) = (await world.gateway.session_admin.answer("list", {}, {})).document["sessions"]
     for _ in range(4):
         world.clock.advance(2.5 * 3600)
         page = await browser.fetch("/x")
@@ -239,7 +239,7 @@ async def test_activity_is_told_after_a_tenth_of_the_idle_lifetime(world: World)
         await world.gateway.sessions.drain()
     # ten hours later the other one, which remembers it as idle, asks the store
     assert (await fetch_at(world, other, browser)).status == 200
-    (later,) = (await world.gateway.session_desk.answer("list", {}, {})).document["sessions"]
+    (later,) = (await world.gateway.session_admin.answer("list", {}, {})).document["sessions"]
     assert later["last_seen"] > listed["last_seen"] + 9 * 3600
     assert later["since"] == listed["since"]
 
@@ -322,7 +322,7 @@ async def test_a_new_login_replaces_the_session_on_the_list(world: World):
     await world.eventually(lambda: len(world.gateway.denylist))
     assert (await copy.fetch("/x")).status == 401
     assert (await browser.fetch("/x")).status == 200
-    listed = (await world.gateway.session_desk.answer("list", {}, {})).document["sessions"]
+    listed = (await world.gateway.session_admin.answer("list", {}, {})).document["sessions"]
     assert [each["session_id"] for each in listed] == [handle_of(world, browser).session_id]
 
 
