@@ -20,7 +20,7 @@ DOCUMENTS = [REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob(
 ROOMS = "app|cli|config|core|demo|edge|http|oauth|pipeline|supervision|syntax"
 MODULE = re.compile(rf"`(?:gateway/)?((?:{ROOMS})/[\w/]+\.py)`")
 QUOTED = re.compile(rf"``((?:{ROOMS})(?:\.\w+)+)``")
-LEFT = ("gateway.http.", "gateway.core.headers.request", "gateway.core.pattern", "gateway.core.sketch")
+LEFT = ("gateway.core.headers.request", "gateway.core.pattern", "gateway.core.sketch")
 """Where circles are left to be cut."""
 
 
