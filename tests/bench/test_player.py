@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from tests.bench import configurations, player, traffic, visitors, visits
+from tests.bench import configurations, player, visitors, visits
 from tests.bench.peers import GATEWAY
 from tests.bench.people import people
 from tests.bench.processes import LOAD_CORE, PROXY_CORE, find_program, started
@@ -162,15 +162,13 @@ def test_the_upstream_answers_as_the_visits_expect(tmp_path):
             assert report.answered == sum(map(len, scripts))
 
 
-def test_the_gateway_answers_the_visits(monkeypatch):
+def test_the_gateway_answers_the_visits():
     """[10.figures] In its own configuration, with a proxy in front, in a flood: every answer as expected."""
     missing = [name for name in ("nginx", "wrk", "taskset") if find_program(name) is None]
     if missing or not {PROXY_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
         pytest.skip(f"the benchmark needs two cores and {', '.join(missing) or 'more'}")
-    monkeypatch.setattr(traffic, "_LEAST", 600)
-    monkeypatch.setattr(traffic, "_MOST_PER_SECOND", 1)
     with rigged() as rig:
-        context = Context(rig, 0, 20.0, {})
+        context = Context(rig, 0, 0.3, {})
         for row in (
             partial(visitors._direct, "test", GATEWAY),
             partial(visitors._pooled, "test", GATEWAY),

@@ -10,8 +10,8 @@ from tests.bench.visits import Crowd, Script
 from tests.bench.wrk import CONNECTIONS
 
 # more than any proxy does on one core; a round ends early where it was not enough
-_MOST_PER_SECOND = 40_000
-_LEAST = 4_000
+MOST_PER_SECOND = 40_000.0
+LEAST = 4_000
 # what is done before the first round: every person is seen once, then there are visits
 _WARM_UP = 0.5
 _ROLL_SECONDS = 60.0
@@ -37,13 +37,14 @@ class Traffic:
     name: str
     crowd: Callable[[], Crowd]
     draw: Draw = visits.direct
+    most_per_second: float = MOST_PER_SECOND
 
     def file(self, folder: Path, number: int, seconds: float) -> Path:
         """Return the file of a round, written when first asked for; those of earlier rounds are gone."""
         return self._file(
             folder,
             number,
-            lambda crowd, seed: self.draw(crowd, max(_LEAST, int(seconds * _MOST_PER_SECOND)), seed),
+            lambda crowd, seed: self.draw(crowd, max(LEAST, int(seconds * self.most_per_second)), seed),
         )
 
     def warm_up(self, folder: Path) -> list[tuple[Path, float]]:

@@ -98,7 +98,7 @@ def _cookie_names(instance: Instance) -> list[str]:
 
 
 def _single(row: str, name: str, context: Context) -> Sample:
-    traffic = Traffic(row, "bearer", lambda: crowd(context.rig), visits.single)
+    traffic = Traffic(row, "bearer", lambda: crowd(context.rig), visits.single, 1.5 * NEW_PER_SECOND)
     return played(context, context.rig.instance(name), traffic, NEW_PER_SECOND)
 
 
