@@ -44,6 +44,7 @@ What is in the way where a target is missed: [performance.md](performance.md).
 - With 20,000 people, in the flood, and with other routes, hosts and denylists, the gateway is compared with
   itself, in instances of their own. Those who flood have a fifth of the connections: forged tokens, cookies
   under the names of sessions and others, and fields with names of their own, each of which comes once.
+  Their answers, most of them refusals, count like the others.
 - New connections are begun at most 4,000 times a second: most of a handshake is done on the load's core,
   which would be full before nginx's is.
 - Other closed-loop rows: wrk, one thread, 64 connections, headers as Chrome sends them, answers of 1 KiB.

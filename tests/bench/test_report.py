@@ -8,7 +8,7 @@ from tests.bench import __main__ as command
 from tests.bench import chart, report, scenarios
 from tests.bench.measure import Sample
 from tests.bench.peers import ENVOY, GATEWAY, NGINX, PEERS
-from tests.bench.rows import Row
+from tests.bench.rows import PER_CPU, Row
 
 SETTING = report.Setting("a processor, 2 cores", {NGINX: "1.22.1"}, 7, 2.0)
 
@@ -123,6 +123,50 @@ def test_a_full_run_has_every_row_and_seven_rounds():
     options = command.arguments([], {"QUICK": "0"})
     assert (options.quick, options.rounds) == (False, 7)
     assert len(command.chosen(options)) == len(scenarios.scenarios(7))
+
+
+TARGETS = {
+    ("visits-direct", "gateway", "nginx"): 0.85,
+    ("visits-direct", "gateway", "envoy"): 1.8,
+    ("visits-direct", "gateway", "haproxy"): 1.6,
+    ("visits-direct", "gateway", "oauth2-proxy"): 11,
+    ("visits-pooled", "gateway", "nginx"): 0.68,
+    ("visits-pooled", "gateway", "envoy"): 1.5,
+    ("visits-pooled", "gateway", "haproxy"): 1,
+    ("visits-pooled", "gateway", "oauth2-proxy"): 6,
+    ("visits-cookie", "gateway, cookie", "gateway"): 0.95,
+    ("visits-crowd", "gateway, 20,000 people", "gateway"): 0.95,
+    ("visits-crowd", "gateway, 20,000 people", None): 192,
+    ("visits-flood", "gateway, flooded", "gateway"): 0.85,
+    ("visits-flood", "gateway, flooded", None): 192,
+    ("connections", "gateway", "nginx"): 0.5,
+    ("repeated", "gateway", "nginx"): 0.8,
+    ("unique", "gateway", "nginx"): 0.75,
+    ("tokens", "gateway", "envoy"): 2,
+    ("fresh", "gateway", "envoy, no cache"): 1.3,
+    ("session", "gateway, old cookie", "gateway, cookie"): 0.6,
+    ("visits-shapes", "gateway, 64 routes", "gateway"): 0.95,
+    ("visits-shapes", "gateway, 1 million denied", "gateway"): 0.95,
+    ("visits-shapes", "gateway, 1,000 hosts", "gateway"): 0.95,
+    ("denylist-memory", "gateway", None): 200,
+}
+
+
+def test_the_targets():
+    """[10.figures] Every row that something is aimed at in has that target, among those who take part."""
+    rows = scenarios.scenarios(7)
+    found = {
+        (row.key, target.subject, target.against): target.bound for row in rows for target in row.targets
+    }
+    assert found | TARGETS == found
+    for row in rows:
+        for target in row.targets:
+            assert {target.subject, target.against} <= {*row.contenders, None} or row.skipped
+    keys = [row.key for row in rows]
+    assert len(set(keys)) == len(keys)
+    for kept in ("download", "upload", "websocket", "tls", "latency", "idle", "start"):
+        assert kept in keys
+    assert all(row.rounds is None for row in rows if row.primary == PER_CPU)
 
 
 def test_an_unknown_row_is_refused():
