@@ -98,7 +98,7 @@ class Resolvers:
     async def _replaced(self, need: Replaced) -> None:
         # a login does not fail for want of the others' ears
         with contextlib.suppress(Fault):
-            await self.leases.replaced(replacement(need.session_id))
+            await self.leases.announcements.replaced(replacement(need.session_id))
 
 
 async def _random(need: Random) -> bytes:

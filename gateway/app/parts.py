@@ -129,7 +129,7 @@ class Parts:
             longest_call=max(LONGEST_CALL, 3 * slowest),
         )
         closing.later(self.leases.close)
-        self.leases.start()
+        self.leases.announcements.start()
 
     def _make_sessions(self) -> None:
         self.revoking = Revoking(self.revocations, self._knowledge, self.logs, self.metrics)
@@ -175,7 +175,7 @@ class Parts:
             memory=Memory(),
             recent_outcome=self.refresher.recent_outcome,
             confirmed=self.refresher.confirmed,
-            superseded=self.leases.superseded,
+            superseded=self.leases.announcements.superseded,
         )
         self.rate_limits = RateLimits(self.store)
         self.kept_pages = KeptPages(self.store, lambda: self.compiled.ring, self.clock)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -9,7 +10,8 @@ from redis import Redis
 from gateway.core.decision.needs import Confirm
 from gateway.core.fault import Ambiguous, Fault, NeverSent
 from gateway.core.reasons import Reason
-from gateway.edge.refresh.lease import Ended, Leases, Lost, Refusal, Spent, Stored, Success
+from gateway.edge.refresh.lease import Leases
+from gateway.edge.refresh.outcomes import Ended, Lost, Refusal, Spent, Stored, Success
 from gateway.edge.store.store import Store
 from tests.support.store import ValkeyServer, eventually
 
@@ -51,8 +53,10 @@ def fault(kind=Fault):
 class WithSession(Leases):
     """Leases whose names tell a session, and so have keys under their former names as well."""
 
-    def _keys(self, claim: str) -> list[str]:
-        return super()._keys(f"{claim}.session")
+    def __init__(self, *parts: Any, **options: Any) -> None:
+        super().__init__(*parts, **options)
+        keys = self._steps.keys
+        self._steps.keys = lambda rotation_id: keys(f"{rotation_id}.session")
 
 
 @pytest.fixture(params=[Leases, WithSession])
@@ -117,7 +121,7 @@ async def test_waiters_are_woken_without_the_publication(table, monkeypatch):
     async def deaf():
         await asyncio.sleep(3600)
 
-    monkeypatch.setattr(second, "_listen", deaf)
+    monkeypatch.setattr(second.announcements, "_listen", deaf)
     holder = asyncio.ensure_future(first.obtain("h", provider))
     await provider.called.wait()
     waiter = asyncio.ensure_future(second.obtain("h", provider))
@@ -491,7 +495,7 @@ async def test_the_listener_survives_its_connection(server, own_store, table):
         await provider.called.wait()
         second = asyncio.ensure_future(waiting.obtain(turn, provider))
         with server.client() as client:
-            await eventually(lambda client=client: client.pubsub_numsub(holder._channel)[0][1])
+            await eventually(lambda client=client: client.pubsub_numsub(holder.announcements.channel)[0][1])
             provider.gate.set()
             assert await first == await second == Stored(turn.encode())
             client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")

@@ -11,7 +11,8 @@ from gateway.core.decision.needs import Confirm
 from gateway.core.sessions import renewal as refresh
 from gateway.core.sessions.codec import decode_grant, encode_grant, former_name
 from gateway.core.sessions.model import Grant
-from gateway.edge.refresh.lease import Ended, Leases, Refusal, Spent, Stored, Success
+from gateway.edge.refresh.lease import Leases
+from gateway.edge.refresh.outcomes import Ended, Refusal, Spent, Stored, Success
 from gateway.edge.store.store import Store
 from tests.support.decisions import compiled
 from tests.support.recorded import claim_scripts_1 as former

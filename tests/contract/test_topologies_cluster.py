@@ -16,7 +16,8 @@ from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
 from gateway.edge.limits.rate_limits import RateLimits
-from gateway.edge.refresh.lease import Leases, Stored, Success
+from gateway.edge.refresh.lease import Leases
+from gateway.edge.refresh.outcomes import Stored, Success
 from gateway.edge.revocation.denylist_sync import Revocations
 from gateway.edge.sessions.index import Filter
 from gateway.edge.store.clients import Opener

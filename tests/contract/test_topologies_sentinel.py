@@ -12,7 +12,8 @@ from gateway.core.decision.needs import Revoke
 from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
-from gateway.edge.refresh.lease import Leases, Stored, Success
+from gateway.edge.refresh.lease import Leases
+from gateway.edge.refresh.outcomes import Stored, Success
 from gateway.edge.revocation.denylist_sync import Revocations
 from gateway.edge.store.clients import OneServer, Opener
 from gateway.edge.store.sentinel import Sentinels, _read

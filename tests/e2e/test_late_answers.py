@@ -99,7 +99,7 @@ async def test_r75_what_another_gateway_has_made_is_not_set_back(late: World):
         ) as answer:
             assert answer.status == 200
     await late.eventually(lambda: late.provider.counts["token:refresh_token"] == 2)
-    await late.eventually(lambda: len(late.gateway.leases._superseded) == 2)
+    await late.eventually(lambda: len(late.gateway.leases.announcements._superseded) == 2)
     release(late, hold)
     page = await task
     assert page.status == 200

@@ -27,7 +27,8 @@ from gateway.core.tokens.jws import UnknownKey
 from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.faults import unavailable
 from gateway.edge.providers.verification import verified
-from gateway.edge.refresh.lease import Ended, Leases, Lost, Refusal, Spent, Stored, Success
+from gateway.edge.refresh.lease import Leases
+from gateway.edge.refresh.outcomes import Ended, Lost, Refusal, Spent, Stored, Success
 from gateway.edge.tasks import SingleFlight
 from gateway.syntax.encoding import Json, encode_base64url
 
