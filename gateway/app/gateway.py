@@ -10,7 +10,7 @@ from gateway.core.rules.entries import DenyEntry
 from gateway.core.runtime import RuntimeConfig, bridge, compile_settings
 from gateway.edge.admin.readiness import Readiness
 from gateway.edge.admin.revocation_request import Mandate, terms_of
-from gateway.edge.revocation.denylist_sync import Acknowledgement
+from gateway.edge.revocation.denylist_writer import Acknowledgement
 from gateway.edge.telemetry.metric_merge import snapshot
 from gateway.edge.telemetry.metric_sources import provider_readings
 from gateway.http.downstream.certificates import Certificates

@@ -9,7 +9,8 @@ from gateway.core.fault import Fault
 from gateway.core.rules.entries import DenyEntry
 from gateway.edge.admin.revocation_request import Mandate
 from gateway.edge.admin.sessions import SessionAdmin
-from gateway.edge.revocation.denylist_sync import Acknowledgement, Revocations
+from gateway.edge.revocation.denylist_sync import Revocations
+from gateway.edge.revocation.denylist_writer import Acknowledgement
 from gateway.edge.telemetry.logs import Logs
 from gateway.edge.telemetry.metrics import Metrics
 

@@ -14,7 +14,7 @@ from gateway.edge.admin.revocation_request import Mandate, terms_of
 from gateway.edge.admin.sessions import Answer
 from gateway.edge.clock import CLOCK
 from gateway.edge.configfile.load import Loaded
-from gateway.edge.revocation.denylist_sync import Acknowledgement
+from gateway.edge.revocation.denylist_writer import Acknowledgement
 from gateway.edge.tasks import stop
 from gateway.edge.telemetry.metric_merge import snapshot
 from gateway.edge.telemetry.metrics import Metrics

@@ -14,6 +14,7 @@ from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
 from gateway.edge.revocation import denylist_sync as module
+from gateway.edge.revocation import denylist_writer
 from gateway.edge.revocation.denylist_log import TAG
 from gateway.edge.revocation.denylist_sync import Revocations
 from gateway.edge.store.store import Store
@@ -96,7 +97,7 @@ async def test_r44_a_revocation_is_pushed_and_acknowledged_by_every_worker(worke
 
 async def test_r44_a_worker_that_does_not_apply_is_named(worker, monkeypatch):
     """R44: a worker that hangs is missing by name; the caller is not kept longer than the bound."""
-    monkeypatch.setattr(module, "ACKNOWLEDGE_WITHIN", 0.2)
+    monkeypatch.setattr(denylist_writer, "ACKNOWLEDGE_WITHIN", 0.2)
     first, hung = await worker(name="a"), await worker(name="hung")
     hung._task.cancel()
     answer = await first.publish([sub("alice")])
@@ -180,9 +181,10 @@ async def test_step_3_a_trimmed_log_is_noticed_by_its_gap(worker, store, monkeyp
 def _deaf(worker: Revocations):
     """Keep a worker from reading and comparing for a while."""
     worker._task.cancel()
-    epoch, seq, last = worker._epoch, worker._seq, worker._last
+    history = worker._history
+    epoch, seq, last = history.epoch, history.seq, history.last
     yield
-    worker._epoch, worker._seq, worker._last = epoch, seq, last
+    history.epoch, history.seq, history.last = epoch, seq, last
 
     async def goes_on():
         await worker._follow()

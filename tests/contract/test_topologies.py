@@ -44,7 +44,7 @@ async def use_all(store: Store) -> None:
     """Do once whatever the gateway does with a store."""
     assert await store.use_once(UseOnce("login", "x", time.time() + 60))
     claims = Leases(store, time.time, grace=1.0, idle=60.0)
-    listening = asyncio.create_task(claims._listen())
+    listening = asyncio.create_task(claims.announcements._listen())
 
     async def call():
         return Success(b"sealed")

@@ -136,7 +136,7 @@ async def test_a_claim_is_awaited_across_workers(cluster: ClusterStore):
         return Success(b"once")
 
     waiting = [asyncio.create_task(each.obtain("shared", call)) for each in (first, second)]
-    await eventually(lambda: calls and (first._listener or second._listener))
+    await eventually(lambda: calls and (first.announcements._listener or second.announcements._listener))
     gate.set()
     assert await asyncio.gather(*waiting) == [Stored(b"once")] * 2
     assert len(calls) == 1

@@ -127,7 +127,7 @@ async def test_a_failover(replicated: Replicated, store: Store):
         return Success(b"sealed")
 
     assert await claims.obtain("before", call) == Stored(b"sealed")
-    listener = asyncio.create_task(claims._listen())
+    listener = asyncio.create_task(claims.announcements._listen())
     await first.publish([entry("before")])
     replicated.master.kill()
     with pytest.raises(Fault):

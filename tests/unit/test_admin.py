@@ -18,7 +18,7 @@ from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
 from gateway.edge.admin.listener import MOST_BODY, Admin
 from gateway.edge.admin.readiness import Readiness
 from gateway.edge.admin.revocation_request import Refused, Terms, parse_revocation
-from gateway.edge.revocation.denylist_sync import Acknowledgement
+from gateway.edge.revocation.denylist_writer import Acknowledgement
 from gateway.http.ports import Limits
 
 TOKEN = "admin-token-of-the-tests-0123456789abcdef"

@@ -27,7 +27,7 @@ from gateway.edge.admin.revocation_request import (
     parse_revocation,
 )
 from gateway.edge.admin.sessions import Answer
-from gateway.edge.revocation.denylist_sync import Acknowledgement
+from gateway.edge.revocation.denylist_writer import Acknowledgement
 from gateway.http.ports import Limits
 from gateway.syntax.encoding import Json
 from gateway.syntax.urls import parse_listen

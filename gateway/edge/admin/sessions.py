@@ -12,7 +12,7 @@ from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry, session_end
 from gateway.core.sessions.record import as_session
 from gateway.edge.admin.revocation_request import Mandate
-from gateway.edge.revocation.denylist_sync import Acknowledgement
+from gateway.edge.revocation.denylist_writer import Acknowledgement
 from gateway.edge.sessions.index import MOST_PAGE, Filter, Listed, SessionIndex
 from gateway.syntax.encoding import Json
 

@@ -12,53 +12,29 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.core.decision.needs import Revoke
 from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
-from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
+from gateway.core.rules.entries import DenyEntry
 from gateway.edge.clock import since_boot
 from gateway.edge.revocation import denylist_log as log
+from gateway.edge.revocation.denylist_snapshot import beyond, read_snapshot
+from gateway.edge.revocation.denylist_writer import Acknowledgement, DenylistWriter, History
 from gateway.edge.store.store import Argument, Line, Script, Store
 from gateway.edge.tasks import stop
-from gateway.syntax.encoding import Json
 
 BEAT_INTERVAL = 1.0
 DELIVERY = 0.5
-ACKNOWLEDGE_WITHIN = 1.0
 LIVE_FOR = 15.0
 LOG_LENGTH = 10_000
 _FORGET_AFTER = 60.0
 _BLOCK = 5.0
 _BATCH = 500
-_PAGE = 1000
-_MARGIN = 300
 _MOST_BACKOFF = 2.0
 _BETWEEN_RESYNCS = 0.02
-_ANY_SEQ = 2**53
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """Which live workers hold the entries and which have not said so in time.
-
-    ``replicated`` tells whether a replica of the store confirmed the write (WAIT 1); None without replicas.
-    ``sessions`` is how many sessions the entries met, None where nobody can tell. Bearer tokens with an
-    ``iat`` until ``tokens_refused_until`` (epoch seconds) are refused; None where the entry names no time.
-    """
-
-    seq: int
-    acknowledged: list[str]
-    missing: list[str]
-    replicated: bool | None = None
-    sessions: int | None = None
-    tokens_refused_until: float | None = None
-
-    def to_json(self) -> dict[str, Json]:
-        """Return it as a JSON object."""
-        return asdict(self)
 
 
 @dataclass(slots=True)
@@ -101,21 +77,18 @@ class Revocations:
         self._denylist = denylist
         self._clock = clock
         self.worker_id = f"{worker_id}:{os.urandom(3).hex()}"
-        self._live_for = live_for
-        self._log_length = log_length
         self._on_added = on_added
         self._steps = steps
         self._stepped = steps()
-        self._keys = [store.key(log.TAG, name) for name in log.KEYS]
-        self._epoch: bytes | None = None
-        self._seq = 0
-        self._last = b"0-0"
-        self._forked = False
+        self._history = History()
+        self._writer = DenylistWriter(
+            store, self._history, self._add, clock, live_for=live_for, log_length=log_length
+        )
+        self._keys = self._writer.keys
         self._good_at: float | None = None
         self._nudge = asyncio.Event()
         self._applied = asyncio.Event()
         self._attempted = asyncio.Event()
-        self._unwritten: dict[DenyEntry, None] = {}
         self._counts = _Counts()
         self._written_at: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -147,11 +120,7 @@ class Revocations:
         Raises:
             ValueError: as ``revoke``.
         """
-        told = tuple(entries)
-        for entry in told:
-            log.encode_entry(entry)
-        self._unwritten.update((entry, None) for entry in told if entry.position == AS_WRITTEN)
-        self._add(told)
+        self._writer.hold(entries)
 
     def _add(self, entries: Sequence[DenyEntry]) -> None:
         for entry in entries:
@@ -165,7 +134,7 @@ class Revocations:
             Fault: the store has not taken them yet; writing is tried again behind the caller's back.
             ValueError: an entry of the wrong shape; none is written.
         """
-        seq, _ = await self._write(need.entries, replicated=False)
+        seq, _ = await self._writer.write(need.entries, replicated=False)
         # whoever logs in here from now on is to begin after it
         await self._delivered(seq)
 
@@ -175,7 +144,7 @@ class Revocations:
         Raises:
             Fault: the store does not take it. ValueError: as ``revoke``.
         """
-        await self._script(log.PUT_OFF, int(seconds * 1000), *log.encode_entry(entry))
+        await self._writer.put_off(entry, seconds)
 
     async def publish(self, entries: Sequence[DenyEntry]) -> Acknowledgement:
         """Write entries and wait, up to a second, until every live worker has applied them.
@@ -183,27 +152,17 @@ class Revocations:
         Raises:
             Fault, ValueError: as ``revoke``.
         """
-        seq, replicated = await self._write(entries, replicated=True)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + ACKNOWLEDGE_WITHIN
-        while True:
-            reply = await self._script(log.ACKNOWLEDGED, int(self._live_for * 1000))
-            applied = {worker.decode("utf-8", "replace"): log.decode_count(count) for worker, count in reply}
-            missing = sorted(worker for worker, count in applied.items() if count is None or count < seq)
-            if not missing or loop.time() >= deadline:
-                held = sorted(applied.keys() - set(missing))
-                return Acknowledgement(seq, held, missing, replicated)
-            await asyncio.sleep(0.02)
+        return await self._writer.publish(entries)
 
     def stats(self) -> dict[str, float]:
         """Return the figures of the replica; durations are seconds, staleness infinite before the first."""
         good = self._good_at
         return {
             "entries": float(len(self._denylist)),
-            "seq": float(self._seq),
+            "seq": float(self._history.seq),
             "lag_seconds": self._counts.lag,
             "staleness_seconds": float("inf") if good is None else since_boot() - good,
-            "unwritten": float(len(self._unwritten)),
+            "unwritten": float(len(self._writer.unwritten)),
             "resyncs": float(self._counts.resyncs),
             "reconnects": float(self._counts.reconnects),
             "garbage": float(self._counts.garbage),
@@ -212,44 +171,6 @@ class Revocations:
 
     async def _script(self, script: Script, *arguments: Argument) -> Any:  # noqa: ANN401 - of the script
         return await self._store.run(script, self._keys, arguments)
-
-    async def _write(
-        self, entries: Sequence[DenyEntry], *, replicated: bool, is_late: bool = False
-    ) -> tuple[int, bool | None]:
-        encoded = [(*log.encode_entry(entry), log.encode_place(entry)) for entry in entries]
-        if not is_late:
-            self._unwritten.update(dict.fromkeys(entries))
-            self._add(entries)
-        seq, confirmed = 0, None
-        for start in range(0, len(encoded), _BATCH):
-            batch = encoded[start : start + _BATCH]
-            arguments: list[Argument] = [
-                self._log_length,
-                _MARGIN,
-                round(self._clock(), 3),
-                os.urandom(16).hex(),
-                *self._history(),
-                *(part for each in batch for part in each),
-            ]
-            if replicated:
-                reply, confirmed = await self._store.run_replicated(log.WRITE, self._keys, arguments)
-            else:
-                reply = await self._script(log.WRITE, *arguments)
-            seq = int(reply[1])
-            self._add(
-                [
-                    replace(entry, position=log.decode_place(place))
-                    for entry, place in zip(entries[start : start + _BATCH], reply[2], strict=True)
-                    if entry.position == AS_WRITTEN
-                ]
-            )
-        for entry in entries:
-            self._unwritten.pop(entry, None)
-        return seq, confirmed
-
-    def _history(self) -> tuple[Argument, Argument]:
-        """Return the epoch that was followed last and what was applied of it."""
-        return self._epoch or b"", _ANY_SEQ if self._forked else self._seq
 
     async def _run(self) -> None:
         pause = 0.1
@@ -269,42 +190,23 @@ class Revocations:
 
     async def _synchronise(self) -> None:
         self._stepped = self._steps()
-        epoch, seq, last = await self._script(log.SYNCHRONISE, os.urandom(16).hex(), *self._history())
+        epoch, seq, last = await self._script(log.SYNCHRONISE, os.urandom(16).hex(), *self._history.told())
         # what a replica that was empty holds comes from the store; a million entries are not kept twice
         theirs = Denylist() if len(self._denylist) else None
-        cursor = b"0"
-        while True:
-            # a scan returns whatever is there from its beginning to its end; pages by rank would shift
-            cursor, members = await self._store.execute("ZSCAN", self._keys[2], cursor, "COUNT", _PAGE)
-            added = []
-            texts = members[::2]
-            places = await self._store.execute("HMGET", self._keys[6], *texts) if texts else ()
-            for text, score, place in zip(texts, members[1::2], places, strict=True):
-                entry = log.decode_entry(text, score, place)
-                if entry is None:
-                    self._counts.garbage += 1
-                    continue
-                added.append(entry)
-                if theirs is not None:
-                    theirs.add(entry)
-            self._add(added)
-            if cursor == b"0":
-                break
-        self._epoch, self._seq, self._last, self._forked = epoch, int(seq), last, False
-        self._denylist.position = log.decode_epoch(epoch), self._seq
-        if theirs is not None:
-            await self._give_back(theirs)
 
-    async def _give_back(self, theirs: Denylist) -> None:
-        """Write what the replica holds and the snapshot lacks: the store has lost it, or never got it."""
-        lacking = []
-        for entry in self._denylist.entries(self._clock()):
-            before, expires = theirs.times_of(entry) or (-1e12, -1e12)
-            # the text rounds to milliseconds
-            if entry.before > before + 0.001 or entry.expires > expires + 0.001:
-                lacking.append(entry)
-        if lacking:
-            await self._write(lacking, replicated=False)
+        def add(entries: Sequence[DenyEntry]) -> None:
+            self._add(entries)
+            if theirs is not None:
+                for entry in entries:
+                    theirs.add(entry)
+
+        self._counts.garbage += await read_snapshot(self._store, self._keys, add)
+        history = self._history
+        history.epoch, history.seq, history.last, history.forked = epoch, int(seq), last, False
+        self._denylist.position = log.decode_epoch(epoch), history.seq
+        # the store has lost it, or never got it
+        if theirs is not None and (lacking := list(beyond(self._denylist, theirs, self._clock()))):
+            await self._writer.write(lacking, replicated=False)
 
     async def _follow(self) -> None:
         """Follow the log until something does not fit; then it is time to synchronise again."""
@@ -331,7 +233,7 @@ class Revocations:
                     int(_BLOCK * 1000),
                     "STREAMS",
                     self._keys[3],
-                    self._last,
+                    self._history.last,
                     patience=_BLOCK,
                 )
             except Fault:
@@ -351,18 +253,18 @@ class Revocations:
             seq, entry = log.decode_change(fields)
             if entry is None:
                 self._counts.garbage += 1
-            if seq is not None and seq != self._seq + 1:
+            if seq is not None and seq != self._history.seq + 1:
                 # what was applied already is told anew, of something else: the store has lost history
-                self._forked = seq <= self._seq
+                self._history.forked = seq <= self._history.seq
                 return False
             if entry is not None and seq is not None:
                 self._add((entry,))
                 self._written_at = int(identifier.partition(b"-")[0]) / 1000
-            self._last = identifier
+            self._history.last = identifier
             if seq is not None:
-                self._seq = seq
-                if self._epoch is not None:
-                    self._denylist.position = log.decode_epoch(self._epoch), seq
+                self._history.seq = seq
+                if self._history.epoch is not None:
+                    self._denylist.position = log.decode_epoch(self._history.epoch), seq
         self._applied.set()
         self._nudge.set()
         return True
@@ -374,7 +276,7 @@ class Revocations:
             self._nudge.clear()
             self._applied.clear()
             applied, written, asked, due = (
-                self._seq,
+                self._history.seq,
                 self._written_at,
                 since_boot(),
                 loop.time() + BEAT_INTERVAL,
@@ -384,19 +286,19 @@ class Revocations:
                 return
             try:
                 epoch, seq, at = await self._script(
-                    log.BEAT, self.worker_id, applied, int(_FORGET_AFTER * 1000), self._log_length
+                    log.BEAT, self.worker_id, applied, int(_FORGET_AFTER * 1000), self._writer.log_length
                 )
             except Fault:
                 self._age()
             else:
-                if epoch != self._epoch or int(seq) < applied or not await self._delivered(int(seq)):
+                if epoch != self._history.epoch or int(seq) < applied or not await self._delivered(int(seq)):
                     return
                 if written is not None:
                     self._counts.lag = max(0.0, int(at) / 1000 - written)
                     self._written_at = None if written == self._written_at else self._written_at
                 self._good_at = asked
                 self._denylist.expire(self._clock())
-                await self._write_late()
+                await self._writer.write_late()
             self._age()
             self._attempted.set()
             with contextlib.suppress(TimeoutError):
@@ -407,15 +309,10 @@ class Revocations:
         """Tell whether the blocking read soon brings what the store has counted."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DELIVERY):
-                while self._seq < seq:
+                while self._history.seq < seq:
                     self._applied.clear()
                     await self._applied.wait()
-        return self._seq >= seq
-
-    async def _write_late(self) -> None:
-        if self._unwritten:
-            with contextlib.suppress(Fault):
-                await self._write(tuple(self._unwritten), replicated=False, is_late=True)
+        return self._history.seq >= seq
 
     def _age(self) -> None:
         """Tell the replica when it was last good, on today's clock: a step of that clock changes no age."""
