@@ -8,10 +8,11 @@ from gateway.core.headers.request import Request
 from gateway.core.reasons import Reason
 from gateway.core.sketch import asks_for_page
 from gateway.http.downstream.reader import LINGER_BYTES, ClientReader
-from gateway.http.downstream.transport import AHEAD, State
+from gateway.http.downstream.transport import AHEAD
 from gateway.http.ports import Unencrypted
 from gateway.http.roles import Front
 from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address
+from gateway.http.states import ClientMove, ClientState
 
 # for so long more of what follows a request waits in the kernel, where it may hide the client's end; then
 # nothing of it counts
@@ -61,12 +62,12 @@ class ClientConnection(ClientReader):
     @property
     def idle(self) -> bool:
         """Whether no request is open or arriving."""
-        return self.state == State.HEAD and not self.ahead
+        return self.state == ClientState.HEAD and not self.ahead
 
     @property
     def unused(self) -> bool:
         """Whether no request is open: idle, or more of one is arriving."""
-        in_between = self.state in (State.HEAD, State.DISCARD)
+        in_between = self.state in (ClientState.HEAD, ClientState.DISCARD)
         return self.idle or (in_between and not self.held and not self.write_paused)
 
     # asyncio.Protocol
@@ -83,7 +84,7 @@ class ClientConnection(ClientReader):
         beyond = self.server.admit(self)
         if self._arrival is None and not self.peer:
             # it was broken off before it was taken in
-            self.state = State.CLOSED
+            self.state = ClientMove.CLOSES[self.state]
             self.transport.abort()
         elif beyond:
             self.turn_away(beyond)
@@ -91,14 +92,14 @@ class ClientConnection(ClientReader):
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
         state = self.state
-        if state == State.TUNNEL:
+        if state == ClientState.TUNNEL:
             assert self.tunnel is not None
             self.tunnel.from_client(data)
-        elif state == State.LINGER:
+        elif state == ClientState.LINGER:
             self.drop(data, LINGER_BYTES)
-        elif state != State.CLOSED:
+        elif state != ClientState.CLOSED:
             if not self.ahead:
-                if state == State.HEAD:
+                if state == ClientState.HEAD:
                     self.since = self.server.now
                 self.ahead = data
             else:
@@ -107,7 +108,7 @@ class ClientConnection(ClientReader):
 
     def eof_received(self) -> bool:
         """The client sends no more: that ends a tunnel's one direction, and anything else wholly."""
-        if self.state == State.TUNNEL:
+        if self.state == ClientState.TUNNEL:
             assert self.tunnel is not None
             # a connection over TLS is never half-closed: what is left of the tunnel ends too
             return self.tunnel.client_ended() and not self.tls
@@ -116,7 +117,7 @@ class ClientConnection(ClientReader):
 
     def client_ended(self, *, broken: bool) -> None:
         """The kernel tells that the client has ended its side, though not all that it sent was read."""
-        if self.state == State.TUNNEL and not broken:
+        if self.state == ClientState.TUNNEL and not broken:
             assert self.tunnel is not None
             # what it sent before goes on to the upstream, as soon as that takes it
             self.tunnel.client_ends()
@@ -127,7 +128,7 @@ class ClientConnection(ClientReader):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
         del exc
-        self.state = State.CLOSED
+        self.state = ClientMove.LOST[self.state]
         self.ahead = b""
         self.server.forget(self)
         while self.own:
@@ -176,7 +177,7 @@ class ClientConnection(ClientReader):
 
     def sweep(self, now: float) -> None:
         """Cut what takes too long; called a few times a second."""
-        if (self.write_paused or self.state >= State.LINGER) and self.is_stalled(now):
+        if (self.write_paused or self.state >= ClientState.LINGER) and self.is_stalled(now):
             self.reset()
             self.transport.abort()
             if self.exchange is not None:
@@ -186,20 +187,20 @@ class ClientConnection(ClientReader):
             self.exchange.sweep()
         state = self.state
         waited = now - self.since
-        if state == State.HEAD:
+        if state == ClientState.HEAD:
             self._sweep_head(waited)
-        elif state == State.BODY:
+        elif state == ClientState.BODY:
             self._sweep_body(waited)
-        elif state == State.WAIT:
+        elif state == ClientState.WAIT:
             if self.held & AHEAD and waited > _AHEAD_SECONDS:
                 self.drop_ahead()
                 self.release(AHEAD)
-        elif state == State.DISCARD:
+        elif state == ClientState.DISCARD:
             if waited > self.server.limits.body_timeout:
                 self.close(unread=True)
-        elif state == State.LINGER:
+        elif state == ClientState.LINGER:
             self.sweep_linger(now)
-        elif state == State.TUNNEL:
+        elif state == ClientState.TUNNEL:
             assert self.tunnel is not None
             self.tunnel.sweep(now)
 

@@ -6,14 +6,19 @@ from typing import Final
 from gateway.core.fault import Fault
 from gateway.core.headers.request import Header
 from gateway.core.reasons import Reason
-from gateway.http.downstream.request import ANSWERING, FINISHED, FORWARDED, TUNNEL, WAITING, ClientRequest
+from gateway.http.downstream.request import ClientRequest
 from gateway.http.downstream.request_body import MOST_HELD
 from gateway.http.messages.response_head import ResponseHead
 from gateway.http.roles import Upstream, UpstreamStream
+from gateway.http.states import ExchangeMove, ExchangeState
 from gateway.http.tunnel import Tunnel
 
 # what takes longer than this may outlive the decision that let it through
 _LONG_SECONDS = 2.0
+
+# looked up once: on the way of every request
+_WAITING = ExchangeState.WAITING
+_FORWARDED, _BEGUN, _ENDED = ExchangeMove.FORWARDED, ExchangeMove.BEGUN, ExchangeMove.ENDED
 
 GOING_AWAY: Final = 1001
 POLICY_VIOLATION: Final = 1008
@@ -28,14 +33,14 @@ class ClientExchange(ClientRequest):
 
     def respond(self, status: int, headers: list[Header], body: bytes = b"") -> None:
         """Answer from here; a no-op once answered."""
-        if self._state == WAITING:
+        if self._state == _WAITING:
             self._respond(status, headers, body, None)
 
     def forward(self, upstream: str, target: bytes, lines: list[bytes], max_body: int | None) -> None:
         """Proxy to a server of the named upstream; a no-op once answered."""
-        if self._state != WAITING:
+        if self._state != _WAITING:
             return
-        self._state = FORWARDED
+        self._state = _FORWARDED[self._state]
         self.target = target
         self.lines = lines
         server, body = self.connection.server, self.body
@@ -56,9 +61,9 @@ class ClientExchange(ClientRequest):
 
         A WebSocket gets a close frame with ``code`` (RFC 6455 section 7.4), others a broken connection.
         """
-        if self.tunnel is not None and self._state == TUNNEL:
+        if self.tunnel is not None and self._state == ExchangeState.TUNNEL:
             self.tunnel.end(code)
-        elif self._state != FINISHED:
+        elif self._state != ExchangeState.FINISHED:
             self._break(None)
 
     # what the client connection calls
@@ -89,14 +94,14 @@ class ClientExchange(ClientRequest):
         assert self.body is not None
         self.connection.stop_reading_requests()
         self.body.fail(fault)
-        if self._state != WAITING:
+        if self._state != _WAITING:
             self.fail(fault)
 
     def client_lost(self, detail: str = "") -> None:
         """The client has gone."""
-        if self._state == FINISHED:
+        if self._state == ExchangeState.FINISHED:
             return
-        if self._state == TUNNEL:
+        if self._state == ExchangeState.TUNNEL:
             self.tunnel_closed()
             return
         fault = Fault("client", Reason.CLIENT_ABORTED, detail)
@@ -118,7 +123,11 @@ class ClientExchange(ClientRequest):
             ):
                 self.body_failed(Fault("client", Reason.REQUEST_TIMEOUT, "body too slow"))
         started = self._started
-        if started is not None and self._state != TUNNEL and perf_counter() - started > _LONG_SECONDS:
+        if (
+            started is not None
+            and self._state != ExchangeState.TUNNEL
+            and perf_counter() - started > _LONG_SECONDS
+        ):
             self._tell_of_long_life()
 
     def _tell_of_long_life(self) -> None:
@@ -146,7 +155,7 @@ class ClientExchange(ClientRequest):
             lines = handling.on_response(head)
         except Exception as error:
             raise _broken_head(error) from error
-        self._state = ANSWERING
+        self._state = _BEGUN[self._state]
         self._status = head.status
         self._bytes_out = len(content)
         if self.body is not None:
@@ -172,7 +181,7 @@ class ClientExchange(ClientRequest):
             lines = self.handling.on_response(head)
         except Exception as error:
             raise _broken_head(error) from error
-        self._state = TUNNEL
+        self._state = ExchangeMove.SWITCHED[self._state]
         self._status = head.status
         self.tunnel = Tunnel(self, upstream, is_websocket=head.upgrade.lower() == b"websocket")
         self.connection.switch(lines, head.upgrade)
@@ -191,7 +200,7 @@ class ClientExchange(ClientRequest):
         of a response came, goes once more, on a fresh connection (RFC 9110 section 9.2.2).
         """
         self._upstream = None
-        if self._state == FORWARDED and untouched and not self._retried and self._may_repeat:
+        if self._state == ExchangeState.FORWARDED and untouched and not self._retried and self._may_repeat:
             pool = self._pool
             assert pool is not None
             if reused or pool.has_other(server):
@@ -202,8 +211,8 @@ class ClientExchange(ClientRequest):
 
     def fail(self, fault: Fault) -> None:
         """It cannot be answered as asked: a rendered fault if no head was sent, else a broken connection."""
-        if self._state != FORWARDED:
-            if self._state != FINISHED:
+        if self._state != ExchangeState.FORWARDED:
+            if self._state != ExchangeState.FINISHED:
                 self._break(fault)
             return
         self._leave_upstream()
@@ -216,7 +225,7 @@ class ClientExchange(ClientRequest):
     def tunnel_closed(self) -> None:
         """The tunnel has ended: let the other side end too."""
         tunnel = self.tunnel
-        if self._state == FINISHED or tunnel is None:
+        if self._state == ExchangeState.FINISHED or tunnel is None:
             return
         if self._upstream is not None:
             self._upstream.finish()
@@ -250,7 +259,7 @@ class ClientExchange(ClientRequest):
 
     def end(self, fault: Fault | None = None) -> None:
         """It is over, its answer sent whole or not; what is left of an upload ends here (R63)."""
-        self._state = FINISHED
+        self._state = _ENDED[self._state]
         self._upstream = None
         # whoever handles it may refer back to this exchange: no cycle is left to the collector
         handling, self.handling = self.handling, None

@@ -8,17 +8,19 @@ from gateway.core.reasons import Reason
 from gateway.core.sketch import asks_for_page
 from gateway.http.downstream.exchange import ClientExchange
 from gateway.http.downstream.request_body import RequestBody
-from gateway.http.downstream.transport import AHEAD, FULL, State
+from gateway.http.downstream.transport import AHEAD, FULL
 from gateway.http.downstream.writer import ClientWriter
 from gateway.http.messages.chunked import ChunkedReader, LengthReader
 from gateway.http.messages.fields import HEAD_END, Malformed
 from gateway.http.messages.request_head import REQUEST_LINE, Framing, read_request_head
 from gateway.http.roles import ClientSide, Front, TunnelOfClient
 from gateway.http.sockets import HIGH_WATER, end_writing
+from gateway.http.states import ClientMove, ClientState, IllegalMove
 from gateway.syntax.tokens import is_token
 
 # looked up once: they are on the way of every request
-_HEAD, _BODY, _WAIT, _CLOSED = State.HEAD, State.BODY, State.WAIT, State.CLOSED
+_HEAD, _BODY, _WAIT, _CLOSED = ClientState.HEAD, ClientState.BODY, ClientState.WAIT, ClientState.CLOSED
+_HEAD_READ, _ANSWERED = ClientMove.HEAD_READ, ClientMove.ANSWERED
 
 _MOST_IN_A_ROW: Final = 16
 _MOST_EMPTY_LINES: Final = 2
@@ -59,6 +61,9 @@ class ClientReader(ClientWriter):
             stuck = self._take_ahead()
         except Fault as fault:
             self.refuse(fault)
+        except IllegalMove:
+            self.reset()
+            raise
         finally:
             self._advancing = False
         if stuck:
@@ -83,7 +88,7 @@ class ClientReader(ClientWriter):
                     return True
                 if not self._take_head():
                     return False
-            elif state in (_BODY, State.DISCARD):
+            elif state in (_BODY, ClientState.DISCARD):
                 self._take_body()
             elif state == _WAIT and not self.last_request:
                 return len(self.ahead) > _MOST_AHEAD
@@ -148,12 +153,12 @@ class ClientReader(ClientWriter):
         self._keep = False
         server.in_flight += 1
         if length == 0:
-            self.state = _WAIT
+            self.state = _HEAD_READ[self.state]
             self.exchange = exchange = ClientExchange(self, request, None, head.upgrade, head.binds)
             return exchange
         body = RequestBody(length, expects_continue=head.expects_continue)
         self.exchange = exchange = ClientExchange(self, request, body, head.upgrade, head.binds)
-        self.state = _BODY
+        self.state = ClientMove.BODY_BEGUN[self.state]
         self._reader = ChunkedReader() if length is None else LengthReader(length)
         self._progress = 0
         if self.ahead:
@@ -171,7 +176,7 @@ class ClientReader(ClientWriter):
         if self._progress >= self.server.least_progress:
             self._progress = 0
             self.since = self.server.now
-        if self.state == State.DISCARD:
+        if self.state == ClientState.DISCARD:
             self._discard(reader, data)
             return
         assert exchange is not None
@@ -186,7 +191,7 @@ class ClientReader(ClientWriter):
         if reader.done and body.fault is None:
             self.ahead = reader.rest
         if self.state == _BODY and body.done:
-            self.state = _WAIT
+            self.state = ClientMove.BODY_READ[self.state]
             self._reader = None
             if exchange.tunnel is not None:
                 self.enter_tunnel(exchange.tunnel)
@@ -205,7 +210,7 @@ class ClientReader(ClientWriter):
             self.ahead = reader.rest
             self._body = self._reader = None
             self.since = self.server.now
-            self.state = _HEAD
+            self.state = ClientMove.DISCARDED[self.state]
         elif self.discarded > HIGH_WATER:
             self.close(unread=True)
 
@@ -222,7 +227,7 @@ class ClientReader(ClientWriter):
 
     def send_end(self) -> None:
         """End the tunnel's direction to the client."""
-        if self.state != State.TUNNEL:
+        if self.state != ClientState.TUNNEL:
             return
         if not self.tls:
             end_writing(self.transport)
@@ -234,11 +239,11 @@ class ClientReader(ClientWriter):
         self.last_request = True
         self.discarded = 0
         if self.state == _BODY:
-            self.state = _WAIT
+            self.state = ClientMove.BODY_READ[self.state]
 
     def enter_tunnel(self, tunnel: TunnelOfClient) -> None:
         """Pass everything from now on, what has arrived early first."""
-        self.state = State.TUNNEL
+        self.state = ClientMove.SWITCHED[self.state]
         self.tunnel = tunnel
         ahead, self.ahead = self.ahead, b""
         if ahead:
@@ -259,17 +264,21 @@ class ClientReader(ClientWriter):
             self.release(FULL)
         body = exchange.body
         if not self._keep or server.draining or self.last_request:
-            half_closes = self.state == State.TUNNEL and not self.tls
+            half_closes = self.state == ClientState.TUNNEL and not self.tls
             unread = half_closes or self.last_request or not (body is None or body.done)
             # an answer in HTTP/1.0 may end with its connection alone
             self.close(unread=unread, at_once=self.head.minor == 0)
             return
-        if body is None or body.done:
-            self.state = _HEAD
-        else:
-            self.state = State.DISCARD
-            self.discarded = 0
-            self._body = body
+        try:
+            if body is None or body.done:
+                self.state = _ANSWERED[self.state]
+            else:
+                self.state = ClientMove.ANSWERED_EARLY[self.state]
+                self.discarded = 0
+                self._body = body
+        except IllegalMove:
+            self.reset()
+            raise
         if self.ahead:
             self.advance()
 

@@ -9,9 +9,11 @@ from gateway.http.downstream.request_body import RequestBody
 from gateway.http.messages.response_head import ResponseHead
 from gateway.http.ports import Handling
 from gateway.http.roles import ClientStream, Counter, Pool, UpstreamStream
+from gateway.http.states import ExchangeState
 from gateway.http.tunnel import Tunnel
 
-WAITING, FORWARDED, ANSWERING, TUNNEL, FINISHED = range(5)
+# looked up once: on the way of every request
+_WAITING = ExchangeState.WAITING
 
 _IDEMPOTENT: Final = frozenset(
     {b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH", b"QUERY"}
@@ -72,7 +74,7 @@ class ClientRequest:
         self.lines = _NO_LINES
         self.tunnel: Tunnel | None = None
         self.uploads: Counter | None = None
-        self._state = WAITING
+        self._state = _WAITING
         self._status = 499
         self._upstream: UpstreamStream | None = None
         self._pool: Pool | None = None
@@ -83,12 +85,12 @@ class ClientRequest:
     @property
     def aborted(self) -> bool:
         """Whether the client has gone, or the exchange is over; answering is then a no-op."""
-        return self._state == FINISHED
+        return self._state == ExchangeState.FINISHED
 
     @property
     def long_lived(self) -> bool:
         """Whether it is a tunnel or an answer under way: what outlives its decision."""
-        return self._state in (ANSWERING, TUNNEL)
+        return self._state in (ExchangeState.ANSWERING, ExchangeState.TUNNEL)
 
     @property
     def body_done(self) -> bool:
@@ -102,7 +104,7 @@ class ClientRequest:
             Fault: of the client: ``body_too_large``, ``client_aborted``, ``request_malformed``,
                 ``request_timeout``.
         """
-        if self._state != WAITING:
+        if self._state != _WAITING:
             raise Fault("client", Reason.CLIENT_ABORTED)
         body = self.body
         if body is None:
@@ -157,7 +159,7 @@ class ClientRequest:
     @property
     def awaits_upstream(self) -> bool:
         """Whether a connection to the upstream is still wanted."""
-        return self._state == FORWARDED
+        return self._state == ExchangeState.FORWARDED
 
     @property
     def is_repeatable(self) -> bool:

@@ -6,25 +6,14 @@ import ssl
 
 from gateway.http.roles import Front, Own
 from gateway.http.sockets import count_unsent, end_writing, reset
+from gateway.http.states import ClientMove, ClientState
 
 # why reading is paused: the answers before are not taken; the body has nowhere to go
 AHEAD, FULL = 1, 2
 
 
-class State:
-    """What the bytes that arrive are, as plain numbers. From LINGER on nothing more is sent."""
-
-    HEAD = 0
-    BODY = 1
-    WAIT = 2
-    DISCARD = 3
-    TUNNEL = 4
-    LINGER = 5
-    CLOSED = 6
-
-
 # looked up once: on the way of every answer
-_LINGER = State.LINGER
+_LINGER = ClientState.LINGER
 # bytes in a second, as for uploads
 _LEAST_RATE = 240
 
@@ -69,7 +58,7 @@ class ClientTransport(asyncio.Protocol):
         self.tls = False
         self.write_paused = False
         self.own: Own | None = None
-        self.state = State.HEAD
+        self.state = ClientState.HEAD
         self.ahead = b""
         self.held = 0
         self.eof_due: float | None = None
@@ -90,7 +79,7 @@ class ClientTransport(asyncio.Protocol):
     @property
     def unwatched(self) -> asyncio.Transport | None:
         """The transport, where nothing is read from it, so that it does not tell of the client's end."""
-        return self.transport if self.held and self.state != State.CLOSED else None
+        return self.transport if self.held and self.state != ClientState.CLOSED else None
 
     def send(self, data: bytes) -> None:
         """Send, unless the connection has ended."""
@@ -99,8 +88,8 @@ class ClientTransport(asyncio.Protocol):
 
     def reset(self) -> None:
         """Break off, visibly for the client (R63)."""
-        if self.state != State.CLOSED:
-            self.state = State.CLOSED
+        if self.state != ClientState.CLOSED:
+            self.state = ClientMove.CLOSES[self.state]
             self.ahead = b""
             reset(self.transport)
 
@@ -129,7 +118,7 @@ class ClientTransport(asyncio.Protocol):
 
     def hold(self, why: int) -> None:
         """Read no more for now, for this reason."""
-        if not self.held and self.state != State.CLOSED and not self.transport.is_closing():
+        if not self.held and self.state != ClientState.CLOSED and not self.transport.is_closing():
             self.transport.pause_reading()
         self.held |= why
 
@@ -138,7 +127,7 @@ class ClientTransport(asyncio.Protocol):
         held = self.held
         if held:
             self.held = held = held & ~why
-            if not held and self.state != State.CLOSED and not self.transport.is_closing():
+            if not held and self.state != ClientState.CLOSED and not self.transport.is_closing():
                 self.transport.resume_reading()
 
     def release_all(self) -> None:

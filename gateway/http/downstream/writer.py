@@ -6,18 +6,19 @@ from gateway.core.fault import Fault
 from gateway.core.headers.request import Header
 from gateway.core.reasons import Reason
 from gateway.http.downstream.request_body import RequestBody
-from gateway.http.downstream.transport import ClientTransport, State
+from gateway.http.downstream.transport import ClientTransport
 from gateway.http.messages.chunked import LAST_CHUNK, encode_chunk
 from gateway.http.messages.request_head import Framing
 from gateway.http.messages.response_head import ResponseHead
 from gateway.http.messages.serialise import CONTINUE, build_response_head, status_line
 from gateway.http.roles import Front
+from gateway.http.states import ClientMove, ClientState
 
 # an answer before the body's end keeps the connection only if so much or less is left to discard
 MOST_DISCARDED: Final = 65_536
 
 # looked up once: on the way of every answer
-_LINGER = State.LINGER
+_BODY, _LINGER = ClientState.BODY, ClientState.LINGER
 _MOST_TURNED_AWAY = 64
 # over TLS many clients take the end of one direction for that of both, and fail in the middle of their upload
 _QUIET_SECONDS = 2.0
@@ -50,7 +51,7 @@ class ClientWriter(ClientTransport):
     @property
     def is_over(self) -> bool:
         """Whether nothing more is sent on it."""
-        return self.state >= State.LINGER
+        return self.state >= ClientState.LINGER
 
     # answers
 
@@ -68,7 +69,7 @@ class ClientWriter(ClientTransport):
         """
         asked, server, status, length = self.head, self.server, head.status, head.length
         # before the body's end nobody can tell where the next request begins
-        keep = asked.keep_alive and self.state != State.BODY and not self.last_request and not server.draining
+        keep = asked.keep_alive and self.state != _BODY and not self.last_request and not server.draining
         self._chunked = False
         parts = [_STARTS.get(status) or _start_of(status), *lines]
         if not head.has_date:
@@ -149,7 +150,7 @@ class ClientWriter(ClientTransport):
         """Tell a client that it is one of so many too many; of very many, not even that."""
         if beyond > _MOST_TURNED_AWAY:
             # even saying no takes a socket for a while
-            self.state = State.CLOSED
+            self.state = ClientMove.CLOSES[self.state]
             self.transport.abort()
         else:
             fault = Fault("gateway", Reason.OVERLOADED, "too many connections")
@@ -171,23 +172,23 @@ class ClientWriter(ClientTransport):
         away from it (RFC 9112 section 9.6): then what comes is discarded for a while. Over TLS the end is
         said when nothing comes any more, unless it is due ``at_once``.
         """
-        if self.state >= State.LINGER:
+        if self.state >= ClientState.LINGER:
             return
         unread = unread or bool(self.ahead)
         self.ahead = b""
         self.since = self.server.now
         self.note_unsent()
         if self.transport.is_closing():
-            self.state = State.CLOSED
+            self.state = ClientMove.CLOSES[self.state]
         elif unread:
-            self.state = State.LINGER
+            self.state = ClientMove.LAST_ANSWERED[self.state]
             self.discarded = 0
             self.release_all()
             self.eof_due = self.since + _QUIET_SECONDS
             if at_once or not self.tls:
                 self.send_eof()
         else:
-            self.state = State.CLOSED
+            self.state = ClientMove.CLOSES[self.state]
             self.transport.close()
 
     def drop(self, data: bytes, most: int) -> None:

@@ -24,12 +24,17 @@ from gateway.http.messages.response_head import (
 )
 from gateway.http.roles import Home, Served, Server
 from gateway.http.sockets import read_left
-from gateway.http.upstream.transport import BODY, CLOSED, HEAD, IDLE, TUNNEL, UpstreamTransport
+from gateway.http.states import UpstreamMove, UpstreamState
+from gateway.http.upstream.transport import UpstreamTransport
 
 _MOST_INTERIM: Final = 32
 # less than what servers that tell nothing commonly wait, with a second for the way
 _KEPT_BY_DEFAULT: Final = 4.0
 _MARGIN: Final = 1.0
+
+# looked up once: on the way of every request
+_HEAD = UpstreamState.HEAD
+_STARTED, _COMPLETED = UpstreamMove.STARTED, UpstreamMove.COMPLETED
 
 _USUALLY_WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 
@@ -75,7 +80,7 @@ class UpstreamConnection(UpstreamTransport):
     def start(self, exchange: Served) -> None:
         """Send an exchange's request, and as much of its body as there is, in one write."""
         self.exchange = exchange
-        self._state = HEAD
+        self._state = _STARTED[self._state]
         self._untouched = True
         self._interims = 0
         self.since = self._pool.time.now
@@ -119,15 +124,15 @@ class UpstreamConnection(UpstreamTransport):
         """Take what the server sent; asyncio.Protocol."""
         self.since = self._pool.time.now
         state = self._state
-        if state == HEAD:
+        if state == _HEAD:
             self._take_heads(data)
-        elif state == BODY:
+        elif state == UpstreamState.BODY:
             self._take_body(data)
-        elif state == TUNNEL:
+        elif state == UpstreamState.TUNNEL:
             assert self.exchange is not None
             assert self.exchange.tunnel is not None
             self.exchange.tunnel.from_upstream(data)
-        elif state == IDLE:
+        elif state == UpstreamState.IDLE:
             self.finish()
 
     def _take_heads(self, data: bytes) -> None:
@@ -209,7 +214,7 @@ class UpstreamConnection(UpstreamTransport):
             reader = UntilCloseReader()
         # before the head is sent: what is wrong with a body's beginning can be told still
         content = _read(reader, rest)
-        self._state = BODY
+        self._state = UpstreamMove.BODY_BEGUN[self._state]
         self._reader = reader
         exchange.begin(head, content, has_content=True, done=reader.done)
         if reader.done:
@@ -220,7 +225,7 @@ class UpstreamConnection(UpstreamTransport):
         wanted = exchange.upgrade
         if wanted is None or head.upgrade is None or head.upgrade.lower() != wanted.lower():
             raise Fault("upstream", Reason.UPSTREAM_MALFORMED, "101 that was not asked for")
-        self._state = TUNNEL
+        self._state = UpstreamMove.SWITCHED[self._state]
         exchange.switch(self, head, rest)
 
     def _take_body(self, data: bytes) -> None:
@@ -242,7 +247,7 @@ class UpstreamConnection(UpstreamTransport):
 
     def _complete(self, exchange: Served, *, reusable: bool) -> None:
         self.exchange = None
-        self._state = IDLE
+        self._state = _COMPLETED[self._state]
         self._served = True
         transport, body = self._transport, exchange.body
         if (
@@ -268,10 +273,10 @@ class UpstreamConnection(UpstreamTransport):
         exchange = self.exchange
         if exchange is None:
             return False
-        if self._state == TUNNEL:
+        if self._state == UpstreamState.TUNNEL:
             assert exchange.tunnel is not None
             return exchange.tunnel.upstream_ended()
-        if self._state == BODY and isinstance(self._reader, UntilCloseReader):
+        if self._state == UpstreamState.BODY and isinstance(self._reader, UntilCloseReader):
             self._reader = None
             exchange.deliver(b"", done=True)
             self._complete(exchange, reusable=False)
@@ -279,22 +284,22 @@ class UpstreamConnection(UpstreamTransport):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended; asyncio.Protocol."""
-        if exc is not None and self._state in (HEAD, BODY):
+        if exc is not None and self._state in (_HEAD, UpstreamState.BODY):
             for data in read_left(self._transport):
                 if self.exchange is None:
                     break
                 self.data_received(data)
         exchange, state = self.exchange, self._state
         self.exchange = None
-        self._state = CLOSED
+        self._state = UpstreamMove.CLOSED[self._state]
         self._pool.lost(self)
         if exchange is None:
             return
-        if state == TUNNEL:
+        if state == UpstreamState.TUNNEL:
             exchange.tunnel_closed()
         else:
             reused = self._served
-            if state == HEAD and not (reused and self._untouched):
+            if state == _HEAD and not (reused and self._untouched):
                 # a kept connection may end at any time: that alone is no failure
                 self._pool.failed(self.origin, exchange)
             exchange.upstream_lost(self.origin, reused=reused, untouched=self._untouched)
@@ -306,17 +311,17 @@ class UpstreamConnection(UpstreamTransport):
         if exchange is None:
             # a stamp may be a sweep old, and the next sweep is one away: by then it must not be too late
             soon = waited + 2 * (self._pool.time.now - now)
-            if self._state == IDLE and (soon > self._kept_for or now > self.retires_at):
+            if self._state == UpstreamState.IDLE and (soon > self._kept_for or now > self.retires_at):
                 self.finish()
             return
         response_timeout, idle_timeout = exchange.timeouts
-        if self._state == HEAD:
+        if self._state == _HEAD:
             # while the upload goes on, its own time-out is the client's
             due = settings.response_timeout if response_timeout is None else response_timeout
             if waited > due and (exchange.body_done or self.write_paused):
                 self._pool.failed(self.origin, exchange)
                 exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "no response head"))
-        elif self._state == BODY and not self._stream and not self._reading_paused:
+        elif self._state == UpstreamState.BODY and not self._stream and not self._reading_paused:
             due = settings.idle_timeout if idle_timeout is None else idle_timeout
             if waited > due:
                 exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "response body stalled"))

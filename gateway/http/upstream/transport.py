@@ -5,8 +5,10 @@ from typing import cast
 
 from gateway.http.roles import Home, Served, Server
 from gateway.http.sockets import HIGH_WATER, end_writing, has_ended, has_news, keep_alive
+from gateway.http.states import UpstreamMove, UpstreamState
 
-IDLE, HEAD, BODY, TUNNEL, CLOSED = range(5)
+# looked up once: on the way of every request
+_IDLE, _CLOSED = UpstreamState.IDLE, UpstreamState.CLOSED
 
 
 class UpstreamTransport(asyncio.Protocol):
@@ -38,7 +40,7 @@ class UpstreamTransport(asyncio.Protocol):
         self._pool = pool
         self.origin = origin
         self.exchange: Served | None = None
-        self._state = IDLE
+        self._state = _IDLE
         self._reading_paused = False
         self.write_paused = False
         self.since = pool.time.now
@@ -46,7 +48,7 @@ class UpstreamTransport(asyncio.Protocol):
 
     def is_usable(self) -> bool:
         """Tell whether a request may be sent on it."""
-        return self._state == IDLE and not self._transport.is_closing()
+        return self._state == _IDLE and not self._transport.is_closing()
 
     def is_quiet(self) -> bool:
         """Tell whether nothing has come from the server since its last response, its end least of all."""
@@ -60,23 +62,23 @@ class UpstreamTransport(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Send more of a request's body, or of a tunnel."""
-        if self._state in (HEAD, BODY) and has_ended(self._transport):
+        if self._state in (UpstreamState.HEAD, UpstreamState.BODY) and has_ended(self._transport):
             # it takes no more of the body, and its answer may have come: a write that fails would lose that
             return
-        if self._state != CLOSED:
+        if self._state != _CLOSED:
             self.since = self._pool.time.now
             self._transport.write(data)
 
     def send_end(self) -> bool:
         """End this direction of a tunnel, where the transport can; tell whether it could."""
-        if self._state == CLOSED or not self._transport.can_write_eof():
+        if self._state == _CLOSED or not self._transport.can_write_eof():
             return False
         end_writing(self._transport)
         return True
 
     def pause_reading(self) -> None:
         """Read no more for now."""
-        if not self._reading_paused and self._state != CLOSED and not self._transport.is_closing():
+        if not self._reading_paused and self._state != _CLOSED and not self._transport.is_closing():
             self._reading_paused = True
             self._transport.pause_reading()
 
@@ -85,19 +87,19 @@ class UpstreamTransport(asyncio.Protocol):
         if self._reading_paused:
             self._reading_paused = False
             self.since = self._pool.time.now
-            if self._state != CLOSED and not self._transport.is_closing():
+            if self._state != _CLOSED and not self._transport.is_closing():
                 self._transport.resume_reading()
 
     def abandon(self) -> None:
         """Nobody wants what comes any more."""
         self.exchange = None
-        self._state = CLOSED
+        self._state = UpstreamMove.CLOSED[self._state]
         self._transport.abort()
 
     def finish(self) -> None:
         """Close, once what was written has been sent."""
         self.exchange = None
-        self._state = CLOSED
+        self._state = UpstreamMove.CLOSED[self._state]
         self._transport.close()
 
     def pause_writing(self) -> None:
