@@ -2,53 +2,23 @@
 
 import asyncio
 import contextlib
-import os
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from gateway.core.access import generations
-from gateway.core.decision.needs import Confirm, KeepHint, Keys, Refresh, Revoke, UserInfo
-from gateway.core.endpoints import id_token_hint
-from gateway.core.fault import Ambiguous, Fault, NeverSent
-from gateway.core.identity import Claims
-from gateway.core.provider import Provider, TokenRefusal, TokenSet
+from gateway.core.decision.needs import Confirm, KeepHint, Refresh, Revoke
+from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import end_of
 from gateway.core.runtime import RuntimeConfig
-from gateway.core.sessions import claim_sources
 from gateway.core.sessions import renewal as refresh
 from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session, SessionOver
-from gateway.core.sessions.record import HANDLE_BYTES
-from gateway.core.sessions.seal import NONCE_BYTES
-from gateway.core.tokens import id_token
-from gateway.core.tokens.jws import UnknownKey
-from gateway.core.tokens.keys import KeySet
-from gateway.edge.providers.faults import unavailable
-from gateway.edge.providers.verification import verified
 from gateway.edge.refresh.lease import Leases
 from gateway.edge.refresh.outcomes import Ended, Lost, Refusal, Spent, Stored, Success
+from gateway.edge.refresh.recent import RecentOutcomes
+from gateway.edge.refresh.renewals import Renewals, TokenSource
 from gateway.edge.tasks import SingleFlight
-from gateway.syntax.encoding import Json, encode_base64url
-
-MOST_OUTCOMES = 20_000
-
-
-class TokenSource(Protocol):
-    """What a refresh asks of the provider."""
-
-    async def refresh_call(self, provider: str, refresh_token: str) -> TokenSet | TokenRefusal:
-        """Call the token endpoint once. Raises Fault, NeverSent, Ambiguous."""
-
-    def rests(self, provider: str, refresh_token: str) -> float:
-        """Return for how many seconds a call would be refused, after failures."""
-
-    async def keys_for(self, need: Keys) -> KeySet:
-        """Return the key set. Raises Fault."""
-
-    async def refreshed_userinfo(self, need: UserInfo) -> dict[str, Json] | None:
-        """Return the UserInfo response, or None. Raises Fault."""
 
 
 class Records(Protocol):
@@ -87,8 +57,8 @@ class Refresher:
         self._clock = clock
         self._on_event = on_event
         self._records = records
-        self._keep_hint = keep_hint
-        self._outcomes: OrderedDict[str, tuple[float, RefreshOutcome]] = OrderedDict()
+        self._renewals = Renewals(tokens, clock, on_event, keep_hint)
+        self._outcomes = RecentOutcomes(clock)
         self._running: SingleFlight[None] = SingleFlight("a refresh behind a request's back")
         self._peeks: SingleFlight[RefreshOutcome | None] = SingleFlight("a look for a result")
         self._rotations: SingleFlight[tuple[RefreshOutcome, bool]] = SingleFlight("a refresh")
@@ -99,13 +69,7 @@ class Refresher:
 
     def recent_outcome(self, rotation_id: str) -> RefreshOutcome | None:
         """Return how a refresh ended lately, by rotation id. Older ones are the store's to know."""
-        entry = self._outcomes.get(rotation_id)
-        if entry is None:
-            return None
-        if self._clock() >= entry[0]:
-            del self._outcomes[rotation_id]
-            return None
-        return entry[1]
+        return self._outcomes.get(rotation_id)
 
     def confirmed(self, rotation_id: str) -> bool:
         """Tell whether this worker has confirmed a rotation already."""
@@ -218,14 +182,7 @@ class Refresher:
             await self._records.install(outcome)
 
     def _remember(self, rotation_id: str, outcome: RefreshOutcome) -> None:
-        now = self._clock()
-        self._outcomes[rotation_id] = (now + self._compiled.settings.session.rotation_grace, outcome)
-        self._outcomes.move_to_end(rotation_id)
-        # most are never asked for again, and would stay until there are too many
-        while self._outcomes and (
-            len(self._outcomes) > MOST_OUTCOMES or next(iter(self._outcomes.values()))[0] <= now
-        ):
-            self._outcomes.popitem(last=False)
+        self._outcomes.remember(rotation_id, outcome, self._compiled.settings.session.rotation_grace)
 
     async def _once(
         self, compiled: RuntimeConfig, session: Session, grant: Grant, rotation_id: str
@@ -238,25 +195,17 @@ class Refresher:
     async def _rotate(
         self, compiled: RuntimeConfig, session: Session, grant: Grant, rotation_id: str
     ) -> tuple[RefreshOutcome, bool]:
-        is_own = False
-        loop, timeout = asyncio.get_running_loop(), compiled.providers[session.provider].settings.timeout
+        is_own, provider = False, compiled.providers[session.provider]
+        loop, timeout = asyncio.get_running_loop(), provider.settings.timeout
         end = loop.time() + timeout
 
         async def call() -> Success | Refusal:
             nonlocal is_own
-            left = end - loop.time()
-            if left < timeout / 10:
-                detail = "no time is left for another try"
-                raise unavailable(NeverSent, detail)
-            try:
-                # a little more, so that the call itself can tell whether anything was sent
-                async with asyncio.timeout(left + timeout / 10):
-                    tokens = await self._tokens.refresh_call(session.provider, grant.refresh_token)
-            except TimeoutError:
-                detail = "the token endpoint did not answer before the time for all tries was over"
-                raise unavailable(Ambiguous, detail) from None
+            tokens = await self._renewals.call(provider, grant.refresh_token, end - loop.time())
             is_own = True
-            return await self._conclude(compiled, session, grant, rotation_id, tokens)
+            return await self._renewals.renew(
+                compiled, self._compiled.ring, session, grant, rotation_id, tokens
+            )
 
         found = await self._leases.obtain(
             rotation_id, call, timeout, lambda sealed: self._is_of(grant, sealed)
@@ -294,67 +243,3 @@ class Refresher:
         # it is over whatever the store says; what it does not take now is written later
         with contextlib.suppress(Fault):
             await self._end_family(compiled, session, by_itself=True)
-
-    async def _conclude(
-        self,
-        compiled: RuntimeConfig,
-        session: Session,
-        grant: Grant,
-        rotation_id: str,
-        tokens: TokenSet | TokenRefusal,
-    ) -> Success | Refusal:
-        provider = compiled.providers[session.provider]
-        if isinstance(tokens, TokenRefusal):
-            return Refusal(tokens.error)
-        id_claims = await self._id_claims(provider, tokens)
-        if isinstance(id_claims, Reason):
-            outcome: RefreshOutcome = SessionOver(id_claims)
-        else:
-            is_asked = claim_sources.needs_userinfo(provider, session, id_claims)
-            userinfo = await self._userinfo(provider, tokens) if is_asked else None
-            handle = encode_base64url(os.urandom(HANDLE_BYTES)) if grant.handle else ""
-            outcome = refresh.renew(
-                provider, session, grant, rotation_id, tokens, id_claims, userinfo, self._clock(), handle
-            )
-        over = outcome.reason if isinstance(outcome, SessionOver) else None
-        if over is None and isinstance(id_claims, Mapping) and tokens.id_token is not None:
-            for hint in id_token_hint.renewed(provider, session, tokens.id_token):
-                self._keep_hint(hint)
-        self._on_event(
-            "refresh_failed" if over else "refresh",
-            reason=over,
-            issuer=session.issuer,
-            subject=session.subject,
-            session=session.session_id,
-            generation=outcome.session.generation if isinstance(outcome, Renewed) else None,
-            detail=(outcome.detail or None) if isinstance(outcome, SessionOver) else None,
-        )
-        sealed = self._compiled.ring.seal_under(
-            refresh.seal_secret(grant),
-            refresh.RESULT_PURPOSE,
-            refresh.encode_outcome(outcome),
-            os.urandom(NONCE_BYTES),
-        )
-        return Success(sealed.encode())
-
-    async def _id_claims(self, provider: Provider, tokens: TokenSet) -> Claims | Reason | None:
-        if tokens.id_token is None:
-            return None
-        token, access_token = tokens.id_token, tokens.access_token
-
-        def check(keys: KeySet) -> Claims | UnknownKey | Reason:
-            return id_token.check(token, provider, keys, self._clock(), nonce=None, access_token=access_token)
-
-        # the rotation has happened: losing it for want of a key would log somebody out, so without one the
-        # claims that were verified before stay
-        try:
-            claims = await verified(self._tokens.keys_for, provider.name, token, check)
-        except Fault:
-            return None
-        return None if claims is Reason.TOKEN_KEY_UNKNOWN else claims
-
-    async def _userinfo(self, provider: Provider, tokens: TokenSet) -> Claims | None:
-        try:
-            return await self._tokens.refreshed_userinfo(UserInfo(provider.name, tokens.access_token))
-        except Fault:
-            return None
