@@ -8,9 +8,8 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from gateway.config.checks.every import warn
-from gateway.config.checks.problems import Path, Problem
+from gateway.config.checks.problems import Problem
 from gateway.config.settings.root import Settings
-from gateway.edge.configfile.certificate_dates import warn_dates
 from gateway.edge.configfile.certificates import find_tls_files
 from gateway.edge.configfile.references import resolve
 from gateway.edge.configfile.validation import validate
@@ -102,7 +101,6 @@ def parse(octets: bytes, source: str, base: FilePath, environment: Mapping[str, 
         raise ConfigurationError(source, [Problem((), f"{what}: begin with public_url: https://...", 1)])
     settings, problems = None, list(document.problems)
     if isinstance(document.data, dict):
-        _find_files(document, base)
         find_tls_files(document, base)
         settings, found = validate(document)
         problems = [*document.problems, *found]
@@ -119,61 +117,6 @@ def _located(problem: Problem, document: Document) -> Problem:
         # a single text, which stands for a list of one
         path = path[:-1]
     return replace(problem, path=path, line=problem.line or document.line_of(path))
-
-
-def _find_files(document: Document, base: FilePath) -> None:
-    """Make the paths of certificates and keys absolute, and tell which cannot be used."""
-    assert isinstance(document.data, dict)
-    for name, inner in (("providers", ()), ("upstreams", ("tls",))):
-        group = document.data.get(name)
-        for key, section in group.items() if isinstance(group, dict) else ():
-            within = section.get("tls") if inner and isinstance(section, dict) else section
-            if isinstance(within, dict):
-                _find_files_of(document, base, within, (name, key, *inner))
-
-
-def _find_files_of(document: Document, base: FilePath, section: dict[Any, Any], at: Path) -> None:
-    for setting in ("ca_file", "client_certificate", "client_key"):
-        written, path = section.get(setting), (*at, setting)
-        if not written or not isinstance(written, str) or path in document.broken:
-            continue
-        section[setting] = str(base.absolute() / written)
-        message = None
-        if setting == "ca_file":
-            message = _judge_authorities(section[setting])
-        elif setting == "client_certificate":
-            key = section.get("client_key")
-            key = str(base.absolute() / key) if key and isinstance(key, str) else None
-            message = _judge_certificate(section[setting], key)
-        if message is not None:
-            document.problems.append(Problem(path, message))
-            document.broken.add(path)
-        elif setting != "client_key":
-            warn_dates(document, path, section[setting], authorities=setting == "ca_file")
-
-
-def _judge_certificate(name: str, key: str | None) -> str | None:
-    import ssl  # noqa: PLC0415 - only where a certificate is named
-
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(name, key, password="")
-    except ssl.SSLError:
-        return "no certificate in PEM form with the key that belongs to it, not encrypted"
-    except (OSError, ValueError) as error:
-        return f"it or its key cannot be read: {getattr(error, 'strerror', None) or 'not a path'}"
-    return None
-
-
-def _judge_authorities(name: str) -> str | None:
-    import ssl  # noqa: PLC0415 - only where a file of authorities is named
-
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=name)
-    except ssl.SSLError:
-        return "this file holds no certificate in PEM form"
-    except (OSError, ValueError) as error:
-        return f"this file cannot be read: {getattr(error, 'strerror', None) or 'not a path'}"
-    return None
 
 
 def schema() -> dict[str, Any]:

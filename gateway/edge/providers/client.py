@@ -18,6 +18,7 @@ from gateway.core.fault import Ambiguous, Fault, NeverSent
 from gateway.core.reasons import Reason
 from gateway.edge.providers.faults import unavailable
 from gateway.edge.providers.proxy import proxy_for
+from gateway.http.client_tls import client_context
 
 Pool = Literal["login", "refresh", "published", "revocation"]
 """What a call is for; each has connections of its own, so that logins cannot starve refreshes (R84)."""
@@ -137,10 +138,7 @@ class ProviderClient:
 
     def _trust(self) -> ssl.SSLContext:
         try:
-            context = ssl.create_default_context(cafile=self._settings.ca_file)
-            # what an interpreter holds to be the least is a matter of how it was built
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            return context
+            return client_context(self._settings.ca_file)
         except OSError as error:
             raise NeverSent(
                 "issuer",

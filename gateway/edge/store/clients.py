@@ -25,6 +25,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from gateway.config.store_address import Node, StoreAddress, StoreTls
+from gateway.http.client_tls import client_context
 
 Argument: TypeAlias = "str | bytes | int | float"
 Command: TypeAlias = "tuple[Argument, ...]"
@@ -68,20 +69,9 @@ class _Contexts:
         """Return it. Raises OSError (an SSLError is one) where a file cannot be used."""
         now = time.monotonic()
         if self._made is None or now - self._made[0] > _CONTEXT_LIFETIME:
-            self._made = now, _context(self._tls)
+            tls = self._tls
+            self._made = now, client_context(tls.ca_file, tls.certificate, tls.key, verify=tls.verify)
         return self._made[1]
-
-
-def _context(tls: StoreTls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if tls.certificate is not None:
-        # an encrypted key fails: without a password OpenSSL would ask at the terminal
-        context.load_cert_chain(tls.certificate, tls.key, password="")
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 class _TlsConnection(SSLConnection):

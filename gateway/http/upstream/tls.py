@@ -6,6 +6,7 @@ import ssl
 from typing import TypeAlias
 
 from gateway.config.settings.root import UpstreamTlsSettings
+from gateway.http import client_tls
 
 Version: TypeAlias = "tuple[tuple[int, int, int] | None, ...]"
 
@@ -16,15 +17,10 @@ def client_context(settings: UpstreamTlsSettings) -> ssl.SSLContext:
     Raises:
         OSError: a file cannot be read, or is not what it should be (an SSLError is an OSError).
     """
-    context = ssl.create_default_context(cafile=settings.ca_file)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = client_tls.client_context(
+        settings.ca_file, settings.client_certificate, settings.client_key, verify=settings.verify
+    )
     context.set_alpn_protocols(["http/1.1"])
-    if settings.client_certificate is not None:
-        # an encrypted key fails: without a password OpenSSL would ask at the terminal
-        context.load_cert_chain(settings.client_certificate, settings.client_key, password="")
-    if not settings.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
     return context
 
 
