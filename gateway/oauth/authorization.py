@@ -3,10 +3,10 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from urllib.parse import parse_qsl, quote, urlencode
 
 from gateway.config.settings.providers import ProviderSettings
 from gateway.core.provider import ProviderMetadata
+from gateway.oauth.query import with_query
 from gateway.syntax.encoding import encode_base64url
 from gateway.syntax.urls import RESERVED_PARAMETERS
 
@@ -80,16 +80,4 @@ def build_request(
         parameters["login_hint"] = login_hint
     if other_account:
         parameters["prompt"] = "select_account"
-    return _with_query(metadata.authorization_endpoint, parameters)
-
-
-def _with_query(url: str, parameters: dict[str, str]) -> str:
-    """Add parameters to a URL; none may appear twice (RFC 6749 section 3.1)."""
-    base, _, query = url.partition("?")
-    taken = RESERVED_PARAMETERS | parameters.keys()
-    kept = [
-        piece
-        for piece in query.split("&")
-        if piece and not any(name in taken for name, _ in parse_qsl(piece, keep_blank_values=True))
-    ]
-    return f"{base}?{'&'.join((*kept, urlencode(parameters, quote_via=quote)))}"
+    return with_query(metadata.authorization_endpoint, parameters, RESERVED_PARAMETERS)

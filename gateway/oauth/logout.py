@@ -1,10 +1,9 @@
 """The logout request that a browser carries to the provider (OpenID Connect RP-Initiated Logout 1.0)."""
 
-from urllib.parse import parse_qsl, quote, urlencode
-
 from gateway.config.settings.providers import ProviderSettings
 from gateway.core.provider import ProviderMetadata
 from gateway.oauth.errors import refuse_unusable
+from gateway.oauth.query import with_query
 
 _RESERVED = frozenset({"id_token_hint", "client_id", "post_logout_redirect_uri", "state"})
 
@@ -39,10 +38,4 @@ def build_request(
         "post_logout_redirect_uri": redirect_uri,
         "state": state,
     }
-    base, _, query = endpoint.partition("?")
-    kept = [
-        piece
-        for piece in query.split("&")
-        if piece and not any(name in _RESERVED for name, _ in parse_qsl(piece, keep_blank_values=True))
-    ]
-    return f"{base}?{'&'.join((*kept, urlencode(parameters, quote_via=quote)))}"
+    return with_query(endpoint, parameters, _RESERVED)

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config.settings.providers import ProviderSettings
 from gateway.core.fault import Fault
-from gateway.edge.providers.client import ProviderClient
+from gateway.edge.providers.client import ProviderClient, Request
 
 pytestmark = pytest.mark.asyncio
 ENDLESS = {
@@ -48,7 +48,7 @@ async def test_an_endless_answer_is_cut_off(kind: str):
     )
     try:
         with pytest.raises(Fault):
-            await client.send("GET", f"{url}/jwks", {}, limit=100_000)
+            await client.send(Request("GET", f"{url}/jwks", {}, limit=100_000))
         async with asyncio.timeout(20):
             await over.wait()
         # what fits into the buffers of two sockets is beyond anybody's control

@@ -9,7 +9,7 @@ from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
 from gateway.core.tokens import signed_userinfo
 from gateway.core.tokens.keys import KeySet
-from gateway.edge.providers.client import CountedClient
+from gateway.edge.providers.client import CountedClient, Request, posted
 from gateway.edge.providers.faults import to_fault
 from gateway.edge.providers.published import Published
 from gateway.edge.providers.stats import ProviderStats
@@ -80,9 +80,8 @@ class ProviderCalls:
         metadata = await self.published.metadata.get()
         try:
             url, headers = userinfo.build_request(metadata, access_token)
-            response = await self._client.send(
-                "userinfo", "GET", url, headers, limit=userinfo.MOST_USERINFO, pool=pool
-            )
+            request = Request("GET", url, headers, userinfo.MOST_USERINFO, pool=pool)
+            response = await self._client.send("userinfo", request)
             if userinfo.is_signed(response.status, response.content_type):
                 claims: dict[str, Json] | None = await self._verify_userinfo(response.body)
             else:
@@ -117,13 +116,7 @@ class ProviderCalls:
             if request is None:
                 return False
             response = await self._client.send(
-                "revocation",
-                "POST",
-                request.url,
-                request.headers,
-                limit=revocation.MOST_RESPONSE,
-                body=request.body,
-                pool="revocation",
+                "revocation", posted(request, revocation.MOST_RESPONSE, "revocation")
             )
             revocation.process_response(response.status)
         except MessageError as error:

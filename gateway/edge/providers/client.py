@@ -19,6 +19,7 @@ from gateway.core.reasons import Reason
 from gateway.edge.providers.faults import unavailable
 from gateway.edge.providers.proxy import proxy_for
 from gateway.http.client_tls import client_context
+from gateway.oauth.form import FormRequest
 
 Pool = Literal["login", "refresh", "published", "revocation"]
 """What a call is for; each has connections of its own, so that logins cannot starve refreshes (R84)."""
@@ -33,6 +34,34 @@ _CODINGS: Final[dict[str, int | None]] = {
     "x-gzip": zlib.MAX_WBITS | 16,
     "deflate": zlib.MAX_WBITS,
 }
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Request:
+    """What a provider is asked; never shown, since all of it may hold secrets.
+
+    Attributes:
+        method: GET or POST.
+        url: absolute; sent as it is, without normalisation.
+        headers: of the request.
+        limit: the most bytes that the response's body may have.
+        body: none where it is None.
+        pool: whose connections are used.
+        within: seconds that the exchange may take, if fewer than the provider's time-out.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    limit: int
+    body: bytes | None = None
+    pool: Pool = "published"
+    within: float | None = None
+
+
+def posted(form: FormRequest, limit: int, pool: Pool, within: float | None = None) -> Request:
+    """Return the request that posts a form."""
+    return Request("POST", form.url, form.headers, limit, form.body, pool, within)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,50 +91,32 @@ class ProviderClient:
         self._settings = settings
         self._sessions: dict[Pool, aiohttp.ClientSession] = {}
 
-    async def send(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        *,
-        limit: int,
-        body: bytes | None = None,
-        pool: Pool = "published",
-        within: float | None = None,
-    ) -> Response:
+    async def send(self, request: Request) -> Response:
         """Send a request and read the whole response.
-
-        Args:
-            method: GET or POST.
-            url: absolute; sent as it is, without normalisation.
-            headers: of the request.
-            limit: the most bytes that the response's body may have.
-            body: of the request.
-            pool: whose connections are used.
-            within: seconds that the exchange may take, if fewer than the provider's time-out.
 
         Raises:
             NeverSent: nothing left this machine; trying again is safe.
             Ambiguous: sent, and no complete answer came.
             Fault: the answer is too large, encoded in an unknown way or no HTTP.
         """
-        session = self._open(pool)
+        url, within = request.url, request.within
+        session = self._open(request.pool)
         timeout = self._settings.timeout if within is None else min(within, self._settings.timeout)
         progress = _Progress()
         try:
             async with (
                 asyncio.timeout(timeout),
                 session.request(
-                    method,
+                    request.method,
                     URL(url, encoded=True),
-                    data=body,
-                    headers={"Accept-Encoding": "identity", **headers},
+                    data=request.body,
+                    headers={"Accept-Encoding": "identity", **request.headers},
                     allow_redirects=False,
                     proxy=proxy_for(url, _proxy_of(self._settings)),
                     trace_request_ctx=progress,
                 ) as response,
             ):
-                return await _read(response, limit)
+                return await _read(response, request.limit)
         except zlib.error:
             raise unavailable(Fault, f"{url.partition('?')[0]} sent a broken compressed answer") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -186,23 +197,10 @@ class CountedClient:
         """Count what a call came to."""
         self.counts[call, outcome] += 1
 
-    async def send(
-        self,
-        call: str,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        *,
-        limit: int,
-        body: bytes | None = None,
-        pool: Pool = "published",
-        within: float | None = None,
-    ) -> Response:
+    async def send(self, call: str, request: Request) -> Response:
         """Send the request of a call, and read the whole response: ``ProviderClient.send``."""
         try:
-            return await self._client.send(
-                method, url, headers, limit=limit, body=body, pool=pool, within=within
-            )
+            return await self._client.send(request)
         except NeverSent:
             self.count(call, "unreachable")
             raise

@@ -13,7 +13,7 @@ from gateway.core.provider import ProviderMetadata
 from gateway.core.reasons import Reason
 from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.cache import Cached, KeyCache
-from gateway.edge.providers.client import CountedClient
+from gateway.edge.providers.client import CountedClient, Request
 from gateway.edge.providers.faults import RETRY_AFTER, to_fault
 from gateway.edge.tasks import stop
 from gateway.oauth import discovery, jwks
@@ -175,7 +175,7 @@ class Published:
         )
 
     async def _get(self, call: str, url: str, limit: int) -> bytes:
-        response = await self._client.send(call, "GET", url, _JSON, limit=limit)
+        response = await self._client.send(call, Request("GET", url, _JSON, limit))
         if not is_success(response.status):
             hint = "; redirects are not followed" if 300 <= response.status < 400 else ""
             raise MessageError(

@@ -12,7 +12,7 @@ from gateway.core.decision.needs import RedeemCode
 from gateway.core.fault import Fault, NeverSent, Paused
 from gateway.core.provider import ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
-from gateway.edge.providers.client import MOST_CONNECTIONS, CountedClient
+from gateway.edge.providers.client import MOST_CONNECTIONS, CountedClient, posted
 from gateway.edge.providers.faults import RETRY_AFTER, unavailable
 from gateway.edge.providers.pauses import Pauses
 from gateway.oauth import token
@@ -141,16 +141,8 @@ class TokenEndpoint:
             raise NeverSent("issuer", fault.reason, fault.detail, fault.retry_after) from fault
         except MessageError as error:
             raise NeverSent("issuer", Reason.ISSUER_MISCONFIGURED, error.detail) from error
-        response = await self._client.send(
-            "token",
-            "POST",
-            request.url,
-            request.headers,
-            limit=token.MOST_RESPONSE,
-            body=request.body,
-            pool=pool,
-            within=end - asyncio.get_running_loop().time(),
-        )
+        left = end - asyncio.get_running_loop().time()
+        response = await self._client.send("token", posted(request, token.MOST_RESPONSE, pool, left))
         result = token.process_response(
             response.status,
             response.content_type,

@@ -21,9 +21,9 @@ from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
 from gateway.edge.clock import since_boot
 from gateway.edge.revocation import denylist_log as log
-from gateway.edge.revocation.denylist_snapshot import beyond, read_snapshot
+from gateway.edge.revocation.denylist_reader import Items, beyond, read_log, read_snapshot
 from gateway.edge.revocation.denylist_writer import Acknowledgement, DenylistWriter, History
-from gateway.edge.store.store import Argument, Line, Script, Store
+from gateway.edge.store.store import Argument, Script, Store
 from gateway.edge.tasks import stop
 
 BEAT_INTERVAL = 1.0
@@ -31,8 +31,6 @@ DELIVERY = 0.5
 LIVE_FOR = 15.0
 LOG_LENGTH = 10_000
 _FORGET_AFTER = 60.0
-_BLOCK = 5.0
-_BATCH = 500
 _MOST_BACKOFF = 2.0
 _BETWEEN_RESYNCS = 0.02
 
@@ -212,7 +210,8 @@ class Revocations:
         """Follow the log until something does not fit; then it is time to synchronise again."""
         loop = asyncio.get_running_loop()
         line = self._store.line(self._keys[3])
-        tasks = [loop.create_task(self._read(line)), loop.create_task(self._beat())]
+        reading = read_log(line, self._keys[3], lambda: self._history.last, self._apply, self._lost)
+        tasks = [loop.create_task(reading), loop.create_task(self._beat())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -221,33 +220,11 @@ class Revocations:
             await stop(*tasks)
             await line.close()
 
-    async def _read(self, line: Line) -> None:
-        pause = 0.05
-        while True:
-            try:
-                reply = await line.execute(
-                    "XREAD",
-                    "COUNT",
-                    _BATCH,
-                    "BLOCK",
-                    int(_BLOCK * 1000),
-                    "STREAMS",
-                    self._keys[3],
-                    self._history.last,
-                    patience=_BLOCK,
-                )
-            except Fault:
-                self._counts.reconnects += 1
-                self._nudge.set()
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _MOST_BACKOFF)
-                continue
-            pause = 0.05
-            for _, items in reply or ():
-                if not self._apply(items):
-                    return
+    def _lost(self) -> None:
+        self._counts.reconnects += 1
+        self._nudge.set()
 
-    def _apply(self, items: Iterable[tuple[bytes, object]]) -> bool:
+    def _apply(self, items: Items) -> bool:
         """Apply items of the log; False where one is not the next."""
         for identifier, fields in items:
             seq, entry = log.decode_change(fields)

@@ -1,13 +1,22 @@
-"""The denylist as the store holds it, read page by page, and what a replica holds beyond it."""
+"""Reads the denylist from the store: what it holds, page by page, and then the log as it grows."""
 
-from collections.abc import Callable, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
+from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
 from gateway.edge.revocation import denylist_log as log
-from gateway.edge.store.store import Store
+from gateway.edge.store.store import Line, Store
 
+Items: TypeAlias = Iterable[tuple[bytes, object]]
+
+_BLOCK = 5.0
+_BATCH = 500
 _PAGE = 1000
+_FIRST_PAUSE = 0.05
+_MOST_BACKOFF = 2.0
 # the text of a time in the store is rounded to milliseconds
 _ROUNDING = 0.001
 _NEVER = (-1e12, -1e12)
@@ -38,3 +47,35 @@ def beyond(replica: Denylist, theirs: Denylist, now: float) -> Iterator[DenyEntr
         before, expires = theirs.times_of(entry) or _NEVER
         if entry.before > before + _ROUNDING or entry.expires > expires + _ROUNDING:
             yield entry
+
+
+async def read_log(
+    line: Line,
+    key: str,
+    last: Callable[[], bytes],
+    apply: Callable[[Items], bool],
+    on_lost: Callable[[], None],
+) -> None:
+    """Follow the log, by a read that blocks, until something does not fit.
+
+    Args:
+        line: a connection of its own.
+        key: of the log.
+        last: returns the item that was applied last.
+        apply: applies those that follow; False where they do not fit.
+        on_lost: is told of each connection that was lost.
+    """
+    pause = _FIRST_PAUSE
+    while True:
+        read = ("XREAD", "COUNT", _BATCH, "BLOCK", int(_BLOCK * 1000), "STREAMS", key, last())
+        try:
+            reply = await line.execute(*read, patience=_BLOCK)
+        except Fault:
+            on_lost()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _MOST_BACKOFF)
+            continue
+        pause = _FIRST_PAUSE
+        for _, items in reply or ():
+            if not apply(items):
+                return
