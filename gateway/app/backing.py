@@ -10,7 +10,7 @@ from gateway.config.settings.root import Settings
 from gateway.config.store_address import StoreAddress, address_of
 from gateway.core.rules.denylist import Denylist
 from gateway.edge.revocation.denylist_sync import LIVE_FOR, Revocations
-from gateway.edge.revocation.streams import LongLived
+from gateway.edge.revocation.streams import Streams
 from gateway.edge.store.embedded import EmbeddedValkey
 from gateway.edge.store.store import Store
 from gateway.edge.store.watch import StoreWatch
@@ -50,7 +50,7 @@ async def open_denylist(
     denylist: Denylist,
     clock: Callable[[], float],
     logs: Logs,
-    streams: LongLived,
+    streams: Streams,
     closing: Closing,
 ) -> Revocations:
     """Start the replica of the denylist, and let each entry end what is open by then."""

@@ -26,7 +26,7 @@ from gateway.edge.providers.providers import Providers
 from gateway.edge.providers.token_revocations import TokenRevocations
 from gateway.edge.refresh.lease import LONGEST_CALL, Leases
 from gateway.edge.refresh.refresher import Refresher
-from gateway.edge.revocation.streams import LongLived
+from gateway.edge.revocation.streams import Streams
 from gateway.edge.sessions.kept_pages import KeptPages
 from gateway.edge.sessions.logout_hints import LogoutHints
 from gateway.edge.sessions.records import Sessions
@@ -86,7 +86,7 @@ class Parts:
         self.metrics.expect_logins(self.compiled.providers)
         self.recorder = Recorder(self.metrics, self.logs, access=settings.log.access)
         self.denylist = Denylist()
-        self.long_lived = LongLived(self.denylist, clock, self.recorder.audit)
+        self.long_lived = Streams(self.denylist, clock, self.recorder.audit)
         self.providers = Providers(
             self.compiled.providers,
             clock,

@@ -131,7 +131,7 @@ async def test_an_ended_stream_is_forgotten(world: World):
     long_lived = world.gateway.long_lived
     stream.feed.put_nowait(None)
     assert await stream.answer.content.read() == b""
-    await world.eventually(lambda: not long_lived._bonds and not long_lived._named)
+    await world.eventually(lambda: not long_lived._streams and not long_lived._named)
     assert long_lived._timer is None
 
 

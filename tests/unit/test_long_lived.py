@@ -25,7 +25,7 @@ from gateway.core.runtime import compile_settings
 from gateway.core.runtime import problems as check
 from gateway.core.sessions import codec
 from gateway.core.sessions.model import Session
-from gateway.edge.revocation.streams import LongLived
+from gateway.edge.revocation.streams import Streams
 
 NOW = 1_800_000_000.0
 OWN = b"https://app.example.com"
@@ -330,7 +330,7 @@ class Open:
 
 def watched(denylist: Denylist, count: int):
     """Return a watch over so many exchanges, each of another subject."""
-    watch = LongLived(denylist, lambda: NOW, lambda *_, **__: None)
+    watch = Streams(denylist, lambda: NOW, lambda *_, **__: None)
     about = RequestFacts("GET", "h", "/", "192.0.2.1", "r", "forward", Reason.AUTHENTICATED)
     found = []
     for number in range(count):
@@ -385,7 +385,7 @@ async def test_the_sweep_is_a_net():
     await asyncio.sleep(0)
     assert [each.ended is not None for each in found] == [True, True, False]
     assert found[0].ended == -1
-    assert list(watch._bonds) == [found[2]]
+    assert list(watch._streams) == [found[2]]
     watch.session_over("session-2", Reason.SESSION_ENDED)
     await asyncio.sleep(0)
     assert found[2].aborted

@@ -35,14 +35,14 @@ class Endable(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Bond:
+class _WatchedStream:
     exchange: Endable
-    tether: StreamBasis
+    basis: StreamBasis
     request_id: str
     about: RequestFacts
 
 
-class LongLived:
+class Streams:
     """The open exchanges that serve somebody and outlive their decision.
 
     Args:
@@ -55,9 +55,9 @@ class LongLived:
         self._denylist = denylist
         self._clock = clock
         self._audit = audit
-        self._bonds: dict[Endable, _Bond] = {}
-        self._named: dict[Name, set[_Bond]] = {}
-        self._doomed: deque[tuple[_Bond, Reason]] = deque()
+        self._streams: dict[Endable, _WatchedStream] = {}
+        self._named: dict[Name, set[_WatchedStream]] = {}
+        self._doomed: deque[tuple[_WatchedStream, Reason]] = deque()
         self._version = denylist.version
         self._timer: asyncio.TimerHandle | None = None
 
@@ -68,95 +68,95 @@ class LongLived:
 
         Does nothing where it is watched already, or serves anybody.
         """
-        if exchange in self._bonds:
+        if exchange in self._streams:
             return
-        tether = tie(forward, knowledge)
-        if tether is None:
+        basis = tie(forward, knowledge)
+        if basis is None:
             return
-        bond = self._bonds[exchange] = _Bond(exchange, tether, request_id, about)
-        for name in tether.names:
-            self._named.setdefault(name, set()).add(bond)
-        self._judge(bond, self._clock())
+        stream = self._streams[exchange] = _WatchedStream(exchange, basis, request_id, about)
+        for name in basis.names:
+            self._named.setdefault(name, set()).add(stream)
+        self._judge(stream, self._clock())
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
 
     def denied(self, entries: Iterable[DenyEntry]) -> None:
         """Entries were added to the denylist: end whom they name."""
-        if not self._bonds:
+        if not self._streams:
             return
         now = self._clock()
         for entry in entries:
-            for bond in tuple(self._named.get(name_of(entry), ())):
-                self._judge(bond, now)
+            for stream in tuple(self._named.get(name_of(entry), ())):
+                self._judge(stream, now)
 
     def session_over(self, session_id: str, reason: Reason) -> None:
         """A session cannot be refreshed any more: end what rests on it."""
-        for bond in tuple(self._named.get(("session", "", session_id), ())):
-            self._doom(bond, reason)
+        for stream in tuple(self._named.get(("session", "", session_id), ())):
+            self._doom(stream, reason)
 
     def stats(self) -> dict[str, float]:
         """Return how many exchanges are watched."""
-        return {"open": float(sum(not exchange.aborted for exchange in self._bonds))}
+        return {"open": float(sum(not exchange.aborted for exchange in self._streams))}
 
     async def close(self) -> None:
         """Watch no more; what is open is the server's to end."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._bonds.clear()
+        self._streams.clear()
         self._named.clear()
         self._doomed.clear()
 
-    def _judge(self, bond: _Bond, now: float) -> None:
-        reason = bond.tether.judge(self._denylist, now)
+    def _judge(self, stream: _WatchedStream, now: float) -> None:
+        reason = stream.basis.judge(self._denylist, now)
         if reason is not None:
-            self._doom(bond, reason)
+            self._doom(stream, reason)
 
-    def _doom(self, bond: _Bond, reason: Reason) -> None:
-        self._forget(bond)
+    def _doom(self, stream: _WatchedStream, reason: Reason) -> None:
+        self._forget(stream)
         if not self._doomed:
             asyncio.get_running_loop().call_soon(self._reap)
-        self._doomed.append((bond, reason))
+        self._doomed.append((stream, reason))
 
-    def _forget(self, bond: _Bond) -> None:
-        del self._bonds[bond.exchange]
-        for name in bond.tether.names:
-            bonds = self._named[name]
-            bonds.discard(bond)
-            if not bonds:
+    def _forget(self, stream: _WatchedStream) -> None:
+        del self._streams[stream.exchange]
+        for name in stream.basis.names:
+            streams = self._named[name]
+            streams.discard(stream)
+            if not streams:
                 del self._named[name]
 
     def _reap(self) -> None:
         for _ in range(min(_AT_ONCE, len(self._doomed))):
-            bond, reason = self._doomed.popleft()
-            if not bond.exchange.aborted:
-                self._end(bond, reason)
+            stream, reason = self._doomed.popleft()
+            if not stream.exchange.aborted:
+                self._end(stream, reason)
         if self._doomed:
             asyncio.get_running_loop().call_soon(self._reap)
 
-    def _end(self, bond: _Bond, reason: Reason) -> None:
-        about = bond.about
+    def _end(self, stream: _WatchedStream, reason: Reason) -> None:
+        about = stream.about
         self._audit(
             "stream_ended",
             reason=reason,
-            request_id=bond.request_id,
+            request_id=stream.request_id,
             route=about.route,
             client=about.client,
             issuer=about.issuer,
             subject=about.subject,
             session=about.session_id,
         )
-        bond.exchange.abort()
+        stream.exchange.abort()
 
     def _sweep(self) -> None:
         """Forget what has ended, and end what is over; the denylist is asked again if anything changed."""
         now, version = self._clock(), self._denylist.version
         changed, self._version = version != self._version, version
-        for bond in tuple(self._bonds.values()):
-            if bond.exchange.aborted:
-                self._forget(bond)
-            elif changed or now >= bond.tether.until:
-                self._judge(bond, now)
+        for stream in tuple(self._streams.values()):
+            if stream.exchange.aborted:
+                self._forget(stream)
+            elif changed or now >= stream.basis.until:
+                self._judge(stream, now)
         self._timer = None
-        if self._bonds:
+        if self._streams:
             self._timer = asyncio.get_running_loop().call_later(SWEEP_INTERVAL, self._sweep)
