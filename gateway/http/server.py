@@ -11,21 +11,19 @@ from gateway.http.downstream.admission import Admission
 from gateway.http.downstream.balancer import BalancerAnswer
 from gateway.http.downstream.certificates import Certificates
 from gateway.http.downstream.connection import ClientConnection
-from gateway.http.downstream.crowd import enough_of, spare
+from gateway.http.downstream.crowd import Crowd
 from gateway.http.downstream.exchange import GOING_AWAY, ClientExchange
 from gateway.http.downstream.proxy_protocol import HeaderPeers
 from gateway.http.downstream.tls_listener import Gate, Handshake, bind
 from gateway.http.ports import Handler, Limits
 from gateway.http.sockets import bound_unsent, file_of, find_ended
-from gateway.http.upstream.connection import kept_for
 from gateway.http.upstream.pool import UpstreamPool
+from gateway.http.upstream.pools import Pools
 
 _SLOWEST_SWEEP = 0.5
 _FASTEST_SWEEP = 0.02
 _LEAST_PROGRESS = 256
 _BACKLOG = 1024
-# longer than a request that was decided under the last configuration waits to be forwarded
-_LINGER = 120.0
 _SETTLE = 0.02
 # for handshakes that have begun when the gateway drains
 _PATIENCE = 1.0
@@ -47,6 +45,8 @@ class Server:
         draining: whether every answer is its connection's last.
         certificates: what TLS is spoken with, and may be replaced; None: plain HTTP, for good.
         admission: counts connections by address.
+        crowd: who is connected, and who makes room.
+        pools: where requests may be forwarded to, by name.
         handshakes_failed: how many clients did not get as far as HTTP.
         header_peers: from where connections begin with a proxy's header (PROXY protocol).
         headers_missing: how many of those did not.
@@ -81,46 +81,17 @@ class Server:
         self.in_flight = 0
         self.draining = False
         self.least_progress = _LEAST_PROGRESS
-        self.pools = {name: UpstreamPool(settings, self) for name, settings in upstreams.items()}
+        self.pools = Pools(upstreams, self)
+        self.crowd: Crowd[ClientConnection, Handshake] = Crowd(self, self.admission, self._note_empty)
         self._clock = clock
-        self._leaving: dict[str, float] = {}
-        self._admitted = 0
-        # they are closed, though they have not told of it yet
-        self._closing: set[ClientConnection] = set()
-        self._retired: set[UpstreamPool] = set()
-        self._connections: set[ClientConnection] = set()
-        self._handshakes: set[Handshake] = set()
+        self._connections = self.crowd.connections
         self._empty = asyncio.Event()
         self._listeners: list[asyncio.Server | Gate] = []
         self._timer: asyncio.TimerHandle | None = None
         self._swept = 0.0
         self._port = 0
         self._date = (0, b"")
-        self._interval = self._sweep_interval(upstreams)
-
-    def _sweep_interval(self, upstreams: Mapping[str, UpstreamSettings]) -> float:
-        limits = self.limits
-        shortest = min(
-            (
-                limits.head_timeout,
-                limits.body_timeout,
-                limits.idle_timeout,
-                limits.write_timeout,
-                *(
-                    min(
-                        each.response_timeout,
-                        each.idle_timeout,
-                        kept_for(each),
-                        each.connect_timeout,
-                        each.max_age,
-                        each.breaker.delay,
-                        each.health.interval if each.health is not None else each.max_age,
-                    )
-                    for each in upstreams.values()
-                ),
-            )
-        )
-        return min(_SLOWEST_SWEEP, max(_FASTEST_SWEEP, shortest / 4))
+        self._interval = self._sweep_interval()
 
     def answer_balancers(self, balancer: BalancerAnswer | None) -> None:
         """Tell balancers whether this process serves, from now on."""
@@ -162,37 +133,25 @@ class Server:
         return self._port
 
     def build_pools(self, upstreams: Mapping[str, UpstreamSettings]) -> dict[str, UpstreamPool]:
-        """Return the pools of other upstreams; those that are the same stay the same.
+        """Return the pools of other upstreams; those that are the same stay the same. Raises as ``Pools``."""
+        return self.pools.build(upstreams)
 
-        The same are settings and the files of certificates and keys that they name.
-
-        Raises:
-            ValueError, OSError: as the constructor.
-        """
-        pools = {}
-        for name, settings in upstreams.items():
-            known = self.pools.get(name)
-            same = known is not None and known.settings == settings and known.is_current
-            pools[name] = known if known is not None and same else UpstreamPool(settings, self)
-        return pools
-
-    def configure(self, pools: dict[str, UpstreamPool], limits: Limits) -> None:
+    def configure(self, pools: Mapping[str, UpstreamPool], limits: Limits) -> None:
         """Go on with these pools and limits; what is open ends as it began."""
-        for name, pool in self.pools.items():
-            if name not in pools:
-                # a request that was decided before may still be on its way there
-                self._leaving.setdefault(name, self.now)
-            elif pools[name] is not pool:
-                self._retire(pool)
-        for name in pools:
-            self._leaving.pop(name, None)
-        self.pools = {name: self.pools[name] for name in self._leaving} | pools
+        self.pools.replace(pools)
         self.limits = limits
-        self._interval = self._sweep_interval({name: pool.settings for name, pool in self.pools.items()})
+        self._interval = self._sweep_interval()
 
-    def _retire(self, pool: UpstreamPool) -> None:
-        pool.retire()
-        self._retired.add(pool)
+    def _sweep_interval(self) -> float:
+        limits = self.limits
+        shortest = min(
+            limits.head_timeout,
+            limits.body_timeout,
+            limits.idle_timeout,
+            limits.write_timeout,
+            self.pools.shortest,
+        )
+        return min(_SLOWEST_SWEEP, max(_FASTEST_SWEEP, shortest / 4))
 
     async def drain(self, bound: float) -> None:
         """Stop accepting, let open requests end, and return when all have, or after ``bound`` seconds.
@@ -204,7 +163,7 @@ class Server:
         await asyncio.sleep(_SETTLE)
         for listener in self._listeners:
             listener.close()
-        shaking = [each.task for each in self._handshakes if each.task is not None]
+        shaking = [each.task for each in self.crowd.handshakes if each.task is not None]
         if shaking:
             await asyncio.wait(shaking, timeout=min(bound, _PATIENCE))
         for connection in tuple(self._connections):
@@ -233,11 +192,10 @@ class Server:
             exchange.abort(GOING_AWAY)
         for connection in tuple(self._connections):
             connection.reset()
-        for handshake in tuple(self._handshakes):
+        for handshake in tuple(self.crowd.handshakes):
             if handshake.task is not None:
                 handshake.task.cancel()
-        for pool in (*self.pools.values(), *self._retired):
-            await pool.close()
+        await self.pools.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -247,59 +205,8 @@ class Server:
 
     # what connections call
 
-    def admit(self, connection: ClientConnection) -> int:
-        """Take a connection in; return by how many it is beyond the limit, 0 if it is welcome."""
-        self._make_room()
-        self._connections.add(connection)
-        limits = self.limits
-        beyond = self.admission.enter(connection.peer, limits.connections_per_address)
-        return max(beyond, self._open - limits.connections)
-
-    def _make_room(self) -> None:
-        """Where the listener is nearly full, close what those do not use who have most of it."""
-        most = self.limits.connections
-        enough = enough_of(most)
-        if self._open < enough:
-            return
-        self._admitted += 1
-        # each look is at all of them, and makes room for more than one
-        if self._admitted >= most // 100:
-            self._admitted = 0
-            for each in spare(self._connections, self.admission, enough - most // 100 - 1):
-                self._closing.add(each)
-                each.make_room()
-
-    @property
-    def _open(self) -> int:
-        return len(self._connections) - len(self._closing)
-
-    def forget(self, connection: ClientConnection) -> None:
-        """A connection has ended."""
-        self._connections.discard(connection)
-        self._closing.discard(connection)
-        self.admission.leave(connection.peer)
-        if not self._connections:
-            self._empty.set()
-
-    def admit_handshake(self, handshake: Handshake) -> bool:
-        """Take a handshake in, unless it would be beyond a limit."""
-        self._make_room()
-        limits = self.limits
-        if self._open + len(self._handshakes) >= limits.connections:
-            return False
-        # behind a proxy are many clients, each of whom is counted once it is known which one it is
-        most = 0 if handshake.awaits_header else limits.connections_per_address
-        if self.admission.enter(handshake.peer, most):
-            self.admission.leave(handshake.peer)
-            return False
-        self._handshakes.add(handshake)
-        return True
-
-    def forget_handshake(self, handshake: Handshake) -> None:
-        """A handshake has ended, one way or the other."""
-        if handshake in self._handshakes:
-            self._handshakes.discard(handshake)
-            self.admission.leave(handshake.peer)
+    def _note_empty(self) -> None:
+        self._empty.set()
 
     def date(self) -> bytes:
         """Return the value of Date (RFC 9110 section 6.6.1)."""
@@ -322,16 +229,14 @@ class Server:
         yield "requests_in_flight", {}, self.in_flight
         yield "tunnels", {}, sum(1 for exchange in self.exchanges() if exchange.tunnel is not None)
         yield "connections_refused_per_address", {}, self.admission.refused
-        yield "tls_handshakes", {}, len(self._handshakes)
+        yield "tls_handshakes", {}, len(self.crowd.handshakes)
         yield "tls_handshakes_failed", {}, self.handshakes_failed
         yield "proxy_headers_missing", {}, self.headers_missing
         if self.certificates is not None:
             yield "tls_certificate_expires_seconds", {}, self.certificates.expires
             yield "tls_certificate_reloads", {}, self.certificates.reloads
             yield "tls_certificate_reload_failures", {}, self.certificates.failures
-        for name, pool in self.pools.items():
-            for figure, labels, value in pool.readings():
-                yield figure, {"upstream": name, **labels}, value
+        yield from self.pools.readings()
 
     # time
 
@@ -345,13 +250,7 @@ class Server:
         for connection in tuple(self._connections):
             connection.sweep(due)
         self._see_who_left()
-        for name, since in tuple(self._leaving.items()):
-            if due - since > _LINGER:
-                del self._leaving[name]
-                self._retire(self.pools.pop(name))
-        for pool in (*self.pools.values(), *self._retired):
-            pool.sweep(due)
-        self._retired = {pool for pool in self._retired if not pool.is_done}
+        self.pools.sweep(due)
 
     def _see_who_left(self) -> None:
         """Find clients that have gone where nothing is read from them (R78)."""

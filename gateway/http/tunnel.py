@@ -2,8 +2,9 @@
 
 import os
 
+from gateway.http.downstream.roles import Tunnelled
 from gateway.http.messages.websocket import FrameBoundary, close_frame
-from gateway.http.roles import Tunnelled, UpstreamStream
+from gateway.http.roles import UpstreamStream
 
 # what the upstream is told, whatever the client is: for the upstream, its client has gone
 _GOING_AWAY = 1001

@@ -164,7 +164,7 @@ async def test_r63_r78_nothing_is_left(seed: int):
         server = cluster.server
         await cluster.eventually(lambda: not server.in_flight)
         await cluster.eventually(lambda: not server._connections)
-        assert not server._closing
+        assert not server.crowd._closing
         assert len(server.admission) == 0
         for pool in (server.pools["app"], old):
             pool.close_idle()

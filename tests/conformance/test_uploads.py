@@ -231,9 +231,9 @@ async def test_a_body_that_is_awaited_outlives_its_pool():
         server.configure(server.build_pools({"app": other}), server.limits)
         start = server.now
         await plane.eventually(lambda: server.now - start > 1)
-        assert old in server._retired
+        assert old in server.pools._retired
         assert (await client.ask(b"o")).body == b"POST / 5"
-        await plane.eventually(lambda: not server._retired)
+        await plane.eventually(lambda: not server.pools._retired)
 
 
 async def test_a_body_that_turns_out_too_large_or_malformed_while_it_is_awaited():

@@ -101,6 +101,7 @@ class Pool:
         self.most_uploads = 1
         self.uploads = Uploads(self)
         self.shares = Shares()
+        self.rotation = self
         self.kept_for = 60.0
 
     def enter(self, exchange) -> None:

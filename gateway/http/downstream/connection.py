@@ -8,9 +8,9 @@ from gateway.core.headers.request import Request
 from gateway.core.reasons import Reason
 from gateway.core.sketch import asks_for_page
 from gateway.http.downstream.reader import LINGER_BYTES, ClientReader
+from gateway.http.downstream.roles import Front
 from gateway.http.downstream.transport import AHEAD
 from gateway.http.ports import Unencrypted
-from gateway.http.roles import Front
 from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address
 from gateway.http.states import ClientMove, ClientState
 
@@ -33,14 +33,22 @@ class Arrival(Protocol):
         """Give its place back: the connection takes it."""
 
 
-class Listener(Front, Protocol):
-    """What a connection asks of the listener that it belongs to."""
+class Host(Protocol):
+    """What a connection asks of those who are connected."""
 
     def admit(self, connection: "ClientConnection") -> int:
         """Take a connection in; return by how many it is beyond the limit, 0 if it is welcome."""
 
     def forget(self, connection: "ClientConnection") -> None:
         """A connection has ended."""
+
+
+class Listener(Front, Protocol):
+    """What a connection asks of the listener that it belongs to."""
+
+    @property
+    def crowd(self) -> "Host":
+        """Who is connected."""
 
 
 class ClientConnection(ClientReader):
@@ -81,7 +89,7 @@ class ClientConnection(ClientReader):
             self._arrival.over()
         self.peer = peer_address(self.transport) if self._arrival is None else self._arrival.peer
         self.tls = self.transport.get_extra_info("sslcontext") is not None
-        beyond = self.server.admit(self)
+        beyond = self.server.crowd.admit(self)
         if self._arrival is None and not self.peer:
             # it was broken off before it was taken in
             self.state = ClientMove.CLOSES[self.state]
@@ -130,7 +138,7 @@ class ClientConnection(ClientReader):
         del exc
         self.state = ClientMove.LOST[self.state]
         self.ahead = b""
-        self.server.forget(self)
+        self.server.crowd.forget(self)
         while self.own:
             keeper, connection = self.own.popitem()
             keeper.drop(connection)

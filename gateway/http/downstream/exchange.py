@@ -203,7 +203,7 @@ class ClientExchange(ClientRequest):
         if self._state == ExchangeState.FORWARDED and untouched and not self._retried and self._may_repeat:
             pool = self._pool
             assert pool is not None
-            if reused or pool.has_other(server):
+            if reused or pool.rotation.has_other(server):
                 self._retried = True
                 pool.retry(self, server)
                 return
@@ -264,8 +264,10 @@ class ClientExchange(ClientRequest):
         # whoever handles it may refer back to this exchange: no cycle is left to the collector
         handling, self.handling = self.handling, None
         try:
+            if self.uploads is not None:
+                self.uploads.leave(self)
             if handling is not None:
-                received = 0 if self.body is None and self.tunnel is None else self._end_reading()
+                received = 0 if self.body is None and self.tunnel is None else self.received
                 handling.finished(
                     self._status, (received, self._bytes_out), self._started, perf_counter(), fault
                 )
@@ -274,13 +276,6 @@ class ClientExchange(ClientRequest):
             if pool is not None and pool.shares.is_counting:
                 pool.leave(self)
             self.connection.exchange_finished(self)
-
-    def _end_reading(self) -> int:
-        """Let others have the place of an upload that ends early; return how many bytes came."""
-        if self.uploads is not None:
-            self.uploads.leave(self)
-        received = 0 if self.body is None else self.body.received
-        return received if self.tunnel is None else received + self.tunnel.bytes_in
 
 
 def _broken_head(error: Exception) -> Fault:

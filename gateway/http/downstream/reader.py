@@ -8,12 +8,12 @@ from gateway.core.reasons import Reason
 from gateway.core.sketch import asks_for_page
 from gateway.http.downstream.exchange import ClientExchange
 from gateway.http.downstream.request_body import RequestBody
+from gateway.http.downstream.roles import ClientSide, Front, TunnelOfClient
 from gateway.http.downstream.transport import AHEAD, FULL
 from gateway.http.downstream.writer import ClientWriter
 from gateway.http.messages.chunked import ChunkedReader, LengthReader
 from gateway.http.messages.fields import HEAD_END, Malformed
 from gateway.http.messages.request_head import REQUEST_LINE, Framing, read_request_head
-from gateway.http.roles import ClientSide, Front, TunnelOfClient
 from gateway.http.sockets import HIGH_WATER, end_writing
 from gateway.http.states import ClientMove, ClientState, IllegalMove
 from gateway.syntax.tokens import is_token
@@ -215,15 +215,6 @@ class ClientReader(ClientWriter):
             self.close(unread=True)
 
     # what the exchange calls
-
-    def hold_body(self) -> None:
-        """Read no more of the body, or of the tunnel, for now."""
-        self.hold(FULL)
-
-    def release_body(self) -> None:
-        """Read on."""
-        self.since = self.server.now
-        self.release(FULL)
 
     def send_end(self) -> None:
         """End the tunnel's direction to the client."""

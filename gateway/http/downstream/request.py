@@ -6,9 +6,10 @@ from gateway.core.fault import Fault
 from gateway.core.headers.request import Request
 from gateway.core.reasons import Reason
 from gateway.http.downstream.request_body import RequestBody
+from gateway.http.downstream.roles import ClientStream
 from gateway.http.messages.response_head import ResponseHead
 from gateway.http.ports import Handling
-from gateway.http.roles import ClientStream, Counter, Pool, UpstreamStream
+from gateway.http.roles import Counter, Pool, UpstreamStream
 from gateway.http.states import ExchangeState
 from gateway.http.tunnel import Tunnel
 
@@ -135,6 +136,12 @@ class ClientRequest:
         """The client has caught up."""
         if self._upstream is not None:
             self._upstream.resume_reading()
+
+    @property
+    def received(self) -> int:
+        """How many bytes of content have come."""
+        received = 0 if self.body is None else self.body.received
+        return received if self.tunnel is None else received + self.tunnel.bytes_in
 
     # how it may be sent
 

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from gateway.http.downstream.certificates import Certificates
 from gateway.http.downstream.connection import ClientConnection, Listener
+from gateway.http.downstream.crowd import Crowd
 from gateway.http.downstream.proxy_protocol import HeaderPeers, read_source
 from gateway.http.sockets import peer_name
 
@@ -36,11 +37,9 @@ class Reception(Listener, Protocol):
     def header_peers(self) -> HeaderPeers:
         """From where connections begin with a proxy's header."""
 
-    def admit_handshake(self, handshake: "Handshake") -> bool:
-        """Take a handshake in, unless it would be beyond a limit."""
-
-    def forget_handshake(self, handshake: "Handshake") -> None:
-        """A handshake has ended, one way or the other."""
+    @property
+    def crowd(self) -> Crowd[ClientConnection, "Handshake"]:
+        """Who is connected, or may be soon."""
 
 
 class Handshake:
@@ -92,7 +91,7 @@ class Handshake:
         # from here on it is the client's, and counts among the connections of his address
         self.over()
         self.peer, self.awaits_header = source, False
-        if server.admit_handshake(self):
+        if server.crowd.admit_handshake(self):
             return True
         sock.close()
         return False
@@ -131,7 +130,7 @@ class Handshake:
 
     def over(self) -> None:
         """Give the place back."""
-        self._server.forget_handshake(self)
+        self._server.crowd.forget_handshake(self)
 
 
 async def _first_byte(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> bytes:
@@ -193,7 +192,7 @@ class Gate:
                 return
             sock.setblocking(False)
             handshake = Handshake(server, peer_name(name))
-            if server.admit_handshake(handshake):
+            if server.crowd.admit_handshake(handshake):
                 handshake.task = server.loop.create_task(handshake.begin(sock, server.certificates))
             else:
                 sock.close()

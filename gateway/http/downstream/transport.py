@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import ssl
 
-from gateway.http.roles import Front, Own
+from gateway.http.downstream.roles import Front
+from gateway.http.roles import Own
 from gateway.http.sockets import count_unsent, end_writing, reset
 from gateway.http.states import ClientMove, ClientState
 

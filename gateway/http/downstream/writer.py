@@ -6,12 +6,12 @@ from gateway.core.fault import Fault
 from gateway.core.headers.request import Header
 from gateway.core.reasons import Reason
 from gateway.http.downstream.request_body import RequestBody
-from gateway.http.downstream.transport import ClientTransport
+from gateway.http.downstream.roles import Front
+from gateway.http.downstream.transport import FULL, ClientTransport
 from gateway.http.messages.chunked import LAST_CHUNK, encode_chunk
 from gateway.http.messages.request_head import Framing
 from gateway.http.messages.response_head import ResponseHead
 from gateway.http.messages.serialise import CONTINUE, build_response_head, status_line
-from gateway.http.roles import Front
 from gateway.http.states import ClientMove, ClientState
 
 # an answer before the body's end keeps the connection only if so much or less is left to discard
@@ -143,6 +143,17 @@ class ClientWriter(ClientTransport):
         self._keep = False
         ends = [b"Connection: upgrade", b"Upgrade: " + protocol, b"", b""]
         self.send(b"\r\n".join([_start_of(101), *lines, *ends]))
+
+    # reading, as far as an answer needs it
+
+    def hold_body(self) -> None:
+        """Read no more of the body, or of the tunnel, for now."""
+        self.hold(FULL)
+
+    def release_body(self) -> None:
+        """Read on."""
+        self.since = self.server.now
+        self.release(FULL)
 
     # the ends
 

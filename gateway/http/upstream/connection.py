@@ -6,14 +6,7 @@ from gateway.config.settings.root import UpstreamSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.http.messages.binding import sends_binding
-from gateway.http.messages.chunked import (
-    LAST_CHUNK,
-    BodyReader,
-    ChunkedReader,
-    LengthReader,
-    UntilCloseReader,
-    encode_chunk,
-)
+from gateway.http.messages.chunked import BodyReader, ChunkedReader, LengthReader, UntilCloseReader
 from gateway.http.messages.fields import Malformed
 from gateway.http.messages.mending import end_of_head
 from gateway.http.messages.response_head import (
@@ -25,6 +18,7 @@ from gateway.http.messages.response_head import (
 from gateway.http.roles import Home, Served, Server
 from gateway.http.sockets import read_left
 from gateway.http.states import UpstreamMove, UpstreamState
+from gateway.http.upstream.request import chunk_of, request_of
 from gateway.http.upstream.transport import UpstreamTransport
 
 _MOST_INTERIM: Final = 32
@@ -35,8 +29,6 @@ _MARGIN: Final = 1.0
 # looked up once: on the way of every request
 _HEAD = UpstreamState.HEAD
 _STARTED, _COMPLETED = UpstreamMove.STARTED, UpstreamMove.COMPLETED
-
-_USUALLY_WITH_BODY: Final = frozenset({b"POST", b"PUT", b"PATCH"})
 
 
 def kept_for(settings: UpstreamSettings) -> float:
@@ -54,7 +46,6 @@ class UpstreamConnection(UpstreamTransport):
     __slots__ = (
         "_buffer",
         "_interims",
-        "_kept_for",
         "_reader",
         "_reusable",
         "_served",
@@ -73,7 +64,6 @@ class UpstreamConnection(UpstreamTransport):
         self._untouched = True
         self._reusable = False
         self._stream = False
-        self._kept_for = pool.kept_for
 
     # the request
 
@@ -84,37 +74,14 @@ class UpstreamConnection(UpstreamTransport):
         self._untouched = True
         self._interims = 0
         self.since = self._pool.time.now
-        request, lines = exchange.request, exchange.lines
-        method = request.method
-        parts = [b"%b %b HTTP/1.1" % (method, exchange.target), *lines]
-        host_line = self.origin.host_line
-        if host_line is not None:
-            parts[1] = host_line
-        if exchange.binds and sends_binding(lines):
+        if exchange.binds and sends_binding(exchange.lines):
             self.bound = True
-        body, content = exchange.body, b""
-        if body is not None:
-            content = exchange.start_body()
-            if body.length is None:
-                parts.append(b"Transfer-Encoding: chunked")
-                content = _chunk(content, done=body.done)
-            else:
-                parts.append(b"Content-Length: %d" % body.length)
-            if body.continue_due:
-                parts.append(b"Expect: 100-continue")
-        elif method in _USUALLY_WITH_BODY:
-            parts.append(b"Content-Length: 0")
-        if exchange.upgrade is not None:
-            parts.append(b"Connection: upgrade")
-            parts.append(b"Upgrade: " + exchange.upgrade)
-        parts.append(b"")
-        parts.append(content)
-        self._transport.write(b"\r\n".join(parts))
+        self._transport.write(request_of(exchange, self.origin.host_line))
 
     def send_content(self, content: bytes, *, length: int | None, done: bool) -> None:
         """Send more of the body, in the framing of its head: chunked where its length was not known."""
         if length is None:
-            content = _chunk(content, done=done)
+            content = chunk_of(content, done=done)
         if content:
             self.send(content)
 
@@ -161,7 +128,7 @@ class UpstreamConnection(UpstreamTransport):
                 exchange.interim(head)
         except Fault as fault:
             if fault.source == "upstream":
-                self._pool.failed(self.origin, exchange)
+                self._pool.rotation.failed(self.origin, exchange)
             exchange.fail(fault)
 
     def _next_head(self, data: bytes, checked: int) -> tuple[ResponseHead | None, bytes]:
@@ -189,7 +156,7 @@ class UpstreamConnection(UpstreamTransport):
             self.bound = True
         origin.answers += 1
         if origin.attentive:
-            self._pool.answered(origin, status, exchange)
+            self._pool.rotation.answered(origin, status, exchange)
         if status == 101:
             self._switch(exchange, head, rest)
             return
@@ -301,7 +268,7 @@ class UpstreamConnection(UpstreamTransport):
             reused = self._served
             if state == _HEAD and not (reused and self._untouched):
                 # a kept connection may end at any time: that alone is no failure
-                self._pool.failed(self.origin, exchange)
+                self._pool.rotation.failed(self.origin, exchange)
             exchange.upstream_lost(self.origin, reused=reused, untouched=self._untouched)
 
     def sweep(self, now: float) -> None:
@@ -309,28 +276,19 @@ class UpstreamConnection(UpstreamTransport):
         settings, exchange = self._pool.settings, self.exchange
         waited = now - self.since
         if exchange is None:
-            # a stamp may be a sweep old, and the next sweep is one away: by then it must not be too late
-            soon = waited + 2 * (self._pool.time.now - now)
-            if self._state == UpstreamState.IDLE and (soon > self._kept_for or now > self.retires_at):
-                self.finish()
+            self._sweep_idle(now, waited)
             return
         response_timeout, idle_timeout = exchange.timeouts
         if self._state == _HEAD:
             # while the upload goes on, its own time-out is the client's
             due = settings.response_timeout if response_timeout is None else response_timeout
             if waited > due and (exchange.body_done or self.write_paused):
-                self._pool.failed(self.origin, exchange)
+                self._pool.rotation.failed(self.origin, exchange)
                 exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "no response head"))
         elif self._state == UpstreamState.BODY and not self._stream and not self._reading_paused:
             due = settings.idle_timeout if idle_timeout is None else idle_timeout
             if waited > due:
                 exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "response body stalled"))
-
-
-def _chunk(content: bytes, *, done: bool) -> bytes:
-    """Return content as a chunk, if there is any, and the last chunk where that is all."""
-    data = encode_chunk(content) if content else b""
-    return data + LAST_CHUNK if done else data
 
 
 def _read(reader: BodyReader, data: bytes) -> bytes:

@@ -5,12 +5,12 @@ import ssl
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from gateway.config.settings.root import UpstreamSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.http.roles import Home, Server, Upstream, Waiting
 from gateway.http.sockets import is_own_lack
 from gateway.http.upstream.connection import UpstreamConnection
+from gateway.http.upstream.line import Line
 from gateway.http.upstream.origin import AnyProtocol, describe_failure, dial
 from gateway.http.upstream.rotation import Rotation
 from gateway.http.upstream.tls import Version, client_context, version_of
@@ -27,28 +27,23 @@ class Stock(Home, Protocol):
     def serve(self, exchange: Waiting, connection: Upstream) -> None:
         """Attach a connection that was kept, or is new."""
 
-    def wait(self, exchange: Waiting) -> None:
-        """Let an exchange wait for its turn; or fail it."""
-
-    def serve_waiting(self) -> None:
-        """Give those who wait what there is."""
-
 
 class Opening:
     """What is being opened. A server that cannot be reached is passed over for the next: nothing was sent.
 
     Args:
         pool: what the connections are for.
-        settings: the upstream's.
+        waiting: those who wait for them.
         rotation: its servers.
 
     Raises:
         OSError: a file of ``tls`` cannot be used.
     """
 
-    def __init__(self, pool: Stock, settings: UpstreamSettings, rotation: Rotation) -> None:
+    def __init__(self, pool: Stock, waiting: Line, rotation: Rotation) -> None:
         self._pool = pool
-        self._settings = settings
+        self._waiting = waiting
+        self._settings = settings = pool.settings
         self._rotation = rotation
         self._running: dict[asyncio.Task[None], Waiting] = {}
         self._trouble = "no connection"
@@ -88,7 +83,7 @@ class Opening:
             self._share(exchange)
             return
         if connection is None:
-            self._pool.serve_waiting()
+            self._waiting.serve()
             return
         self._pool.adopt(connection)
         if exchange.awaits_upstream:
@@ -127,7 +122,7 @@ class Opening:
                 self._pool.serve(exchange, connection)
                 return
         if any(each.open for each in self._rotation.servers):
-            self._pool.wait(exchange)
+            self._waiting.wait(exchange)
         else:
             exchange.fail(Fault("gateway", Reason.OVERLOADED, self._trouble, 1))
 

@@ -4,15 +4,14 @@ import asyncio
 from collections.abc import Iterator
 
 from gateway.config.settings.root import UpstreamSettings
-from gateway.core.fault import Fault
-from gateway.core.reasons import Reason
-from gateway.http.roles import Client, Clock, Member, Server, Upstream, Waiting
+from gateway.http.roles import Client, Clock, Server, Upstream, Waiting
 from gateway.http.upstream.bound import Bound
 from gateway.http.upstream.connection import kept_for
 from gateway.http.upstream.health import Checks
+from gateway.http.upstream.line import Line
 from gateway.http.upstream.opening import Opening
 from gateway.http.upstream.rotation import Rotation
-from gateway.http.upstream.shares import Queue, Shares
+from gateway.http.upstream.shares import Shares
 from gateway.http.upstream.uploads import Uploads
 
 
@@ -44,13 +43,13 @@ class UpstreamPool:
         self.kept_for = kept_for(settings)
         self.heeds = settings.keepalive == "auto"
         self._connections: set[Upstream] = set()
-        self._waiting = Queue(settings.max_connections)
         self.shares = Shares()
         self.rotation = Rotation(settings, time, self._changed)
         self._origins = self.rotation.servers
+        self._waiting = Line(self, settings, self.rotation)
         self.uploads = Uploads(self)
         self.bound = Bound(self)
-        self._opening = Opening(self, settings, self.rotation)
+        self._opening = Opening(self, self._waiting, self.rotation)
         self._retired = False
         self._checks: Checks | None = None
         if settings.health is not None:
@@ -68,8 +67,6 @@ class UpstreamPool:
 
         ``uploading`` are the requests among them whose body is still coming, ``gathering`` those that want no
         connection before theirs has come.
-
-        A server is told by its place in the list; ``healthy`` and ``breaker`` (1: open) are 0 or 1.
         """
         states = {
             "open": sum(origin.open for origin in self._origins),
@@ -79,11 +76,7 @@ class UpstreamPool:
         }
         for state, count in states.items():
             yield "upstream_connections", {"state": state}, count
-        for place, origin in enumerate(self._origins):
-            server = {"server": str(place)}
-            yield "upstream_server_healthy", server, origin.healthy
-            yield "upstream_server_breaker", server, origin.breaker.is_open
-            yield "upstream_server_busy", server, origin.busy
+        yield from self.rotation.readings()
 
     # taking
 
@@ -102,12 +95,12 @@ class UpstreamPool:
             return
         rotation = self.rotation
         if rotation.due and (origin := rotation.try_again(exchange)) is not None:
-            self._begin_opening(exchange, origin)
+            self.open(exchange, origin)
             return
         first = rotation.sole or rotation.balance.pick()
         used = first.busy if first is rotation.sole and first is not None else rotation.used
-        if used >= rotation.scarce_from and not self._may_have(exchange.address):
-            self.wait(exchange)
+        if used >= rotation.scarce_from and not self.may_have(exchange.address):
+            self._waiting.wait(exchange)
             return
         if first is not None:
             connection = first.take(careful=exchange.looks_first)
@@ -115,7 +108,7 @@ class UpstreamPool:
                 self.serve(exchange, connection)
                 return
             if first.up and first.open < self.settings.max_connections:
-                self._begin_opening(exchange, first)
+                self.open(exchange, first)
                 return
         self._acquire_elsewhere(exchange)
 
@@ -130,13 +123,9 @@ class UpstreamPool:
         others = [each for each in self.rotation.ranked() if each is not failed]
         for origin in (*others, *(each for each in self._origins if each is failed)):
             if origin.up and origin.open < self.settings.max_connections:
-                self._begin_opening(exchange, origin)
+                self.open(exchange, origin)
                 return
-        self.wait(exchange)
-
-    def has_other(self, server: object) -> bool:
-        """Tell whether another server is up."""
-        return self.rotation.has_other(server)
+        self._waiting.wait(exchange)
 
     @property
     def capacity(self) -> int:
@@ -148,7 +137,7 @@ class UpstreamPool:
         """How many connections may be held by requests whose body has not arrived whole: half of all."""
         return max(1, self.capacity // 2)
 
-    def _may_have(self, address: str) -> bool:
+    def may_have(self, address: str) -> bool:
         """Tell whether an address may have one more connection."""
         shares = self.shares
         if self.rotation.used < self.rotation.scarce_from:
@@ -158,7 +147,8 @@ class UpstreamPool:
             shares.begin([*serving, *self._opening.exchanges])
         return shares.may_have(address, self.capacity)
 
-    def _begin_opening(self, exchange: Waiting, origin: Server) -> None:
+    def open(self, exchange: Waiting, origin: Server) -> None:
+        """Open a connection to a server for an exchange."""
         if self.shares.is_counting:
             self.shares.enter(exchange)
         self._opening.begin(exchange, origin)
@@ -173,9 +163,9 @@ class UpstreamPool:
                 return
         for origin in ranked:
             if origin.open < self.settings.max_connections:
-                self._begin_opening(exchange, origin)
+                self.open(exchange, origin)
                 return
-        self.wait(exchange)
+        self._waiting.wait(exchange)
 
     # giving back
 
@@ -191,11 +181,11 @@ class UpstreamPool:
         """Take back a connection that may serve again."""
         origin = connection.origin
         if origin.up and connection.retires_at > self.time.now:
-            if self._waiting:
+            if self._waiting.entries:
                 if not connection.is_quiet():
                     connection.finish()
                     return
-                if (exchange := self._next_waiting()) is not None:
+                if (exchange := self._waiting.next()) is not None:
                     self.serve(exchange, connection)
                     return
             if not self._retired and len(origin.idle) < self._max_idle:
@@ -219,8 +209,8 @@ class UpstreamPool:
             del origin.idle[connection]
         elif not self.bound.lost(connection):
             origin.busy -= 1
-        if self._waiting:
-            self.serve_waiting()
+        if self._waiting.entries:
+            self._waiting.serve()
 
     def leave(self, exchange: Waiting) -> None:
         """An exchange has ended, and with it its share; called only where shares are counted."""
@@ -228,82 +218,29 @@ class UpstreamPool:
         # whoever leaves may give its connection back only after this, so that nobody is left counts too
         if self.shares.is_empty or 4 * self.rotation.used < 3 * self.rotation.scarce_from:
             self.shares.end()
-        if held and self._waiting:
-            self.serve_waiting()
+        if held and self._waiting.entries:
+            self._waiting.serve()
 
     def cancel(self, exchange: Waiting) -> None:
         """Forget an exchange that waits; a connection that is being opened for it will serve another."""
         self._waiting.leave(exchange)
 
-    # waiting
-
     @property
     def is_waited_for(self) -> bool:
         """Whether somebody waits for a connection."""
-        return bool(self._waiting)
-
-    def wait(self, exchange: Waiting) -> None:
-        """Let an exchange wait for its turn; or fail it."""
-        if not self.rotation.is_anybody_up:
-            exchange.fail(self.rotation.nobody_is_up())
-            return
-        # what it may have held has ended
-        self.shares.leave(exchange)
-        if self._waiting.enter(exchange, self.time.now):
-            self.bound.make_room()
-        else:
-            exchange.fail(Fault("upstream", Reason.OVERLOADED, "too many requests wait for a connection"))
-
-    def _next_waiting(self) -> Waiting | None:
-        """Take the first of those who wait that may have a connection out of the queue."""
-        for exchange in self._waiting:
-            if self._may_have(self._waiting.address_of(exchange)):
-                self._waiting.leave(exchange)
-                return exchange
-        return None
-
-    def serve_waiting(self) -> None:
-        """Give those who wait what there is, as far as there is any; with no server left, tell them."""
-        while self._waiting:
-            ranked = self.rotation.ranked()
-            if not ranked:
-                exchange = next(iter(self._waiting))
-                self._waiting.leave(exchange)
-                exchange.fail(self.rotation.nobody_is_up())
-                continue
-            room = [each for each in ranked if each.idle or each.open < self.settings.max_connections]
-            found = self._next_waiting() if room else None
-            if found is None:
-                return
-            connection = room[0].take(careful=found.looks_first)
-            if connection is not None:
-                self.serve(found, connection)
-            else:
-                self._begin_opening(found, room[0])
-
-    # what connections learn of their servers
-
-    def failed(self, server: Server, exchange: Member) -> None:
-        """Note that a server was reached and did not answer as a server does."""
-        self.rotation.failed(server, exchange)
-
-    def answered(self, server: Server, status: int, exchange: Member) -> None:
-        """Note the status of a response; called only where ``server.attentive``."""
-        self.rotation.answered(server, status, exchange)
+        return bool(self._waiting.entries)
 
     def _changed(self, server: Server) -> None:
         """A server is up from now on, or is not."""
         if not server.up:
             _close_idle(server)
-        self.serve_waiting()
+        self._waiting.serve()
 
     # time and end
 
     def sweep(self, now: float) -> None:
         """Cut what takes too long, see who may be tried again, check who is well; a few times a second."""
-        for exchange in self._waiting.expired(now, self.settings.connect_timeout):
-            self._waiting.leave(exchange)
-            exchange.fail(Fault("upstream", Reason.OVERLOADED, "waited too long for a connection"))
+        self._waiting.sweep(now)
         self.uploads.sweep(now, len(self._waiting))
         for connection in tuple(self._connections):
             connection.sweep(now)

@@ -1,6 +1,6 @@
 """Which servers of an upstream are up, which is next, and what is learned of each (R76)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import ceil
 from typing import Final
 
@@ -108,6 +108,17 @@ class Rotation:
         server = self.due.pop()
         server.breaker.hold(self._time.now)
         return server
+
+    def readings(self) -> Iterator[tuple[str, dict[str, str], float]]:
+        """Yield how each server does: a figure's name, its labels, its value.
+
+        A server is told by its place in the list; ``healthy`` and ``breaker`` (1: open) are 0 or 1.
+        """
+        for place, each in enumerate(self.servers):
+            server = {"server": str(place)}
+            yield "upstream_server_healthy", server, each.healthy
+            yield "upstream_server_breaker", server, each.breaker.is_open
+            yield "upstream_server_busy", server, each.busy
 
     # what is learned
 

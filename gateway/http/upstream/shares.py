@@ -118,36 +118,39 @@ class Queue:
 
     Args:
         most: how many may wait.
+
+    Attributes:
+        entries: since when each has waited (seconds).
     """
 
-    __slots__ = ("_most", "_since", "_tally")
+    __slots__ = ("_most", "_tally", "entries")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._since: dict[Waiting, float] = {}
+        self.entries: dict[Waiting, float] = {}
         self._tally: Tally[Waiting] = Tally()
 
     def __len__(self) -> int:
-        return len(self._since)
+        return len(self.entries)
 
     def __iter__(self) -> Iterator[Waiting]:
-        return iter(self._since)
+        return iter(self.entries)
 
     def __contains__(self, exchange: object) -> bool:
-        return exchange in self._since
+        return exchange in self.entries
 
     def enter(self, exchange: Waiting, now: float) -> bool:
         """Take one in (``now`` in seconds); False where there is no place for it."""
-        waiting, most = len(self._since), self._most
+        waiting, most = len(self.entries), self._most
         if waiting >= most or (2 * waiting >= most and self._tally.has(exchange.address) >= share_of(most)):
             return False
-        self._since[exchange] = now
+        self.entries[exchange] = now
         self._tally.enter(exchange)
         return True
 
     def leave(self, exchange: Waiting) -> bool:
         """It waits no more; tell whether it did."""
-        self._since.pop(exchange, None)
+        self.entries.pop(exchange, None)
         return self._tally.leave(exchange)
 
     def address_of(self, exchange: Waiting) -> str:
@@ -157,7 +160,7 @@ class Queue:
     def expired(self, now: float, longest: float) -> list[Waiting]:
         """Return those who have waited for longer than so many seconds."""
         found = []
-        for exchange, since in self._since.items():
+        for exchange, since in self.entries.items():
             if now - since <= longest:
                 break
             found.append(exchange)

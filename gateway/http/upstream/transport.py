@@ -23,6 +23,7 @@ class UpstreamTransport(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_kept_for",
         "_pool",
         "_reading_paused",
         "_state",
@@ -43,6 +44,7 @@ class UpstreamTransport(asyncio.Protocol):
         self._state = _IDLE
         self._reading_paused = False
         self.write_paused = False
+        self._kept_for = pool.kept_for
         self.since = pool.time.now
         self.retires_at = self.since + pool.settings.max_age
 
@@ -114,3 +116,10 @@ class UpstreamTransport(asyncio.Protocol):
         self.since = self._pool.time.now
         if self.exchange is not None:
             self.exchange.client.release_body()
+
+    def _sweep_idle(self, now: float, waited: float) -> None:
+        """Close what nobody has used for long enough."""
+        # a stamp may be a sweep old, and the next sweep is one away: by then it must not be too late
+        soon = waited + 2 * (self._pool.time.now - now)
+        if self._state == _IDLE and (soon > self._kept_for or now > self.retires_at):
+            self.finish()
