@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from gateway.syntax.encoding import Json
 
@@ -20,7 +20,12 @@ class Identity:
     Never changed once made; frozen records take four times as long to make, and each new token makes one.
     ``issued_at`` is what the denylist judges: of a bearer token ``iat`` (0 if absent) less the provider's
     clock skew, of a session its login time, where ``position`` does not tell. Times are seconds since the
-    epoch. ``told`` remembers what upstreams are told of this identity, with the rules that say so.
+    epoch.
+
+    What else was found of this identity is remembered with it, since it follows from what it is:
+    ``identity_block`` what upstreams are told, with the rules that say so; ``cleared`` the version of the
+    denylist that does not name it, and that denylist; ``passed`` the policies that let it in, of those that
+    read the identity alone; ``text`` what the access log says, with the claims that it names.
     """
 
     kind: Literal["bearer", "session"]
@@ -35,7 +40,10 @@ class Identity:
     sid: str | None = None
     session_id: str | None = None
     position: Position | None = None
-    told: list[Any] = field(default_factory=list, repr=False, compare=False)
+    identity_block: "tuple[object, bytes] | None" = field(default=None, repr=False, compare=False)
+    cleared: "tuple[object, int] | None" = field(default=None, repr=False, compare=False)
+    passed: set[object] = field(default_factory=set, repr=False, compare=False)
+    text: "tuple[object, str] | None" = field(default=None, repr=False, compare=False)
 
 
 def find_claim(claims: Claims, name: str) -> Json:

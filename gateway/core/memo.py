@@ -1,22 +1,67 @@
-"""A small memory of what was worked out for exact bytes, bounded in entries and in size."""
+"""Memories of what was worked out for exact bytes, bounded, and of which forgetting changes no answer."""
 
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+Key = TypeVar("Key", bound=Hashable)
 Text = TypeVar("Text", str, bytes)
 Value = TypeVar("Value")
 
 
-class Memo(Generic[Text, Value]):
-    """Maps a text to what was worked out for it, in two generations.
+class Generations(Generic[Key, Value]):
+    """Maps keys to what was worked out for them, in two generations.
 
     A full young generation becomes the old one and the old one is dropped; what is asked for again moves to
-    the young one. So every operation takes constant time, and what is in use stays. Python's string hash is
+    the young one. So every operation takes constant time, and what is in use stays. Python's hash of text is
     keyed at random, so chosen texts cannot be made to collide.
 
     Args:
+        most: how many are kept at most; at least half of them are, if in use. 0: none.
+
+    Attributes:
+        young: the young generation, for a first look without a call.
+    """
+
+    __slots__ = ("_most", "_old", "young")
+
+    def __init__(self, most: int) -> None:
+        self.young: dict[Key, Value] = {}
+        self._old: dict[Key, Value] = {}
+        self._most = most // 2
+
+    def get(self, key: Key) -> Value | None:
+        """Return what is known for this very key, or None."""
+        found = self.young.get(key)
+        if found is None and self._old:
+            found = self._old.pop(key, None)
+            if found is not None:
+                self.put(key, found)
+        return found
+
+    def put(self, key: Key, value: Value) -> None:
+        """Remember; beyond the bounds, forgets what has not been asked for lately."""
+        young = self.young
+        if len(young) >= self._most:
+            if not self._most:
+                return
+            self._old, self.young = young, {}
+        self.young[key] = value
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.young, self._old = {}, {}
+
+    def __len__(self) -> int:
+        return len(self.young) + len(self._old)
+
+
+class Memo(Generic[Text, Value]):
+    """As ``Generations``, for texts that are bounded in their sizes as well.
+
+    Args:
         most_entries: how many are kept at most; at least half of them are, if in use.
-        most_bytes: of the texts together; what was worked out of a session or a token takes two to four times
-            as much again.
+        most_bytes: of the texts together; what was worked out of a session takes two to four times as much
+            again.
         most_text: characters or bytes of one text; longer ones are not kept.
     """
 
@@ -35,7 +80,7 @@ class Memo(Generic[Text, Value]):
     def get(self, text: Text) -> Value | None:
         """Return what is known for this very text, or None."""
         found = self._young.get(text)
-        if found is None:
+        if found is None and self._old:
             found = self._old.pop(text, None)
             if found is not None:
                 self.put(text, found)
@@ -44,7 +89,7 @@ class Memo(Generic[Text, Value]):
     def put(self, text: Text, value: Value) -> None:
         """Remember; beyond the bounds, forgets what has not been asked for lately."""
         size = len(text)
-        if size > self._most_text:
+        if size > self._most_text or not self._most_entries:
             return
         if text not in self._young:
             if len(self._young) >= self._most_entries or self._bytes + size > self._most_bytes:
@@ -57,6 +102,11 @@ class Memo(Generic[Text, Value]):
         self._old.pop(text, None)
         if self._young.pop(text, None) is not None:
             self._bytes -= len(text)
+
+    def sweep(self, is_over: Callable[[Value], bool]) -> None:
+        """Forget what is over."""
+        for text in [each for each, value in (*self._young.items(), *self._old.items()) if is_over(value)]:
+            self.forget(text)
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)

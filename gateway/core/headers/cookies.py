@@ -7,8 +7,9 @@ gateway's own endpoints read has their path, and so ``__Secure-`` instead: ``__H
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
-from gateway.core.headers.request import Header
+Header: TypeAlias = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,57 @@ class Site:
     def purpose(self, kind: str) -> str:
         """Bind a kind of cookie to this origin, so that one host's cookie never opens on another."""
         return f"{kind} {self.origin}"
+
+
+# bytes that some skip before a cookie's name; "=" since browsers send a nameless cookie's value alone
+_BEFORE_A_NAME: Final = bytes(range(0x21)) + b'="\x7f'
+_LONGEST_PREFIX: Final = 64
+
+
+class OwnCookies:
+    """What one Cookie line holds of ours.
+
+    Attributes:
+        rest: the line without our own cookies, None where nothing is left of it.
+    """
+
+    __slots__ = ("_by_prefix", "_line", "rest")
+
+    def __init__(self, line: Header, rest: bytes | None) -> None:
+        self.rest = rest
+        self._line = line
+        self._by_prefix: dict[str, dict[str, str]] = {}
+
+    def of(self, prefix: str) -> dict[str, str]:
+        """Return the cookies of a prefix; one that comes twice is left out (R46). Not to be changed."""
+        found = self._by_prefix.get(prefix)
+        if found is None:
+            found = self._by_prefix[prefix] = read((self._line,), prefix)
+        return found
+
+
+def split_own(name: bytes, value: bytes, prefixes: tuple[bytes, ...]) -> OwnCookies:
+    """Take a Cookie line apart: our own cookies, by lower-case prefixes, and the rest, which keeps its bytes."""
+    rest = without_own(value, prefixes)
+    return OwnCookies((name, value), b"%b: %b" % (name, rest) if rest else None)
+
+
+def without_own(value: bytes, prefixes: tuple[bytes, ...]) -> bytes:
+    """Return a Cookie value without our own cookies; what is left keeps its bytes."""
+    lower = value.lower()
+    for prefix in prefixes:
+        if prefix in lower:
+            break
+    else:
+        return value
+    pairs = value.split(b";")
+    kept = [pair for pair in pairs if not is_own(pair, prefixes)]
+    return value if len(kept) == len(pairs) else b";".join(kept).strip(b" \t")
+
+
+def is_own(pair: bytes, prefixes: tuple[bytes, ...]) -> bool:
+    """Tell whether a cookie's pair may be taken for one of ours, whoever reads it."""
+    return pair.lstrip(_BEFORE_A_NAME)[:_LONGEST_PREFIX].lower().startswith(prefixes)
 
 
 def read(headers: Iterable[Header], prefix: str) -> dict[str, str]:

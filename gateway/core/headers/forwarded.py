@@ -26,11 +26,13 @@ from gateway.core.headers.forwarding_fields import (
     scheme_of,
 )
 from gateway.core.headers.request import Request
-from gateway.core.sketch import line_of
+from gateway.core.headers.lines import Budgets
+from gateway.core.memo import Generations
 from gateway.syntax.urls import DEFAULT_PORTS
 
-_MOST_REMEMBERED = 4096
 _MOST_HOST = 261
+_MOST_PEER = 64
+_MOST_TOLD = 256
 _DEFAULT_PORTS: Final = {scheme: b"%d" % port for scheme, port in DEFAULT_PORTS.items()}
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -43,7 +45,7 @@ class Forwarded:
 
     ``client`` is the address of the first hop that no trusted proxy vouches for, ``unknown`` where a trusted
     proxy tells none, and ``chain`` every hop from there to the peer. ``block`` are the lines that tell the
-    upstream, Host first. ``unreadable`` is the name of the named field that cannot be read, empty where all
+    upstream, Host first, joined by CRLF. ``unreadable`` is the name of the named field that cannot be read, empty where all
     can: nothing else here is then worth anything.
     """
 
@@ -79,7 +81,7 @@ def _block(host: bytes, proto: str, chain: tuple[str, ...]) -> bytes:
         (b"X-Forwarded-Host", host),
         (b"Forwarded", ", ".join((first, *map(_node, chain[1:]))).encode()),
     )
-    return b"".join(map(line_of, headers))
+    return b"\r\n".join(map(b": ".join, headers))
 
 
 class Proxies:
@@ -89,24 +91,43 @@ class Proxies:
         networks: CIDRs of proxies whose forwarding fields are believed.
         secure: authorities whose public URL is https: they are served so, whoever terminates TLS.
         sources: the fields that those proxies write.
+        budgets: how much is remembered; the usual where None.
     """
 
-    __slots__ = ("_networks", "_peers", "_remembered", "_secure", "_sources")
+    __slots__ = ("_hops", "_networks", "_peers", "_remembered", "_secure", "_sources")
 
-    def __init__(self, networks: Iterable[str], secure: frozenset[bytes], sources: Sources) -> None:
+    def __init__(
+        self,
+        networks: Iterable[str],
+        secure: frozenset[bytes],
+        sources: Sources,
+        budgets: Budgets | None = None,
+    ) -> None:
+        most = (budgets or Budgets()).forwarded
         self._networks: tuple[Network, ...] = tuple(ip_network(each, strict=False) for each in networks)
         self._secure = secure
         self._sources = sources
-        self._peers: dict[str, tuple[str, bool]] = {}
-        self._remembered: dict[tuple[bytes, str, tuple[str, ...]], Forwarded] = {}
+        self._peers: Generations[str, tuple[str, bool]] = Generations(most)
+        # by the text of a hop: how it is written by us, and whether it is a trusted proxy
+        self._hops: Generations[str, tuple[str, bool]] = Generations(most)
+        self._remembered: Generations[tuple[str, bool, bytes, tuple[bytes, ...]], Forwarded] = Generations(most)
 
     def forwarded_of(self, request: Request) -> Forwarded:
-        """Return how this request came."""
+        """Return how this request came; its fields are sorted."""
         peer = request.peer
-        address, trusted = self._peers.get(peer) or self._learn(peer)
-        if trusted:
-            return self._through_proxy(request, address)
-        return self._observed(request.host, self._proto(request, request.host), (address,))
+        known = self._peers.young.get(peer) or self._peers.get(peer) or self._learn(peer)
+        told = request.told if known[1] else ()
+        key = (peer, request.tls, request.host, told)
+        found = self._remembered.young.get(key) or self._remembered.get(key)
+        if found is not None:
+            return found
+        if known[1]:
+            found = self._through_proxy(request, known[0])
+        else:
+            found = self._forwarded(request.host, self._proto(request, request.host), (known[0],))
+        if len(peer) <= _MOST_PEER and len(request.host) <= _MOST_HOST and sum(map(len, told)) <= _MOST_TOLD:
+            self._remembered.put(key, found)
+        return found
 
     def is_trusted(self, peer: str) -> bool:
         """Tell whether forwarding fields are believed that come from this address."""
@@ -126,32 +147,21 @@ class Proxies:
             UNKNOWN if address is None else str(address),
             address is not None and self._trusts(address),
         )
-        if len(self._peers) >= _MOST_REMEMBERED:
-            self._peers.clear()
-        if len(peer) <= 64:
-            self._peers[peer] = known
+        if len(peer) <= _MOST_PEER:
+            self._peers.put(peer, known)
         return known
 
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._networks)
 
-    def _observed(self, host: bytes, proto: str, chain: tuple[str, ...]) -> Forwarded:
-        key = (host, proto, chain)
-        observed = self._remembered.get(key)
-        if observed is None:
-            observed = Forwarded(host, proto, chain[0], chain, _block(host, proto, chain))
-            if len(self._remembered) >= _MOST_REMEMBERED:
-                self._remembered.clear()
-            if len(host) <= _MOST_HOST and len(chain) <= 4:
-                self._remembered[key] = observed
-        return observed
+    def _forwarded(self, host: bytes, proto: str, chain: tuple[str, ...]) -> Forwarded:
+        return Forwarded(host, proto, chain[0], chain, _block(host, proto, chain))
 
     def _through_proxy(self, request: Request, peer: str) -> Forwarded:
         told: Told = {}
-        for name, value in request.headers:
-            lower = name.lower()
-            if lower in self._sources.names:
-                told.setdefault(lower, []).append(value.decode("latin-1"))
+        for line in request.told:
+            name, _, value = line.partition(b":")
+            told.setdefault(name.lower(), []).append(value.strip(b" \t").decode("latin-1"))
         try:
             chain, element = self._chain(told, peer)
             host, proto = self._site(request, told, element)
@@ -159,7 +169,7 @@ class Proxies:
             proto, chain = self._proto(request, request.host), (UNKNOWN, peer)
             block = _block(request.host, proto, chain)
             return Forwarded(request.host, proto, UNKNOWN, chain, block, str(error))
-        return self._observed(host, proto, chain)
+        return self._forwarded(host, proto, chain)
 
     def _chain(self, told: Told, peer: str) -> tuple[tuple[str, ...], dict[str, str]]:
         """Return the hops, and the element of Forwarded that tells of the client, where that is a source.
@@ -189,11 +199,19 @@ class Proxies:
 
     def _ends(self, hops: list[str], node: str, source: bytes) -> bool:
         """Add a hop; tell whether no trusted proxy vouches for what is beyond it. Raises Unreadable."""
-        address = parse_address(node.strip(" \t"))
-        if address is None or len(hops) > MOST_HOPS:
+        node = node.strip(" \t")
+        known = self._hops.young.get(node) or self._hops.get(node)
+        if known is None:
+            address = parse_address(node)
+            if address is None:
+                raise Unreadable(source)
+            known = str(address), self._trusts(address)
+            if len(node) <= _MOST_PEER:
+                self._hops.put(node, known)
+        if len(hops) > MOST_HOPS:
             raise Unreadable(source)
-        hops.append(str(address))
-        return not self._trusts(address)
+        hops.append(known[0])
+        return not known[1]
 
     def _site(self, request: Request, told: Told, element: dict[str, str]) -> tuple[bytes, str]:
         """Return under which authority and scheme it came. Raises Unreadable."""

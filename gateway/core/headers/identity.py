@@ -79,7 +79,7 @@ def encode_claim(value: Json, *, is_list: bool = False, raw: bool = False) -> st
 def identity_lines(
     headers: tuple[IdentityHeader, ...], identity: Identity, *, tells_unverified: bool = False
 ) -> bytes:
-    """Return the lines that tell an upstream who is calling; a claim without a value has none.
+    """Return the lines that tell an upstream who is calling, joined by CRLF; a claim without a value has none.
 
     An e-mail address of which the provider says that it is not verified could be anybody's; it has none
     either, unless ``tells_unverified`` (R80).
@@ -98,8 +98,8 @@ def identity_lines(
                 continue
         value = None if claim is None else encode_claim(claim, is_list=header.is_list, raw=header.raw)
         if value is not None:
-            lines.append(b"%b: %b\r\n" % (header.name, value.encode()))
-    return b"".join(lines)
+            lines.append(b"%b: %b" % (header.name, value.encode()))
+    return b"\r\n".join(lines)
 
 
 def compile_identity_headers(

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from gateway.core.sketch import line_of
-
 NAME: Final = b"CDN-Loop"
 PURPOSE: Final = "cdn-loop"
 MOST_PASSES: Final = 4
@@ -36,4 +34,4 @@ def passes(values: tuple[bytes, ...], names: tuple[bytes, ...]) -> int:
 
 def loop_line(values: tuple[bytes, ...], names: tuple[bytes, ...]) -> bytes:
     """Return the line that goes on: what came, and this pass."""
-    return line_of((NAME, b", ".join([value for value in values if value] + [names[0]]))) if names else b""
+    return b"%b: %b" % (NAME, b", ".join([*filter(None, values), names[0]])) if names else b""

@@ -1,62 +1,71 @@
-"""A request's head, framed and validated, before any decision."""
+"""A request's head, framed and validated, before any decision; its lines are sorted once, by what they are."""
 
-import re
-from typing import TYPE_CHECKING
+from typing import Final, TypeAlias
 
-if TYPE_CHECKING:
-    from gateway.core.pattern import Pattern
-
-from typing import Any, TypeAlias
+from gateway.core.headers.kinds import (
+    ACCEPT,
+    AUTHORIZATION,
+    CONNECTION,
+    COOKIE,
+    DROP,
+    FETCH_MODE,
+    FORWARDING,
+    LAST_FRAMING,
+    LOOP,
+    PURPOSE,
+    READ,
+    REQUESTED_WITH,
+    UPGRADE,
+    VOUCHED,
+    Kind,
+)
+from gateway.core.headers.lines import Line, LineTable, Malformed
 
 Header: TypeAlias = tuple[bytes, bytes]
 
-
-class Field:
-    """One header field: name and value, the whole line with CRLF as we send it, and its meaning to framing.
-
-    ``kind`` is the data plane's; 0 means that the field says nothing about framing.
-    """
-
-    __slots__ = ("kind", "line", "name", "value")
-
-    def __init__(self, name: bytes, value: bytes, kind: int = 0, line: bytes | None = None) -> None:
-        self.name = name
-        self.value = value
-        self.kind = kind
-        self.line = b"%b: %b\r\n" % (name, value) if line is None else line
+# what Sec-Purpose and the fields before it say of a page that is loaded before anybody asked for it
+_SPECULATIVE: Final = (b"prefetch", b"prerender", b"preview")
+_NONE: Final[frozenset[bytes]] = frozenset()
 
 
 class Request:
-    """One framed and validated request head (RFC 9112), before any decision; never changed once made.
+    """One framed and validated request head (RFC 9112), before any decision.
 
     Args:
         method: as sent.
         target: origin-form (an absolute-form whose authority equals Host has been reduced) or ``*``.
         host: the Host field, lower case, with its port when one was sent.
-        headers: (name, value) pairs in order and spelling, values without surrounding white space; unused
-            where ``fields`` are given.
+        headers: (name, value) pairs in order and spelling, values without surrounding white space.
         peer: the socket's address.
         tls: whether it came over TLS.
-        fields: the same, as the data plane parsed them.
 
     Attributes:
-        pattern: the ``core.pattern.Pattern`` that recognised it; None where it was read field by field.
-        match: where in its bytes the pattern found what differs; ``fields`` are then read when asked for.
-        kept: whether this very object may come again; ``plan`` is then what the pipeline worked out for it.
+        passed: the lines that go on whoever asks, in order.
+        read: those among them that decisions read.
+        authorization, cookies, vouched, loops: the lines of these kinds.
+        told: the lines of named forwarding fields, as they came.
+        framing: the lines that say how the message is framed.
+        dropped: the lower-case names that the client's Connection fields list (R58).
     """
 
     __slots__ = (
-        "_fields",
         "_headers",
+        "_lines",
+        "_table",
+        "authorization",
+        "cookies",
+        "dropped",
+        "framing",
         "host",
-        "kept",
-        "match",
+        "loops",
         "method",
-        "pattern",
+        "passed",
         "peer",
-        "plan",
+        "read",
         "target",
         "tls",
+        "told",
+        "vouched",
     )
 
     def __init__(
@@ -67,32 +76,136 @@ class Request:
         headers: tuple[Header, ...] | None,
         peer: str,
         tls: bool = False,
-        fields: tuple[Field, ...] | None = None,
-        pattern: "Pattern | None" = None,
-        match: "re.Match[bytes] | None" = None,
+        lines: list[bytes] | None = None,
     ) -> None:
         self.method = method
         self.target = target
         self.host = host
         self.peer = peer
         self.tls = tls
-        self.pattern = pattern
-        self.match = match
-        self.kept = False
-        self.plan: Any = None
-        self._fields = fields
         self._headers = headers
-
-    @property
-    def fields(self) -> tuple[Field, ...] | None:
-        """The fields as the data plane parsed them, None where only ``headers`` were given."""
-        if self._fields is None and self.match is not None and self.pattern is not None:
-            self._fields = self.pattern.read(self.match[0])
-        return self._fields
+        self._lines = lines
+        self._table: LineTable | None = None
 
     @property
     def headers(self) -> tuple[Header, ...]:
         """The fields as (name, value) pairs."""
         if self._headers is None:
-            self._headers = tuple((field.name, field.value) for field in self.fields or ())
+            split = [line.partition(b":") for line in self._lines or ()]
+            self._headers = tuple((name, value.strip(b" \t")) for name, _, value in split)
         return self._headers
+
+    def sort(self, table: LineTable) -> None:
+        """Sort the fields by what they are to this configuration; what it has sorted already stays.
+
+        A line break or NUL in a value, which no parsed head has, drops its field.
+
+        Raises:
+            Malformed: a line that came as bytes is no field line.
+        """
+        if self._table is table:
+            return
+        lines = self._lines
+        if lines is None:
+            lines = [line for line in map(b": ".join, self._headers or ()) if _is_line(line, table)]
+        self._table = table
+        self._sort(lines, table)
+
+    def _sort(self, lines: list[bytes], table: LineTable) -> None:
+        passed: list[bytes] = []
+        read: list[Line] = []
+        framing: list[Line] = []
+        self.passed, self.read, self.framing = passed, read, framing
+        self.authorization: tuple[Line, ...] = ()
+        self.cookies: tuple[Line, ...] = ()
+        self.vouched: tuple[Line, ...] = ()
+        self.loops: tuple[Line, ...] = ()
+        self.told: tuple[bytes, ...] = ()
+        self.dropped = _NONE
+        add = passed.append
+        for line, found in zip(lines, map(table.__getitem__, lines), strict=True):
+            if found is None:
+                add(line)
+                continue
+            kind = found.kind
+            if kind >= READ:
+                add(found.line)
+                read.append(found)
+            elif kind == COOKIE:
+                self.cookies = (*self.cookies, found) if self.cookies else (found,)
+            elif kind == AUTHORIZATION:
+                self.authorization = (*self.authorization, found) if self.authorization else (found,)
+            elif kind == FORWARDING:
+                self.told += (line,)
+            elif kind != DROP:
+                self._note(kind, found)
+        if self.dropped:
+            # the usual heads name nothing that goes on
+            self.passed = [
+                line for line in self.passed if line.partition(b":")[0].lower() not in self.dropped
+            ]
+
+    def _note(self, kind: Kind, found: Line) -> None:
+        if kind <= LAST_FRAMING:
+            if not kind:
+                self.passed.append(found.line)
+                return
+            self.framing.append(found)
+            if kind == CONNECTION and found.found:
+                self.dropped |= found.found
+        elif kind == VOUCHED:
+            self.vouched = (*self.vouched, found)
+        elif kind == LOOP:
+            self.loops = (*self.loops, found)
+
+    def values(self, kind: Kind) -> list[bytes]:
+        """Return the values of the fields of a kind that decisions read, in their order."""
+        return [line.value for line in self.read if line.kind == kind]
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether a WebSocket is asked for.
+
+        Whatever else it offers, and however it is listed: the data plane decides whether it becomes one.
+        """
+        return any(line.kind == UPGRADE and b"websocket" in line.value.lower() for line in self.framing)
+
+    @property
+    def is_speculative(self) -> bool:
+        """Whether nobody may ever look at the answer (a prefetch)."""
+        return any(word in value.lower() for value in self.values(PURPOSE) for word in _SPECULATIVE)
+
+    @property
+    def is_scripted(self) -> bool:
+        """Whether a script says that it calls."""
+        # where Sec-Fetch-Mode comes several times, whichever is not navigate counts
+        modes = self.values(FETCH_MODE)
+        if modes:
+            return any(mode.lower() != b"navigate" for mode in modes)
+        # WebViews of Android send the name of their application with each navigation
+        return any(value.lower() == b"xmlhttprequest" for value in self.values(REQUESTED_WITH))
+
+    @property
+    def wants_html(self) -> bool:
+        """Whether a person's browser navigates here, rather than a script or an API client calling."""
+        accepts = self.values(ACCEPT)
+        return bool(accepts) and b"text/html" in accepts[-1].lower() and not self.is_scripted
+
+
+def _is_line(line: bytes, table: LineTable) -> bool:
+    try:
+        table[line]
+    except Malformed:
+        return False
+    return True
+
+
+def asks_for_page(data: bytes, table: LineTable) -> bool:
+    """Tell whether a person's browser navigates by such a head, which need not be a whole or a good one."""
+    pairs: list[Header] = []
+    for line in data.split(b"\n")[1:]:
+        name, _, value = line.partition(b":")
+        pairs.append((name.strip(), value.strip()))
+    request = Request(b"GET", b"/", b"", tuple(pairs), "")
+    request.sort(table)
+    return request.wants_html

@@ -1,0 +1,68 @@
+"""The head that a client gets of an upstream's response: forged cookies stripped, ours added (R54, R58, R59)."""
+
+from collections.abc import Iterable
+
+from gateway.core.headers.kinds import CACHE_CONTROL, DROP, PASS, READ, SET_COOKIE, SHARED_CACHE
+from gateway.core.headers.lines import Line, LineTable
+from gateway.syntax.tokens import split_quoted
+
+
+def sort_response(lines: list[bytes], table: LineTable) -> tuple[list[bytes], list[Line]]:
+    """Sort the lines of a response: those that go on to the client, and those that say more.
+
+    Raises:
+        Malformed: one is no field line.
+    """
+    passed: list[bytes] = []
+    read: list[Line] = []
+    for line, found in zip(lines, map(table.__getitem__, lines), strict=True):
+        if found is None:
+            passed.append(line)
+            continue
+        kind = found.kind
+        if kind >= READ or kind == PASS:
+            passed.append(found.line)
+        elif kind == SET_COOKIE:
+            # nobody but us sets our cookies (R54)
+            if not found.found:
+                passed.append(found.line)
+        if kind > DROP:
+            read.append(found)
+    return passed, read
+
+
+def without(lines: list[bytes], named: frozenset[bytes]) -> list[bytes]:
+    """Return the lines whose lower-case names a Connection field does not name (RFC 9110 section 7.6.1)."""
+    return [line for line in lines if line.partition(b":")[0].lower() not in named]
+
+
+def with_cookies(lines: list[bytes], read: Iterable[Line], set_cookies: list[bytes]) -> list[bytes]:
+    """Return a response's lines with cookies of ours added: no shared cache may keep it then (R59).
+
+    Args:
+        lines: what goes on of the response.
+        read: those of its lines that are more than passed on.
+        set_cookies: the values of Set-Cookie.
+    """
+    cache = [each for each in read if each.kind == CACHE_CONTROL]
+    gone = {each.line for each in read if each.kind in (CACHE_CONTROL, SHARED_CACHE)}
+    kept = [line for line in lines if line not in gone] if gone else list(lines)
+    kept.append(b"Cache-Control: " + _private([each.value for each in cache]))
+    kept.extend(b"Set-Cookie: " + each for each in set_cookies)
+    return kept
+
+
+def _private(values: list[bytes]) -> bytes:
+    """Return Cache-Control for a response that no shared cache may keep (RFC 9111 section 5.2.2)."""
+    directives = split_quoted(b",".join(values).decode("latin-1"), ",")
+    if directives is None:
+        return b"no-store"
+    kept: list[str] = []
+    for directive in directives:
+        name = directive.partition("=")[0].strip().lower()
+        # a qualified private="field" lets shared caches keep the rest
+        if name not in ("public", "s-maxage", "private"):
+            kept.append(directive)
+    if not any(directive.lower() == "no-store" for directive in kept):
+        kept.insert(0, "private")
+    return ", ".join(kept).encode("latin-1")

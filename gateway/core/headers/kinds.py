@@ -1,0 +1,94 @@
+"""What a header field is to the gateway: one numbering for requests and responses, and what names mean.
+
+The numbers are ordered, so that one comparison tells what has to be done with a line: see ``READ``.
+"""
+
+from typing import Final, TypeAlias
+
+Kind: TypeAlias = int
+"""One of the words below: what happens to a field."""
+
+PASS: Final = 0
+"""It goes on as it came, and nothing reads it."""
+DROP: Final = 1
+"""It does not go on, and nothing reads it."""
+
+# the framing of the message; none of them goes on, since every connection has its own
+HOST: Final = 2
+CONTENT_LENGTH: Final = 3
+TRANSFER_ENCODING: Final = 4
+CONNECTION: Final = 5
+EXPECT: Final = 6
+UPGRADE: Final = 7
+KEEP_ALIVE: Final = 8
+
+LAST_FRAMING: Final = KEEP_ALIVE
+
+# credentials, and what proxies say
+AUTHORIZATION: Final = 9
+COOKIE: Final = 10
+FORWARDING: Final = 11
+"""What a trusted proxy tells in it is read, and told anew."""
+VOUCHED: Final = 12
+"""An identity of another product, which passes where a trusted proxy says it."""
+LOOP: Final = 13
+"""Told with this pass added (RFC 8586)."""
+
+# responses
+SET_COOKIE: Final = 14
+PROXY_CHALLENGE: Final = 15
+"""By its value it may authenticate the connection (RFC 4559), and it does not go on."""
+
+READ: Final = 16
+"""From here on fields go on as they came, and are read as well."""
+ACCEPT: Final = 16
+FETCH_MODE: Final = 17
+FETCH_SITE: Final = 18
+ORIGIN: Final = 19
+PURPOSE: Final = 20
+REQUESTED_WITH: Final = 21
+OVERRIDE: Final = 22
+"""It names another method than the request line."""
+DATE: Final = 23
+CONTENT_TYPE: Final = 24
+CACHE_CONTROL: Final = 25
+CHALLENGE: Final = 26
+"""By its value a challenge may authenticate the connection (RFC 4559)."""
+SHARED_CACHE: Final = 27
+"""It tells caches in between, unlike browsers, what they may keep."""
+
+FRAMING: Final = {
+    b"host": HOST,
+    b"content-length": CONTENT_LENGTH,
+    b"transfer-encoding": TRANSFER_ENCODING,
+    b"connection": CONNECTION,
+    b"upgrade": UPGRADE,
+    b"expect": EXPECT,
+    b"keep-alive": KEEP_ALIVE,
+}
+"""Fields, by their lower-case names, that say where a message ends and what its connection does."""
+
+HOP_BY_HOP: Final = frozenset(
+    b"connection content-length expect http2-settings keep-alive te trailer trailers transfer-encoding"
+    b" upgrade".split()
+)
+"""Folded names of what is for one connection alone (RFC 9110 section 7.6.1, RFC 9112)."""
+
+DISGUISES: Final = HOP_BY_HOP - {b"http2-settings", b"trailers"} | {b"host", b"proxy-connection"}
+"""Names that nothing else may look like: upstreams that fold ``_`` to ``-`` would take it for framing."""
+
+READ_NAMES: Final = {
+    b"accept": ACCEPT,
+    b"sec-fetch-mode": FETCH_MODE,
+    b"sec-fetch-site": FETCH_SITE,
+    b"origin": ORIGIN,
+    b"sec-purpose": PURPOSE,
+    b"purpose": PURPOSE,
+    b"x-purpose": PURPOSE,
+    b"x-moz": PURPOSE,
+    b"x-requested-with": REQUESTED_WITH,
+}
+"""The request's fields, by their lower-case names, that go on as clients send them and that decisions read."""
+
+BINDING_SCHEME: Final = rb"(?i:ntlm|nego|kerberos|credssp)"
+"""What the names of schemes begin with that authenticate a connection instead of a request (RFC 4559)."""

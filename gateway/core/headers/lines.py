@@ -1,0 +1,248 @@
+"""Field lines (RFC 9112 section 5), read strictly, and what each of them is to us: facts by their exact bytes.
+
+A line that goes on as it came and that nothing reads is None in a table: that is what most are. Whatever else
+a line is, a ``Line`` says it. Lines are without their CRLF.
+
+What is remembered of lines is bounded by their kind, so that nobody's lines displace another's: credentials
+are kept only once they have been verified, everything else when it comes a second time, in two generations,
+of which the older one is dropped. Lines of a name whose values are ever new soon get no entries at all; they
+are judged by their name, and cost no more than a look at their bytes. Python's hash of bytes is keyed at
+random, so chosen lines cannot be made to collide.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.core.headers.kinds import (
+    AUTHORIZATION,
+    COOKIE,
+    DISGUISES,
+    DROP,
+    FORWARDING,
+    PASS,
+    Kind,
+)
+from gateway.syntax.tokens import fold
+
+# control characters become spaces: a value that this changes is none
+_PRINTABLE: Final = bytes(byte if byte == 0x09 or (byte >= 0x20 and byte != 0x7F) else 0x20 for byte in range(256))
+_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
+_MOST_NAMES: Final = 4096
+_LONGEST_NAME: Final = 128
+_SPACE: Final = 0x20
+# what an entry weighs beside its bytes: its object, its places in the table and in the generation
+_ENTRY: Final = 250
+_MISSING: Final = object()
+
+
+class Malformed(ValueError):  # noqa: N818 - the word of the vocabulary
+    """Bytes that are no such thing; the text says which, and holds none of them."""
+
+
+class Line:
+    """One field line that is more than passed on.
+
+    Attributes:
+        kind: what it is to us.
+        raw: the line as it came.
+        name, value: as sent; the value without surrounding white space.
+        line: the line that goes on, with one space before its value.
+        found: what was read of it, as its kind has it.
+    """
+
+    __slots__ = ("found", "kind", "line", "name", "raw", "value")
+
+    def __init__(self, kind: Kind, raw: bytes, name: bytes, value: bytes) -> None:
+        self.kind = kind
+        self.raw = raw
+        self.name = name
+        self.value = value
+        self.line = b"%b: %b" % (name, value)
+        self.found: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much is remembered of lines of one sort: entries, bytes, and bytes of one line.
+
+    ``sightings``: of one name, so many unknown lines are looked at for whether they come again, until the
+    next sweep.
+    """
+
+    entries: int
+    size: int
+    longest: int
+    sightings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """The budgets of one table."""
+
+    others: Budget = Budget(16_384, 4 << 20, 200, 2048)
+    cookies: Budget = Budget(32_768, 14 << 20, 8192, 65_536)
+    forwarding: Budget = Budget(32_768, 6 << 20, 512, 65_536)
+    credentials: Budget = Budget(49_152, 32 << 20, 17_000)
+    forwarded: int = 24_576
+    """How many ways by which requests came."""
+
+
+NOTHING: Final = Budgets(*(Budget(0, 0, 0) for _ in range(4)), forwarded=0)
+"""Remember nothing; no answer changes by that."""
+
+
+class _Shelf:
+    """The remembered lines of one sort: which of the table are young, and those that are old."""
+
+    __slots__ = ("_marks", "_size", "_young", "budget", "old")
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.old: dict[bytes, Line | None] = {}
+        self._young: list[bytes] = []
+        self._size = 0
+        self._marks: set[int] = set()
+
+    def comes_again(self, line: bytes) -> bool:
+        """Tell whether this line came before, and note that it came."""
+        mark, marks = hash(line), self._marks
+        if mark in marks:
+            return True
+        if len(marks) >= 2 * self.budget.entries:
+            marks.clear()
+        marks.add(mark)
+        return False
+
+    def keep(self, table: "LineTable", line: bytes, found: Line | None) -> None:
+        """Keep a line; where that is too much, the young ones are the old ones from now on."""
+        budget, size = self.budget, len(line) + _ENTRY
+        if len(line) > budget.longest or not budget.entries:
+            return
+        if 2 * (self._size + size) > budget.size or 2 * len(self._young) >= budget.entries:
+            self.old = {each: dict.pop(table, each) for each in self._young if each in table}
+            self._young, self._size = [], 0
+        dict.__setitem__(table, line, found)
+        self._young.append(line)
+        self._size += size
+
+    def sweep(self, table: "LineTable", is_over: Callable[[Line | None], bool]) -> None:
+        """Forget what is over."""
+        gone = [each for each in self._young if each not in table or is_over(dict.get(table, each))]
+        if gone:
+            for each in gone:
+                dict.pop(table, each, None)
+            self._young = [each for each in self._young if each in table]
+            self._size = sum(map(len, self._young)) + _ENTRY * len(self._young)
+        self.old = {each: found for each, found in self.old.items() if not is_over(found)}
+
+
+class _Name:
+    """What a field's name means; ``left`` of ``most`` unknown lines of it are yet looked at a second time."""
+
+    __slots__ = ("kind", "left", "most", "shelf")
+
+    def __init__(self, kind: Kind, shelf: _Shelf, most: int) -> None:
+        self.kind = kind
+        self.shelf = shelf
+        self.most = self.left = most
+
+
+class LineTable(dict[bytes, Line | None]):
+    """What each line is: look it up by ``table[line]``; one that is not known yet is read.
+
+    Args:
+        kind_of: the kind of a field by its name, which is a token.
+        read: what is read of a line besides, by its kind; None of it is kept where it raises.
+        once: lower-case names whose values hardly ever come again.
+        budgets: how much is remembered.
+
+    Raises:
+        Malformed: looking up what is no field line, or the disguised spelling of a framing field.
+    """
+
+    __slots__ = ("_kind_of", "_names", "_once", "_read", "_shelves")
+
+    def __init__(
+        self,
+        kind_of: Callable[[bytes], Kind],
+        read: Callable[[Line], None],
+        once: frozenset[bytes],
+        budgets: Budgets | None = None,
+    ) -> None:
+        super().__init__()
+        budgets = budgets or Budgets()
+        self._kind_of = kind_of
+        self._read = read
+        self._once = once
+        others = _Shelf(budgets.others)
+        self._shelves = {
+            PASS: others,
+            COOKIE: _Shelf(budgets.cookies),
+            FORWARDING: _Shelf(budgets.forwarding),
+            AUTHORIZATION: _Shelf(budgets.credentials),
+        }
+        self._names: dict[bytes, _Name] = {}
+
+    def __missing__(self, line: bytes) -> Line | None:
+        raw, colon, value = line.partition(b":")
+        name = self._names.get(raw) or self._learn(raw)
+        if not colon or value.translate(_PRINTABLE) != value:
+            raise Malformed("field line")
+        kind, shelf = name.kind, name.shelf
+        if shelf.old and (known := shelf.old.pop(line, _MISSING)) is not _MISSING:
+            shelf.keep(self, line, known)  # type: ignore[arg-type]
+            return known  # type: ignore[return-value]
+        plain = value.strip(b" \t")
+        found: Line | None = None
+        # nearly all are written with one space, as we write them
+        if kind != PASS or len(value) != len(plain) + 1 or value[0] != _SPACE:
+            found = Line(kind, line, raw, plain)
+            if kind > DROP:
+                self._read(found)
+        if name.left:
+            name.left -= 1
+            if shelf.comes_again(line):
+                shelf.keep(self, line, found)
+        return found
+
+    def keep_verified(self, line: Line) -> None:
+        """Remember a credential that has been verified, with what was found of it."""
+        if line.raw not in self:
+            self._shelves[AUTHORIZATION].keep(self, line.raw, line)
+
+    def forget(self, line: Line) -> None:
+        """Remember nothing of a line any more."""
+        dict.pop(self, line.raw, None)
+        for shelf in self._shelves.values():
+            shelf.old.pop(line.raw, None)
+
+    def sweep(self, is_over: Callable[[Line | None], bool]) -> None:
+        """Forget the credentials that are over; let ever new lines be looked at again. For once a minute."""
+        for kind in (AUTHORIZATION, COOKIE):
+            self._shelves[kind].sweep(self, is_over)
+        for name in self._names.values():
+            name.left = name.most
+
+    def kind_of(self, name: bytes) -> Kind:
+        """Return the kind of a field by its name. Raises Malformed."""
+        return (self._names.get(name) or self._learn(name)).kind
+
+    def _learn(self, raw: bytes) -> _Name:
+        if _TOKEN.fullmatch(raw) is None:
+            raise Malformed("field name")
+        lower = raw.lower()
+        folded = fold(raw)
+        if folded in DISGUISES and folded != lower:
+            raise Malformed("disguised framing field")
+        kind = self._kind_of(raw)
+        shelf = self._shelves.get(kind) or self._shelves[PASS]
+        # credentials are kept by whoever has verified them
+        comes_once = lower in self._once or kind == AUTHORIZATION
+        name = _Name(kind, shelf, 0 if comes_once else shelf.budget.sightings)
+        if len(raw) <= _LONGEST_NAME:
+            if len(self._names) >= _MOST_NAMES:
+                self._names.clear()
+            self._names[raw] = name
+        return name
