@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from gateway.cli.explain_routes import tell_routes
@@ -9,14 +10,14 @@ from gateway.config.settings.root import Settings
 from gateway.core.decide import decide
 from gateway.core.decision.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.decision.context import Knowledge, Memory
-from gateway.core.decision.needs import Need
+from gateway.core.decision.needs import Admit, Need
 from gateway.core.fault import Fault
 from gateway.core.headers.request import Header, Request
+from gateway.core.headers.rules import plain_request_lines
 from gateway.core.reasons import Reason, status_of
 from gateway.core.rules.denylist import Denylist
-from gateway.core.rules.rate_limit import MICROSECONDS, RateLimit
+from gateway.core.rules.rate_limit import MICROSECONDS, Allowance, RateLimit
 from gateway.core.runtime import compile_settings
-from gateway.core.sketch import line_of
 from gateway.http.messages.request_head import read_request_head
 from gateway.syntax.tokens import is_token
 
@@ -62,6 +63,10 @@ def explain(settings: Settings, url: str, method: str, fields: Sequence[str]) ->
         confirmed=lambda _: False,
     )
     answer = decide(request, knowledge, now, "explain")
+    if isinstance(answer, Admit):
+        # nobody has asked before
+        facts: dict[Need, object] = {answer: Allowance(answer.limit.burst, 0, None)}
+        answer = decide(request, replace(knowledge, facts=facts), now, "explain")
     lines = [first]
     if not isinstance(answer, Forward | Refuse | Login | Respond):
         return lines + _tell_need(answer)
@@ -75,10 +80,12 @@ def explain(settings: Settings, url: str, method: str, fields: Sequence[str]) ->
 
 def _unread(settings: Settings, request: Request) -> Fault | None:
     """Return why the listener would refuse such a head before anything is decided; None where it reads it."""
-    first = b"%b %b HTTP/1.1\r\n" % (request.method, request.target)
-    data = b"".join((first, *map(line_of, request.headers), b"\r\n"))
+    first = b"%b %b HTTP/1.1" % (request.method, request.target)
+    data = b"\r\n".join((first, *map(b": ".join, request.headers), b"", b""))
     try:
-        read_request_head(data, methods=frozenset(each.encode() for each in settings.extra_methods))
+        read_request_head(
+            data, plain_request_lines(), methods=frozenset(each.encode() for each in settings.extra_methods)
+        )
     except Fault as fault:
         return fault
     return None

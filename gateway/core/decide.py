@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from gateway.core.access import access, generations
+from gateway.core.decision.allowance import allowance_of
 from gateway.core.decision.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.decision.context import Context, Knowledge
-from gateway.core.decision.needs import Need
+from gateway.core.decision.needs import Admit, Need
 from gateway.core.decision.places import locate, may_be_raw
 from gateway.core.decision.refusals import login_url, plain
 from gateway.core.endpoints import logout, provider_logout
@@ -18,22 +19,19 @@ from gateway.core.endpoints.callback import callback
 from gateway.core.endpoints.login import login
 from gateway.core.endpoints.login_failure import interrupted
 from gateway.core.endpoints.userinfo import userinfo
-from gateway.core.headers import cookies
 from gateway.core.headers.cookies import CookieChange
+from gateway.core.headers.kinds import FETCH_SITE
 from gateway.core.headers.loops import MOST_PASSES, passes
-from gateway.core.headers.request import Header, Request
-from gateway.core.headers.rules import forwarded_of, response_headers
+from gateway.core.headers.request import Request
+from gateway.core.headers.rules import forwarded_of
 from gateway.core.reasons import Reason
-from gateway.core.rules.origins import values_of
 from gateway.core.rules.policies import named_methods
+from gateway.core.rules.rate_limit import RateLimit
 from gateway.core.rules.routes import Route
 from gateway.core.runtime import RuntimeConfig
 from gateway.core.sessions.cookies import session_cookies
 from gateway.core.sessions.model import SessionOver
-from gateway.core.sketch import draw
-from gateway.syntax.targets import Target, canonicalise
-
-_NOWHERE = Target(b"/", b"")
+from gateway.syntax.targets import canonicalise
 
 _ONCE = frozenset((b"origin", b"access-control-request-method", b"access-control-request-headers"))
 
@@ -59,21 +57,36 @@ ENDPOINTS: dict[bytes, Endpoint] = {
 
 def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) -> Answer | Need:
     """Judge one request at ``now`` (epoch seconds): an answer, or the one fact that is missing."""
-    context = _context(request, _NOWHERE, knowledge, now, request_id)
+    context = Context(request, knowledge, now, request_id)
     answer = _judge(context)
     return _by_scheme(context, answer) if isinstance(answer, Login) else answer
 
 
 def _judge(context: Context) -> Answer | Need:
-    request, observed, compiled = context.request, context.observed, context.knowledge.compiled
-    if observed.unreadable:
-        told = f"What {observed.unreadable} says cannot be read, or it is absent."
+    request, forwarded = context.request, context.forwarded
+    if forwarded.unreadable:
+        told = f"What {forwarded.unreadable} says cannot be read, or it is absent."
         return replace(plain(context, Reason.FORWARDING_UNREADABLE), detail=told)
-    if context.sketch.loop and passes(context.sketch.loop, compiled.rules.loop_names) >= MOST_PASSES:
+    if request.loops and _has_looped(context):
         return plain(context, Reason.LOOP_DETECTED)
+    known = context.knowledge.compiled.places.find(forwarded.host, request.target, request.method)
+    if known is None:
+        return _locate(context)
+    context.target, context.route = known
+    return _on_route(context, context.route)
+
+
+def _has_looped(context: Context) -> bool:
+    values = tuple(line.value for line in context.request.loops)
+    return passes(values, context.knowledge.compiled.rules.loop_names) >= MOST_PASSES
+
+
+def _locate(context: Context) -> Answer | Need:
+    """Judge a request of which it is not known yet where such paths lead."""
+    request, compiled, host = context.request, context.knowledge.compiled, context.forwarded.host
     if request.target == b"*":
         return _options(context)
-    found = locate(compiled, observed.host, request.target, request.method)
+    found = locate(compiled, host, request.target, request.method)
     if found is None:
         hint = RAW_PATH_HINT if may_be_raw(compiled, request.target) else None
         return replace(plain(context, Reason.PATH_AMBIGUOUS), detail=hint)
@@ -84,11 +97,53 @@ def _judge(context: Context) -> Answer | Need:
     if target.path.startswith(compiled.prefix):
         return _own(context, target.path[len(compiled.prefix) :])
     if route is None:
-        known = compiled.routes.knows(observed.host)
+        known = compiled.routes.knows(host)
         return plain(context, Reason.ROUTE_UNKNOWN if known else Reason.HOST_UNKNOWN)
     context.route = route
+    compiled.places.learn(host, target, request.method, route)
+    return _on_route(context, route)
+
+
+def _on_route(context: Context, route: Route) -> Answer | Need:
+    """Decide a request for a route, and count it where the route is limited: whoever is refused asks as well."""
+    limit = route.rate_limit
+    if limit is None:
+        return _judge_on(context, route)
+    if limit.by == "address":
+        # before any signature is checked: what is refused must not cost more than what passes
+        return _limited(context, route, limit, None) or _judge_on(context, route)
+    found = _judge_on(context, route)
+    if isinstance(found, (Forward, Refuse)):
+        return _limited(context, route, limit, found) or found
+    return found
+
+
+def _limited(
+    context: Context, route: Route, limit: RateLimit, found: Forward | Refuse | None
+) -> Refuse | Need | None:
+    """Return the refusal of a request that is one too many, or the need that counts it; None lets it pass."""
+    identity = None if found is None else found.identity
+    allowance = allowance_of(context, limit, identity)
+    if isinstance(allowance, Admit):
+        return allowance
+    if allowance.wait is None:
+        return None
+    # a session that was renewed for this request is not lost with it
+    changes = found.cookies if isinstance(found, Forward) else ()
+    return Refuse(
+        Reason.RATE_LIMITED,
+        route,
+        identity,
+        context.wants_html,
+        retry_after=allowance.wait,
+        cookies=changes,
+    )
+
+
+def _judge_on(context: Context, route: Route) -> Answer | Need:
+    request, compiled = context.request, context.knowledge.compiled
     if compiled.routes.by_method and not all(
-        _leads_to(compiled, observed.host, request.target, method) is route
+        _leads_to(compiled, context.forwarded.host, request.target, method) is route
         for method in named_methods(request)
     ):
         # the upstream might act on a method that another rule guards
@@ -97,7 +152,7 @@ def _judge(context: Context) -> Answer | Need:
         answer = _preflight(context, route)
         if answer is not None:
             return answer
-    return access.access(context)
+    return access.access(context, route)
 
 
 def _options(context: Context) -> Answer:
@@ -105,7 +160,7 @@ def _options(context: Context) -> Answer:
     compiled = context.knowledge.compiled
     if context.request.method != b"OPTIONS":
         return plain(context, Reason.PATH_AMBIGUOUS)
-    if not compiled.routes.knows(context.observed.host):
+    if not compiled.routes.knows(context.forwarded.host):
         return plain(context, Reason.HOST_UNKNOWN)
     methods = ", ".join((*_METHODS, *compiled.settings.extra_methods))
     return Respond(Reason.SERVER_OPTIONS, 204, headers=((b"Allow", methods.encode()),))
@@ -116,15 +171,6 @@ def _leads_to(compiled: RuntimeConfig, host: bytes, target: bytes, method: bytes
     return None if found is None else found[1]
 
 
-def _context(request: Request, target: Target, knowledge: Knowledge, now: float, request_id: str) -> Context:
-    compiled = knowledge.compiled
-    observed = forwarded_of(request, compiled.rules)
-    site = compiled.sites.get(observed.host)
-    sketch = draw(request, compiled.rules.request_names)
-    own = cookies.read(sketch.cookies, site.cookie_prefix) if sketch.cookies and site is not None else {}
-    return Context(request, target, observed, site, knowledge, now, request_id, sketch, own)
-
-
 def _by_scheme(context: Context, login: Login) -> Answer:
     """Let a login begin only where its cookie will come back: browsers keep it over https alone.
 
@@ -132,9 +178,9 @@ def _by_scheme(context: Context, login: Login) -> Answer:
     of ours knows better. No redirect: the proxy would say http of that as well.
     """
     site = context.site
-    if site is None or not site.secure or context.observed.proto == "https":
+    if site is None or not site.secure or context.forwarded.proto == "https":
         return login
-    if context.cookies or not _FETCH_SITES.isdisjoint(values_of(context.request, b"sec-fetch-site")):
+    if context.cookies or not _FETCH_SITES.isdisjoint(context.request.values(FETCH_SITE)):
         return replace(login, told_http=True)
     return plain(context, Reason.LOGIN_INSECURE)
 
@@ -147,7 +193,8 @@ def interrupted_login(request: Request, knowledge: Knowledge, now: float, reques
     target, prefix = canonicalise(request.target), knowledge.compiled.prefix
     if target is None or not target.path.startswith(prefix):
         return None
-    context = _context(request, target, knowledge, now, request_id)
+    context = Context(request, knowledge, now, request_id)
+    context.target = target
     if context.site is None or _endpoint(context, target.path[len(prefix) :]) is not callback:
         return None
     return interrupted(context)
@@ -160,8 +207,8 @@ def new_login(
 
     The session is kept; a login at its ``provider`` that succeeds replaces it.
     """
-    context = _context(request, _NOWHERE, knowledge, now, request_id)
-    found = locate(knowledge.compiled, context.observed.host, request.target, request.method)
+    context = Context(request, knowledge, now, request_id)
+    found = locate(knowledge.compiled, context.forwarded.host, request.target, request.method)
     if found is None:
         return None
     context.target, context.route = found
@@ -176,7 +223,8 @@ def route_of(request: Request, knowledge: Knowledge) -> Route | None:
 
 def wants_html(request: Request, knowledge: Knowledge) -> bool:
     """Tell whether a person's browser navigates here, rather than a script or an API client calling."""
-    return draw(request, knowledge.compiled.rules.request_names).wants_html
+    request.sort(knowledge.compiled.rules.request_lines)
+    return request.wants_html
 
 
 def _endpoint(context: Context, name: bytes) -> Endpoint | None:
@@ -248,17 +296,18 @@ def due_cookies(
     ``rotation_grace``: the browser may have gone on, and would be taken for a thief with what it was given
     here (R75).
     """
-    session, site = forward.session, forward.site
-    if session is None or site is None or not (forward.cookies or forward.background):
+    live, site = forward.live, forward.site
+    if live is None or site is None or not (live.cookies or live.background):
         return ()
+    session = live.session
     if _is_late(knowledge, age) or knowledge.denylist.judge_session(session, now):
         return ()
-    found = generations.beyond(knowledge, session, forward.grant, forward.rotation_id)
+    found = generations.beyond(knowledge, session, live.grant, live.rotation_id)
     if not generations.may_be_given(knowledge, session, found.rotation_id):
         return ()
     if found.outcome is None:
         # what it was decided by is forgotten, so nobody can tell whether it is the newest
-        return () if forward.is_renewed else forward.cookies
+        return () if live.is_renewed else live.cookies
     if isinstance(found.outcome, SessionOver) or knowledge.denylist.judge_session(found.outcome.session, now):
         return ()
     return session_cookies(site, found.outcome, forward.sent, now)
@@ -276,12 +325,4 @@ def _is_late(knowledge: Knowledge, age: float) -> bool:
     return age > knowledge.compiled.settings.session.rotation_grace / 2
 
 
-def conclude(headers: list[Header], knowledge: Knowledge, set_cookies: list[bytes]) -> list[Header]:
-    """Return the response head as the client gets it: our cookies added, forged ones removed.
-
-    R54, R58, R59; RFC 9110 section 7.6.1.
-    """
-    return response_headers(headers, knowledge.compiled.rules, set_cookies)
-
-
-__all__ = ["ENDPOINTS", "conclude", "decide", "due_cookies", "new_login", "route_of", "timely_cookies"]
+__all__ = ["ENDPOINTS", "decide", "due_cookies", "new_login", "route_of", "timely_cookies"]

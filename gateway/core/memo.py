@@ -105,8 +105,10 @@ class Memo(Generic[Text, Value]):
 
     def sweep(self, is_over: Callable[[Value], bool]) -> None:
         """Forget what is over."""
-        for text in [each for each, value in (*self._young.items(), *self._old.items()) if is_over(value)]:
-            self.forget(text)
+        for held in (self._young, self._old):
+            for text in tuple(held):
+                if is_over(held[text]):
+                    self.forget(text)
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)

@@ -1,18 +1,18 @@
 """What came of a request: the one record that metrics and logs are fed from."""
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from gateway.core.headers.request import Header
+from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
 
 
 @dataclass(slots=True)
 class RequestFacts:
-    """What a request was about, as its decision tells; shared by all requests that one plan serves.
+    """What a request was about, as its decision tells.
 
-    ``path`` is without its query. ``claims`` name the person as the log is told to. ``series`` and ``line``
-    are for the recorders: what they worked out for it.
+    ``path`` is without its query. ``claims`` name the person as the log is told to.
     """
 
     method: str
@@ -23,23 +23,18 @@ class RequestFacts:
     decision: Literal["forward", "refuse", "login", "respond", "abort"]
     reason: Reason
     upstream: str | None = None
-    issuer: str | None = None
-    subject: str | None = None
-    session_id: str | None = None
+    identity: Identity | None = None
     claims: tuple[tuple[str, str], ...] = ()
-    series: Any = field(default=None, repr=False, compare=False)
-    line: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(slots=True)
 class Outcome:
     """What happened to one request: the one record that feeds metrics, access log and audit log.
 
-    ``path`` is set where ``about`` serves requests for several paths. Never changed once made; it is not
-    frozen only because a frozen record takes four times as long to make. Durations are seconds;
-    ``gateway_seconds`` is the gateway's own time before the request went on or was answered;
-    ``upstream_seconds`` is from the forward to the last byte of the response, or None. ``headers`` are those
-    of the request that the log repeats.
+    Never changed once made; it is not frozen only because a frozen record takes four times as long to make.
+    Durations are seconds; ``gateway_seconds`` is the gateway's own time before the request went on or was
+    answered; ``upstream_seconds`` is from the forward to the last byte of the response, or None. ``headers``
+    are those of the request that the log repeats.
     """
 
     about: RequestFacts
@@ -51,5 +46,4 @@ class Outcome:
     bytes_in: int = 0
     bytes_out: int = 0
     fault: str | None = None
-    path: str | None = None
     headers: tuple[Header, ...] = ()

@@ -12,10 +12,12 @@ from gateway.config.settings.providers import EMAIL
 from gateway.config.settings.root import RateLimitSettings, RequireSettings, Settings
 from gateway.core.email import VERIFIED
 from gateway.core.headers.cookies import Site
+from gateway.core.headers.lines import NOTHING
 from gateway.core.headers.loops import PURPOSE, loop_names
 from gateway.core.headers.request import Header
 from gateway.core.headers.rules import HeaderRules, compile_rules
 from gateway.core.provider import Provider
+from gateway.core.rules.places import MOST, Places
 from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.rules.routes import RouteTable, compile_routes
 from gateway.core.sessions.seal import KeyRing
@@ -31,7 +33,8 @@ class RuntimeConfig:
 
     ``by_callback`` is by what follows the prefix in the path of a provider's callback.
     ``hsts`` is Strict-Transport-Security by the authority of an https site, empty where it is not sent.
-    ``login_limit`` bounds how many logins one address may complete. ``logged_headers`` are lower case.
+    ``places`` remembers where paths lead. ``login_limit`` bounds how many logins one address may complete.
+    ``logged_headers`` are lower case, ``log_claims`` name people in the log. ``keeps_records``: the store keeps the sessions, not the browsers.
     """
 
     settings: Settings
@@ -44,8 +47,11 @@ class RuntimeConfig:
     prefix: bytes
     by_callback: Mapping[bytes, Provider] = field(default_factory=dict)
     hsts: Mapping[bytes, Header] = field(default_factory=dict)
+    places: Places = field(kw_only=True)
     login_limit: RateLimit | None = None
     logged_headers: frozenset[bytes] = frozenset()
+    keeps_records: bool = False
+    log_claims: tuple[str, ...] = ()
 
     def default_provider(self) -> Provider:
         """Return the provider that a login uses when nothing names one: the first."""
@@ -118,8 +124,11 @@ def _login_limit(settings: Settings) -> RateLimit | None:
     return compile_rate_limit(RateLimitSettings(requests=most, per=60.0, by="address"), "logins")
 
 
-def compile_settings(settings: Settings) -> RuntimeConfig:
-    """Compile validated settings into one frozen value."""
+def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeConfig:
+    """Compile validated settings into one frozen value.
+
+    ``remembers`` False: nothing is remembered of lines and paths, which changes no answer.
+    """
     sites: dict[bytes, Site] = {}
     for url in settings.public_url:
         site = _site(url)
@@ -142,21 +151,30 @@ def compile_settings(settings: Settings) -> RuntimeConfig:
         for name, each in settings.providers.items()
     }
     ring = KeyRing(tuple(decode_secret_key(key.get_secret_value()) for key in settings.secret_keys))
+    routes, prefix = compile_routes(settings), settings.prefix.encode()
     return RuntimeConfig(
         settings=settings,
         sites=sites,
-        routes=compile_routes(settings),
+        routes=routes,
         providers=providers,
         by_issuer={each.issuer: each for each in providers.values()},
         ring=ring,
-        rules=compile_rules(settings, _cookie_prefixes(sites.values()), loop_names(ring.pseudonyms(PURPOSE))),
-        prefix=settings.prefix.encode(),
+        rules=compile_rules(
+            settings,
+            _cookie_prefixes(sites.values()),
+            loop_names(ring.pseudonyms(PURPOSE)),
+            None if remembers else NOTHING,
+        ),
+        prefix=prefix,
+        places=Places(routes, prefix, MOST if remembers else 0),
         by_callback={
             each.callback.removeprefix(settings.prefix).encode(): each for each in providers.values()
         },
         hsts=_hsts(settings, sites),
         login_limit=_login_limit(settings),
         logged_headers=frozenset(name.lower().encode() for name in settings.log.request_headers),
+        keeps_records=settings.session.mode == "redis",
+        log_claims=tuple(settings.log.claims),
     )
 
 

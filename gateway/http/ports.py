@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 
 from gateway.config.settings.root import LimitSettings
 from gateway.core.fault import Fault
+from gateway.core.headers.lines import LineTable
 from gateway.core.headers.request import Header, Request
 from gateway.core.reasons import Reason
 from gateway.http.messages.response_head import ResponseHead
@@ -61,6 +62,10 @@ class Handling(Protocol):
     @property
     def timeouts(self) -> tuple[float | None, float | None]:
         """Bounds on the wait for a response head and on silence within its body; None: the upstream's."""
+
+    @property
+    def response_lines(self) -> LineTable:
+        """What the lines of a response are, under the configuration that the request is handled by."""
 
     @property
     def client(self) -> str:
@@ -120,8 +125,8 @@ class Exchange(Protocol):
     def forward(self, upstream: str, target: bytes, lines: list[bytes], max_body: int | None) -> None:
         """Proxy to a server of the named upstream, streaming both ways with back-pressure.
 
-        ``target`` is in origin-form. ``lines`` are those of the end-to-end fields, Host first, each complete
-        and checked, and without CRLF; they stay as they are. Framing, Connection and Upgrade are added by the
+        ``target`` is in origin-form. ``lines`` are those of the end-to-end fields, complete and checked, and
+        without CRLF; a member may be several, joined. Host alone is in the first of them. Framing, Connection and Upgrade are added by the
         data plane. ``max_body`` (bytes) replaces the limit of all.
         """
 
@@ -134,6 +139,10 @@ class Exchange(Protocol):
 
 class Handler(Protocol):
     """What the data plane calls: once for each well-formed request, and once for each refused head."""
+
+    @property
+    def request_lines(self) -> LineTable:
+        """What the lines of a request are, under the present configuration."""
 
     def handle(self, exchange: Exchange) -> None:
         """Take one request; answer it now or later. Must not raise and must not block."""

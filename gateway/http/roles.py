@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 
 from gateway.config.settings.root import UpstreamSettings
 from gateway.core.fault import Fault
+from gateway.core.headers.lines import LineTable
 from gateway.core.headers.request import Request
 from gateway.http.downstream.request_body import RequestBody
 from gateway.http.messages.response_head import ResponseHead
@@ -156,6 +157,10 @@ class Served(Waiting, Protocol):
     @property
     def upgrade(self) -> bytes | None:
         """The protocol asked for, where a tunnel would be possible."""
+
+    @property
+    def response_lines(self) -> LineTable:
+        """What the lines of its response are."""
 
     @property
     def binds(self) -> bool:

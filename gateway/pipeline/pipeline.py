@@ -7,14 +7,12 @@ import itertools
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from time import perf_counter
 from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.core.access.session import whose
 from gateway.core.decide import (
     decide,
-    due_cookies,
     interrupted_login,
     new_login,
     route_of,
@@ -23,23 +21,21 @@ from gateway.core.decide import (
 )
 from gateway.core.decision.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.decision.context import Knowledge
-from gateway.core.decision.needs import MOST_NEEDS, Admit, Body, Need, Refresh, UseOnce
+from gateway.core.decision.needs import MOST_NEEDS, Admit, Body, Need, Refresh
 from gateway.core.fault import Fault
 from gateway.core.headers import cookies as jar
 from gateway.core.headers.cookies import CookieChange
+from gateway.core.headers.lines import LineTable
 from gateway.core.headers.request import Header, Request
-from gateway.core.headers.rules import forwarded_of
 from gateway.core.identity import Identity
 from gateway.core.outcome import Outcome, RequestFacts
 from gateway.core.reasons import Reason
+from gateway.core.rules.rate_limit import Allowance, RateLimit, fields
 from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.edge.rendering.render import render_fault, render_refuse, render_respond
 from gateway.edge.tasks import Tasks
 from gateway.http.ports import Exchange, Rendered, Unencrypted
-from gateway.pipeline.plan import Plan, lines_of, plan_of
-from gateway.pipeline.recall import Recall
-from gateway.pipeline.throttle import Limiter, Throttle
-from gateway.pipeline.transaction import Transaction, about_of, named_by
+from gateway.pipeline.transaction import Transaction, named_by
 
 Resolver: TypeAlias = "Callable[[Any], Awaitable[object]]"
 
@@ -86,6 +82,16 @@ class Watcher(Protocol):
         """Watch an exchange from now on; to be told again changes nothing."""
 
 
+class Limiter(Protocol):
+    """Counts requests of limited routes."""
+
+    def check(self, limit: RateLimit, key: str) -> Allowance:
+        """Count one request in this process, and tell whether it may pass."""
+
+    async def check_shared(self, limit: RateLimit, key: str) -> Allowance:
+        """Count one request for all gateways together. Never raises Fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ways:
     """What the pipeline calls beside the pure core."""
@@ -104,87 +110,59 @@ class Pipeline:
     """The data plane's handler: turns exchanges into answers. ``knowledge`` is swapped whole on reload."""
 
     def __init__(self, knowledge: Knowledge, ways: Ways) -> None:
+        self.knowledge = knowledge
         self.ways = ways
         self.clock = ways.clock
         self.record = ways.recorder.outcome
-        self._recall = Recall(knowledge)
-        self._throttle = Throttle(ways.limiter, ways.spawned.start, self._turn_away, self._broken)
         # the sites that were warned of
         self._told_http: set[str] = set()
         self._ids = map(f"{os.urandom(6).hex()}%08x".__mod__, itertools.count())
 
     @property
-    def knowledge(self) -> Knowledge:
-        """What new requests are decided on."""
-        return self._recall.knowledge
-
-    @knowledge.setter
-    def knowledge(self, knowledge: Knowledge) -> None:
-        # what was remembered goes with what it was decided on
-        self._recall = Recall(knowledge)
+    def request_lines(self) -> LineTable:
+        """What the lines of a request are, under the present configuration."""
+        return self.knowledge.compiled.rules.request_lines
 
     def handle(self, exchange: Exchange) -> None:
         """Take one request; answer it now, or later when a fact has been fetched."""
-        recall = self._recall
-        knowledge = recall.knowledge
-        now = self.clock()
+        now, knowledge = self.clock(), self.knowledge
         transaction = Transaction(self, exchange, knowledge, next(self._ids), perf_counter(), now)
         exchange.handling = transaction
         try:
-            request = exchange.request
-            plan: Plan | None = request.plan
-            if plan is None or not plan.lasting.holds(knowledge, now):
-                plan = recall.find(request, now)
-                if plan is None:
-                    self._judge(transaction, now)
-                    return
-            # everything that it was decided on is as it was: ``decide`` would say the same
-            self._forward(transaction, plan)
+            decision = decide(exchange.request, knowledge, now, transaction.request_id)
+            if decision.__class__ is Forward:
+                self._forward(transaction, decision)
+            else:
+                self._go_on(transaction, decision, {})
         except Exception as error:  # noqa: BLE001 - one request's fault must not end its connection's loop
             self._broken(transaction, error)
 
-    def _judge(self, transaction: Transaction, now: float) -> None:
-        """Decide a request of which nothing is remembered; by address it is counted before that."""
-        request, knowledge = transaction.exchange.request, transaction.knowledge
-        if knowledge.compiled.routes.by_address:
-            route = route_of(request, knowledge)
-            limit = None if route is None else route.rate_limit
-            if limit is not None and limit.by == "address":
-                # before any signature is checked: what is refused must not cost more than what passes
-                decide_now = partial(self._decide, transaction, now)
-                self._throttle.count(
-                    transaction,
-                    Refuse(Reason.RATE_LIMITED, route),
-                    limit,
-                    partial(self._decide_late, transaction) if limit.shared else decide_now,
-                )
-                return
-        self._decide(transaction, now)
-
-    def _decide_late(self, transaction: Transaction) -> None:
-        """Decide a request that has waited.
-
-        Nothing is remembered of it: what was looked up last is another request's by now.
-        """
-        decision = decide(
-            transaction.exchange.request, transaction.knowledge, self.clock(), transaction.request_id
-        )
+    def _go_on(self, transaction: Transaction, decision: Answer | Need, facts: dict[Need, object]) -> None:
+        """Answer; count at once what is counted here; spawn whatever has to wait."""
+        while isinstance(decision, Admit) and not decision.limit.shared:
+            if decision in facts:
+                raise RuntimeError("a request is counted once")
+            facts[decision] = self._count(
+                transaction, self.ways.limiter.check(decision.limit, decision.key), decision
+            )
+            decision = self._decide_with(transaction, facts)
         if isinstance(decision, ANSWERS):
             self._answer(transaction, decision)
         else:
-            self.ways.spawned.start(self._fetch(transaction, decision))
+            self.ways.spawned.start(self._fetch(transaction, decision, facts))
 
-    def _decide(self, transaction: Transaction, now: float) -> None:
-        exchange, knowledge = transaction.exchange, transaction.knowledge
-        request = exchange.request
-        decision = decide(request, knowledge, now, transaction.request_id)
-        if isinstance(decision, Forward):
-            plan = plan_of(request, decision, about_of(request, knowledge, decision, decision.reason))
-            self._forward(transaction, plan)
-        elif isinstance(decision, ANSWERS):
-            self._answer(transaction, decision)
-        else:
-            self.ways.spawned.start(self._fetch(transaction, decision))
+    def _decide_with(self, transaction: Transaction, facts: dict[Need, object]) -> Answer | Need:
+        # what the request began with: the configuration may have been reloaded meanwhile
+        transaction.knowledge = replace(transaction.knowledge, facts=facts)
+        return decide(
+            transaction.exchange.request, transaction.knowledge, self.clock(), transaction.request_id
+        )
+
+    @staticmethod
+    def _count(transaction: Transaction, allowance: Allowance, need: Admit) -> Allowance:
+        if need.limit in transaction.knowledge.compiled.routes.limits:
+            transaction.quota = fields(need.limit, allowance)
+        return allowance
 
     def malformed(self, fault: Fault, peer: str) -> Rendered:
         """Render the refusal of bytes that are no acceptable request head."""
@@ -206,18 +184,15 @@ class Pipeline:
         )
         return rendered
 
-    async def _fetch(self, transaction: Transaction, need: Need) -> None:
+    async def _fetch(self, transaction: Transaction, need: Need, facts: dict[Need, object]) -> None:
         request = transaction.exchange.request
         try:
-            facts: dict[Need, object] = {}
             for _ in range(MOST_NEEDS):
                 if need in facts:
                     raise RuntimeError(f"the same need twice: {type(need).__name__}")  # noqa: TRY301
                 fact = await self._resolve(transaction, need)
                 facts[need] = True if fact is None else fact
-                # what the request began with: the configuration may have been reloaded meanwhile
-                transaction.knowledge = replace(transaction.knowledge, facts=facts)
-                decision = decide(request, transaction.knowledge, self.clock(), transaction.request_id)
+                decision = self._decide_with(transaction, facts)
                 if isinstance(decision, ANSWERS):
                     self._answer(transaction, decision)
                     return
@@ -240,23 +215,17 @@ class Pipeline:
         if isinstance(need, Body):
             return await transaction.exchange.read_body(need.limit)
         if isinstance(need, Admit):
-            return self.ways.limiter.check(need.limit, need.key)
-        if isinstance(need, UseOnce) and need.purpose == "login":
-            self._throttle.brake(transaction)
+            limiter = self.ways.limiter
+            if need.limit.shared:
+                return self._count(transaction, await limiter.check_shared(need.limit, need.key), need)
+            return self._count(transaction, limiter.check(need.limit, need.key), need)
         return await self.ways.resolvers[type(need)](need)
 
     def _answer(self, transaction: Transaction, answer: Answer) -> None:
-        if isinstance(answer, Login):
+        if isinstance(answer, Forward):
+            self._forward(transaction, answer)
+        elif isinstance(answer, Login):
             self.ways.spawned.start(self._login(transaction, answer))
-        elif isinstance(answer, Forward):
-            request = transaction.exchange.request
-            about = about_of(request, transaction.knowledge, answer, answer.reason)
-            self._forward(transaction, plan_of(request, answer, about))
-        elif isinstance(answer, Refuse) and answer.route is not None and answer.route.rate_limit is not None:
-            # whoever is refused asks all the same
-            self._throttle.count(
-                transaction, answer, answer.route.rate_limit, partial(self._tell, transaction, answer)
-            )
         else:
             self._tell(transaction, answer)
 
@@ -274,35 +243,15 @@ class Pipeline:
         changes = timely_cookies(answer, transaction.knowledge, self.clock() - transaction.asked)
         self._respond(transaction, rendered, changes)
 
-    def _forward(self, transaction: Transaction, plan: Plan) -> None:
-        if plan.limit is not None:
-            self._throttle.count(
-                transaction, plan.forward, plan.limit, partial(self._pass_on, transaction, plan)
-            )
-        else:
-            self._pass_on(transaction, plan)
-
-    def _turn_away(self, transaction: Transaction, found: Forward | Refuse, wait: int) -> None:
-        """Refuse what is one too many, for so many seconds."""
-        # no line in the audit log: whoever asks too often would write it
-        html = wants_html(transaction.exchange.request, transaction.knowledge)
-        refusal = Refuse(Reason.RATE_LIMITED, found.route, found.identity, html, retry_after=wait)
-        transaction.answer, transaction.reason, transaction.decided = refusal, refusal.reason, perf_counter()
-        changes: tuple[CookieChange, ...] = ()
-        if isinstance(found, Forward):
-            # a session that was renewed for this request is not lost with it
-            now = self.clock()
-            changes = due_cookies(found, transaction.knowledge, now, now - transaction.asked)
-        self._respond(transaction, render_refuse(refusal, transaction.request_id), changes)
-
-    def _pass_on(self, transaction: Transaction, plan: Plan) -> None:
-        transaction.plan = plan
+    def _forward(self, transaction: Transaction, forward: Forward) -> None:
+        transaction.forward = forward
+        if forward.live is not None:
+            for need in forward.live.background:
+                self.ways.background(need)
+        lines, route = forward.lines, forward.route
+        lines.append(b"X-Request-ID: " + transaction.request_id.encode())
         transaction.decided = perf_counter()
-        for need in plan.forward.background:
-            self.ways.background(need)
-        exchange = transaction.exchange
-        target, lines = lines_of(plan.start_for(exchange.request), transaction.request_id)
-        exchange.forward(plan.upstream, target, lines, plan.max_body)
+        transaction.exchange.forward(route.upstream, forward.target, lines, route.max_body)
 
     async def _login(self, transaction: Transaction, login: Login) -> None:
         if login.told_http and login.origin not in self._told_http:
@@ -376,10 +325,14 @@ class Pipeline:
 
     def outlive(self, transaction: Transaction) -> None:
         """Watch an exchange that outlives its decision."""
-        plan = transaction.plan
-        if plan is not None:
+        forward = transaction.forward
+        if forward is not None:
             self.ways.watcher.watch(
-                transaction.exchange, plan.forward, transaction.knowledge, transaction.request_id, plan.about
+                transaction.exchange,
+                forward,
+                transaction.knowledge,
+                transaction.request_id,
+                transaction.facts(),
             )
 
     def _fault(self, transaction: Transaction, fault: Fault, login_url: str | None = None) -> None:
@@ -405,11 +358,14 @@ class Pipeline:
         await self.ways.spawned.drain()
 
     def _audit(self, transaction: Transaction, answer: Refuse | Respond, **more: object) -> None:
+        if answer.reason is Reason.RATE_LIMITED and answer.route is not None:
+            # whoever asks too often would write the audit log
+            return
         identity = answer.identity
         fields: dict[str, object] = {
             "request_id": transaction.request_id,
             "reason": answer.reason,
-            "client": forwarded_of(transaction.exchange.request, transaction.knowledge.compiled.rules).client,
+            "client": transaction.forwarded.client,
             **_who(identity, transaction.knowledge.compiled.settings.log.claims),
             **more,
         }

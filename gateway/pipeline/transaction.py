@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gateway.core.decide import conclude, due_cookies, wants_html
+from gateway.core.decide import due_cookies, wants_html
 from gateway.core.decision.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.decision.context import Knowledge
 from gateway.core.fault import Fault
 from gateway.core.headers.cookies import CookieChange
+from gateway.core.headers.downstream import with_cookies
+from gateway.core.headers.forwarded import Forwarded
+from gateway.core.headers.lines import LineTable
 from gateway.core.headers.request import Header, Request
 from gateway.core.headers.rules import forwarded_of
 from gateway.core.identity import Identity, find_claim
@@ -19,9 +21,7 @@ from gateway.core.rules.origins import cors_fields, without_cors
 from gateway.core.rules.routes import Route
 from gateway.edge.rendering.render import render_fault
 from gateway.http.messages.response_head import ResponseHead
-from gateway.http.messages.serialise import response_fields
 from gateway.http.ports import Exchange, Rendered
-from gateway.pipeline.plan import Plan
 
 MOST_NAMED = 256
 """Characters of a claim that names a person in the log."""
@@ -49,25 +49,60 @@ class Way(Protocol):
         """Take the one record of a request that has ended."""
 
 
-@dataclass(slots=True)
 class Transaction:
     """One request on its way: what is remembered between its head and its end.
 
-    ``started`` is on a clock of its own; ``asked`` is when it came, in epoch seconds.
+    Attributes:
+        started: when it came, on a clock of its own; ``asked`` the same in epoch seconds.
+        knowledge: what it is decided on, whatever is reloaded meanwhile.
+        forward: how it goes on, once that is decided; ``answer`` any other answer.
+        decided: when that was, on the clock of ``started``; 0.0 before.
+        quota: the fields that tell what is left of a rate limit.
     """
 
-    pipeline: Way
-    exchange: Exchange
-    knowledge: Knowledge
-    request_id: str
-    started: float
-    asked: float
-    plan: Plan | None = None
-    answer: Answer | None = None
-    decided: float = 0.0
-    reason: Reason = Reason.INTERNAL_ERROR
-    quota: tuple[Header, ...] = ()
-    fault: Fault | None = None
+    __slots__ = (
+        "answer",
+        "asked",
+        "decided",
+        "exchange",
+        "fault",
+        "forward",
+        "knowledge",
+        "pipeline",
+        "quota",
+        "reason",
+        "request_id",
+        "started",
+    )
+
+    def __init__(
+        self,
+        pipeline: Way,
+        exchange: Exchange,
+        knowledge: Knowledge,
+        request_id: str,
+        started: float,
+        asked: float,
+    ) -> None:
+        self.pipeline = pipeline
+        self.exchange = exchange
+        self.knowledge = knowledge
+        self.request_id = request_id
+        self.started = started
+        self.asked = asked
+        self.forward: Forward | None = None
+        self.answer: Answer | None = None
+        self.decided = 0.0
+        self.reason = Reason.INTERNAL_ERROR
+        self.quota: tuple[Header, ...] = ()
+        self.fault: Fault | None = None
+
+    @property
+    def forwarded(self) -> Forwarded:
+        """How the request came."""
+        if self.forward is not None:
+            return self.forward.context.forwarded
+        return forwarded_of(self.exchange.request, self.knowledge.compiled.rules)
 
     @property
     def extra(self) -> tuple[Header, ...]:
@@ -75,53 +110,49 @@ class Transaction:
         request, compiled = self.exchange.request, self.knowledge.compiled
         if not compiled.hsts or not request.tls:
             return self.quota
-        observed = forwarded_of(request, compiled.rules)
+        forwarded = self.forwarded
         # which site it was the browser knows by the name that it called, and believes none but over https
-        is_site = observed.proto == "https" and not observed.unreadable
-        header = compiled.hsts.get(observed.host) if is_site else None
+        is_site = forwarded.proto == "https" and not forwarded.unreadable
+        header = compiled.hsts.get(forwarded.host) if is_site else None
         return self.quota if header is None else (*self.quota, header)
 
     @property
     def cors(self) -> tuple[Header, ...]:
         """The fields that let scripts of allowed origins read an answer of our own."""
-        route = self.plan.forward.route if self.plan is not None else getattr(self.answer, "route", None)
+        route = self.forward.route if self.forward is not None else getattr(self.answer, "route", None)
         return () if route is None else cors_fields(route, self.exchange.request)
 
     @property
     def timeouts(self) -> tuple[float | None, float | None]:
         """The route's own bounds on the upstream."""
-        return (None, None) if self.plan is None else self.plan.forward.route.timeouts
+        return (None, None) if self.forward is None else self.forward.route.timeouts
+
+    @property
+    def response_lines(self) -> LineTable:
+        """What the lines of the response are."""
+        return self.knowledge.compiled.rules.response_lines
 
     @property
     def client(self) -> str:
         """Whose request it is, by address."""
-        return "" if self.plan is None else self.plan.about.client
+        return "" if self.forward is None else self.forward.context.forwarded.client
 
     def on_response(self, head: ResponseHead) -> list[bytes]:
         """Edit the upstream's response head; the cookies are looked up now, not when it was decided."""
-        assert self.plan is not None
-        forward, knowledge = self.plan.forward, self.knowledge
-        changes: tuple[CookieChange, ...] = ()
-        if forward.session:
+        forward = self.forward
+        assert forward is not None
+        lines = head.lines
+        if forward.live is not None:
             now = self.pipeline.clock()
-            changes = due_cookies(forward, knowledge, now, now - self.asked)
+            changes = due_cookies(forward, self.knowledge, now, now - self.asked)
+            if changes:
+                lines = with_cookies(lines, head.read, self.pipeline.cookie_lines(changes))
         if forward.route.sets_cors:
-            return self._with_cors(head, self.pipeline.cookie_lines(changes))
-        if changes:
-            lines = self.pipeline.cookie_lines(changes)
-            named = (b"X-Request-ID", self.request_id.encode())
-            return _lines(
-                response_fields([*conclude(list(head.headers), knowledge, lines), named, *self.extra])
-            )
-        rendered = response_fields(conclude(list(head.headers), knowledge, []))
-        told: bytes = b"%bX-Request-ID: %b\r\n" % (rendered, self.request_id.encode())
-        return _lines(told + response_fields(self.extra) if self.quota or knowledge.compiled.hsts else told)
-
-    def _with_cors(self, head: ResponseHead, lines: list[bytes]) -> list[bytes]:
-        """Return the head of a response of which we say, and not the upstream, who may read it."""
-        named = (b"X-Request-ID", self.request_id.encode())
-        told = without_cors(conclude(list(head.headers), self.knowledge, lines))
-        return _lines(response_fields([*told, named, *self.extra, *self.cors]))
+            lines = [*without_cors(lines), *map(b": ".join, self.cors)]
+        lines.append(b"X-Request-ID: " + self.request_id.encode())
+        if self.quota or self.knowledge.compiled.hsts:
+            lines.extend(map(b": ".join, self.extra))
+        return lines
 
     def on_fault(self, fault: Fault) -> Rendered:
         """Render what the caller sees when the upstream could not answer."""
@@ -134,6 +165,15 @@ class Transaction:
         """Have the exchange ended when what it rests on is over."""
         self.pipeline.outlive(self)
 
+    def facts(self, fault: Fault | None = None) -> RequestFacts:
+        """Return what the record of this request tells of it."""
+        reason = self.reason if fault is None else fault.reason
+        answer: Answer | None = self.answer
+        if self.forward is not None:
+            answer = self.forward
+            reason = self.forward.reason if fault is None else fault.reason
+        return facts_of(self.exchange.request, self.knowledge, answer, reason, self.forwarded)
+
     def finished(
         self,
         status: int,
@@ -143,18 +183,12 @@ class Transaction:
         fault: Fault | None,
     ) -> None:
         """Make the one record of this request."""
-        plan, request = self.plan, self.exchange.request
         # a fault that was answered like anything else is one all the same
         fault = fault or self.fault
-        if plan is not None and fault is None:
-            about, path = plan.about, plan.path_of(request)
-        else:
-            reason = self.reason if fault is None else fault.reason
-            answer = plan.forward if plan is not None else self.answer
-            about, path = about_of(request, self.knowledge, answer, reason), None
+        names = self.knowledge.compiled.logged_headers
         self.pipeline.record(
             Outcome(
-                about,
+                self.facts(fault),
                 self.request_id,
                 status,
                 (self.decided or ended) - self.started,
@@ -163,14 +197,9 @@ class Transaction:
                 sizes[0],
                 sizes[1],
                 None if fault is None else fault.source,
-                path,
-                logged(request, self.knowledge.compiled.logged_headers),
+                logged(self.exchange.request, names) if names else (),
             )
         )
-
-
-def _lines(block: bytes) -> list[bytes]:
-    return block.split(b"\r\n")[:-1]
 
 
 def logged(request: Request, names: frozenset[bytes]) -> tuple[Header, ...]:
@@ -190,24 +219,25 @@ def named_by(identity: Identity, names: tuple[str, ...]) -> tuple[tuple[str, str
     )
 
 
-def about_of(request: Request, knowledge: Knowledge, answer: Answer | None, reason: Reason) -> RequestFacts:
-    """Return what the record of a request tells of it, however often it comes again."""
+def facts_of(
+    request: Request, knowledge: Knowledge, answer: Answer | None, reason: Reason, forwarded: Forwarded
+) -> RequestFacts:
+    """Return what the record of a request tells of it."""
     identity: Identity | None = getattr(answer, "identity", None)
     route: Route | None = getattr(answer, "route", None)
-    observed = forwarded_of(request, knowledge.compiled.rules)
-    about = RequestFacts(
+    return RequestFacts(
         request.method.decode("latin-1"),
-        observed.host.decode("latin-1"),
+        forwarded.host.decode("latin-1"),
         request.target.partition(b"?")[0].decode("latin-1"),
-        observed.client,
+        forwarded.client,
         "" if route is None else route.name,
         _DECISIONS.get(type(answer), "refuse"),
         reason,
+        route.upstream if route is not None and type(answer) is Forward else None,
+        identity,
+        () if identity is None else _named(identity, knowledge.compiled.log_claims),
     )
-    if isinstance(answer, Forward):
-        about.upstream = answer.route.upstream
-    if identity is not None:
-        about.issuer, about.subject = identity.issuer, identity.subject
-        about.session_id = identity.session_id
-        about.claims = named_by(identity, knowledge.compiled.settings.log.claims)
-    return about
+
+
+def _named(identity: Identity, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return named_by(identity, names) if names else ()

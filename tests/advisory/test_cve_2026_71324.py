@@ -5,8 +5,8 @@ import pytest
 from gateway.core.decision.answers import Refuse
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
-from gateway.http.messages.request_head import read_request_head
 from tests.support.decisions import ask, compiled
+from tests.support.heads import read_request_head
 from tests.support.http import GET, Plane
 
 pytestmark = pytest.mark.asyncio

@@ -152,23 +152,6 @@ async def test_r58_trailers_are_dropped():
             assert sent.headers == [("Host", "h"), ("Transfer-Encoding", "chunked")]
 
 
-async def test_r57_the_handler_cannot_frame():
-    """R57, R58: framing, hop-by-hop and further Host fields among the handler's headers are not sent."""
-    extra = [
-        (b"Content-Length", b"99"),
-        (b"transfer-encoding", b"chunked"),
-        (b"HOST", b"evil"),
-        (b"Connection", b"X-Forwarded-User"),
-        (b"Upgrade", b"h2c"),
-        (b"TE", b"trailers"),
-        (b"X-Forwarded-User", b"alice"),
-    ]
-    sent = await seen(
-        b"POST / HTTP/1.1\r\n" + H + b"Content-Length: 5\r\n\r\nhello", handler=Handler(extra=extra)
-    )
-    assert sent.headers == [("Host", "h"), ("X-Forwarded-User", "alice"), ("Content-Length", "5")]
-
-
 async def test_http_1_0():
     """An HTTP/1.0 client gets its answer and the end, or keeps the connection if it asked."""
     async with Plane() as plane:

@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from gateway.core.access.credentials import SessionCookie
 from gateway.core.decide import decide
 from gateway.core.decision.answers import Answer
 from gateway.core.decision.context import Knowledge, Memory
@@ -66,3 +67,8 @@ def ask(
         facts[answer] = b"" if isinstance(answer, Body) else True
         answer = decide(req, knowledge, NOW, "request-1")
     return answer
+
+
+def remembered(knowledge: Knowledge) -> list[SessionCookie]:
+    """Return what is remembered of session cookies."""
+    return list(knowledge.memory.cookies._young.values())

@@ -8,11 +8,14 @@ from typing import Any, Self
 
 from gateway.config.settings.root import UpstreamSettings
 from gateway.core.fault import Fault
+from gateway.core.headers.kinds import FRAMING
+from gateway.core.headers.lines import LineTable
 from gateway.core.headers.request import Header
+from gateway.core.headers.rules import plain_request_lines, plain_response_lines
 from gateway.core.reasons import status_of
 from gateway.http.downstream.certificates import Certificates
 from gateway.http.messages.response_head import ResponseHead
-from gateway.http.messages.serialise import request_fields, response_fields
+from gateway.http.messages.serialise import response_lines
 from gateway.http.ports import Limits
 from gateway.http.server import Server
 
@@ -252,6 +255,10 @@ class Upstream:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+CONNECTIONS_OWN = frozenset(FRAMING) - {b"host"} | {b"te", b"trailer", b"proxy-connection"}
+"""What each connection says anew."""
+
+
 @dataclass
 class Finished:
     """How an exchange ended."""
@@ -276,6 +283,8 @@ class Handler:
     added: list[Header] = field(default_factory=list)
     long_lived: int = 0
     timeouts: tuple[float | None, float | None] = (None, None)
+    request_lines: LineTable = field(default_factory=plain_request_lines)
+    response_lines: LineTable = field(default_factory=plain_response_lines)
 
     def handle(self, exchange: Any) -> None:
         """Take one request."""
@@ -288,13 +297,13 @@ class Handler:
     def forward(self, exchange: Any, *, max_body: int | None = None) -> None:
         """Forward as it came."""
         request = exchange.request
-        lines = request_fields([*request.headers, *self.extra]).split(b"\r\n")[:-1]
-        lines.sort(key=lambda line: line[:5].lower() != b"host:")
+        told = [each for each in request.headers if each[0].lower() not in CONNECTIONS_OWN]
+        lines = [b": ".join(each) for each in (*told, *self.extra)]
         exchange.forward("app", request.target, lines, self.max_body if max_body is None else max_body)
 
     def on_response(self, head: ResponseHead) -> list[bytes]:
         """Change nothing."""
-        return response_fields([*head.headers, *self.added]).split(b"\r\n")[:-1]
+        return [*head.lines, *response_lines(self.added)]
 
     def on_fault(self, fault: Fault) -> tuple[int, list[Header], bytes]:
         """Render the reason."""
@@ -317,6 +326,7 @@ class Handling:
     def __init__(self, handler: Handler, client: str = "") -> None:
         self.timeouts = handler.timeouts
         self.client = client
+        self.response_lines = handler.response_lines
         self.on_response = handler.on_response
         self.on_fault = handler.on_fault
         self.on_long_lived = handler.on_long_lived

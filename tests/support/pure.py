@@ -3,8 +3,12 @@
 from typing import Any
 
 from gateway.config.settings.root import Settings
+from gateway.core.headers.downstream import sort_response, with_cookies, without
+from gateway.core.headers.kinds import CONNECTION, CONTENT_LENGTH
+from gateway.core.headers.lines import Malformed, check_line
 from gateway.core.headers.request import Header, Request
-from gateway.core.headers.rules import HeaderRules, compile_rules, forwarded_of, upstream_headers
+from gateway.core.headers.rules import HeaderRules, compile_rules, forwarded_of, plain_request_lines
+from gateway.core.headers.upstream import upstream_headers
 from gateway.core.identity import Identity
 
 NOW = 1_800_000_000.0
@@ -36,7 +40,9 @@ def rules(**changes: Any) -> HeaderRules:
 
 def request(*headers: Header, method: bytes = b"GET", host: bytes = HOST, **more: Any) -> Request:
     """Return a request head from 192.0.2.1."""
-    return Request(method, b"/", host, ((b"Host", host), *headers), more.pop("peer", "192.0.2.1"), **more)
+    found = Request(method, b"/", host, ((b"Host", host), *headers), more.pop("peer", "192.0.2.1"), **more)
+    found.sort(plain_request_lines())
+    return found
 
 
 def identity(**changes: Any) -> Identity:
@@ -67,3 +73,23 @@ def sent_on(
 def values(headers: list[Header], name: bytes) -> list[bytes]:
     """Return the values of a field, whatever its case."""
     return [value for each, value in headers if each.lower() == name.lower()]
+
+
+def response_headers(headers: list[Header], known: HeaderRules, set_cookies: list[bytes]) -> list[Header]:
+    """Return the head that a client gets, Content-Length among it."""
+    lines = []
+    for header in headers:
+        line = b": ".join(header)
+        try:
+            check_line(line)
+        except Malformed:
+            continue
+        lines.append(line)
+    passed, read = sort_response(lines, known.response_lines)
+    named = frozenset().union(*(line.found for line in read if line.kind == CONNECTION))
+    # what is the data plane's to write is where it was
+    stays = {*passed, *(line.raw for line in read if line.kind == CONTENT_LENGTH)}
+    passed = without([line for line in lines if line in stays], named)
+    if set_cookies:
+        passed = with_cookies(passed, read, set_cookies)
+    return [(name, value) for name, _, value in (line.partition(b": ") for line in passed)]

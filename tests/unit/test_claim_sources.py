@@ -14,7 +14,6 @@ from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Refresh, SessionRecord
 from gateway.core.headers.request import Request
 from gateway.core.identity import find_claim
-from gateway.core.lasting import lasting
 from gateway.core.provider import TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
@@ -25,7 +24,7 @@ from gateway.core.sessions.record import RECORD_PURPOSE, Handle, StoredSession, 
 from gateway.core.tokens.keys import KeySet
 from gateway.syntax.encoding import encode_base64url
 from tests.support import jose
-from tests.support.decisions import compiled
+from tests.support.decisions import compiled, remembered
 from tests.support.pure import ISSUER, NOW, PREFIX
 
 NAVIGATE = ((b"Accept", b"text/html"), (b"Sec-Fetch-Mode", b"navigate"))
@@ -407,12 +406,12 @@ def test_r68_no_decision_outlasts_its_claims():
     session = replace(session, claims_at=NOW - 60, renewed_at=NOW - 60, access_expires_at=NOW + 5000)
     answer, knowledge = ask(settings, session)
     assert isinstance(answer, Forward)
-    found = lasting(answer, knowledge, NOW)
+    found = remembered(knowledge)[0].kept
     assert found is not None
     assert found.until == pytest.approx(NOW + 40 - 25)
     # a renewal since then brought none: it would not help, so they hold until they are too old
     answer, knowledge = ask(settings, replace(session, renewed_at=NOW - 1))
-    found = lasting(answer, knowledge, NOW)
+    found = remembered(knowledge)[0].kept
     assert found is not None
     assert found.until == pytest.approx(NOW + 40)
 

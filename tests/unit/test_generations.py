@@ -12,7 +12,6 @@ from gateway.core.decision.answers import Forward, Refuse, Respond
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Confirm, Refresh
 from gateway.core.headers.request import Request
-from gateway.core.lasting import lasting
 from gateway.core.provider import TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
@@ -20,7 +19,7 @@ from gateway.core.rules.entries import DenyEntry
 from gateway.core.sessions import codec
 from gateway.core.sessions import renewal as refresh
 from gateway.core.sessions.model import Grant, Renewed, Session, SessionOver
-from tests.support.decisions import compiled
+from tests.support.decisions import compiled, remembered
 from tests.support.pure import ISSUER, NOW, PREFIX
 
 KNOWN = compiled()
@@ -145,7 +144,7 @@ def test_r69_nothing_is_remembered_of_such_a_pair():
     knowledge = knowing({CLAIMS[0]: CURRENT[1]})
     answer = ask(request(0, 1, b"/x"), knowledge)
     assert isinstance(answer, Forward)
-    assert lasting(replace(answer, cookies=(), background=()), knowledge, NOW) is None
+    assert [each.kept for each in remembered(knowledge)] == [None]
 
 
 def test_r69_without_a_refresh_cookie_a_session_is_itself():
@@ -193,11 +192,11 @@ def test_r69_what_another_worker_has_made_is_asked_for():
     # and what was decided before it was made is not remembered any longer
     knowledge = knowing()
     forward = ask(request(0, 0, b"/x"), knowledge)
-    found = lasting(forward, knowledge, NOW)
+    found = remembered(knowledge)[0].kept
     assert found is not None
     assert found.holds(knowledge, NOW)
     later = replace(knowledge, superseded={CLAIMS[0]}.__contains__)
-    assert not replace(found, knowledge=later).holds(later, NOW)
+    assert not found.holds(later, NOW)
 
 
 def test_r75_what_is_forgotten_by_then_does_not_ride():

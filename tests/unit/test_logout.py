@@ -14,17 +14,14 @@ from gateway.core.endpoints import id_token_hint
 from gateway.core.fault import Fault
 from gateway.core.headers.cookies import MOST_BYTES, CookieChange, Seal, set_cookie_lines
 from gateway.core.headers.request import Request
-from gateway.core.headers.rules import forwarded_of, response_headers
 from gateway.core.provider import ProviderMetadata
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.sessions import renewal as refresh
 from gateway.core.sessions.model import Grant, Renewed
-from gateway.core.sketch import draw
 from gateway.oauth import revocation
 from gateway.oauth.errors import MessageError
 from gateway.oauth.logout import build_request
-from gateway.syntax.targets import Target
 from tests.support.jose import ISSUER, NOW
 from tests.support.logout import (
     END_SESSION,
@@ -40,6 +37,7 @@ from tests.support.logout import (
     cookie,
     sealed,
 )
+from tests.support.pure import response_headers
 
 KNOWN = compiled()
 HERE = f"{ORIGIN}/.gateway/logged-out"
@@ -301,9 +299,7 @@ def context_of(known, *headers) -> Context:
     """Return the context of a callback, as the decision would make it."""
     request = Request(b"GET", b"/.gateway/callback", b"app.example.com", headers, "192.0.2.1")
     knowledge = Knowledge(known, {}, Denylist(), Memory(), lambda _: None, lambda _: False)
-    site, sketch = known.sites[b"app.example.com"], draw(request, known.rules.request_names)
-    observed = forwarded_of(request, known.rules)
-    return Context(request, Target(b"/", b""), observed, site, knowledge, NOW, "request-1", sketch, {})
+    return Context(request, knowledge, NOW, "request-1")
 
 
 def test_the_hint_is_kept_for_our_own_endpoints_alone():

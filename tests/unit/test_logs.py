@@ -22,6 +22,7 @@ from gateway.edge.telemetry.log_writer import Writer
 from gateway.edge.telemetry.logs import Logs
 from gateway.syntax.encoding import parse_object
 from gateway.worker import tell_what_broke
+from tests.support.pure import identity
 
 JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
 ABOUT = RequestFacts(
@@ -33,9 +34,7 @@ ABOUT = RequestFacts(
     decision="forward",
     reason=Reason.AUTHENTICATED,
     upstream="app",
-    issuer="https://idp.example.com",
-    subject="alice",
-    session_id="s1",
+    identity=identity(issuer="https://idp.example.com", session_id="s1"),
 )
 OUTCOME = Outcome(
     ABOUT,
@@ -53,7 +52,12 @@ def outcome(**changes) -> Outcome:
     """Return the outcome with changes, wherever they belong."""
     fields = set(Outcome.__dataclass_fields__)
     about = {name: value for name, value in changes.items() if name not in fields}
-    fresh = replace(ABOUT, line=None, series=None, **about)
+    who = {name: about.pop(name) for name in ("issuer", "subject", "session_id") if name in about}
+    if who and None in who.values():
+        about["identity"] = None
+    elif who:
+        about["identity"] = identity(**{"issuer": "https://idp.example.com", "session_id": "s1"} | who)
+    fresh = replace(ABOUT, **about)
     return replace(OUTCOME, about=fresh, **{name: value for name, value in changes.items() if name in fields})
 
 

@@ -12,8 +12,8 @@ from gateway.config.settings.root import Settings
 from gateway.core.access.session import identity_of
 from gateway.core.access.streams import StreamBasis, name_of, tie
 from gateway.core.decide import decide
-from gateway.core.decision.answers import Forward, Refuse
-from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.answers import Forward, Live, Refuse
+from gateway.core.decision.context import Context, Knowledge, Memory
 from gateway.core.headers.request import Request
 from gateway.core.identity import Identity
 from gateway.core.outcome import RequestFacts
@@ -195,20 +195,26 @@ def test_origins_are_written_as_browsers_do(change: dict, at: str):
     assert at in [str(problem).partition(": ")[0] for problem in check(settings)]
 
 
+def forwarded(reason: Reason, identity: Identity | None, session: Session | None) -> Forward:
+    """Return a decision to forward."""
+    context = Context(Request(b"GET", b"/", b"h", (), "192.0.2.1"), knowing(), NOW, "r")
+    live = None if identity is None or session is None else Live(identity, session, None)
+    return Forward(context, COMPILED.routes.routes[0], reason, b"/", [], identity, live)
+
+
 def tether(session: Session | None = SESSION, identity: Identity | None = None) -> StreamBasis:
     """Return the tether of a session, or of a bearer token."""
     if identity is None:
         assert session is not None
         identity = identity_of(session, session.claims, session.scopes)
-    forward = Forward(COMPILED.routes.routes[0], Reason.AUTHENTICATED, b"/", b"", "r", identity, session)
-    found = tie(forward, knowing())
+    found = tie(forwarded(Reason.AUTHENTICATED, identity, session), knowing())
     assert found is not None
     return found
 
 
 def test_anybody_is_not_tied():
     """What serves anybody has no end of its own."""
-    assert tie(Forward(COMPILED.routes.routes[0], Reason.PUBLIC, b"/", b"", "r"), knowing()) is None
+    assert tie(forwarded(Reason.PUBLIC, None, None), knowing()) is None
 
 
 @pytest.mark.parametrize(
@@ -336,7 +342,7 @@ def watched(denylist: Denylist, count: int):
     for number in range(count):
         session = replace(SESSION, subject=f"user-{number}", session_id=f"session-{number}")
         identity = identity_of(session, {}, frozenset())
-        forward = Forward(COMPILED.routes.routes[0], Reason.AUTHENTICATED, b"/", b"", "r", identity, session)
+        forward = forwarded(Reason.AUTHENTICATED, identity, session)
         found.append(Open())
         for _ in range(3):
             watch.watch(found[-1], forward, knowing(denylist), "request", about)

@@ -15,6 +15,7 @@ from gateway.edge.providers.stats import ProviderStats
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from gateway.edge.telemetry.metric_sources import provider_readings
 from gateway.edge.telemetry.metrics import OWN_BOUNDS, Metrics
+from tests.support.pure import identity
 
 ABOUT = RequestFacts(
     "GET",
@@ -25,8 +26,7 @@ ABOUT = RequestFacts(
     "forward",
     Reason.AUTHENTICATED,
     upstream="app",
-    issuer="https://idp",
-    subject="alice",
+    identity=identity(issuer="https://idp"),
 )
 OUTCOME = Outcome(ABOUT, "id", 200, 0.0003, 0.05, upstream_seconds=0.04, bytes_in=3, bytes_out=5)
 
@@ -35,7 +35,7 @@ def outcome(**changes) -> Outcome:
     """Return the outcome with changes, wherever they belong."""
     fields = set(Outcome.__dataclass_fields__)
     about = {name: value for name, value in changes.items() if name not in fields}
-    fresh = replace(ABOUT, line=None, series=None, **about)
+    fresh = replace(ABOUT, **about)
     return replace(OUTCOME, about=fresh, **{name: value for name, value in changes.items() if name in fields})
 
 
@@ -189,7 +189,7 @@ def test_r16_nothing_of_a_request_is_a_label():
                 host=f"h{index}",
                 path=f"/p{index}",
                 client=f"c{index}",
-                subject=f"s{index}",
+                identity=identity(subject=f"s{index}"),
             )
         )
     assert len(samples(metrics)) == before

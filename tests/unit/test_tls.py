@@ -13,7 +13,8 @@ from gateway.config.changes import needs_restart
 from gateway.config.checks.every import warn
 from gateway.config.settings.root import Settings, TlsSettings
 from gateway.core.headers.request import Request
-from gateway.core.headers.rules import forwarded_of, response_headers, upstream_headers
+from gateway.core.headers.rules import forwarded_of
+from gateway.core.headers.upstream import upstream_headers
 from gateway.core.runtime import compile_settings
 from gateway.core.runtime import problems as check
 from gateway.edge.configfile.certificate_dates import judge_dates
@@ -22,6 +23,7 @@ from gateway.http.downstream import certificates as module
 from gateway.http.downstream.certificates import CertificateError, Certificates, names_of, watch
 from tests.support.certificates import Authority
 from tests.support.configuration import KEY
+from tests.support.pure import response_headers
 
 FILES = {"certificate": "a.pem", "key": "b.pem"}
 

@@ -81,7 +81,7 @@ def test_a_record_of_the_version_before():
     stored = StoredSession(recorded["body"], recorded["seen_at"])
     answer = ask(settings, recorded["cookies"], b"/admin/x", facts={need: stored})
     assert isinstance(answer, Forward)
-    assert answer.rotation_id == recorded["rotation"]["claim"]
+    assert answer.live.rotation_id == recorded["rotation"]["claim"]
     about = decode_about(settings.ring.open(ABOUT_PURPOSE, recorded["about"]) or b"")
     assert about is not None
     assert (about.session_id, about.subject, about.agent) == (RECORDED["session_id"], "alice", "Agent/1")

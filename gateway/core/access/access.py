@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from gateway.core.access import generations, rounds
 from gateway.core.access.bearer import judge_bearer
-from gateway.core.access.credentials import BearerToken, SessionCookie, present
-from gateway.core.access.session import Live, judge_session, why_over
+from gateway.core.access.credentials import BearerToken, SessionCookie, forget, present
+from gateway.core.access.session import judge_session, why_over
 from gateway.core.access.to_login import begin
-from gateway.core.decision.answers import Forward, Login, Refuse
+from gateway.core.decision.answers import Forward, Live, Login, Refuse
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Need
 from gateway.core.decision.refusals import asking_for, login_url, other_account, plain, refuse
-from gateway.core.headers.rules import upstream_fields
+from gateway.core.headers.upstream import upstream_lines
 from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
 from gateway.core.rules import policies
@@ -26,10 +26,8 @@ _SAY_WHY = frozenset({Reason.REVOKED, Reason.SESSION_REUSED, Reason.SESSION_TOO_
 _ALIVE = frozenset({Reason.TOKEN_KEY_UNKNOWN, Reason.CLAIMS_TOO_OLD})
 
 
-def access(context: Context) -> Forward | Refuse | Login | Need:
+def access(context: Context, route: Route) -> Forward | Refuse | Login | Need:
     """Decide a request for a route: forward, refuse, send to login, or name what is missing."""
-    route = context.route
-    assert route is not None
     if route.access == "public":
         return _forward(context, route, Reason.PUBLIC, None)
     credentials = present(context)
@@ -55,7 +53,7 @@ def access(context: Context) -> Forward | Refuse | Login | Need:
 def _with_bearer(
     context: Context, route: Route, bearer: BearerToken, cookie: SessionCookie | None
 ) -> Forward | Refuse | Login | Need:
-    verdict = judge_bearer(context, route, bearer.token)
+    verdict = judge_bearer(context, route, bearer)
     if not isinstance(verdict, Identity):
         return refuse(context, verdict, bearer=True) if isinstance(verdict, Reason) else verdict
     if cookie is not None and cookie.opened is not None:
@@ -71,7 +69,7 @@ def _with_bearer(
 def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forward | Refuse | Login | Need:
     verdict = judge_session(context, cookie)
     if isinstance(verdict, Live):
-        if context.sketch.websocket and not _comes_from_here(context, route):
+        if context.request.is_websocket and not _comes_from_here(context, route):
             return replace(plain(context, Reason.ORIGIN_FORBIDDEN), identity=verdict.identity)
         if is_foreign(context.request, route, context.knowledge.compiled.sites.values()):
             return replace(plain(context, Reason.ORIGIN_FORBIDDEN), identity=verdict.identity)
@@ -84,6 +82,8 @@ def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forw
     is_own = opened is None or not context.knowledge.superseded(
         generations.replacement(opened.session.session_id)
     )
+    if verdict not in _ALIVE:
+        forget(context)
     if verdict in _SAY_WHY:
         return refuse(context, verdict, clear=is_own)
     if opened is not None and verdict in _ALIVE:
@@ -101,15 +101,18 @@ def _comes_from_here(context: Context, route: Route) -> bool:
 def _allowed(
     context: Context, route: Route, identity: Identity, live: Live | None
 ) -> Forward | Refuse | Login:
-    knowledge = context.knowledge
-    deny = knowledge.compiled.settings.denylist
-    if (route.when_stale or deny.when_stale) == "refuse" and not knowledge.denylist.is_fresh(
-        context.now, deny.max_staleness
-    ):
+    denylist, now = context.knowledge.denylist, context.now
+    if route.most_staleness is not None and not denylist.is_fresh(now, route.most_staleness):
         return refuse(context, Reason.DENYLIST_STALE, identity=identity, bearer=live is None)
-    if knowledge.denylist.judge(identity, context.now):
-        return refuse(context, Reason.REVOKED, identity=identity, bearer=live is None, clear=live is not None)
-    reason = policies.judge(identity, context.request, route.require, context.now)
+    cleared = identity.cleared
+    if cleared is None or cleared[0] is not denylist or cleared[1] != denylist.version:
+        if denylist.judge(identity, now):
+            forget(context)
+            return refuse(
+                context, Reason.REVOKED, identity=identity, bearer=live is None, clear=live is not None
+            )
+        identity.cleared = (denylist, denylist.version)
+    reason = policies.judge(identity, context.request, route.require, now)
     if reason is not None:
         return _forbidden(context, route, identity, reason, live)
     return _forward(context, route, Reason.AUTHENTICATED, identity, live)
@@ -143,7 +146,11 @@ def _forbidden(
 
 
 def _may_redirect(context: Context, route: Route) -> bool:
-    if context.site is None or context.request.method not in (b"GET", b"HEAD") or context.sketch.speculative:
+    if (
+        context.site is None
+        or context.request.method not in (b"GET", b"HEAD")
+        or context.request.is_speculative
+    ):
         return False
     if route.unauthenticated == "auto":
         return context.navigation
@@ -175,34 +182,19 @@ def unauthenticated(
 def _forward(
     context: Context, route: Route, reason: Reason, identity: Identity | None, live: Live | None = None
 ) -> Forward:
-    lines = upstream_fields(
-        context.sketch,
-        context.observed,
+    target = context.target.path + context.target.query
+    lines = upstream_lines(
+        context.request,
+        context.forwarded,
         context.knowledge.compiled.rules,
         identity,
         pass_authorization=route.authorization == "pass",
     )
-    target = context.target.path + context.target.query
     if route.replacement is not None:
         target = route.forwarded(context.target.path) + context.target.query
-        lines += route.prefix_line
-    # by position: keywords take twice as long, and each new token makes one
-    return Forward(
-        route,
-        reason,
-        target,
-        lines,
-        context.request_id,
-        identity,
-        live.session if live else None,
-        live.grant if live else None,
-        live.rotation_id if live else "",
-        live.cookies if live else (),
-        live.background if live else (),
-        context.site,
-        context.cookies,
-        live.is_renewed if live else False,
-    )
+        if route.prefix_line:
+            lines.append(route.prefix_line)
+    return Forward(context, route, reason, target, lines, identity, live)
 
 
 def forward_preflight(context: Context, route: Route) -> Forward:

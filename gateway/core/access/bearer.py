@@ -2,6 +2,7 @@
 
 from typing import TypeAlias
 
+from gateway.core.access.credentials import BearerToken
 from gateway.core.access.verification import checked
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Need
@@ -16,23 +17,24 @@ from gateway.core.tokens.keys import KeySet
 Verdict: TypeAlias = Identity | Need | Reason
 
 
-def judge_bearer(context: Context, route: Route, token: str) -> Verdict:
+def judge_bearer(context: Context, route: Route, bearer: BearerToken) -> Verdict:
     """Verify a bearer token against the key set of the provider that it claims; RFC 9068 section 4.
 
     A provider that the route does not admit is no issuer that is trusted there (R70).
     """
-    knowledge = context.knowledge
-    memo = knowledge.memory.tokens
-    if (remembered := memo.get(token)) is not None:
-        keys, identity, since = remembered
+    knowledge, now = context.knowledge, context.now
+    if bearer.verified is not None:
+        keys, identity, since = bearer.verified
         if (
-            route.admits(identity.provider)
+            since <= now < identity.expires_at
             and keys is knowledge.keys.get(identity.provider)
-            and since <= context.now < keys.stale_after
-            and context.now < identity.expires_at
+            and now < keys.stale_after
+            and route.admits(identity.provider)
         ):
             return identity
-    parsed = read(token)
+        if now >= identity.expires_at and bearer.line is not None:
+            knowledge.compiled.rules.request_lines.forget(bearer.line)
+    parsed = read(bearer.token)
     if not isinstance(parsed, Parsed):
         return parsed
     issuer = access_token.issuer_of(parsed)
@@ -41,11 +43,12 @@ def judge_bearer(context: Context, route: Route, token: str) -> Verdict:
     provider = knowledge.compiled.by_issuer.get(issuer)
     if provider is None or not route.admits(provider.name):
         return Reason.TOKEN_ISSUER
-    verdict = verified(context, provider, parsed, context.observed.client)
+    verdict = verified(context, provider, parsed, context.forwarded.client)
     if isinstance(verdict, Identity):
         current = knowledge.keys.get(provider.name)
-        if current is not None:
-            memo.put(token, (current, verdict, context.now))
+        if current is not None and bearer.line is not None and now < verdict.expires_at:
+            bearer.verified = (current, verdict, now)
+            knowledge.compiled.rules.request_lines.keep_verified(bearer.line)
     return verdict
 
 

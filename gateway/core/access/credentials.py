@@ -1,39 +1,86 @@
 """What was presented: one extractor for each source, tried in order.
 
-To add a source: an extractor and a line in ``CREDENTIAL_SOURCES``. What was decided is remembered only while
-all of them read nothing but the Authorization and Cookie fields, which ``_PRESENTED`` says of each.
+To add a source: an extractor and a line in ``CREDENTIAL_SOURCES``. Each is asked for every request; what a
+credential leads to is remembered with its line, or under its exact text.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from gateway.core.decision.context import Context
+from gateway.core.decision.answers import Live
+from gateway.core.decision.context import Context, Knowledge
 from gateway.core.decision.needs import SessionRecord
 from gateway.core.headers import cookies as jar
+from gateway.core.headers.lines import Line
+from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
 from gateway.core.sessions import codec
 from gateway.core.sessions import renewal as refresh
 from gateway.core.sessions.model import OpenedSession, Renewed
 from gateway.core.sessions.record import RECORD_PURPOSE, Handle, StoredSession, decode_handle
+from gateway.core.tokens.keys import KeySet
 
 MOST_TOKEN = 16_384
 _PRINTABLE = bytes(range(0x21, 0x7F))
 
 
-@dataclass(slots=True)
 class BearerToken:
-    """An access token of the Authorization field (RFC 6750 section 2.1)."""
+    """An access token of the Authorization field (RFC 6750 section 2.1).
 
-    token: str = field(repr=False)
+    Attributes:
+        token: as presented.
+        line: its line, with which what was verified is remembered; None where another source found it.
+        verified: whom it names, by which key set, and since when that is known (epoch seconds); None before.
+    """
+
+    __slots__ = ("line", "token", "verified")
+
+    def __init__(self, token: str, line: Line | None = None) -> None:
+        self.token = token
+        self.line = line
+        self.verified: tuple[KeySet, Identity, float] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+class KeptSession:
+    """How a session was judged that nothing was to be done about: true until one of these changes.
+
+    ``since`` and ``until`` are epoch seconds; ``version`` is the denylist's.
+    """
+
+    __slots__ = ("compiled", "live", "since", "until", "version")
+
+    def __init__(self, live: Live, knowledge: Knowledge, since: float, until: float) -> None:
+        self.live = live
+        self.compiled = knowledge.compiled
+        self.version = knowledge.denylist.version
+        self.since = since
+        self.until = until
+
+    def holds(self, knowledge: Knowledge, now: float) -> bool:
+        """Tell whether the session would be judged the same: no rotation, no revocation, no time has come."""
+        rotation_id = self.live.rotation_id
+        return (
+            self.since <= now < self.until
+            and knowledge.compiled is self.compiled
+            and knowledge.denylist.version == self.version
+            and (
+                not rotation_id
+                or (knowledge.recent_outcome(rotation_id) is None and not knowledge.superseded(rotation_id))
+            )
+        )
+
+
+@dataclass(slots=True)
 class SessionCookie:
-    """A session cookie; ``opened`` is None where it leads to no session, and ``gone`` says why."""
+    """A session cookie; ``opened`` is None where it leads to no session, and ``gone`` says why.
+
+    ``kept`` is how it was judged last, where that may hold still.
+    """
 
     opened: OpenedSession | None
     gone: Reason = Reason.SESSION_INVALID
+    kept: KeptSession | None = field(default=None, repr=False, compare=False)
 
 
 Credential: TypeAlias = BearerToken | SessionCookie
@@ -42,18 +89,23 @@ Extractor: TypeAlias = Callable[[Context], Credential | SessionRecord | Reason |
 
 def bearer_token(context: Context) -> BearerToken | Reason | None:
     """Return the bearer token, None where there is none, or a refusal for a malformed or repeated field."""
-    values = context.sketch.authorization
-    if not values:
+    lines = context.request.authorization
+    if not lines:
         return None
-    if len(values) > 1:
+    if len(lines) > 1:
         return Reason.REQUEST_MALFORMED
-    scheme, _, token = values[0].partition(b" ")
+    line = lines[0]
+    if line.found is not None:
+        known: BearerToken = line.found
+        return known
+    scheme, _, token = line.value.partition(b" ")
     if scheme.lower() != b"bearer":
         return None
     token = token.strip(b" ")
     if not token or len(token) > MOST_TOKEN or not token.isascii() or token.translate(None, _PRINTABLE):
         return Reason.TOKEN_MALFORMED
-    return BearerToken(token.decode())
+    found = line.found = BearerToken(token.decode(), line)
+    return found
 
 
 def session_cookie(context: Context) -> SessionCookie | SessionRecord | None:
@@ -61,27 +113,42 @@ def session_cookie(context: Context) -> SessionCookie | SessionRecord | None:
 
     Where the store keeps sessions, one that this worker does not remember is named as a need.
     """
-    site = context.site
-    if site is None or not context.cookies or site.session_cookie not in context.cookies:
+    site, lines = context.site, context.request.cookies
+    if site is None or not lines:
         return None
-    sealed = jar.joined(context.cookies, site.session_cookie)
+    keeps_records = context.knowledge.compiled.keeps_records
+    # what the usual one Cookie line leads to is remembered with it
+    held: dict[str, SessionCookie] | None = None
+    if len(lines) == 1 and not keeps_records:
+        held = lines[0].found.leads_to
+        assert held is not None
+        if (known := held.get(site.origin)) is not None:
+            return known
+    cookies = context.cookies
+    if site.session_cookie not in cookies:
+        return None
+    sealed = jar.joined(cookies, site.session_cookie)
     if sealed is None:
         return SessionCookie(None)
-    sealed_grant = jar.joined(context.cookies, site.refresh_cookie) or ""
+    sealed_grant = jar.joined(cookies, site.refresh_cookie) or ""
     # "." is in no sealed text, so two pairs never share a key
     key = f"{site.origin} {sealed}.{sealed_grant}"
-    memo = context.knowledge.memory.sessions
-    opened = memo.get(key)
-    settings = context.knowledge.compiled.settings.session
-    if settings.mode == "redis":
+    found: SessionCookie | None = context.knowledge.memory.cookies.get(key)
+    if keeps_records:
+        settings = context.knowledge.compiled.settings.session
+        opened = None if found is None else found.opened
         if opened is not None and context.now - opened.session.seen_at <= settings.idle_lifetime / 10:
-            return SessionCookie(opened)
+            return found
         return _kept_session(context, site, sealed, key)
-    if opened is None:
+    if found is None:
         opened = _open(context, site, sealed, sealed_grant)
-        if opened is not None:
-            memo.put(key, opened)
-    return SessionCookie(opened)
+        if opened is None:
+            return SessionCookie(None)
+        found = SessionCookie(opened)
+        context.knowledge.memory.cookies.put(key, found)
+    if held is not None:
+        held[site.origin] = found
+    return found
 
 
 def _open(context: Context, site: jar.Site, sealed: str, sealed_grant: str) -> OpenedSession | None:
@@ -118,8 +185,9 @@ def _kept_session(context: Context, site: jar.Site, sealed: str, key: str) -> Se
     idle = knowledge.compiled.settings.session.idle_lifetime
     # one that seems to have idled may have been in use at another worker
     if known is not None and context.now - known.session.seen_at < idle:
-        memo.put(key, known)
-        return SessionCookie(known)
+        cookie = SessionCookie(known)
+        knowledge.memory.cookies.put(key, cookie)
+        return cookie
     if stored is None:
         return need
     if stored.is_revoked:
@@ -130,8 +198,10 @@ def _kept_session(context: Context, site: jar.Site, sealed: str, key: str) -> Se
     opened = _open_record(context, handle, stored)
     if opened is not None:
         memo.put(record, opened)
-        memo.put(key, opened)
-    return SessionCookie(opened)
+        cookie = SessionCookie(opened)
+        knowledge.memory.cookies.put(key, cookie)
+        return cookie
+    return SessionCookie(None)
 
 
 def _open_record(context: Context, handle: Handle, stored: StoredSession) -> OpenedSession | None:
@@ -152,13 +222,6 @@ def _open_record(context: Context, handle: Handle, stored: StoredSession) -> Ope
 
 CREDENTIAL_SOURCES: tuple[Extractor, ...] = (bearer_token, session_cookie)
 
-_PRESENTED: frozenset[Extractor] = frozenset((bearer_token, session_cookie))
-
-
-def are_presented() -> bool:
-    """Tell whether every source reads but Authorization and Cookie, by which requests are told apart."""
-    return _PRESENTED.issuperset(CREDENTIAL_SOURCES)
-
 
 def present(context: Context) -> list[Credential] | SessionRecord | Reason:
     """Return every credential that the request carries, the refusal of a malformed one, or a need."""
@@ -171,3 +234,14 @@ def present(context: Context) -> list[Credential] | SessionRecord | Reason:
             return credential
         found.append(credential)
     return found
+
+
+def forget(context: Context) -> None:
+    """Remember nothing more of what this request presented: it was judged to be over."""
+    table = context.knowledge.compiled.rules.request_lines
+    for line in (*context.request.authorization, *context.request.cookies):
+        table.forget(line)
+    site = context.site
+    if site is not None and (sealed := jar.joined(context.cookies, site.session_cookie)) is not None:
+        sealed_grant = jar.joined(context.cookies, site.refresh_cookie) or ""
+        context.knowledge.memory.cookies.forget(f"{site.origin} {sealed}.{sealed_grant}")

@@ -1,11 +1,10 @@
 """Sessions: who one is, whether it still holds, and when it is renewed."""
 
-from dataclasses import dataclass
-
 from gateway.config.settings.providers import EMAIL
 from gateway.core.access import generations
 from gateway.core.access.bearer import Verdict, verified
-from gateway.core.access.credentials import SessionCookie
+from gateway.core.access.credentials import KeptSession, SessionCookie
+from gateway.core.decision.answers import Live
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Confirm, Need, Refresh, Touch
 from gateway.core.email import VERIFIED, claims_of
@@ -15,21 +14,8 @@ from gateway.core.reasons import Reason
 from gateway.core.sessions import claim_sources
 from gateway.core.sessions import renewal as refresh
 from gateway.core.sessions.cookies import session_cookies
-from gateway.core.sessions.model import Grant, OpenedSession, RefreshOutcome, Renewed, Session, SessionOver
+from gateway.core.sessions.model import OpenedSession, RefreshOutcome, Renewed, Session, SessionOver
 from gateway.core.tokens.jws import Parsed, read
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """A session that holds: who it is, and what rides on the response or behind the request."""
-
-    identity: Identity
-    session: Session
-    grant: Grant | None
-    cookies: tuple[CookieChange, ...] = ()
-    background: tuple[Need, ...] = ()
-    rotation_id: str = ""
-    is_renewed: bool = False
 
 
 def why_over(context: Context, session: Session) -> Reason | None:
@@ -47,9 +33,37 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
 
     A request that presents an older generation goes on as the newest one known (the two-phase rotation).
     """
+    kept = cookie.kept
+    if kept is not None and kept.holds(context.knowledge, context.now):
+        return kept.live
     opened = cookie.opened
     if opened is None:
         return cookie.gone
+    verdict = _judge(context, opened)
+    if isinstance(verdict, Live) and (until := _until(context, opened, verdict)) is not None:
+        cookie.kept = KeptSession(verdict, context.knowledge, context.now, until)
+    return verdict
+
+
+def _until(context: Context, opened: OpenedSession, live: Live) -> float | None:
+    """Return until when nothing is to be done about such a session, in epoch seconds; None where there is."""
+    session, grant = opened.session, opened.grant
+    compiled = context.knowledge.compiled
+    if live.cookies or live.background or live.is_renewed or not generations.fit(session, grant):
+        return None
+    if compiled.providers[session.provider].settings.access_token == "jwt":  # noqa: S105 - a kind of token
+        return None
+    settings = compiled.settings.session
+    return min(
+        session.ends_at,
+        # from here on it is sealed anew, to say that it was active
+        session.seen_at + settings.idle_lifetime / 10,
+        refresh.due_at(session, grant is not None, settings),
+        claim_sources.told_at(session) + settings.most_claims_age,
+    )
+
+
+def _judge(context: Context, opened: OpenedSession) -> Live | Need | Reason:
     settings = context.knowledge.compiled.settings.session
     session, grant, rotation_id = opened.session, opened.grant, opened.rotation_id
     found = generations.beyond(context.knowledge, session, grant, rotation_id)

@@ -39,7 +39,7 @@ def safe_return(site: Site, wanted: str) -> str:
 def route_of(context: Context, page: str) -> Route | None:
     """Return the route of a page of this site, None where there is none."""
     compiled = context.knowledge.compiled
-    found = locate(compiled, context.observed.host, page.partition("#")[0].encode(), b"GET")
+    found = locate(compiled, context.forwarded.host, page.partition("#")[0].encode(), b"GET")
     return None if found is None else found[1]
 
 
@@ -89,7 +89,7 @@ def begin(
         cookies=pending.make_room(context, site, coming, returned),
         acr_values=acr_values,
         max_age=max_age,
-        client=context.observed.client,
+        client=context.forwarded.client,
         position=position,
         is_repeated=bool(returned),
     )

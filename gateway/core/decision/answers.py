@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Need
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.headers.request import Header
-from gateway.core.headers.rules import headers_of
+from gateway.core.headers.upstream import headers_of
 from gateway.core.identity import Identity, Position
 from gateway.core.reasons import Reason
 from gateway.core.rules.entries import DenyEntry
@@ -19,35 +20,92 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Forward:
-    """Let it through. ``fields`` are end-to-end lines only, forged ones stripped and known ones added.
+class Live:
+    """A session that holds: who it is, and what rides on the response or behind the request.
 
-    The pipeline adds X-Request-ID, the data plane one framing header, Connection, and Upgrade for a tunnel.
-    ``background`` are needs to resolve behind the request's back. ``session`` and ``grant`` are what this
-    very request presented on ``site``, and ``sent`` its own cookies, for ``due_cookies``; ``rotation_id``
-    names the session's next rotation. ``is_renewed`` tells that it was decided by a newer generation than
-    presented.
+    ``session`` and ``grant`` are what was presented, ``rotation_id`` names its next rotation. ``cookies`` give
+    the browser a newer one, ``background`` are needs to resolve behind the request's back. ``is_renewed``
+    tells that a newer generation than the presented one was decided by.
     """
 
-    route: "Route"
-    reason: Reason
-    target: bytes
-    fields: bytes
-    request_id: str
-    identity: Identity | None = None
-    session: Session | None = None
-    grant: Grant | None = None
-    rotation_id: str = ""
+    identity: Identity
+    session: Session
+    grant: Grant | None
     cookies: tuple[CookieChange, ...] = ()
     background: tuple[Need, ...] = ()
-    site: "Site | None" = None
-    sent: dict[str, str] = field(default_factory=dict)
+    rotation_id: str = ""
     is_renewed: bool = False
+
+
+class Forward:
+    """Let it through.
+
+    ``lines`` are the end-to-end fields alone, without CRLF, forged ones stripped and known ones added, Host
+    first; a member may be several lines, joined. The pipeline adds X-Request-ID, the data plane one framing
+    field, Connection, and Upgrade for a tunnel. ``live`` is the session that lets it through, if one does.
+    """
+
+    __slots__ = ("context", "identity", "lines", "live", "reason", "route", "target")
+
+    def __init__(
+        self,
+        context: Context,
+        route: "Route",
+        reason: Reason,
+        target: bytes,
+        lines: list[bytes],
+        identity: Identity | None,
+        live: Live | None,
+    ) -> None:
+        self.context = context
+        self.route = route
+        self.reason = reason
+        self.target = target
+        self.lines = lines
+        self.identity = identity
+        self.live = live
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Forward) and all(
+            getattr(self, name) == getattr(other, name) for name in Forward.__slots__ if name != "context"
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def session(self) -> Session | None:
+        """The session that this very request presented."""
+        return None if self.live is None else self.live.session
+
+    @property
+    def grant(self) -> Grant | None:
+        """The grant that this very request presented."""
+        return None if self.live is None else self.live.grant
+
+    @property
+    def cookies(self) -> tuple[CookieChange, ...]:
+        """The cookies that were found due when it was decided."""
+        return () if self.live is None else self.live.cookies
+
+    @property
+    def background(self) -> tuple[Need, ...]:
+        """Needs to resolve behind the request's back."""
+        return () if self.live is None else self.live.background
+
+    @property
+    def site(self) -> "Site | None":
+        """Under which of our sites it came."""
+        return self.context.site
+
+    @property
+    def sent(self) -> dict[str, str]:
+        """The cookies of ours that the browser sent."""
+        return self.context.cookies
 
     @property
     def headers(self) -> list[Header]:
         """The fields as (name, value) pairs, X-Request-ID among them."""
-        return headers_of(self.fields, self.request_id)
+        return headers_of(self.lines, self.context.request_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from gateway.core.decision.needs import Need
-from gateway.core.headers.cookies import Site
+from gateway.core.headers.cookies import Site, read
+from gateway.core.headers.forwarded import Forwarded
 from gateway.core.headers.request import Request
-from gateway.core.headers.rules import Forwarded
-from gateway.core.identity import Identity
 from gateway.core.memo import Memo
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.routes import Route
 from gateway.core.runtime import RuntimeConfig
 from gateway.core.sessions.model import OpenedSession, RefreshOutcome
-from gateway.core.sketch import Sketch
 from gateway.core.tokens.keys import KeySet
 from gateway.syntax.targets import Target
 
@@ -23,14 +21,13 @@ Fact = TypeVar("Fact")
 
 @dataclass(slots=True)
 class Memory:
-    """What was learned under exact bytes. Forgetting it changes no answer.
+    """What was learned of sessions under exact texts. Forgetting it changes no answer.
 
-    ``tokens`` hold a verified bearer token's identity with the key set that verified it, and when (epoch
-    seconds): another key set, or a clock that was set back, and it is verified again. ``sessions`` hold
-    opened cookies by their sealed texts, and records by their names.
+    ``cookies`` hold what sealed cookies lead to, by their texts, ``sessions`` records of the store, by their
+    names. What was learned of tokens is remembered with their lines (``core.headers.lines``).
     """
 
-    tokens: Memo[str, tuple[KeySet, Identity, float]] = field(default_factory=Memo)
+    cookies: "Memo[str, Any]" = field(default_factory=Memo)
     sessions: Memo[str, OpenedSession] = field(default_factory=Memo)
 
 
@@ -64,32 +61,71 @@ class Knowledge:
         return cast("Fact | None", answer)
 
 
-@dataclass(slots=True)
-class Context:
-    """One request under decision. ``site`` is None where the host is no ``public_url``."""
+_NOWHERE: Final = Target(b"/", b"")
 
-    request: Request
-    target: Target
-    observed: Forwarded
-    site: Site | None
-    knowledge: Knowledge
-    now: float
-    request_id: str
-    sketch: Sketch
-    cookies: dict[str, str]
-    route: Route | None = None
+
+class Context:
+    """One request under decision.
+
+    Attributes:
+        forwarded: how it came.
+        site: under which of ours, None where the host is no ``public_url``.
+        target, route: where it leads, once that is known.
+    """
+
+    __slots__ = (
+        "_cookies",
+        "forwarded",
+        "knowledge",
+        "now",
+        "request",
+        "request_id",
+        "route",
+        "site",
+        "target",
+    )
+
+    def __init__(self, request: Request, knowledge: Knowledge, now: float, request_id: str) -> None:
+        compiled = knowledge.compiled
+        rules = compiled.rules
+        request.sort(rules.request_lines)
+        self.request = request
+        self.knowledge = knowledge
+        self.now = now
+        self.request_id = request_id
+        self.forwarded: Forwarded = rules.proxies.forwarded_of(request)
+        self.site: Site | None = compiled.sites.get(self.forwarded.host)
+        self.target = _NOWHERE
+        self.route: Route | None = None
+        self._cookies: dict[str, str] | None = None
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies of ours that the browser sent here. Not to be changed."""
+        found = self._cookies
+        if found is None:
+            found = self._cookies = {} if self.site is None else self.own_cookies(self.site.cookie_prefix)
+        return found
+
+    def own_cookies(self, prefix: str) -> dict[str, str]:
+        """Return the cookies whose names begin so; one that comes twice is left out (R46)."""
+        lines = self.request.cookies
+        if len(lines) == 1:
+            own: dict[str, str] = lines[0].found.of(prefix)
+            return own
+        return read([(line.name, line.value) for line in lines], prefix) if lines else {}
 
     @property
     def scripted(self) -> bool:
         """Whether a script says that it calls."""
-        return self.sketch.scripted
+        return self.request.is_scripted
 
     @property
     def wants_html(self) -> bool:
         """Whether a person's browser navigates here."""
-        return self.sketch.wants_html
+        return self.request.wants_html
 
     @property
     def navigation(self) -> bool:
         """Whether a redirect to log in would lead a person somewhere."""
-        return self.sketch.wants_html and self.request.method in (b"GET", b"HEAD")
+        return self.request.method in (b"GET", b"HEAD") and self.request.wants_html

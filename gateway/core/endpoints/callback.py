@@ -14,9 +14,11 @@ from gateway.core.access import pending, rounds
 from gateway.core.access.session import session_identity, why_over
 from gateway.core.access.to_login import begin_for
 from gateway.core.access.verification import checked, key_set
+from gateway.core.decision.allowance import allowance_of
 from gateway.core.decision.answers import Login, Refuse, Respond
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import (
+    Admit,
     Body,
     KeptPage,
     Keys,
@@ -38,7 +40,7 @@ from gateway.core.endpoints.authorization_response import (
     process_response,
 )
 from gateway.core.endpoints.claim_at_fault import claim_at_fault, tell_clock
-from gateway.core.endpoints.login_failure import Attempt, failed, provider_here, spent
+from gateway.core.endpoints.login_failure import Attempt, failed, interrupted, provider_here, spent
 from gateway.core.endpoints.session_start import (
     Begun,
     given,
@@ -213,6 +215,13 @@ def _redeem(context: Context, provider: Provider, attempt: Attempt, response: Au
     keys = key_set(context, provider, Keys(provider.name, None))
     if not isinstance(keys, KeySet):
         return keys
+    if (limit := knowledge.compiled.login_limit) is not None:
+        # before it costs the provider a call
+        allowance = allowance_of(context, limit, None)
+        if isinstance(allowance, Admit):
+            return allowance
+        if allowance.wait is not None:
+            return replace(interrupted(context), reason=Reason.RATE_LIMITED, retry_after=allowance.wait)
     lifetime = knowledge.compiled.settings.session.login_lifetime
     digest = encode_base64url(hashlib.sha256(begun.state.encode()).digest())
     once = UseOnce("login", digest, begun.started_at + 2 * lifetime)

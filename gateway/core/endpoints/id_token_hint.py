@@ -27,7 +27,7 @@ _ATTRIBUTES = 110
 def scoped_cookies(context: Context) -> dict[str, str]:
     """Return the cookies that only the gateway's own endpoints are sent."""
     assert context.site is not None
-    return cookies.read(context.sketch.cookies, context.site.scoped_prefix)
+    return context.own_cookies(context.site.scoped_prefix)
 
 
 def keep(

@@ -39,7 +39,7 @@ def login(context: Context) -> Login | Refuse | Body:
     """
     site, compiled = context.site, context.knowledge.compiled
     assert site is not None
-    if context.sketch.speculative:
+    if context.request.is_speculative:
         # a link that is loaded ahead of anybody's wish
         return refuse(context, Reason.CREDENTIALS_MISSING)
     data = context.target.query[1:]

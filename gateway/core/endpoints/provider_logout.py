@@ -72,7 +72,7 @@ def _checked(context: Context, provider: Provider, token: str) -> LogoutToken | 
     def check(keys: KeySet) -> LogoutToken | UnknownKey | Reason:
         return logout_token.check(token, provider, keys, context.now)
 
-    return checked(context, provider, token, check, by=context.observed.client)
+    return checked(context, provider, token, check, by=context.forwarded.client)
 
 
 def _obeyed(context: Context, token: LogoutToken) -> Respond | Need:
@@ -168,7 +168,7 @@ def _unwanted(context: Context, provider: Provider, sid: str) -> Respond | Refus
             return known
         return None if is_known else _framed(provider)
     limit = CROWDED if len(knowledge.denylist) >= MOST_ENTRIES else USUAL
-    key = f"{key_of('address', None, context.observed.client)} {provider.name}"
+    key = f"{key_of('address', None, context.forwarded.client)} {provider.name}"
     admit = next((need for need in knowledge.facts if isinstance(need, Admit)), Admit(limit, key))
     allowance = knowledge.fact(admit, Allowance)
     if allowance is None:

@@ -121,7 +121,7 @@ def replaced(context: Context, begun: Begun) -> Need | None:
         record_name(begun.handle),
         begun.handle,
         Renewed(session, begun.grant),
-        context.observed.client,
+        context.forwarded.client,
         agents[0].decode("latin-1") if agents else "",
         previous.session.session_id if previous is not None else "",
     )

@@ -1,8 +1,8 @@
 """The userinfo endpoint: who the gateway says that a browser is."""
 
 from gateway.core.access.credentials import session_cookie
-from gateway.core.access.session import Live, judge_session
-from gateway.core.decision.answers import Refuse, Respond
+from gateway.core.access.session import judge_session
+from gateway.core.decision.answers import Live, Refuse, Respond
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Need, SessionRecord
 from gateway.core.decision.refusals import plain, refuse

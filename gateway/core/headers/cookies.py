@@ -7,7 +7,7 @@ gateway's own endpoints read has their path, and so ``__Secure-`` instead: ``__H
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Header: TypeAlias = tuple[bytes, bytes]
 
@@ -46,22 +46,21 @@ _ATTRIBUTES = len("; Path=/; Max-Age=9999999999; HttpOnly; SameSite=None; Secure
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One public URL: its origin, authority, and everything named after them."""
+    """One public URL: its origin, authority, and everything named after them.
+
+    ``session_cookie`` and ``refresh_cookie`` are the names of these cookies.
+    """
 
     origin: str
     authority: bytes
     secure: bool
     cookie_prefix: str
+    session_cookie: str = field(init=False)
+    refresh_cookie: str = field(init=False)
 
-    @property
-    def session_cookie(self) -> str:
-        """The session cookie's name."""
-        return self.cookie_prefix + "session"
-
-    @property
-    def refresh_cookie(self) -> str:
-        """The refresh cookie's name."""
-        return self.cookie_prefix + "refresh"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "session_cookie", self.cookie_prefix + "session")
+        object.__setattr__(self, "refresh_cookie", self.cookie_prefix + "refresh")
 
     @property
     def loop_cookie(self) -> str:
@@ -108,14 +107,16 @@ class OwnCookies:
 
     Attributes:
         rest: the line without our own cookies, None where nothing is left of it.
+        leads_to: by site what the decision found that it leads to.
     """
 
-    __slots__ = ("_by_prefix", "_line", "rest")
+    __slots__ = ("_by_prefix", "_line", "leads_to", "rest")
 
     def __init__(self, line: Header, rest: bytes | None) -> None:
         self.rest = rest
         self._line = line
         self._by_prefix: dict[str, dict[str, str]] = {}
+        self.leads_to: dict[str, Any] = {}
 
     def of(self, prefix: str) -> dict[str, str]:
         """Return the cookies of a prefix; one that comes twice is left out (R46). Not to be changed."""

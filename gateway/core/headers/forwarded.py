@@ -25,8 +25,8 @@ from gateway.core.headers.forwarding_fields import (
     port_of,
     scheme_of,
 )
-from gateway.core.headers.request import Request
 from gateway.core.headers.lines import Budgets
+from gateway.core.headers.request import Request
 from gateway.core.memo import Generations
 from gateway.syntax.urls import DEFAULT_PORTS
 
@@ -110,7 +110,9 @@ class Proxies:
         self._peers: Generations[str, tuple[str, bool]] = Generations(most)
         # by the text of a hop: how it is written by us, and whether it is a trusted proxy
         self._hops: Generations[str, tuple[str, bool]] = Generations(most)
-        self._remembered: Generations[tuple[str, bool, bytes, tuple[bytes, ...]], Forwarded] = Generations(most)
+        self._remembered: Generations[tuple[str, bool, bytes, tuple[bytes, ...]], Forwarded] = Generations(
+            most
+        )
 
     def forwarded_of(self, request: Request) -> Forwarded:
         """Return how this request came; its fields are sorted."""

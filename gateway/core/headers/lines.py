@@ -27,7 +27,9 @@ from gateway.core.headers.kinds import (
 from gateway.syntax.tokens import fold
 
 # control characters become spaces: a value that this changes is none
-_PRINTABLE: Final = bytes(byte if byte == 0x09 or (byte >= 0x20 and byte != 0x7F) else 0x20 for byte in range(256))
+_PRINTABLE: Final = bytes(
+    byte if byte == 0x09 or (byte >= 0x20 and byte != 0x7F) else 0x20 for byte in range(256)
+)
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
 _MOST_NAMES: Final = 4096
 _LONGEST_NAME: Final = 128
@@ -39,6 +41,28 @@ _MISSING: Final = object()
 
 class Malformed(ValueError):  # noqa: N818 - the word of the vocabulary
     """Bytes that are no such thing; the text says which, and holds none of them."""
+
+
+def check_line(line: bytes) -> None:
+    """Check a line of which nothing is to be known, such as a trailer.
+
+    Raises:
+        Malformed: no field line, or the disguised spelling of a framing field.
+    """
+    name, colon, value = line.partition(b":")
+    if not colon or value.translate(_PRINTABLE) != value:
+        raise Malformed("field line")
+    _check_name(name)
+
+
+def _check_name(name: bytes) -> bytes:
+    """Return a field's name in lower case. Raises Malformed."""
+    if _TOKEN.fullmatch(name) is None:
+        raise Malformed("field name")
+    lower, folded = name.lower(), fold(name)
+    if folded in DISGUISES and folded != lower:
+        raise Malformed("disguised framing field")
+    return lower
 
 
 class Line:
@@ -89,7 +113,8 @@ class Budgets:
     """How many ways by which requests came."""
 
 
-NOTHING: Final = Budgets(*(Budget(0, 0, 0) for _ in range(4)), forwarded=0)
+_NO: Final = Budget(0, 0, 0)
+NOTHING: Final = Budgets(_NO, _NO, _NO, _NO, 0)
 """Remember nothing; no answer changes by that."""
 
 
@@ -230,12 +255,7 @@ class LineTable(dict[bytes, Line | None]):
         return (self._names.get(name) or self._learn(name)).kind
 
     def _learn(self, raw: bytes) -> _Name:
-        if _TOKEN.fullmatch(raw) is None:
-            raise Malformed("field name")
-        lower = raw.lower()
-        folded = fold(raw)
-        if folded in DISGUISES and folded != lower:
-            raise Malformed("disguised framing field")
+        lower = _check_name(raw)
         kind = self._kind_of(raw)
         shelf = self._shelves.get(kind) or self._shelves[PASS]
         # credentials are kept by whoever has verified them

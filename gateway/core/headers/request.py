@@ -1,10 +1,12 @@
 """A request's head, framed and validated, before any decision; its lines are sorted once, by what they are."""
 
+import re
 from typing import Final, TypeAlias
 
 from gateway.core.headers.kinds import (
     ACCEPT,
     AUTHORIZATION,
+    BINDING_SCHEME,
     CONNECTION,
     COOKIE,
     DROP,
@@ -19,12 +21,13 @@ from gateway.core.headers.kinds import (
     VOUCHED,
     Kind,
 )
-from gateway.core.headers.lines import Line, LineTable, Malformed
+from gateway.core.headers.lines import Line, LineTable, Malformed, check_line
 
 Header: TypeAlias = tuple[bytes, bytes]
 
 # what Sec-Purpose and the fields before it say of a page that is loaded before anybody asked for it
 _SPECULATIVE: Final = (b"prefetch", b"prerender", b"preview")
+_BINDING: Final = re.compile(rb"(?:\A|[\s,])" + BINDING_SCHEME)
 _NONE: Final[frozenset[bytes]] = frozenset()
 
 
@@ -107,7 +110,7 @@ class Request:
             return
         lines = self._lines
         if lines is None:
-            lines = [line for line in map(b": ".join, self._headers or ()) if _is_line(line, table)]
+            lines = [line for line in map(b": ".join, self._headers or ()) if _is_line(line)]
         self._table = table
         self._sort(lines, table)
 
@@ -163,6 +166,13 @@ class Request:
         return [line.value for line in self.read if line.kind == kind]
 
     @property
+    def binds(self) -> bool:
+        """Whether a credential authenticates the connection instead of the request (RFC 4559, R77)."""
+        return any(
+            line.found is None and _BINDING.search(line.value) is not None for line in self.authorization
+        )
+
+    @property
     def is_websocket(self) -> bool:
         """Whether a WebSocket is asked for.
 
@@ -192,9 +202,9 @@ class Request:
         return bool(accepts) and b"text/html" in accepts[-1].lower() and not self.is_scripted
 
 
-def _is_line(line: bytes, table: LineTable) -> bool:
+def _is_line(line: bytes) -> bool:
     try:
-        table[line]
+        check_line(line)
     except Malformed:
         return False
     return True

@@ -1,5 +1,6 @@
 """What each field is to this configuration: who may say what, and what is ours alone (R53, R54, R58, R59)."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,9 +14,10 @@ from gateway.core.headers.forwarded import Forwarded, Proxies
 from gateway.core.headers.forwarding_fields import sources_of
 from gateway.core.headers.identity import IdentityHeader, compile_identity_headers
 from gateway.core.headers.kinds import Kind
-from gateway.core.headers.lines import Budgets, Line, LineTable
+from gateway.core.headers.lines import NOTHING, Budgets, Line, LineTable
 from gateway.core.headers.loops import loop_line
 from gateway.core.headers.request import Request
+from gateway.syntax.authority import read_host
 from gateway.syntax.tokens import fold, named_in
 from gateway.syntax.urls import authority_of, split_url
 
@@ -47,6 +49,8 @@ _ONCE_ANSWERED: Final = frozenset(
     b"set-cookie date etag last-modified location content-location x-request-id request-id traceparent"
     b" server-timing content-range age".split()
 )
+# IIS tells with Persistent-Auth that it keeps one
+_BINDING: Final = re.compile(rb"(?:\A|[\s,])" + kinds.BINDING_SCHEME + rb"|\A(?i:true)\b")
 _CHALLENGES: Final = frozenset({b"www-authenticate", b"proxy-authenticate", b"persistent-auth"})
 
 
@@ -160,6 +164,7 @@ def _request_kind(name: bytes, own: frozenset[bytes], more: _More) -> Kind:
         b"cookie": kinds.COOKIE,
         b"cdn-loop": kinds.LOOP,
         b"authorization": kinds.AUTHORIZATION,
+        b"keep-alive": kinds.DROP,
     }.get(folded)
     if special is None:
         special = kinds.READ_NAMES.get(lower) or kinds.FRAMING.get(lower)
@@ -209,6 +214,8 @@ def _request_reader(prefixes: tuple[bytes, ...]) -> Callable[[Line], None]:
     def read(line: Line) -> None:
         if line.kind == kinds.COOKIE:
             line.found = split_own(line.name, line.value, prefixes)
+        elif line.kind == kinds.HOST:
+            line.found = read_host(line.value)
         elif line.kind == kinds.CONNECTION:
             line.found = _named(line.value)
 
@@ -221,6 +228,8 @@ def _response_reader(prefixes: tuple[bytes, ...]) -> Callable[[Line], None]:
             line.found = is_own(line.value, prefixes)
         elif line.kind == kinds.CONNECTION:
             line.found = _named(line.value)
+        elif line.kind in (kinds.CHALLENGE, kinds.PROXY_CHALLENGE):
+            line.found = _BINDING.search(line.value) is not None
 
     return read
 
@@ -229,6 +238,20 @@ def _named(value: bytes) -> frozenset[bytes]:
     """Return the fields that end with this connection by a Connection field; framing is judged without it."""
     options = frozenset({b"keep-alive", b"close", b"upgrade", b"te", b"content-length"})
     return named_in([value]) - options
+
+
+def plain_request_lines() -> LineTable:
+    """Return what lines are to a listener that has no rules of its own; nothing is remembered."""
+
+    def classify(name: bytes) -> Kind:
+        return _request_kind(name, frozenset(), _More(frozenset(), (), frozenset()))
+
+    return LineTable(classify, _request_reader(()), frozenset(), NOTHING)
+
+
+def plain_response_lines() -> LineTable:
+    """Return what lines of a response are that goes on to nobody; nothing is remembered."""
+    return LineTable(_response_kind, _response_reader(()), frozenset(), NOTHING)
 
 
 def forwarded_of(request: Request, rules: HeaderRules) -> Forwarded:

@@ -1,9 +1,9 @@
 """May this identity do this here? All policies of a route must agree; the first to refuse gives the reason.
 
 To add a policy: a function and a line in ``POLICIES``. Policies only ever refuse, so adding one never turns a
-refusal into a pass, and a list that turns out empty refuses. What a policy said is remembered only where its
-line declares that it reads nothing but the identity and the method (``of_identity``); else it is asked each
-time.
+refusal into a pass, and a list that turns out empty refuses. What a policy said is remembered, within the
+identity's own entry, only where its line declares that it reads nothing but the identity (``of_identity``);
+else it is asked each time.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,20 +11,17 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TypeAlias
 
-from gateway.config.reserved_names import METHOD_OVERRIDES
 from gateway.config.settings.root import RequireSettings
 from gateway.core.email import domain_of, is_doubtful
+from gateway.core.headers.kinds import OVERRIDE
 from gateway.core.headers.request import Request
 from gateway.core.identity import Identity, find_claim
 from gateway.core.reasons import Reason
 from gateway.core.tokens.claims import read_time
 from gateway.syntax.encoding import Json
-from gateway.syntax.tokens import fold
 
 MOST_SKEW = 300.0
 """Seconds that ``auth_time`` may lie in the future."""
-
-_LENGTHS = frozenset(map(len, METHOD_OVERRIDES))
 
 Check: TypeAlias = Callable[[Identity, Request, float], Reason | None]
 Policy: TypeAlias = Callable[[RequireSettings, str], Check | None]
@@ -32,42 +29,35 @@ Policy: TypeAlias = Callable[[RequireSettings, str], Check | None]
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A policy whose checks read the identity and the request's method alone: no path, no field, no clock."""
+    """A policy whose checks read the identity alone: no method, no path, no field, no clock."""
 
     policy: Policy
 
 
 def of_identity(policy: Policy) -> Declared:
-    """Declare that a policy reads the identity and the method alone, so that its verdict may be remembered.
-
-    Methods are those that the request line and the fields of ``METHOD_OVERRIDES`` name.
-    """
+    """Declare that a policy reads the identity alone, so that whom it let in may be remembered."""
     return Declared(policy)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Require:
     """The policies of one route, compiled.
 
     ``scopes``, ``acr_values`` and ``max_age`` (seconds) are what a challenge asks for (RFC 6750 section 3,
-    RFC 9470 section 3). Without checks, being authenticated is enough. ``may_last`` tells that what they
-    said of an identity may be remembered.
+    RFC 9470 section 3). Without checks, being authenticated is enough. ``each_time`` are those of the
+    ``checks`` that read more than the identity.
     """
 
     scopes: tuple[str, ...] = ()
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
-    may_last: bool = True
     checks: tuple[Check, ...] = field(default=(), repr=False, compare=False)
+    each_time: tuple[Check, ...] = field(default=(), repr=False, compare=False)
 
 
 def named_methods(request: Request) -> list[bytes]:
     """Return the methods that fields name, on which many frameworks act instead of the request line's."""
-    return [
-        value.strip().upper()
-        for name, value in request.headers
-        if len(name) in _LENGTHS and fold(name) in METHOD_OVERRIDES
-    ]
+    return [line.value.strip().upper() for line in request.read if line.kind == OVERRIDE]
 
 
 def _methods(settings: RequireSettings, _groups_claim: str) -> Check | None:
@@ -192,7 +182,7 @@ def _max_age(settings: RequireSettings, _groups_claim: str) -> Check | None:
 
 
 POLICIES: Mapping[str, Policy | Declared] = {
-    "methods": of_identity(_methods),
+    "methods": _methods,
     "scopes": of_identity(_scopes),
     "groups": of_identity(_groups),
     "claims": of_identity(_claims),
@@ -216,28 +206,35 @@ def compile_require(settings: RequireSettings | None, groups_claim: str) -> Requ
     if settings is None:
         return Require()
     checks: list[Check] = []
-    may_last = True
+    each_time: list[Check] = []
     for each in POLICIES.values():
         policy = each.policy if isinstance(each, Declared) else each
         check = policy(settings, groups_claim)
         if check is not None:
             checks.append(check)
-            may_last = may_last and isinstance(each, Declared)
+            if not isinstance(each, Declared):
+                each_time.append(check)
     if not checks:
         raise ValueError("require names no policy")
     return Require(
         scopes=settings.scopes or (),
         acr_values=settings.acr or (),
         max_age=None if settings.max_age is None else ceil(settings.max_age),
-        may_last=may_last,
         checks=tuple(checks),
+        each_time=tuple(each_time),
     )
 
 
 def judge(identity: Identity, request: Request, require: Require, now: float) -> Reason | None:
-    """Return why this identity may not make this request, or None. ``now`` is epoch seconds."""
-    for check in require.checks:
+    """Return why this identity may not make this request, or None. ``now`` is epoch seconds.
+
+    That it passed those policies which read the identity alone is remembered with it.
+    """
+    has_passed = require in identity.passed
+    for check in require.each_time if has_passed else require.checks:
         reason = check(identity, request, now)
         if reason is not None:
             return reason
+    if not has_passed:
+        identity.passed.add(require)
     return None

@@ -28,6 +28,8 @@ class Route:
     ``sets_cors`` tells that the gateway says who may read the upstream's answers, by ``preflight``.
     ``unsafe_from`` is whose pages may use a session to change something (R81).
 
+    ``most_staleness`` is how many seconds old the denylist's replica may be, None where its age does not matter.
+
     ``timeouts`` bound the wait for the response head and the silence within its body (seconds), None where
     the upstream's hold. ``replacement`` is what the upstream sees in place of ``path``, also without a
     trailing slash; None where it sees the path as it was decided on. ``prefix_line`` then tells it the path.
@@ -47,7 +49,7 @@ class Route:
     sets_cors: bool = False
     unsafe_from: Literal["same-origin", "same-site", "anywhere"] = "same-origin"
     authorization: Literal["pass", "strip"] = "strip"
-    when_stale: Literal["refuse", "allow"] | None = None
+    most_staleness: float | None = None
     max_body: int | None = None
     timeouts: tuple[float | None, float | None] = (None, None)
     replacement: bytes | None = None
@@ -183,20 +185,24 @@ class RouteTable:
         route = table.exact.first(path, method) if table is not None else None
         return route if route is not None and route.raw_path else None
 
-    def settled(self, host: bytes, directory: bytes, method: bytes) -> bool:
-        """Tell whether every path of a directory, which ends with a slash, is on the directory's own route.
+    def of_all_below(self, host: bytes, directory: bytes, method: bytes) -> Route | None:
+        """Return the one route of everything below a directory, which ends with a slash; None where there
+        are several, in whatever reading.
 
-        A path of a directory is what follows it with one more segment: without a slash, ``;`` or ``%``.
+        A path below it is what follows it with any plain segments: without ``;``, ``%`` or dot segments.
         """
         route, table = self.match(host, directory, method), self._of_host(host)
         if route is None or table is None:
-            return False
+            return None
         loose = loose_reading(directory)
-        return route in table.loose.at_longest(loose, method) and not any(
+        if route not in table.loose.at_longest(loose, method):
+            return None
+        is_divided = any(
             path.startswith(start)
             for prefixes, start in ((table.exact, directory), (table.loose, loose))
             for path in prefixes.routes
         )
+        return None if is_divided else route
 
     def _of_host(self, host: bytes) -> _HostRoutes | None:
         table = self._hosts.get(host)
@@ -282,7 +288,7 @@ def _replacement(route: RouteSettings) -> bytes | None:
 
 def _prefix_line(route: RouteSettings) -> bytes:
     path = route.path.encode().rstrip(b"/")
-    return b"X-Forwarded-Prefix: %b\r\n" % path if path and _replacement(route) is not None else b""
+    return b"X-Forwarded-Prefix: %b" % path if path and _replacement(route) is not None else b""
 
 
 def _providers(route: RouteSettings) -> tuple[str | None, frozenset[str] | None]:
@@ -310,7 +316,7 @@ def _compile_route(route: RouteSettings, settings: Settings) -> Route:
         sets_cors=route.cors == "answer",
         unsafe_from=route.unsafe_from,
         authorization=route.authorization,
-        when_stale=route.when_stale,
+        most_staleness=_most_staleness(route, settings),
         max_body=route.max_body,
         timeouts=(route.timeout, route.idle_timeout),
         replacement=_replacement(route),
@@ -319,6 +325,11 @@ def _compile_route(route: RouteSettings, settings: Settings) -> Route:
         websocket_origins=frozenset(origin.encode() for origin in route.websocket_origins or ()),
         raw_path=route.raw_path,
     )
+
+
+def _most_staleness(route: RouteSettings, settings: Settings) -> float | None:
+    when_stale = route.when_stale or settings.denylist.when_stale
+    return settings.denylist.max_staleness if when_stale == "refuse" else None
 
 
 def compile_routes(settings: Settings) -> RouteTable:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote
 
 from gateway.core.fault import Fault
 from gateway.core.headers.request import Header
+from gateway.core.headers.rules import plain_request_lines
 from gateway.edge.tasks import Tasks
 from gateway.http.ports import Exchange, Limits, Rendered
 from gateway.http.server import Server
@@ -119,6 +120,7 @@ class AdminServer:
         self._answer = answer
         self._refused = refused
         self._tasks = Tasks()
+        self.request_lines = plain_request_lines()
         self._server = Server(self, {}, limits, clock)
         self._server.hostless = _HOSTLESS
 

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from gateway.config.settings.root import LogSettings
 from gateway.core.headers.request import Header
+from gateway.core.identity import Identity
 from gateway.core.outcome import Outcome, RequestFacts
 from gateway.edge.clock import CLOCK
 from gateway.edge.telemetry.log_values import MOST_FIELDS, MOST_VALUE, clean_text, encode, encode_member
@@ -97,11 +98,10 @@ class Logs:
         since = now - self._second
         if not 0.0 <= since < 1.0:
             since = self._tick(now)
-        status, about, path = outcome.status, outcome.about, outcome.path
-        known = about.line
-        if known is None or known[0] != status:
-            known = about.line = (status, self._told_of(about, status, None if path is None else ""))
-        where = "" if path is None else _encode_path(path)
+        status, about = outcome.status, outcome.about
+        kind = (about.method, about.host, about.route, about.decision, about.reason, status, about.upstream)
+        told = self._known.get(kind) or self._remember(kind, _encode_kind(about, status))
+        who = "" if about.identity is None else _who(about.identity, about.claims)
         taken, end = outcome.upstream_seconds, self._end
         if outcome.fault is not None:
             end = f',"fault":{quote(outcome.fault)}{end}'
@@ -113,24 +113,12 @@ class Logs:
         own, total = int(outcome.gateway_seconds * 1e6), int(outcome.total_seconds * 1e6)
         self._put(
             f'{self._stamp}{_MILLISECONDS[int(since * 1000)]}","level":"info","event":"request"'
-            f',"request_id":"{outcome.request_id}","path":{where}{known[1]}'
+            f',"request_id":"{outcome.request_id}","path":{_encode_path(about.path)}'
+            f',"client":{quote(about.client)}{told}{who}'
             f',"gateway_us":{_NUMBERS[own] if own < _FEW else own}'
             f',"total_us":{_NUMBERS[total] if total < _FEW else total}'
             f',"bytes_in":{outcome.bytes_in or "0"},"bytes_out":{outcome.bytes_out}{end}'
         )
-
-    def _told_of(self, about: RequestFacts, status: int, path: str | None) -> str:
-        """Return what is told of a matter from its path on; ``path`` is empty where each tells its own."""
-        kind = (about.method, about.host, about.route, about.decision, about.reason, status)
-        who = (about.issuer, about.subject, about.session_id, about.claims)
-        more = self._known.get(who)
-        if more is None:
-            more = self._remember(who, _encode_who(about))
-        if about.upstream is not None:
-            more = f'{more},"upstream":{quote(about.upstream)}'
-        told = self._known.get(kind) or self._remember(kind, _encode_kind(about, status))
-        where = _encode_path(about.path) if path is None else path
-        return f'{where},"client":{quote(about.client)}{told}{more}'
 
     def audit(self, event: str, **fields: object) -> None:
         """Write an audit event. Fields that are None are left out."""
@@ -196,17 +184,25 @@ def _encode_path(path: str) -> str:
 
 
 def _encode_kind(about: RequestFacts, status: int) -> str:
+    upstream = "" if about.upstream is None else f',"upstream":{quote(about.upstream)}'
     return (
         f',"method":{quote(about.method[:32])},"host":{quote(clean_text(about.host, 256))}'
         f',"route":{quote(about.route)},"decision":{quote(about.decision)}'
-        f',"reason":{quote(about.reason)},"status":{status}'
+        f',"reason":{quote(about.reason)},"status":{status}{upstream}'
     )
 
 
-def _encode_who(about: RequestFacts) -> str:
-    named = (("issuer", about.issuer), ("subject", about.subject), ("session", about.session_id))
+def _who(identity: Identity, claims: tuple[tuple[str, str], ...]) -> str:
+    """Return what is told of a person; it is remembered with the identity."""
+    known = identity.text
+    if known is not None and known[0] == claims:
+        return known[1]
+    named = (("issuer", identity.issuer), ("subject", identity.subject), ("session", identity.session_id))
     told = "".join([f',"{name}":{quote(clean_text(value))}' for name, value in named if value is not None])
-    return f'{told},"claims":{encode(dict(about.claims))}' if about.claims else told
+    if claims:
+        told = f'{told},"claims":{encode(dict(claims))}'
+    identity.text = (claims, told)
+    return told
 
 
 def _encode_headers(headers: tuple[Header, ...]) -> str:

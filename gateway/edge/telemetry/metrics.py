@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 import gateway
-from gateway.core.outcome import Outcome, RequestFacts
+from gateway.core.outcome import Outcome
 from gateway.core.reasons import Reason
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from gateway.edge.telemetry.metric_sources import Family, Source, families_of
@@ -88,12 +88,10 @@ class Metrics(Collector):
 
     def observe(self, outcome: Outcome) -> None:
         """Count one finished request. On the hot path: no lock, no call, no label object."""
-        about, status = outcome.about, outcome.status
-        known = about.series
-        if known is None or known[0] != status or known[1] is not self:
-            series = self._series_of(about, status // 100)
-            known = about.series = (status, self, series, series.own, self._upstream_of(about))
-        _, _, series, own, upstream = known
+        about = outcome.about
+        key = (about.route, about.decision, about.reason, outcome.status // 100)
+        series = self._series.get(key) or self._add(key)
+        own = series.own
         series.count += 1
         series.bytes_in += outcome.bytes_in
         series.bytes_out += outcome.bytes_out
@@ -102,21 +100,13 @@ class Metrics(Collector):
         own.counts[0 if seconds <= _LEAST_OWN else bisect_left(OWN_BOUNDS, seconds)] += 1
         own.sum += seconds
         taken = outcome.upstream_seconds
-        if taken is not None and upstream is not None:
+        if taken is not None and about.upstream is not None:
+            upstream = self._upstream.get(about.upstream) or self._add_upstream(about.upstream)
             place = 0 if taken <= _LEAST_UPSTREAM else bisect_left(UPSTREAM_BOUNDS, taken)
             upstream.counts[place] += 1
             upstream.sum += taken
         if outcome.fault is not None:
             self._faults[outcome.fault] = self._faults.get(outcome.fault, 0) + 1
-
-    def _series_of(self, about: RequestFacts, kind: int) -> Series:
-        key = (about.route, about.decision, about.reason, kind)
-        return self._series.get(key) or self._add(key)
-
-    def _upstream_of(self, about: RequestFacts) -> Histogram | None:
-        if about.upstream is None:
-            return None
-        return self._upstream.get(about.upstream) or self._add_upstream(about.upstream)
 
     def expect_logins(self, providers: Iterable[str]) -> None:
         """Begin to count the logins of these providers, from nought."""

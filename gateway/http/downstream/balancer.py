@@ -7,8 +7,8 @@ What it tells is one word, so everybody may ask.
 from collections.abc import Callable
 from typing import Final
 
-from gateway.core.headers.request import Header
-from gateway.http.messages.request_head import RequestHead
+from gateway.core.headers.request import Header, Request
+from gateway.http.messages.request_head import Framing
 
 _HEADERS: Final[tuple[Header, ...]] = (
     (b"Content-Type", b"text/plain; charset=utf-8"),
@@ -41,9 +41,10 @@ class BalancerAnswer:
         """The paths that may be asked for in HTTP/1.0 without a Host."""
         return frozenset({self._path})
 
-    def is_asked(self, head: RequestHead) -> bool:
+    def is_asked(self, request: Request, framing: Framing) -> bool:
         """Tell whether a head asks this."""
-        return head.length == 0 and head.method in _METHODS and head.target.partition(b"?")[0] == self._path
+        is_plain = framing.length == 0 and request.method in _METHODS
+        return is_plain and request.target.partition(b"?")[0] == self._path
 
     def answer(self, *, draining: bool) -> tuple[int, list[Header], bytes]:
         """Return status, headers and content."""

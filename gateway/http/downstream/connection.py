@@ -4,9 +4,8 @@ import asyncio
 from typing import Protocol, cast
 
 from gateway.core.fault import Fault
-from gateway.core.headers.request import Request
+from gateway.core.headers.request import Request, asks_for_page
 from gateway.core.reasons import Reason
-from gateway.core.sketch import asks_for_page
 from gateway.http.downstream.reader import LINGER_BYTES, ClientReader
 from gateway.http.downstream.roles import Front
 from gateway.http.downstream.transport import AHEAD
@@ -221,7 +220,7 @@ class ClientConnection(ClientReader):
                 self.close(unread=False)
         elif waited > limits.head_timeout:
             fault = Fault("client", Reason.REQUEST_TIMEOUT, "head")
-            fault.html = asks_for_page(self.ahead)
+            fault.html = asks_for_page(self.ahead, self.server.handler.request_lines)
             self.refuse(fault)
 
     def _sweep_body(self, waited: float) -> None:

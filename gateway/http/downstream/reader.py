@@ -3,9 +3,8 @@
 from typing import Final
 
 from gateway.core.fault import Fault
-from gateway.core.headers.request import Request
+from gateway.core.headers.request import Request, asks_for_page
 from gateway.core.reasons import Reason
-from gateway.core.sketch import asks_for_page
 from gateway.http.downstream.exchange import ClientExchange
 from gateway.http.downstream.request_body import RequestBody
 from gateway.http.downstream.roles import ClientSide, Front, TunnelOfClient
@@ -116,7 +115,7 @@ class ClientReader(ClientWriter):
         try:
             return self._take_head_of(data)
         except Fault as fault:
-            fault.html = asks_for_page(data)
+            fault.html = asks_for_page(data, self.server.handler.request_lines)
             raise
 
     def _take_head_of(self, data: bytes) -> bool:
@@ -132,14 +131,19 @@ class ClientReader(ClientWriter):
         else:
             self.ahead = data[end:]
             data = data[:end]
-        head = read_request_head(data, server.hostless, server.extra_methods)
-        if head.count > limits.fields:
-            raise Fault("client", Reason.HEAD_TOO_LARGE, "too many fields")
-        request = head.of(self.peer, tls=self.tls)
+        request, head = read_request_head(
+            data,
+            server.handler.request_lines,
+            peer=self.peer,
+            tls=self.tls,
+            hostless=server.hostless,
+            methods=server.extra_methods,
+            most_fields=limits.fields,
+        )
         self.check_arrival(request)
         exchange = self._begin(request, head)
         balancer = server.balancer
-        if balancer is not None and balancer.is_asked(head):
+        if balancer is not None and balancer.is_asked(request, head):
             exchange.respond(*balancer.answer(draining=server.draining))
         else:
             server.handler.handle(exchange)
@@ -154,10 +158,10 @@ class ClientReader(ClientWriter):
         server.in_flight += 1
         if length == 0:
             self.state = _HEAD_READ[self.state]
-            self.exchange = exchange = ClientExchange(self, request, None, head.upgrade, head.binds)
+            self.exchange = exchange = ClientExchange(self, request, None, head.upgrade)
             return exchange
         body = RequestBody(length, expects_continue=head.expects_continue)
-        self.exchange = exchange = ClientExchange(self, request, body, head.upgrade, head.binds)
+        self.exchange = exchange = ClientExchange(self, request, body, head.upgrade)
         self.state = ClientMove.BODY_BEGUN[self.state]
         self._reader = ChunkedReader() if length is None else LengthReader(length)
         self._progress = 0

@@ -3,6 +3,7 @@
 from typing import Final
 
 from gateway.core.fault import Fault
+from gateway.core.headers.lines import LineTable
 from gateway.core.headers.request import Request
 from gateway.core.reasons import Reason
 from gateway.http.downstream.request_body import RequestBody
@@ -30,7 +31,6 @@ class ClientRequest:
         request: what was asked.
         body: of the request, None without one.
         upgrade: the protocol asked for, where a tunnel would be possible.
-        binds: whether it may authenticate the connection that it is sent on (R77).
         handling: who handles it.
         target, lines: what goes to the upstream, once it is forwarded.
         tunnel: what it has become, after a 101.
@@ -45,7 +45,6 @@ class ClientRequest:
         "_state",
         "_status",
         "_upstream",
-        "binds",
         "body",
         "connection",
         "handling",
@@ -63,13 +62,11 @@ class ClientRequest:
         request: Request,
         body: RequestBody | None,
         upgrade: bytes | None,
-        binds: bool,
     ) -> None:
         self.connection = connection
         self.request = request
         self.body = body
         self.upgrade = upgrade
-        self.binds = binds
         self.handling: Handling | None = None
         self.target = b""
         self.lines = _NO_LINES
@@ -186,6 +183,17 @@ class ClientRequest:
     def timeouts(self) -> tuple[float | None, float | None]:
         """The route's own bounds on the wait for a head, and on silence in the body (seconds)."""
         return (None, None) if self.handling is None else self.handling.timeouts
+
+    @property
+    def binds(self) -> bool:
+        """Whether it may authenticate the connection that it is sent on (R77)."""
+        return bool(self.request.authorization) and self.request.binds
+
+    @property
+    def response_lines(self) -> LineTable:
+        """What the lines of its response are."""
+        assert self.handling is not None
+        return self.handling.response_lines
 
     def start_body(self) -> bytes:
         """Return what there is of the body, from its beginning; more of it is read from now on."""

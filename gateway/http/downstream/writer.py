@@ -23,7 +23,6 @@ _MOST_TURNED_AWAY = 64
 # over TLS many clients take the end of one direction for that of both, and fail in the middle of their upload
 _QUIET_SECONDS = 2.0
 _LINGER_SECONDS = 5.0
-_STARTS: Final[dict[int, bytes]] = {}
 
 
 class ClientWriter(ClientTransport):
@@ -71,7 +70,7 @@ class ClientWriter(ClientTransport):
         # before the body's end nobody can tell where the next request begins
         keep = asked.keep_alive and self.state != _BODY and not self.last_request and not server.draining
         self._chunked = False
-        parts = [_STARTS.get(status) or _start_of(status), *lines]
+        parts = [status_line(status), *lines]
         if not head.has_date:
             parts.append(b"Date: " + server.date())
         if length is not None:
@@ -115,15 +114,15 @@ class ClientWriter(ClientTransport):
             # who still waits for 100 may or may not send the body: nobody can tell where the next head begins
             may_follow = not body.continue_due and body.remaining <= MOST_DISCARDED
             keep = keep and may_follow and body.fault is None
-        framing = b""
+        framing: list[bytes] = []
         if status not in (204, 304):
-            framing = b"Content-Length: %d\r\n" % len(content)
+            framing.append(b"Content-Length: %d" % len(content))
         if status in (204, 304) or self.head.method == b"HEAD":
             content = b""
         if not keep:
-            framing += b"Connection: close\r\n"
+            framing.append(b"Connection: close")
         elif not self.head.minor:
-            framing += b"Connection: keep-alive\r\n"
+            framing.append(b"Connection: keep-alive")
         data = build_response_head(status, headers, framing, self.server.date())
         self._keep = keep
         self.send(data + content)
@@ -132,7 +131,7 @@ class ClientWriter(ClientTransport):
     def interim(self, head: ResponseHead) -> None:
         """Send an interim response (RFC 9110 section 15.2); an HTTP/1.0 client knows none."""
         if self.head.minor:
-            self.send(build_response_head(head.status, head.interim, b"", None))
+            self.send(b"\r\n".join((status_line(head.status), *head.interim, b"", b"")))
 
     def send_continue(self) -> None:
         """Tell the client to send its body."""
@@ -142,7 +141,7 @@ class ClientWriter(ClientTransport):
         """Tell the client that what follows is the protocol that it asked for."""
         self._keep = False
         ends = [b"Connection: upgrade", b"Upgrade: " + protocol, b"", b""]
-        self.send(b"\r\n".join([_start_of(101), *lines, *ends]))
+        self.send(b"\r\n".join([status_line(101), *lines, *ends]))
 
     # reading, as far as an answer needs it
 
@@ -172,7 +171,7 @@ class ClientWriter(ClientTransport):
     def refuse(self, fault: Fault) -> None:
         """Answer bytes that are no acceptable request, and close."""
         status, headers, content = self.server.handler.malformed(fault, self.peer)
-        framing = b"Content-Length: %d\r\nConnection: close\r\n" % len(content)
+        framing = (b"Content-Length: %d" % len(content), b"Connection: close")
         self.send(build_response_head(status, headers, framing, self.server.date()) + content)
         self.close(unread=True)
 
@@ -219,9 +218,3 @@ class ClientWriter(ClientTransport):
             self.transport.abort()
         elif self.eof_due is not None and now > self.eof_due:
             self.send_eof()
-
-
-def _start_of(status: int) -> bytes:
-    """Return a status line without its CRLF; there are few, and they are remembered."""
-    found = _STARTS[status] = status_line(status).removesuffix(b"\r\n")
-    return found

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.core.headers.names import BINDING_SCHEME
+from gateway.core.headers.kinds import BINDING_SCHEME
 
 _CREDENTIALS: Final = re.compile(rb"(?i:proxy-)?(?i:authorization):(?:[^\r\n]*[ \t,])?" + BINDING_SCHEME)
 

@@ -2,7 +2,7 @@
 
 import re
 
-from gateway.http.messages.fields import TOKEN, Malformed, read_field
+from gateway.core.headers.lines import Malformed, check_line
 
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -12,10 +12,11 @@ _MOST_LINE = 512
 _MOST_EXTENSIONS = 16_384
 _MOST_TRAILERS = 8192
 
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # RFC 9112 section 7.1.1: white space stands before and after ";" and "=" and nowhere else
-_VALUE = TOKEN + rb'+|"(?:[\t !#-\[\]-~]|\\[\t -~])*"'
+_VALUE = _TOKEN + rb'+|"(?:[\t !#-\[\]-~]|\\[\t -~])*"'
 _SIZE_LINE = re.compile(
-    rb"0*([0-9A-Fa-f]{1,15})((?:[ \t]*;[ \t]*" + TOKEN + rb"+(?:[ \t]*=[ \t]*(?:" + _VALUE + rb"))?)*)"
+    rb"0*([0-9A-Fa-f]{1,15})((?:[ \t]*;[ \t]*" + _TOKEN + rb"+(?:[ \t]*=[ \t]*(?:" + _VALUE + rb"))?)*)"
 )
 
 
@@ -120,7 +121,7 @@ class ChunkedReader:
         self._trailers += len(line)
         if self._trailers > _MOST_TRAILERS:
             raise Malformed("trailers too long")
-        read_field(line)
+        check_line(line)
 
 
 class LengthReader:

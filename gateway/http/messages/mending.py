@@ -15,7 +15,7 @@ Everything is within the bounds of heads. A control byte in a value has no readi
 
 import re
 
-from gateway.http.messages.fields import Malformed
+from gateway.core.headers.lines import Malformed
 from gateway.syntax.tokens import is_token
 
 _LINE_END = re.compile(rb"\r?\n")

@@ -1,249 +1,231 @@
 """Request heads: bytes to a validated value (RFC 9112), or a Fault that says what is wrong with them.
 
-llhttp, strict, gives the first verdict. What it lets through and another server may read otherwise is refused
-here: every doubt about where a message ends or whom it is for closes the connection (R57).
+A head is read line by line, strictly: what another server may read otherwise is refused here, and every doubt
+about where a message ends or whom it is for closes the connection (R57). What each line is comes from one
+table (``core.headers.lines``); nobody classifies it again.
 """
 
 import re
-
-import httptools
+from typing import Final
 
 from gateway.core.fault import Fault
-from gateway.core.headers.request import Field, Header, Request
-from gateway.core.pattern import Pattern
+from gateway.core.headers.kinds import (
+    CONNECTION,
+    CONTENT_LENGTH,
+    EXPECT,
+    HOST,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    Kind,
+)
+from gateway.core.headers.lines import Line, LineTable, Malformed
+from gateway.core.headers.request import Request
 from gateway.core.reasons import Reason
-from gateway.http.messages.fields import Kind, Malformed, read_field, read_length, tokens
+from gateway.http.messages.fields import read_length, tokens
+from gateway.syntax.authority import undotted
 from gateway.syntax.tokens import is_token
 
-# the methods of the IANA registry that llhttp knows; PRI, ICE, RTSP and UPnP are other protocols
-METHODS = frozenset(
+METHODS: Final = frozenset(
     b"ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE "
     b"OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH TRACE UNBIND UNLINK "
     b"UNLOCK".split()
 )
+"""The methods of the IANA registry that servers commonly know; PRI, ICE, RTSP and UPnP are other protocols."""
 
-# a method is a token, and upper and lower case are different ones (RFC 9110 section 9.1)
-REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/1\.([01])")
+REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/1\.([01])")
+"""A method is a token, and upper and lower case are different ones (RFC 9110 section 9.1)."""
 
 # RFC 3986 with what browsers leave as it is: brackets, and in queries, which nobody decides by, much more
-_ORIGIN_FORM = re.compile(
-    rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@/%\[\]]*(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]{}|\\^`]*)?"
-)
-_ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?]*)(.*)")
-_HOST = re.compile(rb"(?:[A-Za-z0-9\-._]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
+_ORIGIN: Final = rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@/%\[\]]*(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]{}|\\^`]*)?"
+_ORIGIN_FORM: Final = re.compile(_ORIGIN)
+# nearly all request lines: the target is in origin-form
+_USUAL_LINE: Final = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (" + _ORIGIN + rb") HTTP/1\.([01])"
+).fullmatch
+_ABSOLUTE_FORM: Final = re.compile(rb"(?i:https?)://([^/?]*)(.*)")
 
 # what is called so would carry HTTP again, past every check made here (h2c smuggling; a draft was ``h2c-14``)
-_HTTP_INSIDE = (b"h2", b"h3", b"http", b"tls")
+_HTTP_INSIDE: Final = (b"h2", b"h3", b"http", b"tls")
+_MOST_USUAL: Final = 256
 
 
 class Framing:
-    """What a request head says of its message, whatever else it says.
+    """What a request head says of its message, whatever else it says. Never changed once made.
 
     Attributes:
         method: as sent.
-        host: the one Host, lower case.
         minor: the minor version of HTTP/1.
         length: the Content-Length, None when chunked; 0 when there is no body.
         keep_alive: whether the client keeps the connection.
         expects_continue: whether it waits for 100 before its body.
         upgrade: the protocol asked for, where a tunnel would be possible.
-        count: how many fields there are.
-        binds: whether it holds what authenticates a connection instead of the request (R77).
     """
 
-    __slots__ = (
-        "binds",
-        "count",
-        "expects_continue",
-        "host",
-        "keep_alive",
-        "length",
-        "method",
-        "minor",
-        "upgrade",
-    )
+    __slots__ = ("expects_continue", "keep_alive", "length", "method", "minor", "upgrade")
 
-    method: bytes
-    host: bytes
-    minor: int
-    length: int | None
-    keep_alive: bool
-    expects_continue: bool
-    upgrade: bytes | None
-    count: int
-    binds: bool
-
-    def copy(self) -> "Framing":
-        """Return the same without what a subclass adds."""
-        other = Framing()
-        for name in Framing.__slots__:
-            setattr(other, name, getattr(self, name))
-        return other
+    def __init__(
+        self,
+        method: bytes,
+        minor: int,
+        length: int | None,
+        keep_alive: bool,
+        expects_continue: bool = False,
+        upgrade: bytes | None = None,
+    ) -> None:
+        self.method = method
+        self.minor = minor
+        self.length = length
+        self.keep_alive = keep_alive
+        self.expects_continue = expects_continue
+        self.upgrade = upgrade
 
 
-class RequestHead(Framing):
-    """A head without its sender; attributes are as in ``core.headers.request.Request`` and ``Framing``."""
-
-    __slots__ = ("fields", "target")
-
-    def __init__(self, target: bytes, fields: tuple[Field, ...]) -> None:
-        self.target = target
-        self.fields = fields
-
-    def of(self, peer: str, *, tls: bool) -> Request:
-        """Return the request that this head makes when it comes from ``peer``."""
-        return Request(self.method, self.target, self.host, None, peer, tls, self.fields)
-
-    @property
-    def headers(self) -> tuple[Header, ...]:
-        """The fields as (name, value) pairs."""
-        return tuple((field.name, field.value) for field in self.fields)
+# by what tells it: the framing of requests that have no body and ask for nothing
+_usual: dict[tuple[bytes, bytes, bytes | None], Framing] = {}
 
 
 def read_request_head(
-    data: bytes, hostless: frozenset[bytes] = frozenset(), methods: frozenset[bytes] = frozenset()
-) -> RequestHead:
+    data: bytes,
+    table: LineTable,
+    *,
+    peer: str = "",
+    tls: bool = False,
+    hostless: frozenset[bytes] = frozenset(),
+    methods: frozenset[bytes] = frozenset(),
+    most_fields: int = 1 << 30,
+) -> tuple[Request, Framing]:
     """Read exactly one request head, up to and including its blank line.
 
     Args:
         data: the head.
+        table: what each of its lines is.
+        peer, tls: from whom it came, and whether over TLS.
         hostless: paths that balancers may ask for in HTTP/1.0 without a Host; ``host`` is empty then.
         methods: what is taken beside ``METHODS``.
+        most_fields: of these there may be.
 
     Raises:
-        Fault: ``request_malformed``, ``host_invalid``, ``expectation_failed``, ``method_unsupported`` or
-            ``method_unknown``.
+        Fault: ``request_malformed``, ``head_too_large``, ``host_invalid``, ``expectation_failed``,
+            ``method_unsupported`` or ``method_unknown``.
     """
     try:
-        method = data.partition(b" ")[0]
-        is_known = method in METHODS
-        # what llhttp does not know it reads as a method that may have a body, as any other may
-        _ask_llhttp(data if is_known else b"POST" + data[len(method) :])
-        head = _read(data, hostless)
-        if not is_known and method not in methods:
-            raise Fault("client", Reason.METHOD_UNKNOWN, "see extra_methods")
-        return head
+        lines = data.split(b"\r\n")
+        if len(lines) < 3 or lines[-1] or lines[-2]:
+            raise Malformed("no blank line at the end")  # noqa: TRY301
+        match = _USUAL_LINE(lines[0]) or REQUEST_LINE.fullmatch(lines[0])
+        # what begins with a slash and is not usual is no origin-form
+        if match is None or (match[2][:1] == b"/" and _ORIGIN_FORM.fullmatch(match[2]) is None):
+            raise Malformed("request line")  # noqa: TRY301
+        method, target, version = match.groups()
+        del lines[-2:], lines[0]
+        request = Request(method, target, b"", None, peer, tls, lines)
+        request.sort(table)
+        if len(lines) > most_fields:
+            raise Fault("client", Reason.HEAD_TOO_LARGE, "too many fields")
+        framing = _read_framing(request, version, hostless)
     except Malformed as error:
         raise Fault("client", Reason.REQUEST_MALFORMED, str(error)) from None
+    if method not in METHODS and method not in methods:
+        raise Fault("client", Reason.METHOD_UNKNOWN, "see extra_methods")
+    return request, framing
 
 
-def read_match(pattern: Pattern, match: "re.Match[bytes]", peer: str, *, tls: bool) -> Request:
-    """Return the request of a head that a pattern recognised."""
-    return Request(pattern.method, match[1], pattern.host, None, peer, tls, None, pattern, match)
-
-
-def framing_of(pattern: Pattern, match: "re.Match[bytes]") -> Framing:
-    """Return the framing of a head that a pattern recognised."""
-    framing: Framing = pattern.framing
-    if pattern.length:
-        length = int(match[pattern.length])
-        if length != framing.length:
-            framing = framing.copy()
-            framing.length = length
+def _read_framing(request: Request, version: bytes, hostless: frozenset[bytes]) -> Framing:
+    """Return what the lines say of the message; the request learns its host and its target."""
+    host: Line | None = None
+    connection: Line | None = None
+    more: list[Line] = []
+    for line in request.framing:
+        kind = line.kind
+        if kind == HOST and host is None:
+            host = line
+        elif kind == CONNECTION and connection is None:
+            connection = line
+        else:
+            more.append(line)
+    method, target = request.method, request.target
+    if host is None or host.found is None or (more and any(line.kind == HOST for line in more)):
+        may_lack = version == b"0" and method in (b"GET", b"HEAD") and target.partition(b"?")[0] in hostless
+        _check_host(host, more, may_lack=may_lack)
+    else:
+        request.host = host.found
+    if method in (b"CONNECT", b"TRACE"):
+        raise Fault("client", Reason.METHOD_UNSUPPORTED)
+    if more:
+        framing = _read_more(method, version, connection, more)
+        if not request.host and framing.length != 0:
+            raise Fault("client", Reason.HOST_INVALID, "no Host with a body")
+    else:
+        key = (method, version, None if connection is None else connection.value)
+        framing = _usual.get(key) or _learn_usual(key)
+    if target[:1] != b"/":
+        request.target = _read_target(method, target, request.host)
     return framing
 
 
-def attach(pattern: Pattern, framing: Framing) -> None:
-    """Give a new pattern the data plane's part: the framing of a head that it was made of."""
-    pattern.framing = framing.copy()
-    pattern.read = read_lines
+def _learn_usual(key: tuple[bytes, bytes, bytes | None]) -> Framing:
+    method, version, value = key
+    minor = 1 if version == b"1" else 0
+    options = [] if value is None else tokens(value)
+    framing = Framing(method, minor, 0, b"close" not in options and (minor == 1 or b"keep-alive" in options))
+    if len(_usual) < _MOST_USUAL and method in METHODS:
+        _usual[key] = framing
+    return framing
 
 
-def read_lines(data: bytes) -> tuple[Field, ...]:
-    """Return the fields of a head that has been judged."""
-    return tuple(map(read_field, data.split(b"\r\n")[1:-2]))
+def _read_more(method: bytes, version: bytes, connection: Line | None, more: list[Line]) -> Framing:
+    special: dict[Kind, list[bytes]] = {}
+    for line in more:
+        special.setdefault(line.kind, []).append(line.value)
+    values = (
+        special.get(CONNECTION, [])
+        if connection is None
+        else [connection.value, *special.get(CONNECTION, ())]
+    )
+    options = [token for value in values for token in tokens(value)]
+    minor = 1 if version == b"1" else 0
+    length = _read_length(special, minor)
+    return Framing(
+        method,
+        minor,
+        length,
+        b"close" not in options and (minor == 1 or b"keep-alive" in options),
+        _read_expectation(special.get(EXPECT, ()), minor) and length != 0,
+        _read_upgrade(special.get(UPGRADE, ()), options, minor),
+    )
 
 
-def _ask_llhttp(data: bytes) -> None:
-    # without callbacks the whole verdict is given in C
-    try:
-        httptools.HttpRequestParser(None).feed_data(data)
-    except httptools.HttpParserUpgrade:
-        pass
-    except httptools.HttpParserError as error:
-        raise Malformed(type(error).__name__) from None
-
-
-def _read(data: bytes, hostless: frozenset[bytes]) -> RequestHead:
-    lines = data.split(b"\r\n")
-    if len(lines) < 3 or lines[-1] or lines[-2]:
-        raise Malformed("no blank line at the end")
-    match = REQUEST_LINE.fullmatch(lines[0])
-    if match is None:
-        raise Malformed("request line")
-    method, target, version = match.groups()
-    fields = tuple(map(read_field, lines[1:-2]))
-    head = RequestHead(target, fields)
-    _read_message(head, method, version, hostless)
-    head.target = _read_target(method, target, head.host)
-    return head
-
-
-def _read_message(head: RequestHead, method: bytes, version: bytes, hostless: frozenset[bytes]) -> None:
-    """Fill in the framing that the fields of a head tell of."""
-    special: dict[int, list[bytes]] = {}
-    for field in head.fields:
-        if field.kind:
-            special.setdefault(field.kind, []).append(field.value)
-    head.method = method
-    head.count = len(head.fields)
-    head.binds = Kind.BINDING in special
-    may_lack = version == b"0" and method in (b"GET", b"HEAD") and head.target.partition(b"?")[0] in hostless
-    head.host = _read_host(special.get(Kind.HOST, ()), may_lack=may_lack)
-    if method in (b"CONNECT", b"TRACE"):
-        raise Fault("client", Reason.METHOD_UNSUPPORTED)
-    minor = head.minor = 1 if version == b"1" else 0
-    length = head.length = _read_framing(special, minor)
-    if not head.host and length != 0:
-        raise Fault("client", Reason.HOST_INVALID, "no Host with a body")
-    options = [token for value in special.get(Kind.CONNECTION, ()) for token in tokens(value)]
-    head.keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
-    head.expects_continue = _read_expectation(special.get(Kind.EXPECT, ()), minor) and length != 0
-    head.upgrade = _read_upgrade(special.get(Kind.UPGRADE, ()), options, minor)
-
-
-def _read_host(values: "list[bytes] | tuple[()]", *, may_lack: bool) -> bytes:
-    """Return the one Host (RFC 9112 section 3.2), lower case, or none where it may be lacking; R57."""
-    if may_lack and not values:
-        return b""
-    if len(values) != 1:
+def _check_host(host: Line | None, more: list[Line], *, may_lack: bool) -> None:
+    """Say why there is not the one Host (RFC 9112 section 3.2; R57), unless it may be lacking."""
+    if host is None and may_lack:
+        return
+    if host is None or any(line.kind == HOST for line in more):
         raise Fault("client", Reason.HOST_INVALID, "not exactly one Host")
-    match = _HOST.fullmatch(values[0])
-    if match is None or (match[1] is not None and int(match[1]) > 65535):
-        raise Fault("client", Reason.HOST_INVALID, "no host and port")
-    return _undotted(values[0].lower())
-
-
-def _undotted(host: bytes) -> bytes:
-    """Return a host as it is configured: a dot at the end of a name is the root's (RFC 1034 section 3.1)."""
-    name, colon, port = host.partition(b":") if host[:1] != b"[" else (host, b"", b"")
-    bare = name.removesuffix(b".")
-    return host if bare == name or not bare or bare[-1:] == b"." else bare + colon + port
+    raise Fault("client", Reason.HOST_INVALID, "no host and port")
 
 
 def _read_target(method: bytes, target: bytes, host: bytes) -> bytes:
     """Return origin-form or ``*`` (RFC 9112 section 3.2); R55: an absolute-form cannot name another host."""
     if target == b"*" and method == b"OPTIONS":
         return target
-    if target[:1] != b"/":
-        match = _ABSOLUTE_FORM.fullmatch(target)
-        if match is None:
-            raise Malformed("request target")
-        if _undotted(match[1].lower()) != host:
-            raise Fault("client", Reason.HOST_INVALID, "the target names another host")
-        target = match[2]
-        if not target:
-            return b"*" if method == b"OPTIONS" else b"/"
-        if target[:1] == b"?":
-            target = b"/" + target
+    match = _ABSOLUTE_FORM.fullmatch(target)
+    if match is None:
+        raise Malformed("request target")
+    if undotted(match[1].lower()) != host:
+        raise Fault("client", Reason.HOST_INVALID, "the target names another host")
+    target = match[2]
+    if not target:
+        return b"*" if method == b"OPTIONS" else b"/"
+    if target[:1] == b"?":
+        target = b"/" + target
     if _ORIGIN_FORM.fullmatch(target) is None:
         raise Malformed("request target")
     return target
 
 
-def _read_framing(special: dict[int, list[bytes]], minor: int) -> int | None:
+def _read_length(special: dict[Kind, list[bytes]], minor: int) -> int | None:
     """Return the body's length, None when chunked (RFC 9112 section 6.3); R57."""
-    codings, lengths = special.get(Kind.TRANSFER_ENCODING), special.get(Kind.CONTENT_LENGTH)
+    codings, lengths = special.get(TRANSFER_ENCODING), special.get(CONTENT_LENGTH)
     if codings is not None:
         if lengths is not None or minor == 0 or len(codings) != 1 or codings[0].lower() != b"chunked":
             raise Malformed("Transfer-Encoding")

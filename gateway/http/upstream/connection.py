@@ -4,6 +4,7 @@ from typing import Final
 
 from gateway.config.settings.root import UpstreamSettings
 from gateway.core.fault import Fault
+from gateway.core.headers.lines import LineTable
 from gateway.core.reasons import Reason
 from gateway.http.messages.binding import sends_binding
 from gateway.http.messages.chunked import BodyReader, ChunkedReader, LengthReader, UntilCloseReader
@@ -113,7 +114,7 @@ class UpstreamConnection(UpstreamTransport):
             self._buffer = b""
         try:
             while data:
-                head, data = self._next_head(data, checked)
+                head, data = self._next_head(data, checked, exchange.response_lines)
                 if head is None:
                     return
                 checked = 0
@@ -131,7 +132,7 @@ class UpstreamConnection(UpstreamTransport):
                 self._pool.rotation.failed(self.origin, exchange)
             exchange.fail(fault)
 
-    def _next_head(self, data: bytes, checked: int) -> tuple[ResponseHead | None, bytes]:
+    def _next_head(self, data: bytes, checked: int, table: LineTable) -> tuple[ResponseHead | None, bytes]:
         """Return the first head of the data and what follows it; None while it is not complete.
 
         The bytes before ``checked`` were looked at before.
@@ -146,7 +147,7 @@ class UpstreamConnection(UpstreamTransport):
         self._interims += 1
         if self._interims > _MOST_INTERIM:
             raise Fault("upstream", Reason.UPSTREAM_MALFORMED, "too many interim responses")
-        return read_response_head(data[:end]), data[end:]
+        return read_response_head(data[:end], table), data[end:]
 
     def _take_final(self, exchange: Served, head: ResponseHead, rest: bytes) -> None:
         status, length, origin = head.status, head.length, self.origin

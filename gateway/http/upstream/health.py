@@ -6,6 +6,7 @@ from typing import TypeAlias, cast
 
 from gateway.config.settings.root import HealthSettings
 from gateway.core.fault import Fault
+from gateway.core.headers.rules import plain_response_lines
 from gateway.http.messages.mending import end_of_head
 from gateway.http.messages.response_head import MOST_HEAD, read_response_head
 from gateway.http.roles import Server
@@ -15,6 +16,8 @@ from gateway.http.upstream.origin import expand_statuses
 _FIELDS = b"User-Agent: gateway-health\r\nAccept: */*\r\nConnection: close\r\n"
 
 Dial: TypeAlias = "Callable[[Server, Callable[[], Probe], float], Awaitable[Probe]]"
+
+_LINES = plain_response_lines()
 
 
 class Probe(asyncio.Protocol):
@@ -39,7 +42,7 @@ class Probe(asyncio.Protocol):
                 self._tell(None)
             return
         try:
-            status = read_response_head(self._buffer[:end]).status
+            status = read_response_head(self._buffer[:end], _LINES).status
         except Fault:
             self._tell(None)
             return
