@@ -2,12 +2,13 @@
 
 import asyncio
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from gateway.config.settings.root import Settings
-from gateway.core.decide import decide
-from gateway.pipeline import pipeline
+from gateway.core import decide
+from gateway.core.access import access
 from tests.support.store import ValkeyServer
 from tests.support.world import World
 
@@ -181,11 +182,11 @@ async def test_by_address_before_any_signature(world, path, monkeypatch):
     """[2.32]: beyond a limit by address nothing is decided: no token is looked at, no login begun."""
     decided = []
 
-    def noting(request, *rest):
-        decided.append(request.target)
-        return decide(request, *rest)
+    def noting(context, *rest):
+        decided.append(context.request.target)
+        return access.access(context, *rest)
 
-    monkeypatch.setattr(pipeline, "decide", noting)
+    monkeypatch.setattr(decide, "access", SimpleNamespace(access=noting))
     browser = world.browser()
     guesses = [(await browser.fetch(path, headers={"Authorization": f"Bearer {n}"})).status for n in range(5)]
     assert guesses == [401, 401, 401, 429, 429]
