@@ -299,6 +299,7 @@ class Handler:
         request = exchange.request
         told = [each for each in request.headers if each[0].lower() not in CONNECTIONS_OWN]
         lines = [b": ".join(each) for each in (*told, *self.extra)]
+        lines.sort(key=lambda line: line[:5].lower() != b"host:")
         exchange.forward("app", request.target, lines, self.max_body if max_body is None else max_body)
 
     def on_response(self, head: ResponseHead) -> list[bytes]:

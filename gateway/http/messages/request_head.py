@@ -42,7 +42,7 @@ _ORIGIN_FORM: Final = re.compile(_ORIGIN)
 _USUAL_LINE: Final = re.compile(
     rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (" + _ORIGIN + rb") HTTP/1\.([01])"
 ).fullmatch
-_ABSOLUTE_FORM: Final = re.compile(rb"(?i:https?)://([^/?]*)(.*)")
+_ABSOLUTE_FORM: Final = re.compile(rb"(?i:https?)://([A-Za-z0-9\-._~!$&'()*+,;=:@%\[\]]*)([/?].*)?")
 
 # what is called so would carry HTTP again, past every check made here (h2c smuggling; a draft was ``h2c-14``)
 _HTTP_INSIDE: Final = (b"h2", b"h3", b"http", b"tls")
@@ -213,7 +213,7 @@ def _read_target(method: bytes, target: bytes, host: bytes) -> bytes:
         raise Malformed("request target")
     if undotted(match[1].lower()) != host:
         raise Fault("client", Reason.HOST_INVALID, "the target names another host")
-    target = match[2]
+    target = match[2] or b""
     if not target:
         return b"*" if method == b"OPTIONS" else b"/"
     if target[:1] == b"?":
