@@ -105,7 +105,7 @@ def _locate(context: Context) -> Answer | Need:
 
 
 def _on_route(context: Context, route: Route) -> Answer | Need:
-    """Decide a request for a route, and count it where the route is limited: whoever is refused asks as well."""
+    """Decide a request for a route, and count it where that is limited: whoever is refused asks as well."""
     limit = route.rate_limit
     if limit is None:
         return _judge_on(context, route)
@@ -121,7 +121,7 @@ def _on_route(context: Context, route: Route) -> Answer | Need:
 def _limited(
     context: Context, route: Route, limit: RateLimit, found: Forward | Refuse | None
 ) -> Refuse | Need | None:
-    """Return the refusal of a request that is one too many, or the need that counts it; None lets it pass."""
+    """Return the refusal of one request too many, or the need that counts it; None lets it pass."""
     identity = None if found is None else found.identity
     allowance = allowance_of(context, limit, identity)
     if isinstance(allowance, Admit):

@@ -34,7 +34,8 @@ class RuntimeConfig:
     ``by_callback`` is by what follows the prefix in the path of a provider's callback.
     ``hsts`` is Strict-Transport-Security by the authority of an https site, empty where it is not sent.
     ``places`` remembers where paths lead. ``login_limit`` bounds how many logins one address may complete.
-    ``logged_headers`` are lower case, ``log_claims`` name people in the log. ``keeps_records``: the store keeps the sessions, not the browsers.
+    ``logged_headers`` are lower case, ``log_claims`` name people in the log.
+    ``keeps_records``: the store keeps the sessions, not the browsers.
     """
 
     settings: Settings

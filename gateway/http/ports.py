@@ -126,8 +126,8 @@ class Exchange(Protocol):
         """Proxy to a server of the named upstream, streaming both ways with back-pressure.
 
         ``target`` is in origin-form. ``lines`` are those of the end-to-end fields, complete and checked, and
-        without CRLF; a member may be several, joined. Host alone is in the first of them. Framing, Connection and Upgrade are added by the
-        data plane. ``max_body`` (bytes) replaces the limit of all.
+        without CRLF; a member may be several, joined. The first begins with Host. Framing, Connection and
+        Upgrade are added by the data plane. ``max_body`` (bytes) replaces the limit of all.
         """
 
     async def read_body(self, limit: int) -> bytes:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class Live:
     """A session that holds: who it is, and what rides on the response or behind the request.
 
-    ``session`` and ``grant`` are what was presented, ``rotation_id`` names its next rotation. ``cookies`` give
-    the browser a newer one, ``background`` are needs to resolve behind the request's back. ``is_renewed``
-    tells that a newer generation than the presented one was decided by.
+    ``session`` and ``grant`` are what was presented, ``rotation_id`` names its next rotation. ``cookies``
+    give the browser a newer one, ``background`` are needs to resolve behind the request's back.
+    ``is_renewed`` tells that a newer generation than the presented one was decided by.
     """
 
     identity: Identity

@@ -127,7 +127,7 @@ class OwnCookies:
 
 
 def split_own(name: bytes, value: bytes, prefixes: tuple[bytes, ...]) -> OwnCookies:
-    """Take a Cookie line apart: our own cookies, by lower-case prefixes, and the rest, which keeps its bytes."""
+    """Take a Cookie line apart: our own cookies, by lower-case prefixes, and the rest, byte for byte."""
     rest = without_own(value, prefixes)
     return OwnCookies((name, value), b"%b: %b" % (name, rest) if rest else None)
 

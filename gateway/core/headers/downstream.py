@@ -1,4 +1,4 @@
-"""The head that a client gets of an upstream's response: forged cookies stripped, ours added (R54, R58, R59)."""
+"""The head that a client gets of an upstream's response: forged cookies out, ours in (R54, R58, R59)."""
 
 from collections.abc import Iterable
 
@@ -22,10 +22,9 @@ def sort_response(lines: list[bytes], table: LineTable) -> tuple[list[bytes], li
         kind = found.kind
         if kind >= READ or kind == PASS:
             passed.append(found.line)
-        elif kind == SET_COOKIE:
+        elif kind == SET_COOKIE and not found.found:
             # nobody but us sets our cookies (R54)
-            if not found.found:
-                passed.append(found.line)
+            passed.append(found.line)
         if kind > DROP:
             read.append(found)
     return passed, read

@@ -45,8 +45,8 @@ class Forwarded:
 
     ``client`` is the address of the first hop that no trusted proxy vouches for, ``unknown`` where a trusted
     proxy tells none, and ``chain`` every hop from there to the peer. ``block`` are the lines that tell the
-    upstream, Host first, joined by CRLF. ``unreadable`` is the name of the named field that cannot be read, empty where all
-    can: nothing else here is then worth anything.
+    upstream, Host first, joined by CRLF. ``unreadable`` is the name of the named field that cannot be read,
+    empty where all can: nothing else here is then worth anything.
     """
 
     host: bytes

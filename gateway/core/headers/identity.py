@@ -79,7 +79,7 @@ def encode_claim(value: Json, *, is_list: bool = False, raw: bool = False) -> st
 def identity_lines(
     headers: tuple[IdentityHeader, ...], identity: Identity, *, tells_unverified: bool = False
 ) -> bytes:
-    """Return the lines that tell an upstream who is calling, joined by CRLF; a claim without a value has none.
+    """Return the lines that tell an upstream who is calling, joined by CRLF; no claim without a value.
 
     An e-mail address of which the provider says that it is not verified could be anybody's; it has none
     either, unless ``tells_unverified`` (R80).

@@ -88,7 +88,7 @@ READ_NAMES: Final = {
     b"x-moz": PURPOSE,
     b"x-requested-with": REQUESTED_WITH,
 }
-"""The request's fields, by their lower-case names, that go on as clients send them and that decisions read."""
+"""The request's fields, by their lower-case names, that go on as clients send them, and are read."""
 
 BINDING_SCHEME: Final = rb"(?i:ntlm|nego|kerberos|credssp)"
 """What the names of schemes begin with that authenticate a connection instead of a request (RFC 4559)."""

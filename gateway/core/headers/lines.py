@@ -1,4 +1,4 @@
-"""Field lines (RFC 9112 section 5), read strictly, and what each of them is to us: facts by their exact bytes.
+"""Field lines (RFC 9112 section 5), read strictly, and what each is to us: facts by their exact bytes.
 
 A line that goes on as it came and that nothing reads is None in a table: that is what most are. Whatever else
 a line is, a ``Line`` says it. Lines are without their CRLF.

@@ -1,4 +1,4 @@
-"""A request's head, framed and validated, before any decision; its lines are sorted once, by what they are."""
+"""A request's head, framed and validated, before any decision; its lines are sorted by what they are."""
 
 import re
 from typing import Final, TypeAlias

@@ -28,7 +28,8 @@ class Route:
     ``sets_cors`` tells that the gateway says who may read the upstream's answers, by ``preflight``.
     ``unsafe_from`` is whose pages may use a session to change something (R81).
 
-    ``most_staleness`` is how many seconds old the denylist's replica may be, None where its age does not matter.
+    ``most_staleness`` is how many seconds old the denylist's replica may be, None where its age does not
+    matter.
 
     ``timeouts`` bound the wait for the response head and the silence within its body (seconds), None where
     the upstream's hold. ``replacement`` is what the upstream sees in place of ``path``, also without a
@@ -186,10 +187,9 @@ class RouteTable:
         return route if route is not None and route.raw_path else None
 
     def of_all_below(self, host: bytes, directory: bytes, method: bytes) -> Route | None:
-        """Return the one route of everything below a directory, which ends with a slash; None where there
-        are several, in whatever reading.
+        """Return the one route of everything below a directory; None where there are several, however read.
 
-        A path below it is what follows it with any plain segments: without ``;``, ``%`` or dot segments.
+        The directory ends with a slash. A path below it is what follows it with any plain segments: without ``;``, ``%`` or dot segments.
         """
         route, table = self.match(host, directory, method), self._of_host(host)
         if route is None or table is None:

@@ -30,7 +30,7 @@ METHODS: Final = frozenset(
     b"OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH TRACE UNBIND UNLINK "
     b"UNLOCK".split()
 )
-"""The methods of the IANA registry that servers commonly know; PRI, ICE, RTSP and UPnP are other protocols."""
+"""The methods of the IANA registry that servers commonly know; PRI, ICE, RTSP, UPnP: other protocols."""
 
 REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/1\.([01])")
 """A method is a token, and upper and lower case are different ones (RFC 9110 section 9.1)."""
@@ -99,7 +99,8 @@ def read_request_head(
     Args:
         data: the head.
         table: what each of its lines is.
-        peer, tls: from whom it came, and whether over TLS.
+        peer: from whom it came.
+        tls: whether it came over TLS.
         hostless: paths that balancers may ask for in HTTP/1.0 without a Host; ``host`` is empty then.
         methods: what is taken beside ``METHODS``.
         most_fields: of these there may be.

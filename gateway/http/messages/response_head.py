@@ -9,6 +9,7 @@ from typing import Final
 from gateway.core.fault import Fault
 from gateway.core.headers.downstream import sort_response, without
 from gateway.core.headers.kinds import (
+    CACHE_CONTROL,
     CHALLENGE,
     CONNECTION,
     CONTENT_LENGTH,
@@ -47,8 +48,6 @@ class ResponseHead:
         upgrade: the protocol of a 101.
         has_date: whether ``lines`` have a Date.
         is_stream: whether these are server-sent events.
-        is_whole: whether a body of a known length follows, unless it was asked for with HEAD, and nothing else
-            is to be heeded.
         binds: whether the server authenticates the connection, or offers to (R77).
         idle_for: after how many idle seconds the server closes the connection, where it tells.
     """
@@ -59,7 +58,6 @@ class ResponseHead:
         "has_date",
         "idle_for",
         "is_stream",
-        "is_whole",
         "length",
         "lines",
         "read",
@@ -78,7 +76,6 @@ class ResponseHead:
         self.upgrade: bytes | None = None
         self.has_date = False
         self.is_stream = False
-        self.is_whole = False
         self.binds = False
         self.idle_for: float | None = None
 
@@ -158,54 +155,55 @@ def _read_status(line: bytes) -> tuple[int, int]:
 
 def _heed(head: ResponseHead, read: list[Line], minor: int) -> None:
     """Fill in what the lines of a head say of its message and of the connection."""
-    length: int | None = None
-    codings: bytes | None = None
     options: list[bytes] = []
     named: frozenset[bytes] = frozenset()
-    upgrades: list[bytes] = []
-    content_type: bytes | None = None
     for line in read:
         kind = line.kind
-        if kind == CONTENT_LENGTH:
-            if length is not None:
-                raise Malformed("Content-Length")
-            length = read_length(line.value)
-        elif kind == DATE:
+        if kind == DATE:
             head.has_date = True
+        elif kind == CONTENT_LENGTH:
+            if head.length is not None:
+                raise Malformed("Content-Length")
+            head.length = read_length(line.value)
         elif kind == CONTENT_TYPE:
-            content_type = line.value if content_type is None else content_type
+            head.is_stream = head.is_stream or line.value[:17].lower() == b"text/event-stream"
         elif kind == CONNECTION:
             options += tokens(line.value)
             named |= line.found
-        elif kind == TRANSFER_ENCODING:
-            if codings is not None or minor == 0 or line.value.lower() != b"chunked":
-                raise Malformed("Transfer-Encoding")
-            codings = line.value
-        elif kind == KEEP_ALIVE:
-            head.idle_for = _read_patience(line.value) if head.idle_for is None else head.idle_for
-        elif kind == UPGRADE:
-            upgrades.append(line.value)
-        elif kind in (CHALLENGE, PROXY_CHALLENGE) and line.found:
-            head.binds = True
-    if codings is not None and length is not None:
+        elif kind != CACHE_CONTROL:
+            _heed_more(head, line, minor)
+    if head.chunked and head.length is not None:
         raise Malformed("Transfer-Encoding")
     if named:
         head.lines = without(head.lines, named)
         head.has_date = head.has_date and b"date" not in named
     status = head.status
     bodyless = status in (204, 304) or status < 200
-    head.length, head.chunked = length, codings is not None
-    head.upgrade = upgrades[0] if len(upgrades) == 1 else None
-    head.is_stream = content_type is not None and content_type[:17].lower() == b"text/event-stream"
     # a body where none is allowed may follow all the same: then the next response would begin in it
     head.reusable = (
         minor == 1
         and b"close" not in options
         and head.idle_for != 0
         # (a 304 may tell the length that its 200 would have, RFC 9110 section 8.6)
-        and not (bodyless and (head.chunked or (length and status != 304)))
+        and not (bodyless and (head.chunked or (head.length and status != 304)))
     )
-    head.is_whole = length is not None and not bodyless and not head.is_stream and not head.binds
+
+
+def _heed_more(head: ResponseHead, line: Line, minor: int) -> None:
+    """Heed what few responses say."""
+    kind = line.kind
+    if kind == TRANSFER_ENCODING:
+        if head.chunked or minor == 0 or line.value.lower() != b"chunked":
+            raise Malformed("Transfer-Encoding")
+        head.chunked = True
+    elif kind == KEEP_ALIVE:
+        if head.idle_for is None:
+            head.idle_for = _read_patience(line.value)
+    elif kind == UPGRADE:
+        # several are none
+        head.upgrade = line.value if head.upgrade is None else b""
+    elif kind in (CHALLENGE, PROXY_CHALLENGE):
+        head.binds = head.binds or line.found
 
 
 def _read_patience(value: bytes) -> float | None:
