@@ -189,7 +189,8 @@ class RouteTable:
     def of_all_below(self, host: bytes, directory: bytes, method: bytes) -> Route | None:
         """Return the one route of everything below a directory; None where there are several, however read.
 
-        The directory ends with a slash. A path below it is what follows it with any plain segments: without ``;``, ``%`` or dot segments.
+        The directory ends with a slash. Below it is what follows it with any plain segments: without ``;``,
+        ``%`` or dot segments.
         """
         route, table = self.match(host, directory, method), self._of_host(host)
         if route is None or table is None:
