@@ -193,7 +193,7 @@ class History(RuleBasedStateMachine):
         """Wait until both replicas hold what the store holds: what an acknowledgement waits for."""
         await self.world.eventually(
             lambda: (
-                len({gateway.revocations._seq for gateway in self.gateways}) == 1
+                len({gateway.revocations._history.seq for gateway in self.gateways}) == 1
                 and len({len(gateway.denylist) for gateway in self.gateways}) == 1
             )
         )

@@ -142,9 +142,9 @@ class Streams:
             request_id=stream.request_id,
             route=about.route,
             client=about.client,
-            issuer=bond.tether.identity.issuer,
-            subject=bond.tether.identity.subject,
-            session=bond.tether.identity.session_id,
+            issuer=stream.basis.identity.issuer,
+            subject=stream.basis.identity.subject,
+            session=stream.basis.identity.session_id,
         )
         stream.exchange.abort()
 

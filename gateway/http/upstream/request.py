@@ -18,7 +18,9 @@ def request_of(exchange: Served, host_line: bytes | None) -> bytes:
     method, body = exchange.request.method, exchange.body
     parts = [b"%b %b HTTP/1.1" % (method, exchange.target), *exchange.lines]
     if host_line is not None:
-        parts[1] = host_line
+        # the first of the lines begins with Host
+        _, mark, more = parts[1].partition(b"\r\n")
+        parts[1] = host_line + mark + more
     content = b""
     if body is not None:
         content = exchange.start_body()
