@@ -130,6 +130,7 @@ def measure(rig: Rig, options: argparse.Namespace) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for scenario in chosen(options):
         rows[scenario.key] = scenarios.run(scenario, rig, options.rounds, options.seconds, rows)
+        rig.end_shaped()
         for line in report.row_lines(rows[scenario.key]):
             say(line)
         say("")

@@ -55,6 +55,8 @@ What is in the way where a target is missed: [performance.md](performance.md).
 
 ## Who takes part, and in what they differ
 
+oauth2-proxy is built from its module where Go is present. Who is not installed is left out; rows say so.
+
 """
 
 

@@ -77,7 +77,7 @@ class Rig:
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
     _tokens: dict[str, list[str]] = field(default_factory=dict)
     _known: dict[str, Any] = field(default_factory=dict)
-    _open: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _open: dict[str, contextlib.ExitStack] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -101,7 +101,8 @@ class Rig:
         key = ", ".join(filter(None, (name, kind, shape)))
         if key not in self.instances and key not in self.missing:
             try:
-                instance = self._open.enter_context(self.fresh(name, kind, shape))
+                stack = self._open[key] = contextlib.ExitStack()
+                instance = stack.enter_context(self.fresh(name, kind, shape))
                 if kind != TLS:
                     self.check(instance)
                 self.instances[key] = instance
@@ -159,9 +160,17 @@ class Rig:
         found: T = self._known[name]
         return found
 
+    def end_shaped(self) -> None:
+        """End the instances that one row has had for itself: the others' core is to be quiet."""
+        for key in [key for key, instance in self.instances.items() if instance.place.shape]:
+            del self.instances[key]
+            self._open.pop(key).close()
+
     def close(self) -> None:
         """End every instance."""
-        self._open.close()
+        with contextlib.ExitStack() as every:
+            for stack in self._open.values():
+                every.callback(stack.close)
 
 
 def _raise_file_limit() -> None:

@@ -1,6 +1,7 @@
 """Processes, configurations and the harness's provider, without any peer."""
 
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ from tests.bench.material import Material
 from tests.bench.measure import Sample
 from tests.bench.peers import GATEWAY, NGINX, PEERS
 from tests.bench.processes import NotStarted
+from tests.bench.rig import Instance, Rig
 from tests.bench.rows import PER_SECOND, Scenario
 from tests.bench.scenarios import run
 from tests.support.ports import free_port
@@ -267,6 +269,32 @@ def test_absent_peers_are_named_with_their_package(monkeypatch):
     for peer in PEERS.values():
         if peer.name != GATEWAY:
             assert "is not installed (" in peer.absent()
+
+
+def test_instances_of_one_row_end_with_it(place, monkeypatch):
+    """[10.figures] What stays up for the next rows is each peer's own instance; all else has ended."""
+    up: list[str] = []
+
+    @contextlib.contextmanager
+    def fresh(self, name, kind="", shape=""):
+        up.append(shape)
+        try:
+            yield Instance(name, replace(place, kind=kind, shape=shape), None)
+        finally:
+            up.remove(shape)
+
+    monkeypatch.setattr(Rig, "fresh", fresh)
+    monkeypatch.setattr(Rig, "check", lambda self, instance: None)
+    rig = Rig(place.material, "token", [])
+    normal, shaped = rig.instance(GATEWAY), rig.instance(GATEWAY, PROXIED, "x")
+    assert rig.instance(GATEWAY) is normal is not shaped
+    assert sorted(up) == ["", "x"]
+    rig.end_shaped()
+    assert up == [""]
+    assert rig.instance(GATEWAY) is normal
+    rig.instance(GATEWAY, PROXIED, "x")
+    rig.close()
+    assert up == []
 
 
 def test_rounds_are_interleaved_and_a_broken_contender_is_skipped():

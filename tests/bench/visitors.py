@@ -119,16 +119,15 @@ def _shaped(row: str, shape: str, context: Context) -> Sample:
     return played(context, instance, traffic)
 
 
-def _deny(context: Context) -> float:
-    """Return by how many bytes the worker grew with the entries, written when first asked for."""
-    instance = context.rig.instance(GATEWAY, PROXIED, shapes.DENIED)
-    return context.rig.known("denied", lambda: denied.fill(instance))
+def _deny(context: Context) -> Sample:
+    """Return by how much a worker grew with the entries, which are written when first asked for."""
 
+    def fill() -> Sample:
+        instance = context.rig.instance(GATEWAY, PROXIED, shapes.DENIED)
+        growth = denied.fill(instance)
+        return Sample(growth / MEBIBYTE, largest(instance.running.pids()) / MEBIBYTE)
 
-def _denylist_memory(context: Context) -> Sample:
-    growth = _deny(context)
-    instance = context.rig.instance(GATEWAY, PROXIED, shapes.DENIED)
-    return Sample(growth / MEBIBYTE, largest(instance.running.pids()) / MEBIBYTE)
+    return context.rig.known("denied", fill)
 
 
 def scenarios() -> tuple[Scenario, ...]:
@@ -222,7 +221,7 @@ def _shapes() -> tuple[Scenario, ...]:
         Scenario(
             "denylist-memory",
             "What a worker grows by with a million entries in the denylist",
-            {GATEWAY: _denylist_memory},
+            {GATEWAY: _deny},
             (Target(GATEWAY, None, MOST_DENYLIST_MEBIBYTES, at_least=False),),
             primary="MiB",
             beside="MiB of the worker",
