@@ -13,7 +13,7 @@ A worker holds all of it, and a million entries are many: names are bytes, the t
 are one number, and the rest is packed (``covers``). The garbage collector has none of it to visit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import inf, isnan
 from typing import Any, TypeAlias
 
@@ -23,6 +23,9 @@ from gateway.core.rules.covers import Cover, Covers, Held, times_of
 from gateway.core.rules.due import Due
 from gateway.core.rules.entries import BY_ITSELF, DenyEntry, EntryKind
 from gateway.core.sessions.model import Session
+
+Table: TypeAlias = tuple[EntryKind, str]
+"""What a table's names are, and whose."""
 
 Span: TypeAlias = complex
 """``before``, and ``expires`` as the imaginary part: one object of 32 bytes, where a tuple of two is 104."""
@@ -73,14 +76,14 @@ class Denylist:
             "all": self._everybody,
         }
         self._packing = Covers()
-        self._due: dict[tuple[EntryKind, str], Due] = {}
+        self._due: dict[Table, Due] = {}
 
     def __len__(self) -> int:
         return self._size
 
     def add(self, entry: DenyEntry) -> None:
         """Merge one entry. A time that is no number counts as the latest, which refuses more, not less."""
-        (kind, issuer), name = _key_of(entry)
+        (kind, issuer), name = place_of(entry)
         before = inf if isnan(entry.before) else entry.before
         expires = inf if isnan(entry.expires) else entry.expires
         if kind in self._named:
@@ -148,13 +151,21 @@ class Denylist:
             self.version += 1
         return gone
 
-    def entries(self, now: float) -> Iterator[DenyEntry]:
+    def names(self) -> dict[Table, set[bytes]]:
+        """Return the names that are held, by their tables."""
+        return {each: set(self._table(*each)) for each in self._due}
+
+    def entries(
+        self, now: float, among: Mapping[Table, Iterable[bytes]] | None = None
+    ) -> Iterator[DenyEntry]:
         """Yield the entries that hold at ``now``: what is written back after the store lost its data.
 
-        What is added or goes meanwhile may be among them or not.
+        What is added or goes meanwhile may be among them or not. Given ``among``, those of its names alone.
         """
-        for kind, issuer, table in [(*each, self._table(*each)) for each in self._due]:
-            for name in list(table):
+        chosen = {each: self._table(*each) for each in self._due} if among is None else among
+        for (kind, issuer), names in chosen.items():
+            table = self._table(kind, issuer) if (kind, issuer) in self._due else {}
+            for name in list(names):
                 kept = table.get(name)
                 if kept is None or now >= _expiry(kept):
                     continue
@@ -169,7 +180,7 @@ class Denylist:
 
     def times_of(self, entry: DenyEntry) -> tuple[float, float] | None:
         """Return ``before`` and ``expires`` of what is held against whatever an entry names, or None."""
-        key, name = _key_of(entry)
+        key, name = place_of(entry)
         kept = self._table(*key).get(name) if key in self._due else None
         if isinstance(kept, complex):
             return kept.real, kept.imag
@@ -257,7 +268,8 @@ class Denylist:
         return [each for each in found if each is not None] if found else []
 
 
-def _key_of(entry: DenyEntry) -> tuple[tuple[EntryKind, str], bytes]:
+def place_of(entry: DenyEntry) -> tuple[Table, bytes]:
+    """Return the table and the name of whatever an entry names."""
     kind = entry.kind
     return (kind, "" if kind == "session" else entry.issuer), b"" if kind == "all" else _name(entry.value)
 

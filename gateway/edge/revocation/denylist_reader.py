@@ -1,11 +1,11 @@
 """Reads the denylist from the store: what it holds, page by page, and then the log as it grows."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from gateway.core.fault import Fault
-from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.denylist import Denylist, place_of
 from gateway.core.rules.entries import DenyEntry
 from gateway.edge.revocation import denylist_log as log
 from gateway.edge.store.store import Line, Store
@@ -41,12 +41,26 @@ async def read_snapshot(store: Store, keys: Sequence[str], add: Callable[[Sequen
             return garbage
 
 
-def beyond(replica: Denylist, theirs: Denylist, now: float) -> Iterator[DenyEntry]:
-    """Yield what a replica holds at ``now`` and a snapshot lacks."""
-    for entry in replica.entries(now):
-        before, expires = theirs.times_of(entry) or _NEVER
-        if entry.before > before + _ROUNDING or entry.expires > expires + _ROUNDING:
-            yield entry
+class Unseen:
+    """What a replica holds and a snapshot has not shown: by name, so that it is not all kept twice."""
+
+    def __init__(self, replica: Denylist) -> None:
+        self._replica = replica
+        self._names = replica.names()
+
+    def see(self, entries: Iterable[DenyEntry]) -> None:
+        """Take note of a page. An entry that is narrower than the replica's own shows nothing."""
+        for entry in entries:
+            table, name = place_of(entry)
+            if (names := self._names.get(table)) is None or name not in names:
+                continue
+            before, expires = self._replica.times_of(entry) or _NEVER
+            if before <= entry.before + _ROUNDING and expires <= entry.expires + _ROUNDING:
+                names.discard(name)
+
+    def left(self, now: float) -> list[DenyEntry]:
+        """Return what it has not shown, and holds at ``now``."""
+        return list(self._replica.entries(now, self._names))
 
 
 async def read_log(

@@ -21,7 +21,7 @@ from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
 from gateway.edge.clock import since_boot
 from gateway.edge.revocation import denylist_log as log
-from gateway.edge.revocation.denylist_reader import Items, beyond, read_log, read_snapshot
+from gateway.edge.revocation.denylist_reader import Items, Unseen, read_log, read_snapshot
 from gateway.edge.revocation.denylist_writer import Acknowledgement, DenylistWriter, History
 from gateway.edge.store.store import Argument, Script, Store
 from gateway.edge.tasks import stop
@@ -189,21 +189,18 @@ class Revocations:
     async def _synchronise(self) -> None:
         self._stepped = self._steps()
         epoch, seq, last = await self._script(log.SYNCHRONISE, os.urandom(16).hex(), *self._history.told())
-        # what a replica that was empty holds comes from the store; a million entries are not kept twice
-        theirs = Denylist() if len(self._denylist) else None
+        unseen = Unseen(self._denylist)
 
         def add(entries: Sequence[DenyEntry]) -> None:
             self._add(entries)
-            if theirs is not None:
-                for entry in entries:
-                    theirs.add(entry)
+            unseen.see(entries)
 
         self._counts.garbage += await read_snapshot(self._store, self._keys, add)
         history = self._history
         history.epoch, history.seq, history.last, history.forked = epoch, int(seq), last, False
         self._denylist.position = log.decode_epoch(epoch), history.seq
         # the store has lost it, or never got it
-        if theirs is not None and (lacking := list(beyond(self._denylist, theirs, self._clock()))):
+        if lacking := unseen.left(self._clock()):
             await self._writer.write(lacking, replicated=False)
 
     async def _follow(self) -> None:
