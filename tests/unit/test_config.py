@@ -11,6 +11,7 @@ from gateway.config.checks.problems import shown_path, suggestion
 from gateway.config.checks.several_providers import ENDPOINTS
 from gateway.config.settings.root import Settings, parse_duration
 from gateway.core import decide
+from gateway.core.runtime import compile_settings
 from gateway.core.runtime import problems as check
 from gateway.syntax.urls import (
     are_everybody,
@@ -783,3 +784,15 @@ def test_the_least_rotation_grace_is_named(window: str, grace: str, least: str):
 def test_no_endpoint_can_be_a_callback():
     """[10.2]: the check knows every endpoint that the decision has."""
     assert {name.decode() for name in decide.ENDPOINTS} == ENDPOINTS | {"callback"}
+
+
+@pytest.mark.parametrize(
+    "name", ["Content-Length", "Set_Cookie", "Range", "Date", "Sec-Fetch-Mode", "TE", "Via"]
+)
+def test_r53_a_field_of_another_meaning_tells_nothing_else(name: str):
+    """R53 [10.2]: neither who calls nor where a client is, for the check and for who compiles without it."""
+    settings = with_changes({"identity_headers": {name: "sub"}})
+    assert problems({"identity_headers": {name: "sub"}}) == [f"identity_headers.{name}"]
+    with pytest.raises(ValueError, match="identity_headers"):
+        compile_settings(settings)
+    assert problems({"forwarding": {"address": name}}) == ["forwarding.address"]

@@ -5,40 +5,16 @@ from typing import Final
 
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.foreign_identity import is_foreign
-from gateway.config.reserved_names import METHOD_OVERRIDES, TAKEN
+from gateway.config.reserved_names import METHOD_OVERRIDES, TAKEN, has_meaning
 from gateway.config.settings.listener import ForwardingSettings
 from gateway.config.settings.root import Settings
 from gateway.syntax import urls
 from gateway.syntax.tokens import fold, is_token
 
 _LISTS: Final = frozenset({"x-forwarded-for", "forwarded", "none"})
-# fields of another meaning, and those in which a proxy tells something else
-_NO_ADDRESS: Final = frozenset(
-    {
-        "accept",
-        "authorization",
-        "connection",
-        "content-length",
-        "content-type",
-        "cookie",
-        "expect",
-        "host",
-        "origin",
-        "referer",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
-        "via",
-        "x-forwarded-host",
-        "x-forwarded-port",
-        "x-forwarded-proto",
-        "x-request-id",
-        "x-requested-with",
-    }
-)
-
+# fields in which a proxy may tell the address, and such as tell something else
+_ADDRESSES: Final = frozenset({b"x-forwarded-for", b"x-real-ip"})
+_OF_CLIENTS: Final = frozenset({b"referer", b"user-agent"})
 _NEEDED: Final = frozenset(
     b"authorization connection content-length cookie expect host te transfer-encoding".split()
 ).union(TAKEN - METHOD_OVERRIDES)
@@ -50,19 +26,14 @@ def check_forwarding(settings: Settings) -> Iterator[Problem]:
     yield from check_networks(settings.proxy_protocol, "proxy_protocol", "name the balancers")
     forwarding = settings.forwarding
     address = forwarding.address.lower()
+    folded = fold(address.encode(errors="replace"))
     at: Path = ("forwarding", "address")
     if address not in _LISTS:
         if not is_token(address):
             yield Problem(at, "not the name of a header field (RFC 9110 section 5.6.2)")
-        elif (
-            address in _NO_ADDRESS
-            or fold(address.encode()) in TAKEN
-            or address.startswith(("sec-", "proxy-"))
-        ):
+        elif (has_meaning(folded) and folded not in _ADDRESSES) or folded in _OF_CLIENTS:
             yield Problem(at, "this field has another meaning; a proxy writes no address there")
-        elif fold(address.encode()) in {
-            fold(name.encode(errors="replace")) for name in settings.identity_headers
-        }:
+        elif folded in {fold(name.encode(errors="replace")) for name in settings.identity_headers}:
             yield Problem(at, "this is one of identity_headers, which the gateway writes itself")
     if address != "forwarded":
         for setting in ("scheme", "host"):

@@ -6,11 +6,11 @@ decoding is then right too. Members of a list are joined by commas, and a comma 
 member can pose as two.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 from urllib.parse import quote
 
+from gateway.config.reserved_names import has_meaning
 from gateway.core.email import is_doubtful
 from gateway.core.identity import Identity, find_claim
 from gateway.syntax.encoding import Json
@@ -103,7 +103,7 @@ def identity_lines(
 
 
 def compile_identity_headers(
-    names: dict[str, str], groups_claim: str, is_reserved: Callable[[bytes], bool], *, raw: bool = False
+    names: dict[str, str], groups_claim: str, *, raw: bool = False
 ) -> tuple[IdentityHeader, ...]:
     """Compile header names and their claims.
 
@@ -116,7 +116,7 @@ def compile_identity_headers(
     for name, claim in names.items():
         field = name.encode()
         folded = fold(field)
-        if not is_token(field) or is_reserved(folded) or folded in seen:
+        if not is_token(field) or has_meaning(folded) or folded in seen:
             raise ValueError(f"identity_headers: {name!r} cannot be used")
         seen.add(folded)
         headers.append(IdentityHeader(field, claim, claim == groups_claim, raw))

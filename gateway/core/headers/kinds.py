@@ -5,6 +5,8 @@ The numbers are ordered, so that one comparison tells what has to be done with a
 
 from typing import Final, TypeAlias
 
+from gateway.config.reserved_names import HOP_BY_HOP
+
 Kind: TypeAlias = int
 """One of the words below: what happens to a field."""
 
@@ -67,12 +69,6 @@ FRAMING: Final = {
     b"keep-alive": KEEP_ALIVE,
 }
 """Fields, by their lower-case names, that say where a message ends and what its connection does."""
-
-HOP_BY_HOP: Final = frozenset(
-    b"connection content-length expect http2-settings keep-alive te trailer trailers transfer-encoding"
-    b" upgrade".split()
-)
-"""Folded names of what is for one connection alone (RFC 9110 section 7.6.1, RFC 9112)."""
 
 DISGUISES: Final = HOP_BY_HOP - {b"http2-settings", b"trailers"} | {b"host", b"proxy-connection"}
 """Names that nothing else may look like: upstreams that fold ``_`` to ``-`` would take it for framing."""

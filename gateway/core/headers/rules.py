@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.config.foreign_identity import is_foreign
-from gateway.config.reserved_names import METHOD_OVERRIDES, TAKEN
+from gateway.config.reserved_names import HOP_BY_HOP, METHOD_OVERRIDES
 from gateway.config.settings.root import Settings
 from gateway.core.headers import kinds
 from gateway.core.headers.cookies import OwnCookies, is_own, split_own
@@ -19,7 +19,7 @@ from gateway.core.headers.loops import loop_line
 from gateway.core.headers.request import Request
 from gateway.syntax.authority import read_host
 from gateway.syntax.tokens import fold, named_in
-from gateway.syntax.urls import authority_of, split_url
+from gateway.syntax.urls import authority_of, split_url, with_port
 
 # what a proxy says: the gateway says it itself, or nobody does. Some name another target than the one that
 # was decided on, and some frameworks follow them.
@@ -35,10 +35,6 @@ _PROXY_WORDS: Final = frozenset(
     b" x-url-scheme x-vercel-forwarded-for x-vercel-proxied-for".split()
 )
 _FORBIDDEN_PREFIXES: Final = (b"proxy-", b"x-forwarded-")
-_INJECTED: Final = frozenset(
-    b"forwarded host x-forwarded-for x-forwarded-host x-forwarded-prefix x-forwarded-proto"
-    b" x-request-id".split()
-)
 _SHARED_CACHES: Final = frozenset({b"surrogate-control", b"edge-control", b"x-accel-expires"})
 # values that are ever new; looked at by name, they cost least
 _ONCE_ASKED: Final = frozenset(
@@ -82,17 +78,6 @@ class _More:
     keep: frozenset[bytes]
 
 
-def _is_reserved(folded: bytes) -> bool:
-    special = (b"authorization", b"cookie", b"set-cookie", b"proxy")
-    return (
-        folded in kinds.HOP_BY_HOP
-        or folded in _INJECTED
-        or folded in special
-        or folded in TAKEN
-        or folded.startswith(b"proxy-")
-    )
-
-
 def compile_rules(
     settings: Settings,
     cookie_prefixes: tuple[str, ...],
@@ -113,12 +98,12 @@ def compile_rules(
     identity = compile_identity_headers(
         settings.identity_headers,
         settings.groups_claim,
-        _is_reserved,
         raw=settings.identity_encoding == "utf-8",
     )
     own = frozenset(fold(header.name) for header in identity)
     parts = [part for part in map(split_url, settings.public_url) if part is not None]
-    secure = {authority_of(part).encode() for part in parts if part.scheme == "https"}
+    https = [part for part in parts if part.scheme == "https"]
+    secure = frozenset(name(part).encode() for part in https for name in (authority_of, with_port))
     hsts = settings.tls.hsts if settings.tls is not None else None
     sources = sources_of(settings.forwarding)
     more = _more(settings)
@@ -127,9 +112,7 @@ def compile_rules(
     def classify(name: bytes) -> Kind:
         return kinds.FORWARDING if name.lower() in sources.names else _request_kind(name, own, more)
 
-    proxies = Proxies(
-        settings.trusted_proxies, frozenset(secure | {each + b":443" for each in secure}), sources, budgets
-    )
+    proxies = Proxies(settings.trusted_proxies, secure, sources, budgets)
     return HeaderRules(
         proxies=proxies,
         identity=identity,
@@ -170,7 +153,7 @@ def _request_kind(name: bytes, own: frozenset[bytes], more: _More) -> Kind:
         special = kinds.READ_NAMES.get(lower) or kinds.FRAMING.get(lower)
     if special is not None:
         return special
-    if folded in kinds.HOP_BY_HOP or folded in _PROXY_WORDS or folded in own:
+    if folded in HOP_BY_HOP or folded in _PROXY_WORDS or folded in own:
         return kinds.DROP
     # "Proxy" alone becomes HTTP_PROXY in CGI's environment (CVE-2016-5385)
     if folded == b"proxy" or folded.startswith(_FORBIDDEN_PREFIXES):
@@ -203,7 +186,7 @@ def _response_kind(name: bytes) -> Kind:
     folded = fold(name)
     if lower in _CHALLENGES:
         return kinds.PROXY_CHALLENGE if lower.startswith(b"proxy-") else kinds.CHALLENGE
-    if folded in kinds.HOP_BY_HOP or folded.startswith(b"proxy-"):
+    if folded in HOP_BY_HOP or folded.startswith(b"proxy-"):
         return kinds.DROP
     if lower in _SHARED_CACHES or lower.endswith(b"cdn-cache-control"):
         return kinds.SHARED_CACHE
