@@ -122,7 +122,7 @@ class Waiting(Member, Protocol):
     uploads: "Counter | None"
 
     @property
-    def client(self) -> Client:
+    def connection(self) -> Client:
         """The client's connection."""
 
     @property
@@ -243,8 +243,11 @@ class Pool(Protocol):
     def shares(self) -> Sharing:
         """Who holds them."""
 
-    def enter(self, exchange: Waiting) -> None:
-        """Attach a connection to the exchange, now or when its body is here; or fail it."""
+    def acquire(self, exchange: Waiting) -> None:
+        """Attach a connection to the exchange, now or later; or fail it."""
+
+    def enter(self, exchange: Waiting, body: RequestBody) -> None:
+        """The same for one whose body has not arrived whole: perhaps when it has."""
 
     def retry(self, exchange: Waiting, failed: object) -> None:
         """Send the exchange once more, on a fresh connection: to another server than this, if that can be."""

@@ -104,11 +104,8 @@ class Pool:
         self.rotation = self
         self.kept_for = 60.0
 
-    def enter(self, exchange) -> None:
-        if exchange.body_done:
-            self.acquire(exchange)
-        else:
-            self.uploads.enter(exchange, exchange.body)
+    def enter(self, exchange, body) -> None:
+        self.uploads.enter(exchange, body)
 
     def acquire(self, exchange) -> None:
         if not self.free:

@@ -4,12 +4,12 @@ import asyncio
 from typing import Protocol, cast
 
 from gateway.core.fault import Fault
-from gateway.core.headers.request import Request, asks_for_page
+from gateway.core.headers.request import asks_for_page
 from gateway.core.reasons import Reason
 from gateway.http.downstream.reader import LINGER_BYTES, ClientReader
 from gateway.http.downstream.roles import Front
 from gateway.http.downstream.transport import AHEAD
-from gateway.http.ports import Unencrypted
+from gateway.http.messages.fields import HEAD_END
 from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address
 from gateway.http.states import ClientMove, ClientState
 
@@ -17,6 +17,9 @@ from gateway.http.states import ClientMove, ClientState
 # nothing of it counts
 _AHEAD_SECONDS = 10.0
 _CONTINUE_SECONDS = 1.0
+
+# looked up once: on the way of every request
+_HEAD = ClientState.HEAD
 
 
 class Arrival(Protocol):
@@ -84,12 +87,15 @@ class ClientConnection(ClientReader):
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
         keep_alive(self.transport)
-        if self._arrival is not None:
-            self._arrival.over()
-        self.peer = peer_address(self.transport) if self._arrival is None else self._arrival.peer
+        arrival = self._arrival
+        if arrival is None:
+            self.peer = peer_address(self.transport)
+        else:
+            arrival.over()
+            self.peer, self.is_plain = arrival.peer, arrival.is_plain
         self.tls = self.transport.get_extra_info("sslcontext") is not None
         beyond = self.server.crowd.admit(self)
-        if self._arrival is None and not self.peer:
+        if arrival is None and not self.peer:
             # it was broken off before it was taken in
             self.state = ClientMove.CLOSES[self.state]
             self.transport.abort()
@@ -99,6 +105,11 @@ class ClientConnection(ClientReader):
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
         state = self.state
+        if state == _HEAD and not self.ahead and not self.held and not self.write_paused:
+            end = data.find(HEAD_END) + len(HEAD_END)
+            if len(HEAD_END) <= end == len(data) <= self.server.limits.head and data[0] != 13:
+                self.take_alone(data)
+                return
         if state == ClientState.TUNNEL:
             assert self.tunnel is not None
             self.tunnel.from_client(data)
@@ -158,13 +169,6 @@ class ClientConnection(ClientReader):
             self.exchange.resume_upstream()
         elif self.ahead:
             self.advance()
-
-    def check_arrival(self, request: Request) -> None:
-        """Refuse a request that came without TLS where that is spoken. Raises Unencrypted."""
-        if self._arrival is not None and self._arrival.is_plain:
-            raise Unencrypted(request)
-
-    # what the exchange calls
 
     # the ends
 

@@ -54,7 +54,10 @@ class ClientExchange(ClientRequest):
             self.fail(Fault("gateway", Reason.INTERNAL_ERROR, f"no upstream {upstream}"))
             return
         self._started = perf_counter()
-        pool.enter(self)
+        if body is None or body.done:
+            pool.acquire(self)
+        else:
+            pool.enter(self, body)
 
     def abort(self, code: int = POLICY_VIOLATION) -> None:
         """End it now, whatever it does: its session is over, or the gateway stops.

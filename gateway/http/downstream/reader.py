@@ -13,6 +13,7 @@ from gateway.http.downstream.writer import ClientWriter
 from gateway.http.messages.chunked import ChunkedReader, LengthReader
 from gateway.http.messages.fields import HEAD_END, Malformed
 from gateway.http.messages.request_head import REQUEST_LINE, Framing, read_request_head
+from gateway.http.ports import Unencrypted
 from gateway.http.sockets import HIGH_WATER, end_writing
 from gateway.http.states import ClientMove, ClientState, IllegalMove
 from gateway.syntax.tokens import is_token
@@ -113,24 +114,29 @@ class ClientReader(ClientWriter):
                 self.ahead = self.ahead.removeprefix(b"\r\n")
         data = self.ahead
         try:
-            return self._take_head_of(data)
+            end = _end_of_head(data, self.server.limits.head)
+            if not end:
+                return False
+            self.ahead = data[end:]
+            self._take_head_of(data[:end])
         except Fault as fault:
             fault.html = asks_for_page(data, self.server.handler.request_lines)
             raise
+        return True
 
-    def _take_head_of(self, data: bytes) -> bool:
-        server, limits = self.server, self.server.limits
-        end = data.find(HEAD_END) + len(HEAD_END)
-        if end < len(HEAD_END):
-            _check_partial(data, limits.head)
-            return False
-        if end > limits.head:
-            raise Fault("client", Reason.HEAD_TOO_LARGE)
-        if end == len(data):
-            self.ahead = b""
-        else:
-            self.ahead = data[end:]
-            data = data[:end]
+    def take_alone(self, data: bytes) -> None:
+        """Take a head that has come whole, with nothing before or after it, as nearly all do."""
+        try:
+            self._take_head_of(data)
+        except Fault as fault:
+            fault.html = asks_for_page(data, self.server.handler.request_lines)
+            self.refuse(fault)
+        except IllegalMove:
+            self.reset()
+            raise
+
+    def _take_head_of(self, data: bytes) -> None:
+        server = self.server
         request, head = read_request_head(
             data,
             server.handler.request_lines,
@@ -138,16 +144,16 @@ class ClientReader(ClientWriter):
             tls=self.tls,
             hostless=server.hostless,
             methods=server.extra_methods,
-            most_fields=limits.fields,
+            most_fields=server.limits.fields,
         )
-        self.check_arrival(request)
+        if self.is_plain:
+            raise Unencrypted(request)
         exchange = self._begin(request, head)
         balancer = server.balancer
         if balancer is not None and balancer.is_asked(request, head):
             exchange.respond(*balancer.answer(draining=server.draining))
         else:
             server.handler.handle(exchange)
-        return True
 
     def _begin(self, request: Request, head: Framing) -> ClientExchange:
         """Begin an exchange, and take what there is of its body."""
@@ -168,9 +174,6 @@ class ClientReader(ClientWriter):
         if self.ahead:
             self._take_body()
         return exchange
-
-    def check_arrival(self, request: Request) -> None:
-        """Refuse a request that should not have come the way that it came. Raises Fault."""
 
     def _take_body(self) -> None:
         exchange, reader = self.exchange, self._reader
@@ -285,12 +288,21 @@ class ClientReader(ClientWriter):
             exchange.client_lost()
 
 
-def _check_partial(data: bytes, most: int) -> None:
-    """Refuse early what can never become a request head. Raises Fault."""
-    if len(data) > most:
+def _end_of_head(data: bytes, most: int) -> int:
+    """Return where the first head ends, 0 while it is not complete. Raises Fault: it can never be."""
+    end = data.find(HEAD_END) + len(HEAD_END)
+    is_whole = end >= len(HEAD_END)
+    if (end if is_whole else len(data)) > most:
         raise Fault("client", Reason.HEAD_TOO_LARGE)
-    if data == b"\r" or not data:
-        return
+    if is_whole:
+        return end
+    if data not in (b"", b"\r"):
+        _check_partial(data)
+    return 0
+
+
+def _check_partial(data: bytes) -> None:
+    """Refuse early what can never become a request head. Raises Fault."""
     if data.count(b"\n") != data.count(b"\r\n"):
         raise Fault("client", Reason.REQUEST_MALFORMED, "bare LF")
     line, complete, _ = data.partition(b"\r\n")

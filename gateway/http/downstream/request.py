@@ -31,6 +31,7 @@ class ClientRequest:
         request: what was asked.
         body: of the request, None without one.
         upgrade: the protocol asked for, where a tunnel would be possible.
+        looks_first: whether a kept connection is looked at before it is used.
         handling: who handles it.
         target, lines: what goes to the upstream, once it is forwarded.
         tunnel: what it has become, after a 101.
@@ -49,6 +50,7 @@ class ClientRequest:
         "connection",
         "handling",
         "lines",
+        "looks_first",
         "request",
         "target",
         "tunnel",
@@ -67,6 +69,8 @@ class ClientRequest:
         self.request = request
         self.body = body
         self.upgrade = upgrade
+        # what is written on a kept connection may be lost
+        self.looks_first = body is not None or request.method not in _IDEMPOTENT
         self.handling: Handling | None = None
         self.target = b""
         self.lines = _NO_LINES
@@ -143,11 +147,6 @@ class ClientRequest:
     # how it may be sent
 
     @property
-    def client(self) -> ClientStream:
-        """The client's connection."""
-        return self.connection
-
-    @property
     def address(self) -> str:
         """Whose request it is where fairness is concerned: an address (in IPv6: one /64).
 
@@ -169,11 +168,6 @@ class ClientRequest:
     def is_repeatable(self) -> bool:
         """Whether sending it twice does what sending it once does, and its content will still be here."""
         return self._may_repeat and self.body_done
-
-    @property
-    def looks_first(self) -> bool:
-        """Whether a kept connection is looked at before it is used: what is written on it may be lost."""
-        return self.body is not None or self.request.method not in _IDEMPOTENT
 
     @property
     def _may_repeat(self) -> bool:

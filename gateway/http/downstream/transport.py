@@ -27,6 +27,7 @@ class ClientTransport(asyncio.Protocol):
         transport: its socket's.
         peer: the client's address.
         tls: whether it came over TLS.
+        is_plain: whether it came without, where TLS is spoken: what it asks is answered, and never handled.
         state: what the bytes that arrive are.
         ahead: those that have arrived, and are not taken yet.
         held: why nothing is read for now, if so.
@@ -42,6 +43,7 @@ class ClientTransport(asyncio.Protocol):
         "ahead",
         "eof_due",
         "held",
+        "is_plain",
         "own",
         "peer",
         "server",
@@ -57,6 +59,7 @@ class ClientTransport(asyncio.Protocol):
         self.server = server
         self.peer = ""
         self.tls = False
+        self.is_plain = False
         self.write_paused = False
         self.own: Own | None = None
         self.state = ClientState.HEAD

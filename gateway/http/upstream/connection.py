@@ -4,7 +4,6 @@ from typing import Final
 
 from gateway.config.settings.root import UpstreamSettings
 from gateway.core.fault import Fault
-from gateway.core.headers.lines import LineTable
 from gateway.core.reasons import Reason
 from gateway.http.messages.binding import sends_binding
 from gateway.http.messages.chunked import BodyReader, ChunkedReader, LengthReader, UntilCloseReader
@@ -114,40 +113,40 @@ class UpstreamConnection(UpstreamTransport):
             self._buffer = b""
         try:
             while data:
-                head, data = self._next_head(data, checked, exchange.response_lines)
-                if head is None:
+                end = end_of_head(data)
+                if not end or end > MOST_HEAD:
+                    self._keep_partial(data, checked)
                     return
+                head = read_response_head(data[:end], exchange.response_lines)
+                data = data[end:]
                 checked = 0
                 if head.status >= 200 or head.status == 101:
                     self._take_final(exchange, head, data)
                     return
-                if head.binds:
-                    self.bound = True
-                if not head.reusable:
-                    # where one head may have been read wrongly, none after it is trusted for others
-                    self.retires_at = self.since
-                exchange.interim(head)
+                self._take_interim(exchange, head)
         except Fault as fault:
             if fault.source == "upstream":
                 self._pool.rotation.failed(self.origin, exchange)
             exchange.fail(fault)
 
-    def _next_head(self, data: bytes, checked: int, table: LineTable) -> tuple[ResponseHead | None, bytes]:
-        """Return the first head of the data and what follows it; None while it is not complete.
+    def _keep_partial(self, data: bytes, checked: int) -> None:
+        """Keep what may become a head; its bytes before ``checked`` were looked at before. Raises Fault."""
+        if len(data) > MOST_HEAD:
+            raise Fault("upstream", Reason.UPSTREAM_MALFORMED, "response head too large")
+        check_partial_head(data, checked)
+        self._buffer = data
 
-        The bytes before ``checked`` were looked at before.
-        """
-        end = end_of_head(data)
-        if not end or end > MOST_HEAD:
-            if len(data) > MOST_HEAD:
-                raise Fault("upstream", Reason.UPSTREAM_MALFORMED, "response head too large")
-            check_partial_head(data, checked)
-            self._buffer = data
-            return None, b""
+    def _take_interim(self, exchange: Served, head: ResponseHead) -> None:
+        """Pass on what comes before the final response. Raises Fault: that is too much."""
         self._interims += 1
-        if self._interims > _MOST_INTERIM:
+        if self._interims >= _MOST_INTERIM:
             raise Fault("upstream", Reason.UPSTREAM_MALFORMED, "too many interim responses")
-        return read_response_head(data[:end], table), data[end:]
+        if head.binds:
+            self.bound = True
+        if not head.reusable:
+            # where one head may have been read wrongly, none after it is trusted for others
+            self.retires_at = self.since
+        exchange.interim(head)
 
     def _take_final(self, exchange: Served, head: ResponseHead, rest: bytes) -> None:
         status, length, origin = head.status, head.length, self.origin
@@ -227,7 +226,7 @@ class UpstreamConnection(UpstreamTransport):
             if self._reading_paused:
                 self.resume_reading()
             if self.bound:
-                self._pool.keep(self, exchange.client)
+                self._pool.keep(self, exchange.connection)
             else:
                 self._pool.release(self)
         else:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 from gateway.config.settings.root import UpstreamSettings
+from gateway.http.downstream.request_body import RequestBody
 from gateway.http.roles import Client, Clock, Server, Upstream, Waiting
 from gateway.http.upstream.bound import Bound
 from gateway.http.upstream.connection import kept_for
@@ -80,17 +81,13 @@ class UpstreamPool:
 
     # taking
 
-    def enter(self, exchange: Waiting) -> None:
-        """Attach a connection to the exchange, now or when its body is here; or fail it."""
-        body = exchange.body
-        if body is None or body.done:
-            self.acquire(exchange)
-        else:
-            self.uploads.enter(exchange, body)
+    def enter(self, exchange: Waiting, body: RequestBody) -> None:
+        """Attach a connection to an exchange whose body has not arrived whole, now or when it has."""
+        self.uploads.enter(exchange, body)
 
     def acquire(self, exchange: Waiting) -> None:
         """Attach a connection to the exchange, now or later; or fail it."""
-        if exchange.client.own and (own := self.bound.take(exchange.client)) is not None:
+        if exchange.connection.own and (own := self.bound.take(exchange.connection)) is not None:
             self.serve(exchange, own)
             return
         rotation = self.rotation
@@ -105,7 +102,9 @@ class UpstreamPool:
         if first is not None:
             connection = first.take(careful=exchange.looks_first)
             if connection is not None:
-                self.serve(exchange, connection)
+                if self.shares.is_counting:
+                    self.shares.enter(exchange)
+                exchange.attach(connection)
                 return
             if first.up and first.open < self.settings.max_connections:
                 self.open(exchange, first)
