@@ -73,6 +73,7 @@ Held: TypeAlias = bytes | Cover
 # before and expires; of the place its time, its seq in two parts, and the number of its epoch
 _PACKED: Final = Struct("<dddHIB")
 _unpack: Final = _PACKED.unpack
+_unpack_times: Final = Struct("<dd").unpack_from
 _MOST_SEQ: Final = 1 << 48
 _MOST_EPOCHS: Final = 1 << 8
 
@@ -108,10 +109,8 @@ class Covers:
         cover.places[self._names[number]] = high << 32 | low, at
         return cover
 
-    def ends(self, held: Held, position: Position | None, began: float, now: float) -> bool:
-        """Tell whether a cover holds at ``now``, and what began then and there is over."""
-        if not isinstance(held, bytes):
-            return now < held.expires and held.ends(position, began)
+    def ends(self, held: bytes, position: Position | None, began: float, now: float) -> bool:
+        """Tell whether a packed cover holds at ``now``, and what began then and there is over."""
         _, expires, at, high, low, number = _unpack(held)
         if now >= expires:
             return False
@@ -127,5 +126,5 @@ def times_of(held: Held) -> tuple[float, float]:
     """Return ``before`` and ``expires`` of a cover."""
     if not isinstance(held, bytes):
         return held.before, held.expires
-    times: tuple[float, float] = _unpack(held)[:2]
+    times: tuple[float, float] = _unpack_times(held)
     return times

@@ -124,7 +124,8 @@ class Denylist:
             changed = cover.widen(before, expires)
         changed = cover.place(position, before) or changed
         if changed:
-            table[name] = self._packing.pack(cover)
+            # of the few that everybody is judged by, none is worth packing
+            table[name] = cover if kind == "all" else self._packing.pack(cover)
         return held is None, changed
 
     def _table(self, kind: EntryKind, issuer: str) -> "dict[bytes, Any]":
@@ -205,12 +206,10 @@ class Denylist:
                 return True
         if session_id is not None and self.why_ended(session_id, now) is not None:
             return True
-        position, began = identity.position, identity.issued_at
-        for held in self._held_against(issuer, identity.subject, identity.sid):
-            if identity.kind != "bearer":
-                if self._packing.ends(held, position, began, now):
-                    return True
-                continue
+        subject, sid, began = identity.subject, identity.sid, identity.issued_at
+        if identity.kind != "bearer":
+            return self.judge_login(issuer, subject, sid, identity.position, began, now)
+        for held in self._held_against(issuer, subject, sid):
             before, expires = times_of(held)
             if began <= before and now < expires:
                 return True
@@ -253,19 +252,32 @@ class Denylist:
         """Tell whether what this subject began at ``began`` (epoch seconds) has been revoked (R66, R72)."""
         if not self._size:
             return False
-        held = self._held_against(issuer, subject, sid)
-        return bool(held) and any(self._packing.ends(each, position, began, now) for each in held)
+        found = self._held_against(issuer, subject, sid)
+        while found:
+            held = found.pop()
+            if isinstance(held, Cover):
+                if now < held.expires and held.ends(position, began):
+                    return True
+            elif self._packing.ends(held, position, began, now):
+                return True
+        return False
 
     def _held_against(self, issuer: str, subject: str, sid: str | None) -> list[Held]:
         """Return what is kept, expired or not, against a subject, its session there, or everybody."""
-        found: list[Held | None] = []
-        if sid is not None and (table := self._sids.get(issuer)) is not None:
-            found.append(table.get(_name(sid)))
-        if (table := self._subs.get(issuer)) is not None:
-            found.append(table.get(_name(subject)))
-        if self._everybody:
-            found += [self._everybody[each][b""] for each in {issuer, ""} if each in self._everybody]
-        return [each for each in found if each is not None] if found else []
+        found: list[Held] = []
+        table = self._subs.get(issuer)
+        if table is not None and (held := table.get(_name(subject))) is not None:
+            found.append(held)
+        if sid is not None:
+            table = self._sids.get(issuer)
+            if table is not None and (held := table.get(_name(sid))) is not None:
+                found.append(held)
+        if everybody := self._everybody:
+            if (table := everybody.get(issuer)) is not None:
+                found.append(table[b""])
+            if issuer and (table := everybody.get("")) is not None:
+                found.append(table[b""])
+        return found
 
 
 def place_of(entry: DenyEntry) -> tuple[Table, bytes]:
