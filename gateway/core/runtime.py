@@ -70,6 +70,16 @@ def _site(public_url: str) -> Site:
     )
 
 
+def _sites(settings: Settings) -> dict[bytes, Site]:
+    sites: dict[bytes, Site] = {}
+    for url in settings.public_url:
+        site = _site(url)
+        parts = urlsplit(site.origin)
+        # a client may spell the default port out (RFC 9110 section 4.2.3)
+        sites |= {name.encode(): site for name in (authority_of(parts), with_port(parts))}
+    return sites
+
+
 def redirect_uris(settings: Settings) -> dict[str, list[str]]:
     """Return by provider what is to be registered there: where logins, and logouts, come back to."""
     origins = [_site(url).origin for url in settings.public_url]
@@ -103,6 +113,24 @@ def _kept_claims(settings: Settings) -> frozenset[str]:
     return frozenset(names | {name.partition(".")[0] for name in names})
 
 
+def _providers(settings: Settings) -> dict[str, Provider]:
+    callbacks, kept = callback_paths(settings), _kept_claims(settings)
+    return {
+        name: Provider(
+            name=name,
+            settings=each,
+            issuer=each.issuer,
+            client_id=each.client_id,
+            audiences=frozenset(each.audiences),
+            algorithms=each.algorithms,
+            clock_skew=each.clock_skew,
+            callback=callbacks[name],
+            kept_claims=kept,
+        )
+        for name, each in settings.providers.items()
+    }
+
+
 def _cookie_prefixes(sites: Iterable[Site]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for site in sites for name in (site.cookie_prefix, site.scoped_prefix)))
 
@@ -130,27 +158,7 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
 
     ``remembers`` False: nothing is remembered of lines and paths, which changes no answer.
     """
-    sites: dict[bytes, Site] = {}
-    for url in settings.public_url:
-        site = _site(url)
-        parts = urlsplit(site.origin)
-        # a client may spell the default port out (RFC 9110 section 4.2.3)
-        sites |= {name.encode(): site for name in (authority_of(parts), with_port(parts))}
-    callbacks, kept = callback_paths(settings), _kept_claims(settings)
-    providers = {
-        name: Provider(
-            name=name,
-            settings=each,
-            issuer=each.issuer,
-            client_id=each.client_id,
-            audiences=frozenset(each.audiences),
-            algorithms=each.algorithms,
-            clock_skew=each.clock_skew,
-            callback=callbacks[name],
-            kept_claims=kept,
-        )
-        for name, each in settings.providers.items()
-    }
+    sites, providers = _sites(settings), _providers(settings)
     ring = KeyRing(tuple(decode_secret_key(key.get_secret_value()) for key in settings.secret_keys))
     routes, prefix = compile_routes(settings), settings.prefix.encode()
     return RuntimeConfig(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.decision.needs import Confirm
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import renewal
 from gateway.core.sessions.codec import decode_grant, encode_grant, former_name
 from gateway.core.sessions.model import Grant
 from gateway.edge.refresh.lease import Leases
@@ -24,7 +24,7 @@ RECORDED = Path(former.__file__).with_name("version_1.json")
 
 
 def claim(session: str = "session-1", token: str = "refresh-0") -> str:  # noqa: S107 - not a secret
-    return refresh.rotation_id(PROVIDER, Grant(session, 0, token))
+    return renewal.rotation_id(PROVIDER, Grant(session, 0, token))
 
 
 class Former:

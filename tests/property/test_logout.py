@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.core.decision.answers import Refuse, Respond
 from gateway.core.decision.needs import Revoke
-from gateway.syntax import forms as form
+from gateway.syntax import forms
 from tests.support.logout import FORM, NAVIGATE, Desk, compiled, cookie, logout_token
 
 KNOWN = compiled(frontchannel_logout=True)
@@ -56,7 +56,7 @@ def test_any_bytes_as_a_logout_form(body: bytes):
     """Logged out, everywhere if that is what it says, or refused as malformed; never both."""
     desk = Desk(KNOWN)
     answer = desk.ask(b"POST", "logout", *NAVIGATE, FORM, cookie(KNOWN), body=body)
-    fields = form.read_form(body) if body else {}
+    fields = forms.read_form(body) if body else {}
     if fields is None or fields.get("everywhere", "1") != "1":
         assert isinstance(answer, Refuse)
         assert len(desk.denylist) == 0
@@ -83,14 +83,14 @@ def test_forms_come_back_whole(fields: dict[str, str]):
         body = urlencode(fields).encode()
     except UnicodeEncodeError:
         return
-    assert form.read_form(body) == fields
+    assert forms.read_form(body) == fields
     if fields:
         name = next(iter(fields))
-        assert form.read_form(body + b"&" + urlencode({name: "x"}).encode()) is None
+        assert forms.read_form(body + b"&" + urlencode({name: "x"}).encode()) is None
 
 
 @given(st.binary(max_size=300))
 def test_forms_of_any_bytes(body: bytes):
     """Fields or None, and never more than twenty."""
-    found = form.read_form(body)
+    found = forms.read_form(body)
     assert found is None or len(found) <= 20

@@ -17,8 +17,7 @@ from gateway.core.identity import find_claim
 from gateway.core.provider import TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
-from gateway.core.sessions import claim_sources, codec
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import claim_sources, codec, renewal
 from gateway.core.sessions.model import Grant, Renewed, Session, SessionOver, Told
 from gateway.core.sessions.record import RECORD_PURPOSE, Handle, StoredSession, encode_handle
 from gateway.core.tokens.keys import KeySet
@@ -83,7 +82,7 @@ def renewed(
         userinfo = {"sub": "alice", **userinfo}
     tokens = TokenSet(access_token, 300, "refresh-1")
     grant = Grant("session-1", session.generation, "refresh-0")
-    outcome = refresh.renew(
+    outcome = renewal.renew(
         settings.providers["corporate"], session, grant, "claim", tokens, id_claims, userinfo, now
     )
     assert isinstance(outcome, Renewed)
@@ -427,19 +426,19 @@ def test_claims_that_do_not_fit_end_the_session():
     session = begun(PLAIN, id_token={"groups": ["admins"]})
     grant, tokens = Grant("session-1", 0, "refresh-0"), TokenSet("a", 300, "refresh-1")
     claims = {"iss": ISSUER, "sub": "alice", "groups": [f"group-{n:05}" for n in range(2000)]}
-    outcome = refresh.renew(PLAIN.providers["corporate"], session, grant, "claim", tokens, claims, None, NOW)
+    outcome = renewal.renew(PLAIN.providers["corporate"], session, grant, "claim", tokens, claims, None, NOW)
     assert isinstance(outcome, SessionOver)
     assert outcome.reason is Reason.SESSION_TOO_LARGE
     assert int(outcome.detail.split()[0]) > 15_000
-    assert refresh.decode_outcome(refresh.encode_outcome(outcome)) == outcome
+    assert renewal.decode_outcome(renewal.encode_outcome(outcome)) == outcome
     handle = "h" * 43
     kept = replace(grant, handle=handle)
     assert isinstance(
-        refresh.renew(PLAIN.providers["corporate"], session, kept, "c", tokens, claims, None, NOW, handle),
+        renewal.renew(PLAIN.providers["corporate"], session, kept, "c", tokens, claims, None, NOW, handle),
         Renewed,
     )
     claims["groups"] = [f"group-{n:05}" for n in range(9000)]
-    outcome = refresh.renew(
+    outcome = renewal.renew(
         PLAIN.providers["corporate"], session, kept, "c", tokens, claims, None, NOW, handle
     )
     assert isinstance(outcome, SessionOver)
@@ -448,7 +447,7 @@ def test_claims_that_do_not_fit_end_the_session():
 def test_a_refresh_token_that_grows_past_the_cookies_ends_the_session():
     """[2.32]: refused as at login, with its size; it never comes to a cookie that cannot be written."""
     session, grant = begun(PLAIN, id_token={}), Grant("session-1", 0, "refresh-0")
-    outcome = refresh.renew(
+    outcome = renewal.renew(
         PLAIN.providers["corporate"], session, grant, "c", TokenSet("a", 300, "r" * 14_000), None, None, NOW
     )
     assert isinstance(outcome, SessionOver)
@@ -471,14 +470,14 @@ def test_an_access_token_with_450_roles():
         access_expires_at=now + 500,
         claims_at=now,
     )
-    assert refresh.record_fits(session, None)
+    assert renewal.record_fits(session, None)
     settings = compiled(providers=provider(access_token="jwt"), session={"mode": "redis"})
     session_id, secret = encode_base64url(bytes(32)), encode_base64url(bytes(range(32)))
     session = replace(session, session_id=session_id)
     handle = Handle(session_id, secret)
     value = settings.ring.seal("handle https://app.example.com", encode_handle(handle), os.urandom(12))
     body = settings.ring.seal_under(
-        secret, RECORD_PURPOSE, refresh.encode_outcome(Renewed(session, None)), os.urandom(12)
+        secret, RECORD_PURPOSE, renewal.encode_outcome(Renewed(session, None)), os.urandom(12)
     )
     facts = {SessionRecord(handle.record, session_id): StoredSession(body)}
     denylist = Denylist()

@@ -19,8 +19,7 @@ from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
 from gateway.core.rules.rate_limit import Allowance
 from gateway.core.runtime import compile_settings
-from gateway.core.sessions import codec
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import codec, renewal
 from gateway.core.sessions.model import Grant, Renewed, Session, SessionOver
 from gateway.core.tokens.keys import KeySet
 from tests.support import decisions
@@ -82,7 +81,7 @@ SESSION = Session(
     access_expires_at=NOW + 3500,
 )
 GRANT = Grant("session-1", 0, "refresh-0")
-CLAIM = refresh.rotation_id(COMPILED.providers["corporate"], GRANT)
+CLAIM = renewal.rotation_id(COMPILED.providers["corporate"], GRANT)
 
 
 def knowing(**changes) -> Knowledge:

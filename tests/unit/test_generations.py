@@ -16,8 +16,7 @@ from gateway.core.provider import TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
-from gateway.core.sessions import codec
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import codec, renewal
 from gateway.core.sessions.model import Grant, Renewed, Session, SessionOver
 from tests.support.decisions import compiled, remembered
 from tests.support.pure import ISSUER, NOW, PREFIX
@@ -44,9 +43,9 @@ SESSIONS: list[Session] = [
 ]
 GRANTS = [Grant("session-1", 0, "refresh-0")]
 for _n in range(1, 5):
-    _led = refresh.rotation_id(PROVIDER, GRANTS[-1])
+    _led = renewal.rotation_id(PROVIDER, GRANTS[-1])
     GRANTS.append(Grant("session-1", _n, f"refresh-{_n}", (_led,)))
-CLAIMS = [refresh.rotation_id(PROVIDER, grant) for grant in GRANTS]
+CLAIMS = [renewal.rotation_id(PROVIDER, grant) for grant in GRANTS]
 CURRENT = [Renewed(session, grant) for session, grant in zip(SESSIONS, GRANTS, strict=True)]
 ORIGIN = "https://app.example.com"
 
@@ -105,7 +104,7 @@ def test_r69_a_pair_that_does_not_fit(session: int, grant: int):
     assert need.rotation_id == CLAIMS[grant]
     assert not need.session.claims
     assert not need.session.scopes
-    outcome = refresh.renew(
+    outcome = renewal.renew(
         KNOWN.providers["corporate"],
         need.session,
         need.grant,

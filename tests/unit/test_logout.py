@@ -17,7 +17,7 @@ from gateway.core.headers.request import Request
 from gateway.core.provider import ProviderMetadata
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import renewal
 from gateway.core.sessions.model import Grant, Renewed
 from gateway.oauth import revocation
 from gateway.oauth.errors import MessageError
@@ -232,7 +232,7 @@ def test_the_newest_refresh_token_that_is_known_is_revoked():
     grant = GRANT
     for generation in (1, 2):
         newer = Grant("session-1", generation, f"refresh-{generation}")
-        chain[refresh.rotation_id(provider, grant)] = Renewed(replace(SESSION, generation=generation), newer)
+        chain[renewal.rotation_id(provider, grant)] = Renewed(replace(SESSION, generation=generation), newer)
         grant = newer
     answer = Desk(KNOWN, news=chain.get).post("logout", cookie(KNOWN))
     assert answer.background == (RevokeToken("main", "refresh-2", ISSUER, "alice", "session-1"),)

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.provider import TokenSet
 from gateway.core.reasons import Reason
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import renewal
 from gateway.core.sessions.model import Grant, Renewed, Session, SessionOver
 from gateway.core.tokens import id_token
 from tests.support import jose
@@ -34,7 +34,7 @@ GRANT = Grant("session-1", 0, "refresh-0")
 def renew(id_claims: dict[str, Any] | None, userinfo: dict[str, Any] | None = None, **tokens: Any) -> Any:
     """Renew with a response that has these claims, and no new refresh token unless one is given."""
     response = TokenSet("access-1", 60, **tokens)
-    return refresh.renew(
+    return renewal.renew(
         KNOWN.providers["corporate"], SESSION, GRANT, "claim", response, id_claims, userinfo, NOW
     )
 
@@ -70,7 +70,7 @@ def test_r36_what_is_left_out_is_kept():
 
 def test_r42_a_refresh_prolongs_no_session_beyond_its_end():
     """R42: the absolute end stays, whatever the provider says about its tokens."""
-    outcome = refresh.renew(
+    outcome = renewal.renew(
         KNOWN.providers["corporate"],
         SESSION,
         GRANT,
@@ -105,8 +105,8 @@ def test_userinfo_about_somebody_else_is_not_taken_over():
 def test_when_the_access_token_expires(expires_in: float | None, exp: object, expected: float):
     """[2.6]: where the response does not tell, the ID token's exp stands in, or else 300 s."""
     claims: dict[str, Any] = {"exp": exp}
-    assert refresh.access_expiry(TokenSet("a", expires_in), claims, NOW) == expected
-    assert refresh.access_expiry(TokenSet("a", None), None, NOW) == NOW + 300
+    assert renewal.access_expiry(TokenSet("a", expires_in), claims, NOW) == expected
+    assert renewal.access_expiry(TokenSet("a", None), None, NOW) == NOW + 300
 
 
 @pytest.mark.parametrize(
@@ -124,4 +124,4 @@ def test_a_verified_access_token_is_renewed_before_its_own_end(
 ):
     """[2.6]: with ``access_token: jwt`` its own exp counts, or the session would be refused in between."""
     tokens, own = TokenSet("a", expires_in), {"exp": exp}
-    assert refresh.access_expiry(tokens, {"exp": NOW + 900}, NOW, own) == expected
+    assert renewal.access_expiry(tokens, {"exp": NOW + 900}, NOW, own) == expected

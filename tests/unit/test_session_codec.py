@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.core.reasons import Reason
 from gateway.core.sessions import codec as session
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import renewal
 from gateway.core.sessions.model import Grant, Renewed, Session, SessionOver
 from gateway.core.sessions.pending import (
     PendingLogin,
@@ -46,7 +46,7 @@ def test_everything_comes_back():
         pending = begin_pending(bytes(range(32)), "p", page, 12.0, callback)
         assert decode_pending(encode_pending(pending)) == pending
     for outcome in (Renewed(SESSION, GRANT), Renewed(SESSION, None), SessionOver(Reason.SESSION_ENDED)):
-        assert refresh.decode_outcome(refresh.encode_outcome(outcome)) == outcome
+        assert renewal.decode_outcome(renewal.encode_outcome(outcome)) == outcome
 
 
 def test_r71_a_pending_login_of_the_version_before_goes_on():
@@ -81,7 +81,7 @@ def test_any_bytes_give_a_value_or_none(data):
     session.decode_grant(data)
     decode_pending(data)
     decode_recent(data)
-    refresh.decode_outcome(data)
+    renewal.decode_outcome(data)
 
 
 @given(

@@ -17,7 +17,7 @@ from gateway.core.provider import TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import renewal
 from gateway.core.sessions.model import Grant, Renewed, Session
 from gateway.core.sessions.record import (
     MOST_AGENT,
@@ -69,7 +69,7 @@ def cookie(handle: Handle = HANDLE, purpose: str = "handle https://app.example.c
 def stored(
     session: Session = SESSION, grant: Grant | None = GRANT, secret: str = SECRET, **more
 ) -> StoredSession:
-    payload = refresh.encode_outcome(Renewed(session, grant))
+    payload = renewal.encode_outcome(Renewed(session, grant))
     return StoredSession(KNOWN.ring.seal_under(secret, RECORD_PURPOSE, payload, os.urandom(12)), **more)
 
 
@@ -139,25 +139,25 @@ def test_the_store_knows_a_hash_of_the_handle():
 def test_the_rotation_is_named_after_the_handle():
     """The claim of a rotation has the record's name, whatever the provider does with its refresh token."""
     provider = KNOWN.providers["corporate"]
-    assert refresh.rotation_id(provider, GRANT) == HANDLE.record
-    assert refresh.rotation_id(provider, replace(GRANT, refresh_token="another")) == HANDLE.record
-    assert refresh.seal_secret(GRANT) == SECRET
+    assert renewal.rotation_id(provider, GRANT) == HANDLE.record
+    assert renewal.rotation_id(provider, replace(GRANT, refresh_token="another")) == HANDLE.record
+    assert renewal.seal_secret(GRANT) == SECRET
     in_cookies = replace(GRANT, handle="")
-    assert refresh.rotation_id(provider, in_cookies) != HANDLE.record
-    assert refresh.seal_secret(in_cookies) == "refresh-token"
+    assert renewal.rotation_id(provider, in_cookies) != HANDLE.record
+    assert renewal.seal_secret(in_cookies) == "refresh-token"
 
 
 @pytest.mark.parametrize("token", [None, "refresh-token", "rotated"])
 def test_r36_a_refresh_rotates_the_handle_whatever_the_provider_does(token: str | None):
     """R36: with a new refresh token, the same one or none, the handle is new, the old one to be confirmed."""
     tokens = TokenSet("access", 300.0, refresh_token=token)
-    renewed = refresh.renew(
+    renewed = renewal.renew(
         KNOWN.providers["corporate"], SESSION, GRANT, HANDLE.record, tokens, None, None, NOW, OTHER
     )
     assert renewed.grant.handle == OTHER
     assert renewed.grant.unconfirmed == (HANDLE.record,)
     assert renewed.grant.refresh_token == (token or "refresh-token")
-    assert refresh.decode_outcome(refresh.encode_outcome(renewed)) == renewed
+    assert renewal.decode_outcome(renewal.encode_outcome(renewed)) == renewed
 
 
 def test_an_unknown_session_is_a_need_and_then_remembered():

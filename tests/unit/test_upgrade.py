@@ -14,8 +14,7 @@ from gateway.core.headers.request import Request
 from gateway.core.provider import TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
-from gateway.core.sessions import codec
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import codec, renewal
 from gateway.core.sessions.model import Grant, Renewed, SessionOver
 from gateway.core.sessions.pending import decode_pending, decode_recent
 from gateway.core.sessions.record import ABOUT_PURPOSE, StoredSession, decode_about
@@ -93,8 +92,8 @@ def test_a_rotation_of_the_version_before(kind: str):
     settings = known()
     rotation = RECORDED["rotation"] if kind == "rotation" else RECORDED["redis"]["rotation"]
     secret = "refresh-0" if kind == "rotation" else RECORDED["redis"]["handle"]
-    outcome = refresh.decode_outcome(
-        settings.ring.open_under(secret, refresh.RESULT_PURPOSE, rotation["result"]) or b""
+    outcome = renewal.decode_outcome(
+        settings.ring.open_under(secret, renewal.RESULT_PURPOSE, rotation["result"]) or b""
     )
     assert isinstance(outcome, Renewed)
     assert outcome.grant is not None
@@ -105,8 +104,8 @@ def test_a_rotation_of_the_version_before(kind: str):
     assert outcome.session.generation == 1
     assert outcome.session.session_id == RECORDED["session_id"]
     if kind == "rotation":
-        over = settings.ring.open_under(secret, refresh.RESULT_PURPOSE, rotation["over"])
-        assert refresh.decode_outcome(over or b"") == SessionOver(Reason.SESSION_ENDED)
+        over = settings.ring.open_under(secret, renewal.RESULT_PURPOSE, rotation["over"])
+        assert renewal.decode_outcome(over or b"") == SessionOver(Reason.SESSION_ENDED)
 
 
 def test_a_login_under_way_in_the_version_before():
@@ -130,7 +129,7 @@ def test_a_renewal_of_a_session_of_the_version_before():
     assert not session.told
     told = {"iss": ISSUER, "sub": "alice", "email": "alice@example.com"}
     grant = Grant(session.session_id, 0, "refresh-0")
-    outcome = refresh.renew(
+    outcome = renewal.renew(
         settings.providers["corporate"], session, grant, "c", TokenSet("a", 60, "r1"), told, None, NOW
     )
     assert isinstance(outcome, Renewed)

@@ -15,8 +15,7 @@ from gateway.core.headers import cookies as jar
 from gateway.core.headers.lines import Line
 from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
-from gateway.core.sessions import codec
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import codec, renewal
 from gateway.core.sessions.model import OpenedSession, Renewed
 from gateway.core.sessions.record import RECORD_PURPOSE, Handle, StoredSession, decode_handle
 from gateway.core.tokens.keys import KeySet
@@ -164,7 +163,7 @@ def _open(context: Context, site: jar.Site, sealed: str, sealed_grant: str) -> O
     grant = codec.decode_grant(payload) if payload is not None else None
     if grant is not None and grant.session_id != session.session_id:
         grant = None
-    return OpenedSession(session, grant, refresh.rotation_id(provider, grant) if grant else "")
+    return OpenedSession(session, grant, renewal.rotation_id(provider, grant) if grant else "")
 
 
 def _kept_session(context: Context, site: jar.Site, sealed: str, key: str) -> SessionCookie | SessionRecord:
@@ -207,7 +206,7 @@ def _kept_session(context: Context, site: jar.Site, sealed: str, key: str) -> Se
 def _open_record(context: Context, handle: Handle, stored: StoredSession) -> OpenedSession | None:
     compiled = context.knowledge.compiled
     payload = compiled.ring.open_under(handle.secret, RECORD_PURPOSE, stored.body)
-    current = refresh.decode_outcome(payload) if payload is not None else None
+    current = renewal.decode_outcome(payload) if payload is not None else None
     if not isinstance(current, Renewed) or current.session.session_id != handle.session_id:
         return None
     session = replace(current.session, seen_at=max(current.session.seen_at, stored.seen_at))

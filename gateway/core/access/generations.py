@@ -11,7 +11,7 @@ What is given is the newest generation that is known, and nothing where a newer 
 from dataclasses import dataclass, replace
 
 from gateway.core.decision.context import Knowledge
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import renewal
 from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session, SessionOver
 
 
@@ -46,7 +46,7 @@ def latest(knowledge: Knowledge, rotation_id: str) -> Latest:
         provider = knowledge.compiled.providers.get(found.session.provider)
         if provider is None:
             break
-        rotation_id = refresh.rotation_id(provider, found.grant)
+        rotation_id = renewal.rotation_id(provider, found.grant)
     return Latest(outcome, rotation_id)
 
 

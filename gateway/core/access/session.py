@@ -11,8 +11,7 @@ from gateway.core.email import VERIFIED, claims_of
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.identity import Claims, Identity
 from gateway.core.reasons import Reason
-from gateway.core.sessions import claim_sources
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import claim_sources, renewal
 from gateway.core.sessions.cookies import session_cookies
 from gateway.core.sessions.model import OpenedSession, RefreshOutcome, Renewed, Session, SessionOver
 from gateway.core.tokens.jws import Parsed, read
@@ -58,7 +57,7 @@ def _until(context: Context, opened: OpenedSession, live: Live) -> float | None:
         session.ends_at,
         # from here on it is sealed anew, to say that it was active
         session.seen_at + settings.idle_lifetime / 10,
-        refresh.due_at(session, grant is not None, settings),
+        renewal.due_at(session, grant is not None, settings),
         claim_sources.told_at(session) + settings.most_claims_age,
     )
 
@@ -73,10 +72,10 @@ def _judge(context: Context, opened: OpenedSession) -> Live | Need | Reason:
         return renewed.reason
     if (ended := why_over(context, session)) is not None:
         return ended
-    phase = refresh.phase(session, grant is not None, settings, context.now)
+    phase = renewal.phase(session, grant is not None, settings, context.now)
     if renewed is not None and renewed.grant is not None:
         session, grant, rotation_id = renewed.session, renewed.grant, found.rotation_id
-        phase = refresh.phase(session, has_grant=True, settings=settings, now=context.now)
+        phase = renewal.phase(session, has_grant=True, settings=settings, now=context.now)
     elif not generations.fit(session, grant):
         # what such a session says was true once: it is asked anew
         session, phase = generations.bare(session), "expired"

@@ -11,7 +11,7 @@ from gateway.core.headers import cookies as jar
 from gateway.core.headers.cookies import CookieChange, Seal, Site
 from gateway.core.sessions.pending import PendingLogin, encode_pending
 from gateway.core.sessions.seal import sealed_length
-from gateway.syntax import forms as form
+from gateway.syntax import forms
 
 MOST_FORM = 65_536
 _NAMES = ("state", "code", "iss", "error")
@@ -34,7 +34,7 @@ def process_response(data: bytes, *, needs_code: bool = True) -> AuthorizationRe
         data: as sent, without the question mark.
         needs_code: whether there must be a code or an error; False where those have come before, by a form.
     """
-    fields = form.read_parameters(data, _NAMES)
+    fields = forms.read_parameters(data, _NAMES)
     if fields is None or "state" not in fields or not fields["state"].isascii():
         return None
     code, error = fields.get("code", ""), fields.get("error")

@@ -53,14 +53,14 @@ from gateway.core.headers.cookies import CookieChange, Site
 from gateway.core.identity import Claims, Identity
 from gateway.core.provider import Provider, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import renewal
 from gateway.core.sessions.model import Grant, Session
 from gateway.core.sessions.pending import PendingLogin
 from gateway.core.sessions.record import HANDLE_BYTES
 from gateway.core.tokens import id_token
 from gateway.core.tokens.jws import UnknownKey
 from gateway.core.tokens.keys import KeySet
-from gateway.syntax import forms as form
+from gateway.syntax import forms
 from gateway.syntax.encoding import Json, encode_base64url
 
 Step: TypeAlias = Respond | Refuse | Login | Need
@@ -72,7 +72,7 @@ def callback(context: Context) -> Step:
     assert site is not None
     provider = context.knowledge.compiled.providers.get(provider_here(context) or "")
     by_form = provider is not None and provider.settings.response_mode == "form_post"
-    if by_form and context.request.method == b"POST" and form.is_form(context.request.headers):
+    if by_form and context.request.method == b"POST" and forms.is_form(context.request.headers):
         return _posted(context, site)
     if context.request.method != b"GET":
         refusal = plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET", "POST") if by_form else ("GET",))
@@ -96,7 +96,7 @@ def callback(context: Context) -> Step:
 
 def _malformed(context: Context, site: Site, data: bytes) -> Refuse | KeptPage:
     # its state may still tell which page was wanted
-    state = (form.read_parameters(data, ("state",)) or {}).get("state", "")
+    state = (forms.read_parameters(data, ("state",)) or {}).get("state", "")
     begun = _begun(context, site, pending.state_cookie_name(site.login_prefix, state), state)
     known = pending.page_of(context, state) if begun is None else begun.return_to
     page = _page_wanted(context, known or "/")
@@ -290,8 +290,18 @@ def _with_userinfo(
             return failed(
                 context, Reason.TOKEN_CLAIMS, attempt, "UserInfo is about somebody else", claim="sub"
             )
-    is_kept = context.knowledge.compiled.settings.session.mode == "redis"
-    random = Random(32 + HANDLE_BYTES if is_kept else 32)
+    return _with_session(context, provider, attempt, tokens, claims, userinfo)
+
+
+def _with_session(
+    context: Context,
+    provider: Provider,
+    attempt: Attempt,
+    tokens: TokenSet,
+    claims: dict[str, Json],
+    userinfo: Claims | None,
+) -> Step:
+    random = Random(32 + HANDLE_BYTES if context.knowledge.compiled.keeps_records else 32)
     drawn = context.knowledge.fact(random, bytes)
     if drawn is None:
         return random
@@ -337,7 +347,7 @@ def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identi
     if (overtaken := _overtaken(context, attempt, session)) is not None:
         return overtaken
     if not begun.fits():
-        size = refresh.cookie_size(session, begun.grant)
+        size = renewal.cookie_size(session, begun.grant)
         return failed(context, Reason.LOGIN_COOKIE_TOO_LARGE, attempt, f"{size} characters")
     if (need := replaced(context, begun)) is not None:
         return need

@@ -11,7 +11,7 @@ from gateway.core.decision.needs import Body
 from gateway.core.decision.refusals import plain, refuse
 from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
-from gateway.syntax import forms as form
+from gateway.syntax import forms
 
 MOST_FORM = 65_536
 _MOST_HINT = 256
@@ -43,7 +43,7 @@ def login(context: Context) -> Login | Refuse | Body:
         # a link that is loaded ahead of anybody's wish
         return refuse(context, Reason.CREDENTIALS_MISSING)
     data = context.target.query[1:]
-    if context.request.method == b"POST" and form.is_form(context.request.headers):
+    if context.request.method == b"POST" and forms.is_form(context.request.headers):
         body = context.knowledge.fact(need := Body(MOST_FORM), bytes)
         if body is None:
             return need
@@ -51,7 +51,7 @@ def login(context: Context) -> Login | Refuse | Body:
     elif context.request.method != b"GET":
         return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET", "POST"))
     # however long, a return URL never stands in the way of a login: safe_return judges it
-    fields = form.read_parameters(data, _PARAMETERS)
+    fields = forms.read_parameters(data, _PARAMETERS)
     if fields is None:
         return plain(context, Reason.REQUEST_MALFORMED)
     name, issuer = fields.get("provider"), fields.get("iss")

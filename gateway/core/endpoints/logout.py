@@ -20,10 +20,10 @@ from gateway.core.headers.cookies import CookieChange, Seal
 from gateway.core.reasons import Reason
 from gateway.core.rules.entries import DenyEntry, end_of, everything_of
 from gateway.core.rules.origins import comes_from_own_page
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import renewal
 from gateway.core.sessions.cookies import cleared_cookies
 from gateway.core.sessions.model import OpenedSession, Renewed, Session
-from gateway.syntax import forms as form
+from gateway.syntax import forms
 from gateway.syntax.encoding import encode_base64url
 
 MOST_FORM = 4096
@@ -74,7 +74,7 @@ def logout(context: Context) -> Respond | Refuse | Need:
 def _wants_everywhere(context: Context, body: bytes) -> bool | None:
     if not body:
         return False
-    fields = form.read_form(body) if form.is_form(context.request.headers) else None
+    fields = forms.read_form(body) if forms.is_form(context.request.headers) else None
     # what cannot be read might have asked for more than would be done
     if fields is None or fields.get("everywhere", "1") != "1":
         return None
@@ -183,7 +183,7 @@ def _revocation(context: Context, opened: OpenedSession | None) -> tuple[RevokeT
         if not isinstance(renewed, Renewed) or renewed.grant is None:
             break
         grant = renewed.grant
-        rotation_id = refresh.rotation_id(provider, grant)
+        rotation_id = renewal.rotation_id(provider, grant)
     need = RevokeToken(
         provider.name, grant.refresh_token, session.issuer, session.subject, session.session_id
     )
@@ -212,7 +212,7 @@ def logged_out(context: Context) -> Respond | Refuse:
 def _comes_from_provider(context: Context) -> bool:
     site, compiled = context.site, context.knowledge.compiled
     assert site is not None
-    presented = (form.read_parameters(context.target.query[1:], ("state",)) or {}).get("state", "")
+    presented = (forms.read_parameters(context.target.query[1:], ("state",)) or {}).get("state", "")
     sealed = id_token_hint.scoped_cookies(context).get(site.logout_cookie, "")
     payload = compiled.ring.open(site.purpose("logout"), sealed)
     if payload is None or not presented:

@@ -22,7 +22,7 @@ from gateway.core.tokens.access_token import issuer_of
 from gateway.core.tokens.jws import UnknownKey
 from gateway.core.tokens.keys import KeySet
 from gateway.core.tokens.logout_token import LogoutToken
-from gateway.syntax import forms as form
+from gateway.syntax import forms
 
 MOST_BODY = 32 * 1024
 MOST_SID = 255
@@ -46,12 +46,12 @@ def backchannel(context: Context) -> Respond | Refuse | Need:
     """End the sessions that a logout token names, at every worker by the denylist (R51, R52)."""
     if context.request.method != b"POST":
         return plain(context, Reason.METHOD_UNSUPPORTED, allow=("POST",))
-    if not form.is_form(context.request.headers):
+    if not forms.is_form(context.request.headers):
         return _bad(Reason.REQUEST_MALFORMED, "The Content-Type must be application/x-www-form-urlencoded.")
     body = context.knowledge.fact(need := Body(MOST_BODY), bytes)
     if body is None:
         return need
-    token = (form.read_form(body) or {}).get("logout_token")
+    token = (forms.read_form(body) or {}).get("logout_token")
     if not token:
         return _bad(Reason.REQUEST_MALFORMED, "The form must have one logout_token and no field twice.")
     issuer = issuer_of(token)
@@ -139,7 +139,7 @@ def frontchannel(context: Context) -> Respond | Refuse | Need:
         return plain(context, Reason.ROUTE_UNKNOWN)
     if context.request.method != b"GET":
         return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
-    fields = form.read_parameters(context.target.query[1:], ("iss", "sid")) or {}
+    fields = forms.read_parameters(context.target.query[1:], ("iss", "sid")) or {}
     issuer, sid = fields.get("iss"), fields.get("sid")
     provider = compiled.by_issuer.get(issuer or "")
     if provider is None or not sid or len(sid) > MOST_SID or not sid.isprintable():

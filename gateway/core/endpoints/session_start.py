@@ -11,8 +11,7 @@ from gateway.core.headers.cookies import CookieChange, Site
 from gateway.core.identity import Claims
 from gateway.core.provider import Provider, TokenSet
 from gateway.core.rules.entries import end_of
-from gateway.core.sessions import claim_sources
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import claim_sources, renewal
 from gateway.core.sessions.cookies import handle_cookie, session_cookies
 from gateway.core.sessions.model import Grant, OpenedSession, Renewed, Session
 from gateway.core.sessions.record import record_name
@@ -31,8 +30,8 @@ class Begun:
     def fits(self) -> bool:
         """Tell whether the cookies (R40), or a record of the store, have room for it."""
         if self.handle:
-            return refresh.record_fits(self.session, self.grant)
-        return refresh.fits(self.session) and (self.grant is None or refresh.grant_fits(self.grant))
+            return renewal.record_fits(self.session, self.grant)
+        return renewal.fits(self.session) and (self.grant is None or renewal.grant_fits(self.grant))
 
 
 def presented_session(context: Context) -> OpenedSession | SessionRecord | None:
@@ -76,7 +75,7 @@ def new_session(
         ends_at=now + settings.absolute_lifetime,
         seen_at=now,
         renewed_at=now,
-        access_expires_at=refresh.access_expiry(tokens, claims, now, heard.get("access_token")),
+        access_expires_at=renewal.access_expiry(tokens, claims, now, heard.get("access_token")),
         access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
         told=kept.told,
         claims_at=kept.claims_at,

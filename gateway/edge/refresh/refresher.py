@@ -12,7 +12,7 @@ from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import end_of
 from gateway.core.runtime import RuntimeConfig
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import renewal
 from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session, SessionOver
 from gateway.edge.refresh.lease import Leases
 from gateway.edge.refresh.outcomes import Ended, Lost, Refusal, Spent, Stored, Success
@@ -134,7 +134,7 @@ class Refresher:
                     "store", Reason.STORE_UNAVAILABLE, "a chain of refresh results that leads nowhere"
                 )
             session, grant = outcome.session, outcome.grant
-            rotation_id = refresh.rotation_id(compiled.providers[session.provider], grant)
+            rotation_id = renewal.rotation_id(compiled.providers[session.provider], grant)
         if rotation_id != need.rotation_id:
             self._remember(need.rotation_id, outcome)
         return outcome
@@ -142,7 +142,7 @@ class Refresher:
     async def _newest(self, compiled: RuntimeConfig, outcome: RefreshOutcome) -> RefreshOutcome:
         """Follow the results that others have left beyond one of theirs, as far as they go."""
         while isinstance(outcome, Renewed) and outcome.grant is not None:
-            rotation_id = refresh.rotation_id(compiled.providers[outcome.session.provider], outcome.grant)
+            rotation_id = renewal.rotation_id(compiled.providers[outcome.session.provider], outcome.grant)
             found = self.recent_outcome(rotation_id) or await self._peek(rotation_id, outcome.grant)
             if found is None or not generations.is_newer(found, outcome):
                 break
@@ -167,9 +167,9 @@ class Refresher:
     def _open(self, grant: Grant, sealed: bytes) -> RefreshOutcome | None:
         # what another worker has sealed by now may be under a newer key than this refresh began with
         payload = self._compiled.ring.open_under(
-            refresh.seal_secret(grant), refresh.RESULT_PURPOSE, sealed.decode("latin-1")
+            renewal.seal_secret(grant), renewal.RESULT_PURPOSE, sealed.decode("latin-1")
         )
-        return None if payload is None else refresh.decode_outcome(payload)
+        return None if payload is None else renewal.decode_outcome(payload)
 
     def _is_of(self, grant: Grant, sealed: bytes) -> bool:
         """Tell whether a result is of the session that a grant belongs to."""

@@ -12,8 +12,7 @@ from gateway.core.identity import Claims
 from gateway.core.provider import Provider, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.runtime import RuntimeConfig
-from gateway.core.sessions import claim_sources
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import claim_sources, renewal
 from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session, SessionOver
 from gateway.core.sessions.record import HANDLE_BYTES
 from gateway.core.sessions.seal import NONCE_BYTES, KeyRing
@@ -101,7 +100,7 @@ class Renewals:
             is_asked = claim_sources.needs_userinfo(provider, session, id_claims)
             userinfo = await self._userinfo(provider, tokens) if is_asked else None
             handle = encode_base64url(os.urandom(HANDLE_BYTES)) if grant.handle else ""
-            outcome = refresh.renew(
+            outcome = renewal.renew(
                 provider, session, grant, rotation_id, tokens, id_claims, userinfo, self._clock(), handle
             )
         over = outcome.reason if isinstance(outcome, SessionOver) else None
@@ -118,9 +117,9 @@ class Renewals:
             detail=(outcome.detail or None) if isinstance(outcome, SessionOver) else None,
         )
         sealed = ring.seal_under(
-            refresh.seal_secret(grant),
-            refresh.RESULT_PURPOSE,
-            refresh.encode_outcome(outcome),
+            renewal.seal_secret(grant),
+            renewal.RESULT_PURPOSE,
+            renewal.encode_outcome(outcome),
             os.urandom(NONCE_BYTES),
         )
         return Success(sealed.encode())

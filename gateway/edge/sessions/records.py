@@ -16,7 +16,7 @@ from gateway.core.decision.context import Knowledge
 from gateway.core.decision.needs import EndLater, KnownSid, Revoke, SaveSession, SessionRecord, Touch
 from gateway.core.fault import Fault
 from gateway.core.rules.entries import DenyEntry, session_end
-from gateway.core.sessions import renewal as refresh
+from gateway.core.sessions import renewal
 from gateway.core.sessions.model import OpenedSession, Renewed, Session
 from gateway.core.sessions.record import RECORD_PURPOSE, StoredSession, as_session, begun, record_name
 from gateway.core.sessions.seal import NONCE_BYTES
@@ -154,7 +154,7 @@ class Sessions:
     async def _keep(self, handle: str, current: Renewed, now: float, lifetime: float) -> bool:
         kept = replace(current, session=replace(current.session, seen_at=now))
         sealed = self._knowledge().compiled.ring.seal_under(
-            handle, RECORD_PURPOSE, refresh.encode_outcome(kept), os.urandom(NONCE_BYTES)
+            handle, RECORD_PURPOSE, renewal.encode_outcome(kept), os.urandom(NONCE_BYTES)
         )
         record = record_name(handle)
         arguments: list[Argument] = [sealed, round(now, 3), int(lifetime * 1000)]
