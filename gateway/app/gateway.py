@@ -23,7 +23,7 @@ from gateway.syntax.encoding import Json
 class Prepared:
     """A configuration that is ready to be gone on with; nothing can fail any more."""
 
-    compiled: RuntimeConfig
+    runtime: RuntimeConfig
     pools: dict[str, UpstreamPool]
     certificates: Certificates | None
 
@@ -109,32 +109,32 @@ class Gateway(Parts):
             self.server.build_pools(settings.upstreams),
             Certificates(settings.tls) if settings.tls is not None else None,
         )
-        self._know(bridge(self.compiled, prepared.compiled), self.pipeline.knowledge.memory)
+        self._know(bridge(self.runtime, prepared.runtime), self.pipeline.knowledge.memory)
         return prepared
 
     def abandon(self) -> None:
         """Forget what was prepared."""
-        self._know(self.compiled, Memory())
+        self._know(self.runtime, Memory())
 
     def commit(self, prepared: Prepared) -> None:
         """Go on with what was prepared. Requests under way end with the knowledge that they began with."""
-        compiled = prepared.compiled
-        self.compiled = compiled
-        self.settings = settings = compiled.settings
-        self.providers.configure(compiled.providers, allow_insecure_http=settings.allow_insecure_http)
-        self.logins.configure(compiled)
-        self.metrics.expect_logins(compiled.providers)
+        runtime = prepared.runtime
+        self.runtime = runtime
+        self.settings = settings = runtime.settings
+        self.providers.configure(runtime.providers, allow_insecure_http=settings.allow_insecure_http)
+        self.logins.configure(runtime)
+        self.metrics.expect_logins(runtime.providers)
         session = settings.session
         self.leases.configure(grace=session.rotation_grace, idle=session.idle_lifetime)
         self.server.configure(prepared.pools, limits_of(settings.limits))
         self.configure_server(settings)
         self.server.certificates = prepared.certificates
         self.rate_limits.configure(
-            (*compiled.routes.limits, *filter(None, (compiled.login_limit,)), *FRONTCHANNEL_LIMITS)
+            (*runtime.routes.limits, *filter(None, (runtime.login_limit,)), *FRONTCHANNEL_LIMITS)
         )
         self.recorder.access = settings.log.access
         self.logs.configure(settings.log)
-        self._know(compiled, Memory())
+        self._know(runtime, Memory())
 
     def reload(self, settings: Settings) -> None:
         """Go on with other settings, at once and without an end to anything.
@@ -144,8 +144,8 @@ class Gateway(Parts):
         """
         self.commit(self.prepare(settings))
 
-    def _know(self, compiled: RuntimeConfig, memory: Memory) -> None:
-        self.refresher.configure(compiled)
+    def _know(self, runtime: RuntimeConfig, memory: Memory) -> None:
+        self.refresher.configure(runtime)
         self.pipeline.knowledge = replace(
-            self.pipeline.knowledge, compiled=compiled, keys=self.providers.keys, memory=memory
+            self.pipeline.knowledge, runtime=runtime, keys=self.providers.keys, memory=memory
         )

@@ -80,15 +80,15 @@ class Parts:
         self.settings = settings
         self.slot = slot
         self.clock = clock
-        self.compiled: RuntimeConfig = compile_settings(settings)
+        self.runtime: RuntimeConfig = compile_settings(settings)
         self.logs = logs if logs is not None else Logs(settings.log)
         self.metrics = Metrics()
-        self.metrics.expect_logins(self.compiled.providers)
+        self.metrics.expect_logins(self.runtime.providers)
         self.recorder = Recorder(self.metrics, self.logs, access=settings.log.access)
         self.denylist = Denylist()
         self.long_lived = Streams(self.denylist, clock, self.recorder.audit)
         self.providers = Providers(
-            self.compiled.providers,
+            self.runtime.providers,
             clock,
             allow_insecure_http=settings.allow_insecure_http,
             report=self.logs.warning,
@@ -145,9 +145,9 @@ class Parts:
         self.session_admin = SessionAdmin(
             self.sessions.index, self._knowledge, self.revoking.revoke, self.clock
         )
-        self.logout_hints = LogoutHints(self.store, lambda: self.compiled.ring, self.clock)
+        self.logout_hints = LogoutHints(self.store, lambda: self.runtime.ring, self.clock)
         self.refresher = Refresher(
-            self.compiled,
+            self.runtime,
             self.providers,
             self.leases,
             self.denylist,
@@ -169,7 +169,7 @@ class Parts:
 
     def _make_pipeline(self) -> None:
         knowledge = Knowledge(
-            compiled=self.compiled,
+            runtime=self.runtime,
             keys=self.providers.keys,
             denylist=self.denylist,
             memory=Memory(),
@@ -178,8 +178,8 @@ class Parts:
             superseded=self.leases.announcements.superseded,
         )
         self.rate_limits = RateLimits(self.store)
-        self.kept_pages = KeptPages(self.store, lambda: self.compiled.ring, self.clock)
-        self.logins = Logins(self.compiled, self.providers.metadata, self.kept_pages.keep)
+        self.kept_pages = KeptPages(self.store, lambda: self.runtime.ring, self.clock)
+        self.logins = Logins(self.runtime, self.providers.metadata, self.kept_pages.keep)
         resolvers = Resolvers(
             self.store,
             self.providers,

@@ -64,14 +64,14 @@ class Revoking:
         met = await admin.met(entry)
         until = None
         if entry.kind not in ("jti", "session"):
-            providers = self._knowledge().compiled.providers.values()
+            providers = self._knowledge().runtime.providers.values()
             skews = [each.clock_skew for each in providers if entry.issuer in ("", each.issuer)]
             until = entry.before + max(skews, default=0.0)
         told = await self.revoke([await admin.bounded(entry)], mandate)
         return replace(told, sessions=met, tokens_refused_until=until)
 
     def _clear(self, entries: Sequence[DenyEntry]) -> None:
-        if self._knowledge().compiled.settings.session.mode == "redis":
+        if self._knowledge().runtime.settings.session.mode == "redis":
             self.clear_records(entries)
 
     def _tell(self, entries: list[DenyEntry], mandate: Mandate, postponed: str | None = None) -> None:

@@ -55,7 +55,7 @@ def explain(settings: Settings, url: str, method: str, fields: Sequence[str]) ->
     denylist = Denylist()
     denylist.synchronised_at = now
     knowledge = Knowledge(
-        compiled=compile_settings(settings),
+        runtime=compile_settings(settings),
         keys={},
         denylist=denylist,
         memory=Memory(),
@@ -73,7 +73,7 @@ def explain(settings: Settings, url: str, method: str, fields: Sequence[str]) ->
     lines += _tell(answer)
     if request.target.startswith(settings.prefix.encode()) or answer.reason is Reason.PATH_AMBIGUOUS:
         return lines
-    table = knowledge.compiled.routes
+    table = knowledge.runtime.routes
     others = tell_routes(table, answer.route, request.host, request.target, request.method)
     return [*lines, "not on:", *others] if others and table.knows(request.host) else lines
 

@@ -69,7 +69,7 @@ def _judge(context: Context) -> Answer | Need:
         return replace(plain(context, Reason.FORWARDING_UNREADABLE), detail=told)
     if request.loops and _has_looped(context):
         return plain(context, Reason.LOOP_DETECTED)
-    known = context.knowledge.compiled.places.find(forwarded.host, request.target, request.method)
+    known = context.knowledge.runtime.places.find(forwarded.host, request.target, request.method)
     if known is None:
         return _locate(context)
     context.target, context.route = known
@@ -78,29 +78,29 @@ def _judge(context: Context) -> Answer | Need:
 
 def _has_looped(context: Context) -> bool:
     values = tuple(line.value for line in context.request.loops)
-    return passes(values, context.knowledge.compiled.rules.loop_names) >= MOST_PASSES
+    return passes(values, context.knowledge.runtime.rules.loop_names) >= MOST_PASSES
 
 
 def _locate(context: Context) -> Answer | Need:
     """Judge a request of which it is not known yet where such paths lead."""
-    request, compiled, host = context.request, context.knowledge.compiled, context.forwarded.host
+    request, runtime, host = context.request, context.knowledge.runtime, context.forwarded.host
     if request.target == b"*":
         return _options(context)
-    found = locate(compiled, host, request.target, request.method)
+    found = locate(runtime, host, request.target, request.method)
     if found is None:
-        hint = RAW_PATH_HINT if may_be_raw(compiled, request.target) else None
+        hint = RAW_PATH_HINT if may_be_raw(runtime, request.target) else None
         return replace(plain(context, Reason.PATH_AMBIGUOUS), detail=hint)
     target, route = found
     context.target = target
     if request.method in (b"TRACE", b"CONNECT"):
         return plain(context, Reason.METHOD_UNSUPPORTED)
-    if target.path.startswith(compiled.prefix):
-        return _own(context, target.path[len(compiled.prefix) :])
+    if target.path.startswith(runtime.prefix):
+        return _own(context, target.path[len(runtime.prefix) :])
     if route is None:
-        known = compiled.routes.knows(host)
+        known = runtime.routes.knows(host)
         return plain(context, Reason.ROUTE_UNKNOWN if known else Reason.HOST_UNKNOWN)
     context.route = route
-    compiled.places.learn(host, target, request.method, route)
+    runtime.places.learn(host, target, request.method, route)
     return _on_route(context, route)
 
 
@@ -141,9 +141,9 @@ def _limited(
 
 
 def _judge_on(context: Context, route: Route) -> Answer | Need:
-    request, compiled = context.request, context.knowledge.compiled
-    if compiled.routes.by_method and not all(
-        _leads_to(compiled, context.forwarded.host, request.target, method) is route
+    request, runtime = context.request, context.knowledge.runtime
+    if runtime.routes.by_method and not all(
+        _leads_to(runtime, context.forwarded.host, request.target, method) is route
         for method in named_methods(request)
     ):
         # the upstream might act on a method that another rule guards
@@ -157,17 +157,17 @@ def _judge_on(context: Context, route: Route) -> Answer | Need:
 
 def _options(context: Context) -> Answer:
     """Answer for the server as a whole (RFC 9110 section 9.3.7): what is asked of no path is on no route."""
-    compiled = context.knowledge.compiled
+    runtime = context.knowledge.runtime
     if context.request.method != b"OPTIONS":
         return plain(context, Reason.PATH_AMBIGUOUS)
-    if not compiled.routes.knows(context.forwarded.host):
+    if not runtime.routes.knows(context.forwarded.host):
         return plain(context, Reason.HOST_UNKNOWN)
-    methods = ", ".join((*_METHODS, *compiled.settings.extra_methods))
+    methods = ", ".join((*_METHODS, *runtime.settings.extra_methods))
     return Respond(Reason.SERVER_OPTIONS, 204, headers=((b"Allow", methods.encode()),))
 
 
-def _leads_to(compiled: RuntimeConfig, host: bytes, target: bytes, method: bytes) -> Route | None:
-    found = locate(compiled, host, target, method)
+def _leads_to(runtime: RuntimeConfig, host: bytes, target: bytes, method: bytes) -> Route | None:
+    found = locate(runtime, host, target, method)
     return None if found is None else found[1]
 
 
@@ -190,7 +190,7 @@ def interrupted_login(request: Request, knowledge: Knowledge, now: float, reques
 
     Its reason is the fault's to say (R86).
     """
-    target, prefix = canonicalise(request.target), knowledge.compiled.prefix
+    target, prefix = canonicalise(request.target), knowledge.runtime.prefix
     if target is None or not target.path.startswith(prefix):
         return None
     context = Context(request, knowledge, now, request_id)
@@ -208,7 +208,7 @@ def new_login(
     The session is kept; a login at its ``provider`` that succeeds replaces it.
     """
     context = Context(request, knowledge, now, request_id)
-    found = locate(knowledge.compiled, context.forwarded.host, request.target, request.method)
+    found = locate(knowledge.runtime, context.forwarded.host, request.target, request.method)
     if found is None:
         return None
     context.target, context.route = found
@@ -217,18 +217,18 @@ def new_login(
 
 def route_of(request: Request, knowledge: Knowledge) -> Route | None:
     """Return the route that a request is for, None where there is none, or an endpoint of our own."""
-    compiled = knowledge.compiled
-    return _leads_to(compiled, forwarded_of(request, compiled.rules).host, request.target, request.method)
+    runtime = knowledge.runtime
+    return _leads_to(runtime, forwarded_of(request, runtime.rules).host, request.target, request.method)
 
 
 def wants_html(request: Request, knowledge: Knowledge) -> bool:
     """Tell whether a person's browser navigates here, rather than a script or an API client calling."""
-    request.sort(knowledge.compiled.rules.request_lines)
+    request.sort(knowledge.runtime.rules.request_lines)
     return request.wants_html
 
 
 def _endpoint(context: Context, name: bytes) -> Endpoint | None:
-    return callback if name in context.knowledge.compiled.by_callback else ENDPOINTS.get(name)
+    return callback if name in context.knowledge.runtime.by_callback else ENDPOINTS.get(name)
 
 
 def _own(context: Context, name: bytes) -> Answer | Need:
@@ -322,7 +322,7 @@ def timely_cookies(answer: Refuse | Respond, knowledge: Knowledge, age: float) -
 
 
 def _is_late(knowledge: Knowledge, age: float) -> bool:
-    return age > knowledge.compiled.settings.session.rotation_grace / 2
+    return age > knowledge.runtime.settings.session.rotation_grace / 2
 
 
 __all__ = ["ENDPOINTS", "decide", "due_cookies", "new_login", "route_of", "timely_cookies"]

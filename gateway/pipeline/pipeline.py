@@ -121,7 +121,7 @@ class Pipeline:
     @property
     def request_lines(self) -> LineTable:
         """What the lines of a request are, under the present configuration."""
-        return self.knowledge.compiled.rules.request_lines
+        return self.knowledge.runtime.rules.request_lines
 
     def handle(self, exchange: Exchange) -> None:
         """Take one request; answer it now, or later when a fact has been fetched."""
@@ -160,7 +160,7 @@ class Pipeline:
 
     @staticmethod
     def _count(transaction: Transaction, allowance: Allowance, need: Admit) -> Allowance:
-        if need.limit in transaction.knowledge.compiled.routes.limits:
+        if need.limit in transaction.knowledge.runtime.routes.limits:
             transaction.quota = fields(need.limit, allowance)
         return allowance
 
@@ -171,7 +171,7 @@ class Pipeline:
             rendered = render_refuse(_lead_to_tls(fault.request, self.knowledge), request_id)
         else:
             rendered = render_fault(fault, fault.html, request_id)
-        client = self.knowledge.compiled.rules.proxies.sender(peer)
+        client = self.knowledge.runtime.rules.proxies.sender(peer)
         self.ways.recorder.outcome(
             Outcome(
                 RequestFacts("", "", "", client, "", "refuse", fault.reason),
@@ -301,7 +301,7 @@ class Pipeline:
     def cookie_lines(self, changes: tuple[CookieChange, ...]) -> list[bytes]:
         """Seal what is to be sealed, each with a nonce of its own, and write the Set-Cookie values."""
         lines: list[bytes] = []
-        ring = self.knowledge.compiled.ring
+        ring = self.knowledge.runtime.ring
         for change in changes:
             sealed = change.plain
             if change.value is not None:
@@ -366,7 +366,7 @@ class Pipeline:
             "request_id": transaction.request_id,
             "reason": answer.reason,
             "client": transaction.forwarded.client,
-            **_who(identity, transaction.knowledge.compiled.settings.log.claims),
+            **_who(identity, transaction.knowledge.runtime.settings.log.claims),
             **more,
         }
         if isinstance(answer, Refuse):
@@ -380,7 +380,7 @@ class Pipeline:
 
 def _lead_to_tls(request: Request, knowledge: Knowledge) -> Refuse:
     # no redirect: what was sent has been seen by everybody on the way, and a client must learn of it
-    site = knowledge.compiled.sites.get(request.host)
+    site = knowledge.runtime.sites.get(request.host)
     origin = f"https://{request.host.decode('ascii')}" if site is None or not site.secure else site.origin
     hint = f"Ask for {origin}{request.target.decode('latin-1')}"
     return Refuse(Reason.TLS_EXPECTED, html=wants_html(request, knowledge), detail=hint)

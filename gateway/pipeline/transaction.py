@@ -102,18 +102,18 @@ class Transaction:
         """How the request came."""
         if self.forward is not None:
             return self.forward.context.forwarded
-        return forwarded_of(self.exchange.request, self.knowledge.compiled.rules)
+        return forwarded_of(self.exchange.request, self.knowledge.runtime.rules)
 
     @property
     def extra(self) -> tuple[Header, ...]:
         """The fields that ride on any answer: what is left of a rate limit, Strict-Transport-Security."""
-        request, compiled = self.exchange.request, self.knowledge.compiled
-        if not compiled.hsts or not request.tls:
+        request, runtime = self.exchange.request, self.knowledge.runtime
+        if not runtime.hsts or not request.tls:
             return self.quota
         forwarded = self.forwarded
         # which site it was the browser knows by the name that it called, and believes none but over https
         is_site = forwarded.proto == "https" and not forwarded.unreadable
-        header = compiled.hsts.get(forwarded.host) if is_site else None
+        header = runtime.hsts.get(forwarded.host) if is_site else None
         return self.quota if header is None else (*self.quota, header)
 
     @property
@@ -130,7 +130,7 @@ class Transaction:
     @property
     def response_lines(self) -> LineTable:
         """What the lines of the response are."""
-        return self.knowledge.compiled.rules.response_lines
+        return self.knowledge.runtime.rules.response_lines
 
     @property
     def client(self) -> str:
@@ -150,7 +150,7 @@ class Transaction:
         if forward.route.sets_cors:
             lines = [*without_cors(lines), *map(b": ".join, self.cors)]
         lines.append(b"X-Request-ID: " + self.request_id.encode())
-        if self.quota or self.knowledge.compiled.hsts:
+        if self.quota or self.knowledge.runtime.hsts:
             lines.extend(map(b": ".join, self.extra))
         return lines
 
@@ -185,7 +185,7 @@ class Transaction:
         """Make the one record of this request."""
         # a fault that was answered like anything else is one all the same
         fault = fault or self.fault
-        names = self.knowledge.compiled.logged_headers
+        names = self.knowledge.runtime.logged_headers
         self.pipeline.record(
             Outcome(
                 self.facts(fault),
@@ -235,7 +235,7 @@ def facts_of(
         reason,
         route.upstream if route is not None and type(answer) is Forward else None,
         identity,
-        () if identity is None else _named(identity, knowledge.compiled.log_claims),
+        () if identity is None else _named(identity, knowledge.runtime.log_claims),
     )
 
 

@@ -147,7 +147,7 @@ async def test_r75_a_401_that_waited_clears_nothing(late: World):
 def sealed_generation(world: World, browser: Browser) -> int:
     """Return the generation that the browser's session cookie has, in cookie mode."""
     name = f"gateway-{world.public_port}-session"
-    payload = world.gateway.compiled.ring.open(f"session {world.base}", browser.cookies()[name])
+    payload = world.gateway.runtime.ring.open(f"session {world.base}", browser.cookies()[name])
     assert payload is not None
     return json.loads(payload)["g"]
 

@@ -33,7 +33,7 @@ class OneTokenWorld(World):
 def session_of(world: World, browser: Browser) -> tuple[str, int]:
     """Return the id and the generation that the browser's session cookie has."""
     sealed = browser.cookies()[f"gateway-{world.public_port}-session"]
-    fields = json.loads(world.gateway.compiled.ring.open(f"session {world.base}", sealed) or b"")
+    fields = json.loads(world.gateway.runtime.ring.open(f"session {world.base}", sealed) or b"")
     return fields["id"], fields["g"]
 
 

@@ -70,7 +70,7 @@ def name_of(world: World) -> str:
 def handle_of(world: World, browser):
     """Return the handle that a browser's cookie seals, as only the gateway can."""
     sealed = browser.cookies()[name_of(world)]
-    payload = world.gateway.compiled.ring.open(f"handle {world.base}", sealed)
+    payload = world.gateway.runtime.ring.open(f"handle {world.base}", sealed)
     return decode_handle(payload)
 
 
@@ -286,7 +286,7 @@ async def test_a_dump_gives_no_session_away(world: World):
     assert not holds_jwt(text)
     for secret in (b"alice", old.secret.encode(), new.secret.encode(), *tokens):
         assert secret not in text
-    ring = world.gateway.compiled.ring
+    ring = world.gateway.runtime.ring
     sealed = found[f"session:{{{new.record}}}"]
     assert not any(ring.open("session record", value.decode()) for value in sealed)
     assert any(ring.open_under(new.secret, "session record", value.decode()) for value in sealed)

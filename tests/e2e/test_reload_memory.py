@@ -26,4 +26,4 @@ async def test_a_replaced_configuration_is_not_kept(world: World):
     alive = [
         each for each in gc.get_objects() if type(each) is RuntimeConfig and each.settings.listen == listen
     ]
-    assert alive == [gateway.compiled]
+    assert alive == [gateway.runtime]

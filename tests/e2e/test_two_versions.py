@@ -18,7 +18,7 @@ GRACE = 1.0
 def opened(world: World, browser: Browser, kind: str) -> Any:
     """Return what a cookie of the browser seals."""
     sealed = joined(browser.cookies(), f"gateway-{world.public_port}-{kind}") or ""
-    return json.loads(world.gateway.compiled.ring.open(f"{kind} {world.base}", sealed) or b"null")
+    return json.loads(world.gateway.runtime.ring.open(f"{kind} {world.base}", sealed) or b"null")
 
 
 async def run_there(world: World, script: Any, name: str, *arguments: Any) -> Any:

@@ -24,4 +24,4 @@ def forge(world, origin: str, **changes) -> str:
         "access_expires_at": now + 600,
     } | changes
     payload = codec.encode_session(Session(**fields))
-    return world.gateway.compiled.ring.seal(f"session {origin}", payload, os.urandom(12))
+    return world.gateway.runtime.ring.seal(f"session {origin}", payload, os.urandom(12))

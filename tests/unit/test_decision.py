@@ -89,7 +89,7 @@ def knowing(**changes) -> Knowledge:
     denylist = Denylist()
     denylist.synchronised_at = NOW
     base = Knowledge(
-        compiled=COMPILED,
+        runtime=COMPILED,
         keys={},
         denylist=denylist,
         memory=Memory(),

@@ -71,7 +71,7 @@ def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forw
     if isinstance(verdict, Live):
         if context.request.is_websocket and not _comes_from_here(context, route):
             return replace(plain(context, Reason.ORIGIN_FORBIDDEN), identity=verdict.identity)
-        if is_foreign(context.request, route, context.knowledge.compiled.sites.values()):
+        if is_foreign(context.request, route, context.knowledge.runtime.sites.values()):
             return replace(plain(context, Reason.ORIGIN_FORBIDDEN), identity=verdict.identity)
         return _allowed(context, route, verdict.identity, verdict)
     if not isinstance(verdict, Reason):
@@ -133,7 +133,7 @@ def _forbidden(
         answer,
         # whoever may not come in as this person may as another
         account_url=other_account(context, None, route.provider) if site and live else None,
-        logout_url=f"{site.origin}{context.knowledge.compiled.settings.prefix}logout"
+        logout_url=f"{site.origin}{context.knowledge.runtime.settings.prefix}logout"
         if site and live
         else None,
         # who is known already gains nothing by logging in again; single sign-on would lead straight back
@@ -186,7 +186,7 @@ def _forward(
     lines = upstream_lines(
         context.request,
         context.forwarded,
-        context.knowledge.compiled.rules,
+        context.knowledge.runtime.rules,
         identity,
         pass_authorization=route.authorization == "pass",
     )

@@ -33,14 +33,14 @@ def judge_bearer(context: Context, route: Route, bearer: BearerToken) -> Verdict
         ):
             return identity
         if now >= identity.expires_at and bearer.line is not None:
-            knowledge.compiled.rules.request_lines.forget(bearer.line)
+            knowledge.runtime.rules.request_lines.forget(bearer.line)
     parsed = read(bearer.token)
     if not isinstance(parsed, Parsed):
         return parsed
     issuer = access_token.issuer_of(parsed)
     if isinstance(issuer, Reason):
         return issuer
-    provider = knowledge.compiled.by_issuer.get(issuer)
+    provider = knowledge.runtime.by_issuer.get(issuer)
     if provider is None or not route.admits(provider.name):
         return Reason.TOKEN_ISSUER
     verdict = verified(context, provider, parsed, context.forwarded.client)
@@ -48,7 +48,7 @@ def judge_bearer(context: Context, route: Route, bearer: BearerToken) -> Verdict
         current = knowledge.keys.get(provider.name)
         if current is not None and bearer.line is not None and now < verdict.expires_at:
             bearer.verified = (current, verdict, now)
-            knowledge.compiled.rules.request_lines.keep_verified(bearer.line)
+            knowledge.runtime.rules.request_lines.keep_verified(bearer.line)
     return verdict
 
 

@@ -47,11 +47,11 @@ class KeptSession:
     ``since`` and ``until`` are epoch seconds; ``version`` is the denylist's.
     """
 
-    __slots__ = ("compiled", "live", "since", "until", "version")
+    __slots__ = ("live", "runtime", "since", "until", "version")
 
     def __init__(self, live: Live, knowledge: Knowledge, since: float, until: float) -> None:
         self.live = live
-        self.compiled = knowledge.compiled
+        self.runtime = knowledge.runtime
         self.version = knowledge.denylist.version
         self.since = since
         self.until = until
@@ -61,7 +61,7 @@ class KeptSession:
         rotation_id = self.live.rotation_id
         return (
             self.since <= now < self.until
-            and knowledge.compiled is self.compiled
+            and knowledge.runtime is self.runtime
             and knowledge.denylist.version == self.version
             and (
                 not rotation_id
@@ -115,7 +115,7 @@ def session_cookie(context: Context) -> SessionCookie | SessionRecord | None:
     site, lines = context.site, context.request.cookies
     if site is None or not lines:
         return None
-    keeps_records = context.knowledge.compiled.keeps_records
+    keeps_records = context.knowledge.runtime.keeps_records
     # what the usual one Cookie line leads to is remembered with it
     held: dict[str, SessionCookie] | None = None
     if len(lines) == 1 and not keeps_records:
@@ -134,7 +134,7 @@ def session_cookie(context: Context) -> SessionCookie | SessionRecord | None:
     key = f"{site.origin} {sealed}.{sealed_grant}"
     found: SessionCookie | None = context.knowledge.memory.cookies.get(key)
     if keeps_records:
-        settings = context.knowledge.compiled.settings.session
+        settings = context.knowledge.runtime.settings.session
         opened = None if found is None else found.opened
         if opened is not None and context.now - opened.session.seen_at <= settings.idle_lifetime / 10:
             return found
@@ -151,15 +151,15 @@ def session_cookie(context: Context) -> SessionCookie | SessionRecord | None:
 
 
 def _open(context: Context, site: jar.Site, sealed: str, sealed_grant: str) -> OpenedSession | None:
-    compiled = context.knowledge.compiled
-    payload = compiled.ring.open(site.purpose("session"), sealed)
+    runtime = context.knowledge.runtime
+    payload = runtime.ring.open(site.purpose("session"), sealed)
     session = codec.decode_session(payload) if payload is not None else None
     if session is None:
         return None
-    provider = compiled.providers.get(session.provider)
+    provider = runtime.providers.get(session.provider)
     if provider is None or provider.issuer != session.issuer:
         return None
-    payload = compiled.ring.open(site.purpose("refresh"), sealed_grant) if sealed_grant else None
+    payload = runtime.ring.open(site.purpose("refresh"), sealed_grant) if sealed_grant else None
     grant = codec.decode_grant(payload) if payload is not None else None
     if grant is not None and grant.session_id != session.session_id:
         grant = None
@@ -168,7 +168,7 @@ def _open(context: Context, site: jar.Site, sealed: str, sealed_grant: str) -> O
 
 def _kept_session(context: Context, site: jar.Site, sealed: str, key: str) -> SessionCookie | SessionRecord:
     knowledge = context.knowledge
-    payload = knowledge.compiled.ring.open(site.purpose("handle"), sealed)
+    payload = knowledge.runtime.ring.open(site.purpose("handle"), sealed)
     handle = decode_handle(payload) if payload is not None else None
     if handle is None:
         return SessionCookie(None)
@@ -181,7 +181,7 @@ def _kept_session(context: Context, site: jar.Site, sealed: str, key: str) -> Se
     if (ended := knowledge.denylist.why_ended(handle.session_id, context.now)) is not None:
         return SessionCookie(None, ended)
     known = memo.get(record)
-    idle = knowledge.compiled.settings.session.idle_lifetime
+    idle = knowledge.runtime.settings.session.idle_lifetime
     # one that seems to have idled may have been in use at another worker
     if known is not None and context.now - known.session.seen_at < idle:
         cookie = SessionCookie(known)
@@ -204,13 +204,13 @@ def _kept_session(context: Context, site: jar.Site, sealed: str, key: str) -> Se
 
 
 def _open_record(context: Context, handle: Handle, stored: StoredSession) -> OpenedSession | None:
-    compiled = context.knowledge.compiled
-    payload = compiled.ring.open_under(handle.secret, RECORD_PURPOSE, stored.body)
+    runtime = context.knowledge.runtime
+    payload = runtime.ring.open_under(handle.secret, RECORD_PURPOSE, stored.body)
     current = renewal.decode_outcome(payload) if payload is not None else None
     if not isinstance(current, Renewed) or current.session.session_id != handle.session_id:
         return None
     session = replace(current.session, seen_at=max(current.session.seen_at, stored.seen_at))
-    provider = compiled.providers.get(session.provider)
+    provider = runtime.providers.get(session.provider)
     if provider is None or provider.issuer != session.issuer:
         return None
     grant = current.grant
@@ -237,7 +237,7 @@ def present(context: Context) -> list[Credential] | SessionRecord | Reason:
 
 def forget(context: Context) -> None:
     """Remember nothing more of what this request presented: it was judged to be over."""
-    table = context.knowledge.compiled.rules.request_lines
+    table = context.knowledge.runtime.rules.request_lines
     for line in (*context.request.authorization, *context.request.cookies):
         table.forget(line)
     site = context.site

@@ -43,7 +43,7 @@ def latest(knowledge: Knowledge, rotation_id: str) -> Latest:
         outcome = found
         if isinstance(found, SessionOver) or found.grant is None:
             break
-        provider = knowledge.compiled.providers.get(found.session.provider)
+        provider = knowledge.runtime.providers.get(found.session.provider)
         if provider is None:
             break
         rotation_id = renewal.rotation_id(provider, found.grant)

@@ -80,14 +80,14 @@ def page_of(context: Context, state: str) -> str | None:
     """
     assert context.site is not None
     sealed = state.partition(".")[2]
-    payload = context.knowledge.compiled.ring.open(page_purpose(context.site.origin), sealed)
+    payload = context.knowledge.runtime.ring.open(page_purpose(context.site.origin), sealed)
     return None if payload is None else payload.decode("utf-8", "replace")
 
 
 def open_pending(context: Context, site: Site, name: str) -> PendingLogin | None:
     """Return the pending login that this cookie holds, or None."""
     sealed = cookies.joined(context.cookies, name) or ""
-    payload = context.knowledge.compiled.ring.open(site.purpose("login"), sealed)
+    payload = context.knowledge.runtime.ring.open(site.purpose("login"), sealed)
     return None if payload is None else decode_pending(payload)
 
 
@@ -190,7 +190,7 @@ def _remember(context: Context, site: Site, marks: list[str]) -> CookieChange:
     told = ".".join([mark for mark in marks if len(mark) == _MARK][:_MOST_EVICTED])
     if not told:
         return CookieChange(site.evicted_cookie, None, 0, (site.evicted_cookie,))
-    lifetime = int(context.knowledge.compiled.settings.session.login_lifetime)
+    lifetime = int(context.knowledge.runtime.settings.session.login_lifetime)
     # the marks are hashes of states that a provider has seen, and at worst lead to a login
     return CookieChange(site.evicted_cookie, None, lifetime, plain=told)
 

@@ -47,7 +47,7 @@ def note(context: Context, site: Site, page: str, *, came_back: bool) -> CookieC
 
 
 def _recent(context: Context, site: Site) -> list[tuple[float, str]]:
-    payload = context.knowledge.compiled.ring.open(
+    payload = context.knowledge.runtime.ring.open(
         site.purpose("recent"), context.cookies.get(site.loop_cookie, "")
     )
     recent = decode_recent(payload) if payload is not None else []

@@ -19,7 +19,7 @@ from gateway.core.tokens.jws import Parsed, read
 
 def why_over(context: Context, session: Session) -> Reason | None:
     """Return why a session no longer holds, or None. Says nothing of its access token."""
-    lifetimes = context.knowledge.compiled.settings.session
+    lifetimes = context.knowledge.runtime.settings.session
     if (over := context.knowledge.denylist.why_over(session, context.now)) is not None:
         return over
     if context.now >= session.ends_at or context.now - session.seen_at >= lifetimes.idle_lifetime:
@@ -47,12 +47,12 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
 def _until(context: Context, opened: OpenedSession, live: Live) -> float | None:
     """Return until when nothing is to be done about such a session, in epoch seconds; None where there is."""
     session, grant = opened.session, opened.grant
-    compiled = context.knowledge.compiled
+    runtime = context.knowledge.runtime
     if live.cookies or live.background or live.is_renewed or not generations.fit(session, grant):
         return None
-    if compiled.providers[session.provider].settings.access_token == "jwt":  # noqa: S105 - a kind of token
+    if runtime.providers[session.provider].settings.access_token == "jwt":  # noqa: S105 - a kind of token
         return None
-    settings = compiled.settings.session
+    settings = runtime.settings.session
     return min(
         session.ends_at,
         # from here on it is sealed anew, to say that it was active
@@ -63,7 +63,7 @@ def _until(context: Context, opened: OpenedSession, live: Live) -> float | None:
 
 
 def _judge(context: Context, opened: OpenedSession) -> Live | Need | Reason:
-    settings = context.knowledge.compiled.settings.session
+    settings = context.knowledge.runtime.settings.session
     session, grant, rotation_id = opened.session, opened.grant, opened.rotation_id
     found = generations.beyond(context.knowledge, session, grant, rotation_id)
     renewed = found.outcome
@@ -118,7 +118,7 @@ def _live(
     is_newer: bool,
     background: tuple[Need, ...],
 ) -> Live | Need | Reason:
-    session, settings = current.session, context.knowledge.compiled.settings.session
+    session, settings = current.session, context.knowledge.runtime.settings.session
     # a refresh may have brought another sid
     if (over := context.knowledge.denylist.why_over(session, context.now)) is not None:
         return over
@@ -147,7 +147,7 @@ def _live(
 
 def session_identity(context: Context, session: Session) -> Verdict:
     """Return who a session is; where its access token is a JWT, that is verified first."""
-    provider = context.knowledge.compiled.providers[session.provider]
+    provider = context.knowledge.runtime.providers[session.provider]
     claims, scopes = session.claims, session.scopes
     if provider.settings.access_token == "jwt":  # noqa: S105 - a kind of token
         # as long as the provider gave it: it came from its token endpoint, and not in a field of the request

@@ -66,7 +66,7 @@ def tie(forward: Forward, knowledge: Knowledge) -> StreamBasis | None:
         return None
     until = identity.expires_at
     if identity.kind == "bearer":
-        until += knowledge.compiled.providers[identity.provider].clock_skew
+        until += knowledge.runtime.providers[identity.provider].clock_skew
     return StreamBasis(identity, forward.session, until)
 
 

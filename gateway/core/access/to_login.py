@@ -38,8 +38,8 @@ def safe_return(site: Site, wanted: str) -> str:
 
 def route_of(context: Context, page: str) -> Route | None:
     """Return the route of a page of this site, None where there is none."""
-    compiled = context.knowledge.compiled
-    found = locate(compiled, context.forwarded.host, page.partition("#")[0].encode(), b"GET")
+    runtime = context.knowledge.runtime
+    found = locate(runtime, context.forwarded.host, page.partition("#")[0].encode(), b"GET")
     return None if found is None else found[1]
 
 
@@ -59,12 +59,12 @@ def begin(
     """
     site = context.site
     assert site is not None
-    compiled = context.knowledge.compiled
+    runtime = context.knowledge.runtime
     if return_to is None:
         return_to = (context.target.path + context.target.query).decode("latin-1")
     page = safe_return(site, return_to)
-    chosen = compiled.providers[provider] if provider is not None else compiled.default_provider()
-    callback = pending.short_callback(chosen.callback, compiled.settings.prefix, chosen.name)
+    chosen = runtime.providers[provider] if provider is not None else runtime.default_provider()
+    callback = pending.short_callback(chosen.callback, runtime.settings.prefix, chosen.name)
     position = context.knowledge.denylist.position
     coming = begin_pending(
         bytes(SECRET_BYTES),
@@ -84,7 +84,7 @@ def begin(
         return_to=page,
         pending_cookie=site.login_prefix,
         now=context.now,
-        max_age_seconds=int(compiled.settings.session.login_lifetime),
+        max_age_seconds=int(runtime.settings.session.login_lifetime),
         route=context.route,
         cookies=pending.make_room(context, site, coming, returned),
         acr_values=acr_values,

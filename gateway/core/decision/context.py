@@ -40,7 +40,7 @@ class Knowledge:
     session replaced.
     """
 
-    compiled: RuntimeConfig
+    runtime: RuntimeConfig
     keys: Mapping[str, KeySet]
     denylist: Denylist
     memory: Memory
@@ -86,15 +86,15 @@ class Context:
     )
 
     def __init__(self, request: Request, knowledge: Knowledge, now: float, request_id: str) -> None:
-        compiled = knowledge.compiled
-        rules = compiled.rules
+        runtime = knowledge.runtime
+        rules = runtime.rules
         request.sort(rules.request_lines)
         self.request = request
         self.knowledge = knowledge
         self.now = now
         self.request_id = request_id
         self.forwarded: Forwarded = rules.proxies.forwarded_of(request)
-        self.site: Site | None = compiled.sites.get(self.forwarded.host)
+        self.site: Site | None = runtime.sites.get(self.forwarded.host)
         self.target = _NOWHERE
         self.route: Route | None = None
         self._cookies: dict[str, str] | None = None

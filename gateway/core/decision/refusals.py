@@ -21,7 +21,7 @@ def login_url(context: Context, provider: str | None = None) -> str | None:
     if site is None or (route is not None and route.unauthenticated == "reject" and not context.wants_html):
         return None
     wanted = route.provider if route is not None else None
-    if provider is not None and (wanted or provider != context.knowledge.compiled.default_provider().name):
+    if provider is not None and (wanted or provider != context.knowledge.runtime.default_provider().name):
         wanted = provider
     return login_link(context, _page_of(context), wanted)
 
@@ -29,7 +29,7 @@ def login_url(context: Context, provider: str | None = None) -> str | None:
 def login_link(context: Context, page: str | None, provider: str | None) -> str:
     """Return the URL of a login for a page of this site, None for its start, at a provider."""
     assert context.site is not None
-    url = f"{context.site.origin}{context.knowledge.compiled.settings.prefix}login"
+    url = f"{context.site.origin}{context.knowledge.runtime.settings.prefix}login"
     fields = [("return_to", page if page != "/" else None), ("provider", provider)]
     query = "&".join(f"{name}={quote(value, safe='/')}" for name, value in fields if value)
     return f"{url}?{query}" if query else url
@@ -62,7 +62,7 @@ def _page_of(context: Context) -> str | None:
     A script's own request leads a person nowhere, and what a form sent cannot be sent again.
     """
     assert context.site is not None
-    is_own = context.target.path.startswith(context.knowledge.compiled.prefix)
+    is_own = context.target.path.startswith(context.knowledge.runtime.prefix)
     if is_own or context.scripted or context.request.method not in (b"GET", b"HEAD"):
         referrers = [value for name, value in context.request.headers if name.lower() == b"referer"]
         start = context.site.origin.encode() + b"/"

@@ -70,7 +70,7 @@ def callback(context: Context) -> Step:
     """End a login: check the response, redeem the code, verify the ID token, begin the session."""
     site = context.site
     assert site is not None
-    provider = context.knowledge.compiled.providers.get(provider_here(context) or "")
+    provider = context.knowledge.runtime.providers.get(provider_here(context) or "")
     by_form = provider is not None and provider.settings.response_mode == "form_post"
     if by_form and context.request.method == b"POST" and forms.is_form(context.request.headers):
         return _posted(context, site)
@@ -108,7 +108,7 @@ def _malformed(context: Context, site: Site, data: bytes) -> Refuse | KeptPage:
 def _begun(context: Context, site: Site, name: str, state: str) -> PendingLogin | None:
     """Return this browser's login of a state, None where there is none, or it took too long."""
     begun = pending.open_pending(context, site, name)
-    lifetime = context.knowledge.compiled.settings.session.login_lifetime
+    lifetime = context.knowledge.runtime.settings.session.login_lifetime
     if (
         begun is None
         or not hmac.compare_digest(begun.state.encode(), pending.proof_of(state).encode())
@@ -130,7 +130,7 @@ def _posted(context: Context, site: Site) -> Step:
     begun = _begun(context, site, name, response.state)
     changes: tuple[CookieChange, ...] = ()
     if begun is not None:
-        lifetime = context.knowledge.compiled.settings.session.login_lifetime
+        lifetime = context.knowledge.runtime.settings.session.login_lifetime
         left = max(1, int(begun.started_at + lifetime - context.now))
         change = keep(site, name, begun, response, left)
         if change is None:
@@ -156,12 +156,12 @@ def _page_wanted(context: Context, page: str) -> str | KeptPage:
 
 def _answered(context: Context, site: Site, response: AuthorizationResponse, attempt: Attempt) -> Step:
     """Judge the response to a login that this browser has begun."""
-    compiled, begun = context.knowledge.compiled, attempt.begun
-    provider = compiled.providers.get(begun.provider)
+    runtime, begun = context.knowledge.runtime, attempt.begun
+    provider = runtime.providers.get(begun.provider)
     if provider is None:
         return failed(context, Reason.LOGIN_STATE_UNKNOWN, attempt)
     # RFC 9700 section 4.4: an answer that came by another provider's callback is another provider's (R71)
-    if context.target.path.decode() != pending.callback_path(begun, compiled.settings.prefix):
+    if context.target.path.decode() != pending.callback_path(begun, runtime.settings.prefix):
         return failed(context, Reason.LOGIN_ISSUER_MISMATCH, attempt)
     metadata = context.knowledge.fact(need := Metadata(provider.name), ProviderMetadata)
     if metadata is None:
@@ -215,14 +215,14 @@ def _redeem(context: Context, provider: Provider, attempt: Attempt, response: Au
     keys = key_set(context, provider, Keys(provider.name, None))
     if not isinstance(keys, KeySet):
         return keys
-    if (limit := knowledge.compiled.login_limit) is not None:
+    if (limit := knowledge.runtime.login_limit) is not None:
         # before it costs the provider a call
         allowance = allowance_of(context, limit, None)
         if isinstance(allowance, Admit):
             return allowance
         if allowance.wait is not None:
             return replace(interrupted(context), reason=Reason.RATE_LIMITED, retry_after=allowance.wait)
-    lifetime = knowledge.compiled.settings.session.login_lifetime
+    lifetime = knowledge.runtime.settings.session.login_lifetime
     digest = encode_base64url(hashlib.sha256(begun.state.encode()).digest())
     once = UseOnce("login", digest, begun.started_at + 2 * lifetime)
     first = knowledge.fact(once, bool)
@@ -301,7 +301,7 @@ def _with_session(
     claims: dict[str, Json],
     userinfo: Claims | None,
 ) -> Step:
-    random = Random(32 + HANDLE_BYTES if context.knowledge.compiled.keeps_records else 32)
+    random = Random(32 + HANDLE_BYTES if context.knowledge.runtime.keeps_records else 32)
     drawn = context.knowledge.fact(random, bytes)
     if drawn is None:
         return random

@@ -38,7 +38,7 @@ def keep(
     One that does not fit into one cookie, or makes the cookies (``others`` are those of the same login) more
     than an answer should have, is left to the store (``stored``).
     """
-    site, settings = context.site, context.knowledge.compiled.settings
+    site, settings = context.site, context.knowledge.runtime.settings
     assert site is not None
     name, path = site.hint_cookie, settings.prefix
     payload = json.dumps([session.session_id, id_token]).encode()
@@ -63,7 +63,7 @@ def stored(
     context: Context, session: Session, id_token: str | None, changes: Iterable[CookieChange]
 ) -> tuple[KeepHint, ...]:
     """Return the need that keeps this login's ID token in the store, unless ``changes`` do in a cookie."""
-    site, provider = context.site, context.knowledge.compiled.providers[session.provider]
+    site, provider = context.site, context.knowledge.runtime.providers[session.provider]
     assert site is not None
     in_cookie = any(each.name == site.hint_cookie and each.value is not None for each in changes)
     return () if id_token is None or in_cookie else renewed(provider, session, id_token)
@@ -78,9 +78,9 @@ def renewed(provider: Provider, session: Session, id_token: str) -> tuple[KeepHi
 
 def find(context: Context, session: Session) -> str | None:
     """Return the ID token that was kept for this very session, or None."""
-    site, compiled = context.site, context.knowledge.compiled
+    site, runtime = context.site, context.knowledge.runtime
     assert site is not None
-    payload = compiled.ring.open(site.purpose("hint"), scoped_cookies(context).get(site.hint_cookie, ""))
+    payload = runtime.ring.open(site.purpose("hint"), scoped_cookies(context).get(site.hint_cookie, ""))
     if payload is None:
         return None
     try:
@@ -98,4 +98,4 @@ def cleared(context: Context) -> tuple[CookieChange, ...]:
     assert site is not None
     if site.hint_cookie not in scoped_cookies(context):
         return ()
-    return (CookieChange(site.hint_cookie, None, path=context.knowledge.compiled.settings.prefix),)
+    return (CookieChange(site.hint_cookie, None, path=context.knowledge.runtime.settings.prefix),)

@@ -37,7 +37,7 @@ def login(context: Context) -> Login | Refuse | Body:
     ``return_to`` are our own names for the same. ``account=other`` asks the provider for another account,
     ``acr_values`` and ``max_age`` for an authentication of that kind.
     """
-    site, compiled = context.site, context.knowledge.compiled
+    site, runtime = context.site, context.knowledge.runtime
     assert site is not None
     if context.request.is_speculative:
         # a link that is loaded ahead of anybody's wish
@@ -57,7 +57,7 @@ def login(context: Context) -> Login | Refuse | Body:
     name, issuer = fields.get("provider"), fields.get("iss")
     provider: Provider | None = None
     if name is not None or issuer is not None:
-        provider = compiled.providers.get(name) if name is not None else compiled.by_issuer.get(issuer or "")
+        provider = runtime.providers.get(name) if name is not None else runtime.by_issuer.get(issuer or "")
         if provider is None or issuer not in (None, provider.issuer):
             return plain(context, Reason.REQUEST_MALFORMED)
     hint = fields.get("login_hint", "")

@@ -29,8 +29,8 @@ class Attempt:
 
 def provider_here(context: Context) -> str | None:
     """Return the name of the provider whose callback is asked for, None where it is nobody's."""
-    compiled = context.knowledge.compiled
-    found = compiled.by_callback.get(context.target.path.removeprefix(compiled.prefix))
+    runtime = context.knowledge.runtime
+    found = runtime.by_callback.get(context.target.path.removeprefix(runtime.prefix))
     return None if found is None else found.name
 
 
@@ -91,4 +91,4 @@ def interrupted(context: Context) -> Refuse:
 
 def _anew(context: Context, page: str, provider: str | None) -> str:
     """Return where to log in for a page: elsewhere, where a reload has taken the provider away meanwhile."""
-    return login_link(context, page, provider if provider in context.knowledge.compiled.providers else None)
+    return login_link(context, page, provider if provider in context.knowledge.runtime.providers else None)

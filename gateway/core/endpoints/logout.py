@@ -45,7 +45,7 @@ def logout(context: Context) -> Respond | Refuse | Need:
     The form field ``everywhere=1`` ends every session and token of this person.
     """
     if context.request.method == b"GET":
-        action = f"{context.knowledge.compiled.settings.prefix}logout"
+        action = f"{context.knowledge.runtime.settings.prefix}logout"
         return Respond(Reason.LOGOUT_CONFIRM, 200, page="logout_confirm", values={"action": action})
     if context.request.method != b"POST":
         return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET", "POST"))
@@ -95,7 +95,7 @@ def _no_proof(context: Context, opened: OpenedSession | None) -> Reason | None:
 
 
 def _entries(context: Context, session: Session, *, everywhere: bool) -> tuple[DenyEntry, ...]:
-    settings = context.knowledge.compiled.settings
+    settings = context.knowledge.runtime.settings
     one = end_of(session, context.now, settings.copies_last)
     if not everywhere:
         return (one,)
@@ -138,7 +138,7 @@ def _ended(context: Context, opened: OpenedSession | None, written: tuple[DenyEn
 
 def _onwards(context: Context, session: Session | None) -> _Onwards | Need:
     """Find the way over the provider, where the configuration wants it and the provider has one (R50)."""
-    site, settings = context.site, context.knowledge.compiled.settings
+    site, settings = context.site, context.knowledge.runtime.settings
     assert site is not None
     here = f"{site.origin}{settings.prefix}logged-out"
     if session is None or settings.providers[session.provider].logout != "provider":
@@ -169,7 +169,7 @@ def _forgotten(context: Context) -> tuple[CookieChange, ...]:
     assert site is not None
     if site.logout_cookie not in id_token_hint.scoped_cookies(context):
         return ()
-    return (CookieChange(site.logout_cookie, None, path=context.knowledge.compiled.settings.prefix),)
+    return (CookieChange(site.logout_cookie, None, path=context.knowledge.runtime.settings.prefix),)
 
 
 def _revocation(context: Context, opened: OpenedSession | None) -> tuple[RevokeToken, ...]:
@@ -177,7 +177,7 @@ def _revocation(context: Context, opened: OpenedSession | None) -> tuple[RevokeT
     if opened is None or opened.grant is None:
         return ()
     session, grant, rotation_id = opened.session, opened.grant, opened.rotation_id
-    provider = context.knowledge.compiled.providers[session.provider]
+    provider = context.knowledge.runtime.providers[session.provider]
     for _ in range(_MOST_NEWS):
         renewed = context.knowledge.recent_outcome(rotation_id)
         if not isinstance(renewed, Renewed) or renewed.grant is None:
@@ -196,7 +196,7 @@ def logged_out(context: Context) -> Respond | Refuse:
     assert site is not None
     if context.request.method not in (b"GET", b"HEAD"):
         return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
-    prefix = context.knowledge.compiled.settings.prefix
+    prefix = context.knowledge.runtime.settings.prefix
     return Respond(
         Reason.LOGGED_OUT,
         200,
@@ -210,14 +210,14 @@ def logged_out(context: Context) -> Respond | Refuse:
 
 
 def _comes_from_provider(context: Context) -> bool:
-    site, compiled = context.site, context.knowledge.compiled
+    site, runtime = context.site, context.knowledge.runtime
     assert site is not None
     presented = (forms.read_parameters(context.target.query[1:], ("state",)) or {}).get("state", "")
     sealed = id_token_hint.scoped_cookies(context).get(site.logout_cookie, "")
-    payload = compiled.ring.open(site.purpose("logout"), sealed)
+    payload = runtime.ring.open(site.purpose("logout"), sealed)
     if payload is None or not presented:
         return False
     # what was sealed for this purpose was written above
     state, at = json.loads(payload)
-    is_in_time = context.now - at <= compiled.settings.session.login_lifetime
+    is_in_time = context.now - at <= runtime.settings.session.login_lifetime
     return hmac.compare_digest(str(state).encode(), presented.encode()) and is_in_time

@@ -57,7 +57,7 @@ def backchannel(context: Context) -> Respond | Refuse | Need:
     issuer = issuer_of(token)
     if isinstance(issuer, Reason):
         return _bad(issuer)
-    provider = context.knowledge.compiled.by_issuer.get(issuer)
+    provider = context.knowledge.runtime.by_issuer.get(issuer)
     if provider is None:
         return _bad(Reason.TOKEN_ISSUER)
     found = _checked(context, provider, token)
@@ -97,7 +97,7 @@ def _obeyed(context: Context, token: LogoutToken) -> Respond | Need:
 
 
 def _lifetime(context: Context) -> float:
-    return context.knowledge.compiled.settings.session.absolute_lifetime
+    return context.knowledge.runtime.settings.session.absolute_lifetime
 
 
 def _expiry(context: Context) -> float:
@@ -134,14 +134,14 @@ def frontchannel(context: Context) -> Respond | Refuse | Need:
 
     Only for providers that the configuration allows it: nothing proves that the provider asks.
     """
-    compiled = context.knowledge.compiled
-    if not any(each.settings.frontchannel_logout for each in compiled.providers.values()):
+    runtime = context.knowledge.runtime
+    if not any(each.settings.frontchannel_logout for each in runtime.providers.values()):
         return plain(context, Reason.ROUTE_UNKNOWN)
     if context.request.method != b"GET":
         return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
     fields = forms.read_parameters(context.target.query[1:], ("iss", "sid")) or {}
     issuer, sid = fields.get("iss"), fields.get("sid")
-    provider = compiled.by_issuer.get(issuer or "")
+    provider = runtime.by_issuer.get(issuer or "")
     if provider is None or not sid or len(sid) > MOST_SID or not sid.isprintable():
         return plain(context, Reason.REQUEST_MALFORMED)
     if not provider.settings.frontchannel_logout:
@@ -162,7 +162,7 @@ def _unwanted(context: Context, provider: Provider, sid: str) -> Respond | Refus
     others name nothing; else one address adds so many for one provider, and no flood is in others' way.
     """
     knowledge = context.knowledge
-    if knowledge.compiled.settings.session.mode == "redis":
+    if knowledge.runtime.settings.session.mode == "redis":
         is_known = knowledge.fact(known := KnownSid(provider.name, sid), bool)
         if is_known is None:
             return known

@@ -58,7 +58,7 @@ def new_session(
         userinfo: what UserInfo told, None where it was not asked.
         session_id: random.
     """
-    now, settings = context.now, context.knowledge.compiled.settings.session
+    now, settings = context.now, context.knowledge.runtime.settings.session
     sid = claims.get("sid")
     granted = tokens.scopes if tokens.scopes is not None else frozenset(provider.settings.scopes)
     heard = claim_sources.listen(provider, tokens, claims, userinfo)
@@ -111,7 +111,7 @@ def replaced(context: Context, begun: Begun) -> Need | None:
         return need
     if previous is not None and is_another and not any(isinstance(need, Revoke) for need in facts):
         # B logs in after A in this browser: A's session dies (CVE-2026-34454, R41)
-        idle = context.knowledge.compiled.settings.copies_last
+        idle = context.knowledge.runtime.settings.copies_last
         return Revoke((end_of(previous.session, context.now, idle),))
     if not begun.handle:
         return None

@@ -86,8 +86,8 @@ class SessionAdmin:
             return Answer(refusal.status, detail=str(refusal))
 
     def _check(self, action: str, fields: Mapping[str, str]) -> None:
-        compiled = self._knowledge().compiled
-        if compiled.settings.session.mode != "redis":
+        runtime = self._knowledge().runtime
+        if runtime.settings.session.mode != "redis":
             raise _Refusal(409, _NOTHING_KEPT)
         known = _KNOWN[action]
         if not fields.keys() <= known:
@@ -96,7 +96,7 @@ class SessionAdmin:
             raise _Refusal(400, f"Each value has 1 to {MOST_VALUE} characters.")
         if "sub" in fields and "sid" in fields:
             raise _Refusal(400, "Ask for a sub or for a sid, not for both.")
-        if (provider := fields.get("provider")) is not None and provider not in compiled.providers:
+        if (provider := fields.get("provider")) is not None and provider not in runtime.providers:
             raise _Refusal(400, "No provider has this name.")
 
     async def _list(self, fields: Mapping[str, str]) -> Answer:
@@ -118,7 +118,7 @@ class SessionAdmin:
     async def met(self, entry: DenyEntry) -> int | None:
         """Return how many sessions that live an entry is about to end; None where nobody can tell."""
         knowledge = self._knowledge()
-        if knowledge.compiled.settings.session.mode != "redis" or entry.kind == "jti":
+        if knowledge.runtime.settings.session.mode != "redis" or entry.kind == "jti":
             return None
         try:
             async with asyncio.timeout(_COUNT_WITHIN):
@@ -132,7 +132,7 @@ class SessionAdmin:
 
     async def bounded(self, entry: DenyEntry) -> DenyEntry:
         """Return the entry, no longer than the session that it names lives, where that is known."""
-        if entry.kind == "session" and self._knowledge().compiled.settings.session.mode == "redis":
+        if entry.kind == "session" and self._knowledge().runtime.settings.session.mode == "redis":
             with contextlib.suppress(Fault):
                 listed = await self._index.read(entry.value)
                 if listed is not None and listed.about.ends_at < entry.expires:
@@ -140,7 +140,7 @@ class SessionAdmin:
         return entry
 
     async def _count(self, entry: DenyEntry, knowledge: Knowledge) -> int:
-        providers = knowledge.compiled.providers
+        providers = knowledge.runtime.providers
         names = tuple(name for name, each in providers.items() if each.issuer == entry.issuer)
         subject = entry.value if entry.kind == "sub" else None
         wanted = Filter(subject, entry.value if entry.kind == "sid" else None, names)
@@ -163,7 +163,7 @@ class SessionAdmin:
             found = await self._index.living(_wanted(fields))
         if not found:
             raise _Refusal(404, "No session that lives is named by this.")
-        now, idle = self._clock(), self._knowledge().compiled.settings.copies_last
+        now, idle = self._clock(), self._knowledge().runtime.settings.copies_last
         entries = [session_end(each.about.session_id, each.about.ends_at, now, idle) for each in found]
         acknowledgement = replace(await self._revoke(entries, mandate), sessions=len(entries))
         return Answer(200, {"ended": len(entries), **acknowledgement.to_json()})

@@ -20,7 +20,7 @@ class Logins:
     """Draws 256 bits, of which state, nonce and verifier are made; builds the authorization request (R1-R3).
 
     Args:
-        compiled: the configuration.
+        runtime: the configuration.
         metadata: asks for a provider's; raises Fault.
         keep: keeps a page that is too long for a cookie, for an address and for so many seconds; returns its
             reference, empty where it cannot be kept.
@@ -28,17 +28,17 @@ class Logins:
 
     def __init__(
         self,
-        compiled: RuntimeConfig,
+        runtime: RuntimeConfig,
         metadata: Callable[[Metadata], Awaitable[ProviderMetadata]],
         keep: Callable[[str, str, float], Awaitable[str]],
     ) -> None:
-        self._compiled = compiled
+        self._runtime = runtime
         self._metadata = metadata
         self._keep = keep
 
-    def configure(self, compiled: RuntimeConfig) -> None:
+    def configure(self, runtime: RuntimeConfig) -> None:
         """Go on with this configuration."""
-        self._compiled = compiled
+        self._runtime = runtime
 
     async def start(self, login: Login) -> tuple[str, CookieChange]:
         """Return the authorization URL and the cookie that binds this login to this browser.
@@ -46,8 +46,8 @@ class Logins:
         Raises:
             Fault: the provider's metadata cannot be had.
         """
-        compiled = self._compiled
-        provider = compiled.providers.get(login.provider)
+        runtime = self._runtime
+        provider = runtime.providers.get(login.provider)
         if provider is None:
             raise Fault("issuer", Reason.ISSUER_MISCONFIGURED, "the provider is no longer configured")
         metadata = await self._metadata(Metadata(provider.name))
@@ -67,7 +67,7 @@ class Logins:
         sealed = ""
         if 0 < len(page) <= pending.MOST_PAGE_IN_STATE:
             purpose = pending.page_purpose(login.origin)
-            sealed = compiled.ring.seal(purpose, page.encode(), os.urandom(NONCE_BYTES))
+            sealed = runtime.ring.seal(purpose, page.encode(), os.urandom(NONCE_BYTES))
         url = build_request(
             metadata,
             provider.settings,

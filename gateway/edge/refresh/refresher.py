@@ -39,7 +39,7 @@ class Refresher:
 
     def __init__(
         self,
-        compiled: RuntimeConfig,
+        runtime: RuntimeConfig,
         tokens: TokenSource,
         leases: Leases,
         denylist: Denylist,
@@ -49,7 +49,7 @@ class Refresher:
         records: Records | None = None,
         keep_hint: Callable[[KeepHint], None] = lambda _: None,
     ) -> None:
-        self._compiled = compiled
+        self._runtime = runtime
         self._tokens = tokens
         self._leases = leases
         self._denylist = denylist
@@ -63,9 +63,9 @@ class Refresher:
         self._peeks: SingleFlight[RefreshOutcome | None] = SingleFlight("a look for a result")
         self._rotations: SingleFlight[tuple[RefreshOutcome, bool]] = SingleFlight("a refresh")
 
-    def configure(self, compiled: RuntimeConfig) -> None:
+    def configure(self, runtime: RuntimeConfig) -> None:
         """Go on with this configuration; a refresh under way ends with the one that it began with."""
-        self._compiled = compiled
+        self._runtime = runtime
 
     def recent_outcome(self, rotation_id: str) -> RefreshOutcome | None:
         """Return how a refresh ended lately, by rotation id. Older ones are the store's to know."""
@@ -105,7 +105,7 @@ class Refresher:
     async def confirm(self, need: Confirm) -> None:
         """The browser presented the cookie that these rotations led to: phase two. Raises Fault."""
         await self._leases.confirm(need)
-        if self._records is not None and self._compiled.settings.session.mode == "redis":
+        if self._records is not None and self._runtime.settings.session.mode == "redis":
             await self._records.retire(need.rotations)
 
     async def refresh(self, need: Refresh) -> RefreshOutcome:
@@ -114,15 +114,15 @@ class Refresher:
         Raises:
             Fault: the provider or the store cannot tell now; the session is kept.
         """
-        compiled = self._compiled
+        runtime = self._runtime
         session, grant, rotation_id = need.session, need.grant, need.rotation_id
         while True:
             if (over := self._denylist.why_over(session, self._clock())) is not None:
                 # or the next refresh would bring the revoked user back
                 return SessionOver(over)
-            outcome, is_own = await self._once(compiled, session, grant, rotation_id)
+            outcome, is_own = await self._once(runtime, session, grant, rotation_id)
             if not is_own:
-                outcome = await self._newest(compiled, outcome)
+                outcome = await self._newest(runtime, outcome)
             self._remember(rotation_id, outcome)
             if isinstance(outcome, SessionOver) or outcome.grant is None:
                 break
@@ -134,15 +134,15 @@ class Refresher:
                     "store", Reason.STORE_UNAVAILABLE, "a chain of refresh results that leads nowhere"
                 )
             session, grant = outcome.session, outcome.grant
-            rotation_id = renewal.rotation_id(compiled.providers[session.provider], grant)
+            rotation_id = renewal.rotation_id(runtime.providers[session.provider], grant)
         if rotation_id != need.rotation_id:
             self._remember(need.rotation_id, outcome)
         return outcome
 
-    async def _newest(self, compiled: RuntimeConfig, outcome: RefreshOutcome) -> RefreshOutcome:
+    async def _newest(self, runtime: RuntimeConfig, outcome: RefreshOutcome) -> RefreshOutcome:
         """Follow the results that others have left beyond one of theirs, as far as they go."""
         while isinstance(outcome, Renewed) and outcome.grant is not None:
-            rotation_id = renewal.rotation_id(compiled.providers[outcome.session.provider], outcome.grant)
+            rotation_id = renewal.rotation_id(runtime.providers[outcome.session.provider], outcome.grant)
             found = self.recent_outcome(rotation_id) or await self._peek(rotation_id, outcome.grant)
             if found is None or not generations.is_newer(found, outcome):
                 break
@@ -166,7 +166,7 @@ class Refresher:
 
     def _open(self, grant: Grant, sealed: bytes) -> RefreshOutcome | None:
         # what another worker has sealed by now may be under a newer key than this refresh began with
-        payload = self._compiled.ring.open_under(
+        payload = self._runtime.ring.open_under(
             renewal.seal_secret(grant), renewal.RESULT_PURPOSE, sealed.decode("latin-1")
         )
         return None if payload is None else renewal.decode_outcome(payload)
@@ -182,20 +182,20 @@ class Refresher:
             await self._records.install(outcome)
 
     def _remember(self, rotation_id: str, outcome: RefreshOutcome) -> None:
-        self._outcomes.remember(rotation_id, outcome, self._compiled.settings.session.rotation_grace)
+        self._outcomes.remember(rotation_id, outcome, self._runtime.settings.session.rotation_grace)
 
     async def _once(
-        self, compiled: RuntimeConfig, session: Session, grant: Grant, rotation_id: str
+        self, runtime: RuntimeConfig, session: Session, grant: Grant, rotation_id: str
     ) -> tuple[RefreshOutcome, bool]:
         """Return how one rotation ended, and whether this worker has just made its call; told once."""
         return await self._rotations.join(
-            rotation_id, lambda: self._rotate(compiled, session, grant, rotation_id)
+            rotation_id, lambda: self._rotate(runtime, session, grant, rotation_id)
         )
 
     async def _rotate(
-        self, compiled: RuntimeConfig, session: Session, grant: Grant, rotation_id: str
+        self, runtime: RuntimeConfig, session: Session, grant: Grant, rotation_id: str
     ) -> tuple[RefreshOutcome, bool]:
-        is_own, provider = False, compiled.providers[session.provider]
+        is_own, provider = False, runtime.providers[session.provider]
         loop, timeout = asyncio.get_running_loop(), provider.settings.timeout
         end = loop.time() + timeout
 
@@ -204,7 +204,7 @@ class Refresher:
             tokens = await self._renewals.call(provider, grant.refresh_token, end - loop.time())
             is_own = True
             return await self._renewals.renew(
-                compiled, self._compiled.ring, session, grant, rotation_id, tokens
+                runtime, self._runtime.ring, session, grant, rotation_id, tokens
             )
 
         found = await self._leases.obtain(
@@ -217,10 +217,10 @@ class Refresher:
                 raise Fault("store", Reason.STORE_UNAVAILABLE, "a refresh result does not open")
             await self._install(grant, outcome)
             if is_own and isinstance(outcome, SessionOver):
-                await self._end_quietly(compiled, session)
+                await self._end_quietly(runtime, session)
             return outcome, is_own
         if isinstance(found, Spent):
-            await self._end_family(compiled, session)
+            await self._end_family(runtime, session)
             self._on_event("reuse_detected", **who)
             return SessionOver(Reason.SESSION_REUSED), is_own
         assert isinstance(found, Lost | Ended)
@@ -229,17 +229,15 @@ class Refresher:
             # whoever only reads the verdict was not there: who made the call has told of it
             error = found.error if isinstance(found, Ended) else None
             self._on_event("refresh_failed", reason=reason, error=error, **who)
-            await self._end_quietly(compiled, session)
+            await self._end_quietly(runtime, session)
         return SessionOver(reason), is_own
 
-    async def _end_family(
-        self, compiled: RuntimeConfig, session: Session, *, by_itself: bool = False
-    ) -> None:
-        idle = compiled.settings.copies_last
+    async def _end_family(self, runtime: RuntimeConfig, session: Session, *, by_itself: bool = False) -> None:
+        idle = runtime.settings.copies_last
         await self._revoke(Revoke((end_of(session, self._clock(), idle, by_itself=by_itself),)))
 
-    async def _end_quietly(self, compiled: RuntimeConfig, session: Session) -> None:
+    async def _end_quietly(self, runtime: RuntimeConfig, session: Session) -> None:
         """Let every worker know that the provider ended a session: what rests on it ends there, too (R74)."""
         # it is over whatever the store says; what it does not take now is written later
         with contextlib.suppress(Fault):
-            await self._end_family(compiled, session, by_itself=True)
+            await self._end_family(runtime, session, by_itself=True)

@@ -82,7 +82,7 @@ class Renewals:
 
     async def renew(
         self,
-        compiled: RuntimeConfig,
+        runtime: RuntimeConfig,
         ring: KeyRing,
         session: Session,
         grant: Grant,
@@ -90,7 +90,7 @@ class Renewals:
         tokens: TokenSet | TokenRefusal,
     ) -> Success | Refusal:
         """Return what the provider's answer makes of a session, sealed under ``ring`` and its old token."""
-        provider = compiled.providers[session.provider]
+        provider = runtime.providers[session.provider]
         if isinstance(tokens, TokenRefusal):
             return Refusal(tokens.error)
         id_claims = await self._id_claims(provider, tokens)

@@ -84,7 +84,7 @@ class SessionIndex:
 
     @property
     def _ring(self) -> KeyRing:
-        return self._knowledge().compiled.ring
+        return self._knowledge().runtime.ring
 
     def _listed(self, session_id: str) -> str:
         return self._store.key("listed", f"{{{session_id}}}")
@@ -230,7 +230,7 @@ class SessionIndex:
         if wanted.subject is None and wanted.sid is None:
             return [_ALL]
         kind, value = ("sub", wanted.subject) if wanted.subject is not None else ("sid", wanted.sid)
-        providers = self._knowledge().compiled.providers
+        providers = self._knowledge().runtime.providers
         issuers = dict.fromkeys(
             each.issuer
             for name, each in providers.items()
@@ -261,7 +261,7 @@ class SessionIndex:
 
     def _lives(self, listed: Listed) -> bool:
         knowledge, now = self._knowledge(), self._clock()
-        idle = knowledge.compiled.settings.session.idle_lifetime
+        idle = knowledge.runtime.settings.session.idle_lifetime
         if now >= min(listed.about.ends_at, listed.seen_at + idle):
             return False
         return not knowledge.denylist.judge_session(as_session(listed.about, listed.seen_at), now)

@@ -68,7 +68,7 @@ class Sessions:
         return self._store.key("session", f"{{{name}}}")
 
     def _lifetime(self, session: Session, now: float) -> float:
-        idle = self._knowledge().compiled.settings.session.idle_lifetime
+        idle = self._knowledge().runtime.settings.session.idle_lifetime
         return max(0.001, min(idle, session.ends_at - now))
 
     async def fetch(self, need: SessionRecord) -> StoredSession:
@@ -96,7 +96,7 @@ class Sessions:
     async def _end_family(self, session_id: str) -> None:
         listed = await self.index.read(session_id)
         about = listed.about if listed is not None else None
-        lifetime = self._knowledge().compiled.settings.session.absolute_lifetime
+        lifetime = self._knowledge().runtime.settings.session.absolute_lifetime
         ends_at = about.ends_at if about is not None else self._clock() + lifetime
         await self._revoke(Revoke((self._end_entry(session_id, ends_at),)))
         self._on_event(
@@ -134,7 +134,7 @@ class Sessions:
         # at once, their refusal would clear the new cookie
         if need.session_id in self._replaced:
             return
-        settings = self._knowledge().compiled.settings
+        settings = self._knowledge().runtime.settings
         grace = settings.session.rotation_grace
         entry = session_end(need.session_id, need.ends_at, self._clock() + grace, settings.copies_last)
         timer = asyncio.get_running_loop().call_later(grace, self._end_replaced, entry)
@@ -148,12 +148,12 @@ class Sessions:
         self._clearing.start(self._revoke(Revoke((entry,))))
 
     def _end_entry(self, session_id: str, ends_at: float) -> DenyEntry:
-        idle = self._knowledge().compiled.settings.copies_last
+        idle = self._knowledge().runtime.settings.copies_last
         return session_end(session_id, ends_at, self._clock(), idle)
 
     async def _keep(self, handle: str, current: Renewed, now: float, lifetime: float) -> bool:
         kept = replace(current, session=replace(current.session, seen_at=now))
-        sealed = self._knowledge().compiled.ring.seal_under(
+        sealed = self._knowledge().runtime.ring.seal_under(
             handle, RECORD_PURPOSE, renewal.encode_outcome(kept), os.urandom(NONCE_BYTES)
         )
         record = record_name(handle)
@@ -192,7 +192,7 @@ class Sessions:
 
     async def retire(self, records: Iterable[str]) -> None:
         """Let the records of handles that were replaced go once the grace has passed. Raises Fault."""
-        grace = self._knowledge().compiled.settings.session.rotation_grace
+        grace = self._knowledge().runtime.settings.session.rotation_grace
         for record in records:
             await self._store.run(
                 scripts.RETIRE, [self._record(record)], [int((grace + _AFTER_GRACE) * 1000)]
@@ -253,7 +253,7 @@ class Sessions:
         if entry.kind == "session":
             listed = await self.index.read(entry.value)
             return [listed] if listed is not None else []
-        providers = self._knowledge().compiled.providers
+        providers = self._knowledge().runtime.providers
         names = tuple(name for name, each in providers.items() if each.issuer == entry.issuer)
         if not names or entry.kind not in ("sub", "sid"):
             return []
