@@ -27,6 +27,22 @@ def key_set(context: Context, provider: Provider, want: Keys) -> KeySet | Need:
     return knowledge.fact(want, KeySet) or keys or want
 
 
+def newer_keys(provider: str, token: str | Parsed, verdict: object, by: str | None) -> Keys | None:
+    """Return the need for keys that may do where these did not, None where they did (R27, R84).
+
+    Args:
+        provider: whose token it claims to be.
+        token: as presented, or as read already.
+        verdict: of the keys at hand.
+        by: the address of who presented it, None where it came of our own call.
+    """
+    # the same key id may stand for a new key
+    failed = verdict is Reason.TOKEN_SIGNATURE
+    if not failed and not isinstance(verdict, UnknownKey):
+        return None
+    return Keys(provider, kid_of(token), failed, by, proof_of(token))
+
+
 def checked(
     context: Context,
     provider: Provider,
@@ -48,10 +64,7 @@ def checked(
     if not isinstance(keys, KeySet):
         return keys
     verdict = check(keys)
-    # the same key id may stand for a new key
-    failed = verdict is Reason.TOKEN_SIGNATURE
-    if failed or isinstance(verdict, UnknownKey):
-        want = Keys(provider.name, kid_of(token), failed, by, proof_of(token))
+    if (want := newer_keys(provider.name, token, verdict, by)) is not None:
         fresh = key_set(context, provider, want)
         if not isinstance(fresh, KeySet):
             return fresh

@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from gateway.core.access.verification import newer_keys
 from gateway.core.decision.needs import Keys
 from gateway.core.reasons import Reason
-from gateway.core.tokens.jws import UnknownKey, kid_of, proof_of
+from gateway.core.tokens.jws import UnknownKey
 from gateway.core.tokens.keys import KeySet
 
 Checked = TypeVar("Checked")
@@ -31,8 +32,6 @@ async def verified(
         Fault: there are no keys.
     """
     verdict = check(await find(Keys(provider, None)))
-    # the same key id may stand for a new key; this token has not been asked about before
-    failed = verdict is Reason.TOKEN_SIGNATURE
-    if failed or isinstance(verdict, UnknownKey):
-        verdict = check(await find(Keys(provider, kid_of(token), failed, None, proof_of(token))))
+    if (want := newer_keys(provider, token, verdict, None)) is not None:
+        verdict = check(await find(want))
     return Reason.TOKEN_KEY_UNKNOWN if isinstance(verdict, UnknownKey) else verdict
