@@ -51,17 +51,7 @@ def explain(settings: Settings, url: str, method: str, fields: Sequence[str]) ->
             "told:     200 while this process would serve, else 503 (health_path)",
         ]
     now = time.time()
-    # a replica that has synchronised, and in which nobody is revoked
-    denylist = Denylist()
-    denylist.synchronised_at = now
-    knowledge = Knowledge(
-        runtime=compile_settings(settings),
-        keys={},
-        denylist=denylist,
-        memory=Memory(),
-        recent_outcome=lambda _: None,
-        confirmed=lambda _: False,
-    )
+    knowledge = _knowledge(settings, now)
     answer = decide(request, knowledge, now, "explain")
     if isinstance(answer, Admit):
         # nobody has asked before
@@ -76,6 +66,20 @@ def explain(settings: Settings, url: str, method: str, fields: Sequence[str]) ->
     table = knowledge.runtime.routes
     others = tell_routes(table, answer.route, request.host, request.target, request.method)
     return [*lines, "not on:", *others] if others and table.knows(request.host) else lines
+
+
+def _knowledge(settings: Settings, now: float) -> Knowledge:
+    """Return what a gateway knows that has just started: its replica has synchronised, and names nobody."""
+    denylist = Denylist()
+    denylist.synchronised_at = now
+    return Knowledge(
+        runtime=compile_settings(settings),
+        keys={},
+        denylist=denylist,
+        memory=Memory(),
+        recent_outcome=lambda _: None,
+        confirmed=lambda _: False,
+    )
 
 
 def _unread(settings: Settings, request: Request) -> Fault | None:

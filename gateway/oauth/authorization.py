@@ -70,14 +70,12 @@ def build_request(
         "code_challenge": challenge_s256(verifier),
         "code_challenge_method": "S256",
     }
-    if settings.response_mode != "query":
-        parameters["response_mode"] = settings.response_mode
-    if acr_values:
-        parameters["acr_values"] = " ".join(acr_values)
-    if max_age is not None:
-        parameters["max_age"] = str(int(max_age))
-    if login_hint:
-        parameters["login_hint"] = login_hint
-    if other_account:
-        parameters["prompt"] = "select_account"
+    optional = {
+        "response_mode": settings.response_mode if settings.response_mode != "query" else "",
+        "acr_values": " ".join(acr_values),
+        "max_age": str(int(max_age)) if max_age is not None else "",
+        "login_hint": login_hint,
+        "prompt": "select_account" if other_account else "",
+    }
+    parameters |= {name: value for name, value in optional.items() if value}
     return with_query(metadata.authorization_endpoint, parameters, RESERVED_PARAMETERS)
