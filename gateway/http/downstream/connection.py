@@ -11,7 +11,7 @@ from gateway.http.downstream.roles import Front
 from gateway.http.downstream.transport import AHEAD
 from gateway.http.messages.fields import HEAD_END
 from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address
-from gateway.http.states import ClientMove, ClientState
+from gateway.http.states import ClientMove, ClientState, IllegalMove
 
 # for so long more of what follows a request waits in the kernel, where it may hide the client's end; then
 # nothing of it counts
@@ -108,7 +108,14 @@ class ClientConnection(ClientReader):
         if state == _HEAD and not self.ahead and not self.held and not self.write_paused:
             end = data.find(HEAD_END) + len(HEAD_END)
             if len(HEAD_END) <= end == len(data) <= self.server.limits.head and data[0] != 13:
-                self.take_alone(data)
+                # one whole head, with nothing before or after it, as nearly all come
+                try:
+                    self.take_head(data)
+                except Fault as fault:
+                    self.refuse_head(fault, data)
+                except IllegalMove:
+                    self.reset()
+                    raise
                 return
         if state == ClientState.TUNNEL:
             assert self.tunnel is not None

@@ -86,7 +86,7 @@ class ClientReader(ClientWriter):
                     # others are served before this client's next pipelined requests
                     self.server.loop.call_soon(self.advance)
                     return True
-                if not self._take_head():
+                if not self._take_next_head():
                     return False
             elif state in (_BODY, ClientState.DISCARD):
                 self._take_body()
@@ -106,7 +106,7 @@ class ClientReader(ClientWriter):
         if self.discarded > LINGER_BYTES:
             self.lose_client()
 
-    def _take_head(self) -> bool:
+    def _take_next_head(self) -> bool:
         """Take one request head and let the handler have it; False where it is not complete."""
         if self.ahead[0] == 13:
             for _ in range(_MOST_EMPTY_LINES):
@@ -118,24 +118,19 @@ class ClientReader(ClientWriter):
             if not end:
                 return False
             self.ahead = data[end:]
-            self._take_head_of(data[:end])
+            self.take_head(data[:end])
         except Fault as fault:
             fault.html = asks_for_page(data, self.server.handler.request_lines)
             raise
         return True
 
-    def take_alone(self, data: bytes) -> None:
-        """Take a head that has come whole, with nothing before or after it, as nearly all do."""
-        try:
-            self._take_head_of(data)
-        except Fault as fault:
-            fault.html = asks_for_page(data, self.server.handler.request_lines)
-            self.refuse(fault)
-        except IllegalMove:
-            self.reset()
-            raise
+    def refuse_head(self, fault: Fault, data: bytes) -> None:
+        """Answer a head that is no acceptable one, and close."""
+        fault.html = asks_for_page(data, self.server.handler.request_lines)
+        self.refuse(fault)
 
-    def _take_head_of(self, data: bytes) -> None:
+    def take_head(self, data: bytes) -> None:
+        """Take exactly one request head and let the handler have it. Raises Fault."""
         server = self.server
         request, head = read_request_head(
             data,
@@ -148,24 +143,24 @@ class ClientReader(ClientWriter):
         )
         if self.is_plain:
             raise Unencrypted(request)
-        exchange = self._begin(request, head)
+        self.since = server.now
+        self.head = head
+        self._keep = False
+        server.in_flight += 1
+        if head.length == 0:
+            self.state = _HEAD_READ[self.state]
+            self.exchange = exchange = ClientExchange(self, request, None, head.upgrade)
+        else:
+            exchange = self._begin_body(request, head)
         balancer = server.balancer
         if balancer is not None and balancer.is_asked(request, head):
             exchange.respond(*balancer.answer(draining=server.draining))
         else:
             server.handler.handle(exchange)
 
-    def _begin(self, request: Request, head: Framing) -> ClientExchange:
+    def _begin_body(self, request: Request, head: Framing) -> ClientExchange:
         """Begin an exchange, and take what there is of its body."""
-        server, length = self.server, head.length
-        self.since = server.now
-        self.head = head
-        self._keep = False
-        server.in_flight += 1
-        if length == 0:
-            self.state = _HEAD_READ[self.state]
-            self.exchange = exchange = ClientExchange(self, request, None, head.upgrade)
-            return exchange
+        length = head.length
         body = RequestBody(length, expects_continue=head.expects_continue)
         self.exchange = exchange = ClientExchange(self, request, body, head.upgrade)
         self.state = ClientMove.BODY_BEGUN[self.state]

@@ -30,7 +30,7 @@ _MOST_LINES = 1024
 
 def end_of_head(data: bytes) -> int:
     """Return the place after the first head in the data, 0 while it is not complete."""
-    start = skip_empty_lines(data)
+    start = 0 if data[:1] > b"\r" else skip_empty_lines(data)
     end = data.find(b"\n\r\n", start)
     # the first LF of one may be the last of the other
     bare = data.find(b"\n\n", start) if end < 0 else data.find(b"\n\n", start, end + 1)

@@ -90,25 +90,15 @@ class UpstreamConnection(UpstreamTransport):
     def data_received(self, data: bytes) -> None:
         """Take what the server sent; asyncio.Protocol."""
         self.since = self._pool.time.now
-        state = self._state
-        if state == _HEAD:
-            self._take_heads(data)
-        elif state == UpstreamState.BODY:
-            self._take_body(data)
-        elif state == UpstreamState.TUNNEL:
-            assert self.exchange is not None
-            assert self.exchange.tunnel is not None
-            self.exchange.tunnel.from_upstream(data)
-        elif state == UpstreamState.IDLE:
-            self.finish()
-
-    def _take_heads(self, data: bytes) -> None:
-        self._untouched = False
-        exchange = self.exchange
+        if self._state != _HEAD:
+            self._take_more(data)
+            return
+        exchange, checked = self.exchange, 0
         assert exchange is not None
-        # a CR at its end was not judged yet
-        checked = max(0, len(self._buffer) - 1)
+        self._untouched = False
         if self._buffer:
+            # a CR at its end was not judged yet
+            checked = len(self._buffer) - 1
             data = self._buffer + data
             self._buffer = b""
         try:
@@ -128,6 +118,18 @@ class UpstreamConnection(UpstreamTransport):
             if fault.source == "upstream":
                 self._pool.rotation.failed(self.origin, exchange)
             exchange.fail(fault)
+
+    def _take_more(self, data: bytes) -> None:
+        """Take what belongs to no head."""
+        state = self._state
+        if state == UpstreamState.BODY:
+            self._take_body(data)
+        elif state == UpstreamState.TUNNEL:
+            assert self.exchange is not None
+            assert self.exchange.tunnel is not None
+            self.exchange.tunnel.from_upstream(data)
+        elif state == UpstreamState.IDLE:
+            self.finish()
 
     def _keep_partial(self, data: bytes, checked: int) -> None:
         """Keep what may become a head; its bytes before ``checked`` were looked at before. Raises Fault."""
