@@ -34,14 +34,19 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 """)
 
-TOUCH = Script("""
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-if (tonumber(redis.call('HGET', KEYS[1], 's') or '') or 0) < tonumber(ARGV[1]) then
-  redis.call('HSET', KEYS[1], 's', ARGV[1])
+# what is there was seen at a time, and lives on from then, where that is later than what is known
+_SEEN = """
+local function seen(at, life)
+  if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+  if (tonumber(redis.call('HGET', KEYS[1], 's') or '') or 0) < tonumber(at) then
+    redis.call('HSET', KEYS[1], 's', at)
+  end
+  if redis.call('PTTL', KEYS[1]) < tonumber(life) then redis.call('PEXPIRE', KEYS[1], life) end
+  return 1
 end
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-return 1
-""")
+"""
+
+TOUCH = Script(_SEEN + "return seen(ARGV[1], ARGV[2])")
 
 RETIRE = Script("""
 if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
@@ -56,15 +61,14 @@ return 1
 """)
 
 # an empty list of records leaves them as they are
-UPDATE = Script("""
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-if (tonumber(redis.call('HGET', KEYS[1], 's') or '') or 0) < tonumber(ARGV[1]) then
-  redis.call('HSET', KEYS[1], 's', ARGV[1])
-end
-if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'r', ARGV[2]) end
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
-return 1
-""")
+UPDATE = Script(
+    _SEEN
+    + """
+local found = seen(ARGV[1], ARGV[3])
+if found == 1 and ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'r', ARGV[2]) end
+return found
+"""
+)
 
 # what has idled out goes by the store's own clock, with a margin for the workers' clocks
 INDEX = Script("""
