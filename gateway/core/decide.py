@@ -69,7 +69,7 @@ def _judge(context: Context) -> Answer | Need:
         return replace(plain(context, Reason.FORWARDING_UNREADABLE), detail=told)
     if request.loops and _has_looped(context):
         return plain(context, Reason.LOOP_DETECTED)
-    known = context.knowledge.runtime.places.find(forwarded.host, request.target, request.method)
+    known = context.knowledge.runtime.places.find(forwarded.host, request)
     if known is None:
         return _locate(context)
     context.target, context.route = known

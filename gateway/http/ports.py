@@ -63,9 +63,8 @@ class Handling(Protocol):
     def timeouts(self) -> tuple[float | None, float | None]:
         """Bounds on the wait for a response head and on silence within its body; None: the upstream's."""
 
-    @property
-    def response_lines(self) -> LineTable:
-        """What the lines of a response are, under the configuration that the request is handled by."""
+    response_lines: LineTable
+    """What the lines of a response are, under the configuration that the request is handled by."""
 
     @property
     def client(self) -> str:
@@ -140,9 +139,8 @@ class Exchange(Protocol):
 class Handler(Protocol):
     """What the data plane calls: once for each well-formed request, and once for each refused head."""
 
-    @property
-    def request_lines(self) -> LineTable:
-        """What the lines of a request are, under the present configuration."""
+    request_lines: LineTable
+    """What the lines of a request are, under the present configuration."""
 
     def handle(self, exchange: Exchange) -> None:
         """Take one request; answer it now or later. Must not raise and must not block."""

@@ -25,7 +25,6 @@ from gateway.core.decision.needs import MOST_NEEDS, Admit, Body, Need, Refresh
 from gateway.core.fault import Fault
 from gateway.core.headers import cookies as jar
 from gateway.core.headers.cookies import CookieChange
-from gateway.core.headers.lines import LineTable
 from gateway.core.headers.request import Header, Request
 from gateway.core.identity import Identity
 from gateway.core.outcome import Outcome, RequestFacts
@@ -110,7 +109,9 @@ class Pipeline:
     """The data plane's handler: turns exchanges into answers. ``knowledge`` is swapped whole on reload."""
 
     def __init__(self, knowledge: Knowledge, ways: Ways) -> None:
-        self.knowledge = knowledge
+        self._knowledge = knowledge
+        # what the lines of a request are, under the present configuration
+        self.request_lines = knowledge.runtime.rules.request_lines
         self.ways = ways
         self.clock = ways.clock
         self.record = ways.recorder.outcome
@@ -119,13 +120,18 @@ class Pipeline:
         self._ids = map(f"{os.urandom(6).hex()}%08x".__mod__, itertools.count())
 
     @property
-    def request_lines(self) -> LineTable:
-        """What the lines of a request are, under the present configuration."""
-        return self.knowledge.runtime.rules.request_lines
+    def knowledge(self) -> Knowledge:
+        """What new requests are decided on."""
+        return self._knowledge
+
+    @knowledge.setter
+    def knowledge(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self.request_lines = knowledge.runtime.rules.request_lines
 
     def handle(self, exchange: Exchange) -> None:
         """Take one request; answer it now, or later when a fact has been fetched."""
-        now, knowledge = self.clock(), self.knowledge
+        now, knowledge = self.clock(), self._knowledge
         transaction = Transaction(self, exchange, knowledge, next(self._ids), perf_counter(), now)
         exchange.handling = transaction
         try:

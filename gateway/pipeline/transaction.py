@@ -11,7 +11,6 @@ from gateway.core.fault import Fault
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.headers.downstream import with_cookies
 from gateway.core.headers.forwarded import Forwarded
-from gateway.core.headers.lines import LineTable
 from gateway.core.headers.request import Header, Request
 from gateway.core.headers.rules import forwarded_of
 from gateway.core.identity import Identity, find_claim
@@ -72,6 +71,7 @@ class Transaction:
         "quota",
         "reason",
         "request_id",
+        "response_lines",
         "started",
     )
 
@@ -96,6 +96,7 @@ class Transaction:
         self.reason = Reason.INTERNAL_ERROR
         self.quota: tuple[Header, ...] = ()
         self.fault: Fault | None = None
+        self.response_lines = knowledge.runtime.rules.response_lines
 
     @property
     def forwarded(self) -> Forwarded:
@@ -126,11 +127,6 @@ class Transaction:
     def timeouts(self) -> tuple[float | None, float | None]:
         """The route's own bounds on the upstream."""
         return (None, None) if self.forward is None else self.forward.route.timeouts
-
-    @property
-    def response_lines(self) -> LineTable:
-        """What the lines of the response are."""
-        return self.knowledge.runtime.rules.response_lines
 
     @property
     def client(self) -> str:
@@ -172,7 +168,10 @@ class Transaction:
         if self.forward is not None:
             answer = self.forward
             reason = self.forward.reason if fault is None else fault.reason
-        return facts_of(self.exchange.request, self.knowledge, answer, reason, self.forwarded)
+        about = facts_of(self.exchange.request, answer, reason, self.forwarded)
+        if about.identity is not None and (names := self.knowledge.runtime.log_claims):
+            about.claims = named_by(about.identity, names)
+        return about
 
     def finished(
         self,
@@ -185,10 +184,17 @@ class Transaction:
         """Make the one record of this request."""
         # a fault that was answered like anything else is one all the same
         fault = fault or self.fault
-        names = self.knowledge.runtime.logged_headers
+        forward, runtime = self.forward, self.knowledge.runtime
+        if forward is not None and fault is None:
+            about = facts_of(forward.context.request, forward, forward.reason, forward.context.forwarded)
+            if runtime.log_claims and forward.identity is not None:
+                about.claims = named_by(forward.identity, runtime.log_claims)
+        else:
+            about = self.facts(fault)
+        names = runtime.logged_headers
         self.pipeline.record(
             Outcome(
-                self.facts(fault),
+                about,
                 self.request_id,
                 status,
                 (self.decided or ended) - self.started,
@@ -219,25 +225,31 @@ def named_by(identity: Identity, names: tuple[str, ...]) -> tuple[tuple[str, str
     )
 
 
-def facts_of(
-    request: Request, knowledge: Knowledge, answer: Answer | None, reason: Reason, forwarded: Forwarded
-) -> RequestFacts:
-    """Return what the record of a request tells of it."""
-    identity: Identity | None = getattr(answer, "identity", None)
-    route: Route | None = getattr(answer, "route", None)
+def facts_of(request: Request, answer: Answer | None, reason: Reason, forwarded: Forwarded) -> RequestFacts:
+    """Return what the record of a request tells of it, but for the claims that the log names."""
+    path = request.target.partition(b"?")[0].decode("latin-1")
+    if type(answer) is Forward:
+        route = answer.route
+        return RequestFacts(
+            request.method.decode("latin-1"),
+            forwarded.name,
+            path,
+            forwarded.client,
+            route.name,
+            "forward",
+            reason,
+            route.upstream,
+            answer.identity,
+        )
+    found: Route | None = getattr(answer, "route", None)
     return RequestFacts(
         request.method.decode("latin-1"),
-        forwarded.host.decode("latin-1"),
-        request.target.partition(b"?")[0].decode("latin-1"),
+        forwarded.name,
+        path,
         forwarded.client,
-        "" if route is None else route.name,
+        "" if found is None else found.name,
         _DECISIONS.get(type(answer), "refuse"),
         reason,
-        route.upstream if route is not None and type(answer) is Forward else None,
-        identity,
-        () if identity is None else _named(identity, knowledge.runtime.log_claims),
+        None,
+        getattr(answer, "identity", None),
     )
-
-
-def _named(identity: Identity, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    return named_by(identity, names) if names else ()

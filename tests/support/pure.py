@@ -86,7 +86,7 @@ def response_headers(headers: list[Header], known: HeaderRules, set_cookies: lis
             continue
         lines.append(line)
     passed, read = sort_response(lines, known.response_lines)
-    named = frozenset().union(*(line.found for line in read if line.kind == CONNECTION))
+    named = frozenset().union(*(line.found.named for line in read if line.kind == CONNECTION))
     # what is the data plane's to write is where it was
     stays = {*passed, *(line.raw for line in read if line.kind == CONTENT_LENGTH)}
     passed = without([line for line in lines if line in stays], named)

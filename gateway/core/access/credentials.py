@@ -113,7 +113,7 @@ def session_cookie(context: Context) -> SessionCookie | SessionRecord | None:
     Where the store keeps sessions, one that this worker does not remember is named as a need.
     """
     site, lines = context.site, context.request.cookies
-    if site is None or not lines:
+    if site is None or not lines or (len(lines) == 1 and not lines[0].found.has_own):
         return None
     keeps_records = context.knowledge.runtime.keeps_records
     # what the usual one Cookie line leads to is remembered with it

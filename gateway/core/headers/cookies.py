@@ -107,13 +107,15 @@ class OwnCookies:
 
     Attributes:
         rest: the line without our own cookies, None where nothing is left of it.
+        has_own: whether there may be any of ours.
         leads_to: by site what the decision found that it leads to.
     """
 
-    __slots__ = ("_by_prefix", "_line", "leads_to", "rest")
+    __slots__ = ("_by_prefix", "_line", "has_own", "leads_to", "rest")
 
     def __init__(self, line: Header, rest: bytes | None) -> None:
         self.rest = rest
+        self.has_own = rest is None or len(rest) != len(line[0]) + len(line[1]) + 2
         self._line = line
         self._by_prefix: dict[str, dict[str, str]] = {}
         self.leads_to: dict[str, Any] = {}

@@ -78,13 +78,28 @@ class Line:
 
     __slots__ = ("found", "kind", "line", "name", "raw", "value")
 
-    def __init__(self, kind: Kind, raw: bytes, name: bytes, value: bytes) -> None:
+    def __init__(self, kind: Kind, raw: bytes, name: bytes, value: bytes, line: bytes) -> None:
         self.kind = kind
         self.raw = raw
         self.name = name
         self.value = value
-        self.line = b"%b: %b" % (name, value)
+        self.line = line
         self.found: Any = None
+
+
+_DROPPED: Final = Line(DROP, b"", b"", b"", b"")
+"""What every line is that does not go on and that nothing reads."""
+
+
+class Options:
+    """What a Connection field says: whether the connection ends, is kept, and which fields end with it."""
+
+    __slots__ = ("closes", "keeps", "named")
+
+    def __init__(self, closes: bool, keeps: bool, named: frozenset[bytes]) -> None:
+        self.closes = closes
+        self.keeps = keeps
+        self.named = named
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,21 +230,28 @@ class LineTable(dict[bytes, Line | None]):
         name = self._names.get(raw) or self._learn(raw)
         if not colon or value.translate(_PRINTABLE) != value:
             raise Malformed("field line")
-        kind, shelf = name.kind, name.shelf
-        if shelf.old and (known := shelf.old.pop(line, _MISSING)) is not _MISSING:
-            shelf.keep(self, line, known)  # type: ignore[arg-type]
-            return known  # type: ignore[return-value]
-        plain = value.strip(b" \t")
-        found: Line | None = None
-        # nearly all are written with one space, as we write them
-        if kind != PASS or len(value) != len(plain) + 1 or value[0] != _SPACE:
-            found = Line(kind, line, raw, plain)
-            if kind > DROP:
-                self._read(found)
+        kind = name.kind
+        if kind == DROP:
+            found: Line | None = _DROPPED
+        else:
+            plain = value.strip(b" \t")
+            # nearly all are written with one space, as we write them
+            is_ours = len(value) == len(plain) + 1 and value[0] == _SPACE
+            if kind == PASS and is_ours:
+                found = None
+            else:
+                found = Line(kind, line, raw, plain, line if is_ours else b"%b: %b" % (raw, plain))
+                if kind:
+                    known = name.shelf.old.pop(line, _MISSING)
+                    if known is not _MISSING:
+                        # what was found of it is worth more than the line
+                        name.shelf.keep(self, line, known)  # type: ignore[arg-type]
+                        return known  # type: ignore[return-value]
+                    self._read(found)
         if name.left:
             name.left -= 1
-            if shelf.comes_again(line):
-                shelf.keep(self, line, found)
+            if name.shelf.comes_again(line):
+                name.shelf.keep(self, line, found)
         return found
 
     def keep_verified(self, line: Line) -> None:

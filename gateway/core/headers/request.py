@@ -43,6 +43,8 @@ class Request:
         tls: whether it came over TLS.
 
     Attributes:
+        plain: path, first segment (with both its slashes) and query of a target that has one reading alone;
+            None where that is not known.
         passed: the lines that go on whoever asks, in order.
         read: those among them that decisions read.
         authorization, cookies, vouched, loops: the lines of these kinds.
@@ -64,6 +66,7 @@ class Request:
         "method",
         "passed",
         "peer",
+        "plain",
         "read",
         "target",
         "tls",
@@ -89,6 +92,7 @@ class Request:
         self._headers = headers
         self._lines = lines
         self._table: LineTable | None = None
+        self.plain: tuple[bytes, bytes, bytes] | None = None
 
     @property
     def headers(self) -> tuple[Header, ...]:
@@ -154,8 +158,8 @@ class Request:
                 self.passed.append(found.line)
                 return
             self.framing.append(found)
-            if kind == CONNECTION and found.found:
-                self.dropped |= found.found
+            if kind == CONNECTION and found.found.named:
+                self.dropped |= found.found.named
         elif kind == VOUCHED:
             self.vouched = (*self.vouched, found)
         elif kind == LOOP:

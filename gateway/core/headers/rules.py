@@ -14,7 +14,7 @@ from gateway.core.headers.forwarded import Forwarded, Proxies
 from gateway.core.headers.forwarding_fields import sources_of
 from gateway.core.headers.identity import IdentityHeader, compile_identity_headers
 from gateway.core.headers.kinds import Kind
-from gateway.core.headers.lines import NOTHING, Budgets, Line, LineTable
+from gateway.core.headers.lines import NOTHING, Budgets, Line, LineTable, Options
 from gateway.core.headers.loops import loop_line
 from gateway.core.headers.request import Request
 from gateway.syntax.authority import read_host
@@ -42,11 +42,12 @@ _ONCE_ASKED: Final = frozenset(
     b" idempotency-key content-length if-range range".split()
 )
 _ONCE_ANSWERED: Final = frozenset(
-    b"set-cookie date etag last-modified location content-location x-request-id request-id traceparent"
+    b"set-cookie etag last-modified location content-location x-request-id request-id traceparent"
     b" server-timing content-range age".split()
 )
 # IIS tells with Persistent-Auth that it keeps one
 _BINDING: Final = re.compile(rb"(?:\A|[\s,])" + kinds.BINDING_SCHEME + rb"|\A(?i:true)\b")
+_NO_FIELDS: Final = frozenset({b"keep-alive", b"close", b"upgrade", b"te", b"content-length"})
 _CHALLENGES: Final = frozenset({b"www-authenticate", b"proxy-authenticate", b"persistent-auth"})
 
 
@@ -200,7 +201,7 @@ def _request_reader(prefixes: tuple[bytes, ...]) -> Callable[[Line], None]:
         elif line.kind == kinds.HOST:
             line.found = read_host(line.value)
         elif line.kind == kinds.CONNECTION:
-            line.found = _named(line.value)
+            line.found = read_options(line.value)
 
     return read
 
@@ -210,17 +211,19 @@ def _response_reader(prefixes: tuple[bytes, ...]) -> Callable[[Line], None]:
         if line.kind == kinds.SET_COOKIE:
             line.found = is_own(line.value, prefixes)
         elif line.kind == kinds.CONNECTION:
-            line.found = _named(line.value)
+            line.found = read_options(line.value)
+        elif line.kind == kinds.CONTENT_TYPE:
+            line.found = line.value[:17].lower() == b"text/event-stream"
         elif line.kind in (kinds.CHALLENGE, kinds.PROXY_CHALLENGE):
             line.found = _BINDING.search(line.value) is not None
 
     return read
 
 
-def _named(value: bytes) -> frozenset[bytes]:
-    """Return the fields that end with this connection by a Connection field; framing is judged without it."""
-    options = frozenset({b"keep-alive", b"close", b"upgrade", b"te", b"content-length"})
-    return named_in([value]) - options
+def read_options(value: bytes) -> Options:
+    """Return what a Connection field says (RFC 9110 section 7.6.1); framing is judged without it."""
+    options = named_in([value])
+    return Options(b"close" in options, b"keep-alive" in options, options - _NO_FIELDS)
 
 
 def plain_request_lines() -> LineTable:

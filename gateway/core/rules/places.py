@@ -5,17 +5,13 @@ and nothing is our own. A path that could be read in two ways is never looked up
 mean is judged each time (R56).
 """
 
-import re
 from typing import Final
 
+from gateway.core.headers.request import Request
 from gateway.core.memo import Generations
 from gateway.core.rules.routes import Route, RouteTable
 from gateway.syntax.targets import Target, loose_reading
 
-# nothing in it can be read in two ways, but for empty segments and dot segments
-_PLAIN: Final = re.compile(
-    rb"((/[A-Za-z0-9\-._~!$&'()*+,=:@\[\]]+/)[A-Za-z0-9\-._~!$&'()*+,=:@/\[\]]*)(\?[\x21\x24-\x3b\x3d\x3f-\x7e]*)?"
-).fullmatch
 _LONGEST: Final = 64
 MOST: Final = 4096
 """How many places are remembered."""
@@ -38,16 +34,14 @@ class Places:
         self._loose_prefix = loose_reading(prefix)
         self._known: Generations[tuple[bytes, bytes, bytes], Route] = Generations(most)
 
-    def find(self, host: bytes, target: bytes, method: bytes) -> tuple[Target, Route] | None:
+    def find(self, host: bytes, request: Request) -> tuple[Target, Route] | None:
         """Return the target and its route where the first segment tells it and it is known; else None."""
-        plain = _PLAIN(target)
+        plain = request.plain
         if plain is None:
             return None
-        path, first, query = plain.groups(b"")
-        if b"//" in path or b"/." in path:
-            return None
-        known = self._known
-        route = known.young.get((host, method, first)) or known.get((host, method, first))
+        path, first, query = plain
+        key = (host, request.method, first)
+        route = self._known.young.get(key) or self._known.get(key)
         return None if route is None else (Target(path, query), route)
 
     def learn(self, host: bytes, target: Target, method: bytes, route: Route) -> None:

@@ -36,11 +36,14 @@ REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+
 """A method is a token, and upper and lower case are different ones (RFC 9110 section 9.1)."""
 
 # RFC 3986 with what browsers leave as it is: brackets, and in queries, which nobody decides by, much more
-_ORIGIN: Final = rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@/%\[\]]*(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]{}|\\^`]*)?"
-_ORIGIN_FORM: Final = re.compile(_ORIGIN)
-# nearly all request lines: the target is in origin-form
-_USUAL_LINE: Final = re.compile(
-    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (" + _ORIGIN + rb") HTTP/1\.([01])"
+_ORIGIN_FORM: Final = re.compile(
+    rb"/[A-Za-z0-9\-._~!$&'()*+,;=:@/%\[\]]*(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]{}|\\^`]*)?"
+)
+# nearly all request lines: nothing in the target can be read in two ways, but for empty and dot segments
+_PLAIN_LINE: Final = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) "
+    rb"(((/[A-Za-z0-9\-._~!$&'()*+,=:@\[\]]+/|/)[A-Za-z0-9\-._~!$&'()*+,=:@/\[\]]*)"
+    rb"(\?[\x21\x24-\x3b\x3d\x3f-\x7e]*)?) HTTP/1\.([01])"
 ).fullmatch
 _ABSOLUTE_FORM: Final = re.compile(rb"(?i:https?)://([A-Za-z0-9\-._~!$&'()*+,;=:@%\[\]]*)([/?].*)?")
 
@@ -113,13 +116,16 @@ def read_request_head(
         lines = data.split(b"\r\n")
         if len(lines) < 3 or lines[-1] or lines[-2]:
             raise Malformed("no blank line at the end")  # noqa: TRY301
-        match = _USUAL_LINE(lines[0]) or REQUEST_LINE.fullmatch(lines[0])
-        # what begins with a slash and is not usual is no origin-form
-        if match is None or (match[2][:1] == b"/" and _ORIGIN_FORM.fullmatch(match[2]) is None):
-            raise Malformed("request line")  # noqa: TRY301
-        method, target, version = match.groups()
+        match = _PLAIN_LINE(lines[0])
+        if match is not None:
+            method, target, path, first, query, version = match.groups(b"")
+        else:
+            method, target, version = _read_line(lines[0])
+            path = first = query = b""
         del lines[-2:], lines[0]
         request = Request(method, target, b"", None, peer, tls, lines)
+        if len(first) > 1 and b"//" not in path and b"/." not in path:
+            request.plain = (path, first, query)
         request.sort(table)
         if len(lines) > most_fields:
             raise Fault("client", Reason.HEAD_TOO_LARGE, "too many fields")
@@ -129,6 +135,14 @@ def read_request_head(
     if method not in METHODS and method not in methods:
         raise Fault("client", Reason.METHOD_UNKNOWN, "see extra_methods")
     return request, framing
+
+
+def _read_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return method, target and minor version of a request line that is not plain. Raises Malformed."""
+    match = REQUEST_LINE.fullmatch(line)
+    if match is None or (match[2][:1] == b"/" and _ORIGIN_FORM.fullmatch(match[2]) is None):
+        raise Malformed("request line")
+    return match[1], match[2], match[3]
 
 
 def _read_framing(request: Request, version: bytes, hostless: frozenset[bytes]) -> Framing:

@@ -23,7 +23,7 @@ from gateway.core.headers.kinds import (
 from gateway.core.headers.lines import Line, LineTable, Malformed
 from gateway.core.headers.request import Header
 from gateway.core.reasons import Reason
-from gateway.http.messages.fields import read_length, tokens
+from gateway.http.messages.fields import read_length
 from gateway.http.messages.mending import check_bytes, mend
 
 MOST_HEAD: Final = 65536
@@ -155,7 +155,7 @@ def _read_status(line: bytes) -> tuple[int, int]:
 
 def _heed(head: ResponseHead, read: list[Line], minor: int) -> None:
     """Fill in what the lines of a head say of its message and of the connection."""
-    options: list[bytes] = []
+    closes = False
     named: frozenset[bytes] = frozenset()
     for line in read:
         kind = line.kind
@@ -166,10 +166,11 @@ def _heed(head: ResponseHead, read: list[Line], minor: int) -> None:
                 raise Malformed("Content-Length")
             head.length = read_length(line.value)
         elif kind == CONTENT_TYPE:
-            head.is_stream = head.is_stream or line.value[:17].lower() == b"text/event-stream"
+            head.is_stream = head.is_stream or line.found
         elif kind == CONNECTION:
-            options += tokens(line.value)
-            named |= line.found
+            closes = closes or line.found.closes
+            if line.found.named:
+                named |= line.found.named
         elif kind != CACHE_CONTROL:
             _heed_more(head, line, minor)
     if head.chunked and head.length is not None:
@@ -182,7 +183,7 @@ def _heed(head: ResponseHead, read: list[Line], minor: int) -> None:
     # a body where none is allowed may follow all the same: then the next response would begin in it
     head.reusable = (
         minor == 1
-        and b"close" not in options
+        and not closes
         and head.idle_for != 0
         # (a 304 may tell the length that its 200 would have, RFC 9110 section 8.6)
         and not (bodyless and (head.chunked or (head.length and status != 304)))
