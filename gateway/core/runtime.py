@@ -9,7 +9,9 @@ from gateway.config.callbacks import callback_paths
 from gateway.config.checks.every import check
 from gateway.config.checks.problems import Problem
 from gateway.config.settings.providers import EMAIL
-from gateway.config.settings.root import RateLimitSettings, RequireSettings, Settings
+from gateway.config.settings.rate_limits import RateLimitSettings
+from gateway.config.settings.root import Settings
+from gateway.config.settings.routes import RequireSettings
 from gateway.core.email import VERIFIED
 from gateway.core.headers.cookies import Site
 from gateway.core.headers.lines import NOTHING

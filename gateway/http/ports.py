@@ -6,7 +6,7 @@ Nothing here knows how a message is framed. Where the data plane's parts meet ea
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from gateway.config.settings.root import LimitSettings
+from gateway.config.settings.listener import LimitSettings
 from gateway.core.fault import Fault
 from gateway.core.headers.lines import LineTable
 from gateway.core.headers.request import Header, Request

@@ -5,7 +5,7 @@ Nor does a role know how a message is framed: a stream of HTTP/2 may play those 
 
 from typing import Protocol, TypeAlias
 
-from gateway.config.settings.root import UpstreamSettings
+from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.core.fault import Fault
 from gateway.core.headers.lines import LineTable
 from gateway.core.headers.request import Request

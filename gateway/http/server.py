@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import formatdate
 
-from gateway.config.settings.root import UpstreamSettings
+from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.http.downstream.admission import Admission
 from gateway.http.downstream.balancer import BalancerAnswer
 from gateway.http.downstream.certificates import Certificates

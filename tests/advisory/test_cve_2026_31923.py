@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from gateway.config.settings.providers import ProviderSettings
-from gateway.config.settings.root import UpstreamSettings
+from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.edge.providers.client import ProviderClient
 from gateway.http.upstream.tls import client_context
 

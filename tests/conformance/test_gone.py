@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from gateway.config.settings.root import TlsSettings
+from gateway.config.settings.listener import TlsSettings
 from gateway.http.downstream import connection as client_connection
 from gateway.http.downstream.certificates import Certificates
 from tests.support.certificates import Authority

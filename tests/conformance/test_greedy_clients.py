@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.config.settings.root import TlsSettings
+from gateway.config.settings.listener import TlsSettings
 from gateway.http.downstream.certificates import Certificates
 from gateway.http.ports import Limits
 from tests.support.certificates import Authority

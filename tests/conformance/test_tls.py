@@ -9,7 +9,7 @@ import time
 import pytest
 from cryptography import x509
 
-from gateway.config.settings.root import TlsSettings
+from gateway.config.settings.listener import TlsSettings
 from gateway.http.downstream import writer
 from gateway.http.downstream.balancer import BalancerAnswer
 from gateway.http.downstream.certificates import CertificateError, Certificates

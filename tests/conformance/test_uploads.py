@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from gateway.config.settings.root import UpstreamSettings
+from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.http.downstream import request_body
 from gateway.http.downstream.request_body import MOST_HELD
 from gateway.http.ports import Limits

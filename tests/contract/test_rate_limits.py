@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gateway.config.settings.root import RateLimitSettings
+from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.core.rules.rate_limit import MICROSECONDS, compile_rate_limit
 from gateway.edge.limits.rate_limits import RateLimits
 from gateway.edge.store.store import Store

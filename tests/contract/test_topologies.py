@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.settings.root import RedisSettings
+from gateway.config.settings.store import RedisSettings
 from gateway.config.store_address import address_of
 from gateway.core.decision.needs import Confirm, KnownSid, SessionRecord, Touch, UseOnce
 from gateway.core.fault import Fault

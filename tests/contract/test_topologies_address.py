@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gateway.config.settings.root import RedisSettings
+from gateway.config.settings.store import RedisSettings
 from gateway.config.store_address import (
     AddressError,
     StoreAddress,

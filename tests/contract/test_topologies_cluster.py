@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 from redis.exceptions import MovedError, ResponseError
 
-from gateway.config.settings.root import RedisSettings
+from gateway.config.settings.store import RedisSettings
 from gateway.config.store_address import StoreAddress, address_of
 from gateway.core.decision.needs import Confirm, Revoke, SessionRecord, Touch, UseOnce
 from gateway.core.fault import Fault

@@ -6,7 +6,7 @@ import time
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from gateway.config.settings.root import RedisSettings
+from gateway.config.settings.store import RedisSettings
 from gateway.config.store_address import StoreAddress, address_of
 from gateway.core.decision.needs import Revoke
 from gateway.core.fault import Fault

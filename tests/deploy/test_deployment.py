@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.config.settings.root import LimitSettings, Settings
+from gateway.config.settings.listener import LimitSettings
+from gateway.config.settings.root import Settings
 from gateway.edge.admin.listener import _is_ours
 from gateway.edge.telemetry import metrics
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE

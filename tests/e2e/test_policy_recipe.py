@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.config.settings.root import RequireSettings
+from gateway.config.settings.routes import RequireSettings
 from gateway.core.access import credentials
 from gateway.core.access.credentials import BearerToken
 from gateway.core.decision.context import Context

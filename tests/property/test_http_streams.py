@@ -7,7 +7,7 @@ import httptools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config.settings.root import UpstreamSettings
+from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.http.downstream.connection import ClientConnection
 from gateway.http.ports import Limits
 from gateway.http.server import Server

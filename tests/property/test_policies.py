@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.settings.root import RequireSettings
+from gateway.config.settings.routes import RequireSettings
 from gateway.core.rules.policies import compile_require, judge
 from tests.support.pure import NOW, identity, request
 

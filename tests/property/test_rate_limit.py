@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config.settings.root import RateLimitSettings
+from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.core.rules.rate_limit import MICROSECONDS, Buckets, compile_rate_limit, fields, judge
 
 LIMITS = st.builds(

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from gateway.config.settings.root import UpstreamSettings
+from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.core.fault import Fault
 from gateway.core.headers.kinds import FRAMING
 from gateway.core.headers.lines import LineTable

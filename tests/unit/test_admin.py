@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from gateway.config.settings.root import AdminSettings
+from gateway.config.settings.listener import AdminSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.core.rules.entries import AS_WRITTEN, DenyEntry

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from gateway.config.checks.every import warn
 from gateway.config.checks.problems import shown_path, suggestion
 from gateway.config.checks.several_providers import ENDPOINTS
-from gateway.config.settings.root import Settings, parse_duration
+from gateway.config.settings.base import parse_duration
+from gateway.config.settings.root import Settings
 from gateway.core import decide
 from gateway.core.runtime import compile_settings
 from gateway.core.runtime import problems as check

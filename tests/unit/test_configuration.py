@@ -8,7 +8,8 @@ import jsonschema
 import pytest
 import yaml
 
-from gateway.config.settings.root import Settings, parse_duration
+from gateway.config.settings.base import parse_duration
+from gateway.config.settings.root import Settings
 from gateway.edge.configfile.load import ConfigurationError, load, load_settings, parse, schema, show
 from gateway.edge.configfile.validation import sections
 from tests.support.configuration import DOCS, KEY, READY, TREE, environment, rows, with_secrets

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from gateway.config.settings.root import LogSettings
+from gateway.config.settings.listener import LogSettings
 from gateway.core.fault import Fault
 from gateway.core.outcome import Outcome, RequestFacts
 from gateway.core.reasons import Reason
@@ -513,7 +513,8 @@ def test_a_long_line_goes_in_pieces(pipe):
 async def test_standard_error_is_the_default():
     """Without a sink lines go to standard error, and nothing else does."""
     program = (
-        "from gateway.edge.telemetry.logs import Logs; from gateway.config.settings.root import LogSettings\n"
+        "from gateway.edge.telemetry.logs import Logs\n"
+        "from gateway.config.settings.listener import LogSettings\n"
         "logs = Logs(LogSettings()); logs.info('started', listen='x'); logs.close()"
     )
     process = await asyncio.create_subprocess_exec(

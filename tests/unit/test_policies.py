@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 from pydantic import ValidationError
 
-from gateway.config.settings.root import RequireSettings
+from gateway.config.settings.routes import RequireSettings
 from gateway.core.email import claims_of, domain_of
 from gateway.core.identity import find_claim
 from gateway.core.provider import Provider

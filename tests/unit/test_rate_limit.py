@@ -4,7 +4,8 @@ import pytest
 
 from gateway.cli.explain import explain
 from gateway.config.checks.every import warn
-from gateway.config.settings.root import RateLimitSettings, Settings
+from gateway.config.settings.rate_limits import RateLimitSettings
+from gateway.config.settings.root import Settings
 from gateway.core.identity import Identity
 from gateway.core.reasons import Reason, status_of
 from gateway.core.rules.rate_limit import (

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives import serialization
 
 from gateway.config.changes import needs_restart
 from gateway.config.checks.every import warn
-from gateway.config.settings.root import Settings, TlsSettings
+from gateway.config.settings.listener import TlsSettings
+from gateway.config.settings.root import Settings
 from gateway.core.headers.request import Request
 from gateway.core.headers.rules import forwarded_of
 from gateway.core.headers.upstream import upstream_headers

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.config.checks.every import warn
 from gateway.config.checks.problems import shown_path
-from gateway.config.settings.root import BreakerSettings, UpstreamSettings
+from gateway.config.settings.upstreams import BreakerSettings, UpstreamSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.core.rules.routes import compile_routes

@@ -14,55 +14,23 @@ from gateway.config.settings.base import (
     Secret,
     Text,
     no_truth,
-    parse_duration,
 )
 from gateway.config.settings.listener import (
     AdminSettings,
-    CertificateSettings,
     ClientHeaderSettings,
     ForwardingSettings,
-    HstsSettings,
     LimitSettings,
     LogSettings,
     TlsSettings,
 )
 from gateway.config.settings.providers import ProviderSettings
 from gateway.config.settings.rate_limits import RateLimitSettings
-from gateway.config.settings.routes import CorsSettings, RequireSettings, RouteSettings
+from gateway.config.settings.routes import RouteSettings
 from gateway.config.settings.sessions import DenylistSettings, SessionSettings
-from gateway.config.settings.store import RedisSettings, SentinelSettings, StoreTlsSettings
+from gateway.config.settings.store import RedisSettings
 from gateway.config.settings.upstreams import (
-    BreakerSettings,
-    HealthSettings,
     UpstreamSettings,
-    UpstreamTlsSettings,
 )
-
-__all__ = [
-    "UNION_TAGS",
-    "AdminSettings",
-    "BreakerSettings",
-    "CertificateSettings",
-    "ClientHeaderSettings",
-    "CorsSettings",
-    "ForwardingSettings",
-    "HealthSettings",
-    "HstsSettings",
-    "LimitSettings",
-    "LogSettings",
-    "Model",
-    "RateLimitSettings",
-    "RedisSettings",
-    "RequireSettings",
-    "RouteSettings",
-    "SentinelSettings",
-    "Settings",
-    "StoreTlsSettings",
-    "TlsSettings",
-    "UpstreamSettings",
-    "UpstreamTlsSettings",
-    "parse_duration",
-]
 
 
 def _one_or_many(value: object) -> object:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, TypeAlias
 
-from gateway.config.settings.root import ForwardingSettings
+from gateway.config.settings.listener import ForwardingSettings
 from gateway.syntax.tokens import split_quoted, unquote
 
 MOST_HOPS: Final = 32

@@ -8,7 +8,7 @@ section 3.1). Who sends neither is no browser, and no page can make it ask.
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.config.settings.root import CorsSettings
+from gateway.config.settings.routes import CorsSettings
 from gateway.core.headers.cookies import Site
 from gateway.core.headers.request import Header, Request
 from gateway.core.rules.policies import named_methods

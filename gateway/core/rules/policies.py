@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TypeAlias
 
-from gateway.config.settings.root import RequireSettings
+from gateway.config.settings.routes import RequireSettings
 from gateway.core.email import domain_of, is_doubtful
 from gateway.core.headers.kinds import OVERRIDE
 from gateway.core.headers.request import Request

@@ -12,7 +12,7 @@ from ipaddress import IPv6Address, ip_address
 from math import ceil
 from typing import Final, Literal
 
-from gateway.config.settings.root import RateLimitSettings
+from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.core.headers.request import Header
 from gateway.core.identity import Identity
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.config.checks.routes import gaps
-from gateway.config.settings.root import CorsSettings, RateLimitSettings, RouteSettings, Settings
+from gateway.config.settings.rate_limits import RateLimitSettings
+from gateway.config.settings.root import Settings
+from gateway.config.settings.routes import CorsSettings, RouteSettings
 from gateway.core.rules.policies import Require, compile_require
 from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.syntax.targets import loose_reading

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
-from gateway.config.settings.root import AdminSettings
+from gateway.config.settings.listener import AdminSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason, status_of
 from gateway.core.rules.entries import DenyEntry

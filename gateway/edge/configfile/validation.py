@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.config.checks.problems import Path, Problem, shown_key, suggestion
-from gateway.config.settings.root import UNION_TAGS, Model, Settings
+from gateway.config.settings.base import UNION_TAGS, Model
+from gateway.config.settings.root import Settings
 from gateway.core.runtime import problems as problems_of
 from gateway.edge.configfile.yaml import Document
 

@@ -9,7 +9,7 @@ from json.encoder import encode_basestring_ascii as quote
 from math import inf
 from typing import Final, Protocol
 
-from gateway.config.settings.root import LogSettings
+from gateway.config.settings.listener import LogSettings
 from gateway.core.headers.request import Header
 from gateway.core.identity import Identity
 from gateway.core.outcome import Outcome, RequestFacts

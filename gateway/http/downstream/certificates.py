@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from cryptography import x509
 
-from gateway.config.settings.root import CertificateSettings, TlsSettings
+from gateway.config.settings.listener import CertificateSettings, TlsSettings
 
 WATCH_SECONDS: Final = 5.0
 _MOST_OCTETS: Final = 1 << 20

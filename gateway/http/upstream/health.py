@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias, cast
 
-from gateway.config.settings.root import HealthSettings
+from gateway.config.settings.upstreams import HealthSettings
 from gateway.core.fault import Fault
 from gateway.core.headers.rules import plain_response_lines
 from gateway.http.messages.mending import end_of_head

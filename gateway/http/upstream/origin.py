@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from gateway.config.settings.root import BreakerSettings
+from gateway.config.settings.upstreams import BreakerSettings
 from gateway.http.upstream.breaker import Breaker, Lately
 from gateway.syntax.urls import authority_of, port_of
 

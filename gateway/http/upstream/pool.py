@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 
-from gateway.config.settings.root import UpstreamSettings
+from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.http.downstream.request_body import RequestBody
 from gateway.http.roles import Client, Clock, Server, Upstream, Waiting
 from gateway.http.upstream.bound import Bound

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from gateway.config.settings.root import UpstreamSettings
+from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.http.roles import Clock
 from gateway.http.upstream.connection import kept_for
 from gateway.http.upstream.pool import UpstreamPool

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from math import ceil
 from typing import Final
 
-from gateway.config.settings.root import UpstreamSettings
+from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.http.roles import Clock, Member, Server, Waiting

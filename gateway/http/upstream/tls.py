@@ -5,7 +5,7 @@ import os
 import ssl
 from typing import TypeAlias
 
-from gateway.config.settings.root import UpstreamTlsSettings
+from gateway.config.settings.upstreams import UpstreamTlsSettings
 from gateway.http import client_tls
 
 Version: TypeAlias = "tuple[tuple[int, int, int] | None, ...]"

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from gateway.config.settings.root import UpstreamSettings
+from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.http.downstream.request_body import MOST_HELD, RequestBody
