@@ -40,7 +40,7 @@ class Due:
         while self._starts and self._starts[0] <= second:
             names += self._buckets.pop(heapq.heappop(self._starts))
         # what is given back goes where it will not be met again before its second
-        self._fine_until = max(self._fine_until, second - second % _WIDTH + _WIDTH)
+        self._fine_until = second - second % _WIDTH + _WIDTH
         return names
 
 
