@@ -8,10 +8,9 @@ from typing import Protocol, TypeAlias
 
 from gateway.config.settings.listener import LimitSettings
 from gateway.core.fault import Fault
-from gateway.core.headers.lines import LineTable
+from gateway.core.headers.lines import Line, LineTable
 from gateway.core.headers.request import Header, Request
 from gateway.core.reasons import Reason
-from gateway.http.messages.response_head import ResponseHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,30 @@ Rendered: TypeAlias = "tuple[int, list[Header], bytes]"
 """A whole answer: status, headers, body."""
 
 
+class Response(Protocol):
+    """The head of an upstream's response, however it was framed.
+
+    Attributes:
+        status: of the response.
+        lines: its end-to-end fields, without CRLF. Whoever sends it may change the list.
+        read: the lines among them that say more than goes on by itself.
+        length: how long its content is said to be, None where nothing is said.
+        has_date: whether ``lines`` have a Date.
+        is_stream: whether these are server-sent events.
+    """
+
+    status: int
+    lines: list[bytes]
+    read: list[Line]
+    length: int | None
+    has_date: bool
+    is_stream: bool
+
+    @property
+    def interim(self) -> list[bytes]:
+        """The lines that an interim response may carry on."""
+
+
 class Handling(Protocol):
     """What an exchange asks of who handles it."""
 
@@ -70,7 +93,7 @@ class Handling(Protocol):
     def client(self) -> str:
         """The address of whoever asks, as far as proxies in front are believed; empty where unknown."""
 
-    def on_response(self, head: ResponseHead) -> list[bytes]:
+    def on_response(self, head: Response) -> list[bytes]:
         """Return the field lines of the final head, just before it is sent.
 
         Each is complete and checked, and without CRLF. Framing, Date and Connection are the data plane's.

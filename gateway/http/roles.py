@@ -10,7 +10,7 @@ from gateway.core.fault import Fault
 from gateway.core.headers.lines import LineTable
 from gateway.core.headers.request import Request
 from gateway.http.downstream.request_body import RequestBody
-from gateway.http.messages.response_head import ResponseHead
+from gateway.http.ports import Response
 from gateway.http.upstream.origin import Origin
 
 
@@ -181,17 +181,17 @@ class Served(Waiting, Protocol):
     def start_body(self) -> bytes:
         """Return what there is of the body, from its beginning."""
 
-    def interim(self, head: ResponseHead) -> None:
+    def interim(self, head: Response) -> None:
         """Pass an interim response on."""
 
-    def begin(self, head: ResponseHead, content: bytes, *, has_content: bool, done: bool) -> None:
+    def begin(self, head: Response, content: bytes, *, has_content: bool, done: bool) -> None:
         """Pass the final head on, with what there is of the content. Raises Fault: it cannot be sent."""
 
     def deliver(self, content: bytes, *, done: bool) -> None:
         """Pass more of the content on."""
 
-    def switch(self, upstream: UpstreamStream, head: ResponseHead, rest: bytes) -> None:
-        """Become a tunnel. Raises Fault: the head cannot be sent."""
+    def switch(self, upstream: UpstreamStream, head: Response, protocol: bytes, rest: bytes) -> None:
+        """Become a tunnel for a protocol. Raises Fault: the head cannot be sent."""
 
     def tunnel_closed(self) -> None:
         """The tunnel has ended."""

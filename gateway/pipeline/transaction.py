@@ -19,8 +19,7 @@ from gateway.core.reasons import Reason
 from gateway.core.rules.origins import cors_fields, without_cors
 from gateway.core.rules.routes import Route
 from gateway.edge.rendering.render import render_fault
-from gateway.http.messages.response_head import ResponseHead
-from gateway.http.ports import Exchange, Rendered
+from gateway.http.ports import Exchange, Rendered, Response
 
 MOST_NAMED = 256
 """Characters of a claim that names a person in the log."""
@@ -133,7 +132,7 @@ class Transaction:
         """Whose request it is, by address."""
         return "" if self.forward is None else self.forward.context.forwarded.client
 
-    def on_response(self, head: ResponseHead) -> list[bytes]:
+    def on_response(self, head: Response) -> list[bytes]:
         """Edit the upstream's response head; the cookies are looked up now, not when it was decided."""
         forward = self.forward
         assert forward is not None

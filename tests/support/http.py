@@ -14,9 +14,8 @@ from gateway.core.headers.request import Header
 from gateway.core.headers.rules import plain_request_lines, plain_response_lines
 from gateway.core.reasons import status_of
 from gateway.http.downstream.certificates import Certificates
-from gateway.http.messages.response_head import ResponseHead
 from gateway.http.messages.serialise import response_lines
-from gateway.http.ports import Limits
+from gateway.http.ports import Limits, Response
 from gateway.http.server import Server
 
 PATIENCE = 20.0
@@ -302,7 +301,7 @@ class Handler:
         lines.sort(key=lambda line: line[:5].lower() != b"host:")
         exchange.forward("app", request.target, lines, self.max_body if max_body is None else max_body)
 
-    def on_response(self, head: ResponseHead) -> list[bytes]:
+    def on_response(self, head: Response) -> list[bytes]:
         """Change nothing."""
         return [*head.lines, *response_lines(self.added)]
 

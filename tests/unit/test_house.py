@@ -20,6 +20,15 @@ DOCUMENTS = [REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob(
 ROOMS = "app|cli|config|core|demo|edge|http|oauth|pipeline|supervision|syntax"
 MODULE = re.compile(rf"`(?:gateway/)?((?:{ROOMS})/[\w/]+\.py)`")
 QUOTED = re.compile(rf"``((?:{ROOMS})(?:\.\w+)+)``")
+FRAMING = (
+    ".binding",
+    ".chunked",
+    ".fields",
+    ".mending",
+    ".request_head",
+    ".response_head",
+    ".serialise",
+)
 
 
 def imported(source: str, known: Mapping[str, object]) -> Iterator[str]:
@@ -70,6 +79,28 @@ def test_the_check_sees_circles():
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from x import y\ndef f():\n    import z\n"
     )
     assert set(imported(source, {"x.y": 0, "z": 0})) >= {"x.y", "z"}
+
+
+def test_framing_is_known_to_the_connections_alone():
+    """[10.2]: how HTTP/1 frames a message the messages and the two connections know, and nobody else.
+
+    So a stream of HTTP/2 can take a connection's place without a change to exchange, pool or pipeline.
+    """
+    messages = {"gateway.http.messages" + each for each in ("", *FRAMING)}
+    known = {
+        name
+        for name, path in FILES.items()
+        if not name.startswith("gateway.http.messages") and messages & {*imported(path.read_text(), FILES)}
+    }
+    assert known == {
+        "gateway.cli.explain",
+        "gateway.http.downstream.connection",
+        "gateway.http.downstream.reader",
+        "gateway.http.downstream.writer",
+        "gateway.http.upstream.connection",
+        "gateway.http.upstream.health",
+        "gateway.http.upstream.request",
+    }
 
 
 def test_contributors_are_told_the_layers_that_are_checked():

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.core.headers.request import Header, Request
-from gateway.http.messages.request_head import Framing
 
 _HEADERS: Final[tuple[Header, ...]] = (
     (b"Content-Type", b"text/plain; charset=utf-8"),
@@ -24,26 +23,22 @@ class BalancerAnswer:
     Args:
         path: of a GET or HEAD without a body; with any query.
         serves: tells whether requests should be sent here.
-
-    Attributes:
-        starts: how a head that asks begins; others may begin so too.
     """
 
-    __slots__ = ("_path", "_serves", "starts")
+    __slots__ = ("_path", "_serves")
 
     def __init__(self, path: bytes, serves: Callable[[], bool]) -> None:
         self._path = path
         self._serves = serves
-        self.starts = tuple(b"%b %b" % (method, path) for method in _METHODS)
 
     @property
     def hostless(self) -> frozenset[bytes]:
         """The paths that may be asked for in HTTP/1.0 without a Host."""
         return frozenset({self._path})
 
-    def is_asked(self, request: Request, framing: Framing) -> bool:
-        """Tell whether a head asks this."""
-        is_plain = framing.length == 0 and request.method in _METHODS
+    def is_asked(self, request: Request, *, has_body: bool) -> bool:
+        """Tell whether a request asks this."""
+        is_plain = not has_body and request.method in _METHODS
         return is_plain and request.target.partition(b"?")[0] == self._path
 
     def answer(self, *, draining: bool) -> tuple[int, list[Header], bytes]:

@@ -8,7 +8,7 @@ from gateway.core.headers.request import Header
 from gateway.core.reasons import Reason
 from gateway.http.downstream.request import ClientRequest
 from gateway.http.downstream.request_body import MOST_HELD
-from gateway.http.messages.response_head import ResponseHead
+from gateway.http.ports import Response
 from gateway.http.roles import Upstream, UpstreamStream
 from gateway.http.states import ExchangeMove, ExchangeState
 from gateway.http.tunnel import Tunnel
@@ -146,7 +146,7 @@ class ClientExchange(ClientRequest):
         if self.connection.write_paused:
             upstream.pause_reading()
 
-    def begin(self, head: ResponseHead, content: bytes, *, has_content: bool, done: bool) -> None:
+    def begin(self, head: Response, content: bytes, *, has_content: bool, done: bool) -> None:
         """Pass the final head on, with what there is of the content.
 
         Raises:
@@ -172,13 +172,12 @@ class ClientExchange(ClientRequest):
         self._bytes_out += len(content)
         self.connection.deliver(content, done=done)
 
-    def switch(self, upstream: UpstreamStream, head: ResponseHead, rest: bytes) -> None:
+    def switch(self, upstream: UpstreamStream, head: Response, protocol: bytes, rest: bytes) -> None:
         """Become a tunnel (RFC 9110 section 15.2.2) for the protocol that was asked for.
 
         Raises:
             Fault: the head cannot be sent.
         """
-        assert head.upgrade is not None
         assert self.handling is not None
         try:
             lines = self.handling.on_response(head)
@@ -186,8 +185,8 @@ class ClientExchange(ClientRequest):
             raise _broken_head(error) from error
         self._state = ExchangeMove.SWITCHED[self._state]
         self._status = head.status
-        self.tunnel = Tunnel(self, upstream, is_websocket=head.upgrade.lower() == b"websocket")
-        self.connection.switch(lines, head.upgrade)
+        self.tunnel = Tunnel(self, upstream, is_websocket=protocol.lower() == b"websocket")
+        self.connection.switch(lines, protocol)
         if rest:
             self.tunnel.from_upstream(rest)
         if self.body_done:

@@ -8,8 +8,7 @@ from gateway.core.headers.request import Request
 from gateway.core.reasons import Reason
 from gateway.http.downstream.request_body import RequestBody
 from gateway.http.downstream.roles import ClientStream
-from gateway.http.messages.response_head import ResponseHead
-from gateway.http.ports import Handling
+from gateway.http.ports import Handling, Response
 from gateway.http.roles import Counter, Pool, UpstreamStream
 from gateway.http.states import ExchangeState
 from gateway.http.tunnel import Tunnel
@@ -197,7 +196,7 @@ class ClientRequest:
         self.connection.release_body()
         return content
 
-    def interim(self, head: ResponseHead) -> None:
+    def interim(self, head: Response) -> None:
         """Pass an interim response on (RFC 9110 section 15.2)."""
         if head.status == 100:
             self.send_continue()

@@ -8,8 +8,7 @@ from gateway.core.headers.request import Header
 from gateway.http.downstream.admission import Admission
 from gateway.http.downstream.balancer import BalancerAnswer
 from gateway.http.downstream.request_body import RequestBody
-from gateway.http.messages.response_head import ResponseHead
-from gateway.http.ports import Handler, Limits
+from gateway.http.ports import Handler, Limits, Response
 from gateway.http.roles import Client, Clock, Pool
 
 
@@ -52,14 +51,14 @@ class ClientStream(Client, Protocol):
         """Send a whole answer; return how many bytes of content went out. Raises ValueError: it cannot be."""
 
     def begin(
-        self, head: ResponseHead, lines: list[bytes], content: bytes, *, has_content: bool, done: bool
+        self, head: Response, lines: list[bytes], content: bytes, *, has_content: bool, done: bool
     ) -> None:
         """Send the head of a response, with what there is of its content, in one write."""
 
     def deliver(self, content: bytes, *, done: bool) -> None:
         """Send more of the content."""
 
-    def interim(self, head: ResponseHead) -> None:
+    def interim(self, head: Response) -> None:
         """Send an interim response, where the client knows such."""
 
     def send_continue(self) -> None:

@@ -10,8 +10,8 @@ from gateway.http.downstream.roles import Front
 from gateway.http.downstream.transport import FULL, ClientTransport
 from gateway.http.messages.chunked import LAST_CHUNK, encode_chunk
 from gateway.http.messages.request_head import Framing
-from gateway.http.messages.response_head import ResponseHead
 from gateway.http.messages.serialise import CONTINUE, build_response_head, status_line
+from gateway.http.ports import Response
 from gateway.http.states import ClientMove, ClientState
 
 # an answer before the body's end keeps the connection only if so much or less is left to discard
@@ -55,7 +55,7 @@ class ClientWriter(ClientTransport):
     # answers
 
     def begin(
-        self, head: ResponseHead, lines: list[bytes], content: bytes, *, has_content: bool, done: bool
+        self, head: Response, lines: list[bytes], content: bytes, *, has_content: bool, done: bool
     ) -> None:
         """Send the head of a response, with what there is of its content, in one write.
 
@@ -128,7 +128,7 @@ class ClientWriter(ClientTransport):
         self.send(data + content)
         return len(content)
 
-    def interim(self, head: ResponseHead) -> None:
+    def interim(self, head: Response) -> None:
         """Send an interim response (RFC 9110 section 15.2); an HTTP/1.0 client knows none."""
         if self.head.minor:
             self.send(b"\r\n".join((status_line(head.status), *head.interim, b"", b"")))

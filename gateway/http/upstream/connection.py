@@ -195,7 +195,7 @@ class UpstreamConnection(UpstreamTransport):
         if wanted is None or head.upgrade is None or head.upgrade.lower() != wanted.lower():
             raise Fault("upstream", Reason.UPSTREAM_MALFORMED, "101 that was not asked for")
         self._state = UpstreamMove.SWITCHED[self._state]
-        exchange.switch(self, head, rest)
+        exchange.switch(self, head, head.upgrade, rest)
 
     def _take_body(self, data: bytes) -> None:
         exchange, reader = self.exchange, self._reader
