@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.rules.covers import Cover, Covers, Held
-from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.denylist import Denylist, place_of
 from gateway.core.rules.due import Due
 from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
+from gateway.edge.revocation.denylist_reader import Unseen
 from tests.support.pure import ISSUER, identity
 
 TIMES = st.integers(0, 6).map(float)
@@ -168,3 +169,26 @@ def test_due_gives_each_name_in_its_time(names, data):
                 else:
                     del at[name]
     assert not due.take(inf)
+
+
+@given(st.lists(ENTRIES, max_size=8), st.lists(ENTRIES, max_size=8), st.integers(1, 3))
+def test_what_a_snapshot_lacks_is_given_back(held, shown, size):
+    """R44: whatever the replica holds beyond what a snapshot shows, page by page; not what it shows whole."""
+    replica, snapshot = merged(held), merged(shown)
+    unseen = Unseen(replica)
+    lacking = []
+    for entry in replica.entries(-1.0):
+        before, expires = snapshot.times_of(entry) or (-1e12, -1e12)
+        if entry.before > before or entry.expires > expires:
+            lacking.append(entry)
+    for start in range(0, len(shown), size):
+        page = shown[start : start + size]
+        for entry in page:
+            replica.add(entry)
+        unseen.see(page)
+    left = unseen.left(-1.0)
+    given = {place_of(each) for each in left}
+    assert {place_of(each) for each in lacking} <= given <= {place_of(each) for each in held}
+    # the widest of its name, shown by one entry
+    whole = {place_of(each) for each in shown if (each.before, each.expires) == replica.times_of(each)}
+    assert not given & whole
