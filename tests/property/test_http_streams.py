@@ -7,15 +7,12 @@ import httptools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.http.downstream.connection import ClientConnection
 from gateway.http.ports import Limits
 from gateway.http.server import Server
 from gateway.http.upstream.connection import UpstreamConnection
-from gateway.http.upstream.origin import Origin
-from gateway.http.upstream.shares import Shares
-from gateway.http.upstream.uploads import Uploads
 from tests.support.http import Handler
+from tests.support.in_memory import Pool, Transport
 
 CHUNKED = b"POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
 REQUESTS = [
@@ -46,87 +43,6 @@ RESPONSES = [
 cuts = st.lists(st.integers(0, 400), max_size=12)
 
 
-class Memory:
-    """A transport that remembers what was written; reading is paused as a socket would."""
-
-    def __init__(self) -> None:
-        self.written = b""
-        self.closing = False
-        self.paused = False
-
-    def write(self, data: bytes) -> None:
-        assert not self.closing
-        self.written += data
-
-    def close(self) -> None:
-        self.closing = True
-
-    abort = close
-
-    def write_eof(self) -> None:
-        self.closing = True
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def pause_reading(self) -> None:
-        assert not self.paused
-        self.paused = True
-
-    def resume_reading(self) -> None:
-        assert self.paused
-        self.paused = False
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def set_write_buffer_limits(self, high: int) -> None:
-        pass
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def get_extra_info(self, name: str) -> object:
-        return ("192.0.2.1", 1) if name == "peername" else None
-
-
-class Pool:
-    """One upstream connection in memory, a new one when the last was given up."""
-
-    def __init__(self, server: Server) -> None:
-        self.time = server
-        self.settings = UpstreamSettings(servers=("http://u:80",))
-        self.connections: list[UpstreamConnection] = []
-        self.free: list[UpstreamConnection] = []
-        self.most_uploads = 1
-        self.uploads = Uploads(self)
-        self.shares = Shares()
-        self.rotation = self
-        self.kept_for = 60.0
-
-    def enter(self, exchange, body) -> None:
-        self.uploads.enter(exchange, body)
-
-    def acquire(self, exchange) -> None:
-        if not self.free:
-            self.free.append(UpstreamConnection(self, Origin("http://u:80")))
-            self.free[-1].connection_made(Memory())
-            self.connections.append(self.free[-1])
-        exchange.attach(self.free.pop())
-
-    def release(self, connection: UpstreamConnection) -> None:
-        self.free.append(connection)
-
-    def cancel(self, exchange) -> None:
-        pass
-
-    def failed(self, origin: Origin, exchange: object) -> None:
-        pass
-
-    def written(self) -> bytes:
-        return b"".join(each._transport.written for each in self.connections)
-
-
 class Loop:
     """Calls at once: nothing here waits."""
 
@@ -143,7 +59,7 @@ def run(data: bytes, at: list[int], response: bytes, response_cuts: list[int]) -
     server.loop = Loop()
     pool = server.pools["app"] = Pool(server)
     connection = ClientConnection(server)
-    transport = Memory()
+    transport = Transport()
     connection.connection_made(transport)
     pieces = [data[start:end] for start, end in edges(data, at)]
     while pieces or later or waiting(connection):

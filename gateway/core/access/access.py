@@ -105,13 +105,14 @@ def _allowed(
     if route.most_staleness is not None and not denylist.is_fresh(now, route.most_staleness):
         return refuse(context, Reason.DENYLIST_STALE, identity=identity, bearer=live is None)
     cleared = identity.cleared
-    if cleared is None or cleared[0] is not denylist or cleared[1] != denylist.version:
+    # (an entry that has expired holds again where the clock is set back)
+    if cleared is None or cleared[0] is not denylist or cleared[1] != denylist.version or now < cleared[2]:
         if denylist.judge(identity, now):
             forget(context)
             return refuse(
                 context, Reason.REVOKED, identity=identity, bearer=live is None, clear=live is not None
             )
-        identity.cleared = (denylist, denylist.version)
+        identity.cleared = (denylist, denylist.version, now)
     reason = policies.judge(identity, context.request, route.require, now)
     if reason is not None:
         return _forbidden(context, route, identity, reason, live)
