@@ -7,8 +7,9 @@ import pytest
 from gateway.http.downstream.connection import ClientConnection
 from gateway.http.ports import Limits
 from gateway.http.server import Server
-from tests.property.test_http_streams import Memory, Pool
+from tests.property.test_http_streams import answers
 from tests.support.http import Handler
+from tests.support.in_memory import Pool, Transport
 
 STARTS = [
     b"GET / HTTP/1.1",
@@ -62,7 +63,7 @@ def sent(*pieces: bytes) -> tuple[bytes, bytes, bool]:
     """Return what the upstream gets, what the client gets, and whether its connection is to end."""
     server = Server(Handler(), {}, Limits(), clock=lambda: 0.0)
     pool = server.pools["app"] = Pool(server)
-    connection, transport = ClientConnection(server), Memory()
+    connection, transport = ClientConnection(server), Transport()
     connection.connection_made(transport)
     for piece in pieces:
         connection.data_received(piece)
@@ -82,4 +83,82 @@ def test_r57_a_head_in_two_reads(seed: int):
         for place in range(1, len(head)):
             assert sent(head[:place], head[place:]) == whole, (head, place)
     assert forwarded > 5
+    assert refused > 5
+
+
+STATUS_LINES = [
+    b"HTTP/1.1 200 OK",
+    b"HTTP/1.1 404",
+    b"HTTP/1.0 200 OK",
+    b"HTTP/1.1 304 Not Modified",
+    b"HTTP/1.1 204 No Content",
+    b"\r\nHTTP/1.1 200 OK",
+    b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK",
+    b"HTTP/1.1 999 Odd",
+    b"HTTP/1.1 20 x",
+    b"HTTP/2 200 OK",
+    b"ICY 200 OK",
+]
+RESPONSE_LINES = [
+    b"Content-Length: 5",
+    b"Content-Length: 5",
+    b"content-length:5, 5",
+    b"Transfer-Encoding: chunked",
+    b"Set-Cookie: a=b; Path=/",
+    b"Cache-Control: public",
+    b"Connection: close, X-Named",
+    b"Connection: keep-alive",
+    b"Keep-Alive: timeout=5",
+    b"X-Named: 1",
+    b"Date : d",
+    b"X-Empty:",
+    b"X-Spaced: \t a  ",
+    b"X-Folded: a\r\n b",
+    b"X-Bytes: \xe9\x00",
+    b"Content-Type: text/event-stream",
+    b"WWW-Authenticate: NTLM",
+    b"Upgrade: tcp",
+    b"No colon",
+    b"X-Cr: a\rb",
+]
+
+
+def response_of(draw: random.Random) -> bytes:
+    """Return a response head, good or bad, with its body."""
+    lines = [b"Date: d", *draw.sample(RESPONSE_LINES, draw.choice([0, 1, 1, 2, 3]))]
+    end = draw.choice([b"\r\n"] * 5 + [b"\n"])
+    is_chunked = b"Transfer-Encoding: chunked" in lines
+    return end.join([draw.choice(STATUS_LINES), *lines, b"", b"0\r\n\r\n" if is_chunked else b"hello"])
+
+
+def answered(*pieces: bytes) -> tuple[list, bool, list, bool]:
+    """Return what the client gets, whether its connection ends, how, and whether the upstream's does."""
+    server = Server(Handler(), {}, Limits(), clock=lambda: 0.0)
+    pool = server.pools["app"] = Pool(server)
+    connection, transport = ClientConnection(server), Transport()
+    connection.connection_made(transport)
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    (upstream,) = pool.connections
+    for piece in pieces:
+        # whoever has closed a connection is told of nothing more
+        if not upstream._transport.closing:
+            upstream.data_received(piece)
+    ended = [(each.status, each.fault and each.fault.reason) for each in server.handler.finished]
+    return answers(transport.written), transport.closing, ended, upstream._transport.closing
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_r57_a_response_head_in_two_reads(seed: int):
+    """R57 [10.hold.1]: what an upstream sends in two reads is taken as what it sends in one."""
+    draw = random.Random(seed)
+    passed = refused = 0
+    for _ in range(50):
+        response = response_of(draw)
+        whole = answered(response)
+        is_refused = any(fault is not None for _, fault in whole[2])
+        refused += is_refused
+        passed += not is_refused
+        for place in range(1, len(response)):
+            assert answered(response[:place], response[place:]) == whole, (response, place)
+    assert passed > 5
     assert refused > 5

@@ -67,6 +67,7 @@ class Pool:
         self.shares = Shares()
         self.rotation = self
         self.kept_for = 60.0
+        self.heeds = True
 
     def enter(self, exchange, body) -> None:
         self.uploads.enter(exchange, body)
