@@ -69,11 +69,14 @@ def _judge(context: Context) -> Answer | Need:
         return replace(plain(context, Reason.FORWARDING_UNREADABLE), detail=told)
     if request.loops and _has_looped(context):
         return plain(context, Reason.LOOP_DETECTED)
-    known = context.knowledge.runtime.places.find(forwarded.host, request)
-    if known is None:
+    route = context.knowledge.runtime.places.find(forwarded.host, request)
+    if route is None:
         return _locate(context)
-    context.target, context.route = known
-    return _on_route(context, context.route)
+    context.route = route
+    if route.rate_limit is None:
+        # nothing that is judged by more than its path is known as a place
+        return access.access(context, route)
+    return _on_route(context, route)
 
 
 def _has_looped(context: Context) -> bool:

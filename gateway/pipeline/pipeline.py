@@ -255,7 +255,7 @@ class Pipeline:
             for need in forward.live.background:
                 self.ways.background(need)
         lines, route = forward.lines, forward.route
-        lines.append(b"X-Request-ID: " + transaction.request_id.encode())
+        lines.append(transaction.id_line)
         transaction.decided = perf_counter()
         transaction.exchange.forward(route.upstream, forward.target, lines, route.max_body)
 

@@ -65,6 +65,7 @@ class Transaction:
         "exchange",
         "fault",
         "forward",
+        "id_line",
         "knowledge",
         "pipeline",
         "quota",
@@ -95,6 +96,7 @@ class Transaction:
         self.reason = Reason.INTERNAL_ERROR
         self.quota: tuple[Header, ...] = ()
         self.fault: Fault | None = None
+        self.id_line = b"X-Request-ID: " + request_id.encode()
         self.response_lines = knowledge.runtime.rules.response_lines
 
     @property
@@ -144,7 +146,7 @@ class Transaction:
                 lines = with_cookies(lines, head.read, self.pipeline.cookie_lines(changes))
         if forward.route.sets_cors:
             lines = [*without_cors(lines), *map(b": ".join, self.cors)]
-        lines.append(b"X-Request-ID: " + self.request_id.encode())
+        lines.append(self.id_line)
         if self.quota or self.knowledge.runtime.hsts:
             lines.extend(map(b": ".join, self.extra))
         return lines
@@ -185,7 +187,19 @@ class Transaction:
         fault = fault or self.fault
         forward, runtime = self.forward, self.knowledge.runtime
         if forward is not None and fault is None:
-            about = facts_of(forward.context.request, forward, forward.reason, forward.context.forwarded)
+            # as ``facts``, without the calls
+            request, route, forwarded = forward.context.request, forward.route, forward.context.forwarded
+            about = RequestFacts(
+                request.method.decode("latin-1"),
+                forwarded.name,
+                request.target.partition(b"?")[0].decode("latin-1"),
+                forwarded.client,
+                route.name,
+                "forward",
+                forward.reason,
+                route.upstream,
+                forward.identity,
+            )
             if runtime.log_claims and forward.identity is not None:
                 about.claims = named_by(forward.identity, runtime.log_claims)
         else:

@@ -113,7 +113,11 @@ def _allowed(
                 context, Reason.REVOKED, identity=identity, bearer=live is None, clear=live is not None
             )
         identity.cleared = (denylist, denylist.version, now)
-    reason = policies.judge(identity, context.request, route.require, now)
+    require = route.require
+    if require.checks and (require.each_time or require not in identity.passed):
+        reason = policies.judge(identity, context.request, require, now)
+    else:
+        reason = None
     if reason is not None:
         return _forbidden(context, route, identity, reason, live)
     return _forward(context, route, Reason.AUTHENTICATED, identity, live)
@@ -183,7 +187,6 @@ def unauthenticated(
 def _forward(
     context: Context, route: Route, reason: Reason, identity: Identity | None, live: Live | None = None
 ) -> Forward:
-    target = context.target.path + context.target.query
     lines = upstream_lines(
         context.request,
         context.forwarded,
@@ -195,6 +198,11 @@ def _forward(
         target = route.forwarded(context.target.path) + context.target.query
         if route.prefix_line:
             lines.append(route.prefix_line)
+    elif context.request.plain is not None:
+        # it has one reading, and goes on as it came
+        target = context.request.target
+    else:
+        target = context.target.path + context.target.query
     return Forward(context, route, reason, target, lines, identity, live)
 
 

@@ -229,9 +229,10 @@ def present(context: Context) -> list[Credential] | SessionRecord | Reason:
         credential = source(context)
         if credential is None:
             continue
-        if isinstance(credential, (Reason, SessionRecord)):
+        if isinstance(credential, (BearerToken, SessionCookie)):
+            found.append(credential)
+        else:
             return credential
-        found.append(credential)
     return found
 
 

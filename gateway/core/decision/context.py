@@ -70,11 +70,12 @@ class Context:
     Attributes:
         forwarded: how it came.
         site: under which of ours, None where the host is no ``public_url``.
-        target, route: where it leads, once that is known.
+        route: where it leads, once that is known.
     """
 
     __slots__ = (
         "_cookies",
+        "_target",
         "forwarded",
         "knowledge",
         "now",
@@ -82,7 +83,6 @@ class Context:
         "request_id",
         "route",
         "site",
-        "target",
     )
 
     def __init__(self, request: Request, knowledge: Knowledge, now: float, request_id: str) -> None:
@@ -95,9 +95,21 @@ class Context:
         self.request_id = request_id
         self.forwarded: Forwarded = rules.proxies.forwarded_of(request)
         self.site: Site | None = runtime.sites.get(self.forwarded.host)
-        self.target = _NOWHERE
+        self._target: Target | None = None
         self.route: Route | None = None
         self._cookies: dict[str, str] | None = None
+
+    @property
+    def target(self) -> Target:
+        """Where it leads, in the reading that is decided on; nowhere before that is known."""
+        if self._target is None:
+            plain = self.request.plain
+            return _NOWHERE if plain is None or self.route is None else Target(plain[0], plain[2])
+        return self._target
+
+    @target.setter
+    def target(self, target: Target) -> None:
+        self._target = target
 
     @property
     def cookies(self) -> dict[str, str]:

@@ -172,9 +172,11 @@ class Request:
     @property
     def binds(self) -> bool:
         """Whether a credential authenticates the connection instead of the request (RFC 4559, R77)."""
-        return any(
-            line.found is None and _BINDING.search(line.value) is not None for line in self.authorization
-        )
+        for line in self.authorization:
+            # what was found of a line is a bearer token
+            if line.found is None and _BINDING.search(line.value) is not None:
+                return True
+        return False
 
     @property
     def is_websocket(self) -> bool:

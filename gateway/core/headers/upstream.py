@@ -39,8 +39,11 @@ def upstream_lines(
         lines.extend(b"Authorization: " + each.value for each in request.authorization)
     if request.vouched and forwarded.is_vouched:
         lines.extend(_said_once(request))
-    if identity is not None and (block := identity_block(rules, identity)):
-        lines.append(block)
+    if identity is not None:
+        told = identity.identity_block
+        block = told[1] if told is not None and told[0] is rules else identity_block(rules, identity)
+        if block:
+            lines.append(block)
     if request.loops:
         lines.append(loop_line(tuple(each.value for each in request.loops), rules.loop_names))
     elif rules.loop_line:
@@ -56,10 +59,10 @@ def _said_once(request: Request) -> list[bytes]:
 
 
 def identity_block(rules: "HeaderRules", identity: Identity) -> bytes:
-    """Return the lines that tell an upstream of an identity, joined by CRLF; empty where there is none."""
-    remembered = identity.identity_block
-    if remembered is not None and remembered[0] is rules:
-        return remembered[1]
+    """Return the lines that tell an upstream of an identity, joined by CRLF; empty where there is none.
+
+    They are remembered with it.
+    """
     block = identity_lines(rules.identity, identity, tells_unverified=identity.provider in rules.unverified)
     identity.identity_block = (rules, block)
     return block

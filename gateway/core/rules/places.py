@@ -34,15 +34,13 @@ class Places:
         self._loose_prefix = loose_reading(prefix)
         self._known: Generations[tuple[bytes, bytes, bytes], Route] = Generations(most)
 
-    def find(self, host: bytes, request: Request) -> tuple[Target, Route] | None:
-        """Return the target and its route where the first segment tells it and it is known; else None."""
+    def find(self, host: bytes, request: Request) -> Route | None:
+        """Return the route of a plain target where its first segment tells it, and is known; else None."""
         plain = request.plain
         if plain is None:
             return None
-        path, first, query = plain
-        key = (host, request.method, first)
-        route = self._known.young.get(key) or self._known.get(key)
-        return None if route is None else (Target(path, query), route)
+        key = (host, request.method, plain[1])
+        return self._known.young.get(key) or self._known.get(key)
 
     def learn(self, host: bytes, target: Target, method: bytes, route: Route) -> None:
         """Remember that a directory's paths lead to a route, where all of them do."""

@@ -180,7 +180,8 @@ class ClientRequest:
     @property
     def binds(self) -> bool:
         """Whether it may authenticate the connection that it is sent on (R77)."""
-        return bool(self.request.authorization) and self.request.binds
+        request = self.request
+        return bool(request.authorization) and request.binds
 
     @property
     def response_lines(self) -> LineTable:

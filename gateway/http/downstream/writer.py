@@ -20,6 +20,8 @@ MOST_DISCARDED: Final = 65_536
 # looked up once: on the way of every answer
 _BODY, _LINGER = ClientState.BODY, ClientState.LINGER
 _MOST_TURNED_AWAY = 64
+# bytes of content that are joined to their head
+_SHORT: Final = 2048
 # over TLS many clients take the end of one direction for that of both, and fail in the middle of their upload
 _QUIET_SECONDS = 2.0
 _LINGER_SECONDS = 5.0
@@ -89,9 +91,16 @@ class ClientWriter(ClientTransport):
         elif not asked.minor:
             parts.append(b"Connection: keep-alive")
         parts.append(b"")
-        parts.append(content)
+        if len(content) <= _SHORT:
+            parts.append(content)
+            content = b""
+        else:
+            parts.append(b"")
         if self.state < _LINGER:
             self.transport.write(b"\r\n".join(parts))
+            if content:
+                # to copy it takes longer than to write twice; both leave in one system call
+                self.transport.write(content)
 
     def deliver(self, content: bytes, *, done: bool) -> None:
         """Send more of the content, and its end where it is ``done``."""
