@@ -190,11 +190,12 @@ class ClientReader(ClientWriter):
             exchange.body_failed(Fault("client", Reason.REQUEST_MALFORMED, str(error)))
             return
         exchange.take(content, done=reader.done)
-        if reader.done and body.fault is None:
-            self.ahead = reader.rest
+        if reader.done:
+            self._reader = None
+            if body.fault is None:
+                self.ahead = reader.rest
         if self.state == _BODY and body.done:
             self.state = ClientMove.BODY_READ[self.state]
-            self._reader = None
             if exchange.tunnel is not None:
                 self.enter_tunnel(exchange.tunnel)
 
