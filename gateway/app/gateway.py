@@ -113,7 +113,8 @@ class Gateway(Parts):
         return prepared
 
     def abandon(self) -> None:
-        """Forget what was prepared."""
+        """Forget what was prepared, and what was learned of lines that only its keys open."""
+        self.runtime.rules.request_lines.forget_all()
         self._know(self.runtime, Memory())
 
     def commit(self, prepared: Prepared) -> None:

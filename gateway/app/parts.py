@@ -10,6 +10,7 @@ from typing import Final
 from gateway.app.backing import open_denylist, open_store
 from gateway.app.certificates import CertificateWatch
 from gateway.app.closing import Closing
+from gateway.app.forgetting import Forgetting
 from gateway.app.needs import Resolvers
 from gateway.app.revoking import Revoking
 from gateway.config.settings.root import Settings
@@ -201,6 +202,9 @@ class Parts:
             watcher=self.long_lived,
         )
         self.pipeline = Pipeline(knowledge, ways)
+        self.forgetting = Forgetting(self._knowledge, self.clock)
+        self.closing.later(self.forgetting.close)
+        self.forgetting.start()
 
     async def _start_server(self) -> None:
         settings = self.settings

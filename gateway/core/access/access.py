@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from gateway.core.access import generations, rounds
 from gateway.core.access.bearer import judge_bearer
-from gateway.core.access.credentials import BearerToken, SessionCookie, forget, present
+from gateway.core.access.credentials import BearerToken, SessionCookie, present
+from gateway.core.access.forgetting import forget, forget_session
 from gateway.core.access.session import judge_session, why_over
 from gateway.core.access.to_login import begin
 from gateway.core.decision.answers import Forward, Live, Login, Refuse
@@ -58,10 +59,9 @@ def _with_bearer(
         return refuse(context, verdict, bearer=True) if isinstance(verdict, Reason) else verdict
     if cookie is not None and cookie.opened is not None:
         other = cookie.opened.session
-        if why_over(context, other) is None and (other.issuer, other.subject) != (
-            verdict.issuer,
-            verdict.subject,
-        ):
+        if why_over(context, other) is not None:
+            forget_session(context)
+        elif (other.issuer, other.subject) != (verdict.issuer, verdict.subject):
             return refuse(context, Reason.CREDENTIALS_CONFLICT, bearer=True)
     return _allowed(context, route, verdict, None)
 
@@ -76,14 +76,14 @@ def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forw
         return _allowed(context, route, verdict.identity, verdict)
     if not isinstance(verdict, Reason):
         return verdict
+    if verdict not in _ALIVE:
+        forget_session(context)
     if route.access == "optional":
         return _forward(context, route, Reason.ANONYMOUS, None)
     opened = cookie.opened
     is_own = opened is None or not context.knowledge.superseded(
         generations.replacement(opened.session.session_id)
     )
-    if verdict not in _ALIVE:
-        forget(context)
     if verdict in _SAY_WHY:
         return refuse(context, verdict, clear=is_own)
     if opened is not None and verdict in _ALIVE:

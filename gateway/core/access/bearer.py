@@ -32,8 +32,6 @@ def judge_bearer(context: Context, route: Route, bearer: BearerToken) -> Verdict
             and route.admits(identity.provider)
         ):
             return identity
-        if now >= identity.expires_at and bearer.line is not None:
-            knowledge.runtime.rules.request_lines.forget(bearer.line)
     parsed = read(bearer.token)
     if not isinstance(parsed, Parsed):
         return parsed
@@ -49,6 +47,9 @@ def judge_bearer(context: Context, route: Route, bearer: BearerToken) -> Verdict
         if current is not None and bearer.line is not None and now < verdict.expires_at:
             bearer.verified = (current, verdict, now)
             knowledge.runtime.rules.request_lines.keep_verified(bearer.line)
+    elif isinstance(verdict, Reason) and bearer.line is not None:
+        # whom it named once, under other keys or before it expired
+        knowledge.runtime.rules.request_lines.forget(bearer.line)
     return verdict
 
 

@@ -179,6 +179,7 @@ def _kept_session(context: Context, site: jar.Site, sealed: str, key: str) -> Se
     if stored is not None and stored.is_spent:
         return SessionCookie(None, Reason.SESSION_REUSED)
     if (ended := knowledge.denylist.why_ended(handle.session_id, context.now)) is not None:
+        memo.forget(record)
         return SessionCookie(None, ended)
     known = memo.get(record)
     idle = knowledge.runtime.settings.session.idle_lifetime
@@ -234,14 +235,3 @@ def present(context: Context) -> list[Credential] | SessionRecord | Reason:
         else:
             return credential
     return found
-
-
-def forget(context: Context) -> None:
-    """Remember nothing more of what this request presented: it was judged to be over."""
-    table = context.knowledge.runtime.rules.request_lines
-    for line in (*context.request.authorization, *context.request.cookies):
-        table.forget(line)
-    site = context.site
-    if site is not None and (sealed := jar.joined(context.cookies, site.session_cookie)) is not None:
-        sealed_grant = jar.joined(context.cookies, site.refresh_cookie) or ""
-        context.knowledge.memory.cookies.forget(f"{site.origin} {sealed}.{sealed_grant}")

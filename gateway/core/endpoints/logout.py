@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 
 from gateway.core.access.credentials import session_cookie
+from gateway.core.access.forgetting import forget_session
 from gateway.core.access.session import identity_of, why_over
 from gateway.core.decision.answers import Refuse, Respond
 from gateway.core.decision.context import Context
@@ -111,6 +112,7 @@ def _ended(context: Context, opened: OpenedSession | None, written: tuple[DenyEn
     onwards = _onwards(context, session)
     if not isinstance(onwards, _Onwards):
         return onwards
+    forget_session(context)
     own = [name for name in context.cookies if name.startswith(site.login_prefix)]
     is_page = context.wants_html
     return Respond(

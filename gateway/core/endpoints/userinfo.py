@@ -1,6 +1,7 @@
 """The userinfo endpoint: who the gateway says that a browser is."""
 
 from gateway.core.access.credentials import session_cookie
+from gateway.core.access.forgetting import forget_session
 from gateway.core.access.session import judge_session
 from gateway.core.decision.answers import Live, Refuse, Respond
 from gateway.core.decision.context import Context
@@ -21,6 +22,7 @@ def userinfo(context: Context) -> Respond | Refuse | Need:
         return cookie
     verdict = judge_session(context, cookie)
     if isinstance(verdict, Reason):
+        forget_session(context)
         return refuse(context, verdict)
     if not isinstance(verdict, Live):
         return verdict

@@ -141,7 +141,7 @@ class _Shelf:
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.old: dict[bytes, Line | None] = {}
-        self._young: list[bytes] = []
+        self._young: dict[bytes, None] = {}
         self._size = 0
         self._marks: set[int] = set()
 
@@ -162,10 +162,22 @@ class _Shelf:
             return
         if 2 * (self._size + size) > budget.size or 2 * len(self._young) >= budget.entries:
             self.old = {each: dict.pop(table, each) for each in self._young if each in table}
-            self._young, self._size = [], 0
+            self._young, self._size = {}, 0
         dict.__setitem__(table, line, found)
-        self._young.append(line)
+        self._young[line] = None
         self._size += size
+
+    def forget(self, line: bytes) -> None:
+        """Forget a line; the table has done so."""
+        self.old.pop(line, None)
+        if line in self._young:
+            del self._young[line]
+            self._size -= len(line) + _ENTRY
+
+    def clear(self) -> None:
+        """Forget every line; the table has done so."""
+        self.old, self._young, self._size = {}, {}, 0
+        self._marks.clear()
 
     def sweep(self, table: "LineTable", is_over: Callable[[Line | None], bool]) -> None:
         """Forget what is over."""
@@ -173,8 +185,7 @@ class _Shelf:
         if gone:
             for each in gone:
                 dict.pop(table, each, None)
-            self._young = [each for each in self._young if each in table]
-            self._size = sum(map(len, self._young)) + _ENTRY * len(self._young)
+                self.forget(each)
         self.old = {each: found for each, found in self.old.items() if not is_over(found)}
 
 
@@ -263,7 +274,13 @@ class LineTable(dict[bytes, Line | None]):
         """Remember nothing of a line any more."""
         dict.pop(self, line.raw, None)
         for shelf in self._shelves.values():
-            shelf.old.pop(line.raw, None)
+            shelf.forget(line.raw)
+
+    def forget_all(self) -> None:
+        """Remember nothing of any line any more."""
+        self.clear()
+        for shelf in self._shelves.values():
+            shelf.clear()
 
     def sweep(self, is_over: Callable[[Line | None], bool]) -> None:
         """Forget the credentials that are over; let ever new lines be looked at again. For once a minute."""
