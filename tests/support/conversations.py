@@ -92,9 +92,9 @@ def settings(which: int) -> Settings:
         changes["secret_keys"] = [_NEW_RING]
         changes["forwarding"] = {"address": "Forwarded", "scheme": "Forwarded", "host": "Forwarded"}
         # other places for the same paths
-        return pure.settings(
-            *({**each, "path": each["path"] + "x/"} for each in ROUTES[:-1]), ROUTES[-1], **changes
-        )
+        moved = ({**each, "path": each["path"] + "x/"} for each in ROUTES[:-1])
+        by_method = {"path": "/admin/", "methods": ["GET"], "access": "optional"}
+        return pure.settings(*moved, by_method, {"path": "/admin/"}, ROUTES[-1], **changes)
     return pure.settings(*ROUTES, **changes)
 
 

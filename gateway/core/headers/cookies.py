@@ -128,9 +128,14 @@ class OwnCookies:
         return found
 
 
-def split_own(name: bytes, value: bytes, prefixes: tuple[bytes, ...]) -> OwnCookies:
-    """Take a Cookie line apart: our own cookies, by lower-case prefixes, and the rest, byte for byte."""
+def split_own(name: bytes, value: bytes, line: bytes, prefixes: tuple[bytes, ...]) -> OwnCookies:
+    """Take a Cookie line apart: our own cookies, by lower-case prefixes, and the rest, byte for byte.
+
+    ``line`` is what goes on where none are ours: long lines are not copied to be remembered.
+    """
     rest = without_own(value, prefixes)
+    if len(rest) == len(value):
+        return OwnCookies((name, value), line if value else None)
     return OwnCookies((name, value), b"%b: %b" % (name, rest) if rest else None)
 
 

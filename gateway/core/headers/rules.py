@@ -197,7 +197,7 @@ def _response_kind(name: bytes) -> Kind:
 def _request_reader(prefixes: tuple[bytes, ...]) -> Callable[[Line], None]:
     def read(line: Line) -> None:
         if line.kind == kinds.COOKIE:
-            line.found = split_own(line.name, line.value, prefixes)
+            line.found = split_own(line.name, line.value, line.line, prefixes)
         elif line.kind == kinds.HOST:
             line.found = read_host(line.value)
         elif line.kind == kinds.CONNECTION:
