@@ -86,7 +86,8 @@ class Person:
 def flood() -> Iterator[dict[str, Any]]:
     """Yield what is asked by whoever wants to fill the memory."""
     for number in range(FLOOD):
-        line = b"Cookie: a=%08d%b" % (number, b"x" * 8000)
+        name = b"__Host-gateway-session" if number % 2 else b"a"
+        line = b"Cookie: theme=dark; %b=%08d%b" % (name, number, b"x" * 8000)
         # what comes twice is let in
         yield {"fields": (line,)}
         yield {"fields": (line,)}

@@ -191,7 +191,9 @@ def _learn_usual(key: tuple[bytes, bytes, bytes | None]) -> Framing:
 def _read_more(method: bytes, version: bytes, connection: Line | None, more: list[Line]) -> Framing:
     special: dict[Kind, list[bytes]] = {}
     for line in more:
-        special.setdefault(line.kind, []).append(line.value)
+        # a tab beside a coding has hidden it from some; nobody writes one
+        value = line.raw.partition(b":")[2].strip(b" ") if line.kind == TRANSFER_ENCODING else line.value
+        special.setdefault(line.kind, []).append(value)
     values = (
         special.get(CONNECTION, [])
         if connection is None
