@@ -1,6 +1,6 @@
 """What is remembered under exact bytes, and what is forgotten first."""
 
-from gateway.core.memo import Memo
+from gateway.core.memo import Generations, Memo
 
 
 def test_what_is_in_use_stays():
@@ -36,3 +36,50 @@ def test_forgotten():
     assert memo.get("b") == 1
     memo.put("b", 2)
     assert memo.get("b") == 2
+
+
+def test_what_is_over_is_swept_out():
+    """[10.hold.3]: of both generations, with its room."""
+    memo: Memo[str, int] = Memo(most_entries=8, most_bytes=100)
+    for index in range(6):
+        memo.put(f"{index}", index)
+    memo.sweep(lambda value: value % 2 == 0)
+    assert [memo.get(f"{index}") for index in range(6)] == [None, 1, None, 3, None, 5]
+    assert memo._bytes == sum(map(len, memo._young))
+
+
+def test_a_memo_that_keeps_none():
+    """Forgetting changes no answer, so none may be kept at all."""
+    memo: Memo[str, int] = Memo(0)
+    memo.put("a", 1)
+    assert memo.get("a") is None
+    generations: Generations[str, int] = Generations(0)
+    generations.put("a", 1)
+    assert generations.get("a") is None
+
+
+def test_generations_keep_what_is_in_use():
+    """[10.hold.3]: what is asked for moves to the young one; two generations later the rest is gone."""
+    generations: Generations[str, int] = Generations(20)
+    generations.put("kept", 0)
+    generations.put("left", 1)
+    for index in range(200):
+        generations.put(f"{index}", index)
+        assert generations.get("kept") == 0
+        assert len(generations) <= 20
+    assert generations.get("left") is None
+    assert generations.get("199") == 199
+    assert "199" in generations.young
+    generations.clear()
+    assert not len(generations)
+    assert generations.get("kept") is None
+
+
+def test_a_first_look_without_a_call_is_one_into_the_young():
+    """What is there is what ``get`` finds."""
+    generations: Generations[str, int] = Generations(4)
+    for index in range(3):
+        generations.put(f"{index}", index)
+    assert set(generations.young) == {"2"}
+    assert generations.get("0") == 0
+    assert set(generations.young) == {"2", "0"}
