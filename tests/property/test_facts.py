@@ -305,6 +305,7 @@ class Talk:
     def steps(self, rounds: int) -> Iterator[tuple]:
         """Yield requests, and what happens between them."""
         draw = self.draw
+        yield "reload", draw.choice([0, 0, 0, *range(CONFIGURATIONS)])
         for _ in range(rounds):
             for question in self.asked:
                 for _ in range(draw.choice([1, 1, 2, 3])):

@@ -92,8 +92,8 @@ def settings(which: int) -> Settings:
         changes["secret_keys"] = [_NEW_RING]
         changes["forwarding"] = {"address": "Forwarded", "scheme": "Forwarded", "host": "Forwarded"}
         # other places for the same paths
-        moved = ({**each, "path": each["path"] + "x/"} for each in ROUTES[:-1])
-        by_method = {"path": "/admin/", "methods": ["GET"], "access": "optional"}
+        moved = ({**each, "path": each["path"] + "x/"} for each in ROUTES[:-1] if each["path"] != "/admin/")
+        by_method = {"path": "/admin/", "methods": ["GET"], "strip_prefix": True}
         return pure.settings(*moved, by_method, {"path": "/admin/"}, ROUTES[-1], **changes)
     return pure.settings(*ROUTES, **changes)
 
