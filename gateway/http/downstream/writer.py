@@ -96,11 +96,13 @@ class ClientWriter(ClientTransport):
             content = b""
         else:
             parts.append(b"")
-        if self.state < _LINGER:
+        if self.state >= _LINGER:
+            return
+        if content:
+            # both leave in one system call, and the content is not copied for it
+            self.transport.writelines((b"\r\n".join(parts), content))
+        else:
             self.transport.write(b"\r\n".join(parts))
-            if content:
-                # to copy it takes longer than to write twice; both leave in one system call
-                self.transport.write(content)
 
     def deliver(self, content: bytes, *, done: bool) -> None:
         """Send more of the content, and its end where it is ``done``."""
