@@ -91,18 +91,17 @@ class ClientWriter(ClientTransport):
         elif not asked.minor:
             parts.append(b"Connection: keep-alive")
         parts.append(b"")
-        if len(content) <= _SHORT:
-            parts.append(content)
-            content = b""
-        else:
+        if len(content) > _SHORT:
             parts.append(b"")
-        if self.state >= _LINGER:
-            return
-        if content:
-            # both leave in one system call, and the content is not copied for it
-            self.transport.writelines((b"\r\n".join(parts), content))
-        else:
+            self._send_both(b"\r\n".join(parts), content)
+        elif self.state < _LINGER:
+            parts.append(content)
             self.transport.write(b"\r\n".join(parts))
+
+    def _send_both(self, head: bytes, content: bytes) -> None:
+        """Send a head and its content in one system call; the content is not copied for it."""
+        if self.state < _LINGER:
+            self.transport.writelines((head, content))
 
     def deliver(self, content: bytes, *, done: bool) -> None:
         """Send more of the content, and its end where it is ``done``."""
