@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from gateway.config.settings.root import Settings
+from gateway.core.access.forgetting import sweep
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Keys, Random, Refresh, Revoke, SessionRecord
 from gateway.core.fault import Fault
@@ -52,6 +53,8 @@ ROUTES: tuple[dict[str, Any], ...] = (
     {"path": "/api/", "unauthenticated": "reject", "require": {"scopes": ["api"]}, "when_stale": "allow"},
     {"path": "/old/", "require": {"max_age": "5m"}, "when_stale": "allow"},
     {"path": "/api/plain/", "hosts": ["plain.example.com"], "access": "public"},
+    {"path": "/api/open/", "access": "public"},
+    {"path": "/old/Closed/", "require": {"groups": ["nobody"]}},
     {"path": "/part/", "require": {"methods": ["GET", "POST"]}, "strip_prefix": True},
     {"path": "/corp/", "provider": "corporate", "rate_limit": {"requests": 3, "per": "1m", "by": "identity"}},
     {"path": "/partner/", "access": "optional", "providers": ["other"]},
@@ -418,6 +421,8 @@ class Conversation:
         elif name == "fresh":
             for side in (self.warm, self.cold):
                 side.denylist.synchronised_at = state.now
+        elif name == "sweep":
+            sweep(self.warm.pipeline.knowledge, state.now, is_news=True)
         elif name == "reload":
             for side in (self.warm, self.cold):
                 side.reload(more[0])
