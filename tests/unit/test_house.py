@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import gateway
+from gateway.core.reasons import Reason
 
 ROOT = Path(gateway.__file__).parent
 REPOSITORY = ROOT.parent
@@ -139,3 +140,24 @@ def test_docstrings_name_modules_that_exist():
         if not is_named(quoted.split("."))
     ]
     assert lost == []
+
+
+def test_every_place_where_a_request_can_end_is_told():
+    """[10.3]: each reason stands where a module says it, and that module says it in the code."""
+    page = (REPOSITORY / "docs/life-of-a-request.md").read_text(encoding="utf-8")
+    section = page.partition("## Every place where a request can end")[2].partition("\n## ")[0]
+    rows = [row.split("|")[1:4] for row in section.splitlines() if row.startswith("| ") and "`" in row]
+    told: set[str] = set()
+    for where, _, reasons in rows:
+        named = set(re.findall(r"`([a-z_]+)`", reasons))
+        told |= named
+        modules = re.findall(r"`([a-z_]+/[a-z_./]*)`", where)
+        paths = [ROOT / each for each in modules]
+        source = "".join(
+            file.read_text(encoding="utf-8")
+            for path in paths
+            for file in (path.rglob("*.py") if path.is_dir() else [path])
+        )
+        for reason in named if modules else ():
+            assert f"Reason.{reason.upper()}" in source, (where, reason)
+    assert told == {reason.value for reason in Reason}
