@@ -195,6 +195,21 @@ def test_r60_small_chunks_cost_what_they_weigh():
     assert Counting.copied <= len(data)
 
 
+def without_spaces_after_sizes(data: bytes) -> bytes:
+    """Return a chunked body without the white space at the ends of its size lines, its content untouched."""
+    made = b""
+    while (match := re.match(rb"0*([0-9A-Fa-f]{1,4})((?:[ \t]*;[^\r]*?)?)[ \t]*\r\n", data)) and int(
+        match[1], 16
+    ):
+        end = match.end() + int(match[1], 16)
+        made += match[1] + match[2] + b"\r\n" + data[match.end() : end]
+        data = data[end:]
+        if not data.startswith(b"\r\n"):
+            return made + data
+        made, data = made + b"\r\n", data[2:]
+    return made + re.sub(rb"\A(0+[^\r]*?)[ \t]+\r\n", rb"\1\r\n", data)
+
+
 @settings(max_examples=300)
 @given(bodies(), cuts)
 def test_of_an_upstream_no_other_boundaries(data: bytes, at: list[int]):
@@ -204,4 +219,4 @@ def test_of_an_upstream_no_other_boundaries(data: bytes, at: list[int]):
     if asked is not None:
         assert answered == asked
     elif answered is not None:
-        assert decode(re.sub(rb"[ \t]+\r\n", b"\r\n", data), []) is not None or b" " in answered[0]
+        assert decode(without_spaces_after_sizes(data), []) == answered
