@@ -27,7 +27,7 @@ from gateway.core.headers import cookies as jar
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.headers.request import Header, Request
 from gateway.core.identity import Identity
-from gateway.core.outcome import Outcome, RequestFacts
+from gateway.core.outcome import Outcome
 from gateway.core.reasons import Reason
 from gateway.core.rules.rate_limit import Allowance, RateLimit, fields
 from gateway.core.sessions.seal import NONCE_BYTES
@@ -75,9 +75,7 @@ class Starter(Protocol):
 class Watcher(Protocol):
     """Ends what outlives its decision."""
 
-    def watch(
-        self, exchange: Exchange, forward: Forward, knowledge: Knowledge, request_id: str, about: RequestFacts
-    ) -> None:
+    def watch(self, exchange: Exchange, forward: Forward, knowledge: Knowledge, request_id: str) -> None:
         """Watch an exchange from now on; to be told again changes nothing."""
 
 
@@ -180,9 +178,10 @@ class Pipeline:
         client = self.knowledge.runtime.rules.proxies.sender(peer)
         self.ways.recorder.outcome(
             Outcome(
-                RequestFacts("", "", "", client, "", "refuse", fault.reason),
+                (b"", b"", "", "refuse", fault.reason, rendered[0], None),
+                "",
+                client,
                 request_id,
-                rendered[0],
                 0.0,
                 0.0,
                 fault=fault.source,
@@ -334,11 +333,7 @@ class Pipeline:
         forward = transaction.forward
         if forward is not None:
             self.ways.watcher.watch(
-                transaction.exchange,
-                forward,
-                transaction.knowledge,
-                transaction.request_id,
-                transaction.facts(),
+                transaction.exchange, forward, transaction.knowledge, transaction.request_id
             )
 
     def _fault(self, transaction: Transaction, fault: Fault, login_url: str | None = None) -> None:

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Final, Protocol
 
 from gateway.core.decide import due_cookies, wants_html
-from gateway.core.decision.answers import Answer, Forward, Login, Refuse, Respond
+from gateway.core.decision.answers import Answer, Forward, Login, Respond
 from gateway.core.decision.context import Knowledge
 from gateway.core.fault import Fault
 from gateway.core.headers.cookies import CookieChange
@@ -14,7 +14,7 @@ from gateway.core.headers.forwarded import Forwarded
 from gateway.core.headers.request import Header, Request
 from gateway.core.headers.rules import forwarded_of
 from gateway.core.identity import Identity, find_claim
-from gateway.core.outcome import Outcome, RequestFacts
+from gateway.core.outcome import Decision, Kind, Outcome
 from gateway.core.reasons import Reason
 from gateway.core.rules.origins import cors_fields, without_cors
 from gateway.core.rules.routes import Route
@@ -24,7 +24,7 @@ from gateway.http.ports import Exchange, Rendered, Response
 MOST_NAMED = 256
 """Characters of a claim that names a person in the log."""
 
-_DECISIONS: Mapping[type, Any] = {Forward: "forward", Refuse: "refuse", Login: "login", Respond: "respond"}
+_DECISIONS: Final[Mapping[type, Decision]] = {Login: "login", Respond: "respond"}
 
 
 class Way(Protocol):
@@ -162,18 +162,6 @@ class Transaction:
         """Have the exchange ended when what it rests on is over."""
         self.pipeline.outlive(self)
 
-    def facts(self, fault: Fault | None = None) -> RequestFacts:
-        """Return what the record of this request tells of it."""
-        reason = self.reason if fault is None else fault.reason
-        answer: Answer | None = self.answer
-        if self.forward is not None:
-            answer = self.forward
-            reason = self.forward.reason if fault is None else fault.reason
-        about = facts_of(self.exchange.request, answer, reason, self.forwarded)
-        if about.identity is not None and (names := self.knowledge.runtime.log_claims):
-            about.claims = named_by(about.identity, names)
-        return about
-
     def finished(
         self,
         status: int,
@@ -185,46 +173,46 @@ class Transaction:
         """Make the one record of this request."""
         # a fault that was answered like anything else is one all the same
         fault = fault or self.fault
-        forward, runtime = self.forward, self.knowledge.runtime
-        if forward is not None and fault is None:
-            # as ``facts``, without the calls
-            request, route, forwarded = forward.context.request, forward.route, forward.context.forwarded
-            about = RequestFacts(
-                request.method.decode("latin-1"),
-                forwarded.name,
-                request.target.partition(b"?")[0].decode("latin-1"),
-                forwarded.client,
+        request, runtime, forward = self.exchange.request, self.knowledge.runtime, self.forward
+        plain, names = request.plain, runtime.log_claims
+        if forward is not None:
+            route, forwarded, identity = forward.route, forward.context.forwarded, forward.identity
+            reason = forward.reason if fault is None else fault.reason
+            kind: Kind = (
+                request.method,
+                forwarded.host,
                 route.name,
                 "forward",
-                forward.reason,
+                reason,
+                status,
                 route.upstream,
-                forward.identity,
             )
-            if runtime.log_claims and forward.identity is not None:
-                about.claims = named_by(forward.identity, runtime.log_claims)
         else:
-            about = self.facts(fault)
-        names = runtime.logged_headers
+            forwarded = self.forwarded
+            identity = getattr(self.answer, "identity", None)
+            reason = self.reason if fault is None else fault.reason
+            kind = _kind_of(request, self.answer, forwarded, reason, status)
         self.pipeline.record(
             Outcome(
-                about,
+                kind,
+                (plain[0] if plain is not None else request.target.partition(b"?")[0]).decode("latin-1"),
+                forwarded.client,
                 self.request_id,
-                status,
                 (self.decided or ended) - self.started,
                 ended - self.started,
                 None if started is None else ended - started,
                 sizes[0],
                 sizes[1],
+                identity,
+                named_by(identity, names) if names and identity is not None else (),
                 None if fault is None else fault.source,
-                logged(self.exchange.request, names) if names else (),
+                logged(request, runtime.logged_headers) if runtime.logged_headers else (),
             )
         )
 
 
 def logged(request: Request, names: frozenset[bytes]) -> tuple[Header, ...]:
     """Return the fields of a request that the log repeats."""
-    if not names:
-        return ()
     return tuple(header for header in request.headers if header[0].lower() in names)
 
 
@@ -238,31 +226,18 @@ def named_by(identity: Identity, names: tuple[str, ...]) -> tuple[tuple[str, str
     )
 
 
-def facts_of(request: Request, answer: Answer | None, reason: Reason, forwarded: Forwarded) -> RequestFacts:
-    """Return what the record of a request tells of it, but for the claims that the log names."""
-    path = request.target.partition(b"?")[0].decode("latin-1")
-    if type(answer) is Forward:
-        route = answer.route
-        return RequestFacts(
-            request.method.decode("latin-1"),
-            forwarded.name,
-            path,
-            forwarded.client,
-            route.name,
-            "forward",
-            reason,
-            route.upstream,
-            answer.identity,
-        )
-    found: Route | None = getattr(answer, "route", None)
-    return RequestFacts(
-        request.method.decode("latin-1"),
-        forwarded.name,
-        path,
-        forwarded.client,
-        "" if found is None else found.name,
-        _DECISIONS.get(type(answer), "refuse"),
+def _kind_of(
+    request: Request, answer: Answer | None, forwarded: Forwarded, reason: Reason, status: int
+) -> Kind:
+    """Return what the record tells of a request that went to no upstream."""
+    route: Route | None = getattr(answer, "route", None)
+    decision: Decision = _DECISIONS.get(type(answer), "refuse")
+    return (
+        request.method,
+        forwarded.host,
+        "" if route is None else route.name,
+        decision,
         reason,
+        status,
         None,
-        getattr(answer, "identity", None),
     )

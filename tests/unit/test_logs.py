@@ -14,51 +14,56 @@ from pydantic import SecretStr
 
 from gateway.config.settings.listener import LogSettings
 from gateway.core.fault import Fault
-from gateway.core.outcome import Outcome, RequestFacts
+from gateway.core.outcome import Outcome
 from gateway.core.reasons import Reason
 from gateway.edge.tasks import Tasks
 from gateway.edge.telemetry import log_values
 from gateway.edge.telemetry.log_writer import Writer
-from gateway.edge.telemetry.logs import Logs
+from gateway.edge.telemetry.logs import Logs, tell_kind
+from gateway.edge.telemetry.metrics import Metrics
+from gateway.edge.telemetry.recorder import Recorder
 from gateway.syntax.encoding import parse_object
 from gateway.worker import tell_what_broke
 from tests.support.pure import identity
 
 JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl"
-ABOUT = RequestFacts(
-    method="GET",
-    host="app.example.com",
+KIND = {
+    "method": b"GET",
+    "host": b"app.example.com",
+    "route": "orders",
+    "decision": "forward",
+    "reason": Reason.AUTHENTICATED,
+    "status": 200,
+    "upstream": "app",
+}
+OUTCOME = Outcome(
+    tuple(KIND.values()),
     path="/orders/12",
     client="203.0.113.9",
-    route="orders",
-    decision="forward",
-    reason=Reason.AUTHENTICATED,
-    upstream="app",
-    identity=identity(issuer="https://idp.example.com", session_id="s1"),
-)
-OUTCOME = Outcome(
-    ABOUT,
     request_id="5f3a9c01d2e400000017",
-    status=200,
     gateway_seconds=0.000123,
     total_seconds=0.0405,
     upstream_seconds=0.04,
     bytes_in=1,
     bytes_out=2,
+    identity=identity(issuer="https://idp.example.com", session_id="s1"),
 )
 
 
 def outcome(**changes) -> Outcome:
     """Return the outcome with changes, wherever they belong."""
-    fields = set(Outcome.__dataclass_fields__)
-    about = {name: value for name, value in changes.items() if name not in fields}
-    who = {name: about.pop(name) for name in ("issuer", "subject", "session_id") if name in about}
-    if who and None in who.values():
-        about["identity"] = None
-    elif who:
-        about["identity"] = identity(**{"issuer": "https://idp.example.com", "session_id": "s1"} | who)
-    fresh = replace(ABOUT, **about)
-    return replace(OUTCOME, about=fresh, **{name: value for name, value in changes.items() if name in fields})
+    who = {name: changes.pop(name) for name in ("issuer", "subject", "session_id") if name in changes}
+    if who:
+        known = {"issuer": "https://idp.example.com", "session_id": "s1"} | who
+        changes["identity"] = None if None in who.values() else identity(**known)
+    kind = KIND | {name: changes.pop(name) for name in KIND if name in changes}
+    kind |= {name: kind[name].encode() for name in ("method", "host") if isinstance(kind[name], str)}
+    return replace(OUTCOME, kind=tuple(kind.values()), **changes)
+
+
+def tell(logs: Logs, outcome: Outcome) -> None:
+    """Write the access line of an outcome."""
+    logs.access(outcome, tell_kind(outcome.kind))
 
 
 class Lines:
@@ -76,7 +81,7 @@ class Lines:
 def test_an_access_line_is_exact():
     """Every member of an access line, by value."""
     lines = Lines()
-    lines.logs.access(OUTCOME)
+    tell(lines.logs, OUTCOME)
     assert lines.last() == {
         "time": "2023-11-14T22:13:20.062Z",
         "level": "info",
@@ -108,7 +113,7 @@ def test_durations_are_whole_microseconds():
     for microseconds in (0, 1, 999, 1000, 1001, 61_000_000):
         # half a microsecond more, so that no rounding of the seconds counts
         seconds = (microseconds + 0.5) / 1e6
-        lines.logs.access(outcome(gateway_seconds=seconds, total_seconds=seconds, upstream_seconds=seconds))
+        tell(lines.logs, outcome(gateway_seconds=seconds, total_seconds=seconds, upstream_seconds=seconds))
         line = lines.last()
         assert [line[name] for name in ("gateway_us", "total_us", "upstream_us")] == [microseconds] * 3
 
@@ -126,7 +131,7 @@ def test_time_stamps_follow_the_clock():
     raw: list[str] = []
     logs = Logs(LogSettings(), write=raw.append, clock=iter([*told, *told]).__next__)
     for _ in told:
-        logs.access(OUTCOME)
+        tell(logs, OUTCOME)
     for _ in told:
         logs.audit("login")
     assert [json.loads(line)["time"][-10:] for line in raw] == [*told.values(), *told.values()]
@@ -135,6 +140,7 @@ def test_time_stamps_follow_the_clock():
 def test_what_is_remembered_of_one_request_is_not_said_of_another():
     """Parts of a line are remembered by all they are made of: no name ends in somebody else's line."""
     lines = Lines()
+    recorder = Recorder(Metrics(), lines.logs, access=True)
     changes = [
         {},
         {"subject": "bob"},
@@ -152,7 +158,7 @@ def test_what_is_remembered_of_one_request_is_not_said_of_another():
     named = {"session_id": "session"}
     for _ in range(2):
         for change in changes:
-            lines.logs.access(outcome(**change))
+            recorder.outcome(outcome(**change))
             line = lines.last()
             for name, value in change.items():
                 assert line.get(named.get(name, name)) == value
@@ -167,7 +173,7 @@ def test_what_is_remembered_of_one_request_is_not_said_of_another():
 def test_no_request_forges_a_line(path, host, method, subject):
     """Any text whatever stays inside its JSON string, on one line of ASCII, and is cut."""
     lines = Lines()
-    lines.logs.access(outcome(path=path, host=host, method=method, subject=subject))
+    tell(lines.logs, outcome(path=path, host=host, method=method, subject=subject))
     (raw,) = lines.raw
     assert raw.isascii()
     assert raw.isprintable()
@@ -248,7 +254,7 @@ def test_r16_what_looks_like_a_credential_is_masked(text: str, where: str):
     elif where == "nested":
         lines.logs.error("x", more={"a": [text]})
     elif where == "path":
-        lines.logs.access(outcome(path="/" + text))
+        tell(lines.logs, outcome(path="/" + text))
     else:
         lines.logs.error("x", error=Fault("issuer", Reason.ISSUER_UNAVAILABLE, text))
     for secret in ("s3cr3t", "eyJ", "c2lnbmF0dXJl", "dXNlcjp"):
@@ -322,7 +328,7 @@ def test_long_values_are_cut():
     lines.logs.audit("x", detail="a" * 100_000, many=list(range(1000)))
     assert lines.last()["detail"] == "a" * 512 + "[cut]"
     assert len(lines.last()["many"]) == 32
-    lines.logs.access(outcome(path="/" + "a" * 100_000))
+    tell(lines.logs, outcome(path="/" + "a" * 100_000))
     assert len(lines.raw[-1]) < 2000
 
 
@@ -393,7 +399,7 @@ def test_fields_cannot_replace_time_level_or_event():
 def test_a_writer_that_raises_costs_a_line():
     """A broken sink breaks no request; what it lost is counted."""
     logs = Logs(LogSettings(), write=lambda _: 1 / 0)
-    logs.access(OUTCOME)
+    tell(logs, OUTCOME)
     logs.audit("login")
     assert logs.stats() == {"dropped_lines_total": 2.0}
 

@@ -16,7 +16,6 @@ from gateway.core.decision.answers import Forward, Live, Refuse
 from gateway.core.decision.context import Context, Knowledge, Memory
 from gateway.core.headers.request import Request
 from gateway.core.identity import Identity
-from gateway.core.outcome import RequestFacts
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
@@ -337,7 +336,6 @@ class Open:
 def watched(denylist: Denylist, count: int):
     """Return a watch over so many exchanges, each of another subject."""
     watch = Streams(denylist, lambda: NOW, lambda *_, **__: None)
-    about = RequestFacts("GET", "h", "/", "192.0.2.1", "r", "forward", Reason.AUTHENTICATED)
     found = []
     for number in range(count):
         session = replace(SESSION, subject=f"user-{number}", session_id=f"session-{number}")
@@ -345,7 +343,7 @@ def watched(denylist: Denylist, count: int):
         forward = forwarded(Reason.AUTHENTICATED, identity, session)
         found.append(Open())
         for _ in range(3):
-            watch.watch(found[-1], forward, knowing(denylist), "request", about)
+            watch.watch(found[-1], forward, knowing(denylist), "request")
     return watch, found
 
 

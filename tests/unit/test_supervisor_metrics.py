@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.core.outcome import Outcome, RequestFacts
+from gateway.core.outcome import Kind, Outcome
 from gateway.core.reasons import Reason
 from gateway.edge.telemetry.metric_merge import Merged, snapshot
 from gateway.edge.telemetry.metrics import Metrics
@@ -84,9 +84,8 @@ def test_totals_never_go_backwards(steps: list[tuple[int, int, bool]]):
 def test_the_view_of_one_process_is_its_own():
     """What a process tells by itself and what is told for it alone are the same samples."""
     metrics = Metrics()
-    about = RequestFacts("GET", "h", "/", "c", "r", "forward", Reason.LOGGED_OUT, "app")
-    outcome = Outcome(about, "1", 200, 0.01, 0.02, 0.01)
-    metrics.observe(outcome)
+    kind: Kind = (b"GET", b"h", "r", "forward", Reason.LOGGED_OUT, 200, "app")
+    metrics.observe(Outcome(kind, "/", "c", "1", 0.01, 0.02, 0.01), metrics.counters(kind))
     own = values(metrics.render()[0])
     merged = values(Merged().render([snapshot(metrics.families())])[0])
     assert merged.keys() == own.keys()

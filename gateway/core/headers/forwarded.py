@@ -46,7 +46,7 @@ class Forwarded:
     ``client`` is the address of the first hop that no trusted proxy vouches for, ``unknown`` where a trusted
     proxy tells none, and ``chain`` every hop from there to the peer. ``block`` are the lines that tell the
     upstream, Host first, joined by CRLF. ``unreadable`` is the name of the named field that cannot be read,
-    empty where all can: nothing else here is then worth anything. ``name`` is the host as a text.
+    empty where all can: nothing else here is then worth anything.
     """
 
     host: bytes
@@ -55,10 +55,6 @@ class Forwarded:
     chain: tuple[str, ...]
     block: bytes = field(repr=False)
     unreadable: str = ""
-    name: str = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.host.decode("latin-1"))
 
     @property
     def is_vouched(self) -> bool:

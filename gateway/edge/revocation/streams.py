@@ -14,7 +14,6 @@ from typing import Protocol
 from gateway.core.access.streams import Name, StreamBasis, name_of, tie
 from gateway.core.decision.answers import Forward
 from gateway.core.decision.context import Knowledge
-from gateway.core.outcome import RequestFacts
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
@@ -39,7 +38,8 @@ class _WatchedStream:
     exchange: Endable
     basis: StreamBasis
     request_id: str
-    about: RequestFacts
+    route: str
+    client: str
 
 
 class Streams:
@@ -61,9 +61,7 @@ class Streams:
         self._version = denylist.version
         self._timer: asyncio.TimerHandle | None = None
 
-    def watch(
-        self, exchange: Endable, forward: Forward, knowledge: Knowledge, request_id: str, about: RequestFacts
-    ) -> None:
+    def watch(self, exchange: Endable, forward: Forward, knowledge: Knowledge, request_id: str) -> None:
         """Watch an exchange from now on; what was revoked since its decision is ended at once.
 
         Does nothing where it is watched already, or serves anybody.
@@ -73,7 +71,8 @@ class Streams:
         basis = tie(forward, knowledge)
         if basis is None:
             return
-        stream = self._streams[exchange] = _WatchedStream(exchange, basis, request_id, about)
+        route, client = forward.route.name, forward.context.forwarded.client
+        stream = self._streams[exchange] = _WatchedStream(exchange, basis, request_id, route, client)
         for name in basis.names:
             self._named.setdefault(name, set()).add(stream)
         self._judge(stream, self._clock())
@@ -135,13 +134,12 @@ class Streams:
             asyncio.get_running_loop().call_soon(self._reap)
 
     def _end(self, stream: _WatchedStream, reason: Reason) -> None:
-        about = stream.about
         self._audit(
             "stream_ended",
             reason=reason,
             request_id=stream.request_id,
-            route=about.route,
-            client=about.client,
+            route=stream.route,
+            client=stream.client,
             issuer=stream.basis.identity.issuer,
             subject=stream.basis.identity.subject,
             session=stream.basis.identity.session_id,

@@ -12,18 +12,18 @@ from typing import Final, Protocol
 from gateway.config.settings.listener import LogSettings
 from gateway.core.headers.request import Header
 from gateway.core.identity import Identity
-from gateway.core.outcome import Outcome, RequestFacts
+from gateway.core.outcome import Kind, Outcome
 from gateway.edge.clock import CLOCK
 from gateway.edge.telemetry.log_values import MOST_FIELDS, MOST_VALUE, clean_text, encode, encode_member
 from gateway.edge.telemetry.log_writer import Writer
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-_MOST_KNOWN: Final = 4096
 # most durations are short, and to write a number takes longer than to look it up
 _FEW: Final = 1000
 _NUMBERS: Final = tuple(map(str, range(_FEW)))
 _MILLISECONDS: Final = tuple(f"{number:03d}Z" for number in range(1000))
-_PECULIAR: Final = re.compile('[=%@ "]').search
+# paths in which nothing is masked or escaped, but where something begins as a JWT does
+_PLAIN: Final = re.compile(f"[A-Za-z0-9/._~!$&'()*+,;:-]{{0,{MOST_VALUE}}}").fullmatch
 
 
 class Sink(Protocol):
@@ -86,22 +86,27 @@ class Logs:
         self._clock = clock
         self._second = -inf
         self._stamp = ""
-        self._known: dict[tuple[object, ...], str] = {}
 
     def configure(self, settings: LogSettings) -> None:
         """Go on with these settings."""
         self._least = _LEVELS[settings.level]
 
-    def access(self, outcome: Outcome) -> None:
-        """Write the one line of a finished request. On the hot path: the line is put together by hand."""
+    def access(self, outcome: Outcome, told: str) -> None:
+        """Write the one line of a finished request. On the hot path: the line is put together by hand.
+
+        ``told`` is what ``tell_kind`` tells of its kind.
+        """
         now = self._clock()
         since = now - self._second
         if not 0.0 <= since < 1.0:
             since = self._tick(now)
-        status, about = outcome.status, outcome.about
-        kind = (about.method, about.host, about.route, about.decision, about.reason, status, about.upstream)
-        told = self._known.get(kind) or self._remember(kind, _encode_kind(about, status))
-        who = "" if about.identity is None else _who(about.identity, about.claims)
+        identity, who = outcome.identity, ""
+        if identity is not None:
+            known = identity.text
+            is_known = known is not None and known[0] == outcome.claims
+            who = known[1] if known is not None and is_known else _who(identity, outcome.claims)
+        path = outcome.path
+        path = f'"{path}"' if _PLAIN(path) is not None and "eyJ" not in path else quote(clean_text(path))
         taken, end = outcome.upstream_seconds, self._end
         if outcome.fault is not None:
             end = f',"fault":{quote(outcome.fault)}{end}'
@@ -113,8 +118,8 @@ class Logs:
         own, total = int(outcome.gateway_seconds * 1e6), int(outcome.total_seconds * 1e6)
         self._put(
             f'{self._stamp}{_MILLISECONDS[int(since * 1000)]}","level":"info","event":"request"'
-            f',"request_id":"{outcome.request_id}","path":{_encode_path(about.path)}'
-            f',"client":{quote(about.client)}{told}{who}'
+            f',"request_id":"{outcome.request_id}","path":{path}'
+            f',"client":{quote(outcome.client)}{told}{who}'
             f',"gateway_us":{_NUMBERS[own] if own < _FEW else own}'
             f',"total_us":{_NUMBERS[total] if total < _FEW else total}'
             f',"bytes_in":{outcome.bytes_in or "0"},"bytes_out":{outcome.bytes_out}{end}'
@@ -146,12 +151,6 @@ class Logs:
         """Get out what is held. Lines that come later are still taken."""
         self._sink.close()
 
-    def _remember(self, key: tuple[object, ...], text: str) -> str:
-        if len(self._known) >= _MOST_KNOWN:
-            self._known.clear()
-        self._known[key] = text
-        return text
-
     def _tick(self, now: float) -> float:
         """Begin another second, and return what has passed of it."""
         second = int(now)
@@ -177,26 +176,19 @@ class Logs:
         self._put(",".join(members) + self._end)
 
 
-def _encode_path(path: str) -> str:
-    if len(path) > MOST_VALUE or "eyJ" in path or _PECULIAR(path) is not None:
-        path = clean_text(path)
-    return quote(path)
-
-
-def _encode_kind(about: RequestFacts, status: int) -> str:
-    upstream = "" if about.upstream is None else f',"upstream":{quote(about.upstream)}'
+def tell_kind(kind: Kind) -> str:
+    """Return what access lines tell of requests of a kind."""
+    method, host, route, decision, reason, status, upstream = kind
     return (
-        f',"method":{quote(about.method[:32])},"host":{quote(clean_text(about.host, 256))}'
-        f',"route":{quote(about.route)},"decision":{quote(about.decision)}'
-        f',"reason":{quote(about.reason)},"status":{status}{upstream}'
+        f',"method":{quote(method[:32].decode("latin-1"))}'
+        f',"host":{quote(clean_text(host.decode("latin-1"), 256))}'
+        f',"route":{quote(route)},"decision":{quote(decision)},"reason":{quote(reason)},"status":{status}'
+        + ("" if upstream is None else f',"upstream":{quote(upstream)}')
     )
 
 
 def _who(identity: Identity, claims: tuple[tuple[str, str], ...]) -> str:
     """Return what is told of a person; it is remembered with the identity."""
-    known = identity.text
-    if known is not None and known[0] == claims:
-        return known[1]
     named = (("issuer", identity.issuer), ("subject", identity.subject), ("session", identity.session_id))
     told = "".join([f',"{name}":{quote(clean_text(value))}' for name, value in named if value is not None])
     if claims:

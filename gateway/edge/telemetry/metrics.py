@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 import gateway
-from gateway.core.outcome import Outcome
+from gateway.core.outcome import Kind, Outcome
 from gateway.core.reasons import Reason
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from gateway.edge.telemetry.metric_sources import Family, Source, families_of
@@ -64,6 +64,18 @@ class Series:
         self.own = own
 
 
+class Counters:
+    """Where requests of one kind are counted; ``upstream`` is None where they went to none."""
+
+    __slots__ = ("series", "times", "upstream")
+
+    def __init__(self, series: Series, upstream: str | None) -> None:
+        self.series = series
+        self.upstream = upstream
+        # a histogram that nothing was observed for is not told of
+        self.times: Histogram | None = None
+
+
 class Metrics(Collector):
     """Everything that is counted, and the text that a scrape gets."""
 
@@ -86,11 +98,15 @@ class Metrics(Collector):
         self._registry.register(self)
         ProcessCollector(namespace="gateway", registry=self._registry)
 
-    def observe(self, outcome: Outcome) -> None:
+    def counters(self, kind: Kind) -> Counters:
+        """Return where requests of a kind are counted."""
+        _, _, route, decision, reason, status, upstream = kind
+        key = (route, decision, reason, status // 100)
+        return Counters(self._series.get(key) or self._add(key), upstream)
+
+    def observe(self, outcome: Outcome, counters: Counters) -> None:
         """Count one finished request. On the hot path: no lock, no call, no label object."""
-        about = outcome.about
-        key = (about.route, about.decision, about.reason, outcome.status // 100)
-        series = self._series.get(key) or self._add(key)
+        series = counters.series
         own = series.own
         series.count += 1
         series.bytes_in += outcome.bytes_in
@@ -100,11 +116,14 @@ class Metrics(Collector):
         own.counts[0 if seconds <= _LEAST_OWN else bisect_left(OWN_BOUNDS, seconds)] += 1
         own.sum += seconds
         taken = outcome.upstream_seconds
-        if taken is not None and about.upstream is not None:
-            upstream = self._upstream.get(about.upstream) or self._add_upstream(about.upstream)
-            place = 0 if taken <= _LEAST_UPSTREAM else bisect_left(UPSTREAM_BOUNDS, taken)
-            upstream.counts[place] += 1
-            upstream.sum += taken
+        if taken is not None and counters.upstream is not None:
+            times = counters.times
+            if times is None:
+                times = counters.times = self._upstream.setdefault(
+                    counters.upstream, Histogram(UPSTREAM_BOUNDS)
+                )
+            times.counts[0 if taken <= _LEAST_UPSTREAM else bisect_left(UPSTREAM_BOUNDS, taken)] += 1
+            times.sum += taken
         if outcome.fault is not None:
             self._faults[outcome.fault] = self._faults.get(outcome.fault, 0) + 1
 
@@ -222,9 +241,6 @@ class Metrics(Collector):
                 return self._series[key]
         own = self._own.setdefault(key[1], Histogram(OWN_BOUNDS))
         return self._series.setdefault(key, Series(own))
-
-    def _add_upstream(self, name: str) -> Histogram:
-        return self._upstream.setdefault(name, Histogram(UPSTREAM_BOUNDS))
 
 
 def _text(name: str) -> str:
