@@ -3,9 +3,9 @@
 from typing import Any
 
 from gateway.config.settings.root import Settings
-from gateway.core.headers.downstream import sort_response, with_cookies, without
+from gateway.core.headers.downstream import sort_response, with_cookies
 from gateway.core.headers.kinds import CONNECTION, CONTENT_LENGTH
-from gateway.core.headers.lines import Malformed, check_line
+from gateway.core.headers.lines import Malformed, check_line, without
 from gateway.core.headers.request import Header, Request
 from gateway.core.headers.rules import HeaderRules, compile_rules, forwarded_of, plain_request_lines
 from gateway.core.headers.upstream import upstream_headers

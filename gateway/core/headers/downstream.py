@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from gateway.core.headers.kinds import CACHE_CONTROL, DROP, PASS, READ, SET_COOKIE, SHARED_CACHE
-from gateway.core.headers.lines import Line, LineTable
+from gateway.core.headers.lines import UNREAD, Line, LineTable
 from gateway.syntax.tokens import split_quoted
 
 
@@ -15,24 +15,26 @@ def sort_response(lines: list[bytes], table: LineTable) -> tuple[list[bytes], li
     """
     passed: list[bytes] = []
     read: list[Line] = []
-    for line, found in zip(lines, map(table.__getitem__, lines), strict=True):
+    known, add = table.get, passed.append
+    for line in lines:
+        found = known(line, UNREAD)
+        if found is UNREAD:
+            found = table.learn(line)
         if found is None:
-            passed.append(line)
+            add(line)
             continue
         kind = found.kind
-        if kind >= READ or kind == PASS:
-            passed.append(found.line)
-        elif kind == SET_COOKIE and not found.found:
-            # nobody but us sets our cookies (R54)
-            passed.append(found.line)
-        if kind > DROP:
+        if kind >= READ:
+            add(found.line)
             read.append(found)
+        elif kind > DROP:
+            # nobody but us sets our cookies (R54)
+            if kind == SET_COOKIE and not found.found:
+                add(found.line)
+            read.append(found)
+        elif kind == PASS:
+            add(found.line)
     return passed, read
-
-
-def without(lines: list[bytes], named: frozenset[bytes]) -> list[bytes]:
-    """Return the lines whose lower-case names a Connection field does not name (RFC 9110 section 7.6.1)."""
-    return [line for line in lines if line.partition(b":")[0].lower() not in named]
 
 
 def with_cookies(lines: list[bytes], read: Iterable[Line], set_cookies: list[bytes]) -> list[bytes]:

@@ -65,6 +65,11 @@ def _check_name(name: bytes) -> bytes:
     return lower
 
 
+def without(lines: list[bytes], named: frozenset[bytes]) -> list[bytes]:
+    """Return the lines whose lower-case names a Connection field does not name (RFC 9110 section 7.6.1)."""
+    return [line for line in lines if line.partition(b":")[0].lower() not in named]
+
+
 class Line:
     """One field line that is more than passed on.
 
@@ -89,6 +94,8 @@ class Line:
 
 _DROPPED: Final = Line(DROP, b"", b"", b"", b"")
 """What every line is that does not go on and that nothing reads."""
+UNREAD: Final = Line(DROP, b"", b"", b"", b"")
+"""What stands for a line that a table has not read: for ``table.get``."""
 
 
 class Options:
@@ -203,6 +210,8 @@ class _Name:
 class LineTable(dict[bytes, Line | None]):
     """What each line is: look it up by ``table[line]``; one that is not known yet is read.
 
+    Where it counts, ``get`` looks up and ``learn`` reads.
+
     Args:
         kind_of: the kind of a field by its name, which is a token.
         read: what is read of a line besides, by its kind; None of it is kept where it raises.
@@ -237,6 +246,10 @@ class LineTable(dict[bytes, Line | None]):
         self._names: dict[bytes, _Name] = {}
 
     def __missing__(self, line: bytes) -> Line | None:
+        return self.learn(line)
+
+    def learn(self, line: bytes) -> Line | None:
+        """Return what a line is that the table does not hold. Raises Malformed."""
         raw, colon, value = line.partition(b":")
         name = self._names.get(raw) or self._learn(raw)
         if not colon or value.translate(_PRINTABLE) != value:

@@ -12,6 +12,7 @@ from gateway.core.headers.kinds import (
     DROP,
     FETCH_MODE,
     FORWARDING,
+    HOST,
     LAST_FRAMING,
     LOOP,
     PURPOSE,
@@ -21,7 +22,7 @@ from gateway.core.headers.kinds import (
     VOUCHED,
     Kind,
 )
-from gateway.core.headers.lines import Line, LineTable, Malformed, check_line
+from gateway.core.headers.lines import UNREAD, Line, LineTable, Malformed, check_line, without
 
 Header: TypeAlias = tuple[bytes, bytes]
 
@@ -49,7 +50,8 @@ class Request:
         read: those among them that decisions read.
         authorization, cookies, vouched, loops: the lines of these kinds.
         told: the lines of named forwarding fields, as they came.
-        framing: the lines that say how the message is framed.
+        host_line, connection: the first line of these kinds, None without one.
+        framing: the other lines that say how the message is framed.
         dropped: the lower-case names that the client's Connection fields list (R58).
     """
 
@@ -58,10 +60,12 @@ class Request:
         "_lines",
         "_table",
         "authorization",
+        "connection",
         "cookies",
         "dropped",
         "framing",
         "host",
+        "host_line",
         "loops",
         "method",
         "passed",
@@ -121,16 +125,21 @@ class Request:
     def _sort(self, lines: list[bytes], table: LineTable) -> None:
         passed: list[bytes] = []
         read: list[Line] = []
-        framing: list[Line] = []
-        self.passed, self.read, self.framing = passed, read, framing
-        self.authorization: tuple[Line, ...] = ()
-        self.cookies: tuple[Line, ...] = ()
+        authorization: tuple[Line, ...] = ()
+        cookies: tuple[Line, ...] = ()
+        told: tuple[bytes, ...] = ()
+        host: Line | None = None
+        connection: Line | None = None
+        self.passed, self.read = passed, read
+        self.framing: list[Line] = []
         self.vouched: tuple[Line, ...] = ()
         self.loops: tuple[Line, ...] = ()
-        self.told: tuple[bytes, ...] = ()
         self.dropped = _NONE
-        add = passed.append
-        for line, found in zip(lines, map(table.__getitem__, lines), strict=True):
+        known, add = table.get, passed.append
+        for line in lines:
+            found = known(line, UNREAD)
+            if found is UNREAD:
+                found = table.learn(line)
             if found is None:
                 add(line)
                 continue
@@ -138,27 +147,31 @@ class Request:
             if kind >= READ:
                 add(found.line)
                 read.append(found)
+            elif kind == HOST and host is None:
+                host = found
+            elif kind == CONNECTION and connection is None:
+                connection = found
             elif kind == COOKIE:
-                self.cookies = (*self.cookies, found) if self.cookies else (found,)
+                cookies += (found,)
             elif kind == AUTHORIZATION:
-                self.authorization = (*self.authorization, found) if self.authorization else (found,)
+                authorization += (found,)
             elif kind == FORWARDING:
-                self.told += (line,)
+                told += (line,)
             elif kind != DROP:
                 self._note(kind, found)
-        if self.dropped:
+        self.host_line, self.connection = host, connection
+        self.authorization, self.cookies, self.told = authorization, cookies, told
+        if connection is not None and (connection.found.named or self.dropped):
             # the usual heads name nothing that goes on
-            self.passed = [
-                line for line in self.passed if line.partition(b":")[0].lower() not in self.dropped
-            ]
+            self.dropped |= connection.found.named
+            self.passed = without(passed, self.dropped)
 
     def _note(self, kind: Kind, found: Line) -> None:
-        if kind <= LAST_FRAMING:
-            if not kind:
-                self.passed.append(found.line)
-                return
+        if not kind:
+            self.passed.append(found.line)
+        elif kind <= LAST_FRAMING:
             self.framing.append(found)
-            if kind == CONNECTION and found.found.named:
+            if kind == CONNECTION:
                 self.dropped |= found.found.named
         elif kind == VOUCHED:
             self.vouched = (*self.vouched, found)

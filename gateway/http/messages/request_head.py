@@ -147,17 +147,7 @@ def _read_line(line: bytes) -> tuple[bytes, bytes, bytes]:
 
 def _read_framing(request: Request, version: bytes, hostless: frozenset[bytes]) -> Framing:
     """Return what the lines say of the message; the request learns its host and its target."""
-    host: Line | None = None
-    connection: Line | None = None
-    more: list[Line] = []
-    for line in request.framing:
-        kind = line.kind
-        if kind == HOST and host is None:
-            host = line
-        elif kind == CONNECTION and connection is None:
-            connection = line
-        else:
-            more.append(line)
+    host, connection, more = request.host_line, request.connection, request.framing
     method, target = request.method, request.target
     if host is None or host.found is None or (more and any(line.kind == HOST for line in more)):
         may_lack = version == b"0" and method in (b"GET", b"HEAD") and target.partition(b"?")[0] in hostless

@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from gateway.core.fault import Fault
-from gateway.core.headers.downstream import sort_response, without
+from gateway.core.headers.downstream import sort_response
 from gateway.core.headers.kinds import (
     CACHE_CONTROL,
     CHALLENGE,
@@ -20,7 +20,7 @@ from gateway.core.headers.kinds import (
     TRANSFER_ENCODING,
     UPGRADE,
 )
-from gateway.core.headers.lines import Line, LineTable, Malformed
+from gateway.core.headers.lines import Line, LineTable, Malformed, without
 from gateway.core.headers.request import Header
 from gateway.core.reasons import Reason
 from gateway.http.messages.fields import read_length
@@ -138,9 +138,7 @@ def _read(data: bytes, table: LineTable) -> ResponseHead:
     status, minor = _statuses.get(lines[0]) or _read_status(lines[0])
     del lines[-2:], lines[0]
     passed, read = sort_response(lines, table)
-    head = ResponseHead(status, passed, read)
-    _heed(head, read, minor)
-    return head
+    return _heed(ResponseHead(status, passed, read), read, minor)
 
 
 def _read_status(line: bytes) -> tuple[int, int]:
@@ -153,41 +151,41 @@ def _read_status(line: bytes) -> tuple[int, int]:
     return found
 
 
-def _heed(head: ResponseHead, read: list[Line], minor: int) -> None:
+def _heed(head: ResponseHead, read: list[Line], minor: int) -> ResponseHead:
     """Fill in what the lines of a head say of its message and of the connection."""
-    closes = False
+    closes = minor == 0
     named: frozenset[bytes] = frozenset()
+    length: int | None = None
     for line in read:
         kind = line.kind
         if kind == DATE:
             head.has_date = True
         elif kind == CONTENT_LENGTH:
-            if head.length is not None:
+            if length is not None:
                 raise Malformed("Content-Length")
-            head.length = read_length(line.value)
+            length = read_length(line.value)
         elif kind == CONTENT_TYPE:
             head.is_stream = head.is_stream or line.found
         elif kind == CONNECTION:
-            closes = closes or line.found.closes
-            if line.found.named:
-                named |= line.found.named
+            options = line.found
+            closes = closes or options.closes
+            if options.named:
+                named |= options.named
         elif kind != CACHE_CONTROL:
             _heed_more(head, line, minor)
-    if head.chunked and head.length is not None:
+    if head.chunked and length is not None:
         raise Malformed("Transfer-Encoding")
     if named:
         head.lines = without(head.lines, named)
         head.has_date = head.has_date and b"date" not in named
+    head.length = length
+    head.reusable = not closes and head.idle_for != 0
     status = head.status
-    bodyless = status in (204, 304) or status < 200
-    # a body where none is allowed may follow all the same: then the next response would begin in it
-    head.reusable = (
-        minor == 1
-        and not closes
-        and head.idle_for != 0
+    if status < 200 or status in (204, 304):
+        # a body where none is allowed may follow all the same: then the next response would begin in it
         # (a 304 may tell the length that its 200 would have, RFC 9110 section 8.6)
-        and not (bodyless and (head.chunked or (head.length and status != 304)))
-    )
+        head.reusable = head.reusable and not (head.chunked or (length and status != 304))
+    return head
 
 
 def _heed_more(head: ResponseHead, line: Line, minor: int) -> None:
