@@ -16,14 +16,13 @@ from gateway.http.downstream.exchange import GOING_AWAY, ClientExchange
 from gateway.http.downstream.proxy_protocol import HeaderPeers
 from gateway.http.downstream.tls_listener import Gate, Handshake, bind
 from gateway.http.ports import Handler, Limits
-from gateway.http.sockets import bound_unsent, file_of, find_ended
+from gateway.http.sockets import BACKLOG, file_of, find_ended, prepare_listener
 from gateway.http.upstream.pool import UpstreamPool
 from gateway.http.upstream.pools import Pools
 
 _SLOWEST_SWEEP = 0.5
 _FASTEST_SWEEP = 0.02
 _LEAST_PROGRESS = 256
-_BACKLOG = 1024
 _SETTLE = 0.02
 # for handshakes that have begun when the gateway drains
 _PATIENCE = 1.0
@@ -112,17 +111,19 @@ class Server:
         """
         self.loop = asyncio.get_running_loop()
         if self.certificates is not None or self.header_peers:
-            listener = Gate(self, sockets or await bind(host, port))
-            listener.start(_BACKLOG)
-            self._listeners.append(listener)
+            self._listeners.append(Gate(self, sockets or await bind(host, port)))
         else:
             places: list[dict[str, object]] = [{"sock": each} for each in sockets]
             for place in places or [{"host": host, "port": port}]:
                 self._listeners.append(
-                    await self.loop.create_server(lambda: ClientConnection(self), backlog=_BACKLOG, **place)  # type: ignore[call-overload]
+                    await self.loop.create_server(  # type: ignore[call-overload]
+                        lambda: ClientConnection(self), backlog=BACKLOG, start_serving=False, **place
+                    )
                 )
-        for each in (each for listener in self._listeners for each in listener.sockets):
-            bound_unsent(each)
+        for listener in self._listeners:
+            for each in listener.sockets:
+                prepare_listener(each)
+            await listener.start_serving()
         self._port = int(self._listeners[0].sockets[0].getsockname()[1])
         self._swept = self.loop.time()
         self._timer = self.loop.call_later(self._interval, self._sweep)

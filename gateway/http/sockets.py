@@ -11,6 +11,10 @@ import struct
 import sys
 import termios
 from collections.abc import Iterable, Iterator
+from typing import Final, Protocol
+
+BACKLOG: Final = 1024
+"""Connections that may wait until they are accepted."""
 
 HIGH_WATER = 65_536
 """Bytes that a transport may hold unsent before its source is paused."""
@@ -36,9 +40,15 @@ def is_own_lack(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
-def keep_alive(transport: asyncio.Transport) -> None:
+class Optional(Protocol):
+    """A socket, or what stands for one: what is asked of it here."""
+
+    def setsockopt(self, level: int, option: int, value: int, /) -> None:
+        """Set an option. Raises OSError: it cannot be set."""
+
+
+def keep_alive(sock: Optional | None) -> None:
     """Let the kernel find out within two minutes that a silent peer is dead."""
-    sock = transport.get_extra_info("socket")
     if sock is None:
         return
     # where the peer has gone already, the transport will tell
@@ -49,9 +59,13 @@ def keep_alive(transport: asyncio.Transport) -> None:
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def bound_unsent(listener: socket.socket) -> None:
-    """Bound what the kernel holds unsent on each connection that this socket accepts (TCP_NOTSENT_LOWAT)."""
-    # inherited, so no connection pays for the call; where the system has no such option, its own bounds hold
+def prepare_listener(listener: socket.socket) -> None:
+    """Set, before it listens, what each connection that this socket accepts inherits.
+
+    That is ``keep_alive``, and a bound on what the kernel holds unsent (TCP_NOTSENT_LOWAT). So no connection
+    pays for the calls; where the system has no such option, its own bounds hold.
+    """
+    keep_alive(listener)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         with contextlib.suppress(OSError):
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT)

@@ -7,11 +7,10 @@ connection that it had not accepted.
 
 import contextlib
 import socket
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
+from gateway.http.sockets import BACKLOG, prepare_listener
 from gateway.syntax.urls import parse_listen
-
-BACKLOG: Final = 1024
 
 Sockets: TypeAlias = "tuple[socket.socket, ...]"
 """One socket for each address that a listener's name has."""
@@ -30,6 +29,7 @@ def bind(listen: str, slots: int) -> list[Sockets]:
     with contextlib.ExitStack() as undo:
         columns = [_bind_one(family, name, slots, undo) for family, name in places]
         for each in (each for column in columns for each in column):
+            prepare_listener(each)
             each.listen(BACKLOG)
         undo.pop_all()
     return list(zip(*columns, strict=True))

@@ -11,6 +11,7 @@ import pytest
 from gateway.config.settings.listener import TlsSettings
 from gateway.http.downstream import connection as client_connection
 from gateway.http.downstream.certificates import Certificates
+from gateway.supervision.sockets import bind
 from tests.support.certificates import Authority
 from tests.support.cluster import hang
 from tests.support.http import GET, Behaviour, Client, Handler, Plane, UpstreamSide
@@ -315,19 +316,41 @@ async def test_r78_a_tunnel_that_is_broken_off():
         assert plane.server.in_flight == 0
 
 
-async def test_r78_peers_that_are_dead_without_a_word():
+def finds_out(sock: socket.socket) -> bool:
+    """Tell whether the kernel finds out on this socket that a silent peer is dead."""
+    kept = sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    return kept and [
+        sock.getsockopt(socket.IPPROTO_TCP, option)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+    ] == [60, 15, 4, 120_000]
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_r78_peers_that_are_dead_without_a_word(tls, tmp_path):
     """R78 [3.2]: where no end ever comes, keep-alive finds out, and a bound on what is not acknowledged."""
     if not hasattr(socket, "TCP_USER_TIMEOUT"):
         pytest.skip("no such option here")
-    async with Plane(hang, **QUICK) as plane:
-        client = await plane.client()
+    authority = Authority(tmp_path)
+    certificates = Certificates(TlsSettings(**authority.issue("localhost").written)) if tls else None
+    more = {"ssl": authority.trusting(), "server_hostname": "localhost"} if tls else {}
+    async with Plane(hang, **QUICK, certificates=certificates) as plane:
+        client = await plane.client(**more)
         await client.send(GET)
         await plane.eventually(lambda: plane.upstream.seen)
         (connection,), (upstream,) = plane.server._connections, plane.server.pools["app"]._connections
         for transport in (connection.transport, upstream._transport):
-            sock = transport.get_extra_info("socket")
-            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
+            assert finds_out(transport.get_extra_info("socket"))
+
+
+def test_r78_who_came_before_anybody_served():
+    """R78 [3.2]: the same for a client that queued on a socket which is kept from one process to the next."""
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):
+        pytest.skip("no such option here")
+    ((listener,),) = bind("127.0.0.1:0", 1)
+    with listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert finds_out(accepted)
 
 
 @pytest.mark.parametrize("sent", [GET, LONG, SHORT, CHUNKED, b"nonsense\r\n\r\n", b"GET"])

@@ -10,7 +10,7 @@ from gateway.http.downstream.reader import LINGER_BYTES, ClientReader
 from gateway.http.downstream.roles import Front
 from gateway.http.downstream.transport import AHEAD
 from gateway.http.messages.fields import HEAD_END
-from gateway.http.sockets import HIGH_WATER, keep_alive, peer_address
+from gateway.http.sockets import HIGH_WATER, peer_address
 from gateway.http.states import ClientMove, ClientState, IllegalMove
 
 # for so long more of what follows a request waits in the kernel, where it may hide the client's end; then
@@ -86,7 +86,6 @@ class ClientConnection(ClientReader):
         """Begin, or turn the client away where there are too many."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=HIGH_WATER)
-        keep_alive(self.transport)
         arrival = self._arrival
         if arrival is None:
             self.peer = peer_address(self.transport)

@@ -13,7 +13,7 @@ from gateway.http.downstream.certificates import Certificates
 from gateway.http.downstream.connection import ClientConnection, Listener
 from gateway.http.downstream.crowd import Crowd
 from gateway.http.downstream.proxy_protocol import HeaderPeers, read_source
-from gateway.http.sockets import peer_name
+from gateway.http.sockets import BACKLOG, peer_name
 
 # how long a client may take to answer close_notify
 _SHUTDOWN_SECONDS: Final = 5.0
@@ -161,11 +161,11 @@ class Gate:
         self._server = server
         self._timers: set[asyncio.TimerHandle] = set()
 
-    def start(self, backlog: int) -> None:
+    async def start_serving(self) -> None:
         """Listen."""
         for each in self.sockets:
             each.setblocking(False)
-            each.listen(backlog)
+            each.listen(BACKLOG)
             self._server.loop.add_reader(each, self._accept, each)
 
     def close(self) -> None:

@@ -197,8 +197,12 @@ class ClientWriter(ClientTransport):
         unread = unread or bool(self.ahead)
         self.ahead = b""
         self.since = self.server.now
-        self.note_unsent()
-        if self.transport.is_closing():
+        transport = self.transport
+        closing = transport.is_closing()
+        if unread or closing or self.tls or transport.get_write_buffer_size():
+            # otherwise it ends at once
+            self.note_unsent()
+        if closing:
             self.state = ClientMove.CLOSES[self.state]
         elif unread:
             self.state = ClientMove.LAST_ANSWERED[self.state]
@@ -209,7 +213,7 @@ class ClientWriter(ClientTransport):
                 self.send_eof()
         else:
             self.state = ClientMove.CLOSES[self.state]
-            self.transport.close()
+            transport.close()
 
     def drop(self, data: bytes, most: int) -> None:
         """Take what a client sends that has been answered for the last time; of too much it is broken off."""

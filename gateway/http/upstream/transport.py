@@ -60,7 +60,7 @@ class UpstreamTransport(asyncio.Protocol):
         """Begin; asyncio.Protocol."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
-        keep_alive(self._transport)
+        keep_alive(transport.get_extra_info("socket"))
 
     def send(self, data: bytes) -> None:
         """Send more of a request's body, or of a tunnel."""
