@@ -7,10 +7,9 @@ from typing import Protocol, TypeAlias
 
 from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.core.fault import Fault
-from gateway.core.headers.lines import LineTable
 from gateway.core.headers.request import Request
 from gateway.http.downstream.request_body import RequestBody
-from gateway.http.ports import Response
+from gateway.http.ports import Handling, Response
 from gateway.http.upstream.origin import Origin
 
 
@@ -159,12 +158,8 @@ class Served(Waiting, Protocol):
         """The protocol asked for, where a tunnel would be possible."""
 
     @property
-    def response_lines(self) -> LineTable:
-        """What the lines of its response are."""
-
-    @property
-    def binds(self) -> bool:
-        """Whether the request may authenticate the connection that it is sent on (R77)."""
+    def handling(self) -> Handling | None:
+        """Who handles it."""
 
     @property
     def body_done(self) -> bool:
@@ -184,10 +179,10 @@ class Served(Waiting, Protocol):
     def interim(self, head: Response) -> None:
         """Pass an interim response on."""
 
-    def begin(self, head: Response, content: bytes, *, has_content: bool, done: bool) -> None:
+    def begin(self, head: Response, content: bytes, has_content: bool, done: bool) -> None:
         """Pass the final head on, with what there is of the content. Raises Fault: it cannot be sent."""
 
-    def deliver(self, content: bytes, *, done: bool) -> None:
+    def deliver(self, content: bytes, done: bool) -> None:
         """Pass more of the content on."""
 
     def switch(self, upstream: UpstreamStream, head: Response, protocol: bytes, rest: bytes) -> None:

@@ -36,10 +36,12 @@ class BalancerAnswer:
         """The paths that may be asked for in HTTP/1.0 without a Host."""
         return frozenset({self._path})
 
-    def is_asked(self, request: Request, *, has_body: bool) -> bool:
+    def is_asked(self, request: Request, has_body: bool) -> bool:
         """Tell whether a request asks this."""
-        is_plain = not has_body and request.method in _METHODS
-        return is_plain and request.target.partition(b"?")[0] == self._path
+        target = request.target
+        if not target.startswith(self._path) or has_body or request.method not in _METHODS:
+            return False
+        return target.partition(b"?")[0] == self._path
 
     def answer(self, *, draining: bool) -> tuple[int, list[Header], bytes]:
         """Return status, headers and content."""

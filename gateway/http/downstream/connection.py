@@ -105,8 +105,8 @@ class ClientConnection(ClientReader):
         """Take what the client sent."""
         state = self.state
         if state == _HEAD and not self.ahead and not self.held and not self.write_paused:
-            end = data.find(HEAD_END) + len(HEAD_END)
-            if len(HEAD_END) <= end == len(data) <= self.server.limits.head and data[0] != 13:
+            size = len(data)
+            if 0 < data.find(HEAD_END) == size - 4 and size <= self.server.limits.head and data[0] != 13:
                 # one whole head, with nothing before or after it, as nearly all come
                 try:
                     self.take_head(data)

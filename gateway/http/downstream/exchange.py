@@ -146,7 +146,7 @@ class ClientExchange(ClientRequest):
         if self.connection.write_paused:
             upstream.pause_reading()
 
-    def begin(self, head: Response, content: bytes, *, has_content: bool, done: bool) -> None:
+    def begin(self, head: Response, content: bytes, has_content: bool, done: bool) -> None:
         """Pass the final head on, with what there is of the content.
 
         Raises:
@@ -165,12 +165,12 @@ class ClientExchange(ClientRequest):
             self.body.drop()
         if head.is_stream:
             handling.on_long_lived()
-        self.connection.begin(head, lines, content, has_content=has_content, done=done)
+        self.connection.begin(head, lines, content, has_content, done)
 
-    def deliver(self, content: bytes, *, done: bool) -> None:
+    def deliver(self, content: bytes, done: bool) -> None:
         """Pass more of the content on, and its end where it is ``done``."""
         self._bytes_out += len(content)
-        self.connection.deliver(content, done=done)
+        self.connection.deliver(content, done)
 
     def switch(self, upstream: UpstreamStream, head: Response, protocol: bytes, rest: bytes) -> None:
         """Become a tunnel (RFC 9110 section 15.2.2) for the protocol that was asked for.

@@ -153,7 +153,7 @@ class ClientReader(ClientWriter):
         else:
             exchange = self._begin_body(request, head)
         balancer = server.balancer
-        if balancer is not None and balancer.is_asked(request, has_body=head.length != 0):
+        if balancer is not None and balancer.is_asked(request, head.length != 0):
             exchange.respond(*balancer.answer(draining=server.draining))
         else:
             server.handler.handle(exchange)

@@ -3,7 +3,6 @@
 from typing import Final
 
 from gateway.core.fault import Fault
-from gateway.core.headers.lines import LineTable
 from gateway.core.headers.request import Request
 from gateway.core.reasons import Reason
 from gateway.http.downstream.request_body import RequestBody
@@ -176,18 +175,6 @@ class ClientRequest:
     def timeouts(self) -> tuple[float | None, float | None]:
         """The route's own bounds on the wait for a head, and on silence in the body (seconds)."""
         return (None, None) if self.handling is None else self.handling.timeouts
-
-    @property
-    def binds(self) -> bool:
-        """Whether it may authenticate the connection that it is sent on (R77)."""
-        request = self.request
-        return bool(request.authorization) and request.binds
-
-    @property
-    def response_lines(self) -> LineTable:
-        """What the lines of its response are."""
-        assert self.handling is not None
-        return self.handling.response_lines
 
     def start_body(self) -> bytes:
         """Return what there is of the body, from its beginning; more of it is read from now on."""

@@ -51,11 +51,11 @@ class ClientStream(Client, Protocol):
         """Send a whole answer; return how many bytes of content went out. Raises ValueError: it cannot be."""
 
     def begin(
-        self, head: Response, lines: list[bytes], content: bytes, *, has_content: bool, done: bool
+        self, head: Response, lines: list[bytes], content: bytes, has_content: bool, done: bool
     ) -> None:
         """Send the head of a response, with what there is of its content, in one write."""
 
-    def deliver(self, content: bytes, *, done: bool) -> None:
+    def deliver(self, content: bytes, done: bool) -> None:
         """Send more of the content."""
 
     def interim(self, head: Response) -> None:

@@ -57,7 +57,7 @@ class ClientWriter(ClientTransport):
     # answers
 
     def begin(
-        self, head: Response, lines: list[bytes], content: bytes, *, has_content: bool, done: bool
+        self, head: Response, lines: list[bytes], content: bytes, has_content: bool, done: bool
     ) -> None:
         """Send the head of a response, with what there is of its content, in one write.
 
@@ -68,9 +68,10 @@ class ClientWriter(ClientTransport):
             has_content: whether content follows a head of its kind, and of its request's method.
             done: whether that is all.
         """
-        asked, server, status, length = self.head, self.server, head.status, head.length
+        asked, server, state = self.head, self.server, self.state
+        status, length = head.status, head.length
         # before the body's end nobody can tell where the next request begins
-        keep = asked.keep_alive and self.state != _BODY and not self.last_request and not server.draining
+        keep = asked.keep_alive and state != _BODY and not self.last_request and not server.draining
         self._chunked = False
         parts = [status_line(status), *lines]
         if not head.has_date:
@@ -90,28 +91,25 @@ class ClientWriter(ClientTransport):
             parts.append(b"Connection: close")
         elif not asked.minor:
             parts.append(b"Connection: keep-alive")
-        parts.append(b"")
-        if len(content) > _SHORT:
-            parts.append(b"")
-            self._send_both(b"\r\n".join(parts), content)
-        elif self.state < _LINGER:
-            parts.append(content)
+        if state >= _LINGER:
+            return
+        if len(content) <= _SHORT:
+            parts += (b"", content)
             self.transport.write(b"\r\n".join(parts))
+        else:
+            # one system call, and no copy of the content
+            parts += (b"", b"")
+            self.transport.writelines((b"\r\n".join(parts), content))
 
-    def _send_both(self, head: bytes, content: bytes) -> None:
-        """Send a head and its content in one system call; the content is not copied for it."""
-        if self.state < _LINGER:
-            self.transport.writelines((head, content))
-
-    def deliver(self, content: bytes, *, done: bool) -> None:
+    def deliver(self, content: bytes, done: bool) -> None:
         """Send more of the content, and its end where it is ``done``."""
         if self._chunked:
             if content:
                 content = encode_chunk(content)
             if done:
                 content += LAST_CHUNK
-        if content:
-            self.send(content)
+        if content and self.state < _LINGER:
+            self.transport.write(content)
 
     def respond(self, status: int, headers: list[Header], content: bytes, body: RequestBody | None) -> int:
         """Send a whole answer to a request with this body; return how many bytes of content went out.

@@ -27,7 +27,7 @@ _KEPT_BY_DEFAULT: Final = 4.0
 _MARGIN: Final = 1.0
 
 # looked up once: on the way of every request
-_HEAD = UpstreamState.HEAD
+_HEAD, _BODY = UpstreamState.HEAD, UpstreamState.BODY
 _STARTED, _COMPLETED = UpstreamMove.STARTED, UpstreamMove.COMPLETED
 
 
@@ -74,7 +74,8 @@ class UpstreamConnection(UpstreamTransport):
         self._untouched = True
         self._interims = 0
         self.since = self._pool.time.now
-        if exchange.binds and sends_binding(exchange.lines):
+        request = exchange.request
+        if request.authorization and request.binds and sends_binding(exchange.lines):
             self.bound = True
         self._transport.write(request_of(exchange, self.origin.host_line))
 
@@ -90,11 +91,17 @@ class UpstreamConnection(UpstreamTransport):
     def data_received(self, data: bytes) -> None:
         """Take what the server sent; asyncio.Protocol."""
         self.since = self._pool.time.now
-        if self._state != _HEAD:
-            self._take_more(data)
+        state = self._state
+        if state != _HEAD:
+            if state == _BODY:
+                self._take_body(data)
+            else:
+                self._take_more(data)
             return
         exchange, checked = self.exchange, 0
         assert exchange is not None
+        handling = exchange.handling
+        assert handling is not None
         self._untouched = False
         if self._buffer:
             # a CR at its end was not judged yet
@@ -107,7 +114,7 @@ class UpstreamConnection(UpstreamTransport):
                 if not end or end > MOST_HEAD:
                     self._keep_partial(data, checked)
                     return
-                head = read_response_head(data[:end], exchange.response_lines)
+                head = read_response_head(data[:end], handling.response_lines)
                 data = data[end:]
                 checked = 0
                 if head.status >= 200 or head.status == 101:
@@ -120,11 +127,9 @@ class UpstreamConnection(UpstreamTransport):
             exchange.fail(fault)
 
     def _take_more(self, data: bytes) -> None:
-        """Take what belongs to no head."""
+        """Take what belongs to no response."""
         state = self._state
-        if state == UpstreamState.BODY:
-            self._take_body(data)
-        elif state == UpstreamState.TUNNEL:
+        if state == UpstreamState.TUNNEL:
             assert self.exchange is not None
             assert self.exchange.tunnel is not None
             self.exchange.tunnel.from_upstream(data)
@@ -163,14 +168,14 @@ class UpstreamConnection(UpstreamTransport):
             self._switch(exchange, head, rest)
             return
         has_content = status not in (204, 304) and exchange.request.method != b"HEAD"
-        if not has_content or length == 0:
-            exchange.begin(head, b"", has_content=has_content, done=True)
-            self._complete(exchange, reusable=head.reusable and not rest)
-            return
-        if length == len(rest):
+        if has_content and length == len(rest):
             # the whole body came with the head, as short ones do
-            exchange.begin(head, rest, has_content=True, done=True)
-            self._complete(exchange, reusable=head.reusable)
+            exchange.begin(head, rest, True, True)
+            self._complete(exchange, head.reusable)
+            return
+        if not has_content or length == 0:
+            exchange.begin(head, b"", has_content, True)
+            self._complete(exchange, head.reusable and not rest)
             return
         self._reusable = head.reusable
         self._stream = head.is_stream
@@ -182,10 +187,13 @@ class UpstreamConnection(UpstreamTransport):
             self._reusable = False
             reader = UntilCloseReader()
         # before the head is sent: what is wrong with a body's beginning can be told still
-        content = _read(reader, rest)
+        try:
+            content = reader.feed(rest)
+        except Malformed as error:
+            raise _malformed(error) from None
         self._state = UpstreamMove.BODY_BEGUN[self._state]
         self._reader = reader
-        exchange.begin(head, content, has_content=True, done=reader.done)
+        exchange.begin(head, content, True, reader.done)
         if reader.done:
             self._end_body(exchange, reader)
 
@@ -202,19 +210,19 @@ class UpstreamConnection(UpstreamTransport):
         assert exchange is not None
         assert reader is not None
         try:
-            content = _read(reader, data)
-        except Fault as fault:
-            exchange.fail(fault)
+            content = reader.feed(data)
+        except Malformed as error:
+            exchange.fail(_malformed(error))
             return
-        exchange.deliver(content, done=reader.done)
+        exchange.deliver(content, reader.done)
         if reader.done:
             self._end_body(exchange, reader)
 
     def _end_body(self, exchange: Served, reader: BodyReader) -> None:
         self._reader = None
-        self._complete(exchange, reusable=self._reusable and not reader.rest)
+        self._complete(exchange, self._reusable and not reader.rest)
 
-    def _complete(self, exchange: Served, *, reusable: bool) -> None:
+    def _complete(self, exchange: Served, reusable: bool) -> None:
         self.exchange = None
         self._state = _COMPLETED[self._state]
         self._served = True
@@ -247,8 +255,8 @@ class UpstreamConnection(UpstreamTransport):
             return exchange.tunnel.upstream_ended()
         if self._state == UpstreamState.BODY and isinstance(self._reader, UntilCloseReader):
             self._reader = None
-            exchange.deliver(b"", done=True)
-            self._complete(exchange, reusable=False)
+            exchange.deliver(b"", True)
+            self._complete(exchange, False)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -293,8 +301,5 @@ class UpstreamConnection(UpstreamTransport):
                 exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "response body stalled"))
 
 
-def _read(reader: BodyReader, data: bytes) -> bytes:
-    try:
-        return reader.feed(data)
-    except Malformed as error:
-        raise Fault("upstream", Reason.UPSTREAM_MALFORMED, str(error)) from None
+def _malformed(error: Malformed) -> Fault:
+    return Fault("upstream", Reason.UPSTREAM_MALFORMED, str(error))

@@ -87,7 +87,7 @@ class Line(Queue):
             found = self.next() if room else None
             if found is None:
                 return
-            connection = room[0].take(careful=found.looks_first)
+            connection = room[0].take(found.looks_first)
             if connection is not None:
                 self._pool.serve(found, connection)
             else:

@@ -117,7 +117,7 @@ class Opening:
         if not exchange.awaits_upstream:
             return
         for server in self._rotation.ranked():
-            connection = server.take(careful=exchange.looks_first)
+            connection = server.take(exchange.looks_first)
             if connection is not None:
                 self._pool.serve(exchange, connection)
                 return

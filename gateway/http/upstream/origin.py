@@ -133,7 +133,7 @@ class Origin(Generic[AnyKept]):
         self.port = port_of(parts)
         self.authority = authority_of(parts).encode("ascii")
 
-    def take(self, *, careful: bool = False) -> AnyKept | None:
+    def take(self, careful: bool) -> AnyKept | None:
         """Return the idle connection that served last, for one more request; None where there is none.
 
         Args:

@@ -100,7 +100,7 @@ class UpstreamPool:
             self._waiting.wait(exchange)
             return
         if first is not None:
-            connection = first.take(careful=exchange.looks_first)
+            connection = first.take(exchange.looks_first)
             if connection is not None:
                 if self.shares.is_counting:
                     self.shares.enter(exchange)
@@ -156,7 +156,7 @@ class UpstreamPool:
         """The server whose turn it is can take no more: another one, or wait."""
         ranked = self.rotation.ranked()
         for origin in ranked:
-            connection = origin.take(careful=exchange.looks_first)
+            connection = origin.take(exchange.looks_first)
             if connection is not None:
                 self.serve(exchange, connection)
                 return
