@@ -1,10 +1,12 @@
 """Properties of the heads that go on and come back."""
 
+from ipaddress import IPv4Address, ip_network
 from urllib.parse import unquote
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gateway.core.headers.forwarding_fields import number_of
 from gateway.core.headers.request import Request
 from gateway.core.headers.rules import forwarded_of
 from tests.support.pure import HOST, identity, request, response_headers, rules, sent_on, values
@@ -178,3 +180,32 @@ def test_r54_nothing_else_in_a_cookie_changes(pairs):
     assert b"__Host-gateway-session" not in found
     theirs = b";".join(pair for pair in pairs if b"__Host-gateway" not in pair)
     assert found.strip(b" \t") == theirs.strip(b" \t")
+
+
+@given(
+    st.ip_addresses(v=4).map(str)
+    | st.from_regex(r"[0-9+_. ]{1,9}(\.[0-9]{1,4}){0,4}", fullmatch=True)
+    | st.text()
+)
+@example("1.2.3.04")
+@example("1.2.3.\u0664")
+@example("1.2.3.4\n")
+@example("1.2.3.256")
+@example("1.2.3.+4")
+def test_an_address_has_the_number_that_its_text_has(text):
+    """R64: a number is that of an address which is written so, and in no other way."""
+    try:
+        known = int(IPv4Address(text)) if str(IPv4Address(text)) == text else None
+    except ValueError:
+        known = None
+    assert number_of(text) == known
+
+
+@given(st.ip_addresses(), st.ip_addresses(), st.integers(0, 128), st.booleans())
+def test_a_proxy_is_trusted_by_its_network(peer, near, length, is_mapped):
+    """R64: however an address is written, it is a trusted proxy's where the network has it."""
+    network = ip_network((near, min(length, near.max_prefixlen)), strict=False)
+    text = f"::ffff:{peer}" if is_mapped and peer.version == 4 else str(peer)
+    proxies = rules(trusted_proxies=[str(network)]).proxies
+    assert proxies.is_trusted(text) is ((getattr(peer, "ipv4_mapped", None) or peer) in network)
+    assert proxies.is_trusted(str(near)) is ((getattr(near, "ipv4_mapped", None) or near) in network)

@@ -15,12 +15,12 @@ from gateway.core.headers.forwarding_fields import (
     AUTHORITY,
     MOST_HOPS,
     UNKNOWN,
-    Address,
     Sources,
     Unreadable,
     elements_of,
     host_of,
     last_of,
+    number_of,
     parse_address,
     port_of,
     scheme_of,
@@ -67,21 +67,18 @@ def _node(address: str) -> str:
 
 
 def _block(host: bytes, proto: str, chain: tuple[str, ...]) -> bytes:
-    first = _node(chain[0])
+    name = host.decode("latin-1")
     authority = AUTHORITY.fullmatch(host)
-    if authority is not None and authority["plain"]:
-        first += f";host={host.decode()}"
-    elif authority is not None:
-        first += f';host="{host.decode()}"'
-    first += f";proto={proto}"
-    headers = (
-        (b"Host", host),
-        (b"X-Forwarded-For", ", ".join(chain).encode()),
-        (b"X-Forwarded-Proto", proto.encode()),
-        (b"X-Forwarded-Host", host),
-        (b"Forwarded", ", ".join((first, *map(_node, chain[1:]))).encode()),
-    )
-    return b"\r\n".join(map(b": ".join, headers))
+    first, *others = map(_node, chain)
+    if authority is not None:
+        first += f";host={name}" if authority["plain"] else f';host="{name}"'
+    return (
+        f"Host: {name}\r\n"
+        f"X-Forwarded-For: {', '.join(chain)}\r\n"
+        f"X-Forwarded-Proto: {proto}\r\n"
+        f"X-Forwarded-Host: {name}\r\n"
+        f"Forwarded: {', '.join((f'{first};proto={proto}', *others))}"
+    ).encode("latin-1")
 
 
 class Proxies:
@@ -94,7 +91,7 @@ class Proxies:
         budgets: how much is remembered; the usual where None.
     """
 
-    __slots__ = ("_hops", "_networks", "_peers", "_remembered", "_secure", "_sources")
+    __slots__ = ("_hops", "_masks", "_networks", "_peers", "_remembered", "_secure", "_sources")
 
     def __init__(
         self,
@@ -105,6 +102,10 @@ class Proxies:
     ) -> None:
         most = (budgets or Budgets()).forwarded
         self._networks: tuple[Network, ...] = tuple(ip_network(each, strict=False) for each in networks)
+        # as masks and what these leave of an address
+        self._masks = tuple(
+            (int(each.netmask), int(each.network_address)) for each in self._networks if each.version == 4
+        )
         self._secure = secure
         self._sources = sources
         self._peers: Generations[str, tuple[str, bool]] = Generations(most)
@@ -144,17 +145,21 @@ class Proxies:
         return "https" if request.tls or host in self._secure else "http"
 
     def _learn(self, peer: str) -> tuple[str, bool]:
-        address = parse_address(peer.partition("%")[0])
-        known = (
-            UNKNOWN if address is None else str(address),
-            address is not None and self._trusts(address),
-        )
+        known = self._look(peer.partition("%")[0]) or (UNKNOWN, False)
         if len(peer) <= _MOST_PEER:
             self._peers.put(peer, known)
         return known
 
-    def _trusts(self, address: Address) -> bool:
-        return any(address in network for network in self._networks)
+    def _look(self, text: str) -> tuple[str, bool] | None:
+        """Return how an address is written, and whether it is a trusted proxy's; None for what is none."""
+        number = number_of(text)
+        if number is not None:
+            for mask, network in self._masks:
+                if number & mask == network:
+                    return text, True
+            return text, False
+        address = parse_address(text)
+        return None if address is None else (str(address), any(address in each for each in self._networks))
 
     def _forwarded(self, host: bytes, proto: str, chain: tuple[str, ...]) -> Forwarded:
         return Forwarded(host, proto, chain[0], chain, _block(host, proto, chain))
@@ -204,10 +209,9 @@ class Proxies:
         node = node.strip(" \t")
         known = self._hops.young.get(node) or self._hops.get(node)
         if known is None:
-            address = parse_address(node)
-            if address is None:
+            known = self._look(node)
+            if known is None:
                 raise Unreadable(source)
-            known = str(address), self._trusts(address)
             if len(node) <= _MOST_PEER:
                 self._hops.put(node, known)
         if len(hops) > MOST_HOPS:

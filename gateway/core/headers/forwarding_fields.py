@@ -58,6 +58,19 @@ def sources_of(settings: ForwardingSettings) -> Sources:
     return Sources(*(b"" if each == "none" else each.lower().encode() for each in named))
 
 
+def number_of(text: str) -> int | None:
+    """Return the number of an IPv4 address that is written as we write it; None for anything else."""
+    if len(text) > 15:
+        return None
+    try:
+        octets = bytes(map(int, text.split(".")))
+    except ValueError:
+        return None
+    if len(octets) != 4 or ".".join(map(str, octets)) != text:
+        return None
+    return int.from_bytes(octets, "big")
+
+
 def parse_address(text: str) -> Address | None:
     """Return an IP address, with or without a port; an IPv4-mapped one as IPv4. None for anything else."""
     if text.startswith("["):

@@ -250,9 +250,13 @@ class LineTable(dict[bytes, Line | None]):
 
     def learn(self, line: bytes) -> Line | None:
         """Return what a line is that the table does not hold. Raises Malformed."""
-        raw, colon, value = line.partition(b":")
+        try:
+            raw, value = line.split(b":", 1)
+        except ValueError:
+            _check_name(line)
+            raise Malformed("field line") from None
         name = self._names.get(raw) or self._learn(raw)
-        if not colon or value.translate(_PRINTABLE) != value:
+        if value.translate(_PRINTABLE) != value:
             raise Malformed("field line")
         kind = name.kind
         if kind == DROP:

@@ -114,18 +114,19 @@ def read_request_head(
     """
     try:
         lines = data.split(b"\r\n")
-        if len(lines) < 3 or lines[-1] or lines[-2]:
+        if len(lines) < 3 or lines.pop() or lines.pop():
             raise Malformed("no blank line at the end")  # noqa: TRY301
-        match = _PLAIN_LINE(lines[0])
+        line = lines.pop(0)
+        match = _PLAIN_LINE(line)
         if match is not None:
             method, target, path, first, query, version = match.groups(b"")
+            request = Request(method, target, b"", None, peer, tls, lines)
+            # ("in" would take a byte for a number first)
+            if len(first) > 1 and path.find(b"//") < 0 and path.find(b"/.") < 0:
+                request.plain = (path, first, query)
         else:
-            method, target, version = _read_line(lines[0])
-            path = first = query = b""
-        del lines[-2:], lines[0]
-        request = Request(method, target, b"", None, peer, tls, lines)
-        if len(first) > 1 and b"//" not in path and b"/." not in path:
-            request.plain = (path, first, query)
+            method, target, version = _read_line(line)
+            request = Request(method, target, b"", None, peer, tls, lines)
         request.sort(table)
         if len(lines) > most_fields:
             raise Fault("client", Reason.HEAD_TOO_LARGE, "too many fields")
@@ -154,16 +155,15 @@ def _read_framing(request: Request, version: bytes, hostless: frozenset[bytes]) 
         _check_host(host, more, may_lack=may_lack)
     else:
         request.host = host.found
-    if method in (b"CONNECT", b"TRACE"):
-        raise Fault("client", Reason.METHOD_UNSUPPORTED)
-    if more:
-        framing = _read_more(method, version, connection, more)
+    key = (method, version, None if connection is None else connection.value)
+    framing = None if more else _usual.get(key)
+    if framing is None:
+        if method in (b"CONNECT", b"TRACE"):
+            raise Fault("client", Reason.METHOD_UNSUPPORTED)
+        framing = _read_more(method, version, connection, more) if more else _learn_usual(key)
         if not request.host and framing.length != 0:
             raise Fault("client", Reason.HOST_INVALID, "no Host with a body")
-    else:
-        key = (method, version, None if connection is None else connection.value)
-        framing = _usual.get(key) or _learn_usual(key)
-    if target[:1] != b"/":
+    if request.plain is None and target[:1] != b"/":
         request.target = _read_target(method, target, request.host)
     return framing
 

@@ -98,9 +98,9 @@ def read_response_head(data: bytes, table: LineTable) -> ResponseHead:
         Fault: ``upstream_malformed``.
     """
     try:
-        return _read_or_mend(data, table)
-    except Malformed as error:
-        raise _fault(error) from None
+        return _read(data, table)
+    except Malformed:
+        return _read_mended(data, table)
 
 
 def check_partial_head(data: bytes, start: int) -> None:
@@ -119,24 +119,22 @@ def _fault(error: Malformed) -> Fault:
     return Fault("upstream", Reason.UPSTREAM_MALFORMED, f"response: {error}")
 
 
-def _read_or_mend(data: bytes, table: LineTable) -> ResponseHead:
+def _read_mended(data: bytes, table: LineTable) -> ResponseHead:
     try:
-        return _read(data, table)
-    except Malformed:
         mended, beyond_doubt = mend(data)
-        if mended == data:
-            raise
-    head = _read(mended, table)
+        head = _read(mended, table)
+    except Malformed as error:
+        raise _fault(error) from None
     head.reusable = head.reusable and beyond_doubt
     return head
 
 
 def _read(data: bytes, table: LineTable) -> ResponseHead:
     lines = data.split(b"\r\n")
-    if not 3 <= len(lines) <= _MOST_FIELDS or lines[-1] or lines[-2]:
+    if not 3 <= len(lines) <= _MOST_FIELDS or lines.pop() or lines.pop():
         raise Malformed("no blank line at the end, or too many fields")
-    status, minor = _statuses.get(lines[0]) or _read_status(lines[0])
-    del lines[-2:], lines[0]
+    line = lines.pop(0)
+    status, minor = _statuses.get(line) or _read_status(line)
     passed, read = sort_response(lines, table)
     return _heed(ResponseHead(status, passed, read), read, minor)
 
