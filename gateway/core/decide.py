@@ -302,8 +302,12 @@ def due_cookies(
     live, site = forward.live, forward.site
     if live is None or site is None or not (live.cookies or live.background):
         return ()
-    session = live.session
-    if _is_late(knowledge, age) or knowledge.denylist.judge_session(session, now):
+    if _is_late(knowledge, age):
+        return ()
+    kept, session = live.kept, live.session
+    if kept is not None and kept.holds(knowledge, now):
+        return kept.cookies(site, forward.sent, now)
+    if knowledge.denylist.judge_session(session, now):
         return ()
     found = generations.beyond(knowledge, session, live.grant, live.rotation_id)
     if not generations.may_be_given(knowledge, session, found.rotation_id):

@@ -266,3 +266,79 @@ def test_a_touch_confirms_as_before():
     """What rides or not, a rotation is confirmed by the cookie that it led to."""
     answer = ask(request(1, 1, b"/x"), knowing({}, (generations.replacement("session-1"),)))
     assert answer.background == (Confirm((CLAIMS[0],), SESSION.ends_at),)
+
+
+def renewed(old: Request, knowledge: Knowledge, now: float = NOW, more: str = "") -> Forward:
+    """Decide a request once more, with more cookies beside its own."""
+    host, (_, cookies) = old.headers
+    req = Request(b"GET", b"/x", old.host, (host, (b"Cookie", cookies + more.encode())), old.peer)
+    found = decide(req, knowledge, now, "r")
+    assert isinstance(found, Forward)
+    return found
+
+
+def unremembered(forward: Forward) -> Forward:
+    """Return a decision of which nothing is kept."""
+    assert forward.live is not None
+    live = replace(forward.live, kept=None)
+    return Forward(forward.context, forward.route, forward.reason, forward.target, [], forward.identity, live)
+
+
+def test_r75_what_an_old_cookie_is_given_is_worked_out_once_a_second():
+    """R75 [10.figures]: judged once while generation 1 is the newest; Max-Age is right to the second."""
+    knowledge = knowing({CLAIMS[0]: CURRENT[1]})
+    old = request(0, 0, b"/x")
+    first = renewed(old, knowledge)
+    for now in (NOW, NOW + 0.5, NOW + 1, NOW + 1.5, NOW + 7.25):
+        forward = renewed(old, knowledge, now)
+        assert forward.identity is first.identity
+        due = due_cookies(forward, knowledge, now)
+        assert given(forward.cookies) == given(due) == [1]
+        assert {each.max_age for each in (*due, *forward.cookies)} == {int(SESSION.ends_at - now)}
+    assert due_cookies(first, knowledge, NOW + 7.25) is due_cookies(forward, knowledge, NOW + 7.5)
+    assert due == due_cookies(unremembered(first), knowledge, NOW + 7.25)
+
+
+@pytest.mark.parametrize(
+    "news", ["newer", "elsewhere", "replaced", "forgotten", "ended", "denied", "due", "back"]
+)
+def test_r75_it_is_worked_out_anew_once_something_has_changed(news: str):
+    """R75 [10.figures]: never longer than it is the newest known, and nothing of what was revoked."""
+    known, superseded = {CLAIMS[0]: CURRENT[1]}, set[str]()
+    knowledge = replace(knowing(), recent_outcome=known.get, superseded=superseded.__contains__)
+    old = request(0, 0, b"/x")
+    early = renewed(old, knowledge)
+    kept = remembered(knowledge)[0].kept
+    assert kept is not None
+    assert kept.holds(knowledge, NOW)
+    now = NOW
+    match news:
+        case "newer":
+            known[CLAIMS[1]] = CURRENT[2]
+        case "elsewhere":
+            superseded.add(CLAIMS[1])
+        case "replaced":
+            superseded.add(generations.replacement("session-1"))
+        case "forgotten":
+            del known[CLAIMS[0]]
+        case "ended":
+            known[CLAIMS[0]] = SessionOver(Reason.SESSION_ENDED)
+        case "denied":
+            knowledge.denylist.add(DenyEntry("session", "", "session-1", NOW, NOW + 100))
+        case "due":
+            now = SESSION.access_expires_at
+        case "back":
+            now = NOW - 1
+    assert not kept.holds(knowledge, now)
+    assert due_cookies(early, knowledge, now) == due_cookies(unremembered(early), knowledge, now)
+    assert decide(old, knowledge, now, "r") == decide(request(0, 0, b"/x"), knowledge, now, "r")
+
+
+def test_r75_what_one_browser_is_given_is_no_other_browsers():
+    """R75 [10.figures]: which leftovers are cleared goes by what this very request has sent."""
+    knowledge = knowing({CLAIMS[0]: CURRENT[1]})
+    old = request(0, 0, b"/x")
+    for more, presented in (("", 0), (f"; {PREFIX}session-3=x", 1), ("", 0)):
+        forward = renewed(old, knowledge, more=more)
+        for changes in (forward.cookies, due_cookies(forward, knowledge, NOW)):
+            assert sum(name.endswith("-3") for each in changes for name in each.presented) == presented

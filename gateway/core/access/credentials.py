@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from gateway.core.decision.answers import Live
-from gateway.core.decision.context import Context, Knowledge
+from gateway.core.decision.context import Context
+from gateway.core.decision.kept import KeptSession
 from gateway.core.decision.needs import SessionRecord
 from gateway.core.headers import cookies as jar
 from gateway.core.headers.lines import Line
@@ -41,45 +42,17 @@ class BearerToken:
         self.verified: tuple[KeySet, Identity, float] | None = None
 
 
-class KeptSession:
-    """How a session was judged that nothing was to be done about: true until one of these changes.
-
-    ``since`` and ``until`` are epoch seconds; ``version`` is the denylist's.
-    """
-
-    __slots__ = ("live", "runtime", "since", "until", "version")
-
-    def __init__(self, live: Live, knowledge: Knowledge, since: float, until: float) -> None:
-        self.live = live
-        self.runtime = knowledge.runtime
-        self.version = knowledge.denylist.version
-        self.since = since
-        self.until = until
-
-    def holds(self, knowledge: Knowledge, now: float) -> bool:
-        """Tell whether the session would be judged the same: no rotation, no revocation, no time has come."""
-        rotation_id = self.live.rotation_id
-        return (
-            self.since <= now < self.until
-            and knowledge.runtime is self.runtime
-            and knowledge.denylist.version == self.version
-            and (
-                not rotation_id
-                or (knowledge.recent_outcome(rotation_id) is None and not knowledge.superseded(rotation_id))
-            )
-        )
-
-
 @dataclass(slots=True)
 class SessionCookie:
     """A session cookie; ``opened`` is None where it leads to no session, and ``gone`` says why.
 
-    ``kept`` is how it was judged last, where that may hold still.
+    ``live`` is how it was judged last, and ``kept`` says whether that holds still.
     """
 
     opened: OpenedSession | None
     gone: Reason = Reason.SESSION_INVALID
     kept: KeptSession | None = field(default=None, repr=False, compare=False)
+    live: Live | None = field(default=None, repr=False, compare=False)
 
 
 Credential: TypeAlias = BearerToken | SessionCookie

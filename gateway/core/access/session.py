@@ -1,11 +1,14 @@
 """Sessions: who one is, whether it still holds, and when it is renewed."""
 
+from dataclasses import replace
+
 from gateway.config.settings.providers import EMAIL
 from gateway.core.access import generations
 from gateway.core.access.bearer import Verdict, verified
-from gateway.core.access.credentials import KeptSession, SessionCookie
+from gateway.core.access.credentials import SessionCookie
 from gateway.core.decision.answers import Live
 from gateway.core.decision.context import Context
+from gateway.core.decision.kept import KeptSession
 from gateway.core.decision.needs import Confirm, Need, Refresh, Touch
 from gateway.core.email import VERIFIED, claims_of
 from gateway.core.headers.cookies import CookieChange
@@ -32,34 +35,61 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
 
     A request that presents an older generation goes on as the newest one known (the two-phase rotation).
     """
-    kept = cookie.kept
-    if kept is not None and kept.holds(context.knowledge, context.now):
-        return kept.live
+    kept, live = cookie.kept, cookie.live
+    if kept is not None and live is not None:
+        if kept.holds(context.knowledge, context.now):
+            return live if kept.outcome is None else _giving(context, cookie, kept, live)
+        cookie.kept = cookie.live = None
     opened = cookie.opened
     if opened is None:
         return cookie.gone
     verdict = _judge(context, opened)
-    if isinstance(verdict, Live) and (until := _until(context, opened, verdict)) is not None:
-        cookie.kept = KeptSession(verdict, context.knowledge, context.now, until)
+    if isinstance(verdict, Live) and (kept := _keep(context, opened, verdict)) is not None:
+        verdict.kept = cookie.kept = kept
+        cookie.live = verdict
     return verdict
 
 
-def _until(context: Context, opened: OpenedSession, live: Live) -> float | None:
-    """Return until when nothing is to be done about such a session, in epoch seconds; None where there is."""
-    session, grant = opened.session, opened.grant
-    runtime = context.knowledge.runtime
-    if live.cookies or live.background or live.is_renewed or not generations.fit(session, grant):
+def _giving(context: Context, cookie: SessionCookie, kept: KeptSession, live: Live) -> Live:
+    """Return how a session was judged, with the cookies that this very second gives."""
+    assert context.site is not None
+    changes = kept.cookies(context.site, context.cookies, context.now)
+    if changes is not live.cookies:
+        live = cookie.live = replace(live, cookies=changes)
+    return live
+
+
+def _keep(context: Context, opened: OpenedSession, live: Live) -> KeptSession | None:
+    """Return until when a session is judged the same; None where it is to be judged each time."""
+    session, grant, knowledge = opened.session, opened.grant, context.knowledge
+    runtime = knowledge.runtime
+    if live.background or bool(live.cookies) is not live.is_renewed or not generations.fit(session, grant):
         return None
     if runtime.providers[session.provider].settings.access_token == "jwt":  # noqa: S105 - a kind of token
         return None
     settings = runtime.settings.session
-    return min(
+    outcome: RefreshOutcome | None = None
+    newest: Renewed | None = None
+    next_id = ""
+    # it is sealed anew from then on, to say that it was active
+    end = session.seen_at + settings.idle_lifetime / 10
+    if live.is_renewed:
+        found = generations.latest(knowledge, opened.rotation_id)
+        outcome, next_id = knowledge.recent_outcome(opened.rotation_id), found.rotation_id
+        # one generation is followed here, and what was fetched for a single request is its own
+        if knowledge.facts or outcome is not found.outcome or not isinstance(outcome, Renewed):
+            return None
+        end = session.seen_at + settings.idle_lifetime
+        newest, session, grant = outcome, outcome.session, outcome.grant
+    until = min(
+        opened.session.ends_at,
         session.ends_at,
-        # from here on it is sealed anew, to say that it was active
-        session.seen_at + settings.idle_lifetime / 10,
+        end,
         renewal.due_at(session, grant is not None, settings),
         claim_sources.told_at(session) + settings.most_claims_age,
     )
+    news = generations.replacement(session.session_id)
+    return KeptSession(knowledge, context.now, until, opened.rotation_id, newest, next_id, news)
 
 
 def _judge(context: Context, opened: OpenedSession) -> Live | Need | Reason:

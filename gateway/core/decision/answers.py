@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.core.decision.context import Context
+from gateway.core.decision.kept import KeptSession
 from gateway.core.decision.needs import Need
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.headers.request import Header
@@ -25,7 +26,8 @@ class Live:
 
     ``session`` and ``grant`` are what was presented, ``rotation_id`` names its next rotation. ``cookies``
     give the browser a newer one, ``background`` are needs to resolve behind the request's back.
-    ``is_renewed`` tells that a newer generation than the presented one was decided by.
+    ``is_renewed`` tells that a newer generation than the presented one was decided by. ``kept`` tells for how
+    long all of this holds, None where it is judged anew each time.
     """
 
     identity: Identity
@@ -35,6 +37,7 @@ class Live:
     background: tuple[Need, ...] = ()
     rotation_id: str = ""
     is_renewed: bool = False
+    kept: KeptSession | None = field(default=None, repr=False, compare=False)
 
 
 class Forward:

@@ -27,6 +27,7 @@ class CookieChange:
     ``plain`` is set as it is, where it tells nobody anything. ``cross_site``: other sites' forms send it.
     ``presented`` are the names of its chunks that the browser sent, so leftovers are cleared too.
     ``max_age`` is in seconds. ``path`` is the only part of the site that the browser sends it to.
+    ``written`` holds, once that was sealed, under what and how it is written.
     """
 
     name: str
@@ -36,6 +37,9 @@ class CookieChange:
     path: str = "/"
     plain: str | None = None
     cross_site: bool = False
+    written: list[tuple[object, list[bytes]]] = field(
+        init=False, default_factory=list, repr=False, compare=False
+    )
 
 
 MOST_BYTES = 4096

@@ -9,6 +9,11 @@ from gateway.core.sessions.model import Renewed, Session
 from gateway.core.sessions.record import Handle, handle_change
 
 
+def max_age_of(session: Session, now: float) -> int:
+    """Return the Max-Age of a session's cookies: the seconds until its end."""
+    return max(1, int(session.ends_at - now))
+
+
 def session_cookies(
     site: Site, current: Renewed, sent: dict[str, str], now: float
 ) -> tuple[CookieChange, ...]:
@@ -16,7 +21,7 @@ def session_cookies(
     if current.grant is not None and current.grant.handle:
         return (handle_cookie(site, current.session, current.grant.handle, sent, now),)
     session = replace(current.session, seen_at=now)
-    max_age = max(1, int(session.ends_at - now))
+    max_age = max_age_of(session, now)
     name = site.session_cookie
     changes = [
         CookieChange(
@@ -44,7 +49,7 @@ def handle_cookie(
 ) -> CookieChange:
     """Return the change that gives the browser the handle of a session that the store keeps."""
     name = site.session_cookie
-    max_age = max(1, int(session.ends_at - now))
+    max_age = max_age_of(session, now)
     handle = Handle(session.session_id, secret)
     return handle_change(name, site.purpose("handle"), handle, max_age, cookies.presented(sent, name))
 
