@@ -33,7 +33,6 @@ _PRINTABLE: Final = bytes(
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
 _MOST_NAMES: Final = 4096
 _LONGEST_NAME: Final = 128
-_SPACE: Final = 0x20
 # what an entry weighs beside its bytes: its object, its places in the table and in the generation
 _ENTRY: Final = 250
 _MISSING: Final = object()
@@ -92,8 +91,9 @@ class Line:
         self.found: Any = None
 
 
-_DROPPED: Final = Line(DROP, b"", b"", b"", b"")
-"""What every line is that does not go on and that nothing reads."""
+# nothing reads a line that does not go on; those that proxies tell by are read with the others of a request
+_ALIKE: Final = {kind: Line(kind, b"", b"", b"", b"") for kind in (DROP, FORWARDING)}
+"""What every line of some kinds is."""
 UNREAD: Final = Line(DROP, b"", b"", b"", b"")
 """What stands for a line that a table has not read: for ``table.get``."""
 
@@ -199,10 +199,11 @@ class _Shelf:
 class _Name:
     """What a field's name means; ``left`` of ``most`` unknown lines of it are yet looked at a second time."""
 
-    __slots__ = ("kind", "left", "most", "shelf")
+    __slots__ = ("alike", "kind", "left", "most", "shelf")
 
     def __init__(self, kind: Kind, shelf: _Shelf, most: int) -> None:
         self.kind = kind
+        self.alike = _ALIKE.get(kind)
         self.shelf = shelf
         self.most = self.left = most
 
@@ -250,32 +251,31 @@ class LineTable(dict[bytes, Line | None]):
 
     def learn(self, line: bytes) -> Line | None:
         """Return what a line is that the table does not hold. Raises Malformed."""
-        try:
-            raw, value = line.split(b":", 1)
-        except ValueError:
-            _check_name(line)
-            raise Malformed("field line") from None
-        name = self._names.get(raw) or self._learn(raw)
+        # nearly all are written with one space, as we write them
+        raw, colon, value = line.partition(b": ")
+        name = self._names.get(raw)
+        if name is None or not colon:
+            raw, colon, value = line.partition(b":")
+            name = self._names.get(raw) or self._learn(raw)
+            if not colon:
+                raise Malformed("field line")
+            if value[:1] == b" ":
+                colon, value = b": ", value[1:]
         if value.translate(_PRINTABLE) != value:
             raise Malformed("field line")
-        kind = name.kind
-        if kind == DROP:
-            found: Line | None = _DROPPED
-        else:
-            plain = value.strip(b" \t")
-            # nearly all are written with one space, as we write them
-            is_ours = len(value) == len(plain) + 1 and value[0] == _SPACE
-            if kind == PASS and is_ours:
-                found = None
-            else:
-                found = Line(kind, line, raw, plain, line if is_ours else b"%b: %b" % (raw, plain))
-                if kind:
-                    known = name.shelf.old.pop(line, _MISSING)
-                    if known is not _MISSING:
-                        # what was found of it is worth more than the line
-                        name.shelf.keep(self, line, known)  # type: ignore[arg-type]
-                        return known  # type: ignore[return-value]
-                    self._read(found)
+        found = name.alike
+        if found is None:
+            # of white space, tabs and spaces alone are left by now
+            plain = value.strip()
+            is_ours = plain == value and colon == b": "
+            if name.kind or not is_ours:
+                known = name.shelf.old.pop(line, _MISSING)
+                if known is not _MISSING:
+                    # what was found of it is worth more than the line
+                    name.shelf.keep(self, line, known)  # type: ignore[arg-type]
+                    return known  # type: ignore[return-value]
+                found = Line(name.kind, line, raw, plain, line if is_ours else b"%b: %b" % (raw, plain))
+                self._read(found)
         if name.left:
             name.left -= 1
             if name.shelf.comes_again(line):

@@ -131,7 +131,7 @@ class Request:
         host: Line | None = None
         connection: Line | None = None
         self.passed, self.read = passed, read
-        self.framing: list[Line] = []
+        self.framing: tuple[Line, ...] = ()
         self.vouched: tuple[Line, ...] = ()
         self.loops: tuple[Line, ...] = ()
         self.dropped = _NONE
@@ -170,7 +170,7 @@ class Request:
         if not kind:
             self.passed.append(found.line)
         elif kind <= LAST_FRAMING:
-            self.framing.append(found)
+            self.framing += (found,)
             if kind == CONNECTION:
                 self.dropped |= found.found.named
         elif kind == VOUCHED:

@@ -178,7 +178,7 @@ def _learn_usual(key: tuple[bytes, bytes, bytes | None]) -> Framing:
     return framing
 
 
-def _read_more(method: bytes, version: bytes, connection: Line | None, more: list[Line]) -> Framing:
+def _read_more(method: bytes, version: bytes, connection: Line | None, more: tuple[Line, ...]) -> Framing:
     special: dict[Kind, list[bytes]] = {}
     for line in more:
         # a tab beside a coding has hidden it from some; nobody writes one
@@ -202,7 +202,7 @@ def _read_more(method: bytes, version: bytes, connection: Line | None, more: lis
     )
 
 
-def _check_host(host: Line | None, more: list[Line], *, may_lack: bool) -> None:
+def _check_host(host: Line | None, more: tuple[Line, ...], *, may_lack: bool) -> None:
     """Say why there is not the one Host (RFC 9112 section 3.2; R57), unless it may be lacking."""
     if host is None and may_lack:
         return
