@@ -86,6 +86,26 @@ def test_r57_a_head_in_two_reads(seed: int):
     assert refused > 5
 
 
+AFTER_HEADS = [
+    b"\r\n\r\n",
+    b"hello\r\n\r\n",
+    b"5\r\nhello\r\n0\r\n\r\n",
+    b"GET /second HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"helloGET /second HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"X-Host: h\r\n\r\n",
+    b"Host: other\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("after", AFTER_HEADS)
+def test_r57_what_follows_a_head_in_the_same_read_is_no_part_of_it(after: bytes):
+    """R57 [10.hold.1]: a read that ends as a head does, and holds more than one, is taken apart."""
+    draw = random.Random(1)
+    for _ in range(200):
+        data = head_of(draw).removesuffix(b"hello") + after
+        assert sent(data) == sent(data[:1], data[1:]), data
+
+
 STATUS_LINES = [
     b"HTTP/1.1 200 OK",
     b"HTTP/1.1 404",

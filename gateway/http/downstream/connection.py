@@ -106,16 +106,19 @@ class ClientConnection(ClientReader):
         state = self.state
         if state == _HEAD and not self.ahead and not self.held and not self.write_paused:
             size = len(data)
-            if 0 < data.find(HEAD_END) == size - 4 and size <= self.server.limits.head and data[0] != 13:
+            if data.endswith(HEAD_END) and size <= self.server.limits.head and data[0] != 13:
                 # one whole head, with nothing before or after it, as nearly all come
                 try:
                     self.take_head(data)
+                    return
                 except Fault as fault:
-                    self.refuse_head(fault, data)
+                    if data.find(HEAD_END) == size - len(HEAD_END):
+                        self.refuse_head(fault, data)
+                        return
+                    # it ends earlier: an empty line within is no field line
                 except IllegalMove:
                     self.reset()
                     raise
-                return
         if state == ClientState.TUNNEL:
             assert self.tunnel is not None
             self.tunnel.from_client(data)

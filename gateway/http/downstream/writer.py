@@ -10,7 +10,7 @@ from gateway.http.downstream.roles import Front
 from gateway.http.downstream.transport import FULL, ClientTransport
 from gateway.http.messages.chunked import LAST_CHUNK, encode_chunk
 from gateway.http.messages.request_head import Framing
-from gateway.http.messages.serialise import CONTINUE, build_response_head, status_line
+from gateway.http.messages.serialise import CONTINUE, STATUS_LINES, build_response_head
 from gateway.http.ports import Response
 from gateway.http.states import ClientMove, ClientState
 
@@ -73,7 +73,7 @@ class ClientWriter(ClientTransport):
         # before the body's end nobody can tell where the next request begins
         keep = asked.keep_alive and state != _BODY and not self.last_request and not server.draining
         self._chunked = False
-        parts = [status_line(status), *lines]
+        parts = [STATUS_LINES[status], *lines]
         if not head.has_date:
             parts.append(b"Date: " + server.date())
         if length is not None:
@@ -139,7 +139,7 @@ class ClientWriter(ClientTransport):
     def interim(self, head: Response) -> None:
         """Send an interim response (RFC 9110 section 15.2); an HTTP/1.0 client knows none."""
         if self.head.minor:
-            self.send(b"\r\n".join((status_line(head.status), *head.interim, b"", b"")))
+            self.send(b"\r\n".join((STATUS_LINES[head.status], *head.interim, b"", b"")))
 
     def send_continue(self) -> None:
         """Tell the client to send its body."""
@@ -149,7 +149,7 @@ class ClientWriter(ClientTransport):
         """Tell the client that what follows is the protocol that it asked for."""
         self._keep = False
         ends = [b"Connection: upgrade", b"Upgrade: " + protocol, b"", b""]
-        self.send(b"\r\n".join([status_line(101), *lines, *ends]))
+        self.send(b"\r\n".join([STATUS_LINES[101], *lines, *ends]))
 
     # reading, as far as an answer needs it
 

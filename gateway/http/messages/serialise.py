@@ -9,9 +9,9 @@ from gateway.core.headers.request import Header
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-_STATUS_LINES: Final = {
-    status.value: b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode()) for status in HTTPStatus
-}
+_PHRASES: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+STATUS_LINES: Final = tuple(b"HTTP/1.1 %d %b" % (status, _PHRASES.get(status, b"")) for status in range(1000))
+"""The status line of each response, without CRLF (RFC 9112 section 4)."""
 _OURS_IN_RESPONSES: Final = frozenset(FRAMING) - {b"host", b"expect"} | {
     b"te",
     b"trailer",
@@ -36,11 +36,6 @@ def response_lines(headers: Iterable[Header]) -> list[bytes]:
     return lines
 
 
-def status_line(status: int) -> bytes:
-    """Return the status line of a response, without CRLF (RFC 9112 section 4)."""
-    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
-
-
 def build_response_head(
     status: int, headers: Iterable[Header], framing: Iterable[bytes], date: bytes | None
 ) -> bytes:
@@ -55,7 +50,7 @@ def build_response_head(
     Raises:
         Unsafe: it would be read as something else than is meant here.
     """
-    lines = [status_line(status), *response_lines(headers), *framing]
+    lines = [STATUS_LINES[status], *response_lines(headers), *framing]
     if date is not None and not any(line[:5].lower() == b"date:" for line in lines):
         lines.append(b"Date: " + date)
     return b"\r\n".join((*lines, b"", b""))

@@ -107,7 +107,7 @@ class Origin(Generic[AnyKept]):
         breaker = breaker or BreakerSettings()
         self.breaker = Breaker(breaker.failures, breaker.delay)
         self.failing = expand_statuses(breaker.status)
-        self.idle: dict[AnyKept, None] = {}
+        self.idle: list[AnyKept] = []
         self.busy = 0
         self.open = 0
         self.answers = 0
@@ -141,7 +141,7 @@ class Origin(Generic[AnyKept]):
         """
         idle = self.idle
         while idle:
-            connection, _ = idle.popitem()
+            connection = idle.pop()
             self.busy += 1
             if connection.is_usable():
                 if not careful or connection.is_quiet():

@@ -189,7 +189,7 @@ class UpstreamPool:
                     return
             if not self._retired and len(origin.idle) < self._max_idle:
                 origin.busy -= 1
-                origin.idle[connection] = None
+                origin.idle.append(connection)
                 return
         connection.finish()
 
@@ -205,7 +205,7 @@ class UpstreamPool:
         origin = connection.origin
         origin.open -= 1
         if connection in origin.idle:
-            del origin.idle[connection]
+            origin.idle.remove(connection)
         elif not self.bound.lost(connection):
             origin.busy -= 1
         if self._waiting.entries:
@@ -279,6 +279,6 @@ class UpstreamPool:
 
 def _close_idle(origin: Server) -> None:
     while origin.idle:
-        connection, _ = origin.idle.popitem()
+        connection = origin.idle.pop()
         origin.busy += 1
         connection.finish()

@@ -16,7 +16,7 @@ def request_of(exchange: Served, host_line: bytes | None) -> bytes:
         host_line: what takes the place of that, if anything.
     """
     method, body = exchange.request.method, exchange.body
-    parts = [b"%b %b HTTP/1.1" % (method, exchange.target), *exchange.lines]
+    parts = [b" ".join((method, exchange.target, b"HTTP/1.1")), *exchange.lines]
     if host_line is not None:
         # the first of the lines begins with Host
         _, mark, more = parts[1].partition(b"\r\n")
@@ -36,8 +36,7 @@ def request_of(exchange: Served, host_line: bytes | None) -> bytes:
     if exchange.upgrade is not None:
         parts.append(b"Connection: upgrade")
         parts.append(b"Upgrade: " + exchange.upgrade)
-    parts.append(b"")
-    parts.append(content)
+    parts += (b"", content)
     return b"\r\n".join(parts)
 
 
