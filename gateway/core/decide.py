@@ -58,25 +58,21 @@ ENDPOINTS: dict[bytes, Endpoint] = {
 def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) -> Answer | Need:
     """Judge one request at ``now`` (epoch seconds): an answer, or the one fact that is missing."""
     context = Context(request, knowledge, now, request_id)
-    answer = _judge(context)
-    return _by_scheme(context, answer) if isinstance(answer, Login) else answer
-
-
-def _judge(context: Context) -> Answer | Need:
-    request, forwarded = context.request, context.forwarded
+    forwarded = context.forwarded
     if forwarded.unreadable:
         told = f"What {forwarded.unreadable} says cannot be read, or it is absent."
         return replace(plain(context, Reason.FORWARDING_UNREADABLE), detail=told)
     if request.loops and _has_looped(context):
         return plain(context, Reason.LOOP_DETECTED)
-    route = context.knowledge.runtime.places.find(forwarded.host, request)
+    route = context.route = knowledge.runtime.places.find(forwarded.host, request)
     if route is None:
-        return _locate(context)
-    context.route = route
-    if route.rate_limit is None:
+        answer = _locate(context)
+    elif route.rate_limit is None:
         # nothing that is judged by more than its path is known as a place
-        return access.access(context, route)
-    return _on_route(context, route)
+        answer = access.access(context, route)
+    else:
+        answer = _on_route(context, route)
+    return _by_scheme(context, answer) if answer.__class__ is Login else answer
 
 
 def _has_looped(context: Context) -> bool:

@@ -31,17 +31,10 @@ def access(context: Context, route: Route) -> Forward | Refuse | Login | Need:
     """Decide a request for a route: forward, refuse, send to login, or name what is missing."""
     if route.access == "public":
         return _forward(context, route, Reason.PUBLIC, None)
-    credentials = present(context)
-    if not isinstance(credentials, list):
-        return refuse(context, credentials, bearer=True) if isinstance(credentials, Reason) else credentials
-    bearer: BearerToken | None = None
-    cookie: SessionCookie | None = None
-    for each in credentials:
-        if isinstance(each, BearerToken):
-            bearer = each
-        elif each.opened is None or route.admits(each.opened.session.provider):
-            # whoever another provider vouches for is nobody here, and stays who they are elsewhere (R70)
-            cookie = each
+    found = present(context, route)
+    if not isinstance(found, tuple):
+        return refuse(context, found, bearer=True) if isinstance(found, Reason) else found
+    bearer, cookie = found
     if bearer is not None:
         return _with_bearer(context, route, bearer, cookie)
     if cookie is not None:

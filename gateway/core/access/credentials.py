@@ -16,6 +16,7 @@ from gateway.core.headers import cookies as jar
 from gateway.core.headers.lines import Line
 from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
+from gateway.core.rules.routes import Route
 from gateway.core.sessions import codec, renewal
 from gateway.core.sessions.model import OpenedSession, Renewed
 from gateway.core.sessions.record import RECORD_PURPOSE, Handle, StoredSession, decode_handle
@@ -196,15 +197,21 @@ def _open_record(context: Context, handle: Handle, stored: StoredSession) -> Ope
 CREDENTIAL_SOURCES: tuple[Extractor, ...] = (bearer_token, session_cookie)
 
 
-def present(context: Context) -> list[Credential] | SessionRecord | Reason:
-    """Return every credential that the request carries, the refusal of a malformed one, or a need."""
-    found: list[Credential] = []
+def present(
+    context: Context, route: Route
+) -> tuple[BearerToken | None, SessionCookie | None] | SessionRecord | Reason:
+    """Return the credentials that count on a route, the refusal of a malformed one, or a need."""
+    bearer: BearerToken | None = None
+    cookie: SessionCookie | None = None
     for source in CREDENTIAL_SOURCES:
         credential = source(context)
         if credential is None:
             continue
-        if isinstance(credential, (BearerToken, SessionCookie)):
-            found.append(credential)
-        else:
+        if isinstance(credential, BearerToken):
+            bearer = credential
+        elif not isinstance(credential, SessionCookie):
             return credential
-    return found
+        elif credential.opened is None or route.admits(credential.opened.session.provider):
+            # whoever another provider vouches for is nobody here, and stays who they are elsewhere (R70)
+            cookie = credential
+    return bearer, cookie
