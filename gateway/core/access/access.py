@@ -185,7 +185,7 @@ def _forward(
         context.forwarded,
         context.knowledge.runtime.rules,
         identity,
-        pass_authorization=route.authorization == "pass",
+        route.authorization == "pass",
     )
     if route.replacement is not None:
         target = route.forwarded(context.target.path) + context.target.query

@@ -15,10 +15,10 @@ def sort_response(lines: list[bytes], table: LineTable) -> tuple[list[bytes], li
     """
     passed: list[bytes] = []
     read: list[Line] = []
-    known, add = table.get, passed.append
+    known, unread, add = table.get, UNREAD, passed.append
     for line in lines:
-        found = known(line, UNREAD)
-        if found is UNREAD:
+        found = known(line, unread)
+        if found is unread:
             found = table.learn(line)
         if found is None:
             add(line)

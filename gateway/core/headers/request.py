@@ -135,10 +135,10 @@ class Request:
         self.vouched: tuple[Line, ...] = ()
         self.loops: tuple[Line, ...] = ()
         self.dropped = _NONE
-        known, add = table.get, passed.append
+        known, unread, add = table.get, UNREAD, passed.append
         for line in lines:
-            found = known(line, UNREAD)
-            if found is UNREAD:
+            found = known(line, unread)
+            if found is unread:
                 found = table.learn(line)
             if found is None:
                 add(line)

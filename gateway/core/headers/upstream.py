@@ -19,7 +19,6 @@ def upstream_lines(
     forwarded: Forwarded,
     rules: "HeaderRules",
     identity: Identity | None,
-    *,
     pass_authorization: bool,
 ) -> list[bytes]:
     """Return the end-to-end fields for the upstream, Host first, without X-Request-ID.

@@ -135,11 +135,11 @@ class ClientReader(ClientWriter):
         request, head = read_request_head(
             data,
             server.handler.request_lines,
-            peer=self.peer,
-            tls=self.tls,
-            hostless=server.hostless,
-            methods=server.extra_methods,
-            most_fields=server.limits.fields,
+            self.peer,
+            self.tls,
+            server.hostless,
+            server.extra_methods,
+            server.limits.fields,
         )
         if self.is_plain:
             raise Unencrypted(request)

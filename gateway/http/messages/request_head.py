@@ -90,7 +90,6 @@ _usual: dict[tuple[bytes, bytes, bytes | None], Framing] = {}
 def read_request_head(
     data: bytes,
     table: LineTable,
-    *,
     peer: str = "",
     tls: bool = False,
     hostless: frozenset[bytes] = frozenset(),
