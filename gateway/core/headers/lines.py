@@ -64,6 +64,17 @@ def _check_name(name: bytes) -> bytes:
     return lower
 
 
+def read_length(value: bytes) -> int:
+    """Return a Content-Length (RFC 9110 section 8.6).
+
+    Raises:
+        Malformed: not 1 to 18 digits.
+    """
+    if not value.isdigit() or len(value) > 18:
+        raise Malformed("Content-Length")
+    return int(value)
+
+
 def without(lines: list[bytes], named: frozenset[bytes]) -> list[bytes]:
     """Return the lines whose lower-case names a Connection field does not name (RFC 9110 section 7.6.1)."""
     return [line for line in lines if line.partition(b":")[0].lower() not in named]

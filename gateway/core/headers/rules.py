@@ -14,7 +14,7 @@ from gateway.core.headers.forwarded import Forwarded, Proxies
 from gateway.core.headers.forwarding_fields import sources_of
 from gateway.core.headers.identity import IdentityHeader, compile_identity_headers
 from gateway.core.headers.kinds import Kind
-from gateway.core.headers.lines import NOTHING, Budgets, Line, LineTable, Options
+from gateway.core.headers.lines import NOTHING, Budgets, Line, LineTable, Malformed, Options, read_length
 from gateway.core.headers.loops import loop_line
 from gateway.core.headers.request import Request
 from gateway.syntax.authority import read_host
@@ -212,12 +212,21 @@ def _response_reader(prefixes: tuple[bytes, ...]) -> Callable[[Line], None]:
             line.found = is_own(line.value, prefixes)
         elif line.kind == kinds.CONNECTION:
             line.found = read_options(line.value)
+        elif line.kind == kinds.CONTENT_LENGTH:
+            line.found = _length_of(line.value)
         elif line.kind == kinds.CONTENT_TYPE:
             line.found = line.value[:17].lower() == b"text/event-stream"
         elif line.kind in (kinds.CHALLENGE, kinds.PROXY_CHALLENGE):
             line.found = _BINDING.search(line.value) is not None
 
     return read
+
+
+def _length_of(value: bytes) -> int | None:
+    try:
+        return read_length(value)
+    except Malformed:
+        return None
 
 
 def read_options(value: bytes) -> Options:

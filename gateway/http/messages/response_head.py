@@ -23,7 +23,6 @@ from gateway.core.headers.kinds import (
 from gateway.core.headers.lines import Line, LineTable, Malformed, without
 from gateway.core.headers.request import Header
 from gateway.core.reasons import Reason
-from gateway.http.messages.fields import read_length
 from gateway.http.messages.mending import check_bytes, mend
 
 MOST_HEAD: Final = 65536
@@ -159,9 +158,9 @@ def _heed(head: ResponseHead, read: list[Line], minor: int) -> ResponseHead:
         if kind == DATE:
             head.has_date = True
         elif kind == CONTENT_LENGTH:
-            if length is not None:
+            if length is not None or line.found is None:
                 raise Malformed("Content-Length")
-            length = read_length(line.value)
+            length = line.found
         elif kind == CONTENT_TYPE:
             head.is_stream = head.is_stream or line.found
         elif kind == CONNECTION:
