@@ -139,7 +139,9 @@ class Transaction:
         forward = self.forward
         assert forward is not None
         lines = head.lines
-        if forward.live is not None:
+        live = forward.live
+        # where nothing was due, nothing rides
+        if live is not None and (live.cookies or live.background):
             now = self.pipeline.clock()
             changes = due_cookies(forward, self.knowledge, now, now - self.asked)
             if changes:

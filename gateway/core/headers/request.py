@@ -197,7 +197,8 @@ class Request:
 
         Whatever else it offers, and however it is listed: the data plane decides whether it becomes one.
         """
-        return any(line.kind == UPGRADE and b"websocket" in line.value.lower() for line in self.framing)
+        asked = b",".join([line.value for line in self.framing if line.kind == UPGRADE])
+        return b"websocket" in asked.lower()
 
     @property
     def is_speculative(self) -> bool:
