@@ -42,7 +42,7 @@ class Identity:
     position: Position | None = None
     identity_block: "tuple[object, bytes] | None" = field(default=None, repr=False, compare=False)
     cleared: "tuple[object, int, float] | None" = field(default=None, repr=False, compare=False)
-    passed: set[object] = field(default_factory=set, repr=False, compare=False)
+    passed: frozenset[object] = field(default=frozenset(), repr=False, compare=False)
     text: "tuple[object, str] | None" = field(default=None, repr=False, compare=False)
 
 

@@ -29,18 +29,27 @@ _PRINTABLE = bytes(range(0x21, 0x7F))
 class BearerToken:
     """An access token of the Authorization field (RFC 6750 section 2.1).
 
-    Attributes:
-        token: as presented.
+    Args:
+        token: as presented, where it is not that of ``line``.
         line: its line, with which what was verified is remembered; None where another source found it.
+
+    Attributes:
         verified: whom it names, by which key set, and since when that is known (epoch seconds); None before.
     """
 
-    __slots__ = ("line", "token", "verified")
+    __slots__ = ("_token", "line", "verified")
 
     def __init__(self, token: str, line: Line | None = None) -> None:
-        self.token = token
+        self._token = token
         self.line = line
         self.verified: tuple[KeySet, Identity, float] | None = None
+
+    @property
+    def token(self) -> str:
+        """As presented; of a line it is kept once, within the line."""
+        if self.line is None:
+            return self._token
+        return self.line.value.partition(b" ")[2].strip(b" ").decode()
 
 
 @dataclass(slots=True)
@@ -77,7 +86,7 @@ def bearer_token(context: Context) -> BearerToken | Reason | None:
     token = token.strip(b" ")
     if not token or len(token) > MOST_TOKEN or not token.isascii() or token.translate(None, _PRINTABLE):
         return Reason.TOKEN_MALFORMED
-    found = line.found = BearerToken(token.decode(), line)
+    found = line.found = BearerToken("", line)
     return found
 
 

@@ -86,20 +86,30 @@ class Line:
     Attributes:
         kind: what it is to us.
         raw: the line as it came.
-        name, value: as sent; the value without surrounding white space.
+        name: as sent.
         line: the line that goes on, with one space before its value.
         found: what was read of it, as its kind has it.
     """
 
-    __slots__ = ("found", "kind", "line", "name", "raw", "value")
+    __slots__ = ("_value", "found", "kind", "line", "name", "raw")
 
     def __init__(self, kind: Kind, raw: bytes, name: bytes, value: bytes, line: bytes) -> None:
         self.kind = kind
         self.raw = raw
         self.name = name
-        self.value = value
+        self._value: bytes | None = value
         self.line = line
         self.found: Any = None
+
+    @property
+    def value(self) -> bytes:
+        """The value without surrounding white space."""
+        value = self._value
+        return value if value is not None else self.raw[len(self.name) + 1 :].strip()
+
+    def without_value(self) -> None:
+        """Keep its value once, within the line: it is hardly asked for any more."""
+        self._value = None
 
 
 # nothing reads a line that does not go on; those that proxies tell by are read with the others of a request
@@ -141,8 +151,8 @@ class Budgets:
     others: Budget = Budget(16_384, 4 << 20, 200, 2048)
     cookies: Budget = Budget(32_768, 14 << 20, 8192, 65_536)
     forwarding: Budget = Budget(32_768, 6 << 20, 512, 65_536)
-    credentials: Budget = Budget(49_152, 32 << 20, 17_000)
-    forwarded: int = 24_576
+    credentials: Budget = Budget(49_152, 56 << 20, 17_000)
+    forwarded: int = 49_152
     """How many ways by which requests came."""
 
 
@@ -296,6 +306,7 @@ class LineTable(dict[bytes, Line | None]):
     def keep_verified(self, line: Line) -> None:
         """Remember a credential that has been verified, with what was found of it."""
         if line.raw not in self:
+            line.without_value()
             self._shelves[AUTHORIZATION].keep(self, line.raw, line)
 
     def forget(self, line: Line) -> None:

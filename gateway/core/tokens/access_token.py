@@ -1,6 +1,7 @@
 """Access tokens that are JWTs, presented by API clients or kept in sessions (RFC 9068, RFC 6750)."""
 
 from functools import lru_cache
+from sys import intern
 from typing import Final
 
 from gateway.core.email import claims_of
@@ -143,7 +144,8 @@ def _identify(claims: Claims, provider: Provider) -> Identity | Reason:
         provider.name,
         provider.issuer,
         subject,
-        claims_of(provider.settings, claims),
+        # what claims are called is the same for everybody, and kept once
+        {intern(name): value for name, value in claims_of(provider.settings, claims).items()},
         scopes,
         # a provider's clock that is ahead must save no token from a revocation (R66)
         (issued or 0.0) - provider.clock_skew,
