@@ -8,7 +8,6 @@ else it is asked each time.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from math import ceil
 from typing import TypeAlias
 
@@ -226,12 +225,6 @@ def compile_require(settings: RequireSettings | None, groups_claim: str) -> Requ
     )
 
 
-@lru_cache(256)
-def _and(passed: frozenset[object], require: Require) -> frozenset[object]:
-    """Return what was passed, with one more; people who passed the same share one set."""
-    return passed | {require}
-
-
 def judge(identity: Identity, request: Request, require: Require, now: float) -> Reason | None:
     """Return why this identity may not make this request, or None. ``now`` is epoch seconds.
 
@@ -243,5 +236,5 @@ def judge(identity: Identity, request: Request, require: Require, now: float) ->
         if reason is not None:
             return reason
     if not has_passed:
-        identity.passed = _and(identity.passed, require)
+        identity.passed |= {require}
     return None
