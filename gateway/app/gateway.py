@@ -119,7 +119,10 @@ class Gateway(Parts):
 
     def commit(self, prepared: Prepared) -> None:
         """Go on with what was prepared. Requests under way end with the knowledge that they began with."""
-        runtime = prepared.runtime
+        runtime, before = prepared.runtime, self.runtime.rules
+        # facts lead back to the configuration they are of: as a cycle they would wait for the collector
+        before.request_lines.forget_all()
+        before.response_lines.forget_all()
         self.runtime = runtime
         self.settings = settings = runtime.settings
         self.providers.configure(runtime.providers, allow_insecure_http=settings.allow_insecure_http)

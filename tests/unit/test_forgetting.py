@@ -1,12 +1,14 @@
 """Nothing of a person is remembered once it was judged that they are over, whichever way that came."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from gateway.core.access.forgetting import sweep
+from gateway.core.identity import Identity
 from gateway.core.rules.entries import DenyEntry
 from tests.support.conversations import Side, State, bearer_line, keys, session_line
 from tests.support.held_facts import is_held
@@ -104,6 +106,27 @@ def test_a_session_that_is_over_goes_though_a_token_came_with_it():
     assert ask(side, line, "/x", "GET", TOKEN) == 200
     assert not held(side, line, name)
     assert held(side, *WHO["token"])
+
+
+@pytest.mark.parametrize("kind", list(WHO))
+def test_who_is_forgotten_waits_for_no_collector(kind: str):
+    """[10.hold.3]: nothing leads from a fact back to what remembers it."""
+
+    def alive(name: str) -> int:
+        return sum(isinstance(each, Identity) and each.subject == name for each in gc.get_objects())
+
+    side, _, name = known(kind)
+    gc.collect()
+    assert alive(name) > 0
+    gc.disable()
+    try:
+        expire(side, kind)
+        sweep(side.pipeline.knowledge, side.state.now, is_news=True)
+        # the last request on the connection may be known to it still
+        side.connections.clear()
+        assert alive(name) == 0
+    finally:
+        gc.enable()
 
 
 def test_whoever_logs_out_is_forgotten():

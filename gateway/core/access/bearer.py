@@ -2,7 +2,7 @@
 
 from typing import TypeAlias
 
-from gateway.core.access.credentials import BearerToken
+from gateway.core.access.credentials import BearerToken, token_of
 from gateway.core.access.verification import checked
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Need
@@ -32,7 +32,8 @@ def judge_bearer(context: Context, route: Route, bearer: BearerToken) -> Verdict
             and route.admits(identity.provider)
         ):
             return identity
-    parsed = read(bearer.token)
+    line = next((each for each in context.request.authorization if each.found is bearer), None)
+    parsed = read(bearer.token if line is None else token_of(line))
     if not isinstance(parsed, Parsed):
         return parsed
     issuer = access_token.issuer_of(parsed)
@@ -44,12 +45,12 @@ def judge_bearer(context: Context, route: Route, bearer: BearerToken) -> Verdict
     verdict = verified(context, provider, parsed, context.forwarded.client)
     if isinstance(verdict, Identity):
         current = knowledge.keys.get(provider.name)
-        if current is not None and bearer.line is not None and now < verdict.expires_at:
+        if current is not None and line is not None and now < verdict.expires_at:
             bearer.verified = (current, verdict, now)
-            knowledge.runtime.rules.request_lines.keep_verified(bearer.line)
-    elif isinstance(verdict, Reason) and bearer.line is not None:
+            knowledge.runtime.rules.request_lines.keep_verified(line)
+    elif isinstance(verdict, Reason) and line is not None:
         # whom it named once, under other keys or before it expired
-        knowledge.runtime.rules.request_lines.forget(bearer.line)
+        knowledge.runtime.rules.request_lines.forget(line)
     return verdict
 
 

@@ -29,27 +29,21 @@ _PRINTABLE = bytes(range(0x21, 0x7F))
 class BearerToken:
     """An access token of the Authorization field (RFC 6750 section 2.1).
 
+    It does not know its line, which knows it: what is forgotten is to go at once, and not when cycles are
+    collected.
+
     Args:
-        token: as presented, where it is not that of ``line``.
-        line: its line, with which what was verified is remembered; None where another source found it.
+        token: as presented; empty where its line holds it, with which what was verified is remembered.
 
     Attributes:
         verified: whom it names, by which key set, and since when that is known (epoch seconds); None before.
     """
 
-    __slots__ = ("_token", "line", "verified")
+    __slots__ = ("token", "verified")
 
-    def __init__(self, token: str, line: Line | None = None) -> None:
-        self._token = token
-        self.line = line
+    def __init__(self, token: str = "") -> None:
+        self.token = token
         self.verified: tuple[KeySet, Identity, float] | None = None
-
-    @property
-    def token(self) -> str:
-        """As presented; of a line it is kept once, within the line."""
-        if self.line is None:
-            return self._token
-        return self.line.value.partition(b" ")[2].strip(b" ").decode()
 
 
 @dataclass(slots=True)
@@ -69,6 +63,11 @@ Credential: TypeAlias = BearerToken | SessionCookie
 Extractor: TypeAlias = Callable[[Context], Credential | SessionRecord | Reason | None]
 
 
+def token_of(line: Line) -> str:
+    """Return the token of an Authorization line that holds one."""
+    return line.value.partition(b" ")[2].strip(b" ").decode()
+
+
 def bearer_token(context: Context) -> BearerToken | Reason | None:
     """Return the bearer token, None where there is none, or a refusal for a malformed or repeated field."""
     lines = context.request.authorization
@@ -86,7 +85,7 @@ def bearer_token(context: Context) -> BearerToken | Reason | None:
     token = token.strip(b" ")
     if not token or len(token) > MOST_TOKEN or not token.isascii() or token.translate(None, _PRINTABLE):
         return Reason.TOKEN_MALFORMED
-    found = line.found = BearerToken("", line)
+    found = line.found = BearerToken()
     return found
 
 
