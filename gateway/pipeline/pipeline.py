@@ -26,7 +26,6 @@ from gateway.core.fault import Fault
 from gateway.core.headers import cookies as jar
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.headers.request import Header, Request
-from gateway.core.identity import Identity
 from gateway.core.outcome import Outcome
 from gateway.core.reasons import Reason
 from gateway.core.rules.rate_limit import Allowance, RateLimit, fields
@@ -34,7 +33,8 @@ from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.edge.rendering.render import render_fault, render_refuse, render_respond
 from gateway.edge.tasks import Tasks
 from gateway.http.ports import Exchange, Rendered, Unencrypted
-from gateway.pipeline.transaction import Transaction, named_by
+from gateway.pipeline.audit import AuditLog, audit
+from gateway.pipeline.transaction import Transaction
 
 Resolver: TypeAlias = "Callable[[Any], Awaitable[object]]"
 
@@ -49,14 +49,11 @@ _STATUS_LINE = 60
 ANSWERS = (Forward, Refuse, Login, Respond)
 
 
-class Recorder(Protocol):
+class Recorder(AuditLog, Protocol):
     """Where outcomes and audit events go."""
 
     def outcome(self, outcome: Outcome) -> None:
         """Take the one record of a finished request."""
-
-    def audit(self, event: str, **fields: object) -> None:
-        """Take an audit event; fields hold no secrets."""
 
     def error(self, message: str, **fields: object) -> None:
         """Take an error of our own."""
@@ -238,7 +235,7 @@ class Pipeline:
         transaction.answer = answer
         transaction.reason = answer.reason
         transaction.decided = perf_counter()
-        self._audit(transaction, answer)
+        audit(self.ways.recorder, transaction, answer)
         if isinstance(answer, Refuse):
             rendered = render_refuse(answer, transaction.request_id)
         else:
@@ -275,7 +272,7 @@ class Pipeline:
         transaction.answer, transaction.reason, transaction.decided = login, login.reason, perf_counter()
         if login.audit is not None:
             ended = Refuse(login.reason, login.route, provider=login.provider, audit=login.audit)
-            self._audit(transaction, ended, outcome="repeated")
+            audit(self.ways.recorder, transaction, ended, outcome="repeated")
         answer = Respond(login.reason, 303, location=location, route=login.route)
         self._respond(transaction, render_respond(answer, transaction.request_id), (*login.cookies, cookie))
 
@@ -350,7 +347,7 @@ class Pipeline:
         login = interrupted_login(request, knowledge, self.clock(), transaction.request_id)
         if login is not None:
             login = replace(login, reason=fault.reason, retry_after=fault.retry_after)
-            self._audit(transaction, login)
+            audit(self.ways.recorder, transaction, login)
             self._respond(transaction, render_refuse(login, transaction.request_id), ())
             return
         html = wants_html(request, knowledge)
@@ -366,26 +363,6 @@ class Pipeline:
         """Wait for the requests that are waiting for facts; a client that left cancels nothing."""
         await self.ways.spawned.drain()
 
-    def _audit(self, transaction: Transaction, answer: Refuse | Respond, **more: object) -> None:
-        if answer.reason is Reason.RATE_LIMITED and answer.route is not None:
-            # whoever asks too often would write the audit log
-            return
-        identity = answer.identity
-        fields: dict[str, object] = {
-            "request_id": transaction.request_id,
-            "reason": answer.reason,
-            "client": transaction.forwarded.client,
-            **_who(identity, transaction.knowledge.runtime.settings.log.claims),
-            **more,
-        }
-        if isinstance(answer, Refuse):
-            fields |= {"route": answer.route.name if answer.route else None, "detail": answer.detail}
-            if answer.audit is not None:
-                fields |= {"provider": answer.provider, "claim": answer.claim}
-            self.ways.recorder.audit(answer.audit or "refusal", **fields)
-        elif answer.audit is not None:
-            self.ways.recorder.audit(answer.audit, **fields | answer.details)
-
 
 def _lead_to_tls(request: Request, knowledge: Knowledge) -> Refuse:
     # no redirect: what was sent has been seen by everybody on the way, and a client must learn of it
@@ -393,14 +370,3 @@ def _lead_to_tls(request: Request, knowledge: Knowledge) -> Refuse:
     origin = f"https://{request.host.decode('ascii')}" if site is None or not site.secure else site.origin
     hint = f"Ask for {origin}{request.target.decode('latin-1')}"
     return Refuse(Reason.TLS_EXPECTED, html=wants_html(request, knowledge), detail=hint)
-
-
-def _who(identity: Identity | None, names: tuple[str, ...]) -> dict[str, object]:
-    if identity is None:
-        return {}
-    return {
-        "issuer": identity.issuer,
-        "subject": identity.subject,
-        "session": identity.session_id,
-        "claims": dict(named_by(identity, names)) or None,
-    }
