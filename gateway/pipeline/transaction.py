@@ -1,4 +1,4 @@
-"""One request on its way through the pipeline: its plan, its answer, and what its record will say."""
+"""One request on its way through the pipeline: its answer, and what its record will say."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -4,10 +4,10 @@ Two workers, a reload every two seconds, people who log in, refresh, open WebSoc
 and clients that ask without a pause. Ends with exit code 0, or 1 where any request failed, memory grew, or
 descriptors stayed open.
 
-What a worker remembers of header lines is bounded, but would fill for ten minutes here, and meanwhile nobody
-could tell it from a leak. So it is filled first. Then the first third of the run warms up allocators and
-pools, and the mean resident memory of the last third must not lie above the second's by more than ``GROWTH``
-for each minute between the two.
+What a worker remembers goes with its configuration, so that a reload begins with nothing, and whatever grows
+is a leak: nothing is filled before, since memory that was freed again would hide one. The first third of the
+run warms up allocators and pools, and the mean resident memory of the last third must not lie above the
+second's by more than ``GROWTH`` for each minute between the two.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import aiohttp
 from gateway.demo.upstream import DemoUpstream
 from gateway.edge.store.clients import MOST_CONNECTIONS
 from tests.bench.processes import resident
-from tests.support.fleet import Client, Fleet, inode_of, load, sockets_of, tokens_of
+from tests.support.fleet import Client, Fleet, load, tokens_of
 from tests.support.world import NAVIGATE, Browser
 
 SECONDS = 180.0
@@ -38,8 +38,6 @@ MIB = 1 << 20
 GROWTH = 1.0 * MIB
 # less than this between two thirds is what allocators do, however short the run
 NOISE = 1.0 * MIB
-# both generations of http/fields.lines with some to spare, in lines as long as the cookies of a session here
-FILL_LINES, FILL_BYTES = 5200, 900
 # connections to the provider and of the admin listener that are about to close
 LEFT_OPEN = 4
 # the pool of connections to the store keeps as many as the busiest moment took; beside them, two of their own
@@ -174,63 +172,6 @@ async def reload(fleet: SoakFleet, stop: asyncio.Event) -> None:
                 await stop.wait()
 
 
-class Filler:
-    """A connection on which a worker's memory of header lines is filled; it keeps what comes a second time.
-
-    Neither a head nor the names in it come twice, so that nothing else is filled: what a reload forgets would
-    leave room in which a leak could hide.
-    """
-
-    def __init__(self, fleet: SoakFleet, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.fleet = fleet
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def open(cls, fleet: SoakFleet) -> "Filler":
-        """Connect, and ask once: then a worker has accepted it."""
-        filler = cls(fleet, *await asyncio.open_connection("127.0.0.1", fleet.public_port))
-        await filler._ask("first", "X-First: 1")
-        return filler
-
-    async def owner(self) -> int:
-        """Return the number of the worker at the other end."""
-        inode = inode_of(self.fleet.public_port, self._writer.get_extra_info("sockname")[1])
-        return next(number for number, pid in (await self.fleet.pids()).items() if inode in sockets_of(pid))
-
-    async def fill(self) -> None:
-        """Send each of many lines twice."""
-        draw = random.Random(0)
-        for number in range(FILL_LINES):
-            line = f"Cookie: fill={draw.randbytes(FILL_BYTES // 2).hex()}"
-            for name in (f"{number}-1", f"{number}-2"):
-                await self._ask(name, f"X-{name}: {name}\r\n{line}")
-
-    async def _ask(self, name: str, lines: str) -> None:
-        host = f"Host: localhost:{self.fleet.public_port}"
-        self._writer.write(f"GET /public/{name} HTTP/1.1\r\n{host}\r\n{lines}\r\n\r\n".encode())
-        answer = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        await self._reader.readexactly(int(answer.partition(b"\r\ncontent-length: ")[2].split()[0]))
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._writer.close()
-
-
-async def fill(fleet: SoakFleet) -> None:
-    """Fill the memory of header lines of each worker."""
-    began = time.monotonic()
-    fillers: dict[int, Filler] = {}
-    while len(fillers) < WORKERS:
-        filler = await Filler.open(fleet)
-        if fillers.setdefault(await filler.owner(), filler) is not filler:
-            filler.close()
-    await asyncio.gather(*(each.fill() for each in fillers.values()))
-    for each in fillers.values():
-        each.close()
-    say(f"filled the memory of {WORKERS} workers in {time.monotonic() - began:.0f} s")
-
-
 class Memory:
     """How much was resident in each process in the course of a run of so many seconds."""
 
@@ -314,8 +255,6 @@ async def run(seconds: float) -> int:
         tasks = [
             asyncio.create_task(work) for work in (*(each.run(stop) for each in people), reload(fleet, stop))
         ]
-        # beside people, or the next time that it is full, what they take would come on top
-        await fill(fleet)
         async with load(clients):
             memory = await watch(fleet, seconds, clients)
         stop.set()
