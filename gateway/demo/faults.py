@@ -55,6 +55,7 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         "refresh-empty-400": "a refused refresh is a 400 with an empty body",
         "refresh-invalid-request": "a refused refresh is called invalid_request",
         "refresh-reuse-leeway": "a rotated refresh token used again at once gets the same new tokens",
+        "no-refresh-token": "no refresh token is given, whatever scope was asked for",
         "refresh-no-rotation": "a refresh answers without a new refresh token; the old one stays good",
         "no-auth-time": "the ID token does not say when the person authenticated",
         "lower-case-bearer": "token_type is written bearer",

@@ -166,7 +166,7 @@ class ProviderState:
             answer["id_token"] = self.tokens.id_token(
                 family, access_token, nonce=nonce, at_refresh=at_refresh
             )
-        keeps = at_refresh and "refresh-no-rotation" in quirks
+        keeps = "no-refresh-token" in quirks or (at_refresh and "refresh-no-rotation" in quirks)
         if "offline_access" in family.scopes and not keeps:
             answer["refresh_token"] = self.grants.issue_refresh_token(family)
         family.answer = answer

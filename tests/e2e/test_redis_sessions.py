@@ -256,18 +256,6 @@ async def test_within_a_tenth_nothing_is_told(world: World):
     assert await contents(world) == before
 
 
-@pytest.mark.settings({**REDIS, "providers": {"demo": {"scopes": ["openid"]}}})
-async def test_without_a_refresh_token(world: World):
-    """A provider that gives no refresh token: the session lasts as long as its access token."""
-    browser = world.browser()
-    await browser.login()
-    assert (await browser.fetch("/x")).status == 200
-    world.clock.advance(world.provider.access_lifetime + 1)
-    page = await browser.fetch("/x")
-    assert page.status == 401
-    assert json.loads(page.text)["reason"] == "session_expired"
-
-
 async def test_a_dump_gives_no_session_away(world: World):
     """Neither tokens nor handles nor names are in the store; with the ring key, names are, tokens are not."""
     browser = world.browser()

@@ -192,6 +192,9 @@ CASES = [
     ({"providers/corporate/jwks_max_stale": "1m"}, "providers.corporate.jwks_max_stale"),
     # sessions, see R42
     ({"session/idle_lifetime": "8d"}, "session.idle_lifetime"),
+    ({"session/without_refresh": "8d"}, "session.without_refresh"),
+    ({"session/without_refresh": "9h"}, "session.without_refresh"),
+    ({"session/without_refresh": "2h", "session/claims_max_age": "1h"}, "session.without_refresh"),
     ({"session/refresh_before_expiry": "8h"}, "session.refresh_before_expiry"),
     ({"session/rotation_grace": "9h"}, "session.rotation_grace"),
     ({"session/rotation_grace": "59s"}, "session.rotation_grace"),

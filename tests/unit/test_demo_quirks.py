@@ -206,6 +206,12 @@ async def no_rotation(client, name):
     return (await client.refresh(first["refresh_token"]))[0].status == 200
 
 
+@probe("no-refresh-token")
+async def no_refresh_token(client, name):
+    """A login that asks for one gets none."""
+    return "refresh_token" not in await client.log_in()
+
+
 @probe("refresh-empty-400", "refresh-invalid-request")
 async def odd_refusal(client, name):
     """How a refused refresh is told; a good one is not touched."""

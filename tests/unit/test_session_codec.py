@@ -40,7 +40,8 @@ GRANT = Grant(
 
 def test_everything_comes_back():
     """What is sealed is what is opened."""
-    assert session.decode_session(session.encode_session(SESSION)) == SESSION
+    for each in (SESSION, replace(SESSION, is_unrenewable=True)):
+        assert session.decode_session(session.encode_session(each)) == each
     assert session.decode_grant(session.encode_grant(GRANT)) == GRANT
     for page, callback in (("/x?y", ""), ("", "/.gateway/callback/p")):
         pending = begin_pending(bytes(range(32)), "p", page, 12.0, callback)

@@ -15,6 +15,15 @@ def check_session(settings: Settings) -> Iterator[Problem]:
         limit = "absolute_lifetime" if setting == "login_lifetime" else "idle_lifetime"
         if getattr(session, setting) >= getattr(session, limit):
             yield Problem(("session", setting), f"shorter than {limit}")
+    alone = session.without_refresh
+    if alone is not None and alone > session.absolute_lifetime:
+        yield Problem(("session", "without_refresh"), "at most absolute_lifetime")
+    elif alone is not None and alone > session.most_claims_age:
+        yield Problem(
+            ("session", "without_refresh"),
+            "at most claims_max_age, which is idle_lifetime where it is absent: what is older does not count,"
+            " and nothing tells it anew; raise that as well, if groups may be as old",
+        )
     window = session.refresh_before_expiry
     if session.rotation_grace < window < session.idle_lifetime:
         # its access token would outlive its place in the rotation: let in by one worker, a thief at the next

@@ -20,8 +20,16 @@ class SessionSettings(Model):
     """How long the old refresh token still gets the new result once the new one was seen."""
     login_lifetime: Duration = 600.0
     """How long a person may take at the provider."""
+    without_refresh: Duration | None = None
+    """How long a session lasts for which no refresh token came; absent: as idle_lifetime."""
     claims_max_age: Duration | None = None
     """The age from which on what a provider told of somebody does not count; absent: as idle_lifetime."""
+
+    @property
+    def lasts_without_refresh(self) -> float:
+        """``without_refresh`` in seconds, or what stands in for it; no longer than any session lasts."""
+        told = self.idle_lifetime if self.without_refresh is None else self.without_refresh
+        return min(told, self.absolute_lifetime)
 
     @property
     def most_claims_age(self) -> float:

@@ -54,10 +54,20 @@ def judge_bearer(context: Context, route: Route, bearer: BearerToken) -> Verdict
     return verdict
 
 
-def verified(context: Context, provider: Provider, token: str | Parsed, by: str | None) -> Verdict:
-    """Verify an access token; ``by`` is whose address presents it, None where the provider gave it to us."""
+def verified(
+    context: Context, provider: Provider, token: str | Parsed, by: str | None, at: float | None = None
+) -> Verdict:
+    """Verify an access token.
+
+    Args:
+        context: of the request.
+        provider: whose it is.
+        token: as presented, or as read already.
+        by: whose address presents it, None where the provider gave it to us.
+        at: when its times have to hold, in epoch seconds; None: now.
+    """
 
     def check(keys: KeySet) -> Identity | UnknownKey | Reason:
-        return access_token.check(token, provider, keys, context.now, is_own=by is None)
+        return access_token.check(token, provider, keys, context.now, is_own=by is None, at=at)
 
     return checked(context, provider, token, check, by=by)

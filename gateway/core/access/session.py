@@ -184,7 +184,9 @@ def session_identity(context: Context, session: Session) -> Verdict:
         parsed = read(session.access_token or "", claim_sources.MOST_ACCESS_TOKEN)
         if not isinstance(parsed, Parsed):
             return parsed
-        verdict = verified(context, provider, parsed, None)
+        # what nothing can renew is held to what it was when it came, under keys that still count
+        at = session.renewed_at if session.is_unrenewable else None
+        verdict = verified(context, provider, parsed, None, at)
         if not isinstance(verdict, Identity):
             return verdict
         if verdict.subject != session.subject:

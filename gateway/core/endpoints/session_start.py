@@ -63,6 +63,7 @@ def new_session(
     granted = tokens.scopes if tokens.scopes is not None else frozenset(provider.settings.scopes)
     heard = claim_sources.listen(provider, tokens, claims, userinfo)
     kept = claim_sources.begin(provider, heard, now)
+    lifetime = settings.absolute_lifetime if tokens.refresh_token else settings.lasts_without_refresh
     return Session(
         session_id=session_id,
         provider=provider.name,
@@ -72,7 +73,7 @@ def new_session(
         claims=kept.claims,
         scopes=granted,
         login_at=now,
-        ends_at=now + settings.absolute_lifetime,
+        ends_at=now + lifetime,
         seen_at=now,
         renewed_at=now,
         access_expires_at=renewal.access_expiry(tokens, claims, now, heard.get("access_token")),
@@ -80,6 +81,7 @@ def new_session(
         told=kept.told,
         claims_at=kept.claims_at,
         position=context.knowledge.denylist.position,
+        is_unrenewable=not tokens.refresh_token,
     )
 
 

@@ -73,6 +73,8 @@ def session_fields(session: Session) -> dict[str, Json]:
         fields["cs"] = _told_fields(session)
     if session.claims_at is not None:
         fields["ca"] = round(session.claims_at, 3)
+    if session.is_unrenewable:
+        fields["nr"] = True
     return fields
 
 
@@ -98,6 +100,7 @@ def session_from(fields: Mapping[str, Json]) -> Session | None:
             told=_told_from(fields.get("cs", {}), claims),
             claims_at=None if claims_at is None else read_time(claims_at),
             position=position_from(fields.get("po")),
+            is_unrenewable=fields.get("nr") is True,
         )
     except (KeyError, IndexError, TypeError):
         return None

@@ -27,6 +27,7 @@ class Session:
     where the provider's access tokens are verified as JWTs. ``seen_at`` is when it was last sealed.
     ``told`` says whose word the claims are, empty where that was not written down; ``claims_at`` is when the
     oldest of them was told that can be taken away, None likewise.
+    ``is_unrenewable``: no refresh token came with its login, so its access token's end is not its own.
     ``position`` is how far the worker where it began had applied the denylist then, None where unknown.
     """
 
@@ -47,6 +48,7 @@ class Session:
     told: Mapping[Source, Told] = field(default_factory=dict)
     claims_at: float | None = None
     position: Position | None = None
+    is_unrenewable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,10 @@ def renewal_at(session: Session, most_age: float) -> float:
     """Return when a session's tokens have to be renewed at the latest, in epoch seconds.
 
     That is when its access token expires; or when its claims are ``most_age`` (seconds) old, unless a renewal
-    since then brought none of them, as another would not.
+    since then brought none of them, as another would not. One that nothing can renew lasts until its own end.
     """
+    if session.is_unrenewable:
+        return session.ends_at
     told = claim_sources.told_at(session)
     if told < session.renewed_at:
         return session.access_expires_at
@@ -77,10 +79,12 @@ def phase(
 ) -> Literal["fresh", "due", "expired"]:
     """Tell whether tokens and claims are fresh, due for renewal behind the request's back, or expired.
 
-    Without a grant nothing can be renewed: then only the access token expires.
+    Without a grant nothing can be renewed. Then the access token's end counts, but for a session that never
+    had one: else its browser had only to lose the refresh cookie, and nobody would ask the provider again.
     """
     if not has_grant:
-        return "expired" if now >= session.access_expires_at else "fresh"
+        end = session.ends_at if session.is_unrenewable else session.access_expires_at
+        return "expired" if now >= end else "fresh"
     if now >= renewal_at(session, settings.most_claims_age):
         return "expired"
     return "due" if now >= due_at(session, has_grant, settings) else "fresh"

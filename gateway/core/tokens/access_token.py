@@ -47,7 +47,13 @@ def issuer_of(token: str | Parsed) -> str | Reason:
 
 
 def check(
-    token: str | Parsed, provider: Provider, keys: KeySet | None, now: float, *, is_own: bool = False
+    token: str | Parsed,
+    provider: Provider,
+    keys: KeySet | None,
+    now: float,
+    *,
+    is_own: bool = False,
+    at: float | None = None,
 ) -> Identity | UnknownKey | Reason:
     """Decide whether a bearer JWT is a valid access token for us (R18-R24, R26-R29).
 
@@ -58,6 +64,7 @@ def check(
         now: epoch seconds.
         is_own: whether the token endpoint itself gave it to us as an access token, so that nobody needs to
             tell it from an ID token.
+        at: when its times have to hold, in epoch seconds; None: now.
 
     Returns:
         Who is calling; ``UnknownKey`` when usable keys that hold the token's key are lacking; or the reason
@@ -72,7 +79,7 @@ def check(
     refusal = (
         _judge_kind(claims, kind, provider, is_own=is_own)
         or _judge_audience(claims, kind, provider, is_own=is_own)
-        or judge_times(claims, now, provider.clock_skew, needs_iat=False)
+        or judge_times(claims, now if at is None else at, provider.clock_skew, needs_iat=False)
     )
     return refusal or _identify(claims, provider)
 
