@@ -127,7 +127,7 @@ class Gateway(Parts):
         self.settings = settings = runtime.settings
         self.providers.configure(runtime.providers, allow_insecure_http=settings.allow_insecure_http)
         self.logins.configure(runtime)
-        self.metrics.expect_logins(runtime.providers)
+        self.metrics.expect_logins(runtime.login_names())
         session = settings.session
         self.leases.configure(grace=session.rotation_grace, idle=session.idle_lifetime)
         self.server.configure(prepared.pools, limits_of(settings.limits))

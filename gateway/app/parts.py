@@ -84,7 +84,7 @@ class Parts:
         self.runtime: RuntimeConfig = compile_settings(settings)
         self.logs = logs if logs is not None else Logs(settings.log)
         self.metrics = Metrics()
-        self.metrics.expect_logins(self.runtime.providers)
+        self.metrics.expect_logins(self.runtime.login_names())
         self.recorder = Recorder(self.metrics, self.logs, access=settings.log.access)
         self.denylist = Denylist()
         self.long_lived = Streams(self.denylist, clock, self.recorder.audit)

@@ -4,12 +4,17 @@ from gateway.config.settings.root import Settings
 
 
 def callback_paths(settings: Settings) -> dict[str, str]:
-    """Return the path of each provider's callback.
+    """Return the path of the callback of each provider that people log in at.
 
     Each has its own, so that no provider's answer is taken for another's (RFC 9700 section 4.4). The first
     keeps ``callback``, under which it is registered already.
     """
     return {
-        name: each.callback or f"{settings.prefix}callback{f'/{name}' if index else ''}"
-        for index, (name, each) in enumerate(settings.providers.items())
+        name: settings.providers[name].callback or f"{settings.prefix}callback{f'/{name}' if index else ''}"
+        for index, name in enumerate(login_providers(settings))
     }
+
+
+def login_providers(settings: Settings) -> list[str]:
+    """Return the names of the providers that people log in at, the default first."""
+    return [name for name, each in settings.providers.items() if not each.bearer_only]

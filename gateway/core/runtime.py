@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from gateway.config.callbacks import callback_paths
+from gateway.config.callbacks import callback_paths, login_providers
 from gateway.config.checks.every import check
 from gateway.config.checks.problems import Problem
 from gateway.config.settings.providers import EMAIL
@@ -56,9 +56,18 @@ class RuntimeConfig:
     keeps_records: bool = False
     log_claims: tuple[str, ...] = ()
 
-    def default_provider(self) -> Provider:
-        """Return the provider that a login uses when nothing names one: the first."""
-        return next(iter(self.providers.values()))
+    def default_provider(self) -> Provider | None:
+        """Return the provider that a login uses when nothing names one: the first that has logins."""
+        return next(iter(self.by_callback.values()), None)
+
+    def login_names(self) -> list[str]:
+        """Return the names of the providers that people log in at, the default first."""
+        return [each.name for each in self.by_callback.values()]
+
+    def login_provider(self, name: str | None) -> Provider | None:
+        """Return the provider of this name, the default for None; None where nobody logs in there."""
+        found = self.default_provider() if name is None else self.providers.get(name)
+        return None if found is None or found.settings.bearer_only else found
 
 
 def _site(public_url: str) -> Site:
@@ -126,7 +135,7 @@ def _providers(settings: Settings) -> dict[str, Provider]:
             audiences=frozenset(each.audiences),
             algorithms=each.algorithms,
             clock_skew=each.clock_skew,
-            callback=callbacks[name],
+            callback=callbacks.get(name, ""),
             kept_claims=kept,
         )
         for name, each in settings.providers.items()
@@ -179,7 +188,8 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
         prefix=prefix,
         places=Places(routes, prefix, MOST if remembers else 0),
         by_callback={
-            each.callback.removeprefix(settings.prefix).encode(): each for each in providers.values()
+            providers[name].callback.removeprefix(settings.prefix).encode(): providers[name]
+            for name in login_providers(settings)
         },
         hsts=_hsts(settings, sites),
         login_limit=_login_limit(settings),

@@ -34,7 +34,7 @@ ROUTES = [
 
 @contextlib.asynccontextmanager
 async def two_providers(
-    valkey_url: str, tmp_path: Any, **override: Any
+    valkey_url: str, tmp_path: Any, partner_section: Any = None, **override: Any
 ) -> AsyncIterator[tuple[World, DemoProvider]]:
     """A world with a second provider, ``partner``, whose alice is somebody else."""
     worlds: list[World] = []
@@ -50,7 +50,7 @@ async def two_providers(
         "audiences": ["demo-api"],
     }
     override = {
-        "providers": {"partner": section},
+        "providers": {"partner": section if partner_section is None else partner_section(partner)},
         "routes": [{"upstream": "app", **route} for route in ROUTES],
         "identity_headers": {"X-Forwarded-User": "sub", "X-Forwarded-Issuer": "iss"},
         **override,

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from gateway.config.checks.forwarding import check_client_headers, check_forwarding, warn_forwarding
 from gateway.config.checks.listener import check_log, check_tls, warn_listener
 from gateway.config.checks.problems import Path, Problem
+from gateway.config.checks.provider_kinds import check_logins, warn_kinds
 from gateway.config.checks.providers import check_providers
 from gateway.config.checks.rate_limits import check_rate_limits
 from gateway.config.checks.routes import check_path, check_routes, warn_routes
@@ -156,6 +157,7 @@ CHECKS: tuple[Check, ...] = (
     _check_keys,
     check_store,
     check_providers,
+    check_logins,
     check_callbacks,
     check_session,
     check_upstreams,
@@ -177,6 +179,7 @@ def _warnings(settings: Settings) -> Iterator[Problem]:
     yield from warn_upstreams(settings)
     yield from warn_routes(settings)
     yield from warn_providers(settings)
+    yield from warn_kinds(settings)
     yield from warn_upgrade(settings)
     yield from warn_store(settings)
     if settings.allow_insecure_http:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from gateway.config.checks.problems import Path, Problem
+from gateway.config.checks.provider_kinds import check_kind
 from gateway.config.settings.providers import ALGORITHMS, ProviderSettings
 from gateway.config.settings.root import Settings
 from gateway.syntax import urls
@@ -15,6 +16,7 @@ _ENDPOINTS = (
     "userinfo_endpoint",
     "jwks_uri",
     "end_session_endpoint",
+    "revocation_endpoint",
 )
 
 
@@ -33,6 +35,7 @@ def check_providers(settings: Settings) -> Iterator[Problem]:
         issuers.setdefault(provider.issuer, name if NAME.fullmatch(name) else "?")
         yield from _check_endpoints(settings, provider, at)
         yield from _check_client(provider, at)
+        yield from check_kind(provider, at)
         if provider.jwks_max_stale < provider.jwks_max_age:
             yield Problem((*at, "jwks_max_stale"), "at least jwks_max_age")
 
@@ -49,7 +52,12 @@ def _check_endpoints(settings: Settings, provider: ProviderSettings, at: Path) -
 def _check_client(provider: ProviderSettings, at: Path) -> Iterator[Problem]:
     if provider.proxy is not None and not urls.is_proxy(provider.proxy.get_secret_value()):
         yield Problem((*at, "proxy"), "write http://host:port, with user:password@ if need be, or none")
-    if provider.client_secret is None and provider.client_auth != "none":
+    if not provider.client_id and not provider.bearer_only:
+        yield Problem(
+            (*at, "client_id"), "required; a provider whose bearer tokens alone count says bearer_only"
+        )
+    is_client = bool(provider.client_id) or not provider.bearer_only
+    if provider.client_secret is None and provider.client_auth != "none" and is_client:
         yield Problem((*at, "client_secret"), "required; a public client says client_auth: none")
     if provider.client_secret is not None and provider.client_auth == "none":
         yield Problem((*at, "client_auth"), "none, and yet there is a client_secret: remove one of them")

@@ -41,7 +41,7 @@ def warn_providers(settings: Settings) -> Iterator[Problem]:
     if len(settings.providers) < 2:
         return
     paths = callback_paths(settings)
-    for name in list(settings.providers)[1:]:
+    for name in list(paths)[1:]:
         if settings.providers[name].callback is None:
             yield Problem(
                 ("providers", name, "callback"),

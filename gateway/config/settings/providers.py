@@ -21,16 +21,20 @@ class ProviderSettings(Model):
 
     issuer: Text
     """The issuer identifier, equal to the last character to the discovery document's and to ``iss``."""
-    client_id: Text
-    """The gateway's client identifier there."""
+    bearer_only: bool = False
+    """Whether its bearer tokens count and nobody logs in there."""
+    client_id: Text = ""
+    """The gateway's client identifier there; required unless ``bearer_only``."""
     client_secret: Secret | None = None
     """The client's secret; required unless ``client_auth`` is ``none``."""
     client_auth: Literal["client_secret_basic", "client_secret_post", "none"] = "client_secret_basic"
     """How the gateway authenticates at the token endpoint."""
     scopes: tuple[Text, ...] = ("openid",)
     """What a login asks for; ``openid`` always. ``offline_access`` often brings a refresh token."""
-    audiences: tuple[Text, ...] = Field(min_length=1)
-    """The ``aud`` values of which a bearer token must name one."""
+    audiences: tuple[Text, ...] = Field(default=(), min_length=1)
+    """The ``aud`` values of which a bearer token must name one; empty with ``clients_without_aud`` alone."""
+    clients_without_aud: tuple[Text, ...] = ()
+    """The ``client_id`` values with which a token counts that has no ``aud`` at all (Cognito)."""
     id_token_audiences: tuple[Text, ...] = ()
     """Further ``aud`` values that an ID token without ``azp`` may name beside ``client_id``."""
     algorithms: tuple[Text, ...] = Field(default=("RS256", "ES256"), min_length=1)
@@ -59,6 +63,8 @@ class ProviderSettings(Model):
     """Wins over the discovery document's; the gateway calls it."""
     end_session_endpoint: Text | None = None
     """Wins over the discovery document's; browsers go there at logout."""
+    revocation_endpoint: Text | None = None
+    """Wins over the discovery document's; the gateway calls it at logout."""
     logout: Literal["provider", "local"] = "provider"
     """Whether a logout goes on at the provider, where it has an end_session_endpoint, or ends here."""
     frontchannel_logout: bool = False

@@ -146,6 +146,7 @@ def _forbidden(
 def _may_redirect(context: Context, route: Route) -> bool:
     if (
         context.site is None
+        or not route.has_login
         or context.request.method not in (b"GET", b"HEAD")
         or context.request.is_speculative
     ):

@@ -138,7 +138,7 @@ def _open(context: Context, site: jar.Site, sealed: str, sealed_grant: str) -> O
     session = codec.decode_session(payload) if payload is not None else None
     if session is None:
         return None
-    provider = runtime.providers.get(session.provider)
+    provider = runtime.login_provider(session.provider)
     if provider is None or provider.issuer != session.issuer:
         return None
     payload = runtime.ring.open(site.purpose("refresh"), sealed_grant) if sealed_grant else None
@@ -193,7 +193,7 @@ def _open_record(context: Context, handle: Handle, stored: StoredSession) -> Ope
     if not isinstance(current, Renewed) or current.session.session_id != handle.session_id:
         return None
     session = replace(current.session, seen_at=max(current.session.seen_at, stored.seen_at))
-    provider = runtime.providers.get(session.provider)
+    provider = runtime.login_provider(session.provider)
     if provider is None or provider.issuer != session.issuer:
         return None
     grant = current.grant

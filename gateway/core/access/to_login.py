@@ -63,7 +63,8 @@ def begin(
     if return_to is None:
         return_to = (context.target.path + context.target.query).decode("latin-1")
     page = safe_return(site, return_to)
-    chosen = runtime.providers[provider] if provider is not None else runtime.default_provider()
+    chosen = runtime.login_provider(provider)
+    assert chosen is not None
     callback = pending.short_callback(chosen.callback, runtime.settings.prefix, chosen.name)
     position = context.knowledge.denylist.position
     coming = begin_pending(

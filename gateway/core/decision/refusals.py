@@ -18,10 +18,15 @@ def login_url(context: Context, provider: str | None = None) -> str | None:
     """
     site, route = context.site, context.route
     # whoever calls an API is told no page, but a person who came by has somewhere to go
-    if site is None or (route is not None and route.unauthenticated == "reject" and not context.wants_html):
+    if site is None or (route is not None and not route.has_login):
+        return None
+    if route is not None and route.unauthenticated == "reject" and not context.wants_html:
+        return None
+    runtime = context.knowledge.runtime
+    if runtime.login_provider(provider) is None:
         return None
     wanted = route.provider if route is not None else None
-    if provider is not None and (wanted or provider != context.knowledge.runtime.default_provider().name):
+    if provider is not None and (wanted or provider != runtime.login_names()[0]):
         wanted = provider
     return login_link(context, _page_of(context), wanted)
 

@@ -157,7 +157,7 @@ def _page_wanted(context: Context, page: str) -> str | KeptPage:
 def _answered(context: Context, site: Site, response: AuthorizationResponse, attempt: Attempt) -> Step:
     """Judge the response to a login that this browser has begun."""
     runtime, begun = context.knowledge.runtime, attempt.begun
-    provider = runtime.providers.get(begun.provider)
+    provider = runtime.login_provider(begun.provider)
     if provider is None:
         return failed(context, Reason.LOGIN_STATE_UNKNOWN, attempt)
     # RFC 9700 section 4.4: an answer that came by another provider's callback is another provider's (R71)

@@ -58,8 +58,10 @@ def login(context: Context) -> Login | Refuse | Body:
     provider: Provider | None = None
     if name is not None or issuer is not None:
         provider = runtime.providers.get(name) if name is not None else runtime.by_issuer.get(issuer or "")
-        if provider is None or issuer not in (None, provider.issuer):
+        if provider is None or issuer not in (None, provider.issuer) or provider.settings.bearer_only:
             return plain(context, Reason.REQUEST_MALFORMED)
+    elif runtime.default_provider() is None:
+        return plain(context, Reason.REQUEST_MALFORMED)
     hint = fields.get("login_hint", "")
     if len(hint) > _MOST_HINT or not hint.isprintable():
         return plain(context, Reason.REQUEST_MALFORMED)

@@ -58,7 +58,8 @@ def backchannel(context: Context) -> Respond | Refuse | Need:
     if isinstance(issuer, Reason):
         return _bad(issuer)
     provider = context.knowledge.runtime.by_issuer.get(issuer)
-    if provider is None:
+    if provider is None or not provider.client_id:
+        # its logout tokens are for clients
         return _bad(Reason.TOKEN_ISSUER)
     found = _checked(context, provider, token)
     if isinstance(found, Reason):

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gateway.config.callbacks import login_providers
 from gateway.config.checks.routes import gaps
 from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.root import Settings
@@ -25,7 +26,8 @@ class Route:
     are the ``public_url``s and what any route names. ``methods`` None: every method.
 
     ``provider`` is where a login goes, None: the default. ``providers`` are those whose people come in, None:
-    all of them; somebody of another provider counts as nobody here (R70).
+    all of them; somebody of another provider counts as nobody here (R70). ``has_login`` tells whether any of
+    them is one that people log in at.
 
     ``sets_cors`` tells that the gateway says who may read the upstream's answers, by ``preflight``.
     ``unsafe_from`` is whose pages may use a session to change something (R81).
@@ -60,6 +62,7 @@ class Route:
     rate_limit: RateLimit | None = None
     websocket_origins: frozenset[bytes] = frozenset()
     raw_path: bool = False
+    has_login: bool = True
 
     def admits(self, provider: str) -> bool:
         """Tell whether sessions and tokens of a provider, by its name, count on this route."""
@@ -294,16 +297,17 @@ def _prefix_line(route: RouteSettings) -> bytes:
     return b"X-Forwarded-Prefix: %b" % path if path and _replacement(route) is not None else b""
 
 
-def _providers(route: RouteSettings) -> tuple[str | None, frozenset[str] | None]:
+def _providers(route: RouteSettings, settings: Settings) -> tuple[str | None, frozenset[str] | None]:
     """Return the provider of a route's logins, and those that it admits; None, None: whatever there is."""
     admitted = route.providers or (() if route.provider is None else (route.provider,))
     if not admitted:
         return None, None
-    return route.provider or admitted[0], frozenset(admitted)
+    can = login_providers(settings)
+    return route.provider or next((name for name in admitted if name in can), None), frozenset(admitted)
 
 
 def _compile_route(route: RouteSettings, settings: Settings) -> Route:
-    provider, providers = _providers(route)
+    provider, providers = _providers(route, settings)
     return Route(
         name=route.name or route.path,
         path=route.path.encode().rstrip(b"/"),
@@ -327,6 +331,7 @@ def _compile_route(route: RouteSettings, settings: Settings) -> Route:
         rate_limit=_rate_limit(route, settings),
         websocket_origins=frozenset(origin.encode() for origin in route.websocket_origins or ()),
         raw_path=route.raw_path,
+        has_login=not set(login_providers(settings)).isdisjoint(providers or settings.providers),
     )
 
 
