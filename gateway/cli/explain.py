@@ -146,7 +146,9 @@ def _tell(answer: Answer) -> list[str]:
         lines.append(f"limit:    {_tell_limit(limit)}")
     if isinstance(answer, Forward):
         lines += [f"upstream: {answer.route.upstream}", f"target:   {answer.target.decode('latin-1')}"]
-        lines += ["headers:", *(f"  {_line(header)}" for header in answer.headers)]
+        sends = answer.route.sends
+        hidden = _HIDDEN if sends is None else _HIDDEN | sends.hidden
+        lines += ["headers:", *(f"  {_line(header, hidden)}" for header in answer.headers)]
     elif isinstance(answer, Refuse):
         lines.append(f"status:   {status_of(answer.reason)}")
         if answer.detail is not None:
@@ -177,7 +179,7 @@ def _tell_need(need: Need) -> list[str]:
     return ["decision: not yet", f"needs:    {what}{whose}, which a running gateway would fetch now"]
 
 
-def _line(header: Header) -> str:
+def _line(header: Header, hidden: frozenset[bytes]) -> str:
     name, value = header
-    shown = "(hidden)" if name.lower() in _HIDDEN else value.decode("utf-8", "replace")
+    shown = "(hidden)" if name.lower() in hidden else value.decode("utf-8", "replace")
     return f"{name.decode('latin-1')}: {shown}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from gateway.syntax.encoding import Json
 
@@ -23,9 +23,10 @@ class Identity:
     epoch.
 
     What else was found of this identity is remembered with it, since it follows from what it is:
-    ``identity_block`` what upstreams are told, with the rules that say so; ``cleared`` the denylist that does
-    not name it, its version, and since when that is known; ``passed`` the policies that let it in, of those
-    that read the identity alone; ``text`` what the access log says, with the claims that it names.
+    ``identity_block`` what upstreams are told, with the rules that say so, ``told`` the same by what a route
+    says of it; ``cleared`` the denylist that does not name it, its version, and since when that is known;
+    ``passed`` the policies that let it in, of those that read the identity alone; ``text`` what the access
+    log says, with the claims that it names.
     """
 
     kind: Literal["bearer", "session"]
@@ -41,6 +42,7 @@ class Identity:
     session_id: str | None = None
     position: Position | None = None
     identity_block: "tuple[object, bytes] | None" = field(default=None, repr=False, compare=False)
+    told: "dict[object, Any] | None" = field(default=None, repr=False, compare=False)
     cleared: "tuple[object, int, float] | None" = field(default=None, repr=False, compare=False)
     passed: frozenset[object] = field(default=frozenset(), repr=False, compare=False)
     text: "tuple[object, str] | None" = field(default=None, repr=False, compare=False)

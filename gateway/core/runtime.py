@@ -22,6 +22,7 @@ from gateway.core.provider import Provider
 from gateway.core.rules.places import MOST, Places
 from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.rules.routes import RouteTable, compile_routes
+from gateway.core.rules.sends import claims_told
 from gateway.core.sessions.seal import KeyRing
 from gateway.syntax.encoding import decode_secret_key
 from gateway.syntax.urls import authority_of, port_of, with_port
@@ -109,9 +110,9 @@ def _required_claims(require: RequireSettings | None) -> set[str]:
 
 def _kept_claims(settings: Settings) -> frozenset[str]:
     names = {"sub", "sid", "acr", "amr", "auth_time", settings.groups_claim}
-    names.update(settings.identity_headers.values())
-    names.update(settings.log.claims)
-    if any(name.rpartition(".")[2] == EMAIL for name in settings.identity_headers.values()):
+    told = claims_told(settings)
+    names.update(told, settings.log.claims)
+    if any(name.rpartition(".")[2] == EMAIL for name in told):
         names.add(VERIFIED)
     for route in settings.routes:
         if route.require is not None and (

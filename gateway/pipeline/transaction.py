@@ -140,12 +140,15 @@ class Transaction:
         assert forward is not None
         lines = head.lines
         live = forward.live
+        changes: tuple[CookieChange, ...] = ()
         # where nothing was due, nothing rides
         if live is not None and (live.cookies or live.background):
             now = self.pipeline.clock()
             changes = due_cookies(forward, self.knowledge, now, now - self.asked)
             if changes:
                 lines = with_cookies(lines, head.read, self.pipeline.cookie_lines(changes))
+        if forward.route.answers is not None:
+            lines = forward.route.answers.set_in(lines, is_private=bool(changes))
         if forward.route.sets_cors:
             lines = [*without_cors(lines), *map(b": ".join, self.cors)]
         lines.append(self.id_line)

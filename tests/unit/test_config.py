@@ -274,6 +274,75 @@ CASES = [
     ({"identity_headers": {"X-User": "sub", "x_user": "email"}}, "identity_headers.x_user"),
     ({"identity_headers": {"X-User": "a b"}}, "identity_headers.X-User"),
     ({"groups_claim": "a b"}, "groups_claim"),
+    # the same of one route, and what it sets in requests and responses, see [11.9]
+    *(
+        ({"routes/1": ROUTE | {"identity_headers": headers}}, f"routes[1].identity_headers.{name}")
+        for headers, name in (
+            ({"Cookie": "sub"}, "Cookie"),
+            ({"X-A": "sub", "X_A": "sub"}, "X_A"),
+            ({"X A": "sub"}, "?"),
+            ({"X-A": "a b"}, "X-A"),
+        )
+    ),
+    (
+        {"routes/1": ROUTE | {"access": "public", "identity_headers": {"X-A": "sub"}}},
+        "routes[1].identity_headers",
+    ),
+    *(
+        ({"routes/1": ROUTE | {"request_headers": {name: value}}}, f"routes[1].request_headers.{name}")
+        for name, value in (
+            ("Host", "x"),
+            ("Cookie", "x"),
+            ("Authorization", "Bearer x"),
+            ("Content-Length", "1"),
+            ("Accept", "x"),
+            ("X-Forwarded-For", "192.0.2.1"),
+            ("X_Forwarded_User", "root"),
+            ("X-A", " x"),
+            ("X-A", "x\r\nX-B: y"),
+            ("X-A", "\u00e9"),
+        )
+    ),
+    ({"routes/1": ROUTE | {"request_headers": {"X-A": "1", "x_a": "2"}}}, "routes[1].request_headers.x_a"),
+    *(
+        ({"routes/1": ROUTE | {"response_headers": {name: value}}}, f"routes[1].response_headers.{name}")
+        for name, value in (
+            ("Set-Cookie", "a=b"),
+            ("set_cookie", "a=b"),
+            ("Content-Length", "1"),
+            ("Transfer-Encoding", None),
+            ("Connection", "close"),
+            ("X-Request-ID", "1"),
+            ("X-A", "x\n"),
+            ("X-A", "x\r\nX-B: y"),
+        )
+    ),
+    (
+        {"routes/1": ROUTE | {"response_headers": {"X-A": "1", "x-a": "2"}}},
+        "routes[1].response_headers.x-a",
+    ),
+    (
+        {
+            "routes/1": ROUTE
+            | {
+                "cors": "answer",
+                "preflight": {"origins": ["https://a"]},
+                "response_headers": {"Access-Control-Allow-Origin": "https://b"},
+            }
+        },
+        "routes[1].response_headers.Access-Control-Allow-Origin",
+    ),
+    (
+        {
+            "client_headers": {"keep": ["Remote-User"]},
+            "routes/1": ROUTE | {"request_headers": {"remote_user": "x"}},
+        },
+        "client_headers.keep[0]",
+    ),
+    (
+        {"forwarding": {"address": "X-Peer"}, "routes/1": ROUTE | {"identity_headers": {"x_peer": "sub"}}},
+        "forwarding.address",
+    ),
 ]
 
 

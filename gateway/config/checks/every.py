@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from gateway.config.checks.forwarding import check_client_headers, check_forwarding, warn_forwarding
+from gateway.config.checks.header_names import check_header_names
 from gateway.config.checks.listener import check_log, check_tls, warn_listener
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.checks.provider_kinds import check_logins, warn_kinds
@@ -19,16 +20,14 @@ from gateway.config.checks.several_providers import check_callbacks, warn_provid
 from gateway.config.checks.store import check_store, warn_store
 from gateway.config.checks.upgrade import warn_upgrade
 from gateway.config.checks.upstreams import check_upstreams, warn_upstreams
-from gateway.config.reserved_names import has_meaning
 from gateway.config.settings.root import Settings
 from gateway.syntax import urls
 from gateway.syntax.encoding import decode_secret_key
-from gateway.syntax.tokens import fold, is_token
+from gateway.syntax.tokens import is_token
 
 Check: TypeAlias = "Callable[[Settings], Iterator[Problem]]"
 
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-_CLAIM = re.compile(r"[\x21-\x7e]{1,256}")
 _KNOWN_EXAMPLES = frozenset({bytes(range(32)), bytes(range(1, 33))})
 
 
@@ -123,27 +122,6 @@ def _check_keys(settings: Settings) -> Iterator[Problem]:
         seen.setdefault(key, index)
 
 
-def _check_identity_headers(settings: Settings) -> Iterator[Problem]:
-    seen: set[bytes] = set()
-    for name, claim in settings.identity_headers.items():
-        at: Path = ("identity_headers", name)
-        folded = fold(name.encode(errors="replace"))
-        if not is_token(name):
-            yield Problem(at, "not the name of a header field (RFC 9110 section 5.6.2)")
-        elif has_meaning(folded):
-            yield Problem(at, "this field has another meaning; choose another name, such as X-Forwarded-User")
-        elif folded in seen:
-            yield Problem(
-                at,
-                "a name above differs only in case and signs such as _: upstreams cannot tell them apart",
-            )
-        seen.add(folded)
-        if _CLAIM.fullmatch(claim) is None:
-            yield Problem(at, "write a claim's name without white space")
-    if _CLAIM.fullmatch(settings.groups_claim) is None:
-        yield Problem(("groups_claim",), "write a claim's name without white space")
-
-
 CHECKS: tuple[Check, ...] = (
     _check_public_urls,
     _check_listeners,
@@ -163,7 +141,7 @@ CHECKS: tuple[Check, ...] = (
     check_upstreams,
     check_rate_limits,
     check_routes,
-    _check_identity_headers,
+    check_header_names,
 )
 
 

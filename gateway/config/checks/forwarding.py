@@ -5,6 +5,7 @@ from typing import Final
 
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.foreign_identity import is_foreign
+from gateway.config.own_names import own_names
 from gateway.config.reserved_names import METHOD_OVERRIDES, TAKEN, has_meaning
 from gateway.config.settings.listener import ForwardingSettings
 from gateway.config.settings.root import Settings
@@ -33,8 +34,10 @@ def check_forwarding(settings: Settings) -> Iterator[Problem]:
             yield Problem(at, "not the name of a header field (RFC 9110 section 5.6.2)")
         elif (has_meaning(folded) and folded not in _ADDRESSES) or folded in _OF_CLIENTS:
             yield Problem(at, "this field has another meaning; a proxy writes no address there")
-        elif folded in {fold(name.encode(errors="replace")) for name in settings.identity_headers}:
-            yield Problem(at, "this is one of identity_headers, which the gateway writes itself")
+        elif folded in own_names(settings):
+            yield Problem(
+                at, "this is one of the fields that the gateway writes itself, such as identity_headers"
+            )
     if address != "forwarded":
         for setting in ("scheme", "host"):
             if getattr(forwarding, setting) == "Forwarded":
@@ -59,7 +62,7 @@ def check_networks(networks: tuple[str, ...], setting: str, advice: str) -> Iter
 def check_client_headers(settings: Settings) -> Iterator[Problem]:
     """Yield every problem of ``client_headers`` (R82)."""
     client = settings.client_headers
-    own = {fold(name.encode(errors="replace")) for name in settings.identity_headers}
+    own = own_names(settings)
     for index, name in enumerate(client.drop):
         at: Path = ("client_headers", "drop", index)
         prefix = name.removesuffix("*")
@@ -76,7 +79,9 @@ def check_client_headers(settings: Settings) -> Iterator[Problem]:
         if not is_token(name) or "*" in name:
             yield Problem(at, "write one field's whole name, as the proxy spells it")
         elif folded in own:
-            yield Problem(at, "this is one of identity_headers, which the gateway writes itself")
+            yield Problem(
+                at, "this is one of the fields that the gateway writes itself, such as identity_headers"
+            )
         elif not is_foreign(folded):
             yield Problem(at, "this is no name of an identity that is dropped by default")
 

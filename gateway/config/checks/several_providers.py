@@ -53,10 +53,9 @@ def warn_providers(settings: Settings) -> Iterator[Problem]:
         for index, route in enumerate(settings.routes)
         if route.access != "public"
     ]
-    if "iss" not in settings.identity_headers.values():
-        yield from _warn_mixed(
-            [index for index, route, names in guarded if len(names) > 1 and not _names_issuers(route)]
-        )
+    yield from _warn_mixed(
+        [index for index, route, names in guarded if len(names) > 1 and not _names_issuers(settings, route)]
+    )
     sites = _sites(settings)
     for place, (index, route, names) in enumerate(guarded):
         for earlier, other, others in guarded[:place]:
@@ -103,9 +102,10 @@ def admitted(settings: Settings, route: RouteSettings) -> frozenset[str]:
     return frozenset(settings.providers) if route.provider is None else frozenset((route.provider,))
 
 
-def _names_issuers(route: RouteSettings) -> bool:
+def _names_issuers(settings: Settings, route: RouteSettings) -> bool:
+    told = settings.identity_headers if route.identity_headers is None else route.identity_headers
     claims = route.require.claims if route.require is not None else None
-    return claims is not None and "iss" in claims
+    return "iss" in told.values() or (claims is not None and "iss" in claims)
 
 
 def _sites(settings: Settings) -> list[str]:

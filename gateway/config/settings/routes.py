@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, StrictBool, StrictFloat, StrictInt, Tag
 
-from gateway.config.settings.base import UNION_TAGS, Duration, Model, Number, Text
+from gateway.config.settings.base import UNION_TAGS, Duration, Model, Number, Secret, Text
 from gateway.config.settings.rate_limits import RateLimitSettings
 
 
@@ -93,6 +93,12 @@ class RouteSettings(Model):
     """Whose pages may change something by a session (CSRF); origins that ``preflight`` allows may as well."""
     authorization: Literal["pass", "strip"] = "strip"
     """Whether the upstream sees the client's Authorization field."""
+    identity_headers: dict[Text, Text] | None = None
+    """As the gateway-wide ones, in their stead on this route; absent: those."""
+    request_headers: dict[Text, Secret] = Field(default_factory=dict, max_length=32)
+    """Header fields that requests get on their way to the upstream; on no route can clients send them."""
+    response_headers: dict[Text, Text | None] = Field(default_factory=dict, max_length=32)
+    """Header fields of the upstream's responses: replaced or added by these; null removes one."""
     when_stale: Literal["refuse", "allow"] | None = None
     """As ``denylist.when_stale``, for this route."""
     max_body: Annotated[Number, Field(ge=0)] | None = None

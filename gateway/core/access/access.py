@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gateway.core.access import generations, rounds
+from gateway.core.access import generations, rounds, sending
 from gateway.core.access.bearer import judge_bearer
 from gateway.core.access.credentials import BearerToken, SessionCookie, present
 from gateway.core.access.forgetting import forget, forget_session
@@ -18,6 +18,7 @@ from gateway.core.reasons import Reason
 from gateway.core.rules import policies
 from gateway.core.rules.origins import is_foreign
 from gateway.core.rules.routes import Route
+from gateway.core.rules.sends import Sends
 from gateway.core.rules.websocket import may_connect
 
 # these sessions were ended against somebody's will: a page says so instead of a silent new login
@@ -113,7 +114,19 @@ def _allowed(
         reason = None
     if reason is not None:
         return _forbidden(context, route, identity, reason, live)
+    if route.sends is not None:
+        return _sent(context, route, route.sends, identity, live)
     return _forward(context, route, Reason.AUTHENTICATED, identity, live)
+
+
+def _sent(context: Context, route: Route, sends: Sends, identity: Identity, live: Live | None) -> Forward:
+    """Forward with what this route's upstream is told of an identity."""
+    forward = _forward(context, route, Reason.AUTHENTICATED, None, live)
+    forward.identity = identity
+    told = sending.told(context, sends, identity)
+    if told:
+        forward.lines.append(told)
+    return forward
 
 
 def _forbidden(
@@ -188,6 +201,8 @@ def _forward(
         identity,
         route.authorization == "pass",
     )
+    if route.sends is not None and route.sends.fixed:
+        lines.append(route.sends.fixed)
     if route.replacement is not None:
         target = route.forwarded(context.target.path) + context.target.query
         if route.prefix_line:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.config.foreign_identity import is_foreign
+from gateway.config.own_names import own_names
 from gateway.config.reserved_names import HOP_BY_HOP, METHOD_OVERRIDES
 from gateway.config.settings.root import Settings
 from gateway.core.headers import kinds
 from gateway.core.headers.cookies import OwnCookies, is_own, split_own
+from gateway.core.headers.downstream import SHARED_CACHES
 from gateway.core.headers.forwarded import Forwarded, Proxies
 from gateway.core.headers.forwarding_fields import sources_of
 from gateway.core.headers.identity import IdentityHeader, compile_identity_headers
@@ -35,7 +37,6 @@ _PROXY_WORDS: Final = frozenset(
     b" x-url-scheme x-vercel-forwarded-for x-vercel-proxied-for".split()
 )
 _FORBIDDEN_PREFIXES: Final = (b"proxy-", b"x-forwarded-")
-_SHARED_CACHES: Final = frozenset({b"surrogate-control", b"edge-control", b"x-accel-expires"})
 # values that are ever new; looked at by name, they cost least
 _ONCE_ASKED: Final = frozenset(
     b"referer x-request-id request-id x-correlation-id traceparent tracestate b3 x-b3-traceid x-b3-spanid"
@@ -101,7 +102,7 @@ def compile_rules(
         settings.groups_claim,
         raw=settings.identity_encoding == "utf-8",
     )
-    own = frozenset(fold(header.name) for header in identity)
+    own = own_names(settings)
     parts = [part for part in map(split_url, settings.public_url) if part is not None]
     https = [part for part in parts if part.scheme == "https"]
     secure = frozenset(name(part).encode() for part in https for name in (authority_of, with_port))
@@ -189,7 +190,7 @@ def _response_kind(name: bytes) -> Kind:
         return kinds.PROXY_CHALLENGE if lower.startswith(b"proxy-") else kinds.CHALLENGE
     if folded in HOP_BY_HOP or folded.startswith(b"proxy-"):
         return kinds.DROP
-    if lower in _SHARED_CACHES or lower.endswith(b"cdn-cache-control"):
+    if lower in SHARED_CACHES or lower.endswith(b"cdn-cache-control"):
         return kinds.SHARED_CACHE
     return kinds.PASS
 

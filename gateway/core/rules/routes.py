@@ -9,8 +9,10 @@ from gateway.config.checks.routes import gaps
 from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.root import Settings
 from gateway.config.settings.routes import CorsSettings, RouteSettings
+from gateway.core.headers.downstream import SetFields
 from gateway.core.rules.policies import Require, compile_require
 from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
+from gateway.core.rules.sends import Sends, compile_answers, compile_sends
 from gateway.syntax.targets import loose_reading
 from gateway.syntax.urls import authority_of, split_url, with_port
 
@@ -38,6 +40,9 @@ class Route:
     ``timeouts`` bound the wait for the response head and the silence within its body (seconds), None where
     the upstream's hold. ``replacement`` is what the upstream sees in place of ``path``, also without a
     trailing slash; None where it sees the path as it was decided on. ``prefix_line`` then tells it the path.
+
+    ``sends`` is what the upstream gets beside what passes and the common identity headers, ``answers`` what
+    is set in its responses; None where that is nothing.
     """
 
     name: str
@@ -59,6 +64,8 @@ class Route:
     timeouts: tuple[float | None, float | None] = (None, None)
     replacement: bytes | None = None
     prefix_line: bytes = b""
+    sends: Sends | None = None
+    answers: SetFields | None = None
     rate_limit: RateLimit | None = None
     websocket_origins: frozenset[bytes] = frozenset()
     raw_path: bool = False
@@ -328,6 +335,8 @@ def _compile_route(route: RouteSettings, settings: Settings) -> Route:
         timeouts=(route.timeout, route.idle_timeout),
         replacement=_replacement(route),
         prefix_line=_prefix_line(route),
+        sends=compile_sends(route, settings),
+        answers=compile_answers(route),
         rate_limit=_rate_limit(route, settings),
         websocket_origins=frozenset(origin.encode() for origin in route.websocket_origins or ()),
         raw_path=route.raw_path,

@@ -1,0 +1,53 @@
+"""What a route tells its upstream, and lets clients see of the answer, beyond what every route does."""
+
+from dataclasses import dataclass
+
+from gateway.config.settings.root import Settings
+from gateway.config.settings.routes import RouteSettings
+from gateway.core.headers.downstream import SetFields
+from gateway.core.headers.identity import IdentityHeader, compile_identity_headers
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sends:
+    """What a route's upstream gets beside the fields that pass.
+
+    ``identity`` are the fields that tell who is calling. ``fixed`` are lines that are the same for everybody,
+    joined by CRLF; they may hold secrets. ``hidden`` are names, in lower case, whose values nobody is shown.
+    """
+
+    identity: tuple[IdentityHeader, ...]
+    fixed: bytes
+    hidden: frozenset[bytes]
+
+
+def compile_sends(route: RouteSettings, settings: Settings) -> Sends | None:
+    """Compile what a route says of its upstream's requests; None where it says nothing of its own.
+
+    Raises:
+        ValueError: a header field that cannot be used.
+    """
+    if route.identity_headers is None and not route.request_headers:
+        return None
+    names = settings.identity_headers if route.identity_headers is None else route.identity_headers
+    fixed = [f"{name}: {value.get_secret_value()}" for name, value in route.request_headers.items()]
+    return Sends(
+        identity=compile_identity_headers(
+            names, settings.groups_claim, raw=settings.identity_encoding == "utf-8"
+        ),
+        fixed="\r\n".join(fixed).encode(),
+        hidden=frozenset(name.lower().encode() for name in route.request_headers),
+    )
+
+
+def claims_told(settings: Settings) -> frozenset[str]:
+    """Return the claims that any upstream is told."""
+    told = set(settings.identity_headers.values())
+    for route in settings.routes:
+        told.update((route.identity_headers or {}).values())
+    return frozenset(told)
+
+
+def compile_answers(route: RouteSettings) -> SetFields | None:
+    """Compile what a route sets in its upstream's responses; None where it sets nothing."""
+    return SetFields(route.response_headers) if route.response_headers else None
