@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 
 from gateway.config.settings.providers import ProviderSettings
+from gateway.core import email
+from gateway.core.claim_mapping import ClaimMapping
+from gateway.core.identity import Claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class Provider:
     """One OpenID Connect provider, ready for checks.
 
     ``callback`` is the path of its own callback (RFC 9700 section 4.4). ``clock_skew`` is in seconds.
-    ``kept_claims`` are the names of those that a session keeps.
+    ``kept_claims`` are the names of those that a session keeps, as the provider calls them; ``mapping`` is
+    what they become.
     """
 
     name: str
@@ -66,3 +70,12 @@ class Provider:
     clock_skew: float
     callback: str = ""
     kept_claims: frozenset[str] = frozenset()
+    mapping: ClaimMapping | None = None
+
+
+def claims_of(provider: Provider, subject: str, claims: Claims) -> Claims:
+    """Return what a provider's claims of a subject are here: mapped, and its address as configured."""
+    if provider.mapping is not None:
+        # both were verified as such; no other source of claims can replace them (R26)
+        claims = provider.mapping.apply({**claims, "iss": provider.issuer, "sub": subject})
+    return email.claims_of(provider.settings, claims)

@@ -12,6 +12,7 @@ from gateway.config.settings.providers import EMAIL
 from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.root import Settings
 from gateway.config.settings.routes import RequireSettings
+from gateway.core.claim_mapping import compile_mapping
 from gateway.core.email import VERIFIED
 from gateway.core.headers.cookies import Site
 from gateway.core.headers.lines import NOTHING
@@ -127,6 +128,7 @@ def _kept_claims(settings: Settings) -> frozenset[str]:
 
 def _providers(settings: Settings) -> dict[str, Provider]:
     callbacks, kept = callback_paths(settings), _kept_claims(settings)
+    mappings = {name: compile_mapping(each) for name, each in settings.providers.items()}
     return {
         name: Provider(
             name=name,
@@ -137,7 +139,8 @@ def _providers(settings: Settings) -> dict[str, Provider]:
             algorithms=each.algorithms,
             clock_skew=each.clock_skew,
             callback=callbacks.get(name, ""),
-            kept_claims=kept,
+            kept_claims=kept if (mapping := mappings[name]) is None else mapping.kept(kept),
+            mapping=mapping,
         )
         for name, each in settings.providers.items()
     }

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 
 from gateway.config.settings.providers import ProviderSettings
+from gateway.core.claim_mapping import compile_mapping
 from gateway.core.provider import Provider
 from gateway.core.tokens.keys import KeySet, build_key_set
 
@@ -108,6 +109,7 @@ def provider(**changes: Any) -> Provider:
         audiences=frozenset(settings.audiences),
         algorithms=settings.algorithms,
         clock_skew=settings.clock_skew,
+        mapping=compile_mapping(settings),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from gateway.config.checks.claims import check_claims
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.checks.provider_kinds import check_kind
 from gateway.config.settings.providers import ALGORITHMS, ProviderSettings
@@ -36,6 +37,7 @@ def check_providers(settings: Settings) -> Iterator[Problem]:
         yield from _check_endpoints(settings, provider, at)
         yield from _check_client(provider, at)
         yield from check_kind(provider, at)
+        yield from check_claims(provider, at)
         if provider.jwks_max_stale < provider.jwks_max_age:
             yield Problem((*at, "jwks_max_stale"), "at least jwks_max_age")
 

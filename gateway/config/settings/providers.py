@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gateway.config.settings.base import Duration, Model, Secret, Text, as_duration
+from gateway.config.settings.claims import ClaimSource
 
 ALGORITHMS = frozenset(
     (
@@ -49,6 +50,8 @@ class ProviderSettings(Model):
     """How the provider answers a login; ``form_post``, over https, where it insists on that (Apple)."""
     email_verified: Literal["check", "assume", "ignore"] = "check"
     """Whether addresses count as verified where nothing says so, and whether unverified ones are told."""
+    claims: dict[Text, ClaimSource] = Field(default_factory=dict, max_length=100)
+    """What routes, headers and logs call its claims: names with the paths that they come from."""
     callback: Text | None = None
     """The path of its own callback; absent: ``<prefix>callback``, for all but the first with ``/<name>``."""
     discovery_url: Text | None = None

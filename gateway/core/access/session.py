@@ -10,9 +10,10 @@ from gateway.core.decision.answers import Live
 from gateway.core.decision.context import Context
 from gateway.core.decision.kept import KeptSession
 from gateway.core.decision.needs import Confirm, Need, Refresh, Touch
-from gateway.core.email import VERIFIED, claims_of
+from gateway.core.email import VERIFIED
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.identity import Claims, Identity
+from gateway.core.provider import claims_of
 from gateway.core.reasons import Reason
 from gateway.core.sessions import claim_sources, renewal
 from gateway.core.sessions.cookies import session_cookies
@@ -198,7 +199,7 @@ def session_identity(context: Context, session: Session) -> Verdict:
             # what was said of one address says nothing of another
             told.pop(VERIFIED, None)
         claims, scopes = {**told, **session.claims}, verdict.scopes
-    return identity_of(session, claims_of(provider.settings, claims), scopes)
+    return identity_of(session, claims_of(provider, session.subject, claims), scopes)
 
 
 def identity_of(session: Session, claims: Claims, scopes: frozenset[str]) -> Identity:

@@ -4,9 +4,8 @@ from functools import lru_cache
 from sys import intern
 from typing import Final
 
-from gateway.core.email import claims_of
 from gateway.core.identity import Claims, Identity
-from gateway.core.provider import Provider
+from gateway.core.provider import Provider, claims_of
 from gateway.core.reasons import Reason
 from gateway.core.tokens.claims import (
     judge_times,
@@ -156,7 +155,7 @@ def _identify(claims: Claims, provider: Provider) -> Identity | Reason:
         provider.issuer,
         subject,
         # what claims are called is the same for everybody, and kept once
-        {intern(name): value for name, value in claims_of(provider.settings, claims).items()},
+        {intern(name): value for name, value in claims_of(provider, subject, claims).items()},
         scopes,
         # a provider's clock that is ahead must save no token from a revocation (R66)
         (issued or 0.0) - provider.clock_skew,
