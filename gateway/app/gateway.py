@@ -63,7 +63,12 @@ class Gateway(Parts):
         self.metrics.register("rate_limit", self.rate_limits.stats)
         self.metrics.register("issuer", lambda: provider_readings(self.providers.stats()))
         self.metrics.register("denylist", self.revocations.stats)
+        self.metrics.register("assertions", self._assertions)
         self.metrics.register("store", lambda: {"up": float(self.store.available)})
+
+    def _assertions(self) -> dict[str, float]:
+        signing = self.runtime.signing
+        return {"signed": 0.0 if signing is None else float(signing.signed)}
 
     async def _start_admin(self) -> None:
         # a worker has none, and an HTTP server more is not cheap to load
@@ -123,6 +128,9 @@ class Gateway(Parts):
         # facts lead back to the configuration they are of: as a cycle they would wait for the collector
         before.request_lines.forget_all()
         before.response_lines.forget_all()
+        if runtime.signing is not None and self.runtime.signing is not None:
+            # a count goes on
+            runtime.signing.signed += self.runtime.signing.signed
         self.runtime = runtime
         self.settings = settings = runtime.settings
         self.providers.configure(runtime.providers, allow_insecure_http=settings.allow_insecure_http)

@@ -13,6 +13,7 @@ def own_names(settings: Settings) -> frozenset[bytes]:
 
 def _written(settings: Settings) -> Iterator[str]:
     yield from settings.identity_headers
+    yield settings.assertions.header
     for route in settings.routes:
         yield from route.identity_headers or ()
         yield from route.request_headers

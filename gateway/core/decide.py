@@ -16,6 +16,7 @@ from gateway.core.decision.places import locate, may_be_raw
 from gateway.core.decision.refusals import login_url, plain
 from gateway.core.endpoints import logout, provider_logout
 from gateway.core.endpoints.callback import callback
+from gateway.core.endpoints.jwks import jwks
 from gateway.core.endpoints.login import login
 from gateway.core.endpoints.login_failure import interrupted
 from gateway.core.endpoints.userinfo import userinfo
@@ -52,7 +53,10 @@ ENDPOINTS: dict[bytes, Endpoint] = {
     b"backchannel-logout": provider_logout.backchannel,
     b"frontchannel-logout": provider_logout.frontchannel,
     b"userinfo": userinfo,
+    b"jwks.json": jwks,
 }
+# what is the same for everybody, wherever it is asked for
+_ANYWHERE = frozenset((jwks,))
 
 
 def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) -> Answer | Need:
@@ -234,7 +238,7 @@ def _own(context: Context, name: bytes) -> Answer | Need:
     endpoint = _endpoint(context, name)
     if endpoint is None:
         return plain(context, Reason.ROUTE_UNKNOWN)
-    if context.site is None:
+    if context.site is None and endpoint not in _ANYWHERE:
         return plain(context, Reason.HOST_UNKNOWN)
     return endpoint(context)
 

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     LOGGED_OUT = "logged_out"
     LOGOUT_CONFIRM = "logout_confirm"
     USERINFO = "userinfo"
+    KEYS_PUBLISHED = "keys_published"
     # 400: the request cannot be judged
     REQUEST_MALFORMED = "request_malformed"
     PATH_AMBIGUOUS = "path_ambiguous"
@@ -104,7 +105,9 @@ class Reason(StrEnum):
 
 
 _STATUS: dict[Reason, int] = {
-    **dict.fromkeys((Reason.PUBLIC, Reason.AUTHENTICATED, Reason.ANONYMOUS, Reason.USERINFO), 200),
+    **dict.fromkeys(
+        (Reason.PUBLIC, Reason.AUTHENTICATED, Reason.ANONYMOUS, Reason.USERINFO, Reason.KEYS_PUBLISHED), 200
+    ),
     Reason.PREFLIGHT: 204,
     Reason.SERVER_OPTIONS: 204,
     Reason.LOGOUT_CONFIRM: 200,

@@ -25,6 +25,7 @@ from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.rules.routes import RouteTable, compile_routes
 from gateway.core.rules.sends import claims_told
 from gateway.core.sessions.seal import KeyRing
+from gateway.core.tokens.signing import SigningKeys
 from gateway.syntax.encoding import decode_secret_key
 from gateway.syntax.urls import authority_of, port_of, with_port
 
@@ -40,6 +41,7 @@ class RuntimeConfig:
     ``places`` remembers where paths lead. ``login_limit`` bounds how many logins one address may complete.
     ``logged_headers`` are lower case, ``log_claims`` name people in the log.
     ``keeps_records``: the store keeps the sessions, not the browsers.
+    ``signing`` are the keys of assertions, None where no upstream gets any.
     """
 
     settings: Settings
@@ -57,6 +59,7 @@ class RuntimeConfig:
     logged_headers: frozenset[bytes] = frozenset()
     keeps_records: bool = False
     log_claims: tuple[str, ...] = ()
+    signing: SigningKeys | None = None
 
     def default_provider(self) -> Provider | None:
         """Return the provider that a login uses when nothing names one: the first that has logins."""
@@ -168,6 +171,13 @@ def _login_limit(settings: Settings) -> RateLimit | None:
     return compile_rate_limit(RateLimitSettings(requests=most, per=60.0, by="address"), "logins")
 
 
+def _signing(settings: Settings, ring: KeyRing) -> SigningKeys | None:
+    if all(each.assertion is None for each in settings.upstreams.values()):
+        return None
+    assertions = settings.assertions
+    return SigningKeys(ring.seeds("assertions"), assertions.algorithm, assertions.rotate_every)
+
+
 def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeConfig:
     """Compile validated settings into one frozen value.
 
@@ -200,6 +210,7 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
         logged_headers=frozenset(name.lower().encode() for name in settings.log.request_headers),
         keeps_records=settings.session.mode == "redis",
         log_claims=tuple(settings.log.claims),
+        signing=_signing(settings, ring),
     )
 
 

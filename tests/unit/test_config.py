@@ -274,6 +274,15 @@ CASES = [
     ({"identity_headers": {"X-User": "sub", "x_user": "email"}}, "identity_headers.x_user"),
     ({"identity_headers": {"X-User": "a b"}}, "identity_headers.X-User"),
     ({"groups_claim": "a b"}, "groups_claim"),
+    # what is signed for upstreams, see [11.9]
+    ({"assertions": {"header": "Authorization"}}, "assertions.header"),
+    ({"assertions": {"header": "x_forwarded_user"}}, "assertions.header"),
+    ({"assertions": {"header": "X A"}}, "assertions.header"),
+    ({"assertions": {"issuer": "a b"}}, "assertions.issuer"),
+    ({"upstreams/app/assertion": {"audience": "a b"}}, "upstreams.app.assertion.audience"),
+    ({"upstreams/app/assertion": {"claims": ["email", "exp"]}}, "upstreams.app.assertion.claims[1]"),
+    ({"upstreams/app/assertion": {"claims": ["a b"]}}, "upstreams.app.assertion.claims[0]"),
+    ({"routes/1": ROUTE | {"request_headers": {"x_gateway_assertion": "x"}}}, "assertions.header"),
     # the same of one route, and what it sets in requests and responses, see [11.9]
     *(
         ({"routes/1": ROUTE | {"identity_headers": headers}}, f"routes[1].identity_headers.{name}")

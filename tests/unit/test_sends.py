@@ -2,17 +2,22 @@
 
 import json
 
+import jwt
 import pytest
 
 from gateway.cli.explain import explain
+from gateway.core.access import sending
 from gateway.core.decide import decide
-from gateway.core.decision.answers import Forward
-from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.answers import Forward, Refuse, Respond
+from gateway.core.decision.context import Context, Knowledge, Memory
 from gateway.core.headers.downstream import SetFields
+from gateway.core.identity import Identity
+from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.runtime import compile_settings
+from gateway.edge.rendering.render import render_respond
 from gateway.supervision.messages import decode_settings, encode_settings
-from tests.support.pure import HOST, NOW, request, settings, values
+from tests.support.pure import HOST, ISSUER, NOW, identity, request, settings, values
 
 ROUTES = (
     {"path": "/", "access": "optional"},
@@ -86,3 +91,126 @@ def test_they_reach_workers_and_no_representation():
 def test_r59_fields_of_responses(fields: dict, is_private: bool, before: list[bytes], after: list[bytes]):
     """R59 [11.9]: replaced, added, removed; none lets a shared cache keep our cookies."""
     assert SetFields(fields).set_in(before, is_private=is_private) == after
+
+
+UPSTREAMS = {
+    "app": {"servers": ["http://127.0.0.1:3000"], "assertion": {}},
+    "other": {
+        "servers": ["http://127.0.0.1:3001"],
+        "assertion": {"audience": "urn:other", "lifetime": "1m", "claims": ["email", "org.unit", "scope"]},
+    },
+    "plain": {"servers": ["http://127.0.0.1:3002"]},
+}
+ASSERTION = b"X-Gateway-Assertion"
+
+
+def knowing(**changes: object) -> Knowledge:
+    """Return what a gateway knows whose upstreams get assertions."""
+    routes = (
+        {"path": "/", "access": "optional"},
+        {"path": "/too/"},
+        {"path": "/public/", "access": "public"},
+        {"path": "/other/", "upstream": "other", "identity_headers": {}},
+        {"path": "/plain/", "upstream": "plain"},
+    )
+    denylist = Denylist()
+    denylist.synchronised_at = NOW
+    runtime = compile_settings(settings(*routes, **{"upstreams": UPSTREAMS} | changes))
+    return Knowledge(runtime, {}, denylist, Memory(), lambda _: None, lambda _: False)
+
+
+def told(knowledge: Knowledge, target: bytes, who: Identity, now: float = NOW) -> list[bytes]:
+    """Return the assertions that an upstream gets of an identity."""
+    context = Context(request(), knowledge, now, "request-1")
+    (route,) = [each for each in knowledge.runtime.routes.routes if each.path == target]
+    lines = b"" if route.sends is None else sending.told(context, route.sends, who)
+    return [line.partition(b": ")[2] for line in lines.split(b"\r\n") if line.startswith(ASSERTION)]
+
+
+def read(assertion: bytes) -> dict:
+    """Return what an assertion says, unchecked."""
+    return jwt.decode(assertion, options={"verify_signature": False})
+
+
+def test_what_an_assertion_says():
+    """[11.9]: audience the upstream; claims as configured; an absent or unverified one is left out."""
+    knowledge = knowing()
+    claims = {
+        "email": "alice@example.com",
+        "email_verified": False,
+        "groups": ["a"],
+        "sub": "mallory",
+        "iss": "https://evil.example",
+        "aud": "evil",
+        "org": {"unit": "x"},
+    }
+    who = identity(claims=claims, scopes=frozenset({"b", "a"}), expires_at=NOW + 1000)
+    base = {"iss": "https://app.example.com", "sub": "alice", "idp": ISSUER, "iat": int(NOW)}
+    (found,) = told(knowledge, b"", who)
+    assert read(found) == {**base, "aud": "app", "exp": int(NOW) + 300, "groups": ["a"]}
+    (found,) = told(knowledge, b"/other", who)
+    assert read(found) == {**base, "aud": "urn:other", "exp": int(NOW) + 60, "org.unit": "x", "scope": "a b"}
+    assert told(knowledge, b"/plain", who) == []
+    assert told(knowledge, b"/public", who) == []
+
+
+def test_an_assertion_ends_with_what_it_rests_on():
+    """[11.9]: it holds no longer than the session or token."""
+    (found,) = told(knowing(), b"", identity(expires_at=NOW + 20.9))
+    assert read(found)["exp"] == int(NOW + 20)
+
+
+def test_signing_is_off_the_hot_path():
+    """[11.9]: signed once for each identity and upstream, whatever route, and anew after half of its life."""
+    knowledge, who = knowing(), identity(expires_at=NOW + 10_000)
+    signing = knowledge.runtime.signing
+    assert signing is not None
+    (first,) = told(knowledge, b"", who)
+    for now in (NOW, NOW + 1, NOW + 149.9):
+        assert told(knowledge, b"", who, now) == told(knowledge, b"/too", who, now) == [first]
+    assert signing.signed == 1
+    (second,) = told(knowledge, b"", who, NOW + 150)
+    assert read(second)["iat"] == int(NOW) + 150
+    # a clock that is set back finds nothing that begins in its future
+    (third,) = told(knowledge, b"", who, NOW - 1000)
+    assert read(third)["iat"] == int(NOW) - 1000
+    told(knowledge, b"/other", who, NOW)
+    assert signing.signed == 4
+
+
+@pytest.mark.parametrize("name", [b"X-Gateway-Assertion", b"x_gateway_assertion", b"X.Gateway-ASSERTION"])
+@pytest.mark.parametrize("target", [b"/x", b"/public/x"])
+def test_r53_no_client_sends_an_assertion(target: bytes, name: bytes):
+    """R53 [11.9], GHSA-7r4p-vjf4-gxv4: nobody is told of where nobody is, though a client says so."""
+    asked = request((name, b"forged"), (b"Connection", name))
+    asked.target = target
+    answer = decide(asked, knowing(), NOW, "request-1")
+    assert isinstance(answer, Forward)
+    assert b"forged" not in [value for _, value in answer.headers]
+
+
+def test_keys_are_published_to_anybody():
+    """[11.9]: under any host, without credentials; GET and HEAD alone; nowhere where nothing is signed."""
+    knowledge = knowing()
+    assert knowledge.runtime.signing is not None
+    for host in (HOST, b"10.0.0.1:8080"):
+        asked = request(host=host)
+        asked.target = b"/.gateway/jwks.json"
+        answer = decide(asked, knowledge, NOW, "request-1")
+        assert isinstance(answer, Respond)
+        assert answer.json == {"keys": knowledge.runtime.signing.published(NOW)}
+        status, headers, _ = render_respond(answer, "request-1")
+        assert (status, answer.reason) == (200, Reason.KEYS_PUBLISHED)
+        assert values(headers, b"Cache-Control") == [b"public, max-age=600"]
+        assert values(headers, b"Content-Type") == [b"application/jwk-set+json"]
+    asked = request(method=b"POST")
+    asked.target = b"/.gateway/jwks.json"
+    refused = decide(asked, knowledge, NOW, "request-1")
+    assert isinstance(refused, Refuse)
+    assert refused.reason is Reason.METHOD_UNSUPPORTED
+    asked = request()
+    asked.target = b"/.gateway/jwks.json"
+    plain = knowing(upstreams={name: {"servers": ["http://u:1"]} for name in UPSTREAMS})
+    nowhere = decide(asked, plain, NOW, "request-1")
+    assert isinstance(nowhere, Refuse)
+    assert nowhere.reason is Reason.ROUTE_UNKNOWN

@@ -11,7 +11,7 @@ from gateway.config.settings.routes import RouteSettings
 from gateway.syntax import urls
 
 ENDPOINTS = frozenset(
-    ("login", "logout", "logged-out", "userinfo", "backchannel-logout", "frontchannel-logout")
+    ("jwks.json", "login", "logout", "logged-out", "userinfo", "backchannel-logout", "frontchannel-logout")
 )
 """What stands below ``prefix`` beside the callbacks."""
 

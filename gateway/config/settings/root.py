@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from gateway.config.settings.assertions import AssertionSettings
 from gateway.config.settings.base import (
     UNION_TAGS,
     Model,
@@ -112,6 +113,8 @@ class Settings(Model):
     """Header fields that tell the upstream who is calling, each with its claim; clients cannot send them."""
     identity_encoding: Literal["percent", "utf-8"] = "percent"
     """Whether letters beyond ASCII in those fields are percent-encoded, or sent as UTF-8."""
+    assertions: AssertionSettings = AssertionSettings()
+    """How assertions are signed."""
     client_headers: ClientHeaderSettings = ClientHeaderSettings()
     """Which fields of clients are dropped beside those that name an identity."""
     groups_claim: Text = "groups"

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag
 
+from gateway.config.settings.assertions import UpstreamAssertionSettings
 from gateway.config.settings.base import UNION_TAGS, Duration, Model, Number, Text
 
 
@@ -81,6 +82,8 @@ class UpstreamSettings(Model):
     """Each server's share in relation to the others', in the order of ``servers``; absent: all the same."""
     host: Literal["preserve", "rewrite"] = "preserve"
     """Whether servers see the public Host, or their own authority; X-Forwarded-Host is public always."""
+    assertion: UpstreamAssertionSettings | None = None
+    """A signed assertion of who is calling; absent: none."""
     tls: UpstreamTlsSettings = UpstreamTlsSettings()
     """TLS towards https servers."""
     health: HealthSettings | None = None

@@ -50,13 +50,15 @@ class BearerToken:
 class SessionCookie:
     """A session cookie; ``opened`` is None where it leads to no session, and ``gone`` says why.
 
-    ``live`` is how it was judged last, and ``kept`` says whether that holds still.
+    ``live`` is how it was judged last, and ``kept`` says whether that holds still. ``identity`` is who it was
+    last, with what was found of that identity.
     """
 
     opened: OpenedSession | None
     gone: Reason = Reason.SESSION_INVALID
     kept: KeptSession | None = field(default=None, repr=False, compare=False)
     live: Live | None = field(default=None, repr=False, compare=False)
+    identity: Identity | None = field(default=None, repr=False, compare=False)
 
 
 Credential: TypeAlias = BearerToken | SessionCookie

@@ -45,6 +45,12 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
     if opened is None:
         return cookie.gone
     verdict = _judge(context, opened)
+    if isinstance(verdict, Live):
+        if verdict.identity == cookie.identity:
+            # nothing of it is worked out twice: block, assertion, what it passed
+            verdict.identity = cookie.identity
+        else:
+            cookie.identity = verdict.identity
     if isinstance(verdict, Live) and (kept := _keep(context, opened, verdict)) is not None:
         verdict.kept = cookie.kept = kept
         cookie.live = verdict

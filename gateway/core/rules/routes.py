@@ -10,6 +10,7 @@ from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.root import Settings
 from gateway.config.settings.routes import CorsSettings, RouteSettings
 from gateway.core.headers.downstream import SetFields
+from gateway.core.rules.assertions import Assertion, compile_assertions
 from gateway.core.rules.policies import Require, compile_require
 from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.rules.sends import Sends, compile_answers, compile_sends
@@ -313,7 +314,7 @@ def _providers(route: RouteSettings, settings: Settings) -> tuple[str | None, fr
     return route.provider or next((name for name in admitted if name in can), None), frozenset(admitted)
 
 
-def _compile_route(route: RouteSettings, settings: Settings) -> Route:
+def _compile_route(route: RouteSettings, settings: Settings, assertion: Assertion | None) -> Route:
     provider, providers = _providers(route, settings)
     return Route(
         name=route.name or route.path,
@@ -335,7 +336,7 @@ def _compile_route(route: RouteSettings, settings: Settings) -> Route:
         timeouts=(route.timeout, route.idle_timeout),
         replacement=_replacement(route),
         prefix_line=_prefix_line(route),
-        sends=compile_sends(route, settings),
+        sends=compile_sends(route, settings, assertion),
         answers=compile_answers(route),
         rate_limit=_rate_limit(route, settings),
         websocket_origins=frozenset(origin.encode() for origin in route.websocket_origins or ()),
@@ -358,7 +359,8 @@ def compile_routes(settings: Settings) -> RouteTable:
     """
     if problems := [str(each) for each in gaps(settings)]:
         raise ValueError("\n".join(problems))
-    routes = tuple(_compile_route(each, settings) for each in settings.routes)
+    assertions = compile_assertions(settings)
+    routes = tuple(_compile_route(each, settings, assertions.get(each.upstream)) for each in settings.routes)
     return RouteTable(
         routes=routes,
         sites=_sites(settings),

@@ -6,6 +6,7 @@ from gateway.config.settings.root import Settings
 from gateway.config.settings.routes import RouteSettings
 from gateway.core.headers.downstream import SetFields
 from gateway.core.headers.identity import IdentityHeader, compile_identity_headers
+from gateway.core.rules.assertions import Assertion
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -14,20 +15,26 @@ class Sends:
 
     ``identity`` are the fields that tell who is calling. ``fixed`` are lines that are the same for everybody,
     joined by CRLF; they may hold secrets. ``hidden`` are names, in lower case, whose values nobody is shown.
+    ``assertion`` is what is signed of a caller.
     """
 
     identity: tuple[IdentityHeader, ...]
     fixed: bytes
     hidden: frozenset[bytes]
+    assertion: Assertion | None = None
 
 
-def compile_sends(route: RouteSettings, settings: Settings) -> Sends | None:
+def compile_sends(route: RouteSettings, settings: Settings, assertion: Assertion | None) -> Sends | None:
     """Compile what a route says of its upstream's requests; None where it says nothing of its own.
+
+    ``assertion`` is its upstream's, None where that gets none.
 
     Raises:
         ValueError: a header field that cannot be used.
     """
-    if route.identity_headers is None and not route.request_headers:
+    if route.access == "public":
+        assertion = None
+    if route.identity_headers is None and not route.request_headers and assertion is None:
         return None
     names = settings.identity_headers if route.identity_headers is None else route.identity_headers
     fixed = [f"{name}: {value.get_secret_value()}" for name, value in route.request_headers.items()]
@@ -36,7 +43,10 @@ def compile_sends(route: RouteSettings, settings: Settings) -> Sends | None:
             names, settings.groups_claim, raw=settings.identity_encoding == "utf-8"
         ),
         fixed="\r\n".join(fixed).encode(),
-        hidden=frozenset(name.lower().encode() for name in route.request_headers),
+        hidden=frozenset(
+            name.lower().encode() for name in (*route.request_headers, settings.assertions.header)
+        ),
+        assertion=assertion,
     )
 
 
@@ -45,6 +55,9 @@ def claims_told(settings: Settings) -> frozenset[str]:
     told = set(settings.identity_headers.values())
     for route in settings.routes:
         told.update((route.identity_headers or {}).values())
+    for upstream in settings.upstreams.values():
+        if upstream.assertion is not None:
+            told.update(upstream.assertion.claims or ())
     return frozenset(told)
 
 

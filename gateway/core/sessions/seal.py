@@ -56,6 +56,10 @@ class KeyRing:
         """Return a name for each key, the sealing one's first, which tells nobody anything of it."""
         return tuple(_derive(key, b"", b"gateway name\x00" + purpose.encode())[:8].hex() for key in self.keys)
 
+    def seeds(self, purpose: str) -> tuple[bytes, ...]:
+        """Return 32 secret bytes for one purpose by each key, the sealing one's first."""
+        return tuple(_derive(key, b"", b"gateway seed\x00" + purpose.encode()) for key in self.keys)
+
     def open(self, purpose: str, text: str) -> bytes | None:
         """Return the payload, or None: one answer for garbage, a flipped bit, a foreign key or purpose."""
         if (found := self._find(text)) is None:

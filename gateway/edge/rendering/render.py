@@ -113,7 +113,8 @@ def render_respond(answer: Respond, request_id: str) -> Rendered:
     else:
         headers = list(_REDIRECT)
     headers.append((b"X-Request-ID", request_id.encode("ascii", "replace")))
-    headers.extend(answer.headers)
+    named = {name for name, _ in answer.headers}
+    headers = [*(header for header in headers if header[0] not in named), *answer.headers]
     return answer.status, headers, body
 
 

@@ -109,6 +109,7 @@ CATALOGUE: Final[dict[str, Meaning]] = {
         "Seconds since the provider's keys were last fetched.", "greatest"
     ),
     "gateway_issuer_calls_total": _counter("Calls to a provider by call and outcome."),
+    "gateway_assertions_signed_total": _counter("Assertions signed for upstreams."),
     "gateway_rate_limit_callers": _gauge("Callers that this process remembers for rate limits."),
     "gateway_rate_limit_unshared_total": _counter("Requests of shared limits counted without the store."),
     "gateway_workers_configured": _gauge("Workers that are to run."),

@@ -21,6 +21,7 @@ ACCESS: Final[dict[Reason, Text]] = {
     Reason.ANONYMOUS: fine("This page is open to people who have not logged in."),
     Reason.PREFLIGHT: fine("The browser may send this request."),
     Reason.SERVER_OPTIONS: fine("These methods are known here."),
+    Reason.KEYS_PUBLISHED: fine("These are the keys of what is signed here."),
     Reason.USERINFO: fine("This is who you are logged in as."),
     Reason.LOGIN_REQUIRED: log_in("A login is required."),
     Reason.CREDENTIALS_CONFLICT: bad_request(

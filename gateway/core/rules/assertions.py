@@ -1,0 +1,70 @@
+"""Signed assertions as rules: for which upstream, for how long, and what they tell."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gateway.config.checks.assertions import OWN_CLAIMS
+from gateway.config.settings.root import Settings
+from gateway.core.email import is_doubtful
+from gateway.core.identity import Identity, find_claim
+from gateway.syntax.encoding import Json
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assertion:
+    """What one upstream is told of a caller. ``lifetime`` is in seconds."""
+
+    header: bytes
+    issuer: str
+    audience: str
+    lifetime: float
+    claims: tuple[str, ...]
+
+    def claims_of(self, identity: Identity, now: float, *, tells_unverified: bool) -> dict[str, Json]:
+        """Return what is signed at ``now`` (epoch seconds); it holds no longer than the identity does.
+
+        ``idp`` is whose word the subject is: two providers may each have an alice. Issuer and subject were
+        verified as such, and no claim stands in their place (R26).
+        """
+        issued_at = int(now)
+        return {
+            "iss": self.issuer,
+            "sub": identity.subject,
+            "idp": identity.issuer,
+            "aud": self.audience,
+            "iat": issued_at,
+            "exp": int(min(issued_at + self.lifetime, identity.expires_at)),
+            **dict(_told(self.claims, identity, tells_unverified=tells_unverified)),
+        }
+
+
+def _told(
+    names: tuple[str, ...], identity: Identity, *, tells_unverified: bool
+) -> Iterator[tuple[str, Json]]:
+    for name in names:
+        if name == "scope":
+            if identity.scopes:
+                yield name, " ".join(sorted(identity.scopes))
+            continue
+        value = find_claim(identity.claims, name)
+        if value is not None and (tells_unverified or not is_doubtful(identity.claims, name)):
+            yield name, value
+
+
+def compile_assertions(settings: Settings) -> dict[str, Assertion]:
+    """Compile the assertions by the names of their upstreams."""
+    common = settings.assertions
+    usual = tuple(
+        dict.fromkeys(name for name in settings.identity_headers.values() if name not in OWN_CLAIMS)
+    )
+    return {
+        name: Assertion(
+            header=common.header.encode(),
+            issuer=common.issuer or settings.public_url[0],
+            audience=each.assertion.audience or name,
+            lifetime=each.assertion.lifetime,
+            claims=usual if each.assertion.claims is None else each.assertion.claims,
+        )
+        for name, each in settings.upstreams.items()
+        if each.assertion is not None
+    }
