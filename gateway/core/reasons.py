@@ -59,7 +59,10 @@ class Reason(StrEnum):
     # 403: known, and not allowed
     SCOPE_MISSING = "scope_missing"
     GROUP_MISSING = "group_missing"
+    ROLE_MISSING = "role_missing"
     CLAIM_MISMATCH = "claim_mismatch"
+    NETWORK_FORBIDDEN = "network_forbidden"
+    POLICY_UNMET = "policy_unmet"
     METHOD_FORBIDDEN = "method_forbidden"
     AUTHENTICATION_TOO_WEAK = "authentication_too_weak"
     AUTHENTICATION_TOO_OLD = "authentication_too_old"
@@ -127,7 +130,10 @@ _STATUS: dict[Reason, int] = {
         (
             Reason.SCOPE_MISSING,
             Reason.GROUP_MISSING,
+            Reason.ROLE_MISSING,
             Reason.CLAIM_MISMATCH,
+            Reason.NETWORK_FORBIDDEN,
+            Reason.POLICY_UNMET,
             Reason.METHOD_FORBIDDEN,
             Reason.ORIGIN_FORBIDDEN,
         ),

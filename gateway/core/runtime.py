@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 from gateway.config.callbacks import callback_paths, login_providers
 from gateway.config.checks.every import check
 from gateway.config.checks.problems import Problem
+from gateway.config.requirements import asked
 from gateway.config.settings.providers import EMAIL
 from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.root import Settings
-from gateway.config.settings.routes import RequireSettings
 from gateway.core.claim_mapping import compile_mapping
-from gateway.core.email import VERIFIED
+from gateway.core.email import VERIFIED, is_address, verified_beside
 from gateway.core.headers.cookies import Site
 from gateway.core.headers.lines import NOTHING
 from gateway.core.headers.loops import PURPOSE, loop_names
@@ -108,8 +108,16 @@ def redirect_uris(settings: Settings) -> dict[str, list[str]]:
     }
 
 
-def _required_claims(require: RequireSettings | None) -> set[str]:
-    return {name.partition(".")[0] for name in (require.claims or {})} if require else set()
+def _required_claims(settings: Settings) -> set[str]:
+    """Return the claims that policies read."""
+    names: set[str] = set()
+    for section in (each for route in settings.routes for each in asked(settings, route)):
+        names.update(section.claims or ())
+        if section.email_domains is not None:
+            names.add(EMAIL)
+        if section.roles is not None:
+            names.add(settings.roles_claim)
+    return names | {verified_beside(name) for name in names if is_address(name)}
 
 
 def _kept_claims(settings: Settings) -> frozenset[str]:
@@ -118,14 +126,7 @@ def _kept_claims(settings: Settings) -> frozenset[str]:
     names.update(told, settings.log.claims)
     if any(name.rpartition(".")[2] == EMAIL for name in told):
         names.add(VERIFIED)
-    for route in settings.routes:
-        if route.require is not None and (
-            route.require.email_domains is not None or EMAIL in (route.require.claims or {})
-        ):
-            names |= {EMAIL, VERIFIED}
-        names |= _required_claims(route.require) | (
-            set(route.require.claims or {}) if route.require else set()
-        )
+    names |= _required_claims(settings)
     return frozenset(names | {name.partition(".")[0] for name in names})
 
 

@@ -29,6 +29,7 @@ def audit(log: AuditLog, transaction: Transaction, answer: Refuse | Respond, **m
     }
     if isinstance(answer, Refuse):
         fields |= {"route": answer.route.name if answer.route else None, "detail": answer.detail}
+        fields |= {"missing": list(answer.missing) or None}
         if answer.audit is not None:
             fields |= {"provider": answer.provider, "claim": answer.claim}
         log.audit(answer.audit or "refusal", **fields)

@@ -11,6 +11,7 @@ from gateway.config.checks.assertions import check_assertions, warn_assertions
 from gateway.config.checks.forwarding import check_client_headers, check_forwarding, warn_forwarding
 from gateway.config.checks.header_names import check_header_names
 from gateway.config.checks.listener import check_log, check_tls, warn_listener
+from gateway.config.checks.policies import warn_policies
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.checks.provider_kinds import check_logins, warn_kinds
 from gateway.config.checks.providers import check_providers
@@ -158,6 +159,7 @@ def _warnings(settings: Settings) -> Iterator[Problem]:
     yield from warn_listener(settings)
     yield from warn_upstreams(settings)
     yield from warn_routes(settings)
+    yield from warn_policies(settings)
     yield from warn_providers(settings)
     yield from warn_kinds(settings)
     yield from warn_assertions(settings)

@@ -24,6 +24,7 @@ from gateway.config.settings.listener import (
     LogSettings,
     TlsSettings,
 )
+from gateway.config.settings.policies import ContactText, Require
 from gateway.config.settings.providers import ProviderSettings
 from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.routes import RouteSettings
@@ -100,6 +101,12 @@ class Settings(Model):
     """The upstreams by name."""
     routes: tuple[RouteSettings, ...] = Field(min_length=1)
     """The rules; a request that no route matches is refused."""
+    policies: dict[Text, Require] = Field(default_factory=dict, max_length=1000)
+    """Policies by name, for routes and for one another."""
+    require: Require | None = None
+    """What every identity must hold, beside what its route requires."""
+    contact: ContactText | None = None
+    """Whom a refused person may ask: an e-mail address, a URL, or words."""
     rate_limits: dict[Text, RateLimitSettings] = Field(default_factory=dict, max_length=1000)
     """Rate limits by name; routes that name the same one count together."""
     identity_headers: dict[Text, Text] = Field(
@@ -119,6 +126,8 @@ class Settings(Model):
     """Which fields of clients are dropped beside those that name an identity."""
     groups_claim: Text = "groups"
     """The claim that holds a person's groups."""
+    roles_claim: Text = "roles"
+    """The claim that holds a person's roles."""
     limits: LimitSettings = LimitSettings()
     """Bounds on clients."""
     log: LogSettings = LogSettings()

@@ -88,6 +88,18 @@ ACCESS: Final[dict[Reason, Text]] = {
         "The identity is in none of the required groups.",
         "This page is for members of a group that your account is not in.",
     ),
+    Reason.ROLE_MISSING: forbidden(
+        "The identity has none of the required roles.",
+        "This page is for people with a role that your account does not have.",
+    ),
+    Reason.NETWORK_FORBIDDEN: forbidden(
+        "Requests from this network are not let in here.",
+        "This page can be opened from certain networks alone, and you are not in one of them.",
+    ),
+    Reason.POLICY_UNMET: forbidden(
+        "The identity or the request does not satisfy the policy.",
+        "Your account does not meet the conditions of this page.",
+    ),
     Reason.CLAIM_MISMATCH: forbidden(
         "A claim of the identity is not as required.",
         "Your account does not meet a condition of this page.",
