@@ -48,6 +48,8 @@ class Reason(StrEnum):
     TOKEN_NOT_YET_VALID = "token_not_yet_valid"
     TOKEN_NONCE = "token_nonce"
     TOKEN_HASH = "token_hash"
+    KEY_UNKNOWN = "key_unknown"
+    KEY_EXPIRED = "key_expired"
     SESSION_INVALID = "session_invalid"
     SESSION_EXPIRED = "session_expired"
     SESSION_ENDED = "session_ended"
@@ -174,7 +176,7 @@ _STATUS: dict[Reason, int] = {
         reason: 401
         for reason in Reason
         if reason.value.startswith(
-            ("token_", "session_", "refresh_lost", "claims_too_old", "revoked", "credentials_missing")
+            ("token_", "key_", "session_", "refresh_lost", "claims_too_old", "revoked", "credentials_missing")
         )
     },
 }

@@ -25,6 +25,7 @@ from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.rules.routes import RouteTable, compile_routes
 from gateway.core.rules.sends import claims_told
 from gateway.core.sessions.seal import KeyRing
+from gateway.core.tokens import api_key
 from gateway.core.tokens.signing import SigningKeys
 from gateway.syntax.encoding import decode_secret_key
 from gateway.syntax.urls import authority_of, port_of, with_port
@@ -40,7 +41,8 @@ class RuntimeConfig:
     ``hsts`` is Strict-Transport-Security by the authority of an https site, empty where it is not sent.
     ``places`` remembers where paths lead. ``login_limit`` bounds how many logins one address may complete.
     ``logged_headers`` are lower case, ``log_claims`` name people in the log.
-    ``keeps_records``: the store keeps the sessions, not the browsers.
+    ``keeps_records``: the store keeps the sessions, not the browsers. ``api_keys`` are those of the
+    configuration, by their ids.
     ``signing`` are the keys of assertions, None where no upstream gets any.
     """
 
@@ -60,6 +62,7 @@ class RuntimeConfig:
     keeps_records: bool = False
     log_claims: tuple[str, ...] = ()
     signing: SigningKeys | None = None
+    api_keys: Mapping[str, api_key.ApiKey] = field(default_factory=dict)
 
     def default_provider(self) -> Provider | None:
         """Return the provider that a login uses when nothing names one: the first that has logins."""
@@ -179,6 +182,11 @@ def _signing(settings: Settings, ring: KeyRing) -> SigningKeys | None:
     return SigningKeys(ring.seeds("assertions"), assertions.algorithm, assertions.rotate_every)
 
 
+def _api_keys(settings: Settings) -> dict[str, api_key.ApiKey]:
+    keys = settings.api_keys.keys if settings.api_keys is not None else {}
+    return {key_id: api_key.configured(key_id, each) for key_id, each in keys.items()}
+
+
 def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeConfig:
     """Compile validated settings into one frozen value.
 
@@ -212,6 +220,7 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
         keeps_records=settings.session.mode == "redis",
         log_claims=tuple(settings.log.claims),
         signing=_signing(settings, ring),
+        api_keys=_api_keys(settings),
     )
 
 

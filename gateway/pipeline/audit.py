@@ -44,5 +44,6 @@ def _who(identity: Identity | None, names: tuple[str, ...]) -> dict[str, object]
         "issuer": identity.issuer,
         "subject": identity.subject,
         "session": identity.session_id,
+        "key": identity.jti if identity.kind == "key" else None,
         "claims": dict(named_by(identity, names)) or None,
     }

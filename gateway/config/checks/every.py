@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+from gateway.config.checks.api_keys import check_api_keys, warn_api_keys
 from gateway.config.checks.assertions import check_assertions, warn_assertions
 from gateway.config.checks.forwarding import check_client_headers, check_forwarding, warn_forwarding
 from gateway.config.checks.header_names import check_header_names
@@ -145,6 +146,7 @@ CHECKS: tuple[Check, ...] = (
     check_routes,
     check_header_names,
     check_assertions,
+    check_api_keys,
 )
 
 
@@ -163,6 +165,7 @@ def _warnings(settings: Settings) -> Iterator[Problem]:
     yield from warn_providers(settings)
     yield from warn_kinds(settings)
     yield from warn_assertions(settings)
+    yield from warn_api_keys(settings)
     yield from warn_upgrade(settings)
     yield from warn_store(settings)
     if settings.allow_insecure_http:

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from gateway.config.settings.api_keys import ApiKeysSettings
 from gateway.config.settings.assertions import AssertionSettings
 from gateway.config.settings.base import (
     UNION_TAGS,
@@ -93,6 +94,8 @@ class Settings(Model):
     """Where the embedded store keeps its files."""
     providers: dict[Text, ProviderSettings] = Field(min_length=1, max_length=100)
     """The OpenID Connect providers by name; the first is the default."""
+    api_keys: ApiKeysSettings | None = None
+    """API keys for machines; absent: there are none."""
     session: SessionSettings = SessionSettings()
     """Browser sessions."""
     denylist: DenylistSettings = DenylistSettings()

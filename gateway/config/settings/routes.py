@@ -57,6 +57,8 @@ class RouteSettings(Model):
     """The provider whose people alone come in, and that a login uses; absent: all, and the first."""
     providers: tuple[Text, ...] | None = Field(default=None, min_length=1)
     """Several providers whose people come in; a login uses ``provider`` if given, else the first of them."""
+    api_keys: bool = False
+    """Whether API keys count here, whichever providers' people come in."""
     require: Require | None = None
     """What the identity must hold: a policy, or the name of one of `policies`."""
     default_require: bool = True

@@ -46,6 +46,7 @@ class Route:
 
     ``sends`` is what the upstream gets beside what passes and the common identity headers, ``answers`` what
     is set in its responses; None where that is nothing.
+    ``takes_keys`` tells that API keys count here.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Route:
     has_login: bool = True
     exact: bytes | None = None
     contact: str | None = None
+    takes_keys: bool = False
 
     def admits(self, provider: str) -> bool:
         """Tell whether sessions and tokens of a provider, by its name, count on this route."""
@@ -318,6 +320,7 @@ def _compile_route(route: RouteSettings, settings: Settings, assertion: Assertio
         has_login=not set(login_providers(settings)).isdisjoint(providers or settings.providers),
         exact=route.path.encode() if route.exact else None,
         contact=route.contact or settings.contact,
+        takes_keys=route.api_keys and settings.api_keys is not None,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Final
 from gateway.core.reasons import Reason
 from gateway.edge.rendering.pages.texts.text import (
     Text,
+    bad_key,
     bad_request,
     bad_time,
     bad_token,
@@ -41,6 +42,8 @@ ACCESS: Final[dict[Reason, Text]] = {
     Reason.TOKEN_NOT_YET_VALID: bad_time("The token is not valid yet."),
     Reason.TOKEN_NONCE: bad_token("The ID token's nonce is not the one of this login."),
     Reason.TOKEN_HASH: bad_token("The ID token's at_hash does not fit the access token."),
+    Reason.KEY_UNKNOWN: bad_key("No API key like this one is taken here."),
+    Reason.KEY_EXPIRED: bad_key("The API key has expired."),
     Reason.SESSION_INVALID: over(
         "The session cookie does not open.",
         "The session that your browser remembers is not valid here any more.",
