@@ -200,7 +200,7 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
         sites=sites,
         routes=routes,
         providers=providers,
-        by_issuer={each.issuer: each for each in providers.values()},
+        by_issuer={each.issuer: each for each in providers.values() if each.has_id_tokens},
         ring=ring,
         rules=compile_rules(
             settings,
