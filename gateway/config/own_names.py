@@ -11,9 +11,17 @@ def own_names(settings: Settings) -> frozenset[bytes]:
     return frozenset(fold(name.encode(errors="replace")) for name in _written(settings))
 
 
-def _written(settings: Settings) -> Iterator[str]:
+def identity_names(settings: Settings) -> Iterator[str]:
+    """Yield the names under which anybody is told who is calling, as written; one may come several times."""
     yield from settings.identity_headers
-    yield settings.assertions.header
+    if any(upstream.assertion is not None for upstream in settings.upstreams.values()):
+        yield settings.assertions.header
     for route in settings.routes:
         yield from route.identity_headers or ()
+
+
+def _written(settings: Settings) -> Iterator[str]:
+    yield from identity_names(settings)
+    yield settings.assertions.header
+    for route in settings.routes:
         yield from route.request_headers

@@ -14,7 +14,7 @@ from gateway.core.decision.context import Context, Knowledge
 from gateway.core.decision.needs import Admit, Need
 from gateway.core.decision.places import locate, may_be_raw
 from gateway.core.decision.refusals import login_url, plain
-from gateway.core.endpoints import logout, provider_logout
+from gateway.core.endpoints import asked, logout, provider_logout
 from gateway.core.endpoints.callback import callback
 from gateway.core.endpoints.jwks import jwks
 from gateway.core.endpoints.login import login
@@ -64,6 +64,9 @@ def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) 
     context = Context(request, knowledge, now, request_id)
     forwarded = context.forwarded
     if forwarded.unreadable:
+        if (asking := asked.asker_of(request, knowledge.runtime)) is not None:
+            # it tells of the original in fields of its own
+            return _asked(context, *asking)
         told = f"What {forwarded.unreadable} says cannot be read, or it is absent."
         return replace(plain(context, Reason.FORWARDING_UNREADABLE), detail=told)
     if request.loops and _has_looped(context):
@@ -91,6 +94,9 @@ def _locate(context: Context) -> Answer | Need:
         return _options(context)
     found = locate(runtime, host, request.target, request.method)
     if found is None:
+        if (asking := asked.asker_of(request, runtime)) is not None:
+            # what follows is not read in the asking
+            return _asked(context, *asking)
         hint = RAW_PATH_HINT if may_be_raw(runtime, request.target) else None
         return replace(plain(context, Reason.PATH_AMBIGUOUS), detail=hint)
     target, route = found
@@ -210,6 +216,7 @@ def new_login(
 
     The session is kept; a login at its ``provider`` that succeeds replaces it.
     """
+    request = asked.meant(request, knowledge.runtime)
     context = Context(request, knowledge, now, request_id)
     found = locate(knowledge.runtime, context.forwarded.host, request.target, request.method)
     if found is None:
@@ -221,6 +228,7 @@ def new_login(
 def route_of(request: Request, knowledge: Knowledge) -> Route | None:
     """Return the route that a request is for, None where there is none, or an endpoint of our own."""
     runtime = knowledge.runtime
+    request = asked.meant(request, runtime)
     return _leads_to(runtime, forwarded_of(request, runtime.rules).host, request.target, request.method)
 
 
@@ -235,12 +243,25 @@ def _endpoint(context: Context, name: bytes) -> Endpoint | None:
 
 
 def _own(context: Context, name: bytes) -> Answer | Need:
+    if (asking := asked.asker_of(context.request, context.knowledge.runtime)) is not None:
+        return _asked(context, *asking)
     endpoint = _endpoint(context, name)
     if endpoint is None:
         return plain(context, Reason.ROUTE_UNKNOWN)
     if context.site is None and endpoint not in _ANYWHERE:
         return plain(context, Reason.HOST_UNKNOWN)
     return endpoint(context)
+
+
+def _asked(context: Context, asker: asked.Asker, rest: bytes) -> Answer | Need:
+    """Decide for a proxy that asks: as if the request that it holds had come here."""
+    knowledge, now = context.knowledge, context.now
+    original = asked.original_of(context, asker, rest)
+    if isinstance(original, Refuse):
+        return asked.answered(context, asker, original, ())
+    found = decide(original, knowledge, now, context.request_id)
+    changes = due_cookies(found, knowledge, now) if isinstance(found, Forward) else ()
+    return asked.answered(context, asker, found, changes)
 
 
 def _preflight_fields(request: Request) -> dict[bytes, bytes] | None:

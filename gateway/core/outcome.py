@@ -7,7 +7,7 @@ from gateway.core.headers.request import Header
 from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
 
-Decision: TypeAlias = Literal["forward", "refuse", "login", "respond", "abort"]
+Decision: TypeAlias = Literal["forward", "refuse", "login", "respond", "allow", "abort"]
 
 Kind: TypeAlias = tuple[bytes, bytes, str, Decision, Reason, int, str | None]
 """What is told alike of many requests: method, host, route, decision, reason, status and upstream, which is

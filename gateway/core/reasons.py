@@ -33,6 +33,7 @@ class Reason(StrEnum):
     HOST_INVALID = "host_invalid"
     TLS_EXPECTED = "tls_expected"
     FORWARDING_UNREADABLE = "forwarding_unreadable"
+    IDENTITY_FORGED = "identity_forged"
     CREDENTIALS_CONFLICT = "credentials_conflict"
     # 401: who is this?
     CREDENTIALS_MISSING = "credentials_missing"
@@ -48,8 +49,6 @@ class Reason(StrEnum):
     TOKEN_NOT_YET_VALID = "token_not_yet_valid"
     TOKEN_NONCE = "token_nonce"
     TOKEN_HASH = "token_hash"
-    KEY_UNKNOWN = "key_unknown"
-    KEY_EXPIRED = "key_expired"
     SESSION_INVALID = "session_invalid"
     SESSION_EXPIRED = "session_expired"
     SESSION_ENDED = "session_ended"
@@ -61,14 +60,14 @@ class Reason(StrEnum):
     # 403: known, and not allowed
     SCOPE_MISSING = "scope_missing"
     GROUP_MISSING = "group_missing"
-    ROLE_MISSING = "role_missing"
     CLAIM_MISMATCH = "claim_mismatch"
-    NETWORK_FORBIDDEN = "network_forbidden"
-    POLICY_UNMET = "policy_unmet"
     METHOD_FORBIDDEN = "method_forbidden"
     AUTHENTICATION_TOO_WEAK = "authentication_too_weak"
     AUTHENTICATION_TOO_OLD = "authentication_too_old"
     ORIGIN_FORBIDDEN = "origin_forbidden"
+    # 403: a proxy asks, or somebody who poses as one
+    ASKER_UNTRUSTED = "asker_untrusted"
+    ORIGINAL_UNREADABLE = "original_unreadable"
     # 404, 405, 421
     ROUTE_UNKNOWN = "route_unknown"
     METHOD_UNSUPPORTED = "method_unsupported"
@@ -94,6 +93,7 @@ class Reason(StrEnum):
     CLIENT_ABORTED = "client_aborted"
     RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"
+    DECIDED_ANEW = "decided_anew"
     # faults of others
     UPSTREAM_UNREACHABLE = "upstream_unreachable"
     UPSTREAM_UNAVAILABLE = "upstream_unavailable"
@@ -132,12 +132,11 @@ _STATUS: dict[Reason, int] = {
         (
             Reason.SCOPE_MISSING,
             Reason.GROUP_MISSING,
-            Reason.ROLE_MISSING,
             Reason.CLAIM_MISMATCH,
-            Reason.NETWORK_FORBIDDEN,
-            Reason.POLICY_UNMET,
             Reason.METHOD_FORBIDDEN,
             Reason.ORIGIN_FORBIDDEN,
+            Reason.ASKER_UNTRUSTED,
+            Reason.ORIGINAL_UNREADABLE,
         ),
         403,
     ),
@@ -163,6 +162,7 @@ _STATUS: dict[Reason, int] = {
     **dict.fromkeys(
         (
             Reason.OVERLOADED,
+            Reason.DECIDED_ANEW,
             Reason.UPSTREAM_UNAVAILABLE,
             Reason.ISSUER_UNAVAILABLE,
             Reason.ISSUER_MISCONFIGURED,
@@ -176,7 +176,7 @@ _STATUS: dict[Reason, int] = {
         reason: 401
         for reason in Reason
         if reason.value.startswith(
-            ("token_", "key_", "session_", "refresh_lost", "claims_too_old", "revoked", "credentials_missing")
+            ("token_", "session_", "refresh_lost", "claims_too_old", "revoked", "credentials_missing")
         )
     },
 }

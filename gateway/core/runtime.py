@@ -8,15 +8,18 @@ from urllib.parse import urlsplit
 from gateway.config.callbacks import callback_paths, login_providers
 from gateway.config.checks.every import check
 from gateway.config.checks.problems import Problem
-from gateway.config.requirements import asked
+from gateway.config.own_names import identity_names, own_names
 from gateway.config.settings.providers import EMAIL
 from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.root import Settings
+from gateway.config.settings.routes import RequireSettings
 from gateway.core.claim_mapping import compile_mapping
-from gateway.core.email import VERIFIED, is_address, verified_beside
+from gateway.core.email import VERIFIED
 from gateway.core.headers.cookies import Site
+from gateway.core.headers.forwarding_fields import sources_of
 from gateway.core.headers.lines import NOTHING
 from gateway.core.headers.loops import PURPOSE, loop_names
+from gateway.core.headers.originals import Sieve
 from gateway.core.headers.request import Header
 from gateway.core.headers.rules import HeaderRules, compile_rules
 from gateway.core.provider import Provider
@@ -25,7 +28,6 @@ from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.rules.routes import RouteTable, compile_routes
 from gateway.core.rules.sends import claims_told
 from gateway.core.sessions.seal import KeyRing
-from gateway.core.tokens import api_key
 from gateway.core.tokens.signing import SigningKeys
 from gateway.syntax.encoding import decode_secret_key
 from gateway.syntax.urls import authority_of, port_of, with_port
@@ -41,9 +43,9 @@ class RuntimeConfig:
     ``hsts`` is Strict-Transport-Security by the authority of an https site, empty where it is not sent.
     ``places`` remembers where paths lead. ``login_limit`` bounds how many logins one address may complete.
     ``logged_headers`` are lower case, ``log_claims`` name people in the log.
-    ``keeps_records``: the store keeps the sessions, not the browsers. ``api_keys`` are those of the
-    configuration, by their ids.
-    ``signing`` are the keys of assertions, None where no upstream gets any.
+    ``keeps_records``: the store keeps the sessions, not the browsers.
+    ``signing`` are the keys of assertions, None where no upstream gets any. ``sieve`` sorts what proxies ask
+    by, None where none does.
     """
 
     settings: Settings
@@ -62,7 +64,7 @@ class RuntimeConfig:
     keeps_records: bool = False
     log_claims: tuple[str, ...] = ()
     signing: SigningKeys | None = None
-    api_keys: Mapping[str, api_key.ApiKey] = field(default_factory=dict)
+    sieve: Sieve | None = None
 
     def default_provider(self) -> Provider | None:
         """Return the provider that a login uses when nothing names one: the first that has logins."""
@@ -111,16 +113,8 @@ def redirect_uris(settings: Settings) -> dict[str, list[str]]:
     }
 
 
-def _required_claims(settings: Settings) -> set[str]:
-    """Return the claims that policies read."""
-    names: set[str] = set()
-    for section in (each for route in settings.routes for each in asked(settings, route)):
-        names.update(section.claims or ())
-        if section.email_domains is not None:
-            names.add(EMAIL)
-        if section.roles is not None:
-            names.add(settings.roles_claim)
-    return names | {verified_beside(name) for name in names if is_address(name)}
+def _required_claims(require: RequireSettings | None) -> set[str]:
+    return {name.partition(".")[0] for name in (require.claims or {})} if require else set()
 
 
 def _kept_claims(settings: Settings) -> frozenset[str]:
@@ -129,7 +123,14 @@ def _kept_claims(settings: Settings) -> frozenset[str]:
     names.update(told, settings.log.claims)
     if any(name.rpartition(".")[2] == EMAIL for name in told):
         names.add(VERIFIED)
-    names |= _required_claims(settings)
+    for route in settings.routes:
+        if route.require is not None and (
+            route.require.email_domains is not None or EMAIL in (route.require.claims or {})
+        ):
+            names |= {EMAIL, VERIFIED}
+        names |= _required_claims(route.require) | (
+            set(route.require.claims or {}) if route.require else set()
+        )
     return frozenset(names | {name.partition(".")[0] for name in names})
 
 
@@ -168,6 +169,13 @@ def _hsts(settings: Settings, sites: Mapping[bytes, Site]) -> dict[bytes, Header
     return {authority: header for authority, site in sites.items() if site.secure}
 
 
+def _sieve(settings: Settings) -> Sieve | None:
+    if not settings.asked_by:
+        return None
+    kept = frozenset(name.lower().encode() for name in settings.client_headers.keep)
+    return Sieve(identity_names(settings), own_names(settings), sources_of(settings.forwarding), kept)
+
+
 def _login_limit(settings: Settings) -> RateLimit | None:
     most = settings.limits.logins_per_address
     if not most:
@@ -180,11 +188,6 @@ def _signing(settings: Settings, ring: KeyRing) -> SigningKeys | None:
         return None
     assertions = settings.assertions
     return SigningKeys(ring.seeds("assertions"), assertions.algorithm, assertions.rotate_every)
-
-
-def _api_keys(settings: Settings) -> dict[str, api_key.ApiKey]:
-    keys = settings.api_keys.keys if settings.api_keys is not None else {}
-    return {key_id: api_key.configured(key_id, each) for key_id, each in keys.items()}
 
 
 def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeConfig:
@@ -200,7 +203,7 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
         sites=sites,
         routes=routes,
         providers=providers,
-        by_issuer={each.issuer: each for each in providers.values() if each.has_id_tokens},
+        by_issuer={each.issuer: each for each in providers.values()},
         ring=ring,
         rules=compile_rules(
             settings,
@@ -220,7 +223,7 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
         keeps_records=settings.session.mode == "redis",
         log_claims=tuple(settings.log.claims),
         signing=_signing(settings, ring),
-        api_keys=_api_keys(settings),
+        sieve=_sieve(settings),
     )
 
 

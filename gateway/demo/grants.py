@@ -51,7 +51,6 @@ class Ask:
     login_hint: str
     expires: float
     form_post: bool = False
-    service: str = ""
 
 
 @dataclass(slots=True)

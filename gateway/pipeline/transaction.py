@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from gateway.core.decide import due_cookies, wants_html
-from gateway.core.decision.answers import Answer, Forward, Login, Respond
+from gateway.core.decision.answers import Allow, Answer, Forward, Login, Respond
 from gateway.core.decision.context import Knowledge
+from gateway.core.endpoints.asked import meant
 from gateway.core.fault import Fault
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.headers.downstream import with_cookies
@@ -24,7 +25,7 @@ from gateway.http.ports import Exchange, Rendered, Response
 MOST_NAMED = 256
 """Characters of a claim that names a person in the log."""
 
-_DECISIONS: Final[Mapping[type, Decision]] = {Login: "login", Respond: "respond"}
+_DECISIONS: Final[Mapping[type, Decision]] = {Login: "login", Respond: "respond", Allow: "allow"}
 
 
 class Way(Protocol):
@@ -193,7 +194,8 @@ class Transaction:
                 route.upstream,
             )
         else:
-            forwarded = self.forwarded
+            request = meant(request, runtime)
+            plain, forwarded = request.plain, forwarded_of(request, runtime.rules)
             identity = getattr(self.answer, "identity", None)
             reason = self.reason if fault is None else fault.reason
             kind = _kind_of(request, self.answer, forwarded, reason, status)

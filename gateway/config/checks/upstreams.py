@@ -108,8 +108,7 @@ def _opens(route: RouteSettings, guarded: RouteSettings) -> bool:
         return False
     if route.upstream != guarded.upstream or guarded.access != "required":
         return False
-    is_same = route.require == guarded.require and route.default_require == guarded.default_require
-    if route.access == "required" and is_same:
+    if route.access == "required" and route.require == guarded.require:
         return False
     here, there = _seen(route), _seen(guarded)
     return here.startswith(there) or there.startswith(here)

@@ -115,8 +115,6 @@ class Forward:
 class Refuse:
     """Refuse for a reason; the edge turns it into a page, a problem document or a challenge.
 
-    ``missing`` says in words what somebody lacks, ``contact`` whom to ask.
-
     ``challenge`` asks for an RFC 6750 WWW-Authenticate; ``required_scopes`` and ``detail`` are safe to
     show. ``html`` is what the caller prefers.
 
@@ -139,8 +137,6 @@ class Refuse:
     retry_url: str | None = None
     account_url: str | None = None
     logout_url: str | None = None
-    missing: tuple[str, ...] = ()
-    contact: str | None = None
     retry_after: int | None = None
     detail: str | None = None
     provider: str | None = None
@@ -208,6 +204,14 @@ class Respond:
     details: dict[str, str | None] = field(default_factory=dict)
     revoked: tuple[DenyEntry, ...] = ()
     background: tuple[Need, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Allow(Respond):
+    """Tell a proxy that asks to let it through: the one answer of 2xx that it is ever given.
+
+    ``headers`` are what it puts in place of its client's.
+    """
 
 
 Answer: TypeAlias = Forward | Refuse | Login | Respond

@@ -44,7 +44,6 @@ class Request:
         tls: whether it came over TLS.
 
     Attributes:
-        client: the client's address as forwarding tells it; there is none before policies are asked.
         plain: path, first segment (with both its slashes) and query of a target that has one reading alone;
             None where that is not known.
         passed: the lines that go on whoever asks, in order.
@@ -61,7 +60,6 @@ class Request:
         "_lines",
         "_table",
         "authorization",
-        "client",
         "connection",
         "cookies",
         "dropped",
@@ -79,8 +77,6 @@ class Request:
         "told",
         "vouched",
     )
-
-    client: str
 
     def __init__(
         self,
@@ -110,6 +106,13 @@ class Request:
             self._headers = tuple((name, value.strip(b" \t")) for name, _, value in split)
         return self._headers
 
+    @property
+    def lines(self) -> list[bytes]:
+        """The fields as lines. Not to be changed."""
+        if self._lines is None:
+            self._lines = [line for line in map(b": ".join, self._headers or ()) if _is_line(line)]
+        return self._lines
+
     def sort(self, table: LineTable) -> None:
         """Sort the fields by what they are to this configuration; what it has sorted already stays.
 
@@ -122,7 +125,7 @@ class Request:
             return
         lines = self._lines
         if lines is None:
-            lines = [line for line in map(b": ".join, self._headers or ()) if _is_line(line)]
+            lines = self.lines
         self._table = table
         self._sort(lines, table)
 

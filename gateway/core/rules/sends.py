@@ -1,6 +1,6 @@
 """What a route tells its upstream, and lets clients see of the answer, beyond what every route does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.config.settings.root import Settings
 from gateway.config.settings.routes import RouteSettings
@@ -19,7 +19,7 @@ class Sends:
     """
 
     identity: tuple[IdentityHeader, ...]
-    fixed: bytes
+    fixed: bytes = field(repr=False)
     hidden: frozenset[bytes]
     assertion: Assertion | None = None
 

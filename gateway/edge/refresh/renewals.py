@@ -98,9 +98,7 @@ class Renewals:
             outcome: RefreshOutcome = SessionOver(id_claims)
         else:
             is_asked = claim_sources.needs_userinfo(provider, session, id_claims)
-            userinfo = tokens.user
-            if userinfo is None and is_asked:
-                userinfo = await self._userinfo(provider, tokens)
+            userinfo = await self._userinfo(provider, tokens) if is_asked else None
             handle = encode_base64url(os.urandom(HANDLE_BYTES)) if grant.handle else ""
             outcome = renewal.renew(
                 provider, session, grant, rotation_id, tokens, id_claims, userinfo, self._clock(), handle

@@ -23,14 +23,8 @@ from gateway.core.headers.request import Request
 from gateway.core.reasons import Reason
 from gateway.http.messages.fields import read_length, tokens
 from gateway.syntax.authority import undotted
+from gateway.syntax.methods import METHODS
 from gateway.syntax.tokens import is_token
-
-METHODS: Final = frozenset(
-    b"ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE "
-    b"OPTIONS PATCH POST PROPFIND PROPPATCH PURGE PUT QUERY REBIND REPORT SEARCH TRACE UNBIND UNLINK "
-    b"UNLOCK".split()
-)
-"""The methods of the IANA registry that servers commonly know; PRI, ICE, RTSP, UPnP: other protocols."""
 
 REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/1\.([01])")
 """A method is a token, and upper and lower case are different ones (RFC 9110 section 9.1)."""

@@ -98,6 +98,11 @@ FAULTS: Final[dict[Reason, Text]] = {
         "It is very busy right now",
         "More people than this site can serve at once are asking at the moment.",
     ),
+    Reason.DECIDED_ANEW: busy(
+        "It was refused a moment ago, and would not be now.",
+        "Please ask once more",
+        "Your request was refused a moment ago, and would be let through now.",
+    ),
     Reason.UPSTREAM_UNREACHABLE: busy(
         "The application behind this gateway cannot be reached.",
         "The application is not available",

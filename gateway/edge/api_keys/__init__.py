@@ -1,1 +1,0 @@
-"""API keys: what the store keeps of them."""

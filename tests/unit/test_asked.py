@@ -1,0 +1,462 @@
+"""Decisions for proxies that ask: who may, about what, and what they are told."""
+
+import dataclasses
+
+import pytest
+
+from gateway.config.checks.asking import check_asking, warn_asking
+from gateway.config.checks.every import CHECKS
+from gateway.config.checks.problems import shown_path
+from gateway.core.decide import route_of
+from gateway.core.decision.answers import Allow, Answer, Forward, Login, Refuse, Respond
+from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.needs import Need
+from gateway.core.endpoints.asked import ASKERS, meant
+from gateway.core.headers.request import Header, Request
+from gateway.core.reasons import Reason, status_of
+from gateway.core.rules.denylist import Denylist
+from gateway.core.runtime import RuntimeConfig, compile_settings
+from tests.support.decisions import ask, session_cookie
+from tests.support.pure import HOST, request, settings, values
+
+PROXY = "192.0.2.7"
+SITE = HOST.decode()
+PAGE = (b"Accept", b"text/html"), (b"Sec-Fetch-Mode", b"navigate")
+CLEANED = (b"X-Gateway-Cookie", b"X-Gateway-Authorization")
+NAMES = (b"X-Forwarded-User", b"X-Forwarded-Email", b"X-Forwarded-Groups", b"X-Forwarded-Preferred-Username")
+ROUTES = (
+    {"path": "/public/", "access": "public"},
+    {"path": "/optional/", "access": "optional"},
+    {"path": "/reject/", "unauthenticated": "reject"},
+    {"path": "/admin/", "require": {"groups": ["admins"]}},
+    {"path": "/strong/", "require": {"acr": ["mfa"]}},
+    {"path": "/few/", "access": "public", "rate_limit": {"requests": 1, "per": "1h", "by": "address"}},
+    {"path": "/own/", "access": "optional", "identity_headers": {"X-Who": "sub"}},
+    {"path": "/sets/", "access": "public", "request_headers": {"X-Secret": "s3cret"}},
+    {"path": "/pass/", "access": "public", "authorization": "pass"},
+    {"path": "/cors/", "preflight": {"origins": ["https://spa.example.com"], "methods": ["PUT"]}},
+    {"path": "/open-cors/", "preflight": "forward"},
+    {"path": "/raw/", "access": "public", "raw_path": True},
+    {"path": "/"},
+)
+EVERYBODY = ("nginx", "ingress-nginx", "traefik", "caddy", "haproxy", "envoy")
+BY_URL = [b"nginx", b"nginx/answer", b"ingress-nginx"]
+WHOLE = [name for name, asker in ASKERS.items() if asker.is_whole]
+
+
+def compiled(*routes: dict, **changes: object) -> RuntimeConfig:
+    """Return settings under which every kind of proxy asks."""
+    more = {"trusted_proxies": [PROXY], "asked_by": EVERYBODY, "session": {"mode": "redis"}}
+    return compile_settings(settings(*(routes or ROUTES), **more | changes))
+
+
+RUNTIME = compiled()
+# whoever has sessions in cookies can be somebody here without a store
+COOKIES = compiled(session={}, asked_by=("traefik", "caddy", "haproxy", "envoy"))
+
+
+def originals(
+    name: bytes, target: bytes, method: bytes = b"GET", scheme: bytes = b"https", host: bytes = HOST
+) -> tuple[bytes, tuple[Header, ...], bytes]:
+    """Return how a proxy of this kind tells of an original: where it asks, its fields, its method."""
+    path = b"/.gateway/decide/" + name
+    if name in BY_URL:
+        url = scheme + b"://" + host + target
+        return path, ((b"X-Original-Method", method), (b"X-Original-URL", url)), b"GET"
+    if name == b"envoy":
+        return path + target, ((b"X-Forwarded-Proto", scheme),), method
+    told = ((b"Method", method), (b"Proto", scheme), (b"Host", host), (b"Uri", target))
+    return path, tuple((b"X-Forwarded-" + part, value) for part, value in told), b"GET"
+
+
+def asked(
+    name: bytes,
+    target: str,
+    *headers: Header,
+    method: bytes = b"GET",
+    known: RuntimeConfig = RUNTIME,
+    peer: str = PROXY,
+    scheme: bytes = b"https",
+    host: bytes = HOST,
+) -> Answer | Need:
+    """Decide as a proxy asks."""
+    path, told, own = originals(name, target.encode("latin-1"), method, scheme, host)
+    asking_host = host if name == b"envoy" else b"gateway:8080"
+    address = (b"X-Forwarded-For", b"203.0.113.9")
+    return ask(
+        known, path.decode("latin-1"), *told, address, *headers, method=own, host=asking_host, peer=peer
+    )
+
+
+def test_nobody_asks_by_default():
+    """[11.10]: without ``asked_by`` there are no such endpoints, and with it only those that it names."""
+    for known in (compile_settings(settings(*ROUTES, trusted_proxies=[PROXY])), COOKIES):
+        answer = asked(b"nginx", "/public/x", known=known)
+        assert isinstance(answer, Refuse)
+        assert answer.reason in (Reason.ROUTE_UNKNOWN, Reason.HOST_UNKNOWN)
+
+
+@pytest.mark.parametrize("name", ASKERS)
+@pytest.mark.parametrize("peer", ["192.0.2.1", "127.0.0.1", "::1", "unknown", ""])
+def test_cve_2026_40575_originals_are_believed_from_trusted_proxies(name: bytes, peer: str):
+    """[11.10], CVE-2026-40575, CVE-2026-76835: anybody else who asks is told nothing but 403."""
+    answer = asked(name, "/public/x", peer=peer)
+    assert answer.reason is Reason.ASKER_UNTRUSTED
+    status = answer.status if isinstance(answer, Respond) else status_of(answer.reason)
+    assert status == 403
+    assert not isinstance(answer, Allow)
+
+
+@pytest.mark.parametrize("name", ASKERS)
+def test_originals_that_are_missing_or_come_twice(name: bytes):
+    """[11.10]: 403 without any one of them, and with two of one; nothing of the asking stands in for it."""
+    path, told, method = originals(name, b"/public/x")
+    cases = [[each for each in told if each is not left] for left in told]
+    cases += [[*told, twice] for twice in told] + [
+        [(n, b"") if n == m else (n, v) for n, v in told] for m, _ in told
+    ]
+    for headers in cases:
+        answer = ask(RUNTIME, path.decode(), *headers, method=method, peer=PROXY)
+        assert answer.reason is Reason.ORIGINAL_UNREADABLE
+    assert isinstance(ask(RUNTIME, path.decode(), *told, method=method, peer=PROXY), Allow | Refuse)
+
+
+@pytest.mark.parametrize("name", [name for name in ASKERS if name != b"envoy"])
+@pytest.mark.parametrize(
+    ("scheme", "host", "target"),
+    [
+        (b"ftp", HOST, b"/x"),
+        (b"", HOST, b"/x"),
+        (b"https", b"", b"/x"),
+        (b"https", b"a@app.example.com", b"/x"),
+        (b"https", b"evil.example#app.example.com", b"/x"),
+        (b"https", b"evil.example\\app.example.com", b"/x"),
+        (b"https", b"app.example.com:99999", b"/x"),
+        (b"https", b"a b", b"/x"),
+        (b"https", HOST, b""),
+        (b"https", HOST, b"*"),
+        (b"https", HOST, b"x"),
+        (b"https", HOST, b"?x"),
+        (b"https", b"a" * 300, b"/x"),
+    ],
+)
+def test_originals_that_are_garbage(name: bytes, scheme: bytes, host: bytes, target: bytes):
+    """[11.10]: what cannot be read as one scheme, host and target is no original."""
+    answer = asked(name, target.decode(), scheme=scheme, host=host)
+    assert answer.reason is Reason.ORIGINAL_UNREADABLE
+
+
+TARGETS = [
+    "/public/x",
+    "/public/../admin/x",
+    "/public/%2e%2e/admin/x",
+    "/public//admin",
+    "/public/..;/admin",
+    "/ADMIN/x",
+    "/%61dmin/x",
+    "/admin/x?y=/public/",
+    "/x?next=/public/x",
+    "/public/x#/admin",
+    "/raw/a%2Fb",
+    "/raw/..%2Fadmin",
+    "/few/x",
+    "/own/x",
+    "/reject/x",
+    "/optional/x",
+    "/strong/x",
+    "/",
+    "/\u00e9",
+    "/x" * 3000,
+]
+CREDENTIALS = ["nobody", "alice", "garbage", "twice", "bearer", "basic"]
+
+
+def presented(known: RuntimeConfig, who: str) -> list[Header]:
+    """Return the fields of whoever asks."""
+    cookie = session_cookie(known, groups=["staff"], email="a@example.com")
+    return {
+        "nobody": [],
+        "alice": [cookie],
+        "garbage": [(b"Cookie", cookie[1][:-9] + b"AAAAAAAAA; app=1")],
+        "twice": [cookie, cookie],
+        "bearer": [(b"Authorization", b"Bearer nonsense")],
+        "basic": [(b"Authorization", b"Basic YTpi")],
+    }[who]
+
+
+@pytest.mark.parametrize("name", [b"traefik", b"caddy", b"haproxy", b"envoy"])
+@pytest.mark.parametrize("who", CREDENTIALS)
+@pytest.mark.parametrize("method", [b"GET", b"POST", b"TRACE", b"PROPFIND"])
+def test_asked_is_decided(name: bytes, who: str, method: bytes):
+    """[11.10] R56: whoever asks is told what would happen here, and lets through just what would go on."""
+    for target in TARGETS:
+        for more in (PAGE, ()):
+            headers = (*presented(COOKIES, who), *more)
+            here = ask(COOKIES, target, *headers, method=method)
+            told = asked(name, target, *headers, method=method, known=COOKIES)
+            if isinstance(here, Forward):
+                assert isinstance(told, Allow)
+                assert (told.status, told.reason, told.identity) == (200, here.reason, here.identity)
+                assert told.route is here.route
+            elif isinstance(here, Login):
+                assert isinstance(told, Login)
+                assert dataclasses.replace(told, client="") == dataclasses.replace(here, client="")
+            elif isinstance(here, Need):
+                assert type(told) is type(here)
+            else:
+                assert told == here
+
+
+@pytest.mark.parametrize(
+    "target", ["/.gateway/logout", "/.gateway/login?x", "/.g%61teway/userinfo", "/.gateway/"]
+)
+@pytest.mark.parametrize("name", WHOLE)
+def test_own_endpoints_are_not_asked_about(name: bytes, target: str):
+    """[11.10]: they are served here alone: nothing below them is let through, or done by asking."""
+    assert asked(name, target, method=b"POST").reason is Reason.ROUTE_UNKNOWN
+    assert asked(name, "/.gateway/decide/envoy/public/x").reason is Reason.ROUTE_UNKNOWN
+
+
+def headers_of(answer: Answer | Need) -> dict[bytes, bytes]:
+    """Return the fields of an answer that lets through; no name comes twice."""
+    assert isinstance(answer, Allow)
+    assert len({name.lower() for name, _ in answer.headers}) == len(answer.headers)
+    return dict(answer.headers)
+
+
+@pytest.mark.parametrize("name", [b"traefik", b"caddy", b"haproxy", b"envoy"])
+def test_every_identity_name_is_in_the_answer(name: bytes):
+    """[11.10] R53, GHSA-7r4p-vjf4-gxv4: with nothing where there is none, so that no client's survives."""
+    forged = [(each, b"mallory") for each in (*NAMES, b"X-Who")]
+    for target in ("/public/x", "/optional/x", "/own/x", "/sets/x"):
+        told = headers_of(asked(name, target, *forged, known=COOKIES))
+        assert {each: told[each] for each in (*NAMES, b"X-Who")} == dict.fromkeys((*NAMES, b"X-Who"), b"")
+        assert b"mallory" not in b" ".join(told.values())
+    alice = session_cookie(COOKIES, groups=["a", "b"], email="a@example.com")
+    told = headers_of(asked(name, "/x", alice, *forged, known=COOKIES))
+    assert [told[each] for each in NAMES] == [b"alice", b"a@example.com", b"a,b", b""]
+    assert told[b"X-Who"] == b""
+    told = headers_of(asked(name, "/own/x", alice, *forged, known=COOKIES))
+    assert [told[each] for each in (*NAMES, b"X-Who")] == [b"", b"", b"", b"", b"alice"]
+
+
+def test_no_secret_of_a_route_is_in_the_answer():
+    """[11.10]: what an upstream knows the gateway by is the proxy's to set; no client may send it."""
+    for name in ASKERS:
+        answer = asked(name, "/sets/x")
+        assert "s3cret" not in str(answer)
+        assert asked(name, "/sets/x", (b"X-Secret", b"guess")).reason is Reason.IDENTITY_FORGED
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"X_Forwarded_User",
+        b"x-forwarded_email",
+        b"X.Forwarded.Groups",
+        b"X_Who",
+        b"Remote-User",
+        b"remote_user",
+        b"X-Auth-Request-Email",
+        b"X-Forwarded-Access-Token",
+        b"X_Gateway_Assertion",
+    ],
+)
+def test_cve_2025_64484_a_name_that_the_proxy_would_pass_on(name: bytes):
+    """[11.10] R53, R82, CVE-2025-64484: it takes our names off alone, so any other is 400."""
+    for asker in WHOLE:
+        answer = asked(asker, "/public/x", (name, b"mallory"))
+        assert isinstance(answer, Refuse)
+        assert (answer.reason, status_of(answer.reason)) == (Reason.IDENTITY_FORGED, 400)
+        assert "mallory" not in str(answer.detail)
+    kept = compiled(client_headers={"keep": ["Remote-User"]})
+    assert isinstance(asked(b"caddy", "/public/x", (b"Remote-User", b"bob"), known=kept), Allow)
+    assert asked(b"caddy", "/public/x", (b"Remote_User", b"bob"), known=kept).reason is Reason.IDENTITY_FORGED
+
+
+def test_r54_cookies_and_credentials_without_ours():
+    """[11.10] R54: the application gets no session, and a bearer token only where its route passes it."""
+    cookie, value = session_cookie(COOKIES)
+    mixed = (cookie, b"a=1; " + value + b"; b=2"), (cookie, b"c=3"), (b"Authorization", b"Basic YTpi")
+    for name in (b"traefik", b"caddy", b"haproxy", b"envoy"):
+        told = headers_of(asked(name, "/x", *mixed, known=COOKIES))
+        assert told[b"X-Gateway-Cookie"].replace(b" ", b"") == b"a=1;b=2;c=3"
+        assert told[b"X-Gateway-Authorization"] == b""
+        assert (told.get(b"Cookie") is not None) is ASKERS[name].by_name
+        told = headers_of(asked(name, "/pass/x", *mixed, known=COOKIES))
+        assert told[b"X-Gateway-Authorization"] == b"Basic YTpi"
+        told = headers_of(asked(name, "/x", session_cookie(COOKIES), known=COOKIES))
+        assert told[b"X-Gateway-Cookie"] == b""
+        assert b"Cookie" not in told
+
+
+def test_envoy_is_told_what_to_take_off():
+    """[11.10]: it would send empty fields on; they are named to be removed, which is stronger."""
+    told = headers_of(asked(b"envoy", "/optional/x", known=COOKIES))
+    gone = told[b"X-Envoy-Auth-Headers-To-Remove"].split(b",")
+    assert set(gone) == {*NAMES, b"X-Who", b"Cookie", b"Authorization"}
+
+
+def test_nginx_knows_two_statuses():
+    """[11.10]: 401 where somebody may log in, else 403; what the client gets, the other endpoint says."""
+    cases = [("/x", 401), ("/reject/x", 401), ("/a//b", 403), ("/.gateway/x", 403)]
+    for name in (b"nginx", b"ingress-nginx"):
+        for target, status in cases:
+            answer = asked(name, target, *PAGE)
+            assert isinstance(answer, Respond)
+            assert (answer.status, answer.cookies, answer.location) == (status, (), None)
+        assert isinstance(asked(name, "/public/x"), Allow)
+    assert isinstance(asked(b"nginx/answer", "/x", *PAGE), Login)
+    assert asked(b"nginx/answer", "/a//b").reason is Reason.PATH_AMBIGUOUS
+    answer = asked(b"nginx/answer", "/public/x")
+    assert isinstance(answer, Refuse)
+    assert (answer.reason, status_of(answer.reason), answer.retry_after) == (Reason.DECIDED_ANEW, 503, 1)
+
+
+PREFLIGHT = (b"Origin", b"https://spa.example.com"), (b"Access-Control-Request-Method", b"PUT")
+
+
+@pytest.mark.parametrize("name", ASKERS)
+def test_r65_no_preflight_is_let_through(name: bytes):
+    """[11.10] R65: no proxy says whether it has a body, and none could send an answer that is 2xx."""
+    for target in ("/cors/x", "/open-cors/x"):
+        answer = asked(name, target, *PREFLIGHT, method=b"OPTIONS")
+        assert not isinstance(answer, Allow)
+        if name == b"nginx/answer" and target == "/cors/x":
+            assert answer.status == 204
+        else:
+            assert answer.reason is Reason.ORIGIN_FORBIDDEN
+    assert isinstance(asked(name, "/public/x", *PREFLIGHT, method=b"OPTIONS"), Allow | Refuse)
+
+
+def test_r49_a_websocket_is_known_by_its_own_fields():
+    """[11.10] R49: Upgrade ends at the proxy, so who asks about a handshake is known by Sec-WebSocket-Key."""
+    alice, key = session_cookie(COOKIES), (b"Sec-WebSocket-Key", b"x3JJHMbDL1EzLkh9GBhXDw==")
+    for name in (b"traefik", b"caddy", b"haproxy", b"envoy"):
+        own = asked(name, "/x", alice, key, (b"Origin", b"https://app.example.com"), known=COOKIES)
+        assert isinstance(own, Allow)
+        for origin in ([], [(b"Origin", b"https://evil.example")]):
+            foreign = asked(name, "/x", alice, key, *origin, known=COOKIES)
+            assert foreign.reason is Reason.ORIGIN_FORBIDDEN
+
+
+def test_r81_unsafe_methods_from_other_sites():
+    """[11.10] R81: judged by the original's method."""
+    alice, foreign = session_cookie(COOKIES), (b"Sec-Fetch-Site", b"cross-site")
+    for name in (b"traefik", b"caddy", b"haproxy", b"envoy"):
+        assert isinstance(asked(name, "/x", alice, foreign, known=COOKIES), Allow)
+        answer = asked(name, "/x", alice, foreign, method=b"POST", known=COOKIES)
+        assert answer.reason is Reason.ORIGIN_FORBIDDEN
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_methods_that_nobody_knows(name: bytes):
+    """[11.10]: they are refused here as they are anywhere."""
+    for method in (b"get", b"LIST", b"G ET", b"CONNECT"):
+        answer = asked(name, "/public/x", method=method)
+        assert answer.reason in (Reason.METHOD_UNKNOWN, Reason.METHOD_UNSUPPORTED)
+    listing = compiled(extra_methods=["LIST"])
+    assert isinstance(asked(name, "/public/x", method=b"LIST", known=listing), Allow | Refuse)
+
+
+@pytest.mark.parametrize("host", ["Host", "X-Forwarded-Host"])
+@pytest.mark.parametrize("scheme", ["X-Forwarded-Proto", "none"])
+@pytest.mark.parametrize("port", ["X-Forwarded-Port", "none"])
+@pytest.mark.parametrize("name", ASKERS)
+def test_whatever_forwarding_names(name: bytes, host: str, scheme: str, port: str):
+    """[11.10]: scheme and host are the original's, whichever fields tell them elsewhere."""
+    named = {"host": host, "scheme": scheme, "port": port}
+    known = compiled({"path": "/", "access": "public"}, forwarding=named)
+    lie = [(b"X-Forwarded-Port", b"8443"), (b"Forwarded", b"for=1.2.3.4;host=evil.example;proto=http")]
+    answer = asked(name, "/public/x", *lie, known=known)
+    assert isinstance(answer, Allow) or answer.reason is Reason.DECIDED_ANEW
+    path, told, method = originals(name, b"/public/x?y")
+    asking = request(*told, (b"X-Forwarded-For", b"203.0.113.9"), *lie, method=method, peer=PROXY)
+    asking.target = path
+    original = meant(asking, known)
+    forwarded = known.rules.proxies.forwarded_of(_sorted(original, known))
+    assert (forwarded.host, forwarded.proto, forwarded.client) == (HOST, "https", "203.0.113.9")
+    assert (original.method, original.target) == (b"GET", b"/public/x?y")
+    denylist = Denylist()
+    knowledge = Knowledge(known, {}, denylist, Memory(), lambda _: None, lambda _: False)
+    found = route_of(asking, knowledge)
+    assert found is not None
+    assert found.path == b""
+
+
+def _sorted(original: Request, known: RuntimeConfig) -> Request:
+    original.sort(known.rules.request_lines)
+    return original
+
+
+def test_an_unreadable_address_is_a_refusal():
+    """[11.10] R64: nobody is taken for the proxy."""
+    for name in WHOLE:
+        path, told, method = originals(name, b"/public/x")
+        answer = ask(
+            RUNTIME,
+            path.decode(),
+            *told,
+            (b"X-Forwarded-For", b"garbage"),
+            method=method,
+            peer=PROXY,
+            host=HOST,
+        )
+        assert answer.reason is Reason.FORWARDING_UNREADABLE
+
+
+def test_cve_2026_25748_a_malformed_cookie_is_nobody():
+    """[11.10], CVE-2026-25748: whatever a session cookie holds, it is no 200 by itself."""
+    broken = [b"", b"x", b"{}", b"%00", b"4~", b"2~x", b"=" * 5000, b"eyJhbGciOiJub25lIn0.e30."]
+    for name in ASKERS:
+        known = COOKIES if name in (b"traefik", b"caddy", b"haproxy", b"envoy") else RUNTIME
+        for value in broken:
+            answer = asked(name, "/x", (b"Cookie", b"__Host-gateway-session=" + value), *PAGE, known=known)
+            assert isinstance(answer, Login | Respond | Refuse)
+            assert not isinstance(answer, Allow)
+
+
+REFUSED = [
+    ({"asked_by": ["nginx"]}, ["asked_by[0]"]),
+    ({"asked_by": ["traefik", "ingress-nginx"]}, ["asked_by[1]"]),
+    ({"asked_by": ["nginx"], "session": {"mode": "redis"}}, []),
+    ({"asked_by": ["caddy", "caddy"]}, ["asked_by[1]"]),
+    ({"asked_by": ["caddy"], "trusted_proxies": []}, ["asked_by"]),
+    (
+        {
+            "asked_by": ["caddy"],
+            "forwarding": {"address": "Forwarded", "scheme": "Forwarded", "host": "Forwarded"},
+        },
+        ["forwarding.scheme", "forwarding.host"],
+    ),
+    ({"asked_by": ["caddy"], "identity_headers": {"x_gateway_cookie": "sub"}}, ["asked_by"]),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), REFUSED)
+def test_what_check_refuses(changes: dict, expected: list[str]):
+    """[11.10]: nginx with sessions in cookies, and asking without anybody who is believed."""
+    found = check_asking(settings(**{"trusted_proxies": [PROXY], **changes}))
+    assert [shown_path(problem.path) for problem in found] == expected
+
+
+def test_what_check_warns_of():
+    """[11.10]: what only the gateway's own forwarding does."""
+    routes = (
+        {"path": "/", "preflight": "forward"},
+        {"path": "/a/", "strip_prefix": True},
+        {"path": "/b/", "replace_prefix": "/c/"},
+    )
+    more = {"trusted_proxies": [PROXY], "forwarding": {}}
+    found = warn_asking(settings(*routes, asked_by=["caddy"], **more))
+    told = [shown_path(problem.path) for problem in found]
+    assert told == ["routes[0].preflight", "routes[1].strip_prefix", "routes[2].replace_prefix"]
+    assert list(warn_asking(settings(*routes, **more))) == []
+    assert check_asking in CHECKS
+
+
+def test_values_are_told_once():
+    """What the answer holds is made of the decision's own lines."""
+    told = headers_of(asked(b"caddy", "/x", session_cookie(COOKIES), known=COOKIES))
+    assert values(list(told.items()), b"x-forwarded-user") == [b"alice"]
+    assert all(name in told for name in CLEANED)
