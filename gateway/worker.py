@@ -92,6 +92,7 @@ class Worker:
             "revoke": self._revoke,
             "deny": self._deny,
             "sessions": self._sessions,
+            "keys": self._keys,
         }
 
     @property
@@ -190,6 +191,14 @@ class Worker:
         answer = await self.gateway.session_admin.answer(
             str(message["action"]),
             cast("dict[str, str]", message["fields"]),
+            cast("dict[str, str]", message["mandate"]),
+        )
+        return cast("Json", asdict(answer))
+
+    async def _keys(self, message: dict[str, Json]) -> Json:
+        answer = await self.gateway.key_admin.answer(
+            str(message["action"]),
+            cast("dict[str, Json]", message["fields"]),
             cast("dict[str, str]", message["mandate"]),
         )
         return cast("Json", asdict(answer))

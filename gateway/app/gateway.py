@@ -61,6 +61,7 @@ class Gateway(Parts):
         self.metrics.register("long_lived", self.long_lived.stats)
         self.metrics.register("log", self.logs.stats)
         self.metrics.register("rate_limit", self.rate_limits.stats)
+        self.metrics.register("api_keys", self.api_keys.stats)
         self.metrics.register("issuer", lambda: provider_readings(self.providers.stats()))
         self.metrics.register("denylist", self.revocations.stats)
         self.metrics.register("assertions", self._assertions)
@@ -89,6 +90,7 @@ class Gateway(Parts):
             terms=terms_of(settings),
             clock=self.clock,
             sessions=self.session_admin.answer,
+            keys=self.key_admin.answer,
             limits=limits_of(settings.limits),
         )
         self.closing.later(self.admin.close)
@@ -144,6 +146,9 @@ class Gateway(Parts):
         self.rate_limits.configure(
             (*runtime.routes.limits, *filter(None, (runtime.login_limit,)), *FRONTCHANNEL_LIMITS)
         )
+        self.strangers.configure(settings.limits.unknown_credentials_per_address)
+        if settings.api_keys is not None:
+            self.api_keys.reseal()
         self.recorder.access = settings.log.access
         self.logs.configure(settings.log)
         self._know(runtime, Memory())

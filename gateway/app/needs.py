@@ -13,7 +13,9 @@ from gateway.core.decision.needs import (
     EndSession,
     KeepHint,
     KeptPage,
+    KeyRecord,
     Keys,
+    KeyUsed,
     KnownSid,
     Metadata,
     Need,
@@ -30,6 +32,7 @@ from gateway.core.decision.needs import (
     UserInfo,
 )
 from gateway.core.fault import Fault
+from gateway.edge.api_keys.records import ApiKeys
 from gateway.edge.providers.providers import Providers
 from gateway.edge.providers.token_revocations import TokenRevocations
 from gateway.edge.refresh.lease import Leases
@@ -52,6 +55,7 @@ class Resolvers:
     kept_pages: KeptPages
     logout_hints: LogoutHints
     token_revocations: TokenRevocations
+    api_keys: ApiKeys
     end: Callable[[Revoke], Awaitable[None]]
 
     def by_kind(self) -> "Mapping[type, Callable[[Any], Awaitable[object]]]":
@@ -71,6 +75,8 @@ class Resolvers:
             SaveSession: self.sessions.save,
             KnownSid: self.sessions.knows_sid,
             KeptPage: self.kept_pages.fetch,
+            KeyRecord: self.api_keys.fetch,
+            KeyUsed: self.api_keys.used,
         }
 
     def begin(self, need: Need) -> None:

@@ -18,10 +18,13 @@ from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.runtime import RuntimeConfig, compile_settings
+from gateway.edge.admin.api_keys import KeyAdmin
 from gateway.edge.admin.readiness import Readiness, judge
 from gateway.edge.admin.sessions import SessionAdmin
+from gateway.edge.api_keys.records import ApiKeys
 from gateway.edge.clock import CLOCK
 from gateway.edge.limits.rate_limits import RateLimits
+from gateway.edge.limits.strangers import Strangers
 from gateway.edge.providers.logins import Logins
 from gateway.edge.providers.providers import Providers
 from gateway.edge.providers.token_revocations import TokenRevocations
@@ -97,6 +100,8 @@ class Parts:
         self.providers.on_refused = lambda provider, status: self.logs.warning(
             USERINFO_REFUSED, provider=provider, status=status
         )
+        self.strangers = Strangers()
+        self.strangers.configure(settings.limits.unknown_credentials_per_address)
         self.closing = Closing()
 
     async def start_parts(self) -> None:
@@ -146,6 +151,11 @@ class Parts:
         self.session_admin = SessionAdmin(
             self.sessions.index, self._knowledge, self.revoking.revoke, self.clock
         )
+        self.api_keys = ApiKeys(self.store, self._knowledge, self.strangers, self.clock)
+        self.revoking.mark_keys = self.api_keys.clear
+        self.key_admin = KeyAdmin(
+            self.api_keys, self._knowledge, self.revoking.revoke, self.recorder.audit, self.clock
+        )
         self.logout_hints = LogoutHints(self.store, lambda: self.runtime.ring, self.clock)
         self.refresher = Refresher(
             self.runtime,
@@ -161,6 +171,7 @@ class Parts:
         self.token_revocations = TokenRevocations(self.providers.revoke_token, self.recorder.audit)
         for each in (
             self.sessions,
+            self.api_keys,
             self.logout_hints,
             self.token_revocations,
             self.refresher,
@@ -190,6 +201,7 @@ class Parts:
             self.kept_pages,
             self.logout_hints,
             self.token_revocations,
+            self.api_keys,
             self.revoking.end,
         )
         ways = Ways(
@@ -205,6 +217,8 @@ class Parts:
         self.forgetting = Forgetting(self._knowledge, self.clock)
         self.closing.later(self.forgetting.close)
         self.forgetting.start()
+        if self.settings.api_keys is not None:
+            self.api_keys.reseal()
 
     async def _start_server(self) -> None:
         settings = self.settings
@@ -258,6 +272,7 @@ class Parts:
                 await self.refresher.drain()
                 await self.token_revocations.drain()
                 await self.logout_hints.drain()
+                await self.api_keys.drain()
                 await self.leases.drain()
                 await self.sessions.drain()
 

@@ -38,6 +38,8 @@ class Revoking:
         self._metrics = metrics
         self.clear_records: Callable[[Sequence[DenyEntry]], None] = lambda _: None
         """Removes from the store the records of the sessions that entries name."""
+        self.mark_keys: Callable[[Sequence[DenyEntry]], None] = lambda _: None
+        """Marks in the store the API keys that entries name."""
 
     async def end(self, need: Revoke) -> None:
         """Revoke what a decision names. Raises Fault."""
@@ -63,7 +65,7 @@ class Revoking:
         """Revoke what one entry names, and tell what became of it, and of how many sessions. Raises Fault."""
         met = await admin.met(entry)
         until = None
-        if entry.kind not in ("jti", "session"):
+        if entry.kind not in ("jti", "session", "key"):
             providers = self._knowledge().runtime.providers.values()
             skews = [each.clock_skew for each in providers if entry.issuer in ("", each.issuer)]
             until = entry.before + max(skews, default=0.0)
@@ -71,6 +73,7 @@ class Revoking:
         return replace(told, sessions=met, tokens_refused_until=until)
 
     def _clear(self, entries: Sequence[DenyEntry]) -> None:
+        self.mark_keys(entries)
         if self._knowledge().runtime.settings.session.mode == "redis":
             self.clear_records(entries)
 

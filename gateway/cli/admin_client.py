@@ -168,6 +168,22 @@ def ask_sessions(
     return _object(_answered(target, path + query, "", method))
 
 
+def ask(
+    target: Target,
+    method: Literal["GET", "POST", "DELETE"],
+    path: str,
+    body: str,
+    fields: Mapping[str, str],
+) -> dict[str, object]:
+    """Ask for JSON, with these parameters.
+
+    Raises:
+        AdminError: no gateway, or a refusal, which is quoted.
+    """
+    query = f"?{urlencode(fields)}" if fields else ""
+    return _object(_answered(target, path + query, body, method))
+
+
 def _answered(target: Target, path: str, body: str, method: str = "POST") -> bytes:
     status, answer = _post(target, path, body, method)
     if status == 401:

@@ -18,6 +18,8 @@ def tell_routes(
 def _why_not(route: Route, chosen: Route | None, host: bytes, path: bytes, method: bytes) -> str:
     if not covers_host(route, host):
         return "is for other hosts"
+    if route.exact is not None and path != route.exact:
+        return f"is for {route.exact.decode()} alone"
     if not (path + b"/").startswith(route.path + b"/"):
         if (loose_reading(path) + b"/").startswith(loose_reading(route.path) + b"/"):
             return "has this path in another spelling: as an upstream may take both for one, it is refused"

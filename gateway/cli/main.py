@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from gateway import __version__
-from gateway.cli import commands, running
+from gateway.cli import api_keys, commands, running
 from gateway.cli.terminal import CommandError, complain
 
 # our session ids: 32 bytes in base64url (RFC 4648 section 5)
@@ -90,13 +90,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         _admin_arguments(each, changes=True)
     _sessions_arguments(parsers)
     _command(parsers, "schema", "print the JSON Schema of the configuration, for editors", commands.schema)
-    keys = parsers.add_parser("keys", help="secret keys", description="Secret keys.")
-    _command(
-        keys.add_subparsers(metavar="ACTION", required=True),
-        "generate",
-        "print a new secret key",
-        commands.generate,
-    )
+    _keys_arguments(parsers)
     demo = _command(parsers, "demo", "a provider, an upstream and a gateway to try it with", commands.demo)
     if "demo" in words[:1]:
         from gateway.demo.run import add_arguments  # noqa: PLC0415 - only this command needs the demo
@@ -130,6 +124,7 @@ def _revoke_arguments(parser: argparse.ArgumentParser) -> None:
     kind.add_argument("--sid", help="a session at the provider")
     kind.add_argument("--sub", help="everything of a person that was issued until now")
     kind.add_argument("--session", help="one of the gateway's own sessions")
+    kind.add_argument("--key", metavar="ID", help="one API key")
     kind.add_argument("--all", action="store_true", help="everything that was issued until now")
     parser.add_argument(
         "--provider", metavar="NAME", help="whose jti, sid or sub; needed when there are several"
@@ -179,6 +174,32 @@ def _sessions_arguments(parsers: "argparse._SubParsersAction[argparse.ArgumentPa
         _admin_arguments(each, changes=each is end)
     for each in (listed, show):
         each.add_argument("--json", action="store_true", help="print JSON, one session on each line")
+
+
+def _keys_arguments(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    keys = parsers.add_parser("keys", help="secret keys, API keys", description="Secret keys and API keys.")
+    actions = keys.add_subparsers(metavar="ACTION", required=True)
+    _command(actions, "generate", "print a new secret key", commands.generate)
+    api = actions.add_parser(
+        "api", help="API keys for machines", description="API keys: need the section api_keys."
+    ).add_subparsers(metavar="ACTION", required=True)
+    create = _command(api, "create", "make an API key, and print it once", api_keys.create)
+    create.add_argument("--owner", metavar="NAME", required=True, help="who answers for it; told as sub")
+    create.add_argument(
+        "--scope", metavar="SCOPE", action="append", default=[], help="may be given repeatedly"
+    )
+    create.add_argument("--expires", metavar="WHEN", default="90d", help="90d (default), 12h, 2027-06-30")
+    create.add_argument(
+        "--configuration", action="store_true", help="print what to write there, and ask no gateway"
+    )
+    listed = _command(api, "list", "list API keys, and when each was used last", api_keys.list_keys)
+    listed.add_argument("--owner", metavar="NAME", help="those of one owner")
+    listed.add_argument("--json", action="store_true", help="print JSON, one key on each line")
+    revoke = _command(api, "revoke", "revoke an API key, at once everywhere", api_keys.revoke)
+    revoke.add_argument("id", metavar="ID", help="as listed and logged: 16 characters")
+    for each in (create, listed, revoke):
+        each.add_argument("--config", metavar="FILE", help="as for the other commands")
+        _admin_arguments(each, changes=each is not listed)
 
 
 def _time(text: str) -> float:

@@ -5,7 +5,7 @@ Each takes the parsed options and returns the exit code; raises CommandError.
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ def _target(options: argparse.Namespace, without: str) -> "Target":
         raise CommandError(f"gateway: {error}") from None
 
 
-def _mandate(options: argparse.Namespace) -> dict[str, str]:
+def mandate_of(options: argparse.Namespace) -> dict[str, str]:
     """Return who asks for a change, and why."""
     import getpass  # noqa: PLC0415 - only changes need it
 
@@ -54,11 +54,11 @@ def revoke(options: argparse.Namespace) -> int:
     target = _target(options, "without one nothing can be revoked")
     entry = {
         name: value
-        for name in ("jti", "sid", "sub", "session", "all", "provider", "before")
+        for name in ("jti", "sid", "sub", "session", "key", "all", "provider", "before")
         if (value := getattr(options, name)) is not None and value is not False
     }
     try:
-        answer = admin_client.revoke(target, entry | _mandate(options))
+        answer = admin_client.revoke(target, entry | mandate_of(options))
     except admin_client.AdminError as error:
         raise CommandError(f"gateway: {error}") from None
     for worker in answer.acknowledged:
@@ -66,14 +66,15 @@ def revoke(options: argparse.Namespace) -> int:
     if answer.sessions is not None:
         say(f"sessions ended: {answer.sessions or 'none that lives is named by this'}")
     if answer.tokens_refused_until is not None:
-        say(f"bearer tokens are refused that were issued until {_moment(answer.tokens_refused_until)}")
+        say(f"bearer tokens are refused that were issued until {moment(answer.tokens_refused_until)}")
     if answer.missing:
         complain("\n".join(f"not acknowledged: {worker}" for worker in answer.missing))
         complain("these workers will refuse it once they reach the store again; until then they may not")
     return 1 if answer.missing else 0
 
 
-def _moment(seconds: float) -> str:
+def moment(seconds: float) -> str:
+    """Return a time in UTC, at the end of its second."""
     from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - only one command needs it
 
     try:
@@ -92,6 +93,23 @@ def _asked(
     fields = {name: value for name in names if (value := getattr(options, name)) is not None} | more
     try:
         return ask_sessions(target, method, fields, getattr(options, "id", None) or "")
+    except AdminError as error:
+        raise CommandError(f"gateway: {error}") from None
+
+
+def ask_admin(
+    options: argparse.Namespace,
+    method: "Literal['GET', 'POST', 'DELETE']",
+    path: str,
+    body: str,
+    fields: Mapping[str, str] | None = None,
+) -> dict[str, object]:
+    """Ask the admin listener for JSON. Raises CommandError."""
+    from gateway.cli.admin_client import AdminError, ask  # noqa: PLC0415 - an HTTP client
+
+    target = _target(options, "without one nothing is told or changed")
+    try:
+        return ask(target, method, path, body, fields or {})
     except AdminError as error:
         raise CommandError(f"gateway: {error}") from None
 
@@ -127,7 +145,7 @@ def show_session(options: argparse.Namespace) -> int:
 
 def end_sessions(options: argparse.Namespace) -> int:
     """End one session, or those of a person."""
-    answer = _asked(options, "DELETE", ("sub", "sid", "provider"), **_mandate(options))
+    answer = _asked(options, "DELETE", ("sub", "sid", "provider"), **mandate_of(options))
     say(f"ended: {answer.get('ended')}")
     missing = answer.get("missing")
     if isinstance(missing, list) and missing:
@@ -142,7 +160,7 @@ def reload(options: argparse.Namespace) -> int:
 
     target = _target(options, "send the signal SIGHUP to the gateway instead")
     try:
-        answer = admin_client.reload(target, _mandate(options))
+        answer = admin_client.reload(target, mandate_of(options))
     except admin_client.AdminError as error:
         raise CommandError(f"gateway: {error}") from None
     if answer.errors:

@@ -1,11 +1,11 @@
-"""Sessions as an operator reads them in a terminal: a line each, a page, or JSON."""
+"""Sessions and API keys as an operator reads them in a terminal: a line each, a page, or JSON."""
 
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 MOST_PAGE = 250
-_TIMES = frozenset({"since", "last_seen", "ends"})
+_TIMES = frozenset({"since", "last_seen", "ends", "created", "expires", "last_used", "revoked"})
 
 
 def rows_of(answer: Mapping[str, object]) -> list[dict[str, object]]:
@@ -23,6 +23,14 @@ def describe_line(session: Mapping[str, object]) -> str:
     """Return a session on one line: id, since when, last seen, from where, with which provider, who."""
     names = ("session_id", "since", "last_seen", "address", "provider", "subject")
     return "  ".join(_shown(name, session.get(name)) for name in names)
+
+
+def describe_key(key: Mapping[str, object]) -> str:
+    """Return an API key on one line: its id, times, where it is kept, what it may, and whose it is."""
+    scopes = key.get("scopes")
+    told = ",".join(map(str, scopes)) if isinstance(scopes, list) and scopes else None
+    names = ("id", "created", "last_used", "expires", "revoked", "source", "scopes", "owner")
+    return "  ".join(_shown(name, told if name == "scopes" else key.get(name)) for name in names)
 
 
 def describe_page(session: Mapping[str, object]) -> str:

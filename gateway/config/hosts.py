@@ -13,7 +13,9 @@ def rival(routes: Sequence[RouteSettings], index: int) -> int | None:
     for place, other in enumerate(routes):
         theirs = other.path.rstrip("/")
         reading = loose_reading(theirs.encode())
-        is_elsewhere = reading.startswith(start + b"/") or (reading == start and theirs != path)
+        is_elsewhere = reading.startswith(start + b"/") or (
+            reading == start and (theirs != path or other.exact)
+        )
         if place != index and is_elsewhere and may_meet(routes[index].hosts, other.hosts):
             return place
     return None

@@ -17,8 +17,22 @@ def is_unverified(value: Json) -> bool:
 
 def is_doubtful(claims: Claims, name: str) -> bool:
     """Tell whether a claim is an e-mail address that the provider calls unverified, at its place."""
-    place, dot, last = name.rpartition(".")
-    return last == EMAIL and is_unverified(find_claim(claims, f"{place}{dot}{VERIFIED}"))
+    return is_address(name) and is_unverified(find_claim(claims, verified_beside(name)))
+
+
+def is_address(name: str) -> bool:
+    """Tell whether a claim of this name is an e-mail address, wherever among the claims."""
+    return name.rpartition(".")[2] == EMAIL
+
+
+def is_vouched(claims: Claims, name: str) -> bool:
+    """Tell whether the provider says of an address that it is verified, at its place."""
+    return is_verified(find_claim(claims, verified_beside(name)))
+
+
+def verified_beside(name: str) -> str:
+    """Return the name of the claim that says of an address whether it is verified."""
+    return name[: -len(EMAIL)] + VERIFIED
 
 
 def is_verified(value: Json) -> bool:

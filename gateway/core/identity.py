@@ -18,6 +18,7 @@ class Identity:
     """Who is calling. Issuer and subject together name somebody (R26).
 
     Never changed once made; frozen records take four times as long to make, and each new token makes one.
+    Of an API key (``key``) ``provider`` is empty, ``jti`` the key's id, and ``issued_at`` when it was made.
     ``issued_at`` is what the denylist judges: of a bearer token ``iat`` (0 if absent) less the provider's
     clock skew, of a session its login time, where ``position`` does not tell. Times are seconds since the
     epoch.
@@ -29,7 +30,7 @@ class Identity:
     log says, with the claims that it names.
     """
 
-    kind: Literal["bearer", "session"]
+    kind: Literal["bearer", "session", "key"]
     provider: str
     issuer: str
     subject: str

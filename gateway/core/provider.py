@@ -13,7 +13,7 @@ class TokenSet:
     """A successful token response (RFC 6749 section 5.1), checked for form only.
 
     ``expires_in`` is in seconds. ``scopes`` is None when the response named none (then the requested ones
-    hold, RFC 6749 section 5.1).
+    hold, RFC 6749 section 5.1). ``user`` is what the user API told with it, None where it was not asked.
     """
 
     access_token: str = field(repr=False)
@@ -21,6 +21,7 @@ class TokenSet:
     refresh_token: str | None = field(default=None, repr=False)
     id_token: str | None = field(default=None, repr=False)
     scopes: frozenset[str] | None = None
+    user: Claims | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class ProviderMetadata:
     """What discovery told (OpenID Connect Discovery 1.0 section 3), checked and limited.
 
     ``unusable`` holds name, code and detail of optional endpoints that were left out because nothing may be
-    sent there; only who uses one needs to know.
+    sent there; only who uses one needs to know. ``also_issuers`` are what it may call itself in an
+    authorization response. ``jwks_uri`` is empty where it signs nothing.
     """
 
     issuer: str
@@ -50,11 +52,12 @@ class ProviderMetadata:
     code_challenge_methods: tuple[str, ...] = ()
     token_auth_methods: tuple[str, ...] = ("client_secret_basic",)
     unusable: tuple[tuple[str, str, str], ...] = ()
+    also_issuers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One OpenID Connect provider, ready for checks.
+    """One provider, ready for checks.
 
     ``callback`` is the path of its own callback (RFC 9700 section 4.4). ``clock_skew`` is in seconds.
     ``kept_claims`` are the names of those that a session keeps, as the provider calls them; ``mapping`` is
@@ -71,6 +74,17 @@ class Provider:
     callback: str = ""
     kept_claims: frozenset[str] = frozenset()
     mapping: ClaimMapping | None = None
+
+    @property
+    def has_id_tokens(self) -> bool:
+        """Whether it speaks OpenID Connect; else its user API says who somebody is."""
+        return self.settings.kind == "oidc"
+
+    @property
+    def assumed_scopes(self) -> frozenset[str]:
+        """What was granted where the token response does not say (RFC 6749 section 5.1)."""
+        asked = frozenset(self.settings.scopes)
+        return asked if self.has_id_tokens else asked - {"openid"}
 
 
 def claims_of(provider: Provider, subject: str, claims: Claims) -> Claims:

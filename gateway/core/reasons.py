@@ -49,6 +49,8 @@ class Reason(StrEnum):
     TOKEN_NOT_YET_VALID = "token_not_yet_valid"
     TOKEN_NONCE = "token_nonce"
     TOKEN_HASH = "token_hash"
+    KEY_UNKNOWN = "key_unknown"
+    KEY_EXPIRED = "key_expired"
     SESSION_INVALID = "session_invalid"
     SESSION_EXPIRED = "session_expired"
     SESSION_ENDED = "session_ended"
@@ -60,7 +62,10 @@ class Reason(StrEnum):
     # 403: known, and not allowed
     SCOPE_MISSING = "scope_missing"
     GROUP_MISSING = "group_missing"
+    ROLE_MISSING = "role_missing"
     CLAIM_MISMATCH = "claim_mismatch"
+    NETWORK_FORBIDDEN = "network_forbidden"
+    POLICY_UNMET = "policy_unmet"
     METHOD_FORBIDDEN = "method_forbidden"
     AUTHENTICATION_TOO_WEAK = "authentication_too_weak"
     AUTHENTICATION_TOO_OLD = "authentication_too_old"
@@ -132,7 +137,10 @@ _STATUS: dict[Reason, int] = {
         (
             Reason.SCOPE_MISSING,
             Reason.GROUP_MISSING,
+            Reason.ROLE_MISSING,
             Reason.CLAIM_MISMATCH,
+            Reason.NETWORK_FORBIDDEN,
+            Reason.POLICY_UNMET,
             Reason.METHOD_FORBIDDEN,
             Reason.ORIGIN_FORBIDDEN,
             Reason.ASKER_UNTRUSTED,
@@ -176,7 +184,7 @@ _STATUS: dict[Reason, int] = {
         reason: 401
         for reason in Reason
         if reason.value.startswith(
-            ("token_", "session_", "refresh_lost", "claims_too_old", "revoked", "credentials_missing")
+            ("token_", "key_", "session_", "refresh_lost", "claims_too_old", "revoked", "credentials_missing")
         )
     },
 }

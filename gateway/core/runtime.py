@@ -9,12 +9,12 @@ from gateway.config.callbacks import callback_paths, login_providers
 from gateway.config.checks.every import check
 from gateway.config.checks.problems import Problem
 from gateway.config.own_names import identity_names, own_names
+from gateway.config.requirements import asked
 from gateway.config.settings.providers import EMAIL
 from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.root import Settings
-from gateway.config.settings.routes import RequireSettings
 from gateway.core.claim_mapping import compile_mapping
-from gateway.core.email import VERIFIED
+from gateway.core.email import VERIFIED, is_address, verified_beside
 from gateway.core.headers.cookies import Site
 from gateway.core.headers.forwarding_fields import sources_of
 from gateway.core.headers.lines import NOTHING
@@ -28,6 +28,7 @@ from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.rules.routes import RouteTable, compile_routes
 from gateway.core.rules.sends import claims_told
 from gateway.core.sessions.seal import KeyRing
+from gateway.core.tokens import api_key
 from gateway.core.tokens.signing import SigningKeys
 from gateway.syntax.encoding import decode_secret_key
 from gateway.syntax.urls import authority_of, port_of, with_port
@@ -43,9 +44,9 @@ class RuntimeConfig:
     ``hsts`` is Strict-Transport-Security by the authority of an https site, empty where it is not sent.
     ``places`` remembers where paths lead. ``login_limit`` bounds how many logins one address may complete.
     ``logged_headers`` are lower case, ``log_claims`` name people in the log.
-    ``keeps_records``: the store keeps the sessions, not the browsers.
-    ``signing`` are the keys of assertions, None where no upstream gets any. ``sieve`` sorts what proxies ask
-    by, None where none does.
+    ``keeps_records``: the store keeps the sessions, not the browsers. ``api_keys`` are those of the
+    configuration, by their ids. ``signing`` are the keys of assertions, None where no upstream gets any.
+    ``sieve`` sorts what proxies ask by, None where none does.
     """
 
     settings: Settings
@@ -64,6 +65,7 @@ class RuntimeConfig:
     keeps_records: bool = False
     log_claims: tuple[str, ...] = ()
     signing: SigningKeys | None = None
+    api_keys: Mapping[str, api_key.ApiKey] = field(default_factory=dict)
     sieve: Sieve | None = None
 
     def default_provider(self) -> Provider | None:
@@ -113,8 +115,16 @@ def redirect_uris(settings: Settings) -> dict[str, list[str]]:
     }
 
 
-def _required_claims(require: RequireSettings | None) -> set[str]:
-    return {name.partition(".")[0] for name in (require.claims or {})} if require else set()
+def _required_claims(settings: Settings) -> set[str]:
+    """Return the claims that policies read."""
+    names: set[str] = set()
+    for section in (each for route in settings.routes for each in asked(settings, route)):
+        names.update(section.claims or ())
+        if section.email_domains is not None:
+            names.add(EMAIL)
+        if section.roles is not None:
+            names.add(settings.roles_claim)
+    return names | {verified_beside(name) for name in names if is_address(name)}
 
 
 def _kept_claims(settings: Settings) -> frozenset[str]:
@@ -123,14 +133,7 @@ def _kept_claims(settings: Settings) -> frozenset[str]:
     names.update(told, settings.log.claims)
     if any(name.rpartition(".")[2] == EMAIL for name in told):
         names.add(VERIFIED)
-    for route in settings.routes:
-        if route.require is not None and (
-            route.require.email_domains is not None or EMAIL in (route.require.claims or {})
-        ):
-            names |= {EMAIL, VERIFIED}
-        names |= _required_claims(route.require) | (
-            set(route.require.claims or {}) if route.require else set()
-        )
+    names |= _required_claims(settings)
     return frozenset(names | {name.partition(".")[0] for name in names})
 
 
@@ -190,6 +193,11 @@ def _signing(settings: Settings, ring: KeyRing) -> SigningKeys | None:
     return SigningKeys(ring.seeds("assertions"), assertions.algorithm, assertions.rotate_every)
 
 
+def _api_keys(settings: Settings) -> dict[str, api_key.ApiKey]:
+    keys = settings.api_keys.keys if settings.api_keys is not None else {}
+    return {key_id: api_key.configured(key_id, each) for key_id, each in keys.items()}
+
+
 def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeConfig:
     """Compile validated settings into one frozen value.
 
@@ -203,7 +211,7 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
         sites=sites,
         routes=routes,
         providers=providers,
-        by_issuer={each.issuer: each for each in providers.values()},
+        by_issuer={each.issuer: each for each in providers.values() if each.has_id_tokens},
         ring=ring,
         rules=compile_rules(
             settings,
@@ -223,6 +231,7 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
         keeps_records=settings.session.mode == "redis",
         log_claims=tuple(settings.log.claims),
         signing=_signing(settings, ring),
+        api_keys=_api_keys(settings),
         sieve=_sieve(settings),
     )
 

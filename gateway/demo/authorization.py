@@ -25,8 +25,11 @@ class AuthorizationEndpoint:
     def __init__(self, provider: ProviderState) -> None:
         self._provider = provider
 
-    async def authorize(self, request: web.Request) -> web.StreamResponse:
-        """Check an authorization request and show the login form."""
+    async def authorize(self, request: web.Request, service: str = "") -> web.StreamResponse:
+        """Check an authorization request and show the login form.
+
+        ``service`` is one that speaks OAuth 2.0 alone (``gateway.demo.user_apis``), empty for the provider.
+        """
         provider = self._provider
         provider.counts["authorize"] += 1
         if "signing-key-rotation" in provider.quirks:
@@ -42,10 +45,10 @@ class AuthorizationEndpoint:
         if uri is None or uri not in provider.redirect_uris:
             return self._dead_end("This redirect_uri is not registered for the client.")
         try:
-            ask = self._check(fields, uri)
+            ask = self._check(fields, uri, service)
         except OAuthError as error:
             return self._back(
-                uri, fields.get("state"), error=error.error, error_description=error.description
+                uri, fields.get("state"), service, error=error.error, error_description=error.description
             )
         return self._form(provider.grants.remember(ask), ask, user=ask.login_hint, failed=False)
 
@@ -72,9 +75,9 @@ class AuthorizationEndpoint:
             # OAuth 2.0 Form Post Response Mode section 2, but for the script that would send it
             fields = {"code": code, "state": ask.state, "iss": provider.issuer}
             return html_answer(form_post(ask.redirect_uri, fields), 200, _targets(ask.redirect_uri))
-        return self._back(ask.redirect_uri, ask.state or None, code=code)
+        return self._back(ask.redirect_uri, ask.state or None, ask.service, code=code)
 
-    def _check(self, fields: dict[str, str], uri: str) -> Ask:
+    def _check(self, fields: dict[str, str], uri: str, service: str) -> Ask:
         for name, error in _UNSUPPORTED.items():
             if name in fields:
                 raise OAuthError(error, f"{name} is not supported")
@@ -83,7 +86,9 @@ class AuthorizationEndpoint:
         if fields.get("response_mode", "query") not in ("query", "form_post"):
             raise OAuthError("invalid_request", "only response_mode=query and form_post are supported")
         wanted = fields.get("scope", "").split()
-        if "openid" not in wanted:
+        if service and not {"openid", "nonce"}.isdisjoint((*wanted, *fields)):
+            raise OAuthError("invalid_scope", "there is no OpenID Connect here")
+        if not service and "openid" not in wanted:
             raise OAuthError("invalid_scope", "scope must have openid")
         challenge = fields.get("code_challenge", "")
         if fields.get("code_challenge_method") != "S256" or _CHALLENGE.fullmatch(challenge) is None:
@@ -96,17 +101,19 @@ class AuthorizationEndpoint:
             redirect_uri=uri,
             state=fields.get("state", ""),
             nonce=fields.get("nonce"),
-            scopes=tuple(name for name in SCOPES if name in wanted),
+            scopes=tuple(wanted) if service else tuple(name for name in SCOPES if name in wanted),
             challenge=challenge,
             acr_values=tuple(fields.get("acr_values", "").split()),
             login_hint=fields.get("login_hint", ""),
             expires=self._provider.clock() + LOGIN_LIFETIME,
             form_post=fields.get("response_mode") == "form_post",
+            service=service,
         )
 
-    def _back(self, uri: str, state: str | None, **fields: str) -> web.Response:
+    def _back(self, uri: str, state: str | None, service: str, **fields: str) -> web.Response:
         # RFC 9207: the answer says whose it is
-        return redirect(uri, {**fields, "state": state, "iss": self._provider.issuer})
+        issuer = None if service else self._provider.issuer
+        return redirect(uri, {**fields, "state": state, "iss": issuer})
 
     def _dead_end(self, explanation: str) -> web.Response:
         return html_answer(message("This login cannot go on", explanation), 400)

@@ -51,6 +51,7 @@ class Ask:
     login_hint: str
     expires: float
     form_post: bool = False
+    service: str = ""
 
 
 @dataclass(slots=True)

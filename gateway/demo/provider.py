@@ -18,6 +18,7 @@ from gateway.demo.messages import error_json, html_answer
 from gateway.demo.open_endpoints import OpenEndpoints
 from gateway.demo.pages import message
 from gateway.demo.state import ProviderState
+from gateway.demo.user_apis import UserApis
 
 _MOST_BODY = 64 * 1024
 
@@ -61,6 +62,7 @@ class DemoProvider(ProviderState):
 
     def _endpoints(self) -> dict[str, tuple[str, Callable[[web.Request], Any]]]:
         authorization, client, own = AuthorizationEndpoint(self), ClientEndpoints(self), OpenEndpoints(self)
+        self.user_apis = UserApis(self, authorization)
         return {
             "/.well-known/openid-configuration": ("GET HEAD", own.discovery),
             "/jwks": ("GET HEAD", own.jwks),
@@ -73,6 +75,7 @@ class DemoProvider(ProviderState):
             "/logout": ("GET POST", own.logout),
             "/mint": ("GET", own.mint),
             "/": ("GET HEAD", own.home),
+            **self.user_apis.endpoints(),
         }
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:

@@ -13,6 +13,7 @@ from gateway.demo.backchannel import LogoutAnswer, post_logout_token
 from gateway.demo.faults import Canned, Quirks, spoil
 from gateway.demo.grants import Family, Grants
 from gateway.demo.keys import SigningKeys
+from gateway.demo.people import known_people
 from gateway.demo.tokens import TokenFactory
 from gateway.syntax.urls import is_loopback
 
@@ -65,6 +66,8 @@ class ProviderState:
         canned: answers by endpoint or call, given in its stead; nothing is then issued, spent or rotated.
         held: events by endpoint or call, for which its answers wait.
         alter: what edits the members of a successful token response, by grant type.
+        people: who the accounts are at the services of ``gateway.demo.user_apis``.
+        lasting_tokens: the services whose tokens do not expire, and are never refreshed.
     """
 
     def __init__(
@@ -87,6 +90,8 @@ class ProviderState:
         self.canned: dict[str, Canned] = {}
         self.held: dict[str, asyncio.Event] = {}
         self.alter: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+        self.people = known_people()
+        self.lasting_tokens = {"github"}
         self.clock = clock
         self.port = port
         self.grants = Grants(clock)

@@ -44,7 +44,7 @@ def build_request(
         settings: client, scopes and extra parameters.
         redirect_uri: where the browser comes back to.
         state: binds the answer to this browser.
-        nonce: binds the ID token to this login.
+        nonce: binds the ID token to this login; not sent where there is none.
         verifier: PKCE's secret, of which the URL holds the S256 challenge.
         acr_values: the authentication contexts that would do, preferred first (RFC 9470 section 4).
         max_age: the most seconds since the last active login.
@@ -54,7 +54,7 @@ def build_request(
     Raises:
         ValueError: the verifier is not 43 to 128 unreserved characters.
     """
-    scopes = settings.scopes if "openid" in settings.scopes else ("openid", *settings.scopes)
+    is_oidc = settings.kind == "oidc"
     parameters = {
         name: value
         for name, value in settings.extra_authorization_parameters.items()
@@ -64,18 +64,25 @@ def build_request(
         "response_type": "code",
         "client_id": settings.client_id,
         "redirect_uri": redirect_uri,
-        "scope": " ".join(scopes),
         "state": state,
-        "nonce": nonce,
         "code_challenge": challenge_s256(verifier),
         "code_challenge_method": "S256",
     }
     optional = {
+        "scope": " ".join(_wanted_scopes(settings)),
+        "nonce": nonce if is_oidc else "",
         "response_mode": settings.response_mode if settings.response_mode != "query" else "",
-        "acr_values": " ".join(acr_values),
-        "max_age": str(int(max_age)) if max_age is not None else "",
+        "acr_values": " ".join(acr_values) if is_oidc else "",
+        "max_age": str(int(max_age)) if max_age is not None and is_oidc else "",
         "login_hint": login_hint,
         "prompt": "select_account" if other_account else "",
     }
     parameters |= {name: value for name, value in optional.items() if value}
     return with_query(metadata.authorization_endpoint, parameters, RESERVED_PARAMETERS)
+
+
+def _wanted_scopes(settings: ProviderSettings) -> tuple[str, ...]:
+    """Return the scopes that a login asks for: with ``openid`` always, or never (``kind: oauth2``)."""
+    if settings.kind == "oauth2":
+        return tuple(name for name in settings.scopes if name != "openid")
+    return settings.scopes if "openid" in settings.scopes else ("openid", *settings.scopes)

@@ -29,6 +29,7 @@ def audit(log: AuditLog, transaction: Transaction, answer: Refuse | Respond, **m
     }
     if isinstance(answer, Refuse):
         fields |= {"route": answer.route.name if answer.route else None, "detail": answer.detail}
+        fields |= {"missing": list(answer.missing) or None}
         if answer.audit is not None:
             fields |= {"provider": answer.provider, "claim": answer.claim}
         log.audit(answer.audit or "refusal", **fields)
@@ -43,5 +44,6 @@ def _who(identity: Identity | None, names: tuple[str, ...]) -> dict[str, object]
         "issuer": identity.issuer,
         "subject": identity.subject,
         "session": identity.session_id,
+        "key": identity.jti if identity.kind == "key" else None,
         "claims": dict(named_by(identity, names)) or None,
     }

@@ -51,6 +51,7 @@ class View:
             revoke=self._revoke,
             reload=self._reload_now,
             sessions=self._sessions,
+            keys=self._keys,
             terms=terms_of(settings),
             clock=CLOCK,
             limits=limits_of(settings.limits),
@@ -126,6 +127,10 @@ class View:
 
     async def _sessions(self, action: str, fields: Mapping[str, str], mandate: Mandate) -> Answer:
         told = await self._ask_one("sessions", action=action, fields=dict(fields), mandate=dict(mandate))
+        return Answer(**cast("dict[str, object]", told))  # type: ignore[arg-type]
+
+    async def _keys(self, action: str, fields: Mapping[str, Json], mandate: Mandate) -> Answer:
+        told = await self._ask_one("keys", action=action, fields=dict(fields), mandate=dict(mandate))
         return Answer(**cast("dict[str, object]", told))  # type: ignore[arg-type]
 
     async def _ask_one(self, order: str, **fields: Json) -> Json:

@@ -86,6 +86,16 @@ def parse_object(data: bytes, limit: int) -> dict[str, Json] | None:
     return value
 
 
+def parse_list(data: bytes, limit: int) -> "list[Json] | None":
+    """Parse one JSON list as ``parse_object`` parses an object; None for anything else."""
+    if len(data) > limit:
+        return None
+    found = parse_object(b'{"":%b}' % data, limit + 5)
+    # what closes the list early brings other members, or the same one twice
+    items = None if found is None or len(found) != 1 else found.get("")
+    return items if isinstance(items, list) else None
+
+
 def _is_deep(data: bytes, value: Json) -> bool:
     if data.count(b"{") + data.count(b"[") <= _MOST_DEPTH:
         return False

@@ -28,11 +28,14 @@ KNOWN = compiled(
 )
 def test_values_are_compared_whole(claims: dict):
     """A claim that merely begins, ends or looks like the wanted value is another value."""
-    answer = ask(KNOWN, "/", session_cookie(KNOWN, **claims))
+    answer = ask(KNOWN, "/", session_cookie(KNOWN, email_verified=True, **claims))
     assert isinstance(answer, Refuse)
     assert answer.reason is Reason.CLAIM_MISMATCH
 
 
 def test_the_very_value_passes():
     """Or the test above would prove nothing."""
-    assert isinstance(ask(KNOWN, "/", session_cookie(KNOWN, hd="corp.com", email="b@corp.com")), Forward)
+    assert isinstance(
+        ask(KNOWN, "/", session_cookie(KNOWN, email_verified=True, hd="corp.com", email="b@corp.com")),
+        Forward,
+    )

@@ -21,7 +21,7 @@ TIMES = st.integers(-(10**14), 10**14).map(lambda ms: ms / 1000)
 TEXTS = st.text(min_size=1, max_size=50)
 ENTRIES = st.one_of(
     st.builds(DenyEntry, st.sampled_from(["jti", "sid", "sub"]), TEXTS, TEXTS, TIMES, TIMES),
-    st.builds(DenyEntry, st.just("session"), st.just(""), TEXTS, TIMES, TIMES),
+    st.builds(DenyEntry, st.sampled_from(["session", "key"]), st.just(""), TEXTS, TIMES, TIMES),
     st.builds(DenyEntry, st.just("all"), st.text(max_size=50), st.just(""), TIMES, TIMES),
 )
 JSON = st.recursive(

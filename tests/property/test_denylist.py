@@ -16,7 +16,7 @@ TIMES = st.integers(0, 6).map(float)
 VALUES = st.sampled_from(["", "a", "b"])
 ENTRIES = st.builds(
     DenyEntry,
-    st.sampled_from(["jti", "sid", "sub", "session", "all"]),
+    st.sampled_from(["jti", "sid", "sub", "session", "key", "all"]),
     st.sampled_from(["", ISSUER]),
     VALUES,
     TIMES,
@@ -34,6 +34,11 @@ PEOPLE = SESSIONS + [
     for subject in ("a", "c")
     for jti, sid, session_id in (("a", None, None), (None, "a", "b"), (None, None, "a"))
     for issued in range(0, 7, 2)
+]
+PEOPLE += [
+    identity(kind="key", issuer="k", subject="a", jti=key_id, issued_at=issued)
+    for key_id in ("a", "c")
+    for issued in (0.0, 4.0)
 ]
 
 
@@ -79,7 +84,7 @@ def test_expiry_changes_no_verdict_to_come(entries, now):
 
 ODD = st.builds(
     DenyEntry,
-    st.sampled_from(["jti", "sid", "sub", "session", "all"]),
+    st.sampled_from(["jti", "sid", "sub", "session", "key", "all"]),
     st.sampled_from(["", ISSUER]),
     st.sampled_from(["a", "\ud800", "\udc00", "\ud800\udc00", "\U00010000", "é" * 9]),
     st.sampled_from([-1.0, 0.0, 3.0, 3.0004, 5.0, inf, nan]),
@@ -96,7 +101,7 @@ NAMES = ["a", "\ud800", "\udc00", "\ud800\udc00", "\U00010000", "é" * 9]
 ODD_PEOPLE = [
     identity(kind=kind, subject=name, sid=name, session_id=name, issued_at=at, jti=name, position=position)
     for name in NAMES
-    for kind in ("session", "bearer")
+    for kind in ("session", "bearer", "key")
     for at, position in ((0.0, None), (3.0, ("e0", 3)), (9.0, ("e1", 2**48)))
 ]
 

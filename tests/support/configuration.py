@@ -32,4 +32,4 @@ def with_secrets(path: Path, directory: Path) -> Path:
 
 def rows(text: str) -> dict[str, str]:
     """Return the defaults by setting from the tables of the documentation."""
-    return dict(re.findall(r"^\| `([a-z_.*]+)` \| [^|]+ \| ([^|]+) \| [^|]+ \|$", text, re.MULTILINE))
+    return dict(re.findall(r"^\| `([a-z0-9_.*]+)` \| [^|]+ \| ([^|]+) \| [^|]+ \|$", text, re.MULTILINE))

@@ -4,10 +4,12 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from gateway.config.settings.routes import RequireSettings
+from gateway.config.settings.base import written_names
+from gateway.config.settings.policies import Require, RequireSettings
 from gateway.core.email import claims_of, domain_of
+from gateway.core.headers.request import Request
 from gateway.core.identity import find_claim
 from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
@@ -47,18 +49,24 @@ def test_r80_domains_of_verified_addresses(claims: dict, is_in: bool):
 @pytest.mark.parametrize(
     ("said", "holds"),
     [
-        ({}, True),
+        ({}, False),
         ({"email_verified": True}, True),
-        ({"email_verified": None}, True),
+        ({"email_verified": "true"}, True),
+        ({"email_verified": None}, False),
         *(({"email_verified": each}, False) for each in (False, 0, 1, "no", "", [True])),
     ],
 )
 def test_r80_rules_on_addresses(said: dict, holds: bool):
-    """R80 [1.18]: a rule that names an address does not hold for somebody who only entered it."""
+    """R80 [1.18] [11.1]: a rule that names an address does not hold for somebody who only entered it.
+
+    Nor does the opposite of one, and silence of the provider is no yes.
+    """
     found = verdict({"claims": {"email": "a@example.com"}}, {"email": "a@example.com", **said})
     assert found is (None if holds else Reason.CLAIM_MISMATCH)
     inside = {"person": {"email": "a@example.com", **said}}
     assert verdict({"claims": {"person.email": "a@example.com"}}, inside) is found
+    other = verdict({"not": {"claims": {"email": "b@example.com"}}}, {"email": "a@example.com", **said})
+    assert other is (None if holds else Reason.POLICY_UNMET)
 
 
 @pytest.mark.parametrize(("mode", "is_in"), [("check", False), ("assume", True), ("ignore", False)])
@@ -72,11 +80,20 @@ def test_r80_addresses_that_are_assumed_to_be_verified(mode: str, is_in: bool):
     assert domain_of(denied) is None
 
 
+def request_of(client: str, *headers: tuple[bytes, bytes], **more) -> Request:
+    """Return a request of a client."""
+    found = request(*headers, **more)
+    found.client = client
+    return found
+
+
 def verdict(require: dict, claims: dict | None = None, scopes: str = "", **req) -> Reason | None:
     """Judge alice with these claims and scopes."""
-    compiled = compile_require(RequireSettings.model_validate(require), "groups")
+    section = TypeAdapter(Require).validate_python(require)
+    compiled = compile_require(section, "groups", policies=req.pop("policies", None))
     who = identity(claims=claims or {}, scopes=frozenset(scopes.split()))
-    return judge(who, request(*req.pop("headers", ()), **req), compiled, NOW)
+    asked = request_of(req.pop("client", "192.0.2.1"), *req.pop("headers", ()), **req)
+    return judge(who, asked, compiled, NOW)
 
 
 @pytest.mark.parametrize(
@@ -204,14 +221,18 @@ def test_being_authenticated_is_enough_without_require():
     assert judge(identity(), request(), compile_require(None, "groups"), NOW) is None
 
 
-@pytest.mark.parametrize("name", ["scopes", "groups", "claims", "methods", "acr"])
+@pytest.mark.parametrize(
+    "name", ["scopes", "groups", "roles", "claims", "email_domains", "networks", "methods", "acr"]
+)
 def test_empty_never_means_allow(name: str):
     """An empty list is a configuration error, and refuses if it gets past that."""
     empty = {} if name == "claims" else ()
     with pytest.raises(ValidationError):
         RequireSettings.model_validate({name: empty})
-    compiled = compile_require(RequireSettings().model_copy(update={name: empty}), "groups")
-    assert judge(identity(scopes=frozenset("ab")), request(), compiled, NOW) is not None
+    section = RequireSettings().model_copy(update={name: empty})
+    for each in (section, RequireSettings().model_copy(update={"not_": section})):
+        who = identity(scopes=frozenset("ab"), claims={"groups": [], "roles": [], "acr": "x"})
+        assert judge(who, request_of("192.0.2.1"), compile_require(each, "groups"), NOW) is not None
 
 
 def test_a_require_without_a_policy_is_an_error():
@@ -221,8 +242,10 @@ def test_a_require_without_a_policy_is_an_error():
 
 
 def test_every_setting_has_its_policy():
-    """What can be configured is judged."""
-    assert set(POLICIES) == set(RequireSettings.model_fields)
+    """What can be configured is judged; what is no policy puts policies together, or describes them."""
+    assert set(POLICIES) | {"policies", "all", "any", "not", "description"} == set(
+        written_names(RequireSettings)
+    )
 
 
 def test_what_a_challenge_asks_for():

@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+from gateway.config.checks.api_keys import check_api_keys, warn_api_keys
 from gateway.config.checks.asking import check_asking, warn_asking
 from gateway.config.checks.assertions import check_assertions, warn_assertions
 from gateway.config.checks.forwarding import check_client_headers, check_forwarding, warn_forwarding
 from gateway.config.checks.header_names import check_header_names
 from gateway.config.checks.listener import check_log, check_tls, warn_listener
+from gateway.config.checks.policies import warn_policies
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.checks.provider_kinds import check_logins, warn_kinds
 from gateway.config.checks.providers import check_providers
@@ -146,6 +148,7 @@ CHECKS: tuple[Check, ...] = (
     check_routes,
     check_header_names,
     check_assertions,
+    check_api_keys,
 )
 
 
@@ -161,9 +164,11 @@ def _warnings(settings: Settings) -> Iterator[Problem]:
     yield from warn_listener(settings)
     yield from warn_upstreams(settings)
     yield from warn_routes(settings)
+    yield from warn_policies(settings)
     yield from warn_providers(settings)
     yield from warn_kinds(settings)
     yield from warn_assertions(settings)
+    yield from warn_api_keys(settings)
     yield from warn_upgrade(settings)
     yield from warn_store(settings)
     if settings.allow_insecure_http:

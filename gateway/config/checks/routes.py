@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 from urllib.parse import unquote
 
+from gateway.config.checks.methods import check_methods
+from gateway.config.checks.policies import check_policies, check_section
 from gateway.config.checks.problems import Path, Problem, suggestion
 from gateway.config.checks.rate_limits import judge_rate_limit
 from gateway.config.hosts import may_meet, rival
 from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.root import Settings
-from gateway.config.settings.routes import CorsSettings, RequireSettings, RouteSettings
+from gateway.config.settings.routes import CorsSettings, RouteSettings
 from gateway.syntax import urls
 from gateway.syntax.targets import canonicalise, loose_reading
 from gateway.syntax.tokens import is_token
-
-_TUNNELS = frozenset({"TRACE", "CONNECT"})
 
 
 def check_routes(settings: Settings) -> Iterator[Problem]:
@@ -23,7 +23,7 @@ def check_routes(settings: Settings) -> Iterator[Problem]:
         at: Path = ("routes", index)
         yield from _check_names(settings, route, at)
         yield from _check_hosts(settings, route, at)
-        yield from _check_methods(route.methods, (*at, "methods"))
+        yield from check_methods(route.methods, (*at, "methods"))
         yield from _check_websocket_origins(route, (*at, "websocket_origins"))
         if isinstance(route.preflight, CorsSettings):
             yield from _check_cors(route.preflight, (*at, "preflight"))
@@ -39,11 +39,12 @@ def gaps(settings: Settings) -> Iterator[Problem]:
     A path that matches nothing or too much, rules that never apply or ask for nothing, one that an earlier
     one hides.
     """
+    yield from check_policies(settings)
     for index, route in enumerate(settings.routes):
         at: Path = ("routes", index)
         yield from _check_path(settings, route, at)
         yield from _check_raw_path(settings, index)
-        yield from _check_require(route, at)
+        yield from _check_require(settings, route, at)
         yield from _check_rate_limit(settings, route, at)
         if route.provider is not None and route.providers and route.provider not in route.providers:
             yield Problem(
@@ -60,6 +61,7 @@ def gaps(settings: Settings) -> Iterator[Problem]:
 def warn_routes(settings: Settings) -> Iterator[Problem]:
     """Yield what is allowed and perhaps not meant."""
     yield from _warn_spelling(settings)
+    yield from _warn_exact(settings)
     for index, route in enumerate(settings.routes):
         if route.access != "public" and "unsafe_from" not in route.model_fields_set and _serves_others(route):
             yield Problem(
@@ -93,6 +95,30 @@ def _warn_spelling(settings: Settings) -> Iterator[Problem]:
                 f"routes[{twin}] has this path in another case: an upstream that ignores case serves both by"
                 " either rule",
             )
+
+
+def _warn_exact(settings: Settings) -> Iterator[Problem]:
+    """Yield where a slash at the end of a path is all that is between two rules (R88)."""
+    for index, route in enumerate(settings.routes):
+        for place, other in enumerate(settings.routes):
+            if (
+                route.exact
+                and route.access == "required"
+                and other.access != "required"
+                and route.path != other.path
+                and _differ_in_slash(route.path, other.path)
+                and may_meet(route.hosts, other.hosts)
+            ):
+                yield Problem(
+                    ("routes", index, "exact"),
+                    f"routes[{place}] has this path but for a slash: an upstream that ignores it serves both"
+                    " by either rule",
+                )
+
+
+def _differ_in_slash(path: str, other: str) -> bool:
+    one, two = (loose_reading(each.encode()).rstrip(b"/") for each in (path, other))
+    return one == two
 
 
 def _differ_in_spelling(route: RouteSettings, other: RouteSettings) -> bool:
@@ -135,6 +161,8 @@ def _check_raw_path(settings: Settings, index: int) -> Iterator[Problem]:
     route, at = settings.routes[index], ("routes", index, "raw_path")
     if not route.raw_path or check_path(route.path) is not None:
         return
+    if route.exact:
+        yield Problem(at, "what is below is passed on as it came, and exact leaves nothing below")
     if route.strip_prefix or route.replace_prefix is not None:
         yield Problem(at, "the target goes on as it came, so nothing of it can be replaced")
     if (other := rival(settings.routes, index)) is not None:
@@ -206,31 +234,18 @@ def _is_pattern(host: str) -> bool:
     )
 
 
-def _check_methods(methods: tuple[str, ...] | None, at: Path) -> Iterator[Problem]:
-    for index, method in enumerate(methods or ()):
-        if not is_token(method) or method != method.upper():
-            yield Problem((*at, index), "write a request method in upper case, such as GET")
-        elif method in _TUNNELS:
-            yield Problem((*at, index), "TRACE and CONNECT are always refused")
-
-
-def _check_require(route: RouteSettings, at: Path) -> Iterator[Problem]:
+def _check_require(settings: Settings, route: RouteSettings, at: Path) -> Iterator[Problem]:
     require = route.require
     if require is None:
         return
     at = (*at, "require")
-    if not require.model_fields_set or require == RequireSettings():
-        yield Problem(at, "requires nothing: name scopes, groups, claims, methods, acr or max_age")
     if route.access == "public":
         yield Problem(at, "a public route looks at no identity, so nothing can be required: access: required")
     if route.access == "optional":
         yield Problem(
             at, "whoever leaves the credentials out passes an optional route: use access: required here"
         )
-    yield from _check_methods(require.methods, (*at, "methods"))
-    for index, scope in enumerate(require.scopes or ()):
-        if not urls.is_scope(scope):
-            yield Problem((*at, "scopes", index), "write one scope without white space, quote or backslash")
+    yield from check_section(settings, require, at)
 
 
 def _check_rate_limit(settings: Settings, route: RouteSettings, at: Path) -> Iterator[Problem]:
@@ -246,7 +261,7 @@ def _check_cors(cors: CorsSettings, at: Path) -> Iterator[Problem]:
     for index, origin in enumerate(cors.origins):
         if (message := urls.judge_origin(origin)) is not None:
             yield Problem((*at, "origins", index), message)
-    yield from _check_methods(cors.methods, (*at, "methods"))
+    yield from check_methods(cors.methods, (*at, "methods"))
     for index, name in enumerate(cors.headers):
         if not is_token(name) or name == "*":
             yield Problem((*at, "headers", index), "write the name of a header field; never *")
@@ -265,6 +280,9 @@ def _check_websocket_origins(route: RouteSettings, at: Path) -> Iterator[Problem
 
 def _are_same(one: RouteSettings, other: RouteSettings) -> bool:
     is_one_path = one.path.rstrip("/") == other.path.rstrip("/")
+    if one.exact or other.exact:
+        # one that covers a path alone goes before one that covers what is below, and /x is not /x/
+        is_one_path = one.exact == other.exact and one.path == other.path
     return (
         is_one_path
         and _overlap(_folded(one.hosts), _folded(other.hosts))

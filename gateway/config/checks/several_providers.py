@@ -6,6 +6,7 @@ from gateway.config.callbacks import callback_paths
 from gateway.config.checks.problems import Problem
 from gateway.config.checks.routes import check_path
 from gateway.config.hosts import may_meet
+from gateway.config.requirements import certain
 from gateway.config.settings.root import Settings
 from gateway.config.settings.routes import RouteSettings
 from gateway.syntax import urls
@@ -104,8 +105,8 @@ def admitted(settings: Settings, route: RouteSettings) -> frozenset[str]:
 
 def _names_issuers(settings: Settings, route: RouteSettings) -> bool:
     told = settings.identity_headers if route.identity_headers is None else route.identity_headers
-    claims = route.require.claims if route.require is not None else None
-    return "iss" in told.values() or (claims is not None and "iss" in claims)
+    asks = any("iss" in (each.claims or {}) for each in certain(settings, route))
+    return asks or "iss" in told.values()
 
 
 def _sites(settings: Settings) -> list[str]:

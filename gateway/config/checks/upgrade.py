@@ -5,8 +5,9 @@ Each one ends once the file says what is meant.
 
 from collections.abc import Iterable, Iterator
 
-from gateway.config.checks.problems import Problem
+from gateway.config.checks.problems import Path, Problem
 from gateway.config.checks.several_providers import admitted
+from gateway.config.requirements import asked
 from gateway.config.settings.providers import EMAIL
 from gateway.config.settings.root import Settings
 from gateway.config.settings.upstreams import UpstreamSettings
@@ -74,15 +75,17 @@ def _patterns(authorities: Iterable[str]) -> set[str]:
 
 def _warn_addresses(settings: Settings) -> Iterator[Problem]:
     for index, route in enumerate(settings.routes):
-        wanted = route.require.claims if route.require is not None else None
-        if wanted is None or EMAIL not in wanted:
+        if not any(EMAIL in (each.claims or {}) for each in asked(settings, route)):
             continue
+        # where the route itself does not name the address, a policy of another place does
+        own = route.require is not None and EMAIL in (route.require.claims or {})
+        at: Path = ("require", "claims", EMAIL) if own else ("require",)
         for name in sorted(admitted(settings, route)):
             if "email_verified" not in settings.providers[name].model_fields_set:
                 yield Problem(
-                    ("routes", index, "require", "claims", EMAIL),
-                    f"an address of which {name} says that it is not verified no longer holds: write"
-                    f" email_verified: check for providers.{name}, or what else is meant",
+                    ("routes", index, *at),
+                    f"an address counts only where {name} says that it is verified: write email_verified for"
+                    f" providers.{name}, check if it says so, or assume if it verifies each and says nothing",
                 )
 
 

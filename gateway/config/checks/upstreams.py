@@ -108,7 +108,8 @@ def _opens(route: RouteSettings, guarded: RouteSettings) -> bool:
         return False
     if route.upstream != guarded.upstream or guarded.access != "required":
         return False
-    if route.access == "required" and route.require == guarded.require:
+    is_same = route.require == guarded.require and route.default_require == guarded.default_require
+    if route.access == "required" and is_same:
         return False
     here, there = _seen(route), _seen(guarded)
     return here.startswith(there) or there.startswith(here)

@@ -7,7 +7,7 @@ import ast
 import inspect
 import re
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import (
     BaseModel,
@@ -74,6 +74,8 @@ class Model(BaseModel):
         hide_input_in_errors=True,
         strict=False,
     )
+    told_once: ClassVar[bool] = False
+    """Whether it may stand in many places, and is told of at one."""
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -86,11 +88,20 @@ class Model(BaseModel):
         """
         made = handler(core_schema)
         properties = handler.resolve_ref_schema(made)["properties"]
-        for name, text in described(cls).items():
+        texts = described(cls)
+        for name, setting in written_names(cls).items():
+            text = texts.get(setting)
+            if text is None:
+                continue
             # a section that says the same of itself says it once
             if handler.resolve_ref_schema(properties[name]).get("description") != text:
                 properties[name]["description"] = text
         return made
+
+
+def written_names(section: type[Model]) -> dict[str, str]:
+    """Return a section's settings by the names that they have in the file, each with its attribute's."""
+    return {field.alias or name: name for name, field in section.model_fields.items()}
 
 
 def described(section: type[Model]) -> dict[str, str]:

@@ -103,6 +103,8 @@ class LimitSettings(Model):
     """The most of them from one address (in IPv6: one /64); 0: no limit. Trusted proxies are exempt."""
     logins_per_address: Number = Field(default=1200, ge=0)
     """The most logins that one address may complete in a minute; 0: no limit."""
+    unknown_credentials_per_address: Number = Field(default=60, ge=0, le=1_000_000)
+    """The most unknown API keys and opaque tokens of one address that a minute looks up; 0: no limit."""
     head_timeout: Duration = 10.0
     """The longest time for a request head to arrive."""
     body_timeout: Duration = 30.0

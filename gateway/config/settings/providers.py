@@ -1,4 +1,4 @@
-"""Settings of an OpenID Connect provider."""
+"""Settings of a provider: OpenID Connect, or OAuth 2.0 with an API that tells who somebody is."""
 
 from typing import Annotated, Literal
 
@@ -18,10 +18,18 @@ ALGORITHMS = frozenset(
 
 
 class ProviderSettings(Model):
-    """One OpenID Connect provider."""
+    """One provider."""
 
     issuer: Text
     """The issuer identifier, equal to the last character to the discovery document's and to ``iss``."""
+    kind: Literal["oidc", "oauth2"] = "oidc"
+    """OpenID Connect; or OAuth 2.0 alone, without ID tokens: the provider's own API tells who somebody is."""
+    preset: Literal["github", "gitlab", "discord"] | None = None
+    """Whose API it is, for ``kind: oauth2``: its endpoints follow from the issuer; absent: any other."""
+    subject: Text | None = None
+    """Where in the user API's answer the account's id is that never changes, for ``kind: oauth2``."""
+    user_max_age: Duration = 900.0
+    """How long the user API's answer holds where no refresh token came, for ``kind: oauth2``."""
     bearer_only: bool = False
     """Whether its bearer tokens count and nobody logs in there."""
     client_id: Text = ""
@@ -33,7 +41,7 @@ class ProviderSettings(Model):
     scopes: tuple[Text, ...] = ("openid",)
     """What a login asks for; ``openid`` always. ``offline_access`` often brings a refresh token."""
     audiences: tuple[Text, ...] = Field(default=(), min_length=1)
-    """The ``aud`` values of which a bearer token must name one; empty with ``clients_without_aud`` alone."""
+    """The ``aud`` values of which a bearer token must name one; none of ``kind: oauth2``."""
     clients_without_aud: tuple[Text, ...] = ()
     """The ``client_id`` values with which a token counts that has no ``aud`` at all (Cognito)."""
     id_token_audiences: tuple[Text, ...] = ()

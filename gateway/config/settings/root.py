@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from gateway.config.settings.api_keys import ApiKeysSettings
 from gateway.config.settings.asking import Asker
 from gateway.config.settings.assertions import AssertionSettings
 from gateway.config.settings.base import (
@@ -25,6 +26,7 @@ from gateway.config.settings.listener import (
     LogSettings,
     TlsSettings,
 )
+from gateway.config.settings.policies import ContactText, Require
 from gateway.config.settings.providers import ProviderSettings
 from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.routes import RouteSettings
@@ -95,6 +97,8 @@ class Settings(Model):
     """Where the embedded store keeps its files."""
     providers: dict[Text, ProviderSettings] = Field(min_length=1, max_length=100)
     """The OpenID Connect providers by name; the first is the default."""
+    api_keys: ApiKeysSettings | None = None
+    """API keys for machines; absent: there are none."""
     session: SessionSettings = SessionSettings()
     """Browser sessions."""
     denylist: DenylistSettings = DenylistSettings()
@@ -103,6 +107,12 @@ class Settings(Model):
     """The upstreams by name."""
     routes: tuple[RouteSettings, ...] = Field(min_length=1)
     """The rules; a request that no route matches is refused."""
+    policies: dict[Text, Require] = Field(default_factory=dict, max_length=1000)
+    """Policies by name, for routes and for one another."""
+    require: Require | None = None
+    """What every identity must hold, beside what its route requires."""
+    contact: ContactText | None = None
+    """Whom a refused person may ask: an e-mail address, a URL, or words."""
     rate_limits: dict[Text, RateLimitSettings] = Field(default_factory=dict, max_length=1000)
     """Rate limits by name; routes that name the same one count together."""
     identity_headers: dict[Text, Text] = Field(
@@ -122,6 +132,8 @@ class Settings(Model):
     """Which fields of clients are dropped beside those that name an identity."""
     groups_claim: Text = "groups"
     """The claim that holds a person's groups."""
+    roles_claim: Text = "roles"
+    """The claim that holds a person's roles."""
     limits: LimitSettings = LimitSettings()
     """Bounds on clients."""
     log: LogSettings = LogSettings()

@@ -1,10 +1,11 @@
-"""Settings of the routes: what an identity must hold, preflights, and the rule itself."""
+"""Settings of the routes: preflights, and the rule itself."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, StrictBool, StrictFloat, StrictInt, Tag
+from pydantic import Discriminator, Field, Tag
 
 from gateway.config.settings.base import UNION_TAGS, Duration, Model, Number, Secret, Text
+from gateway.config.settings.policies import ContactText, Require, RequireSettings
 from gateway.config.settings.rate_limits import RateLimitSettings
 
 
@@ -14,31 +15,6 @@ def _preflight_kind(value: object) -> str:
 
 def _rate_limit_kind(value: object) -> str:
     return UNION_TAGS[1] if isinstance(value, dict | RateLimitSettings) else UNION_TAGS[0]
-
-
-Scalar: TypeAlias = StrictBool | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)] | Text
-"""A JSON scalar but null, which says of a claim that it is absent."""
-
-
-class RequireSettings(Model):
-    """What an identity must hold; every line must be satisfied. Each names a policy of ``POLICIES``."""
-
-    scopes: tuple[Text, ...] | None = Field(default=None, min_length=1)
-    """Every one of these scopes."""
-    groups: tuple[Text, ...] | None = Field(default=None, min_length=1)
-    """At least one of these groups."""
-    claims: dict[Text, Scalar | Annotated[tuple[Scalar, ...], Field(min_length=1)]] | None = Field(
-        default=None, min_length=1
-    )
-    """Every one of these claims; a list names the values of which one is enough."""
-    email_domains: tuple[Text, ...] | None = Field(default=None, min_length=1)
-    """A verified e-mail address in one of these domains."""
-    methods: tuple[Text, ...] | None = Field(default=None, min_length=1)
-    """One of these request methods."""
-    acr: tuple[Text, ...] | None = Field(default=None, min_length=1)
-    """One of these authentication contexts; a browser is sent to step up (RFC 9470)."""
-    max_age: Duration | None = None
-    """The longest time since the person last authenticated (RFC 9470)."""
 
 
 class CorsSettings(Model):
@@ -63,6 +39,8 @@ class RouteSettings(Model):
 
     path: Text
     """The canonical path prefix."""
+    exact: bool = False
+    """Whether it is for this very path alone, and for nothing below it."""
     upstream: Text
     """The name of the upstream."""
     access: Literal["public", "optional", "required"]
@@ -79,8 +57,14 @@ class RouteSettings(Model):
     """The provider whose people alone come in, and that a login uses; absent: all, and the first."""
     providers: tuple[Text, ...] | None = Field(default=None, min_length=1)
     """Several providers whose people come in; a login uses ``provider`` if given, else the first of them."""
-    require: RequireSettings | None = None
-    """What the identity must hold."""
+    api_keys: bool = False
+    """Whether API keys count here, whichever providers' people come in."""
+    require: Require | None = None
+    """What the identity must hold: a policy, or the name of one of `policies`."""
+    default_require: bool = True
+    """Whether the `require` of all routes holds here as well."""
+    contact: ContactText | None = None
+    """Whom a refused person may ask; absent: as `contact` says for all routes."""
     preflight: Annotated[
         Annotated[Literal["refuse", "forward"], Tag(UNION_TAGS[0])]
         | Annotated[CorsSettings, Tag(UNION_TAGS[1])],
@@ -123,3 +107,6 @@ class RouteSettings(Model):
     """How often one caller may ask: a name of ``rate_limits``, or a section of its own; absent: no limit."""
     websocket_origins: tuple[Text, ...] | None = Field(default=None, min_length=1)
     """Origins whose pages may open WebSockets with a session, beside the site's own; absent: none."""
+
+
+__all__ = ["CorsSettings", "RequireSettings", "RouteSettings"]

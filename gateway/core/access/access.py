@@ -109,11 +109,15 @@ def _allowed(
         identity.cleared = (denylist, denylist.version, now)
     require = route.require
     if require.checks and (require.each_time or require not in identity.passed):
-        reason = policies.judge(identity, context.request, require, now)
+        context.request.client = context.forwarded.client
+        why = policies.refused(identity, context.request, require, now)
     else:
-        reason = None
-    if reason is not None:
-        return _forbidden(context, route, identity, reason, live)
+        why = None
+    if why is not None:
+        if route.access == "optional" and live is not None:
+            # whom the policy of all routes leaves out is nobody here
+            return _forward(context, route, Reason.ANONYMOUS, None)
+        return _forbidden(context, route, identity, why, live)
     if route.sends is not None:
         return _sent(context, route, route.sends, identity, live)
     return _forward(context, route, Reason.AUTHENTICATED, identity, live)
@@ -130,10 +134,12 @@ def _sent(context: Context, route: Route, sends: Sends, identity: Identity, live
 
 
 def _forbidden(
-    context: Context, route: Route, identity: Identity, reason: Reason, live: Live | None
+    context: Context, route: Route, identity: Identity, why: policies.Refused, live: Live | None
 ) -> Refuse | Login:
+    reason = why.reason
     step_up = reason in (Reason.AUTHENTICATION_TOO_WEAK, Reason.AUTHENTICATION_TOO_OLD)
-    acr_values, max_age = route.require.acr_values, route.require.max_age
+    lack = policies.lacking(identity, context.request, route.require, why, context.now)
+    acr_values, max_age = lack.challenge.acr_values, lack.challenge.max_age
     # a provider that cannot do what is asked for would be asked for ever
     may_help = step_up and not rounds.ended_just_now(context, max_age)
     if may_help and live is not None and _may_redirect(context, route):
@@ -151,7 +157,9 @@ def _forbidden(
         login_url=asking_for(login_url(context, identity.provider), acr_values, max_age) if step_up else None,
         acr_values=acr_values if step_up else (),
         max_age=max_age if step_up else None,
-        required_scopes=route.require.scopes if reason is Reason.SCOPE_MISSING else (),
+        required_scopes=lack.challenge.scopes if reason is Reason.SCOPE_MISSING else (),
+        missing=lack.words,
+        contact=route.contact,
         cookies=live.cookies if live is not None else (),
     )
 

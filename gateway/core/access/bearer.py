@@ -2,7 +2,8 @@
 
 from typing import TypeAlias
 
-from gateway.core.access.credentials import BearerToken, token_of
+from gateway.core.access.api_keys import judge_key
+from gateway.core.access.credentials import BearerToken, PresentedKey, token_of
 from gateway.core.access.verification import checked
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Need
@@ -32,6 +33,8 @@ def judge_bearer(context: Context, route: Route, bearer: BearerToken) -> Verdict
             and route.admits(identity.provider)
         ):
             return identity
+    if isinstance(bearer, PresentedKey):
+        return judge_key(context, route, bearer)
     line = next((each for each in context.request.authorization if each.found is bearer), None)
     parsed = read(bearer.token if line is None else token_of(line))
     if not isinstance(parsed, Parsed):

@@ -27,7 +27,7 @@ _PRINTABLE = bytes(range(0x21, 0x7F))
 
 
 class BearerToken:
-    """An access token of the Authorization field (RFC 6750 section 2.1).
+    """An access token of the Authorization field (RFC 6750 section 2.1), or an API key.
 
     It does not know its line, which knows it: what is forgotten is to go at once, and not when cycles are
     collected.
@@ -37,13 +37,39 @@ class BearerToken:
 
     Attributes:
         verified: whom it names, by which key set, and since when that is known (epoch seconds); None before.
+        known: what was learned of it otherwise, by the name of the provider that was asked.
     """
 
-    __slots__ = ("token", "verified")
+    __slots__ = ("known", "token", "verified")
 
     def __init__(self, token: str = "") -> None:
         self.token = token
         self.verified: tuple[KeySet, Identity, float] | None = None
+        self.known: dict[str, KnownCaller] | None = None
+
+
+class PresentedKey(BearerToken):
+    """An API key, in a field of its own or in the Authorization field."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCaller:
+    """Whom a credential names that no key set verifies. Times are epoch seconds.
+
+    It holds from ``since`` until ``until``, when it is asked for anew; what was learned is of no use any more
+    at ``ends``.
+    """
+
+    identity: Identity
+    since: float
+    until: float
+    ends: float
+
+    def holds(self, now: float) -> bool:
+        """Tell whether it need not be asked for at ``now``."""
+        return self.since <= now < self.until
 
 
 @dataclass(slots=True)
@@ -71,16 +97,36 @@ def token_of(line: Line) -> str:
 
 
 def bearer_token(context: Context) -> BearerToken | Reason | None:
-    """Return the bearer token, None where there is none, or a refusal for a malformed or repeated field."""
+    """Return the bearer token or API key, None where there is none, or a refusal for a malformed field."""
     lines = context.request.authorization
     if not lines:
         return None
     if len(lines) > 1:
-        return Reason.REQUEST_MALFORMED
+        return _one_of(context, lines)
     line = lines[0]
     if line.found is not None:
         known: BearerToken = line.found
         return known
+    return _read(context, line)
+
+
+def _one_of(context: Context, lines: tuple[Line, ...]) -> BearerToken | Reason | None:
+    """Return the one credential of several lines: an API key, beside what is meant for the upstream."""
+    keys = context.knowledge.runtime.rules.api_keys
+    if keys is None or len(lines) > 2:
+        return Reason.REQUEST_MALFORMED
+    own = [line for line in lines if keys.brings(line)]
+    others = [line for line in lines if not keys.brings(line)]
+    if len(own) != 1 or others[0].value.partition(b" ")[0].lower() == b"bearer":
+        return Reason.REQUEST_MALFORMED
+    return own[0].found or _read(context, own[0])
+
+
+def _read(context: Context, line: Line) -> BearerToken | Reason | None:
+    keys = context.knowledge.runtime.rules.api_keys
+    if keys is not None and keys.text_of(line) is not None:
+        key = line.found = PresentedKey()
+        return key
     scheme, _, token = line.value.partition(b" ")
     if scheme.lower() != b"bearer":
         return None

@@ -74,9 +74,17 @@ def _judge_of(knowledge: Knowledge, now: float, *, is_news: bool) -> Callable[[O
     return is_over
 
 
+def _are_over(token: BearerToken, knowledge: Knowledge, now: float, *, is_news: bool) -> bool:
+    """Tell whether nothing that was learned of a credential is of any use any more."""
+    return all(
+        now >= each.ends or (is_news and knowledge.denylist.judge(each.identity, now))
+        for each in (token.known or {}).values()
+    )
+
+
 def _is_token_over(token: BearerToken, knowledge: Knowledge, now: float, *, is_news: bool) -> bool:
     if token.verified is None:
-        return True
+        return _are_over(token, knowledge, now, is_news=is_news)
     keys, identity, _ = token.verified
     return (
         now >= identity.expires_at

@@ -5,7 +5,7 @@ is no use of the session, and the idle lifetime does not end it.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.core.decision.answers import Forward
 from gateway.core.decision.context import Knowledge
@@ -17,6 +17,13 @@ from gateway.core.sessions.model import Session
 
 Name: TypeAlias = tuple[EntryKind, str, str]
 """Kind, issuer and value, as the denylist tells entries apart."""
+
+
+_OVER: Final = {
+    "session": Reason.SESSION_EXPIRED,
+    "bearer": Reason.TOKEN_EXPIRED,
+    "key": Reason.KEY_EXPIRED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,7 @@ class StreamBasis:
         issuer = identity.issuer
         found: set[Name] = {("all", "", ""), ("all", issuer, ""), ("sub", issuer, identity.subject)}
         if identity.jti is not None:
-            found.add(("jti", issuer, identity.jti))
+            found.add(("key", "", identity.jti) if identity.kind == "key" else ("jti", issuer, identity.jti))
         # a refresh may have changed the provider's sid: the old one still reaches what rests on it
         for sid in (identity.sid, session.sid if session is not None else None):
             if sid is not None:
@@ -51,7 +58,7 @@ class StreamBasis:
         if denylist.judge(self.identity, now):
             return Reason.REVOKED
         if now >= self.until:
-            return Reason.SESSION_EXPIRED if self.identity.kind == "session" else Reason.TOKEN_EXPIRED
+            return _OVER[self.identity.kind]
         return None
 
 
@@ -59,7 +66,7 @@ def tie(forward: Forward, knowledge: Knowledge) -> StreamBasis | None:
     """Return what a forwarded exchange rests on, None where it serves anybody.
 
     A session lasts until its absolute end, however often it is refreshed; a bearer token until its ``exp``
-    and the provider's clock skew.
+    and the provider's clock skew; an API key until it expires.
     """
     identity = forward.identity
     if identity is None:
@@ -71,9 +78,9 @@ def tie(forward: Forward, knowledge: Knowledge) -> StreamBasis | None:
 
 
 def name_of(entry: DenyEntry) -> Name:
-    """Return the name that an entry reaches; ``session`` has no issuer, ``all`` no value."""
+    """Return the name that an entry reaches; ``session`` and ``key`` have no issuer, ``all`` no value."""
     return (
         entry.kind,
-        "" if entry.kind == "session" else entry.issuer,
+        "" if entry.kind in ("session", "key") else entry.issuer,
         "" if entry.kind == "all" else entry.value,
     )

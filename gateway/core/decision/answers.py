@@ -115,6 +115,8 @@ class Forward:
 class Refuse:
     """Refuse for a reason; the edge turns it into a page, a problem document or a challenge.
 
+    ``missing`` says in words what somebody lacks, ``contact`` whom to ask.
+
     ``challenge`` asks for an RFC 6750 WWW-Authenticate; ``required_scopes`` and ``detail`` are safe to
     show. ``html`` is what the caller prefers.
 
@@ -137,6 +139,8 @@ class Refuse:
     retry_url: str | None = None
     account_url: str | None = None
     logout_url: str | None = None
+    missing: tuple[str, ...] = ()
+    contact: str | None = None
     retry_after: int | None = None
     detail: str | None = None
     provider: str | None = None

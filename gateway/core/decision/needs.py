@@ -1,6 +1,6 @@
 """What a decision may lack: values that name one fact each. The edge fetches it and asks again.
 
-A need with an effect (``RedeemCode``, ``UseOnce``, ``Revoke``, ``Refresh``) is asked once per request.
+A need with an effect (``RedeemCode``, ``UseOnce``, ``Revoke``, ``Refresh``...) is asked once per request.
 Resolving raises ``Fault`` when the fact cannot be had.
 """
 
@@ -216,6 +216,26 @@ class Admit:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """What the store has of an API key. Answer: core.tokens.api_key.StoredKey, empty for nothing.
+
+    ``is_known``: there is something to go on with while the store is away. ``by`` is the address that asks.
+    """
+
+    key_id: str
+    is_known: bool = field(default=False, compare=False)
+    by: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUsed:
+    """An API key was used, which is kept until it ``expires`` (epoch seconds). Answer: None, at once."""
+
+    key_id: str
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
 class KnownSid:
     """Whether the store keeps a session that has this ``sid`` of this provider. Answer: bool."""
 
@@ -244,8 +264,10 @@ Need: TypeAlias = (
     | Touch
     | EndLater
     | Admit
+    | KeyRecord
+    | KeyUsed
     | KnownSid
 )
 
-EFFECTS: tuple[type, ...] = (RedeemCode, UseOnce, Revoke, Refresh, Replaced, SaveSession, Admit)
+EFFECTS: tuple[type, ...] = (RedeemCode, UseOnce, Revoke, Refresh, Replaced, SaveSession, Admit, KeyUsed)
 MOST_NEEDS = 16

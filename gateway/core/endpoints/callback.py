@@ -167,7 +167,8 @@ def _answered(context: Context, site: Site, response: AuthorizationResponse, att
     if metadata is None:
         return need
     # RFC 9207 section 2.4: a promised issuer that is missing is as bad as a wrong one (R6)
-    if (response.issuer is not None and response.issuer != metadata.issuer) or (
+    known = (metadata.issuer, *metadata.also_issuers)
+    if (response.issuer is not None and response.issuer not in known) or (
         response.issuer is None and metadata.iss_parameter_supported
     ):
         return failed(context, Reason.LOGIN_ISSUER_MISMATCH, attempt)
@@ -211,17 +212,8 @@ def _stranger(context: Context, reason: Reason, state: str, attempt: Attempt | N
 def _redeem(context: Context, provider: Provider, attempt: Attempt, response: AuthorizationResponse) -> Step:
     site, knowledge, begun = context.site, context.knowledge, attempt.begun
     assert site is not None
-    # the keys are asked for first: a code that has been redeemed is spent
-    keys = key_set(context, provider, Keys(provider.name, None))
-    if not isinstance(keys, KeySet):
-        return keys
-    if (limit := knowledge.runtime.login_limit) is not None:
-        # before it costs the provider a call
-        allowance = allowance_of(context, limit, None)
-        if isinstance(allowance, Admit):
-            return allowance
-        if allowance.wait is not None:
-            return replace(interrupted(context), reason=Reason.RATE_LIMITED, retry_after=allowance.wait)
+    if (first_of_all := _before_the_call(context, provider)) is not None:
+        return first_of_all
     lifetime = knowledge.runtime.settings.session.login_lifetime
     digest = encode_base64url(hashlib.sha256(begun.state.encode()).digest())
     once = UseOnce("login", digest, begun.started_at + 2 * lifetime)
@@ -238,6 +230,8 @@ def _redeem(context: Context, provider: Provider, attempt: Attempt, response: Au
         return exchange
     if isinstance(tokens, TokenRefusal):
         return failed(context, Reason.LOGIN_REFUSED, attempt, tokens.error)
+    if not provider.has_id_tokens:
+        return _with_userinfo(context, provider, attempt, tokens, None)
     claims = _verified_claims(context, provider, begun, tokens)
     if isinstance(claims, Reason):
         claim = claim_at_fault(tokens.id_token or "", claims, provider, context.now)
@@ -247,6 +241,23 @@ def _redeem(context: Context, provider: Provider, attempt: Attempt, response: Au
     if not isinstance(claims, dict):
         return claims
     return _with_userinfo(context, provider, attempt, tokens, claims)
+
+
+def _before_the_call(context: Context, provider: Provider) -> Refuse | Need | None:
+    """Return what is to be had before a code is redeemed, since it is spent then; None where all is there."""
+    if provider.has_id_tokens:
+        keys = key_set(context, provider, Keys(provider.name, None))
+        if not isinstance(keys, KeySet):
+            return keys
+    if (limit := context.knowledge.runtime.login_limit) is None:
+        return None
+    # before it costs the provider a call
+    allowance = allowance_of(context, limit, None)
+    if isinstance(allowance, Admit):
+        return allowance
+    if allowance.wait is None:
+        return None
+    return replace(interrupted(context), reason=Reason.RATE_LIMITED, retry_after=allowance.wait)
 
 
 def _verified_claims(
@@ -270,10 +281,11 @@ def _with_userinfo(
     provider: Provider,
     attempt: Attempt,
     tokens: TokenSet,
-    claims: dict[str, Json],
+    claims: dict[str, Json] | None,
 ) -> Step:
+    """Ask for more claims, or for all of them (``claims`` None): then the answer says who it is."""
     userinfo: Claims | None = None
-    if provider.settings.userinfo:
+    if provider.settings.userinfo or claims is None:
         need = UserInfo(provider.name, tokens.access_token)
         userinfo = context.knowledge.fact(need, dict)
         if userinfo is None:
@@ -286,11 +298,12 @@ def _with_userinfo(
                 "UserInfo refused the access token; its status is logged",
             )
         # OIDC Core section 5.3.2: a response about somebody else must not be used (R30)
-        if userinfo.get("sub") != claims["sub"]:
+        if claims is not None and userinfo.get("sub") != claims["sub"]:
             return failed(
                 context, Reason.TOKEN_CLAIMS, attempt, "UserInfo is about somebody else", claim="sub"
             )
-    return _with_session(context, provider, attempt, tokens, claims, userinfo)
+    found = dict(userinfo or {}) if claims is None else claims
+    return _with_session(context, provider, attempt, tokens, found, userinfo)
 
 
 def _with_session(

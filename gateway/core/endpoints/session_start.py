@@ -54,14 +54,15 @@ def new_session(
         context: of the callback.
         provider: whose they are.
         tokens: of the token endpoint.
-        claims: of the ID token.
+        claims: of the ID token; of the user API where there is none.
         userinfo: what UserInfo told, None where it was not asked.
         session_id: random.
     """
     now, settings = context.now, context.knowledge.runtime.settings.session
-    sid = claims.get("sid")
-    granted = tokens.scopes if tokens.scopes is not None else frozenset(provider.settings.scopes)
-    heard = claim_sources.listen(provider, tokens, claims, userinfo)
+    told = claims if provider.has_id_tokens else None
+    sid = told.get("sid") if told is not None else None
+    granted = tokens.scopes if tokens.scopes is not None else provider.assumed_scopes
+    heard = claim_sources.listen(provider, tokens, told, userinfo)
     kept = claim_sources.begin(provider, heard, now)
     lifetime = settings.absolute_lifetime if tokens.refresh_token else settings.lasts_without_refresh
     return Session(
@@ -76,7 +77,7 @@ def new_session(
         ends_at=now + lifetime,
         seen_at=now,
         renewed_at=now,
-        access_expires_at=renewal.access_expiry(tokens, claims, now, heard.get("access_token")),
+        access_expires_at=renewal.access_expiry(tokens, told, now, heard.get("access_token")),
         access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
         told=kept.told,
         claims_at=kept.claims_at,

@@ -44,6 +44,7 @@ class Request:
         tls: whether it came over TLS.
 
     Attributes:
+        client: the client's address as forwarding tells it; there is none before policies are asked.
         plain: path, first segment (with both its slashes) and query of a target that has one reading alone;
             None where that is not known.
         passed: the lines that go on whoever asks, in order.
@@ -60,6 +61,7 @@ class Request:
         "_lines",
         "_table",
         "authorization",
+        "client",
         "connection",
         "cookies",
         "dropped",
@@ -77,6 +79,8 @@ class Request:
         "told",
         "vouched",
     )
+
+    client: str
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from gateway.config.own_names import own_names
 from gateway.config.reserved_names import HOP_BY_HOP, METHOD_OVERRIDES
 from gateway.config.settings.root import Settings
 from gateway.core.headers import kinds
+from gateway.core.headers.api_keys import KeyLines, key_lines
 from gateway.core.headers.cookies import OwnCookies, is_own, split_own
 from gateway.core.headers.downstream import SHARED_CACHES
 from gateway.core.headers.forwarded import Forwarded, Proxies
@@ -58,7 +59,8 @@ class HeaderRules:
 
     ``request_lines`` and ``response_lines`` say what each line is, and remember it. ``unverified`` are the
     providers whose unverified e-mail addresses are told. ``loop_names`` are those under which passes are
-    counted, ``loop_line`` what tells of the first; without any, none is.
+    counted, ``loop_line`` what tells of the first; without any, none is. ``api_keys`` are the lines that
+    bring one, None where there are no keys.
     """
 
     proxies: Proxies
@@ -69,6 +71,7 @@ class HeaderRules:
     unverified: frozenset[str] = frozenset()
     loop_names: tuple[bytes, ...] = ()
     loop_line: bytes = b""
+    api_keys: KeyLines | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,12 @@ def compile_rules(
     more = _more(settings)
     prefixes = tuple(prefix.lower().encode() for prefix in cookie_prefixes)
 
+    keys = key_lines(settings.api_keys)
+
     def classify(name: bytes) -> Kind:
+        if keys is not None and fold(name) == keys.folded:
+            # in another spelling it is no key, and an upstream that folds names must not see it either
+            return kinds.AUTHORIZATION if name.lower() == keys.name else kinds.DROP
         return kinds.FORWARDING if name.lower() in sources.names else _request_kind(name, own, more)
 
     proxies = Proxies(settings.trusted_proxies, secure, sources, budgets)
@@ -128,6 +136,7 @@ def compile_rules(
         ),
         loop_names=loop_names,
         loop_line=loop_line((), loop_names),
+        api_keys=keys,
         unverified=frozenset(
             name for name, each in settings.providers.items() if each.email_verified == "ignore"
         ),

@@ -35,7 +35,12 @@ def upstream_lines(
             if rest is not None:
                 lines.append(rest)
     if pass_authorization and b"authorization" not in dropped:
-        lines.extend(b"Authorization: " + each.value for each in request.authorization)
+        keys = rules.api_keys
+        lines.extend(
+            b"Authorization: " + each.value
+            for each in request.authorization
+            if keys is None or keys.text_of(each) is None
+        )
     if request.vouched and forwarded.is_vouched:
         lines.extend(_said_once(request))
     if identity is not None:

@@ -1,10 +1,12 @@
 """The local replica of the denylist: who and what has been revoked, judged without a round trip.
 
-``jti`` and ``session`` name one thing each and hold whenever that was issued. For the others it matters what
-came first, and clocks cannot tell: a machine's may be ahead, and whoever logs in again at once is to be in.
+``jti``, ``session`` and ``key`` name one thing each and hold whenever that was issued. For the others it
+matters what came first, and clocks cannot tell: a machine's may be ahead, and whoever logs in again at once
+is to be in.
 So a session, and a login under way, carry the position that their worker had applied when they began, and an
 entry of the same epoch ends those with a lower one (R66). Only without a position, or in another epoch, time
-decides, with a margin for clocks. A bearer token has only its provider's clock: it is judged by ``iat``.
+decides, with a margin for clocks. A bearer token has only its provider's clock: it is judged by ``iat``, and
+an API key by when it was made.
 
 Merging keeps the widest of each, so the order in which entries arrive, and how often, does not matter. An
 entry that is not written yet has no position: it ends whatever there is, until it comes back with one.
@@ -44,6 +46,7 @@ class Denylist:
         "_due",
         "_everybody",
         "_jtis",
+        "_keys",
         "_named",
         "_packing",
         "_sessions",
@@ -63,12 +66,14 @@ class Denylist:
         # each by issuer and name; a table that is empty is not there
         self._jtis: dict[str, dict[bytes, Span]] = {}
         self._sessions: dict[str, dict[bytes, Span]] = {}
+        self._keys: dict[str, dict[bytes, Span]] = {}
         self._sids: dict[str, dict[bytes, Held]] = {}
         self._subs: dict[str, dict[bytes, Held]] = {}
         self._everybody: dict[str, dict[bytes, Held]] = {}
         self._named: dict[EntryKind, dict[str, dict[bytes, Span]]] = {
             "jti": self._jtis,
             "session": self._sessions,
+            "key": self._keys,
         }
         self._covers: dict[EntryKind, dict[str, dict[bytes, Held]]] = {
             "sid": self._sids,
@@ -207,13 +212,20 @@ class Denylist:
         if session_id is not None and self.why_ended(session_id, now) is not None:
             return True
         subject, sid, began = identity.subject, identity.sid, identity.issued_at
-        if identity.kind != "bearer":
+        if identity.kind == "session":
             return self.judge_login(issuer, subject, sid, identity.position, began, now)
+        if identity.kind == "key" and jti is not None and self._names_key(jti, now):
+            return True
         for held in self._held_against(issuer, subject, sid):
             before, expires = times_of(held)
             if began <= before and now < expires:
                 return True
         return False
+
+    def _names_key(self, key_id: str, now: float) -> bool:
+        table = self._keys.get("")
+        span = None if table is None else table.get(_name(key_id))
+        return span is not None and now < span.imag
 
     def why_ended(self, session_id: str, now: float) -> Reason | None:
         """Return why a session is over by its id alone, before its record is known, or None.
@@ -283,7 +295,9 @@ class Denylist:
 def place_of(entry: DenyEntry) -> tuple[Table, bytes]:
     """Return the table and the name of whatever an entry names."""
     kind = entry.kind
-    return (kind, "" if kind == "session" else entry.issuer), b"" if kind == "all" else _name(entry.value)
+    return (kind, "" if kind in ("session", "key") else entry.issuer), b"" if kind == "all" else _name(
+        entry.value
+    )
 
 
 def _name(text: str) -> bytes:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from gateway.core.identity import Position
 from gateway.core.sessions.model import Session
 
-EntryKind = Literal["jti", "sid", "sub", "session", "all"]
+EntryKind = Literal["jti", "sid", "sub", "session", "key", "all"]
 
 
 AS_WRITTEN: Final[Position] = ("", 0)
@@ -21,12 +21,12 @@ BY_ITSELF: Final = -1.0
 class DenyEntry:
     """One line of the denylist: who or what is refused.
 
-    ``jti`` and ``session`` name one thing, whenever it was issued. Of bearer tokens the others refuse those
-    issued at or before ``before``; of sessions and pending logins those that began before the entry's
-    ``position``, where both are of one epoch, else those that began until ``before`` and a margin. An entry
-    without a position is judged by time alone. ``issuer`` is empty for ``session`` and for an ``all`` that
-    spans every issuer; ``value`` is empty for ``all``. ``expires`` outlives what the entry names. Times are
-    seconds since the epoch.
+    ``jti``, ``session`` and ``key`` name one thing, whenever it was issued. Of bearer tokens the others
+    refuse those issued at or before ``before``; of sessions and pending logins those that began before the
+    entry's ``position``, where both are of one epoch, else those that began until ``before`` and a margin. An
+    entry without a position is judged by time alone. ``issuer`` is empty for ``session``, ``key``, and for an
+    ``all`` that spans every issuer, which reaches API keys as well; ``value`` is empty for ``all``.
+    ``expires`` outlives what the entry names. Times are seconds since the epoch.
     """
 
     kind: EntryKind
@@ -61,6 +61,11 @@ def session_end(
     idles_out = (now + idle + MARGIN) // _STEP * _STEP
     before = BY_ITSELF if by_itself else ends_at
     return DenyEntry("session", "", session_id, before, min(ends_at, idles_out))
+
+
+def key_end(key_id: str, expires: float) -> DenyEntry:
+    """Return the entry that ends an API key, which would live until ``expires`` (epoch seconds)."""
+    return DenyEntry("key", "", key_id, expires, expires + MARGIN)
 
 
 def end_of(session: Session, now: float, idle: float, *, by_itself: bool = False) -> DenyEntry:

@@ -1,17 +1,18 @@
 """The route that a host, a canonical path and a method lead to (R56)."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.config.callbacks import login_providers
 from gateway.config.checks.routes import gaps
+from gateway.config.requirements import default_of
 from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.root import Settings
 from gateway.config.settings.routes import CorsSettings, RouteSettings
 from gateway.core.headers.downstream import SetFields
 from gateway.core.rules.assertions import Assertion, compile_assertions
 from gateway.core.rules.policies import Require, compile_require
+from gateway.core.rules.prefixes import Prefixes, for_method, prefixes_of
 from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.rules.sends import Sends, compile_answers, compile_sends
 from gateway.syntax.targets import loose_reading
@@ -25,6 +26,7 @@ class Route:
     """One rule, compiled. ``path`` is a prefix without a trailing slash, so the root's is empty.
 
     It covers itself and everything below it: ``/api`` covers ``/api`` and ``/api/x``, not ``/apix``.
+    ``exact`` is the very path that it covers alone, None where it covers what is below as well.
     ``hosts`` None: every known host, so no rule for one host opens what a rule for all of them guards. Known
     are the ``public_url``s and what any route names. ``methods`` None: every method.
 
@@ -44,6 +46,7 @@ class Route:
 
     ``sends`` is what the upstream gets beside what passes and the common identity headers, ``answers`` what
     is set in its responses; None where that is nothing.
+    ``takes_keys`` tells that API keys count here.
     """
 
     name: str
@@ -71,6 +74,9 @@ class Route:
     websocket_origins: frozenset[bytes] = frozenset()
     raw_path: bool = False
     has_login: bool = True
+    exact: bytes | None = None
+    contact: str | None = None
+    takes_keys: bool = False
 
     def admits(self, provider: str) -> bool:
         """Tell whether sessions and tokens of a provider, by its name, count on this route."""
@@ -88,60 +94,12 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class _Prefixes:
-    """The routes of one host by path, each list in the order of preference.
-
-    ``any_method`` is the first of those lists that have no route for certain methods alone.
-    """
-
-    routes: dict[bytes, list[Route]]
-    any_method: dict[bytes, Route]
-    longest: int
-
-    def first(self, path: bytes, method: bytes) -> Route | None:
-        """Return the route that is preferred at the longest prefix that has any for this method."""
-        end = self._end(path)
-        found = self.any_method.get(path[:end])
-        if found is not None:
-            return found
-        fitting = self.at_longest(path, method)
-        return fitting[0] if fitting else None
-
-    def at_longest(self, path: bytes, method: bytes) -> list[Route]:
-        """Return the routes for this method at the longest prefix that has any."""
-        end = self._end(path)
-        while end >= 0:
-            routes = self.routes.get(path[:end])
-            if routes is not None:
-                fitting = [each for each in routes if each.methods is None or method in each.methods]
-                if fitting:
-                    return fitting
-            if end == 0:
-                break
-            end = path.rfind(b"/", 0, end)
-        return []
-
-    def _end(self, path: bytes) -> int:
-        end = len(path)
-        # nothing longer is a key: however long a path, the work is bounded by the configuration
-        return end if end <= self.longest else path.rfind(b"/", 0, self.longest + 1)
-
-
-@dataclass(frozen=True, slots=True)
 class _HostRoutes:
     """``is_plain`` tells that every route's own path is its loose reading."""
 
-    exact: _Prefixes
-    loose: _Prefixes
+    exact: Prefixes[Route]
+    loose: Prefixes[Route]
     is_plain: bool
-
-
-def _prefixes(routes: Iterable[tuple[bytes, Route]]) -> _Prefixes:
-    table: dict[bytes, list[Route]] = {}
-    for path, route in routes:
-        table.setdefault(path, []).append(route)
-    first = {path: found[0] for path, found in table.items() if all(each.methods is None for each in found)}
-    return _Prefixes(table, first, max(map(len, table), default=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +139,8 @@ class RouteTable:
         if table is None:
             return None
         exact = table.exact
+        if exact.whole:
+            return self._match_whole(table, path, method)
         end = len(path)
         if end > exact.longest:
             end = path.rfind(b"/", 0, exact.longest + 1)
@@ -192,6 +152,21 @@ class RouteTable:
         if (loose != path or not table.is_plain) and route not in table.loose.at_longest(loose, method):
             return None
         return route
+
+    def _match_whole(self, table: _HostRoutes, path: bytes, method: bytes) -> Route | None:
+        """Return the route of a canonical path where some cover a path alone, which go before all others.
+
+        A path that reads as theirs but for its last slash is theirs as well to many an upstream, so it leads
+        nowhere, unless a route names that very path (R88).
+        """
+        whole = table.exact.at_whole(path, method)
+        route = whole[0] if whole else table.exact.first(path, method)
+        loose = loose_reading(path)
+        name = loose.rstrip(b"/")
+        fitting = table.loose.at_whole(name, method)
+        if fitting:
+            fitting += for_method(table.loose.routes.get(name, ()), method)
+        return route if route in (fitting or table.loose.at_longest(loose, method)) else None
 
     def match_literal(self, host: bytes, path: bytes, method: bytes) -> Route | None:
         """Return the route that a path is below byte for byte, if it takes whatever follows (R79)."""
@@ -206,7 +181,7 @@ class RouteTable:
         ``%`` or dot segments.
         """
         route, table = self.match(host, directory, method), self._of_host(host)
-        if route is None or table is None:
+        if route is None or table is None or route.exact is not None:
             return None
         loose = loose_reading(directory)
         if route not in table.loose.at_longest(loose, method):
@@ -214,7 +189,7 @@ class RouteTable:
         is_divided = any(
             path.startswith(start)
             for prefixes, start in ((table.exact, directory), (table.loose, loose))
-            for path in prefixes.routes
+            for path in (*prefixes.routes, *prefixes.whole)
         )
         return None if is_divided else route
 
@@ -244,8 +219,9 @@ class RouteTable:
                 ranked.append((rank, any_port, route.methods is None, order, route))
         routes = [route for *_, route in sorted(ranked, key=lambda each: each[:4])]
         return _HostRoutes(
-            exact=_prefixes((route.path, route) for route in routes),
-            loose=_prefixes((loose_reading(route.path), route) for route in routes),
+            exact=prefixes_of(routes, lambda path: path),
+            # many an upstream takes a path for the same with and without its last slash
+            loose=prefixes_of(routes, loose_reading, lambda path: loose_reading(path).rstrip(b"/")),
             is_plain=all(loose_reading(route.path) == route.path for route in routes),
         )
 
@@ -326,7 +302,7 @@ def _compile_route(route: RouteSettings, settings: Settings, assertion: Assertio
         unauthenticated=route.unauthenticated,
         provider=provider,
         providers=providers,
-        require=compile_require(route.require, settings.groups_claim),
+        require=_require(route, settings),
         preflight=route.preflight,
         sets_cors=route.cors == "answer",
         unsafe_from=route.unsafe_from,
@@ -342,6 +318,19 @@ def _compile_route(route: RouteSettings, settings: Settings, assertion: Assertio
         websocket_origins=frozenset(origin.encode() for origin in route.websocket_origins or ()),
         raw_path=route.raw_path,
         has_login=not set(login_providers(settings)).isdisjoint(providers or settings.providers),
+        exact=route.path.encode() if route.exact else None,
+        contact=route.contact or settings.contact,
+        takes_keys=route.api_keys and settings.api_keys is not None,
+    )
+
+
+def _require(route: RouteSettings, settings: Settings) -> Require:
+    return compile_require(
+        route.require,
+        settings.groups_claim,
+        settings.roles_claim,
+        policies=settings.policies,
+        default=default_of(settings, route),
     )
 
 

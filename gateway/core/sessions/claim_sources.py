@@ -72,6 +72,8 @@ def renew(provider: Provider, session: Session, heard: Heard, now: float) -> Kep
 
 def needs_userinfo(provider: Provider, session: Session, id_claims: Claims | None) -> bool:
     """Tell whether UserInfo must be heard in a renewal: the ID token lacks something that it had told."""
+    if not provider.has_id_tokens:
+        return True
     if not provider.settings.userinfo:
         return False
     before = session.told.get("userinfo")

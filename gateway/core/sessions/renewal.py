@@ -134,6 +134,9 @@ def renew(
     ):
         return SessionOver(Reason.TOKEN_CLAIMS)
     if userinfo is not None and userinfo.get("sub") != session.subject:
+        if not provider.has_id_tokens:
+            # nothing else says whose the tokens are
+            return SessionOver(Reason.TOKEN_CLAIMS)
         userinfo = None
     rotated = tokens.refresh_token is not None and tokens.refresh_token != grant.refresh_token
     generation = max(session.generation, grant.generation) + 1

@@ -67,6 +67,11 @@ class KeyRing:
         key, data = found
         return self._open(self._cipher(key, purpose), purpose, data)
 
+    def is_newest(self, text: str) -> bool:
+        """Tell whether a sealed text needs none but the first key to be opened."""
+        found = self._find(text)
+        return found is not None and found[0] == self.keys[0]
+
     def seal_under(self, secret: str, purpose: str, payload: bytes, nonce: bytes) -> str:
         """Seal under the ring and a second secret together: without that secret the ring does not open it."""
         key = self.keys[0]

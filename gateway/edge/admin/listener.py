@@ -29,13 +29,16 @@ from gateway.edge.admin.revocation_request import (
 from gateway.edge.admin.sessions import Answer
 from gateway.edge.revocation.denylist_writer import Acknowledgement
 from gateway.http.ports import Limits
-from gateway.syntax.encoding import Json
+from gateway.syntax.encoding import Json, parse_object
 from gateway.syntax.urls import parse_listen
 
 MOST_BODY: Final = 16_384
 _RETRY_AFTER: Final = 5
 _NOT_OURS: Final = "Ask by IP address, as localhost, or by a name in admin.hosts."
-_PATHS: Final = "GET /metrics, GET /livez, GET /readyz, POST /revoke, POST /reload, GET and DELETE /sessions"
+_PATHS: Final = (
+    "GET /metrics, GET /livez, GET /readyz, POST /revoke, POST /reload, GET and DELETE /sessions,"
+    " GET, POST and DELETE /keys"
+)
 # names that public DNS gives to nobody, so that no stranger's page can be rebound to them (RFC 6761, 6762;
 # ".internal" is reserved by ICANN; ".svc" is Kubernetes' own and no public domain)
 _PRIVATE: Final = (".localhost", ".local", ".internal", ".svc", ".test")
@@ -66,6 +69,7 @@ class Admin:
         clock: wall time in seconds since the epoch.
         reload: reads the configuration anew; None where that is not offered.
         sessions: answers questions about sessions (``SessionAdmin.answer``); raises Fault.
+        keys: answers what is asked of API keys (``KeyAdmin.answer``); raises Fault.
         limits: bounds of clients, as outside.
     """
 
@@ -80,6 +84,7 @@ class Admin:
         clock: Callable[[], float],
         reload: Callable[[Mandate], Awaitable[Reloaded]] | None = None,
         sessions: Callable[[str, Mapping[str, str], Mandate], Awaitable[Answer]] | None = None,
+        keys: Callable[[str, Mapping[str, Json], Mandate], Awaitable[Answer]] | None = None,
         limits: Limits | None = None,
     ) -> None:
         address = parse_listen(settings.listen)
@@ -87,6 +92,7 @@ class Admin:
         self._host, self._port = address
         self._reload = reload
         self._sessions = sessions
+        self._keys = keys
         self._metrics = metrics
         self._ready = ready
         self._revoke = revoke
@@ -134,6 +140,7 @@ class Admin:
             "revoke": {"POST": self._post_revoke},
             "reload": {"POST": self._post_reload},
             "sessions": sessions,
+            "keys": {"GET": self._get_keys, "POST": self._post_keys, "DELETE": self._delete_keys},
         }
 
     async def _answer(self, ask: Ask) -> Reply:
@@ -155,7 +162,7 @@ class Admin:
     async def _route(self, ask: Ask) -> Reply:
         name, *more = ask.path
         methods = self._routes.get(name)
-        if methods is None or len(more) > (name == "sessions") or more == [""]:
+        if methods is None or len(more) > (name in ("sessions", "keys")) or more == [""]:
             return problem(404, f"There is {_PATHS}.")
         answer = methods.get("GET" if ask.method == "HEAD" else ask.method)
         if answer is None:
@@ -193,13 +200,7 @@ class Admin:
             return refusal
         if self._sessions is None:
             return problem(404, "This process cannot tell about sessions.")
-        try:
-            query = ask.query
-        except ValueError:
-            return problem(400, "That are too many parameters.")
-        fields = dict(query)
-        if len(fields) != len(query) or "id" in fields:
-            return problem(400, "Each parameter at most once.")
+        fields = _fields_of(ask)
         action = "end" if ask.method == "DELETE" else "list"
         if len(ask.path) > 1:
             fields["id"] = ask.path[1]
@@ -207,10 +208,31 @@ class Admin:
         notes: dict[str, str] = {}
         if action == "end":
             notes = mandate_of({name: fields.pop(name, None) for name in ("reason", "actor")})
-        answer = await self._sessions(action, fields, {**notes, "client": ask.client})
-        if answer.status != 200:
-            return problem(answer.status, answer.detail)
-        return reply(answer.document)
+        return _told(await self._sessions(action, fields, {**notes, "client": ask.client}))
+
+    async def _get_keys(self, ask: Ask) -> Reply:
+        return await self._any_keys(ask, "list" if len(ask.path) == 1 else "", dict(_fields_of(ask)))
+
+    async def _post_keys(self, ask: Ask) -> Reply:
+        if (refusal := self._judge_change(ask)) is not None:
+            return refusal
+        fields = parse_object(await ask.read(MOST_BODY), MOST_BODY)
+        if fields is None:
+            return problem(400, "The body must be one JSON object.")
+        return await self._any_keys(ask, "create" if len(ask.path) == 1 else "", fields)
+
+    async def _delete_keys(self, ask: Ask) -> Reply:
+        action = "revoke" if len(ask.path) == 2 else ""
+        fields: dict[str, Json] = {**_fields_of(ask), "id": ask.path[-1]}
+        return await self._any_keys(ask, action, fields)
+
+    async def _any_keys(self, ask: Ask, action: str, fields: dict[str, Json]) -> Reply:
+        if (refusal := self._judge_change(ask)) is not None:
+            return refusal
+        if self._keys is None or not action:
+            return problem(404, f"There is {_PATHS}.")
+        notes = mandate_of({name: fields.pop(name, None) for name in ("reason", "actor")})
+        return _told(await self._keys(action, fields, {**notes, "client": ask.client}))
 
     async def _post_reload(self, ask: Ask) -> Reply:
         if (refusal := self._judge_change(ask)) is not None:
@@ -247,6 +269,22 @@ class Admin:
         # both digests are compared whatever the scheme, in a time that tells nothing about either
         same = hmac.compare_digest(token.strip(), self._token)
         return same and scheme.lower() == b"bearer"
+
+
+def _fields_of(ask: Ask) -> dict[str, str]:
+    """Return the parameters of a question. Raises Refused: too many, or one of them twice."""
+    try:
+        query = ask.query
+    except ValueError:
+        raise Refused("That are too many parameters.") from None
+    fields = dict(query)
+    if len(fields) != len(query) or "id" in fields:
+        raise Refused("Each parameter at most once.")
+    return fields
+
+
+def _told(answer: Answer) -> Reply:
+    return reply(answer.document) if answer.status == 200 else problem(answer.status, answer.detail)
 
 
 def _refuse(fault: Fault) -> Reply:

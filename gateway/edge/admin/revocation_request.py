@@ -6,10 +6,12 @@ from math import isfinite
 from typing import Final, TypeAlias
 
 from gateway.config.settings.root import Settings
-from gateway.core.rules.entries import AS_WRITTEN, DenyEntry, EntryKind, session_end
+from gateway.core.rules.entries import AS_WRITTEN, MARGIN, DenyEntry, EntryKind, key_end, session_end
+from gateway.syntax.api_keys import is_key_id
+from gateway.syntax.dates import read_date
 from gateway.syntax.encoding import Json, parse_object
 
-_KINDS: Final[tuple[EntryKind, ...]] = ("jti", "sid", "sub", "session", "all")
+_KINDS: Final[tuple[EntryKind, ...]] = ("jti", "sid", "sub", "session", "key", "all")
 _NOTES: Final = ("reason", "actor")
 _KNOWN: Final = frozenset((*_KINDS, *_NOTES, "provider", "before"))
 _MOST_VALUE: Final = 1024
@@ -22,11 +24,17 @@ class Refused(Exception):  # noqa: N818 - it refuses a request, it reports no er
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What an entry is made by: ``issuers`` by the providers' names; durations in seconds."""
+    """What an entry is made by: ``issuers`` by the providers' names; durations in seconds.
+
+    An API key of the store lives ``key_lifetime`` at most, one of the configuration until ``last_key``
+    (epoch seconds).
+    """
 
     issuers: Mapping[str, str]
     lifetime: float
     idle: float
+    key_lifetime: float = 0.0
+    last_key: float = 0.0
 
 
 Mandate: TypeAlias = Mapping[str, str]
@@ -50,7 +58,14 @@ def terms_of(settings: Settings) -> Terms:
     """Return the terms of a configuration."""
     session = settings.session
     issuers = {name: each.issuer for name, each in settings.providers.items()}
-    return Terms(issuers, session.absolute_lifetime, settings.copies_last)
+    keys = settings.api_keys
+    return Terms(
+        issuers,
+        session.absolute_lifetime,
+        settings.copies_last,
+        keys.most_lifetime if keys is not None else 0.0,
+        max((read_date(each.expires) or 0.0 for each in keys.keys.values()), default=0.0) if keys else 0.0,
+    )
 
 
 def parse_revocation(
@@ -58,9 +73,10 @@ def parse_revocation(
 ) -> tuple[DenyEntry, dict[str, str]]:
     """Return the entry that a body asks for, and its notes for the audit log.
 
-    A JSON object with exactly one of ``jti``, ``sid``, ``sub``, ``session`` (texts) and ``all`` (true).
-    ``provider`` says whose ``jti``, ``sid`` or ``sub`` it is and is required where there are several; with
-    ``all`` it limits the entry to that provider, with ``session`` it has no meaning and is refused.
+    A JSON object with exactly one of ``jti``, ``sid``, ``sub``, ``session``, ``key`` (texts) and ``all``
+    (true). ``provider`` says whose ``jti``, ``sid`` or ``sub`` it is and is required where there are several;
+    with ``all`` it limits the entry to that provider, with ``session`` and ``key`` it has no meaning and is
+    refused.
     ``before`` (epoch seconds) means that time decides over sessions, too; without it whatever there is ends,
     and whoever logs in afterwards is in. A ``jti`` and a ``session`` name one thing, which is refused
     whenever it was issued: a provider's clock that is ahead saves no token. ``reason`` and ``actor`` are
@@ -89,12 +105,19 @@ def parse_revocation(
     before = _time(fields["before"], now) if "before" in fields else ahead if kind in _SINGLE else now
     if kind == "session":
         return session_end(value, ahead, now, terms.idle), mandate
+    last_key = max(now + terms.key_lifetime, terms.last_key)
+    if kind == "key":
+        if not is_key_id(value):
+            raise Refused("The member key must be an API key's id: 16 characters of a-z and 2-7.")
+        return key_end(value, last_key), mandate
+    # an entry outlives what it names, and everything that spans every issuer names API keys as well
+    ahead = max(ahead, last_key + MARGIN) if kind == "all" and not issuer else ahead
     # who names a time means that time; else whatever there is when the store takes it (R66)
     position = None if "before" in fields or kind in _SINGLE else AS_WRITTEN
     return DenyEntry(kind, issuer, value, before, max(before + lifetime, ahead), position), mandate
 
 
-_SINGLE: Final = frozenset({"jti", "session"})
+_SINGLE: Final = frozenset({"jti", "session", "key"})
 
 
 def _kind(fields: Mapping[str, Json]) -> EntryKind:
@@ -113,9 +136,9 @@ def _text(name: str, value: Json) -> str:
 
 
 def _issuer(kind: EntryKind, provider: Json, issuers: Mapping[str, str]) -> str:
-    if kind == "session":
+    if kind in ("session", "key"):
         if provider is not None:
-            raise Refused("A session is the gateway's own: leave provider out.")
+            raise Refused("Sessions and API keys are the gateway's own: leave provider out.")
         return ""
     if provider is None:
         if kind == "all":

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.config.checks.problems import Path, Problem, shown_key, suggestion
-from gateway.config.settings.base import UNION_TAGS, Model
+from gateway.config.settings.base import UNION_TAGS, Model, written_names
 from gateway.config.settings.root import Settings
 from gateway.core.runtime import problems as problems_of
 from gateway.edge.configfile.yaml import Document
@@ -202,10 +202,10 @@ def _message(details: ErrorDetails, path: Path) -> str:
 
 def _unknown(path: Path) -> str:
     key, section = str(path[-1]), model_at(path[:-1])
-    known = list(section.model_fields) if section is not None else []
+    known = list(written_names(section)) if section is not None else []
     if hint := suggestion(key, known):
         return f"unknown setting{hint}"
-    homes = [".".join(home) for home, model in sections() if home and key in model.model_fields]
+    homes = [".".join(home) for home, model in sections() if home and key in written_names(model)]
     if homes:
         return f"unknown setting here - {shown_key(key)} is a setting of {' and of '.join(homes[:3])}"
     return f"unknown setting - known here: {', '.join(known)}"
@@ -225,22 +225,36 @@ def model_at(path: Path) -> type[Model] | None:
         if is_within:
             is_within = False
             continue
-        field = model.model_fields.get(str(part)) if model is not None else None
-        if field is None:
+        name = written_names(model).get(str(part)) if model is not None else None
+        if model is None or name is None:
             return None
-        is_within = get_origin(field.annotation) in (tuple, dict)
+        field = model.model_fields[name]
+        is_within = _is_many(field.annotation)
         model = _model_in(field.annotation)
     return model
 
 
+def _is_many(annotation: object) -> bool:
+    """Tell whether a setting is a list, or sections by name, where it is there."""
+    kinds = (annotation, *get_args(annotation))
+    return any(get_origin(each) in (tuple, dict) for each in kinds)
+
+
 def sections() -> Iterator[tuple[tuple[str, ...], type[Model]]]:
-    """Yield every section with its path: ``("providers", "*")`` is any provider."""
+    """Yield every section with its path: ``("providers", "*")`` is any provider.
+
+    One that may be in many places, and in itself, is yielded at the first.
+    """
+    told: set[type[Model]] = set()
     waiting: list[tuple[tuple[str, ...], type[Model]]] = [((), Settings)]
     while waiting:
         path, model = waiting.pop(0)
+        if model in told and model.told_once:
+            continue
+        told.add(model)
         yield path, model
-        for name, field in model.model_fields.items():
-            inner = _model_in(field.annotation)
+        for name, setting in written_names(model).items():
+            annotation = model.model_fields[setting].annotation
+            inner = _model_in(annotation)
             if inner is not None:
-                is_many = get_origin(field.annotation) in (tuple, dict)
-                waiting.append(((*path, name, "*") if is_many else (*path, name), inner))
+                waiting.append(((*path, name, "*") if _is_many(annotation) else (*path, name), inner))

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final, Literal
 
-from gateway.core.provider import Provider
+from gateway.core.provider import Provider, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.tokens import signed_userinfo
 from gateway.core.tokens.keys import KeySet
@@ -14,8 +14,9 @@ from gateway.edge.providers.faults import to_fault
 from gateway.edge.providers.published import Published
 from gateway.edge.providers.stats import ProviderStats
 from gateway.edge.providers.token_endpoint import TokenEndpoint
+from gateway.edge.providers.user_api import UserApi
 from gateway.edge.providers.verification import verified
-from gateway.oauth import revocation, userinfo
+from gateway.oauth import revocation, user_api, userinfo
 from gateway.oauth.errors import MessageError
 from gateway.syntax.encoding import Json
 
@@ -50,7 +51,10 @@ class ProviderCalls:
             view,
             allow_insecure_http=allow_insecure_http,
         )
-        self.tokens = TokenEndpoint(provider.settings, self._client, self.published.metadata.get, clock)
+        self._user_api = UserApi(provider.settings, self._client)
+        self.tokens = TokenEndpoint(
+            provider.settings, self._client, self.published.metadata.get, clock, self._ask_again
+        )
 
     def is_for(self, provider: Provider, *, allow_insecure_http: bool) -> bool:
         """Tell whether this is the provider as it is configured now."""
@@ -78,6 +82,8 @@ class ProviderCalls:
     ) -> tuple[int, dict[str, Json] | None]:
         """Return the status and the UserInfo claims, None where the token was refused. Raises Fault."""
         metadata = await self.published.metadata.get()
+        if self.settings.kind == "oauth2":
+            return await self._user_api.ask(metadata, access_token, pool)
         try:
             url, headers = userinfo.build_request(metadata, access_token)
             request = Request("GET", url, headers, userinfo.MOST_USERINFO, pool=pool)
@@ -91,6 +97,13 @@ class ProviderCalls:
             raise to_fault(error) from error
         self._client.count("userinfo", "refused" if claims is None else "ok")
         return response.status, claims
+
+    async def _ask_again(self, access_token: str) -> TokenSet | TokenRefusal:
+        """Ask whose an access token is that stands for a grant: whether it still holds. Raises Fault."""
+        _, claims = await self.call_userinfo(access_token, "refresh")
+        if claims is None:
+            return TokenRefusal("invalid_token")
+        return user_api.confirmed(access_token, self.settings, claims)
 
     async def _verify_userinfo(self, body: bytes) -> dict[str, Json]:
         """Return the claims of a signed answer. Raises Fault, MessageError."""
@@ -112,7 +125,10 @@ class ProviderCalls:
         """Revoke a refresh token; False where the provider cannot. Raises Fault."""
         metadata = await self.published.metadata.get()
         try:
-            request = revocation.build_request(metadata, self.settings, refresh_token)
+            access_token = user_api.access_token_of(refresh_token)
+            hint: Literal["access_token", "refresh_token"]
+            hint = "refresh_token" if access_token is None else "access_token"
+            request = revocation.build_request(metadata, self.settings, access_token or refresh_token, hint)
             if request is None:
                 return False
             response = await self._client.send(

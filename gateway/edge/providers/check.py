@@ -35,6 +35,9 @@ async def _check(settings: Settings) -> list[str]:
 async def _check_one(providers: Providers, name: str) -> list[str]:
     try:
         metadata = await providers.metadata(Metadata(name))
+        if not metadata.jwks_uri:
+            # what publishes nothing cannot be asked before somebody logs in
+            return []
         keys = await providers.keys_for(Keys(name, None))
     except Fault as fault:
         return [f"providers.{name}: {fault.detail}"]

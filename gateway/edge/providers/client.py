@@ -66,11 +66,12 @@ def posted(form: FormRequest, limit: int, pool: Pool, within: float | None = Non
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a provider answered. ``content_type`` is "" when absent; the body may hold tokens."""
+    """What a provider answered. Absent fields are "" but for ``retry_after``; the body may hold tokens."""
 
     status: int
     content_type: str
     retry_after: str | None
+    link: str
     body: bytes = field(repr=False)
 
 
@@ -261,6 +262,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> Response:
     return Response(
         status=response.status,
         content_type=response.headers.get("Content-Type", ""),
+        link=response.headers.get("Link", ""),
         retry_after=_seconds(response.headers.get("Retry-After"), response.headers.get("Date")),
         body=bytes(body),
     )

@@ -16,7 +16,7 @@ from gateway.edge.providers.cache import Cached, KeyCache
 from gateway.edge.providers.client import CountedClient, Request
 from gateway.edge.providers.faults import RETRY_AFTER, to_fault
 from gateway.edge.tasks import stop
-from gateway.oauth import discovery, jwks
+from gateway.oauth import discovery, jwks, user_api
 from gateway.oauth.answers import is_success
 from gateway.oauth.errors import MessageError
 
@@ -96,6 +96,9 @@ class Published:
             # what fails has been noted; a fresh value costs no call
             with contextlib.suppress(Fault):
                 await self.metadata.get()
+            if self._settings.kind == "oauth2":
+                # it publishes nothing
+                return
             with contextlib.suppress(Fault):
                 await self.keys.find(Keys(self._name, None))
             await asyncio.sleep(_PROBE_EVERY * random.uniform(0.5, 1))  # noqa: S311 - no secret
@@ -126,6 +129,8 @@ class Published:
         await self.metadata.close()
 
     async def _fetch_metadata(self) -> ProviderMetadata:
+        if self._settings.kind == "oauth2":
+            return self._configured()
         url = discovery.metadata_url(self._settings)
         try:
             discovery.check_endpoint(
@@ -145,6 +150,13 @@ class Published:
         self._client.count("metadata", "ok")
         self._note("metadata", "")
         return metadata
+
+    def _configured(self) -> ProviderMetadata:
+        """Return where the endpoints are of a provider that publishes nothing. Raises Fault."""
+        try:
+            return user_api.metadata_of(self._settings, allow_insecure_http=self._allow_insecure_http)
+        except MessageError as error:
+            raise to_fault(error) from error
 
     async def _fetch_keys(self) -> KeySet:
         asked_at = self._clock()

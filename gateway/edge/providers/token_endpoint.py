@@ -15,7 +15,7 @@ from gateway.core.reasons import Reason
 from gateway.edge.providers.client import MOST_CONNECTIONS, CountedClient, posted
 from gateway.edge.providers.faults import RETRY_AFTER, unavailable
 from gateway.edge.providers.pauses import Pauses
-from gateway.oauth import token
+from gateway.oauth import token, user_api
 from gateway.oauth.errors import MessageError
 from gateway.oauth.form import FormRequest
 
@@ -31,6 +31,7 @@ class TokenEndpoint:
         client: makes the calls, and counts them.
         metadata: returns the provider's metadata; raises Fault.
         clock: wall time in epoch seconds.
+        ask_again: asks the user API with an access token that stands for a grant; raises Fault.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class TokenEndpoint:
         client: CountedClient,
         metadata: Callable[[], Awaitable[ProviderMetadata]],
         clock: Callable[[], float],
+        ask_again: Callable[[str], Awaitable[TokenSet | TokenRefusal]],
     ) -> None:
         self._settings = settings
+        self._ask_again = ask_again
         self._client = client
         self._metadata = metadata
         self._clock = clock
@@ -70,11 +73,7 @@ class TokenEndpoint:
             asked_at = self._clock()
             try:
                 left = end - asyncio.get_running_loop().time()
-                result = await self._ask(
-                    lambda metadata: token.build_refresh_request(metadata, self._settings, refresh_token),
-                    "refresh",
-                    left,
-                )
+                result = await self._renewed(refresh_token, left)
             except Fault:
                 self._pauses.failed(_EVERYBODY, asked_at, None)
                 self._pauses.failed(name, asked_at, None)
@@ -88,6 +87,21 @@ class TokenEndpoint:
             self._pauses.succeeded(_EVERYBODY)
             self._pauses.succeeded(name)
         return _verdict(result)
+
+    async def _renewed(self, refresh_token: str, left: float) -> token.TokenResponse:
+        """Renew a grant once, within so many seconds. Raises as ``_ask``."""
+        access_token = user_api.access_token_of(refresh_token)
+        if access_token is not None:
+            try:
+                async with asyncio.timeout(left):
+                    return await self._ask_again(access_token)
+            except TimeoutError:
+                raise unavailable(Fault, "the user API did not answer in time") from None
+        return await self._ask(
+            lambda metadata: token.build_refresh_request(metadata, self._settings, refresh_token),
+            "refresh",
+            left,
+        )
 
     @contextlib.asynccontextmanager
     async def _turn(self, end: float) -> AsyncIterator[None]:
@@ -150,6 +164,8 @@ class TokenEndpoint:
             response.retry_after,
             is_code=pool == "login",
         )
+        if isinstance(result, TokenSet) and self._settings.kind == "oauth2":
+            result = user_api.normalise(result, self._settings)
         outcomes = {TokenSet: "ok", TokenRefusal: "refused", token.TokenUnavailable: "failed"}
         self._client.count("token", outcomes[type(result)])
         return result

@@ -98,7 +98,9 @@ class Renewals:
             outcome: RefreshOutcome = SessionOver(id_claims)
         else:
             is_asked = claim_sources.needs_userinfo(provider, session, id_claims)
-            userinfo = await self._userinfo(provider, tokens) if is_asked else None
+            userinfo = tokens.user
+            if userinfo is None and is_asked:
+                userinfo = await self._userinfo(provider, tokens)
             handle = encode_base64url(os.urandom(HANDLE_BYTES)) if grant.handle else ""
             outcome = renewal.renew(
                 provider, session, grant, rotation_id, tokens, id_claims, userinfo, self._clock(), handle

@@ -73,10 +73,11 @@ def render_refuse(answer: Refuse, request_id: str) -> Rendered:
             offers=_offers(answer),
             detail=answer.detail,
             retry_after=retry_after,
+            lack=pages.Lack(answer.missing, answer.contact or ""),
         )
     else:
         headers = list(_PROBLEM)
-        body = _problem(reason, request_id, answer.login_url, answer.detail)
+        body = _problem(reason, request_id, answer)
     headers.append((b"X-Request-ID", request_id.encode("ascii", "replace")))
     if (challenge := _challenge(answer, status)) is not None:
         headers.append((b"WWW-Authenticate", challenge))
@@ -167,12 +168,16 @@ def _problem_start(reason: Reason) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()[:-1]
 
 
-def _problem(reason: Reason, request_id: str, login_url: str | None, detail: str | None) -> bytes:
+def _problem(reason: Reason, request_id: str, answer: Refuse) -> bytes:
     more = f',"request_id":{quote(request_id)}'
-    if login_url is not None:
-        more = f'{more},"login_url":{quote(login_url)}'
-    if detail:
-        more = f'{more},"explanation":{quote(detail[:_MOST_DETAIL])}'
+    if answer.login_url is not None:
+        more = f'{more},"login_url":{quote(answer.login_url)}'
+    if answer.detail:
+        more = f'{more},"explanation":{quote(answer.detail[:_MOST_DETAIL])}'
+    if answer.missing:
+        more = f'{more},"missing":{json.dumps(answer.missing)}'
+    if answer.contact:
+        more = f'{more},"contact":{quote(answer.contact)}'
     return b"%b%b}" % (_problem_start(reason), more.encode("ascii"))
 
 

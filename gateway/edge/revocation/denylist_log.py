@@ -28,7 +28,7 @@ MOST_NUMBER = 32
 MOST_EPOCH = 64
 _EPOCH_NAME = 10
 _KINDS = frozenset(get_args(EntryKind))
-SINGLE = frozenset({"jti", "session"})
+SINGLE = frozenset({"jti", "session", "key"})
 """Kinds that name one thing, and so need no place."""
 
 # whoever has applied more of this epoch than the store knows of has seen its history lost: the same seqs are
@@ -221,7 +221,7 @@ def decode_count(value: object) -> int | None:
 def _is_shaped(kind: str, issuer: str, value: str) -> bool:
     if kind == "all":
         return not value
-    if kind == "session":
+    if kind in ("session", "key"):
         return bool(value) and not issuer
     return kind in _KINDS and bool(value) and bool(issuer)
 

@@ -29,6 +29,8 @@ _SECRET_KEY: Final = re.compile(
 )
 _SECRET_VALUE: Final = re.compile(
     r"(?P<jwt>(?-i:eyJ)[A-Za-z0-9_\-.+/=]*)"
+    # of an API key the id is no secret
+    r"|(?P<key>gwk_[a-z2-7]{16}_)[A-Za-z0-9_-]*"
     r"|(?P<scheme>\b(?:Bearer|Basic|DPoP)\s+)[^\s\"',;]+"
     r"|(?P<userinfo>://)[^\s/@?#]*@"
     # also inside a value that is encoded, once or more, and as a member of a JSON text
@@ -41,7 +43,7 @@ _SECRET_VALUE: Final = re.compile(
     r"(?:(?!%(?:25)*26)[^\s&\"';])+",
     re.IGNORECASE,
 )
-_TELLTALE: Final = re.compile(r"eyJ|bearer|basic|dpop|@|=|%(?:25)*3D|\"\s{0,4}:", re.IGNORECASE)
+_TELLTALE: Final = re.compile(r"eyJ|gwk_|bearer|basic|dpop|@|=|%(?:25)*3D|\"\s{0,4}:", re.IGNORECASE)
 
 
 def _mask(match: "re.Match[str]") -> str:
@@ -49,7 +51,7 @@ def _mask(match: "re.Match[str]") -> str:
         return "[jwt]"
     if match["userinfo"]:
         return f"://{_REDACTED}@"
-    return f"{match['scheme'] or match['field']}{_REDACTED}"
+    return f"{match['key'] or match['scheme'] or match['field']}{_REDACTED}"
 
 
 def clean_text(text: str, most: int = MOST_VALUE) -> str:

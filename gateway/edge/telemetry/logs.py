@@ -189,7 +189,13 @@ def tell_kind(kind: Kind) -> str:
 
 def _who(identity: Identity, claims: tuple[tuple[str, str], ...]) -> str:
     """Return what is told of a person; it is remembered with the identity."""
-    named = (("issuer", identity.issuer), ("subject", identity.subject), ("session", identity.session_id))
+    key_id = identity.jti if identity.kind == "key" else None
+    named = (
+        ("issuer", identity.issuer),
+        ("subject", identity.subject),
+        ("session", identity.session_id),
+        ("key", key_id),
+    )
     told = "".join([f',"{name}":{quote(clean_text(value))}' for name, value in named if value is not None])
     if claims:
         told = f'{told},"claims":{encode(dict(claims))}'

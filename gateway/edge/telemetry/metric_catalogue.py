@@ -112,6 +112,8 @@ CATALOGUE: Final[dict[str, Meaning]] = {
     "gateway_assertions_signed_total": _counter("Assertions signed for upstreams."),
     "gateway_rate_limit_callers": _gauge("Callers that this process remembers for rate limits."),
     "gateway_rate_limit_unshared_total": _counter("Requests of shared limits counted without the store."),
+    "gateway_api_keys_lookups_total": _counter("Looks at what the store has of an API key."),
+    "gateway_api_keys_unknown_total": _counter("Looks at API keys that nobody knows."),
     "gateway_workers_configured": _gauge("Workers that are to run."),
     "gateway_workers_ready": _gauge("Workers that serve."),
     "gateway_workers_restarts_total": _counter("Workers that have ended unasked."),

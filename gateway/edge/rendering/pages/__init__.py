@@ -1,6 +1,7 @@
 """The pages that people see: one layout, plain words for each reason, no script, every value escaped."""
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from gateway.edge.rendering.pages.texts import LOGGED_OUT_EVERYWHERE, PAGE_LOST,
 __all__ = [
     "STYLE_HASH",
     "TEXTS",
+    "Lack",
     "Offers",
     "Text",
     "logged_out",
@@ -55,7 +57,17 @@ class Offers:
     person: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """What somebody lacks, in words, and whom to ask: an address, a URL, or words; empty: nobody named."""
+
+    words: tuple[str, ...] = ()
+    contact: str = ""
+
+
 _NO_OFFERS: Final = Offers()
+_NO_LACK: Final = Lack()
+_ADDRESS: Final = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,255}")
 
 
 def refusal(
@@ -65,6 +77,7 @@ def refusal(
     offers: Offers = _NO_OFFERS,
     detail: str | None = None,
     retry_after: int | None = None,
+    lack: Lack = _NO_LACK,
 ) -> bytes:
     """Return the page of a refusal or fault.
 
@@ -74,6 +87,7 @@ def refusal(
         offers: what can help.
         detail: text that is safe to show; it may come from a provider and is escaped.
         retry_after: seconds after which trying again makes sense.
+        lack: what the person lacks, and whom to ask.
     """
     actions = [_action(each, offers) for each in TEXTS[reason].actions]
     if TEXTS[reason].actions and not any(actions):
@@ -87,7 +101,24 @@ def refusal(
         person = Template("<p>You are logged in as <strong>{{person}}</strong>.</p>\n").render(
             {"person": offers.person[:_MOST_DETAIL]}
         )
-    return _fill(TEXTS[reason], retry_after, _group(actions), _footer(rows), person)
+    below = Markup(_lack(lack) + _group(actions))
+    return _fill(TEXTS[reason], retry_after, below, _footer(rows), person)
+
+
+def _lack(lack: Lack) -> Markup:
+    parts = []
+    if lack.words:
+        items = "".join(f"<li>{escaped(each)}</li>" for each in lack.words)
+        parts.append(f"<h2>What is missing</h2>\n<ul>{items}</ul>\n")
+    if lack.contact:
+        link = _link(lack.contact)
+        if _ADDRESS.fullmatch(lack.contact) is not None:
+            link = f"mailto:{lack.contact}"
+        shown = escaped(lack.contact)
+        if link is not None:
+            shown = Template('<a href="{{link}}">{{text}}</a>').render({"link": link, "text": lack.contact})
+        parts.append(f"<p>Whom to ask: {shown}</p>\n")
+    return Markup("".join(parts))
 
 
 def logout_confirm(action: str) -> bytes:

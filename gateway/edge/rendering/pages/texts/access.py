@@ -5,6 +5,7 @@ from typing import Final
 from gateway.core.reasons import Reason
 from gateway.edge.rendering.pages.texts.text import (
     Text,
+    bad_key,
     bad_request,
     bad_time,
     bad_token,
@@ -41,6 +42,8 @@ ACCESS: Final[dict[Reason, Text]] = {
     Reason.TOKEN_NOT_YET_VALID: bad_time("The token is not valid yet."),
     Reason.TOKEN_NONCE: bad_token("The ID token's nonce is not the one of this login."),
     Reason.TOKEN_HASH: bad_token("The ID token's at_hash does not fit the access token."),
+    Reason.KEY_UNKNOWN: bad_key("No API key like this one is taken here."),
+    Reason.KEY_EXPIRED: bad_key("The API key has expired."),
     Reason.SESSION_INVALID: over(
         "The session cookie does not open.",
         "The session that your browser remembers is not valid here any more.",
@@ -87,6 +90,18 @@ ACCESS: Final[dict[Reason, Text]] = {
     Reason.GROUP_MISSING: forbidden(
         "The identity is in none of the required groups.",
         "This page is for members of a group that your account is not in.",
+    ),
+    Reason.ROLE_MISSING: forbidden(
+        "The identity has none of the required roles.",
+        "This page is for people with a role that your account does not have.",
+    ),
+    Reason.NETWORK_FORBIDDEN: forbidden(
+        "Requests from this network are not let in here.",
+        "This page can be opened from certain networks alone, and you are not in one of them.",
+    ),
+    Reason.POLICY_UNMET: forbidden(
+        "The identity or the request does not satisfy the policy.",
+        "Your account does not meet the conditions of this page.",
     ),
     Reason.CLAIM_MISMATCH: forbidden(
         "A claim of the identity is not as required.",

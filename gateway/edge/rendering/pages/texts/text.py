@@ -76,6 +76,17 @@ def bad_token(sentence: str) -> Text:
     )
 
 
+def bad_key(sentence: str) -> Text:
+    """Return the text of an API key that does not hold."""
+    return Text(
+        sentence,
+        "The key of this program does not hold",
+        "The program that asks identified itself with a key that is not, or no longer, valid for this page.",
+        ("If you run the program, ask whoever runs this site for a new key.", CONTACT),
+        ("login",),
+    )
+
+
 def bad_time(sentence: str) -> Text:
     """Return the text of a token whose times do not hold."""
     return Text(

@@ -1,0 +1,1 @@
+"""API keys: what the store keeps of them."""
