@@ -18,6 +18,7 @@ class Reason(StrEnum):
     SERVER_OPTIONS = "server_options"
     # the gateway's own endpoints, and redirects to login
     LOGIN_REQUIRED = "login_required"
+    PROVIDER_CHOICE = "provider_choice"
     LOGIN_STARTED = "login_started"
     LOGIN_COMPLETED = "login_completed"
     LOGIN_RETURNED = "login_returned"
@@ -121,6 +122,7 @@ _STATUS: dict[Reason, int] = {
     Reason.PREFLIGHT: 204,
     Reason.SERVER_OPTIONS: 204,
     Reason.LOGOUT_CONFIRM: 200,
+    Reason.PROVIDER_CHOICE: 200,
     **dict.fromkeys(
         (
             Reason.LOGIN_REQUIRED,

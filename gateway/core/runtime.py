@@ -44,6 +44,7 @@ class RuntimeConfig:
     ``hsts`` is Strict-Transport-Security by the authority of an https site, empty where it is not sent.
     ``places`` remembers where paths lead. ``login_limit`` bounds how many logins one address may complete.
     ``logged_headers`` are lower case, ``log_claims`` name people in the log.
+    ``choices`` are the providers among which people choose where no route says which, none where they do not.
     ``keeps_records``: the store keeps the sessions, not the browsers. ``api_keys`` are those of the
     configuration, by their ids. ``signing`` are the keys of assertions, None where no upstream gets any.
     ``sieve`` sorts what proxies ask by, None where none does.
@@ -64,6 +65,7 @@ class RuntimeConfig:
     logged_headers: frozenset[bytes] = frozenset()
     keeps_records: bool = False
     log_claims: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
     signing: SigningKeys | None = None
     api_keys: Mapping[str, api_key.ApiKey] = field(default_factory=dict)
     sieve: Sieve | None = None
@@ -157,6 +159,11 @@ def _providers(settings: Settings) -> dict[str, Provider]:
     }
 
 
+def _choices(settings: Settings) -> tuple[str, ...]:
+    names = tuple(login_providers(settings))
+    return names if settings.choose_provider and len(names) > 1 else ()
+
+
 def _cookie_prefixes(sites: Iterable[Site]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for site in sites for name in (site.cookie_prefix, site.scoped_prefix)))
 
@@ -230,6 +237,7 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
         logged_headers=frozenset(name.lower().encode() for name in settings.log.request_headers),
         keeps_records=settings.session.mode == "redis",
         log_claims=tuple(settings.log.claims),
+        choices=_choices(settings),
         signing=_signing(settings, ring),
         api_keys=_api_keys(settings),
         sieve=_sieve(settings),

@@ -15,7 +15,7 @@ from gateway.config.checks.header_names import check_header_names
 from gateway.config.checks.listener import check_log, check_tls, warn_listener
 from gateway.config.checks.policies import warn_policies
 from gateway.config.checks.problems import Path, Problem
-from gateway.config.checks.provider_kinds import check_logins, warn_kinds
+from gateway.config.checks.provider_kinds import check_choice, check_logins, warn_kinds
 from gateway.config.checks.providers import check_providers
 from gateway.config.checks.rate_limits import check_rate_limits
 from gateway.config.checks.routes import check_path, check_routes, warn_routes
@@ -141,6 +141,7 @@ CHECKS: tuple[Check, ...] = (
     check_store,
     check_providers,
     check_logins,
+    check_choice,
     check_callbacks,
     check_session,
     check_upstreams,

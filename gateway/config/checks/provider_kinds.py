@@ -11,7 +11,7 @@ from gateway.syntax.claim_paths import parse_path
 
 _OF_LOGINS = (
     *("callback", "end_session_endpoint", "frontchannel_logout", "response_mode"),
-    *("extra_authorization_parameters", "userinfo"),
+    *("extra_authorization_parameters", "userinfo", "label"),
 )
 
 
@@ -20,6 +20,7 @@ _OF_OIDC = (
     *("access_token_type", "userinfo", "response_mode", "discovery_url", "jwks_uri", "end_session_endpoint"),
     *("frontchannel_logout", "bearer_only", "jwks_max_age", "jwks_max_stale", "jwks_cooldown"),
 )
+_MOST_LABEL = 64
 _OF_OAUTH2 = ("preset", "subject", "user_max_age")
 
 
@@ -64,6 +65,21 @@ def _check_oauth2(provider: ProviderSettings, at: Path) -> Iterator[Problem]:
         yield Problem((*at, "subject"), "the preset knows it: remove it")
     if provider.subject is not None and (parse_path(provider.subject) is None or "[]" in provider.subject):
         yield Problem((*at, "subject"), "write a path to one value, such as id or user.id")
+
+
+def check_choice(settings: Settings) -> Iterator[Problem]:
+    """Yield what would leave a person at a loss who has to choose a provider."""
+    names = login_providers(settings)
+    if settings.choose_provider and len(names) < 2:
+        yield Problem(("choose_provider",), "people log in at one provider alone: there is nothing to choose")
+    labels: dict[str, str] = {}
+    for name in names:
+        label = settings.providers[name].label or name
+        if not label.isprintable() or len(label) > _MOST_LABEL:
+            yield Problem(("providers", name, "label"), f"at most {_MOST_LABEL} printable characters")
+        elif settings.choose_provider and label in labels:
+            yield Problem(("providers", name, "label"), f"provider {labels[label]} is called so already")
+        labels.setdefault(label, name)
 
 
 def warn_kinds(settings: Settings) -> Iterator[Problem]:

@@ -26,6 +26,8 @@ class ProviderSettings(Model):
     """OpenID Connect; or OAuth 2.0 alone, without ID tokens: the provider's own API tells who somebody is."""
     preset: Literal["github", "gitlab", "discord"] | None = None
     """Whose API it is, for ``kind: oauth2``: its endpoints follow from the issuer; absent: any other."""
+    label: Text | None = None
+    """What people know it as, where they choose; absent: its name."""
     subject: Text | None = None
     """Where in the user API's answer the account's id is that never changes, for ``kind: oauth2``."""
     user_max_age: Duration = 900.0

@@ -99,6 +99,8 @@ class Settings(Model):
     """The OpenID Connect providers by name; the first is the default."""
     api_keys: ApiKeysSettings | None = None
     """API keys for machines; absent: there are none."""
+    choose_provider: bool = False
+    """Whether people choose where to log in, where those of several providers come in; false: the first."""
     session: SessionSettings = SessionSettings()
     """Browser sessions."""
     denylist: DenylistSettings = DenylistSettings()

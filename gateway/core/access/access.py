@@ -4,11 +4,12 @@ from dataclasses import replace
 
 from gateway.core.access import generations, rounds, sending
 from gateway.core.access.bearer import judge_bearer
+from gateway.core.access.choosing import to_choose
 from gateway.core.access.credentials import BearerToken, SessionCookie, present
 from gateway.core.access.forgetting import forget, forget_session
 from gateway.core.access.session import judge_session, why_over
 from gateway.core.access.to_login import begin
-from gateway.core.decision.answers import Forward, Live, Login, Refuse
+from gateway.core.decision.answers import Answer, Forward, Live, Login, Refuse, Respond
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Need
 from gateway.core.decision.refusals import asking_for, login_url, other_account, plain, refuse
@@ -28,7 +29,7 @@ _SAY_WHY = frozenset({Reason.REVOKED, Reason.SESSION_REUSED, Reason.SESSION_TOO_
 _ALIVE = frozenset({Reason.TOKEN_KEY_UNKNOWN, Reason.CLAIMS_TOO_OLD})
 
 
-def access(context: Context, route: Route) -> Forward | Refuse | Login | Need:
+def access(context: Context, route: Route) -> Answer | Need:
     """Decide a request for a route: forward, refuse, send to login, or name what is missing."""
     if route.access == "public":
         return _forward(context, route, Reason.PUBLIC, None)
@@ -47,7 +48,7 @@ def access(context: Context, route: Route) -> Forward | Refuse | Login | Need:
 
 def _with_bearer(
     context: Context, route: Route, bearer: BearerToken, cookie: SessionCookie | None
-) -> Forward | Refuse | Login | Need:
+) -> Answer | Need:
     verdict = judge_bearer(context, route, bearer)
     if not isinstance(verdict, Identity):
         return refuse(context, verdict, bearer=True) if isinstance(verdict, Reason) else verdict
@@ -60,7 +61,7 @@ def _with_bearer(
     return _allowed(context, route, verdict, None)
 
 
-def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Forward | Refuse | Login | Need:
+def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Answer | Need:
     verdict = judge_session(context, cookie)
     if isinstance(verdict, Live):
         if context.request.is_websocket and not _comes_from_here(context, route):
@@ -179,7 +180,7 @@ def _may_redirect(context: Context, route: Route) -> bool:
 
 def unauthenticated(
     context: Context, reason: Reason, *, clear: bool = False, provider: str | None = None
-) -> Refuse | Login:
+) -> Refuse | Login | Respond:
     """Nobody, or nobody any more: a navigation goes to login, everything else is told with 401.
 
     ``provider`` is whose session holds, but will not do; None where there is none.
@@ -188,6 +189,8 @@ def unauthenticated(
     assert route is not None
     if _may_redirect(context, route):
         why = Reason.LOGIN_REQUIRED if reason is Reason.CREDENTIALS_MISSING else reason
+        if provider is None and (chooser := to_choose(context, route, why)) is not None:
+            return chooser
         require = route.require
         return begin(
             context,

@@ -191,7 +191,8 @@ class Respond:
     """An answer of the gateway's own endpoints: a redirect, a small JSON document or a page by name.
 
     ``audit`` names an audit event, ``details`` are more fields of it; ``revoked`` are entries that were
-    written on the way. ``background`` are needs to resolve behind the answer's back.
+    written on the way. ``background`` are needs to resolve behind the answer's back. ``choices`` are what a
+    page offers: labels with the links that they lead to.
     """
 
     reason: Reason
@@ -208,6 +209,7 @@ class Respond:
     details: dict[str, str | None] = field(default_factory=dict)
     revoked: tuple[DenyEntry, ...] = ()
     background: tuple[Need, ...] = ()
+    choices: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from gateway.core.access import pending, rounds
+from gateway.core.access.choosing import remember
 from gateway.core.access.session import session_identity, why_over
 from gateway.core.access.to_login import begin_for
 from gateway.core.access.verification import checked, key_set
@@ -369,6 +370,7 @@ def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identi
         spent(context, attempt),
         rounds.note(context, site, attempt.page, came_back=presented_session(context) is not None),
     ]
+    changes += remember(context, site, session.provider)
     changes += id_token_hint.keep(context, session, begun.id_token, changes)
     hint = id_token_hint.stored(context, session, begun.id_token, changes)
     return Respond(

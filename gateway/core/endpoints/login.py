@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from gateway.core.access.choosing import choose
 from gateway.core.access.to_login import begin_for, safe_return
-from gateway.core.decision.answers import Login, Refuse
+from gateway.core.decision.answers import Login, Refuse, Respond
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Body
 from gateway.core.decision.refusals import plain, refuse
@@ -30,7 +31,7 @@ _ACR_VALUES = re.compile(r"[!#-\[\]-~]{1,256}(?: [!#-\[\]-~]{1,256}){0,9}")
 _MAX_AGE = re.compile(r"[0-9]{1,9}")
 
 
-def login(context: Context) -> Login | Refuse | Body:
+def login(context: Context) -> Login | Refuse | Respond | Body:
     """Begin a login that was asked for by its own endpoint, or by a third party (OIDC Core section 4).
 
     ``iss``, ``login_hint`` and ``target_link_uri`` are the third party's, by GET or POST; ``provider`` and
@@ -66,6 +67,8 @@ def login(context: Context) -> Login | Refuse | Body:
     if len(hint) > _MOST_HINT or not hint.isprintable():
         return plain(context, Reason.REQUEST_MALFORMED)
     page = safe_return(site, fields.get("return_to") or fields.get("target_link_uri") or "/")
+    if provider is None and (chooser := choose(context, page, fields)) is not None:
+        return chooser
     answer = begin_for(context, Reason.LOGIN_STARTED, page, provider.name if provider is not None else None)
     answer = replace(answer, login_hint=hint, other_account=fields.get("account") == "other")
     return _stronger(answer, fields) or plain(context, Reason.REQUEST_MALFORMED)

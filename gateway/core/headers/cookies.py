@@ -92,6 +92,11 @@ class Site:
         return self.cookie_prefix + "evicted"
 
     @property
+    def choice_cookie(self) -> str:
+        """The name of the cookie that remembers at which provider this browser has logged in."""
+        return self.cookie_prefix + "provider"
+
+    @property
     def login_prefix(self) -> str:
         """What the names of pending logins begin with."""
         return self.cookie_prefix + "login-"

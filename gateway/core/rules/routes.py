@@ -32,7 +32,8 @@ class Route:
 
     ``provider`` is where a login goes, None: the default. ``providers`` are those whose people come in, None:
     all of them; somebody of another provider counts as nobody here (R70). ``has_login`` tells whether any of
-    them is one that people log in at.
+    them is one that people log in at; ``choices`` are those among which a person chooses, none where a login
+    has one place to go.
 
     ``sets_cors`` tells that the gateway says who may read the upstream's answers, by ``preflight``.
     ``unsafe_from`` is whose pages may use a session to change something (R81).
@@ -74,6 +75,7 @@ class Route:
     websocket_origins: frozenset[bytes] = frozenset()
     raw_path: bool = False
     has_login: bool = True
+    choices: tuple[str, ...] = ()
     exact: bytes | None = None
     contact: str | None = None
     takes_keys: bool = False
@@ -290,6 +292,14 @@ def _providers(route: RouteSettings, settings: Settings) -> tuple[str | None, fr
     return route.provider or next((name for name in admitted if name in can), None), frozenset(admitted)
 
 
+def _choices(route: RouteSettings, settings: Settings) -> tuple[str, ...]:
+    """Return the providers among which a person chooses, in the order of their configuration."""
+    if not settings.choose_provider or route.provider is not None:
+        return ()
+    admitted = [name for name in login_providers(settings) if name in (route.providers or settings.providers)]
+    return tuple(admitted) if len(admitted) > 1 else ()
+
+
 def _compile_route(route: RouteSettings, settings: Settings, assertion: Assertion | None) -> Route:
     provider, providers = _providers(route, settings)
     return Route(
@@ -300,8 +310,9 @@ def _compile_route(route: RouteSettings, settings: Settings, assertion: Assertio
         hosts=None if route.hosts is None else tuple(host.lower().encode() for host in route.hosts),
         methods=_methods(route),
         unauthenticated=route.unauthenticated,
-        provider=provider,
+        provider=None if (choices := _choices(route, settings)) else provider,
         providers=providers,
+        choices=choices,
         require=_require(route, settings),
         preflight=route.preflight,
         sets_cors=route.cors == "answer",

@@ -142,6 +142,8 @@ def _named_page(answer: Respond) -> tuple[list[Header], bytes]:
     if answer.page == "logged_out":
         at_provider = answer.values.get("provider_session") == "ended"
         return list(_PAGE), pages.logged_out(answer.values["login_url"], at_provider=at_provider)
+    if answer.page == "choose":
+        return list(_PAGE), pages.choose(answer.choices, remembered="remembered" in answer.values)
     if answer.page == "page_lost":
         return list(_PAGE), pages.page_lost()
     raise ValueError(f"no page named {answer.page}")

@@ -19,6 +19,7 @@ __all__ = [
     "Lack",
     "Offers",
     "Text",
+    "choose",
     "logged_out",
     "logout_confirm",
     "page_lost",
@@ -130,6 +131,30 @@ def logout_confirm(action: str) -> bytes:
     ).render({"action": _link(action) or ""})
     stay = '<a class="button" href="/">Stay logged in</a>'
     return _fill(TEXTS[Reason.LOGOUT_CONFIRM], None, _group([form, stay]), Markup(""))
+
+
+def choose(choices: Iterable[tuple[str, str]], *, remembered: bool) -> bytes:
+    """Return the page on which a person chooses where to log in: labels and links, in this order.
+
+    ``remembered`` tells that the first is where this browser has logged in before.
+    """
+    item = Template('<li><a class="{{kind}}" href="{{link}}">{{label}}</a>{{note}}</li>')
+    used = Markup(' <span class="note">used here before</span>')
+    items = [
+        item.render(
+            {
+                "kind": "button first" if remembered and not place else "button",
+                "link": _link(link) or "",
+                "label": label,
+                "note": used if remembered and not place else _NOTHING,
+            }
+        )
+        for place, (label, link) in enumerate(choices)
+    ]
+    shown = Markup(
+        '<nav aria-label="Ways to log in">\n<ul class="choices">\n' + "\n".join(items) + "\n</ul>\n</nav>"
+    )
+    return _fill(TEXTS[Reason.PROVIDER_CHOICE], None, shown, _NOTHING)
 
 
 def page_lost() -> bytes:

@@ -26,6 +26,13 @@ PAGE_LOST: Final = Text(
 
 LOGINS: Final[dict[Reason, Text]] = {
     Reason.LOGIN_STARTED: fine("A login has begun."),
+    Reason.PROVIDER_CHOICE: Text(
+        "A person chooses the provider to log in at.",
+        "Where do you want to log in?",
+        "Choose the service that you have an account at.",
+        actions=(),
+        tone="ask",
+    ),
     Reason.LOGIN_COMPLETED: fine("You are logged in."),
     Reason.LOGIN_RETURNED: fine("The login service has answered by a form; the login goes on."),
     Reason.LOGIN_EVICTED: fine(
