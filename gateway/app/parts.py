@@ -191,7 +191,7 @@ class Parts:
         )
         self.rate_limits = RateLimits(self.store)
         self.kept_pages = KeptPages(self.store, lambda: self.runtime.ring, self.clock)
-        self.logins = Logins(self.runtime, self.providers.metadata, self.kept_pages.keep)
+        self.logins = Logins(self.runtime, self.providers.authorization_url, self.kept_pages.keep)
         resolvers = Resolvers(
             self.store,
             self.providers,

@@ -100,10 +100,12 @@ def check(options: argparse.Namespace) -> int:
             complain(f"{path}: {warning} (warning)")
             count += 1
     say(f"{path}: good" + (f", with {count} warning{'s' if count > 1 else ''}" if count else ""))
-    from gateway.core.runtime import redirect_uris  # noqa: PLC0415 - as above
+    from gateway.core.runtime import key_uris, redirect_uris  # noqa: PLC0415 - as above
 
     for name, uris in redirect_uris(loaded.settings).items():
         say(f"register at provider {name}: {' '.join(uris)}")
+    for name, uri in key_uris(loaded.settings).items():
+        say(f"jwks_uri for provider {name}: {uri}")
     return 0
 
 

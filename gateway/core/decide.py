@@ -16,7 +16,7 @@ from gateway.core.decision.places import locate, may_be_raw
 from gateway.core.decision.refusals import login_url, plain
 from gateway.core.endpoints import asked, logout, provider_logout
 from gateway.core.endpoints.callback import callback
-from gateway.core.endpoints.jwks import jwks
+from gateway.core.endpoints.jwks import client_jwks, jwks
 from gateway.core.endpoints.login import login
 from gateway.core.endpoints.login_failure import interrupted
 from gateway.core.endpoints.userinfo import userinfo
@@ -56,7 +56,7 @@ ENDPOINTS: dict[bytes, Endpoint] = {
     b"jwks.json": jwks,
 }
 # what is the same for everybody, wherever it is asked for
-_ANYWHERE = frozenset((jwks,))
+_ANYWHERE = frozenset((jwks, client_jwks))
 
 
 def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) -> Answer | Need:
@@ -239,7 +239,10 @@ def wants_html(request: Request, knowledge: Knowledge) -> bool:
 
 
 def _endpoint(context: Context, name: bytes) -> Endpoint | None:
-    return callback if name in context.knowledge.runtime.by_callback else ENDPOINTS.get(name)
+    runtime = context.knowledge.runtime
+    if name in runtime.by_callback:
+        return callback
+    return client_jwks if name in runtime.client_keys else ENDPOINTS.get(name)
 
 
 def _own(context: Context, name: bytes) -> Answer | Need:

@@ -48,6 +48,7 @@ class ProviderMetadata:
     end_session_endpoint: str | None = None
     revocation_endpoint: str | None = None
     introspection_endpoint: str | None = None
+    pushed_authorization_request_endpoint: str | None = None
     iss_parameter_supported: bool = False
     code_challenge_methods: tuple[str, ...] = ()
     token_auth_methods: tuple[str, ...] = ("client_secret_basic",)

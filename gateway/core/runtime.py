@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from gateway.config.callbacks import callback_paths, login_providers
 from gateway.config.checks.every import check
 from gateway.config.checks.problems import Problem
+from gateway.config.checks.several_providers import CLIENT_KEYS
 from gateway.config.own_names import identity_names, own_names
 from gateway.config.requirements import asked
 from gateway.config.settings.providers import EMAIL
@@ -29,8 +30,9 @@ from gateway.core.rules.routes import RouteTable, compile_routes
 from gateway.core.rules.sends import claims_told
 from gateway.core.sessions.seal import KeyRing
 from gateway.core.tokens import api_key
+from gateway.core.tokens.client_keys import jwk_set
 from gateway.core.tokens.signing import SigningKeys
-from gateway.syntax.encoding import decode_secret_key
+from gateway.syntax.encoding import Json, decode_secret_key
 from gateway.syntax.urls import authority_of, port_of, with_port
 
 _SETTING = re.compile(r"[a-z_]{3,32}(?=[\[: ])")
@@ -40,6 +42,7 @@ _SETTING = re.compile(r"[a-z_]{3,32}(?=[\[: ])")
 class RuntimeConfig:
     """Everything a decision looks up. ``sites`` is by authority, ``by_issuer`` by exact issuer.
 
+    ``client_keys`` are the JWK Sets of the gateway as a client, by what follows the prefix in their path.
     ``by_callback`` is by what follows the prefix in the path of a provider's callback.
     ``hsts`` is Strict-Transport-Security by the authority of an https site, empty where it is not sent.
     ``places`` remembers where paths lead. ``login_limit`` bounds how many logins one address may complete.
@@ -59,6 +62,7 @@ class RuntimeConfig:
     rules: HeaderRules
     prefix: bytes
     by_callback: Mapping[bytes, Provider] = field(default_factory=dict)
+    client_keys: Mapping[bytes, Mapping[str, Json]] = field(default_factory=dict)
     hsts: Mapping[bytes, Header] = field(default_factory=dict)
     places: Places = field(kw_only=True)
     login_limit: RateLimit | None = None
@@ -114,6 +118,16 @@ def redirect_uris(settings: Settings) -> dict[str, list[str]]:
             *(f"{origin}{settings.prefix}logged-out" for origin in origins),
         ]
         for name, path in callback_paths(settings).items()
+    }
+
+
+def key_uris(settings: Settings) -> dict[str, str]:
+    """Return by provider where it finds the keys that the gateway signs with, where it does."""
+    origin = _site(settings.public_url[0]).origin
+    return {
+        name: f"{origin}{settings.prefix}{CLIENT_KEYS}{name}"
+        for name, each in settings.providers.items()
+        if each.signing_keys
     }
 
 
@@ -231,6 +245,11 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
         by_callback={
             providers[name].callback.removeprefix(settings.prefix).encode(): providers[name]
             for name in login_providers(settings)
+        },
+        client_keys={
+            f"{CLIENT_KEYS}{name}".encode(): jwk_set(each)
+            for name, each in settings.providers.items()
+            if each.signing_keys
         },
         hsts=_hsts(settings, sites),
         login_limit=_login_limit(settings),

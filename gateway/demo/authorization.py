@@ -2,17 +2,22 @@
 
 import hmac
 import re
+import secrets
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from gateway.demo.grants import LOGIN_LIFETIME, Ask, OAuthError
-from gateway.demo.messages import html_answer, parameters, redirect
+from gateway.demo.authentication import authenticate
+from gateway.demo.grants import LOGIN_LIFETIME, PUSHED_LIFETIME, Ask, Fields, OAuthError
+from gateway.demo.messages import html_answer, json_answer, parameters, redirect
 from gateway.demo.pages import form_post, login_form, message
 from gateway.demo.state import SCOPES, ProviderState
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _UNSUPPORTED = {"request": "request_not_supported", "request_uri": "request_uri_not_supported"}
+_REFERENCE = "urn:ietf:params:oauth:request_uri:"
+_OF_AUTHENTICATION = ("client_secret", "client_assertion", "client_assertion_type")
 _AMR = {"pwd": ("pwd",), "mfa": ("pwd", "otp")}
 
 
@@ -35,7 +40,7 @@ class AuthorizationEndpoint:
         if "signing-key-rotation" in provider.quirks:
             provider.rotate_keys()
         try:
-            fields = await parameters(request)
+            fields = self._pushed(await parameters(request))
         except OAuthError as error:
             return self._dead_end(error.description)
         if fields.get("client_id") != provider.client_id:
@@ -51,6 +56,48 @@ class AuthorizationEndpoint:
                 uri, fields.get("state"), service, error=error.error, error_description=error.description
             )
         return self._form(provider.grants.remember(ask), ask, user=ask.login_hint, failed=False)
+
+    async def push(self, request: web.Request) -> web.StreamResponse:
+        """Take an authorization request by the back channel (RFC 9126 section 2)."""
+        provider = self._provider
+        provider.counts["par"] += 1
+        fields = await parameters(request, form_only=True)
+        if (spoiled := await provider.spoiled(request, "par")) is not None:
+            return spoiled
+        await authenticate(provider, request, fields)
+        if "par-refused" in provider.quirks or "request_uri" in fields:
+            raise OAuthError("invalid_request", "a pushed request is no reference to another")
+        if fields.get("client_id") != provider.client_id:
+            raise OAuthError("invalid_request", "client_id is missing, or another client's")
+        if fields.get("redirect_uri") not in provider.redirect_uris:
+            raise OAuthError("invalid_redirect_uri", "this redirect_uri is not registered for the client")
+        self._check(fields, fields["redirect_uri"], "")
+        reference = f"{_REFERENCE}{secrets.token_urlsafe(24)}"
+        lifetime = 0.0 if "par-expired" in provider.quirks else PUSHED_LIFETIME
+        for name in _OF_AUTHENTICATION:
+            fields.pop(name, None)
+        provider.grants.pushed[reference] = fields, provider.clock() + lifetime
+        answer: dict[str, Any] = {"request_uri": reference, "expires_in": int(PUSHED_LIFETIME)}
+        if "par-no-request-uri" in provider.quirks:
+            del answer["request_uri"]
+        return json_answer(answer, 201)
+
+    def _pushed(self, fields: Fields) -> Fields:
+        """Return what was pushed, where a request refers to it: once, and in time (RFC 9126 section 4)."""
+        provider = self._provider
+        if provider.pushed_requests == "no":
+            return fields
+        reference = fields.get("request_uri")
+        if reference is None:
+            if provider.pushed_requests == "required":
+                raise OAuthError("invalid_request", "Authorization requests have to be pushed here.")
+            return fields
+        found, expires = provider.grants.pushed.pop(reference, (Fields(), 0.0))
+        if provider.clock() >= expires or fields.get("client_id") != found.get("client_id"):
+            raise OAuthError(
+                "invalid_request", "This request_uri is unknown, was used before, or has expired."
+            )
+        return found
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         """Take the form: go back to the client with a code, or show the form again."""
@@ -73,11 +120,11 @@ class AuthorizationEndpoint:
         code = provider.grants.begin(user, ask, acr, _AMR.get(acr, ("pwd",)))
         if ask.form_post:
             # OAuth 2.0 Form Post Response Mode section 2, but for the script that would send it
-            fields = {"code": code, "state": ask.state, "iss": provider.issuer}
-            return html_answer(form_post(ask.redirect_uri, fields), 200, _targets(ask.redirect_uri))
+            answer = {"code": code, "state": ask.state, "iss": provider.issuer}
+            return html_answer(form_post(ask.redirect_uri, answer), 200, _targets(ask.redirect_uri))
         return self._back(ask.redirect_uri, ask.state or None, ask.service, code=code)
 
-    def _check(self, fields: dict[str, str], uri: str, service: str) -> Ask:
+    def _check(self, fields: Fields, uri: str, service: str) -> Ask:
         for name, error in _UNSUPPORTED.items():
             if name in fields:
                 raise OAuthError(error, f"{name} is not supported")
@@ -97,6 +144,7 @@ class AuthorizationEndpoint:
             raise OAuthError("login_required", "nobody is logged in here without the form")
         if not fields.get("max_age", "0").isdecimal():
             raise OAuthError("invalid_request", "max_age is a number of seconds")
+        self._provider.judge_resources(fields.resources)
         return Ask(
             redirect_uri=uri,
             state=fields.get("state", ""),
@@ -108,6 +156,8 @@ class AuthorizationEndpoint:
             expires=self._provider.clock() + LOGIN_LIFETIME,
             form_post=fields.get("response_mode") == "form_post",
             service=service,
+            prompt=fields.get("prompt", ""),
+            resources=fields.resources,
         )
 
     def _back(self, uri: str, state: str | None, service: str, **fields: str) -> web.Response:
@@ -124,6 +174,8 @@ class AuthorizationEndpoint:
             f"{user} / {user}" for user, each in provider.accounts.items() if each.get("password") == user
         ]
         note = f"Authentication asked for: {', '.join(ask.acr_values)}." if ask.acr_values else ""
+        if ask.prompt:
+            note = f"{note} Prompt asked for: {ask.prompt}.".lstrip()
         html = login_form(
             name, provider.client_id, ask.scopes, user=user, note=note, hints=hints, failed=failed
         )

@@ -4,9 +4,11 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.demo.authentication import authenticate
+from gateway.demo.clients import certificate_of
 from gateway.demo.faults import break_off
-from gateway.demo.grants import OAuthError
-from gateway.demo.messages import authenticate, error_json, json_answer, parameters
+from gateway.demo.grants import Fields, OAuthError
+from gateway.demo.messages import error_json, json_answer, parameters
 from gateway.demo.state import ProviderState
 
 _GRANTS = ("authorization_code", "refresh_token", "client_credentials")
@@ -26,13 +28,14 @@ class ClientEndpoints:
         provider.counts[f"token:{grant if grant in _GRANTS else 'other'}"] += 1
         if (spoiled := await provider.spoiled(request, "token", f"token:{grant}")) is not None:
             return spoiled
-        self._authenticate(request, fields)
+        await authenticate(provider, request, fields)
+        certificate = certificate_of(request)
         match grant:
             case "authorization_code":
-                answer = self._redeem(fields)
+                answer = self._redeem(fields, certificate)
             case "refresh_token":
                 try:
-                    answer = self._refresh(fields)
+                    answer = self._refresh(fields, certificate)
                 except OAuthError as error:
                     return self._refused_refresh(error)
             case "client_credentials":
@@ -49,7 +52,7 @@ class ClientEndpoints:
         provider = self._provider
         provider.counts["revocation"] += 1
         fields = await parameters(request, form_only=True)
-        self._authenticate(request, fields)
+        await authenticate(provider, request, fields)
         if "token" not in fields:
             raise OAuthError("invalid_request", "token is missing")
         family = provider.grants.family_of(fields["token"])
@@ -65,7 +68,7 @@ class ClientEndpoints:
         provider = self._provider
         provider.counts["introspection"] += 1
         fields = await parameters(request, form_only=True)
-        self._authenticate(request, fields)
+        await authenticate(provider, request, fields)
         token = fields.get("token", "")
         family = provider.grants.family_of(token)
         if family is not None and family.alive and family.current == token:
@@ -82,17 +85,17 @@ class ClientEndpoints:
             return json_answer({"active": False})
         return json_answer({**claims, "active": True, "token_type": "Bearer"})
 
-    def _authenticate(self, request: web.Request, fields: dict[str, str]) -> None:
-        authenticate(request, fields, self._provider.client_id, self._provider.client_secret)
-
-    def _redeem(self, fields: dict[str, str]) -> dict[str, Any]:
+    def _redeem(self, fields: Fields, certificate: bytes | None) -> dict[str, Any]:
         for name in ("code", "redirect_uri", "code_verifier"):
             if not fields.get(name):
                 raise OAuthError("invalid_request", f"{name} is missing")
         code = self._provider.grants.redeem(fields["code"], fields["redirect_uri"], fields["code_verifier"])
-        return self._provider.issue(code.family, nonce=code.nonce)
+        self._provider.judge_resources(fields.resources, code.family.resources)
+        return self._provider.issue(
+            code.family, nonce=code.nonce, resources=fields.resources, certificate=certificate
+        )
 
-    def _refresh(self, fields: dict[str, str]) -> dict[str, Any]:
+    def _refresh(self, fields: Fields, certificate: bytes | None) -> dict[str, Any]:
         provider = self._provider
         leeway = "refresh-reuse-leeway" in provider.quirks
         found = provider.grants.present(fields.get("refresh_token", ""), leeway=leeway)
@@ -102,7 +105,8 @@ class ClientEndpoints:
         # RFC 6749 section 6: never more than was granted
         if wanted is not None and not set(wanted.split()) <= set(found.scopes):
             raise OAuthError("invalid_scope", "more than was granted")
-        return provider.issue(found, at_refresh=True)
+        provider.judge_resources(fields.resources, found.resources)
+        return provider.issue(found, at_refresh=True, resources=fields.resources, certificate=certificate)
 
     def _refused_refresh(self, error: OAuthError) -> web.Response:
         quirks = self._provider.quirks

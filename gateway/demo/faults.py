@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-ENDPOINTS = ("discovery", "jwks", "token", "userinfo")
+ENDPOINTS = ("discovery", "jwks", "token", "userinfo", "par")
 
 _SHAPES = {
     "html": "answers a page of HTML with status 200",
@@ -58,6 +58,12 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         "no-refresh-token": "no refresh token is given, whatever scope was asked for",
         "refresh-no-rotation": "a refresh answers without a new refresh token; the old one stays good",
         "no-auth-time": "the ID token does not say when the person authenticated",
+        "client-refused": "the client is not known, whatever it proves itself with",
+        "par-refused": "a pushed request is refused as invalid_request",
+        "par-no-request-uri": "a pushed request is answered 201 without a request_uri",
+        "par-expired": "what was pushed has expired when the browser comes with it",
+        "resource-refused": "nothing may be asked for by resource",
+        "resource-ignored": "the access token is for the usual audience, whatever resource asked for",
         "lower-case-bearer": "token_type is written bearer",
         "no-id-token-at-refresh": "a refresh answers without an ID token",
         "access-token-typ-jwt": "access tokens have typ JWT instead of at+jwt",

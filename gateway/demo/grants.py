@@ -14,6 +14,7 @@ Value = TypeVar("Value")
 
 CODE_LIFETIME = 60.0
 LOGIN_LIFETIME = 600.0
+PUSHED_LIFETIME = 60.0
 REFRESH_LIFETIME = 30 * 86400.0
 REUSE_LEEWAY = 10.0
 _MOST = 10_000
@@ -27,6 +28,12 @@ class OAuthError(Exception):
         self.error = error
         self.description = description
         self.status = status
+
+
+class Fields(dict[str, str]):
+    """Parameters by name; ``resources`` are all values of ``resource``, which may come often (RFC 8707)."""
+
+    resources: tuple[str, ...] = ()
 
 
 class Bounded(OrderedDict[str, Value], Generic[Value]):
@@ -52,6 +59,8 @@ class Ask:
     expires: float
     form_post: bool = False
     service: str = ""
+    prompt: str = ""
+    resources: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -64,6 +73,7 @@ class Family:
     auth_time: int
     acr: str
     amr: tuple[str, ...]
+    resources: tuple[str, ...] = ()
     alive: bool = True
     current: str = ""
     previous: str = ""
@@ -91,6 +101,8 @@ class Grants:
         self.asks: Bounded[Ask] = Bounded()
         self.families: Bounded[Family] = Bounded()
         self.revoked_jti: Bounded[bool] = Bounded()
+        # what was pushed, by its reference, and until when it may be used
+        self.pushed: Bounded[tuple[Fields, float]] = Bounded()
         self._codes: Bounded[Code] = Bounded()
         self._refresh_tokens: Bounded[Family] = Bounded()
 
@@ -108,7 +120,7 @@ class Grants:
     def begin(self, user: str, ask: Ask, acr: str, amr: tuple[str, ...]) -> str:
         """Begin a family for who has just logged in, and return its authorization code."""
         now = self._clock()
-        family = Family(secrets.token_urlsafe(16), user, ask.scopes, int(now), acr, amr)
+        family = Family(secrets.token_urlsafe(16), user, ask.scopes, int(now), acr, amr, ask.resources)
         self.families[family.sid] = family
         code = secrets.token_urlsafe(32)
         self._codes[code] = Code(family, ask.redirect_uri, ask.challenge, ask.nonce, now + CODE_LIFETIME)

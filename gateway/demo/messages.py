@@ -1,21 +1,18 @@
 """Reading and writing the messages of the demo provider's endpoints."""
 
-import base64
-import binascii
-import hmac
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote_plus, urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import web
 
-from gateway.demo.grants import OAuthError
+from gateway.demo.grants import Fields, OAuthError
 from gateway.demo.pages import headers as page_headers
 
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-async def parameters(request: web.Request, *, form_only: bool = False) -> dict[str, str]:
+async def parameters(request: web.Request, *, form_only: bool = False) -> Fields:
     """Return the parameters of a request: of its form when posted, else of its query.
 
     Raises:
@@ -34,8 +31,9 @@ async def parameters(request: web.Request, *, form_only: bool = False) -> dict[s
         pairs = parse_qsl(encoded, keep_blank_values=True, errors="replace", max_num_fields=100)
     except ValueError:
         raise OAuthError("invalid_request", "too many parameters") from None
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
+    fields = Fields(pairs)
+    fields.resources = tuple(value for name, value in pairs if name == "resource")
+    if len(fields) != len(pairs) - max(0, len(fields.resources) - 1):
         raise OAuthError("invalid_request", "a parameter is there twice")
     return fields
 
@@ -74,35 +72,3 @@ def bearer_of(request: web.Request) -> str:
     """Return the bearer token of the Authorization field, or an empty string."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def authenticate(request: web.Request, fields: Mapping[str, str], client_id: str, secret: str) -> None:
-    """Check the client by client_secret_basic or client_secret_post (RFC 6749 section 2.3.1).
-
-    Raises:
-        OAuthError: ``invalid_client``; ``invalid_request`` when it authenticates twice.
-    """
-    header = request.headers.get("Authorization")
-    if header is not None and "client_secret" in fields:
-        raise OAuthError("invalid_request", "the client authenticates twice")
-    if header is None:
-        pair = fields.get("client_id", ""), fields.get("client_secret", "")
-    else:
-        pair = _basic(header)
-    good = [
-        hmac.compare_digest(given.encode("utf-8", "replace"), right.encode())
-        for given, right in zip(pair, (client_id, secret), strict=True)
-    ]
-    if not all(good):
-        raise OAuthError("invalid_client", "unknown client, or its secret is wrong", 401)
-
-
-def _basic(header: str) -> tuple[str, str]:
-    scheme, _, encoded = header.partition(" ")
-    try:
-        decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, ValueError):
-        decoded = ""
-    user, _, password = decoded.partition(":")
-    # both halves are form-encoded before they are joined
-    return (unquote_plus(user), unquote_plus(password)) if scheme.lower() == "basic" else ("", "")

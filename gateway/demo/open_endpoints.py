@@ -1,7 +1,10 @@
 """The demo provider's endpoints that ask for no client: metadata, keys, UserInfo, logout, and the extras."""
 
+from typing import Any
+
 from aiohttp import web
 
+from gateway.demo.clients import ALGORITHMS, certificate_of, thumbprint_of
 from gateway.demo.grants import OAuthError
 from gateway.demo.messages import bearer_of, html_answer, json_answer, parameters, redirect
 from gateway.demo.pages import message
@@ -23,7 +26,8 @@ class OpenEndpoints:
         base = provider.base + "/" * ("double-slash-endpoints" in provider.quirks)
         mismatch = "discovery-issuer-mismatch" in provider.quirks
         return json_answer(
-            {
+            self._more(base)
+            | {
                 "issuer": "https://somewhere-else.example" if mismatch else provider.issuer,
                 "authorization_endpoint": f"{base}/authorize",
                 "token_endpoint": f"{base}/token",
@@ -39,7 +43,13 @@ class OpenEndpoints:
                 "subject_types_supported": ["public"],
                 "acr_values_supported": list(ACR_VALUES),
                 "id_token_signing_alg_values_supported": ["RS256"],
-                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+                "token_endpoint_auth_methods_supported": [
+                    "client_secret_basic",
+                    "client_secret_post",
+                    "private_key_jwt",
+                    "tls_client_auth",
+                ],
+                "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
                 "code_challenge_methods_supported": ["S256"],
                 "prompt_values_supported": ["none", "login"],
                 "authorization_response_iss_parameter_supported": True,
@@ -50,6 +60,29 @@ class OpenEndpoints:
             },
             cacheable=True,
         )
+
+    def _more(self, base: str) -> dict[str, Any]:
+        """Return what is published beside: pushed requests, and where clients show certificates."""
+        provider = self._provider
+        more: dict[str, Any] = {}
+        if provider.pushed_requests != "no":
+            more["pushed_authorization_request_endpoint"] = f"{base}/par"
+            more["require_pushed_authorization_requests"] = provider.pushed_requests == "required"
+        if provider.tls_port:
+            secure = f"https://localhost:{provider.tls_port}"
+            more["tls_client_certificate_bound_access_tokens"] = True
+            more["mtls_endpoint_aliases"] = {
+                name: f"{secure}/{path}"
+                for name, path in (
+                    ("token_endpoint", "token"),
+                    ("revocation_endpoint", "revoke"),
+                    ("introspection_endpoint", "introspect"),
+                    ("userinfo_endpoint", "userinfo"),
+                    ("pushed_authorization_request_endpoint", "par"),
+                )
+                if name != "pushed_authorization_request_endpoint" or provider.pushed_requests != "no"
+            }
+        return more
 
     async def jwks(self, request: web.Request) -> web.StreamResponse:
         """The keys that its tokens are signed with (RFC 7517)."""
@@ -74,6 +107,11 @@ class OpenEndpoints:
         if claims is None:
             challenge = 'Bearer error="invalid_token"' if token else "Bearer"
             return web.Response(status=401, headers={"WWW-Authenticate": challenge}, text="401\n")
+        bound = (claims.get("cnf") or {}).get("x5t#S256")
+        shown = certificate_of(request)
+        if bound is not None and (shown is None or thumbprint_of(shown) != bound):
+            # RFC 8705 section 3: a bound token is good in no other hands
+            return web.Response(status=401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
         scopes = tuple(str(claims["scope"]).split())
         if "openid" not in scopes:
             challenge = 'Bearer error="insufficient_scope", scope="openid"'

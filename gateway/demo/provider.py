@@ -48,11 +48,15 @@ class DemoProvider(ProviderState):
         await runner.setup()
         try:
             await web.TCPSite(runner, self.host, self.port).start()
+            if self.tls is not None:
+                await web.TCPSite(runner, self.host, self.tls_port, ssl_context=self.tls).start()
         except BaseException:
             await runner.cleanup()
             raise
         self._runner = runner
         self.port = runner.addresses[0][1]
+        if self.tls is not None:
+            self.tls_port = runner.addresses[1][1]
 
     async def close(self) -> None:
         """Stop listening; answers under way are cut off."""
@@ -68,6 +72,7 @@ class DemoProvider(ProviderState):
             "/jwks": ("GET HEAD", own.jwks),
             "/authorize": ("GET POST", authorization.authorize),
             "/login": ("POST", authorization.login),
+            "/par": ("POST", authorization.push),
             "/token": ("POST", client.token),
             "/userinfo": ("GET POST", own.userinfo),
             "/revoke": ("POST", client.revoke),

@@ -1,17 +1,19 @@
 """What the demo provider is and remembers: accounts, switches, logins, keys, and what its tokens hold."""
 
 import asyncio
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from gateway.demo.backchannel import LogoutAnswer, post_logout_token
+from gateway.demo.clients import Registration, thumbprint_of
 from gateway.demo.faults import Canned, Quirks, spoil
-from gateway.demo.grants import Family, Grants
+from gateway.demo.grants import Family, Grants, OAuthError
 from gateway.demo.keys import SigningKeys
 from gateway.demo.people import known_people
 from gateway.demo.tokens import TokenFactory
@@ -65,6 +67,10 @@ class ProviderState:
         counts: calls by endpoint, such as ``jwks`` or ``token:refresh_token``.
         canned: answers by endpoint or call, given in its stead; nothing is then issued, spent or rotated.
         held: events by endpoint or call, for which its answers wait.
+        client: what the client is registered with.
+        pushed_requests: whether logins may be pushed, or have to be (RFC 9126).
+        tls: with what it listens for clients that show a certificate, None: not at all.
+        tls_port: where, once it does.
         alter: what edits the members of a successful token response, by grant type.
         people: who the accounts are at the services of ``gateway.demo.user_apis``.
         lasting_tokens: the services whose tokens do not expire, and are never refreshed.
@@ -92,6 +98,10 @@ class ProviderState:
         self.alter: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
         self.people = known_people()
         self.lasting_tokens = {"github"}
+        self.client = Registration()
+        self.pushed_requests: Literal["no", "offered", "required"] = "no"
+        self.tls: ssl.SSLContext | None = None
+        self.tls_port = 0
         self.clock = clock
         self.port = port
         self.grants = Grants(clock)
@@ -159,12 +169,27 @@ class ProviderState:
         """End every login: refresh tokens are refused, access tokens are inactive here."""
         self.grants.revoke_all()
 
-    def issue(self, family: Family, *, nonce: str | None = None, at_refresh: bool = False) -> dict[str, Any]:
-        """Return a successful token response (RFC 6749 section 5.1) for a login or a refresh."""
+    def issue(
+        self,
+        family: Family,
+        *,
+        nonce: str | None = None,
+        at_refresh: bool = False,
+        resources: tuple[str, ...] = (),
+        certificate: bytes | None = None,
+    ) -> dict[str, Any]:
+        """Return a successful token response (RFC 6749 section 5.1) for a login or a refresh.
+
+        The access token is for ``resources``, and bound to the ``certificate`` that the client showed.
+        """
         quirks = self._quirks
         scope = " ".join(family.scopes)
+        wanted = () if "resource-ignored" in quirks else resources or family.resources
+        more: dict[str, Any] = {"aud": list(wanted) if len(wanted) > 1 else wanted[0]} if wanted else {}
+        if certificate is not None:
+            more["cnf"] = {"x5t#S256": thumbprint_of(certificate)}
         access_token = self.mint(
-            family.user, scope, sid=family.sid, auth_time=family.auth_time, acr=family.acr
+            family.user, scope, sid=family.sid, auth_time=family.auth_time, acr=family.acr, **more
         )
         answer: dict[str, Any] = self.bearer(access_token, scope)
         if not (at_refresh and "no-id-token-at-refresh" in quirks):
@@ -176,6 +201,16 @@ class ProviderState:
             answer["refresh_token"] = self.grants.issue_refresh_token(family)
         family.answer = answer
         return answer
+
+    def judge_resources(self, wanted: tuple[str, ...], granted: tuple[str, ...] | None = None) -> None:
+        """Judge what a token is asked to be for (RFC 8707 section 2).
+
+        Raises:
+            OAuthError: ``invalid_target``: not registered, or more than the login was ``granted``.
+        """
+        allowed = self.client.resources if granted is None else frozenset(granted)
+        if wanted and ("resource-refused" in self._quirks or not allowed.issuperset(wanted)):
+            raise OAuthError("invalid_target", "the client may not ask for this resource")
 
     def bearer(self, access_token: str, scope: str) -> dict[str, Any]:
         """Return the members that every successful token response has."""

@@ -12,8 +12,9 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from gateway.demo.authorization import AuthorizationEndpoint
+from gateway.demo.clients import authenticate_by_secret
 from gateway.demo.grants import Bounded, Family, OAuthError
-from gateway.demo.messages import authenticate, bearer_of, error_json, json_answer, parameters
+from gateway.demo.messages import bearer_of, error_json, json_answer, parameters
 from gateway.demo.people import SHAPES
 from gateway.demo.state import ProviderState
 
@@ -88,7 +89,7 @@ class UserApis:
         provider = self._provider
         if service == "github" and "client_secret" not in fields:
             raise OAuthError("invalid_client", "", 401)
-        authenticate(request, fields, provider.client_id, provider.client_secret)
+        authenticate_by_secret(request, fields, provider.client_id, provider.client_secret)
         if fields.get("grant_type") == "refresh_token":
             family = provider.grants.present(fields.get("refresh_token", ""), leeway=False)
             assert isinstance(family, Family)
@@ -124,7 +125,7 @@ class UserApis:
         async def revoke(request: web.Request) -> web.StreamResponse:
             provider.counts[f"{service}:revocation"] += 1
             fields = await parameters(request, form_only=True)
-            authenticate(request, fields, provider.client_id, provider.client_secret)
+            authenticate_by_secret(request, fields, provider.client_id, provider.client_secret)
             token = fields.get("token", "")
             found = self._tokens.get(token)
             family = found[1] if found is not None else provider.grants.family_of(token)

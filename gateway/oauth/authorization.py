@@ -1,12 +1,12 @@
-"""The authorization request (RFC 6749 section 4.1.1, OIDC Core section 3.1.2.1, RFC 7636)."""
+"""The authorization request (RFC 6749 section 4.1.1, OIDC Core section 3.1.2.1, RFC 7636, RFC 8707)."""
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gateway.config.settings.providers import ProviderSettings
 from gateway.core.provider import ProviderMetadata
-from gateway.oauth.query import with_query
+from gateway.oauth.query import Parameters, with_query
 from gateway.syntax.encoding import encode_base64url
 from gateway.syntax.urls import RESERVED_PARAMETERS
 
@@ -24,8 +24,7 @@ def challenge_s256(verifier: str) -> str:
     return encode_base64url(hashlib.sha256(verifier.encode()).digest())
 
 
-def build_request(
-    metadata: ProviderMetadata,
+def parameters_of(
     settings: ProviderSettings,
     *,
     redirect_uri: str,
@@ -36,29 +35,29 @@ def build_request(
     max_age: float | None = None,
     login_hint: str = "",
     other_account: bool = False,
-) -> str:
-    """Return the URL that sends a browser to log in (R1, R2, R10).
+    extra: Iterable[tuple[str, str]] = (),
+) -> Parameters:
+    """Return what a login asks for (R1, R2, R10).
 
     Args:
-        metadata: names the authorization endpoint; a query that it has is kept.
         settings: client, scopes and extra parameters.
         redirect_uri: where the browser comes back to.
         state: binds the answer to this browser.
         nonce: binds the ID token to this login; not sent where there is none.
-        verifier: PKCE's secret, of which the URL holds the S256 challenge.
+        verifier: PKCE's secret, of which the request holds the S256 challenge.
         acr_values: the authentication contexts that would do, preferred first (RFC 9470 section 4).
         max_age: the most seconds since the last active login.
         login_hint: whom a third party says that it is (OIDC Core section 4), empty for nobody.
         other_account: whether the provider is to ask which account it shall be.
+        extra: more parameters, which win over those of ``settings``; what else this function sets wins.
 
     Raises:
         ValueError: the verifier is not 43 to 128 unreserved characters.
     """
     is_oidc = settings.kind == "oidc"
-    parameters = {
-        name: value
-        for name, value in settings.extra_authorization_parameters.items()
-        if name not in RESERVED_PARAMETERS
+    wanted = {**settings.extra_authorization_parameters, **dict(extra)}
+    parameters: dict[str, str | Sequence[str]] = {
+        name: value for name, value in wanted.items() if name not in RESERVED_PARAMETERS
     }
     parameters |= {
         "response_type": "code",
@@ -76,8 +75,18 @@ def build_request(
         "max_age": str(int(max_age)) if max_age is not None and is_oidc else "",
         "login_hint": login_hint,
         "prompt": "select_account" if other_account else "",
+        "resource": settings.resources,
     }
-    parameters |= {name: value for name, value in optional.items() if value}
+    return parameters | {name: value for name, value in optional.items() if value}
+
+
+def build_request(metadata: ProviderMetadata, parameters: Parameters) -> str:
+    """Return the URL that sends a browser to log in.
+
+    Args:
+        metadata: names the authorization endpoint; a query that it has is kept.
+        parameters: as ``parameters_of`` returns them.
+    """
     return with_query(metadata.authorization_endpoint, parameters, RESERVED_PARAMETERS)
 
 

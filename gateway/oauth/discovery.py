@@ -10,6 +10,16 @@ from gateway.syntax.encoding import Json
 from gateway.syntax.urls import is_loopback, split_url
 
 MOST_METADATA = 1 << 20
+# the endpoints that the gateway itself calls as a client; browsers have no certificate of ours
+_CALLED = frozenset(
+    (
+        "token_endpoint",
+        "userinfo_endpoint",
+        "revocation_endpoint",
+        "introspection_endpoint",
+        "pushed_authorization_request_endpoint",
+    )
+)
 
 
 def metadata_url(settings: ProviderSettings) -> str:
@@ -33,7 +43,7 @@ def process_response(
         MessageError: no JSON object, another issuer (R8), a missing, malformed or insecure endpoint, or no
             support of the code flow (R1) or of S256 (R2).
     """
-    document = _read(body, settings.issuer)
+    document = _by_certificate(_read(body, settings.issuer), settings)
     _judge_capabilities(document)
     unusable: list[tuple[str, str, str]] = []
 
@@ -62,6 +72,7 @@ def process_response(
         end_session_endpoint=optional("end_session_endpoint", settings.end_session_endpoint),
         revocation_endpoint=optional("revocation_endpoint", settings.revocation_endpoint),
         introspection_endpoint=optional("introspection_endpoint"),
+        pushed_authorization_request_endpoint=optional("pushed_authorization_request_endpoint"),
         iss_parameter_supported=document.get("authorization_response_iss_parameter_supported") is True,
         code_challenge_methods=_words(document, "code_challenge_methods_supported") or (),
         # for whoever looks at it: the configuration decides how the client authenticates
@@ -69,6 +80,14 @@ def process_response(
         or ("client_secret_basic",),
         unusable=tuple(unusable),
     )
+
+
+def _by_certificate(document: Mapping[str, Json], settings: ProviderSettings) -> Mapping[str, Json]:
+    """Return the document with the endpoints for who shows a certificate, as we do (RFC 8705 section 5)."""
+    aliases = document.get("mtls_endpoint_aliases")
+    if settings.client_certificate is None or not isinstance(aliases, dict):
+        return document
+    return {**document, **{name: url for name, url in aliases.items() if name in _CALLED}}
 
 
 def _read(body: bytes, expected: str) -> Mapping[str, Json]:

@@ -10,6 +10,8 @@ MISCONFIGURED = frozenset(
         "code_flow_unsupported",
         "pkce_unsupported",
         "client_secret_missing",
+        "pushed_refused",
+        "pushed_unsupported",
     )
 )
 """Codes that only the operator can clear; waiting does not help."""

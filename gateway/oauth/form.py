@@ -1,31 +1,39 @@
-"""Form requests of an authenticated client (RFC 6749 section 2.3)."""
+"""Form requests of an authenticated client (RFC 6749 section 2.3, RFC 7523, RFC 8705)."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus, urlencode
 
 from gateway.config.settings.providers import ProviderSettings
+from gateway.oauth.assertion import ASSERTION_TYPE, audience_of
 from gateway.oauth.errors import MessageError
+from gateway.oauth.query import Parameters
 
 
 @dataclass(frozen=True, slots=True)
 class FormRequest:
-    """A POST to send. Headers and body hold secrets and stay out of any representation."""
+    """A POST to send. Headers and body hold secrets and stay out of any representation.
+
+    ``assertion_for`` is the audience of the ``client_assertion`` that the body still lacks, empty where it
+    lacks none: it is signed as the request is sent, so that none is sent twice.
+    """
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    assertion_for: str = ""
 
 
-def build_form(url: str, parameters: Mapping[str, str], settings: ProviderSettings) -> FormRequest:
+def build_form(url: str, parameters: Parameters, settings: ProviderSettings) -> FormRequest:
     """Return a POST of ``parameters`` in which the client identifies itself as configured (R15).
 
     Raises:
-        MessageError: ``client_secret_missing``.
+        MessageError: ``client_secret_missing``, or ``endpoint_insecure`` for tls_client_auth without TLS.
     """
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-    fields = dict(parameters)
+    fields: dict[str, str | Sequence[str]] = dict(parameters)
+    assertion_for = ""
     match settings.client_auth:
         case "client_secret_basic":
             # both halves are form-encoded before they are joined: a colon in the id stays unambiguous
@@ -33,9 +41,14 @@ def build_form(url: str, parameters: Mapping[str, str], settings: ProviderSettin
             headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         case "client_secret_post":
             fields |= {"client_id": settings.client_id, "client_secret": _secret(settings)}
-        case "none":
+        case "private_key_jwt":
+            fields |= {"client_id": settings.client_id, "client_assertion_type": ASSERTION_TYPE}
+            assertion_for = audience_of(settings, url)
+        case "tls_client_auth" if not url.startswith("https:"):
+            raise MessageError("endpoint_insecure", "tls_client_auth needs an endpoint with https")
+        case "tls_client_auth" | "none":
             fields["client_id"] = settings.client_id
-    return FormRequest(url, headers, urlencode(fields).encode())
+    return FormRequest(url, headers, urlencode(fields, doseq=True).encode(), assertion_for)
 
 
 def _secret(settings: ProviderSettings) -> str:

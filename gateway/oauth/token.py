@@ -1,7 +1,7 @@
 """The token endpoint (RFC 6749 sections 4.1.3, 5 and 6; RFC 7636 section 4.5)."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -53,7 +53,7 @@ def build_code_request(
         "redirect_uri": redirect_uri,
         "code_verifier": verifier,
     }
-    return build_form(metadata.token_endpoint, parameters, settings)
+    return build_form(metadata.token_endpoint, parameters | _for_whom(settings), settings)
 
 
 def build_refresh_request(
@@ -70,7 +70,11 @@ def build_refresh_request(
     parameters = {"grant_type": "refresh_token", "refresh_token": refresh_token}
     if scopes is not None:
         parameters["scope"] = " ".join(scopes)
-    return build_form(metadata.token_endpoint, parameters, settings)
+    return build_form(metadata.token_endpoint, parameters | _for_whom(settings), settings)
+
+
+def _for_whom(settings: ProviderSettings) -> dict[str, Sequence[str]]:
+    return {"resource": settings.resources} if settings.resources else {}
 
 
 def process_response(

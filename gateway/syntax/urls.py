@@ -14,6 +14,7 @@ DEFAULT_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,63}:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]{1,2048}")
 _UNSAFE = frozenset('"<>\\^`{|}')
 _MAPPED = ip_network("::ffff:0:0/96")
 
@@ -34,6 +35,11 @@ RESERVED_PARAMETERS = frozenset(
         "request_uri",
     }
 )
+
+
+def is_absolute_uri(text: str) -> bool:
+    """Tell whether a text is an absolute URI without a fragment (RFC 3986 section 4.3)."""
+    return _ABSOLUTE.fullmatch(text) is not None
 
 
 def is_scope(text: str) -> bool:

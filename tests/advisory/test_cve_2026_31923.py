@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config.settings.providers import ProviderSettings
 from gateway.config.settings.upstreams import UpstreamSettings
-from gateway.edge.providers.client import ProviderClient
+from gateway.edge.providers.trust import Trust
 from gateway.http.upstream.tls import client_context
 
 
@@ -16,7 +16,7 @@ def contexts() -> dict[str, ssl.SSLContext]:
         issuer="https://i.example", client_id="c", client_secret="s", audiences=("a",)
     )
     upstream = UpstreamSettings(servers=("https://u.example",))
-    return {"upstream": client_context(upstream.tls), "provider": ProviderClient(provider)._trust()}
+    return {"upstream": client_context(upstream.tls), "provider": Trust(provider).context()}
 
 
 @pytest.mark.parametrize("which", ["upstream", "provider"])

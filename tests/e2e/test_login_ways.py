@@ -11,6 +11,8 @@ from gateway.core.headers.cookies import set_cookie_lines
 from gateway.core.provider import ProviderMetadata
 from gateway.core.sessions.pending import decode_pending
 from gateway.edge.providers.logins import Logins
+from gateway.oauth.authorization import build_request
+from gateway.oauth.query import Parameters
 from tests.support.decisions import ask, compiled
 from tests.support.pure import ISSUER
 from tests.support.world import World
@@ -132,13 +134,14 @@ async def test_r38_only_the_cookie_of_a_form_post_login_is_cross_site(mode: str,
     login = ask(known, "/x", (b"Accept", b"text/html"))
     assert isinstance(login, Login)
 
-    async def metadata(_: object) -> ProviderMetadata:
-        return ProviderMetadata(ISSUER, f"{ISSUER}/authorize", f"{ISSUER}/token", f"{ISSUER}/jwks")
+    async def authorize(_: str, parameters: Parameters, _admit: object) -> str:
+        metadata = ProviderMetadata(ISSUER, f"{ISSUER}/authorize", f"{ISSUER}/token", f"{ISSUER}/jwks")
+        return build_request(metadata, parameters)
 
     async def keep(*_: object) -> str:
         return ""
 
-    url, change = await Logins(known, metadata, keep).start(login)
+    url, change = await Logins(known, authorize, keep).start(login)
     assert URL(url).query.get("response_mode") == (None if mode == "query" else mode)
     (line,) = set_cookie_lines(change, "sealed")
     assert line.endswith(f"HttpOnly; SameSite={same_site}; Secure".encode())

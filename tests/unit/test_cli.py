@@ -20,6 +20,7 @@ from gateway.cli.admin_client import AdminError, target_at, target_of
 from gateway.cli.explain import build_request, explain
 from gateway.config.settings.root import Settings
 from tests.support import pure
+from tests.support.client_keys import pem
 from tests.support.configuration import KEY, TREE, environment
 
 TOKEN = "admin-token-0123456789"
@@ -86,6 +87,20 @@ upstreams:"""
     ]
     assert "providers.partner.callback" in err
     assert "identity_headers" in err
+
+
+def test_check_tells_where_the_keys_are(capsys, config):
+    """[11.5]: the jwks_uri to register, for each provider that the gateway signs for."""
+    (config.parent / "client.pem").write_text(pem())
+    lines = "\n".join(f"        {line}" for line in pem("RS").splitlines())
+    signed = "    client_auth: private_key_jwt\n    signing_keys:\n"
+    signed += f'      - "${{file:client.pem}}"\n      - |\n{lines}\n'
+    config.write_text(config.read_text().replace("    client_secret: ${env:GATEWAY_CLIENT_SECRET}\n", signed))
+    code, out, err = run(capsys, "check", "--config", str(config))
+    assert (code, err) == (0, "")
+    told = "jwks_uri for provider corporate: https://app.example.com/.gateway/jwks/corporate"
+    assert out.splitlines()[-1] == told
+    assert "PRIVATE" not in out
 
 
 def test_check(capsys, config):

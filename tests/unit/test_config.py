@@ -26,6 +26,7 @@ from gateway.syntax.urls import (
     parse_listen,
     split_url,
 )
+from tests.support.client_keys import pem
 
 KEY = base64.b64encode(bytes((7 * n + 3) % 256 for n in range(32))).decode()
 OTHER_KEY = base64.urlsafe_b64encode(bytes((11 * n + 5) % 256 for n in range(32))).decode().rstrip("=")
@@ -47,6 +48,11 @@ BASE = {
     "routes": [{"path": "/", "upstream": "app", "access": "required"}],
 }
 ROUTE = {"path": "/x/", "upstream": "app", "access": "required"}
+KEYED = {
+    "providers/corporate/client_auth": "private_key_jwt",
+    "providers/corporate/signing_keys": [pem()],
+}
+SIGNED = KEYED | {"providers/corporate/client_secret": None}
 
 
 def with_changes(changes: dict) -> Settings:
@@ -184,6 +190,45 @@ CASES = [
     ({"providers/corporate/client_secret": None}, "providers.corporate.client_secret"),
     ({"providers/corporate/client_auth": "none"}, "providers.corporate.client_auth"),
     ({"providers/corporate/scopes": ["openid profile"]}, "providers.corporate.scopes[0]"),
+    # the gateway as a client, see R15
+    (KEYED, "providers.corporate.client_auth"),
+    (SIGNED | {"providers/corporate/signing_keys": []}, "providers.corporate.signing_keys"),
+    (SIGNED | {"providers/corporate/signing_keys": [pem(), "secret"]}, "providers.corporate.signing_keys[1]"),
+    (SIGNED | {"providers/corporate/signing_algorithm": "RS256"}, "providers.corporate.signing_algorithm"),
+    ({"providers/corporate/signing_keys": [pem()]}, "providers.corporate.signing_keys"),
+    ({"providers/corporate/signing_algorithm": "ES256"}, "providers.corporate.signing_algorithm"),
+    ({"providers/corporate/assertion_audience": "endpoint"}, "providers.corporate.assertion_audience"),
+    (SIGNED | {"providers/corporate/callback": "/.gateway/jwks/x"}, "providers.corporate.callback"),
+    (
+        {"providers/corporate/client_auth": "tls_client_auth", "providers/corporate/client_secret": None},
+        "providers.corporate.client_certificate",
+    ),
+    (
+        {
+            "providers/corporate/client_auth": "tls_client_auth",
+            "providers/corporate/client_certificate": "own.crt",
+        },
+        "providers.corporate.client_auth",
+    ),
+    ({"providers/corporate/client_key": "own.key"}, "providers.corporate.client_key"),
+    ({"providers/corporate/resources": ["api"]}, "providers.corporate.resources[0]"),
+    ({"providers/corporate/resources": ["https://a/", "https://a/#x"]}, "providers.corporate.resources[1]"),
+    ({"providers/corporate/resources": ["urn:a", "urn:b", "urn:a"]}, "providers.corporate.resources[2]"),
+    (
+        {
+            "providers/corporate/resources": ["urn:a"],
+            "providers/corporate/extra_authorization_parameters": {"resource": "urn:b"},
+        },
+        "providers.corporate.extra_authorization_parameters.resource",
+    ),
+    (
+        {"routes/1": ROUTE | {"extra_authorization_parameters": {"prompt": "login", "nonce": "x"}}},
+        "routes[1].extra_authorization_parameters.nonce",
+    ),
+    (
+        {"routes/1": ROUTE | {"extra_authorization_parameters": {"resource": "urn:a"}}},
+        "routes[1].extra_authorization_parameters.resource",
+    ),
     (
         {"providers/corporate/extra_authorization_parameters": {"state": "x"}},
         "providers.corporate.extra_authorization_parameters.state",
@@ -379,6 +424,21 @@ GOOD = [
     {"redis/url": "unix:///run/valkey.sock?db=0"},
     {"providers/corporate/issuer": "http://127.0.0.1:8081"},
     {"providers/corporate/client_secret": None, "providers/corporate/client_auth": "none"},
+    SIGNED,
+    SIGNED | {"providers/corporate/assertion_audience": "endpoint"},
+    SIGNED
+    | {
+        "providers/corporate/signing_keys": [pem("RS"), pem()],
+        "providers/corporate/signing_algorithm": "PS256",
+    },
+    {
+        "providers/corporate/client_secret": None,
+        "providers/corporate/client_auth": "tls_client_auth",
+        "providers/corporate/client_certificate": "own.pem",
+    },
+    {"providers/corporate/client_certificate": "own.crt", "providers/corporate/client_key": "own.key"},
+    {"providers/corporate/resources": ["urn:a", "https://api.example.com/v1?x=1"]},
+    {"routes/1": ROUTE | {"extra_authorization_parameters": {"prompt": "login", "acr_values": "high"}}},
     {"providers/corporate/algorithms": ["EdDSA", "PS512"]},
     {"routes/1": ROUTE | {"path": "/a/%C3%BC/"}},
     {"routes/1": ROUTE | {"hosts": ["*.example.com", "other:8080", "[::1]"], "unauthenticated": "reject"}},

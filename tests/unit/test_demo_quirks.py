@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway.demo.faults import ENDPOINTS, QUIRKS, Quirks
 from gateway.demo.tokens import LOGOUT_EVENT
-from tests.support.relying_party import SECRET, query_of, started, unverified
+from tests.support.relying_party import CALLBACK, CHALLENGE, SECRET, query_of, started, unverified
 
 pytestmark = pytest.mark.asyncio
 
@@ -212,6 +212,50 @@ async def no_refresh_token(client, name):
     return "refresh_token" not in await client.log_in()
 
 
+@probe("client-refused")
+async def client_refused(client, name):
+    """Every call of the client is refused, at each endpoint."""
+    client.provider.pushed_requests = "offered"
+    calls = ("/token", {"grant_type": "client_credentials"}), ("/revoke", {"token": "x"}), ("/par", PUSHED)
+    statuses = {(await client.post(path, fields))[0].status for path, fields in calls}
+    assert len(statuses - {201}) == 1
+    return statuses == {401}
+
+
+PUSHED = {
+    "response_type": "code",
+    "client_id": "demo",
+    "redirect_uri": CALLBACK,
+    "scope": "openid",
+    "code_challenge": CHALLENGE,
+    "code_challenge_method": "S256",
+}
+
+
+@probe("par-refused", "par-no-request-uri", "par-expired")
+async def pushed_fault(client, name):
+    """What comes of a pushed request, and of the browser that comes with it."""
+    client.provider.pushed_requests = "offered"
+    answer, text = await client.post("/par", PUSHED)
+    if name == "par-refused":
+        return (answer.status, json.loads(text).get("error")) == (400, "invalid_request")
+    assert answer.status == 201
+    reference = json.loads(text).get("request_uri")
+    if name == "par-no-request-uri":
+        return reference is None
+    return (await client.get(f"/authorize?client_id=demo&request_uri={reference}"))[0].status == 400
+
+
+@probe("resource-refused", "resource-ignored")
+async def resource_fault(client, name):
+    """What comes of a login for a resource that is registered."""
+    client.provider.client.resources = frozenset({"urn:a"})
+    if name == "resource-refused":
+        answer, _ = await client.form(resource="urn:a")
+        return answer.status == 303 and query_of(answer)["error"] == "invalid_target"
+    return unverified((await client.log_in(resource="urn:a"))["access_token"])["aud"] != "urn:a"
+
+
 @probe("refresh-empty-400", "refresh-invalid-request")
 async def odd_refusal(client, name):
     """How a refused refresh is told; a good one is not touched."""
@@ -294,6 +338,9 @@ async def ask(client, where):
         return await client.get("/.well-known/openid-configuration")
     if where == "jwks":
         return await client.get("/jwks")
+    if where == "par":
+        client.provider.pushed_requests = "offered"
+        return await client.post("/par", PUSHED)
     if where == "token":
         return await client.post("/token", {"grant_type": "client_credentials"})
     token = client.provider.mint("alice", "openid")
@@ -305,7 +352,7 @@ async def misshapen(client, name):
     """What the endpoint answers; the others are well."""
     where, _, shape = name.partition("-")
     for other in set(ENDPOINTS) - {where}:
-        assert (await ask(client, other))[0].status == 200
+        assert (await ask(client, other))[0].status in (200, 201)
         json.loads((await ask(client, other))[1])
     return SHAPES[shape](*await ask(client, where))
 
@@ -329,7 +376,7 @@ async def slow(client, name):
     done, _ = await asyncio.wait({waiting}, timeout=0.1 if name in client.provider.quirks else 60)
     waiting.cancel()
     client.provider.slow_seconds = 0
-    assert (await ask(client, where))[0].status == 200
+    assert (await ask(client, where))[0].status in (200, 201)
     return not done
 
 

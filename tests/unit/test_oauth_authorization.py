@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gateway.core.provider import ProviderMetadata
-from gateway.oauth.authorization import build_request, challenge_s256
+from gateway.oauth.authorization import build_request, challenge_s256, parameters_of
 from tests.support.jose import CLIENT, ISSUER, provider
 
 VERIFIER = "v" * 43
@@ -18,8 +18,7 @@ def build(
     *, endpoint: str = f"{ISSUER}/authorize", changes: dict[str, Any] | None = None, **options: Any
 ) -> str:
     metadata = ProviderMetadata(ISSUER, endpoint, f"{ISSUER}/token", f"{ISSUER}/jwks")
-    return build_request(
-        metadata,
+    parameters = parameters_of(
         provider(**(changes or {})).settings,
         redirect_uri="https://app.example/.gateway/callback",
         state="the-state",
@@ -27,6 +26,7 @@ def build(
         verifier=VERIFIER,
         **options,
     )
+    return build_request(metadata, parameters)
 
 
 def query_of(url: str) -> dict[str, list[str]]:
@@ -113,3 +113,22 @@ def test_values_are_encoded() -> None:
     url = build(changes={"client_id": "a&b=c d+e#f"})
     assert query_of(url)["client_id"] == ["a&b=c d+e#f"]
     assert "client_id=a%26b%3Dc%20d%2Be%23f" in url
+
+
+def test_what_is_asked_for_on_a_route() -> None:
+    """[11.5]: a route's parameters win over the provider's, and neither over the protocol's."""
+    changes = {"extra_authorization_parameters": {"prompt": "login", "ui_locales": "de"}}
+    extra = (("prompt", "consent"), ("acr_values", "pwd"), ("state", "evil"), ("request_uri", "urn:evil"))
+    asked = query_of(build(changes=changes, extra=extra))
+    assert (asked["prompt"], asked["acr_values"], asked["ui_locales"]) == (["consent"], ["pwd"], ["de"])
+    assert asked["state"] == ["the-state"]
+    assert "request_uri" not in asked
+    assert query_of(build(extra=extra, acr_values=("mfa",), other_account=True))["acr_values"] == ["mfa"]
+
+
+def test_resources_are_parameters_of_one_name() -> None:
+    """RFC 8707 section 2 [11.5]: one parameter for each; the endpoint's own are left out."""
+    changes = {"resources": ("https://api.example/?a=b&c", "urn:a")}
+    asked = query_of(build(endpoint=f"{ISSUER}/authorize?resource=urn:evil&p=1", changes=changes))
+    assert asked["resource"] == ["https://api.example/?a=b&c", "urn:a"]
+    assert asked["p"] == ["1"]

@@ -56,6 +56,48 @@ def test_minimal_document() -> None:
     )
 
 
+CALLED = (
+    "token_endpoint",
+    "userinfo_endpoint",
+    "revocation_endpoint",
+    "introspection_endpoint",
+    "pushed_authorization_request_endpoint",
+)
+
+
+def test_endpoints_for_who_shows_a_certificate() -> None:
+    """RFC 8705 section 5 [11.5]: with a certificate the aliases, but where browsers go or keys come from."""
+    others = ("authorization_endpoint", "jwks_uri", "end_session_endpoint", "issuer")
+    told = {name: f"{ISSUER}/{name}" for name in (*CALLED, *others)} | {"issuer": ISSUER}
+    aliases = {name: f"https://mtls.example/{name}" for name in (*CALLED, *others)}
+    document = {**told, "mtls_endpoint_aliases": aliases}
+    plain, shown = process(document), process(document, client_certificate="own.pem")
+    for name in CALLED:
+        assert getattr(plain, name) == f"{ISSUER}/{name}"
+        assert getattr(shown, name) == f"https://mtls.example/{name}"
+    for name in others:
+        assert getattr(plain, name) == getattr(shown, name) == told[name]
+    own = process(document, client_certificate="own.pem", token_endpoint="https://own.example/t")
+    assert own.token_endpoint == "https://own.example/t"
+
+
+@pytest.mark.parametrize("aliases", [None, [], "x", 7, {}, {"token_endpoint": None}, {"unknown": 7}])
+def test_aliases_that_are_none(aliases: object) -> None:
+    """[11.5]: what is no alias leaves the endpoint; one that is null leaves none."""
+    document = {**DOCUMENT, "mtls_endpoint_aliases": aliases}
+    if isinstance(aliases, dict) and "token_endpoint" in aliases:
+        assert code_of(document, client_certificate="own.pem") == "metadata_malformed"
+    else:
+        assert process(document, client_certificate="own.pem").token_endpoint == DOCUMENT["token_endpoint"]
+
+
+@pytest.mark.parametrize("url", ["http://mtls.example/t", "https://u@mtls.example/t", "x", 7])
+def test_an_alias_is_as_safe_as_an_endpoint(url: object) -> None:
+    """R8 [11.5]: an alias is held to what an endpoint is held to."""
+    document = {**DOCUMENT, "mtls_endpoint_aliases": {"token_endpoint": url}}
+    assert code_of(document, client_certificate="own.pem") in ("endpoint_invalid", "endpoint_insecure")
+
+
 def test_full_document() -> None:
     """Everything that the gateway uses is taken over; unknown members do not matter."""
     metadata = process(

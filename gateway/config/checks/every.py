@@ -10,6 +10,7 @@ from typing import TypeAlias
 from gateway.config.checks.api_keys import check_api_keys, warn_api_keys
 from gateway.config.checks.asking import check_asking, warn_asking
 from gateway.config.checks.assertions import check_assertions, warn_assertions
+from gateway.config.checks.clients import check_clients
 from gateway.config.checks.forwarding import check_client_headers, check_forwarding, warn_forwarding
 from gateway.config.checks.header_names import check_header_names
 from gateway.config.checks.listener import check_log, check_tls, warn_listener
@@ -142,6 +143,7 @@ CHECKS: tuple[Check, ...] = (
     check_providers,
     check_logins,
     check_choice,
+    check_clients,
     check_callbacks,
     check_session,
     check_upstreams,

@@ -58,11 +58,6 @@ def _check_client(provider: ProviderSettings, at: Path) -> Iterator[Problem]:
         yield Problem(
             (*at, "client_id"), "required; a provider whose bearer tokens alone count says bearer_only"
         )
-    is_client = bool(provider.client_id) or not provider.bearer_only
-    if provider.client_secret is None and provider.client_auth != "none" and is_client:
-        yield Problem((*at, "client_secret"), "required; a public client says client_auth: none")
-    if provider.client_secret is not None and provider.client_auth == "none":
-        yield Problem((*at, "client_auth"), "none, and yet there is a client_secret: remove one of them")
     for index, algorithm in enumerate(provider.algorithms):
         if algorithm not in ALGORITHMS:
             yield Problem(
@@ -72,8 +67,3 @@ def _check_client(provider: ProviderSettings, at: Path) -> Iterator[Problem]:
     for index, scope in enumerate(provider.scopes):
         if not urls.is_scope(scope):
             yield Problem((*at, "scopes", index), "write one scope without white space, quote or backslash")
-    for parameter in provider.extra_authorization_parameters:
-        if parameter in urls.RESERVED_PARAMETERS:
-            yield Problem(
-                (*at, "extra_authorization_parameters", parameter), "the gateway sets this one itself"
-            )

@@ -15,6 +15,8 @@ ENDPOINTS = frozenset(
     ("jwks.json", "login", "logout", "logged-out", "userinfo", "backchannel-logout", "frontchannel-logout")
 )
 """What stands below ``prefix`` beside the callbacks."""
+CLIENT_KEYS = "jwks/"
+"""Where, below ``prefix``, the keys of the gateway as a client are, by the provider's name."""
 
 
 def check_callbacks(settings: Settings) -> Iterator[Problem]:
@@ -26,7 +28,7 @@ def check_callbacks(settings: Settings) -> Iterator[Problem]:
         given = settings.providers[name].callback is not None
         if given and (rest in ("", path) or check_path(path) is not None or path.endswith("/")):
             yield Problem(at, "write a canonical path below prefix, such as /.gateway/callback/corporate")
-        elif rest in ENDPOINTS:
+        elif rest in ENDPOINTS or rest.startswith(CLIENT_KEYS):
             yield Problem(at, "this is another endpoint of the gateway")
         elif path in taken:
             yield Problem(

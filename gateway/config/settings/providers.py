@@ -16,6 +16,10 @@ ALGORITHMS = frozenset(
 )
 """The algorithms that exist here; asymmetric all, so that no public key can serve as a secret (R18)."""
 
+SigningAlgorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
+
 
 class ProviderSettings(Model):
     """One provider."""
@@ -38,8 +42,24 @@ class ProviderSettings(Model):
     """The gateway's client identifier there; required unless ``bearer_only``."""
     client_secret: Secret | None = None
     """The client's secret; required unless ``client_auth`` is ``none``."""
-    client_auth: Literal["client_secret_basic", "client_secret_post", "none"] = "client_secret_basic"
+    client_auth: Literal[
+        "client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "none"
+    ] = "client_secret_basic"
     """How the gateway authenticates at the token endpoint."""
+    signing_keys: tuple[Secret, ...] = Field(default=(), max_length=8)
+    """Of ``private_key_jwt``: private keys in PEM form. The first signs; all are published."""
+    signing_algorithm: SigningAlgorithm | None = None
+    """How the first of them signs; absent: RS256, ES256, ES384, ES512 or EdDSA, as its kind has it."""
+    assertion_audience: Literal["issuer", "endpoint"] = "issuer"
+    """The ``aud`` of ``private_key_jwt``: the issuer, or the URL that is called (Entra ID, Okta)."""
+    client_certificate: Text | None = None
+    """PEM file of the gateway's certificate for calls to this provider, with its chain (RFC 8705)."""
+    client_key: Text | None = None
+    """Its key, if that is in a file of its own."""
+    pushed_requests: Literal["offered", "always", "never"] = "offered"
+    """Whether logins push what they ask for (RFC 9126): where the provider offers that, always, or never."""
+    resources: tuple[Text, ...] = Field(default=(), max_length=16)
+    """What the access tokens of logins are to be for, as absolute URIs (RFC 8707)."""
     scopes: tuple[Text, ...] = ("openid",)
     """What a login asks for; ``openid`` always. ``offline_access`` often brings a refresh token."""
     audiences: tuple[Text, ...] = Field(default=(), min_length=1)

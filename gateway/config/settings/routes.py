@@ -65,6 +65,8 @@ class RouteSettings(Model):
     """Whether the `require` of all routes holds here as well."""
     contact: ContactText | None = None
     """Whom a refused person may ask; absent: as `contact` says for all routes."""
+    extra_authorization_parameters: dict[Text, Text] = Field(default_factory=dict)
+    """More parameters of logins that begin here, such as ``prompt``; they win over the provider's."""
     preflight: Annotated[
         Annotated[Literal["refuse", "forward"], Tag(UNION_TAGS[0])]
         | Annotated[CorsSettings, Tag(UNION_TAGS[1])],

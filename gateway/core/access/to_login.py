@@ -52,9 +52,11 @@ def begin(
     acr_values: tuple[str, ...] = (),
     max_age: int | None = None,
     returned: str = "",
+    route: Route | None = None,
 ) -> Login:
     """Send this browser to the provider; pending logins make room (R17).
 
+    ``route`` is that of the page, where the request itself is for none.
     ``returned`` is the state of a login that came back in vain, and begins again by itself.
     """
     site = context.site
@@ -66,6 +68,7 @@ def begin(
     chosen = runtime.login_provider(provider)
     assert chosen is not None
     callback = pending.short_callback(chosen.callback, runtime.settings.prefix, chosen.name)
+    route = context.route or route
     position = context.knowledge.denylist.position
     coming = begin_pending(
         bytes(SECRET_BYTES),
@@ -93,6 +96,7 @@ def begin(
         client=context.forwarded.client,
         position=position,
         is_repeated=bool(returned),
+        parameters=() if route is None else route.parameters,
     )
 
 
@@ -112,4 +116,5 @@ def begin_for(
         acr_values=require.acr_values,
         max_age=require.max_age,
         returned=returned,
+        route=route,
     )

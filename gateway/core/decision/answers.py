@@ -160,6 +160,7 @@ class Login:
     ``callback`` is the path that the pending login holds, empty for the usual one. ``other_account`` asks the
     provider which account it is to be. ``client`` is the address that asks. ``audit`` names an audit event
     that this ends: of a login that could not be finished, and begins again by itself.
+    ``parameters`` are more ones of the authorization request, as the page's route has them.
     ``position`` is how far the denylist was applied; ``is_repeated`` as in ``PendingLogin``. ``told_http`` is
     set where a trusted proxy says http of a browser that is on https.
     """
@@ -183,6 +184,7 @@ class Login:
     audit: str | None = None
     position: Position | None = None
     is_repeated: bool = False
+    parameters: tuple[tuple[str, str], ...] = ()
     told_http: bool = False
 
 

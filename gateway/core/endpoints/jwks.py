@@ -1,4 +1,4 @@
-"""The key set with which anybody can check what the gateway has signed (RFC 7517 section 5)."""
+"""The key sets with which anybody can check what the gateway has signed (RFC 7517 section 5)."""
 
 from typing import Final
 
@@ -25,3 +25,15 @@ def jwks(context: Context) -> Respond | Refuse:
     return Respond(
         Reason.KEYS_PUBLISHED, 200, json={"keys": signing.published(context.now)}, headers=_HEADERS
     )
+
+
+def client_jwks(context: Context) -> Respond | Refuse:
+    """Publish the keys that the gateway proves with to one provider who it is (RFC 7523), to anybody.
+
+    Each provider finds its own there, and no other's.
+    """
+    if context.request.method not in (b"GET", b"HEAD"):
+        return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
+    runtime = context.knowledge.runtime
+    name = context.target.path[len(runtime.prefix) :]
+    return Respond(Reason.KEYS_PUBLISHED, 200, json=dict(runtime.client_keys[name]), headers=_HEADERS)

@@ -35,6 +35,8 @@ class Route:
     them is one that people log in at; ``choices`` are those among which a person chooses, none where a login
     has one place to go.
 
+    ``parameters`` are more ones of the authorization request of logins that begin here.
+
     ``sets_cors`` tells that the gateway says who may read the upstream's answers, by ``preflight``.
     ``unsafe_from`` is whose pages may use a session to change something (R81).
 
@@ -60,6 +62,7 @@ class Route:
     provider: str | None = None
     providers: frozenset[str] | None = None
     require: Require = field(default_factory=Require)
+    parameters: tuple[tuple[str, str], ...] = ()
     preflight: Literal["refuse", "forward"] | CorsSettings = "refuse"
     sets_cors: bool = False
     unsafe_from: Literal["same-origin", "same-site", "anywhere"] = "same-origin"
@@ -314,6 +317,7 @@ def _compile_route(route: RouteSettings, settings: Settings, assertion: Assertio
         providers=providers,
         choices=choices,
         require=_require(route, settings),
+        parameters=tuple(route.extra_authorization_parameters.items()),
         preflight=route.preflight,
         sets_cors=route.cors == "answer",
         unsafe_from=route.unsafe_from,

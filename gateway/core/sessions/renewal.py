@@ -27,7 +27,7 @@ ROTATION = 72
 """Bytes that the name of a rotation fills in a payload, with a margin."""
 
 
-def rotation_id(provider: Provider, grant: Grant, resource: str = "") -> str:
+def rotation_id(provider: Provider, grant: Grant) -> str:
     """Name a rotation: SHA-256 over issuer, client, scope, resource, generation and old refresh token.
 
     The generation tells apart the refreshes of a provider that does not rotate, where one refresh
@@ -42,7 +42,7 @@ def rotation_id(provider: Provider, grant: Grant, resource: str = "") -> str:
         provider.issuer,
         provider.client_id,
         scopes,
-        resource,
+        " ".join(provider.settings.resources),
         str(grant.generation),
         grant.refresh_token,
     ]

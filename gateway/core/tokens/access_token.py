@@ -88,8 +88,9 @@ def _judge_kind(claims: Claims, kind: str | None, provider: Provider, *, is_own:
 
     docs/tokens.md says what makes which kind of token.
     """
-    # a sender-constrained token is no bearer token (RFC 9449 section 7.2, RFC 8705 section 3)
-    if kind not in _HEADER_TYPES or claims.get("cnf") is not None:
+    # a sender-constrained token is no bearer token (RFC 9449 section 7.2, RFC 8705 section 3); one that was
+    # given to us is bound to our own certificate, and nobody presents it
+    if kind not in _HEADER_TYPES or (claims.get("cnf") is not None and not is_own):
         return Reason.TOKEN_TYPE
     if kind in _OWN_TYPES:
         return None

@@ -22,6 +22,10 @@ UNRESOLVED = "unresolved"
 _REFERENCE = re.compile(r"\$\{((?:env|file):[^{}\r\n]*)\}")
 _BEGIN, _END = "\ue000", "\ue001"
 
+# the one list whose values have lines: keys in PEM form
+_PEM_TEXTS = "signing_keys"
+_LINE_BREAKS = {ord("\r"): None, ord("\n"): None}
+
 _TAG = "tag:yaml.org,2002:"
 _SHAPES = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -195,7 +199,8 @@ class _Builder:
             resolved = self.resolve(text)
         except ValueError as error:
             return self._problem(path, node, str(error))
-        if not _is_clean(resolved):
+        is_pem = path[-2:-1] == (_PEM_TEXTS,)
+        if not _is_clean(resolved.translate(_LINE_BREAKS) if is_pem else resolved):
             return self._problem(path, node, "a line break or another control character within a value")
         return resolved
 

@@ -16,8 +16,9 @@ from gateway.edge.providers.stats import ProviderStats
 from gateway.edge.providers.token_endpoint import TokenEndpoint
 from gateway.edge.providers.user_api import UserApi
 from gateway.edge.providers.verification import verified
-from gateway.oauth import revocation, user_api, userinfo
+from gateway.oauth import authorization, pushed, revocation, user_api, userinfo
 from gateway.oauth.errors import MessageError
+from gateway.oauth.query import Parameters
 from gateway.syntax.encoding import Json
 
 _CALLS_OF_A_REFRESH: Final = 4
@@ -41,7 +42,7 @@ class ProviderCalls:
         self._clock = clock
         self._allow_insecure_http = allow_insecure_http
         self.settings = provider.settings
-        self._client = CountedClient(provider.settings, counts)
+        self._client = CountedClient(provider.settings, counts, clock)
         self.published = Published(
             provider.name,
             provider.settings,
@@ -76,6 +77,25 @@ class ProviderCalls:
         """Stop the background work and close connections."""
         await self.published.close()
         await self._client.close()
+
+    async def authorization_url(self, parameters: Parameters, admit: Callable[[], None]) -> str:
+        """Return where a browser logs in that asks for this, pushed or in the URL. Raises Fault.
+
+        ``admit`` is called before a call to the provider, and may raise Fault.
+        """
+        metadata = await self.published.metadata.get()
+        try:
+            if not pushed.is_wanted(metadata, self.settings):
+                return authorization.build_request(metadata, parameters)
+            admit()
+            request = pushed.build_request(metadata, self.settings, parameters)
+            response = await self._client.send("par", posted(request, pushed.MOST_RESPONSE, "pushed"))
+            reference = pushed.process_response(response.status, response.body)
+        except MessageError as error:
+            self._client.count("par", "refused" if error.is_misconfiguration else "failed")
+            raise to_fault(error) from error
+        self._client.count("par", "ok")
+        return pushed.build_reference(metadata, self.settings, reference)
 
     async def call_userinfo(
         self, access_token: str, pool: Literal["login", "refresh"]

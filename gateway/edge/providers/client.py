@@ -1,10 +1,9 @@
 """One HTTP exchange with a provider: bounded in time and size, its failures told apart."""
 
 import asyncio
-import ssl
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType, SimpleNamespace
@@ -15,17 +14,20 @@ from yarl import URL
 
 from gateway.config.settings.providers import ProviderSettings
 from gateway.core.fault import Ambiguous, Fault, NeverSent
-from gateway.core.reasons import Reason
+from gateway.edge.providers.assertions import Assertions
 from gateway.edge.providers.faults import unavailable
 from gateway.edge.providers.proxy import proxy_for
-from gateway.http.client_tls import client_context
+from gateway.edge.providers.trust import Trust
 from gateway.oauth.form import FormRequest
 
-Pool = Literal["login", "refresh", "published", "revocation"]
-"""What a call is for; each has connections of its own, so that logins cannot starve refreshes (R84)."""
+Pool = Literal["login", "pushed", "refresh", "published", "revocation"]
+"""What a call is for; each has connections of its own, so that logins cannot starve refreshes (R84).
+
+``pushed`` are logins that begin, which anybody can do; they take nothing from those that end.
+"""
 
 MOST_CONNECTIONS: Final[Mapping[Pool, int]] = MappingProxyType(
-    {"login": 32, "refresh": 32, "published": 4, "revocation": 8}
+    {"login": 32, "pushed": 32, "refresh": 32, "published": 4, "revocation": 8}
 )
 # the content codings that are read (RFC 9110 section 8.4.1), with zlib's name for each
 _CODINGS: Final[dict[str, int | None]] = {
@@ -48,6 +50,7 @@ class Request:
         body: none where it is None.
         pool: whose connections are used.
         within: seconds that the exchange may take, if fewer than the provider's time-out.
+        assertion_for: the audience of the client assertion that its form still lacks, empty for none.
     """
 
     method: str
@@ -57,11 +60,12 @@ class Request:
     body: bytes | None = None
     pool: Pool = "published"
     within: float | None = None
+    assertion_for: str = ""
 
 
 def posted(form: FormRequest, limit: int, pool: Pool, within: float | None = None) -> Request:
     """Return the request that posts a form."""
-    return Request("POST", form.url, form.headers, limit, form.body, pool, within)
+    return Request("POST", form.url, form.headers, limit, form.body, pool, within, form.assertion_for)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,10 @@ class ProviderClient:
     whether it arrived.
     """
 
-    def __init__(self, settings: ProviderSettings) -> None:
+    def __init__(self, settings: ProviderSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
+        self._assertions = Assertions(settings, clock)
+        self._trust = Trust(settings)
         self._sessions: dict[Pool, aiohttp.ClientSession] = {}
 
     async def send(self, request: Request) -> Response:
@@ -103,16 +109,17 @@ class ProviderClient:
         url, within = request.url, request.within
         session = self._open(request.pool)
         timeout = self._settings.timeout if within is None else min(within, self._settings.timeout)
-        progress = _Progress()
+        context, progress = self._trust.context(), _Progress()
         try:
             async with (
                 asyncio.timeout(timeout),
                 session.request(
                     request.method,
                     URL(url, encoded=True),
-                    data=request.body,
+                    data=self._body(request),
                     headers={"Accept-Encoding": "identity", **request.headers},
                     allow_redirects=False,
+                    ssl=context,
                     proxy=proxy_for(url, _proxy_of(self._settings)),
                     trace_request_ctx=progress,
                 ) as response,
@@ -123,6 +130,15 @@ class ProviderClient:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # the original is cut off: aiohttp's errors carry the request's headers and bytes of the answer
             raise self._classify(error, url, is_sent=progress.is_sent) from None
+
+    def _body(self, request: Request) -> bytes | None:
+        if request.body is None or not request.assertion_for:
+            return request.body
+        # a JWT has no character that a form would encode
+        return b"%b&client_assertion=%b" % (
+            request.body,
+            self._assertions.sign(request.assertion_for).encode(),
+        )
 
     async def close(self) -> None:
         """Close what is open; calls under way fail."""
@@ -136,9 +152,7 @@ class ProviderClient:
             trace = aiohttp.TraceConfig()
             trace.on_request_headers_sent.append(_note_sent)
             session = self._sessions[pool] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    ssl=self._trust(), force_close=True, limit=MOST_CONNECTIONS[pool]
-                ),
+                connector=aiohttp.TCPConnector(force_close=True, limit=MOST_CONNECTIONS[pool]),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 headers={"User-Agent": "token-gateway"},
@@ -147,16 +161,6 @@ class ProviderClient:
                 trace_configs=[trace],
             )
         return session
-
-    def _trust(self) -> ssl.SSLContext:
-        try:
-            return client_context(self._settings.ca_file)
-        except OSError as error:
-            raise NeverSent(
-                "issuer",
-                Reason.ISSUER_MISCONFIGURED,
-                f"ca_file {self._settings.ca_file!r} cannot be used: {error.strerror or 'no certificates'}",
-            ) from error
 
     def _classify(self, error: Exception, url: str, *, is_sent: bool) -> Fault:
         where = url.partition("?")[0]
@@ -190,8 +194,10 @@ class CountedClient:
     What never came, or is no HTTP, is counted here; what an answer comes to is for the caller to ``count``.
     """
 
-    def __init__(self, settings: ProviderSettings, counts: "Counter[tuple[str, str]]") -> None:
-        self._client = ProviderClient(settings)
+    def __init__(
+        self, settings: ProviderSettings, counts: "Counter[tuple[str, str]]", clock: Callable[[], float]
+    ) -> None:
+        self._client = ProviderClient(settings, clock)
         self.counts = counts
 
     def count(self, call: str, outcome: str) -> None:

@@ -1,19 +1,20 @@
 """The start of a login: what the decision may not draw or build itself."""
 
 import os
+import time
 from collections.abc import Awaitable, Callable
 
 from gateway.core.access import pending
 from gateway.core.decision.answers import Login
-from gateway.core.decision.needs import Metadata
 from gateway.core.fault import Fault
 from gateway.core.headers.cookies import CookieChange, Seal
-from gateway.core.provider import ProviderMetadata
 from gateway.core.reasons import Reason
+from gateway.core.rules.rate_limit import MICROSECONDS, Buckets, key_of
 from gateway.core.runtime import RuntimeConfig
 from gateway.core.sessions.pending import SECRET_BYTES, begin_pending, encode_pending
 from gateway.core.sessions.seal import NONCE_BYTES
-from gateway.oauth.authorization import build_request
+from gateway.oauth.authorization import parameters_of
+from gateway.oauth.query import Parameters
 
 
 class Logins:
@@ -21,36 +22,53 @@ class Logins:
 
     Args:
         runtime: the configuration.
-        metadata: asks for a provider's; raises Fault.
+        authorize: returns where somebody logs in at a provider, by its name, who asks for this; raises
+            Fault.
         keep: keeps a page that is too long for a cookie, for an address and for so many seconds; returns its
             reference, empty where it cannot be kept.
+        monotonic: seconds of a clock that never goes back.
     """
 
     def __init__(
         self,
         runtime: RuntimeConfig,
-        metadata: Callable[[Metadata], Awaitable[ProviderMetadata]],
+        authorize: Callable[[str, Parameters, Callable[[], None]], Awaitable[str]],
         keep: Callable[[str, str, float], Awaitable[str]],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._runtime = runtime
-        self._metadata = metadata
+        self._monotonic = monotonic
+        self._begun: Buckets | None = None
+        self.configure(runtime)
+        self._authorize = authorize
         self._keep = keep
 
     def configure(self, runtime: RuntimeConfig) -> None:
         """Go on with this configuration."""
+        limit, begun = runtime.login_limit, self._begun
         self._runtime = runtime
+        if begun is None or begun.limit != limit:
+            self._begun = None if limit is None else Buckets(limit)
+
+    def _admit(self, client: str) -> None:
+        """Count one more login of an address that costs the provider a call. Raises Fault: one too many."""
+        if self._begun is None:
+            return
+        key = key_of("address", None, client)
+        allowance = self._begun.take(key, int(self._monotonic() * MICROSECONDS))
+        if allowance.wait is not None:
+            detail = "logins_per_address: too many logins begin at this address"
+            raise Fault("client", Reason.RATE_LIMITED, detail, allowance.wait)
 
     async def start(self, login: Login) -> tuple[str, CookieChange]:
         """Return the authorization URL and the cookie that binds this login to this browser.
 
         Raises:
-            Fault: the provider's metadata cannot be had.
+            Fault: the provider cannot be asked now.
         """
         runtime = self._runtime
         provider = runtime.providers.get(login.provider)
         if provider is None:
             raise Fault("issuer", Reason.ISSUER_MISCONFIGURED, "the provider is no longer configured")
-        metadata = await self._metadata(Metadata(provider.name))
         page = login.return_to
         if len(page) > pending.MOST_PAGE_IN_STATE:
             reference = await self._keep(page, login.client, login.max_age_seconds)
@@ -68,8 +86,7 @@ class Logins:
         if 0 < len(page) <= pending.MOST_PAGE_IN_STATE:
             purpose = pending.page_purpose(login.origin)
             sealed = runtime.ring.seal(purpose, page.encode(), os.urandom(NONCE_BYTES))
-        url = build_request(
-            metadata,
+        parameters = parameters_of(
             provider.settings,
             redirect_uri=login.redirect_uri,
             state=pending.state_of(begun, sealed),
@@ -79,7 +96,9 @@ class Logins:
             max_age=login.max_age,
             login_hint=login.login_hint,
             other_account=login.other_account,
+            extra=login.parameters,
         )
+        url = await self._authorize(provider.name, parameters, lambda: self._admit(login.client))
         name = pending.state_cookie_name(login.pending_cookie, begun.state)
         seal = Seal(f"login {login.origin}", encode_pending(begun))
         # a form that the provider's page posts brings no other cookie

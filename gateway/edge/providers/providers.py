@@ -17,6 +17,7 @@ from gateway.edge.providers.stats import ProviderStats
 from gateway.edge.tasks import Tasks
 from gateway.oauth import logout
 from gateway.oauth.errors import MessageError
+from gateway.oauth.query import Parameters
 from gateway.syntax.encoding import Json
 
 _LOGOUT_PATIENCE = 3.0
@@ -127,6 +128,21 @@ class Providers:
             Fault: ``KEYS_UNAVAILABLE``.
         """
         return await self._by_name[need.provider].published.keys.find(need)
+
+    async def authorization_url(
+        self, provider: str, parameters: Parameters, admit: Callable[[], None]
+    ) -> str:
+        """Return where a browser logs in that asks for this: pushed first, where that is wanted (RFC 9126).
+
+        Args:
+            provider: its name.
+            parameters: of the authorization request.
+            admit: called before a call that anybody may cause; raises Fault where that is one too many.
+
+        Raises:
+            Fault: it cannot be pushed, or the provider's metadata cannot be had.
+        """
+        return await self._by_name[provider].authorization_url(parameters, admit)
 
     async def exchange(self, need: RedeemCode) -> TokenSet | TokenRefusal:
         """Redeem an authorization code.

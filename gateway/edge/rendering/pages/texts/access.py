@@ -24,6 +24,7 @@ ACCESS: Final[dict[Reason, Text]] = {
     Reason.SERVER_OPTIONS: fine("These methods are known here."),
     Reason.KEYS_PUBLISHED: fine("These are the keys of what is signed here."),
     Reason.USERINFO: fine("This is who you are logged in as."),
+    Reason.KEYS_PUBLISHED: fine("These are the keys that the gateway is known by."),
     Reason.LOGIN_REQUIRED: log_in("A login is required."),
     Reason.CREDENTIALS_CONFLICT: bad_request(
         "The bearer token and the session name different people.",
