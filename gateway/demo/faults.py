@@ -57,6 +57,7 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         "refresh-reuse-leeway": "a rotated refresh token used again at once gets the same new tokens",
         "no-refresh-token": "no refresh token is given, whatever scope was asked for",
         "refresh-no-rotation": "a refresh answers without a new refresh token; the old one stays good",
+        "groups-overage": "the ID token leaves out the groups and says that they are too many (Entra ID)",
         "no-auth-time": "the ID token does not say when the person authenticated",
         "client-refused": "the client is not known, whatever it proves itself with",
         "par-refused": "a pushed request is refused as invalid_request",

@@ -120,6 +120,19 @@ class OpenEndpoints:
         other = "-other" if "userinfo-invalid-sub" in provider.quirks else ""
         return json_answer({"sub": subject + other, **provider.tokens.profile(subject, scopes)})
 
+    async def groups(self, request: web.Request) -> web.StreamResponse:
+        """The groups of whose token it is, as Microsoft Graph answers ``/me/getMemberObjects``."""
+        provider = self._provider
+        provider.counts["groups"] += 1
+        if (spoiled := await provider.spoiled(request, "userinfo", "groups")) is not None:
+            return spoiled
+        claims = provider.read_access_token(bearer_of(request))
+        if claims is None or await request.read() != b'{"securityEnabledOnly":false}':
+            return web.json_response({"error": {"code": "InvalidAuthenticationToken"}}, status=401)
+        context = f"{provider.base}/graph/$metadata#Collection(Edm.String)"
+        groups = provider.accounts[str(claims["sub"])].get("groups", [])
+        return web.json_response({"@odata.context": context, "value": groups})
+
     async def logout(self, request: web.Request) -> web.StreamResponse:
         """RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0)."""
         provider = self._provider

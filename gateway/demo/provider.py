@@ -77,6 +77,7 @@ class DemoProvider(ProviderState):
             "/userinfo": ("GET POST", own.userinfo),
             "/revoke": ("POST", client.revoke),
             "/introspect": ("POST", client.introspect),
+            "/graph/me/getMemberObjects": ("POST", own.groups),
             "/logout": ("GET POST", own.logout),
             "/mint": ("GET", own.mint),
             "/": ("GET HEAD", own.home),

@@ -96,6 +96,12 @@ class TokenFactory:
             "at_hash": encode_base64url(hashlib.sha256(hashed.encode()).digest()[:16]),
             **self.profile(family.user, family.scopes),
         }
+        if "groups-overage" in quirks:
+            # as Entra ID: a distributed claim, with an address that nobody should follow
+            claims.pop("groups", None)
+            claims["_claim_names"] = {"groups": "src1"}
+            endpoint = f"{_ELSEWHERE}/users/{family.user}/getMemberObjects"
+            claims["_claim_sources"] = {"src1": {"endpoint": endpoint}}
         if nonce is not None:
             claims["nonce"] = nonce + "-other" if "nonce-invalid" in quirks else nonce
         if "no-auth-time" in quirks:

@@ -12,6 +12,7 @@ MISCONFIGURED = frozenset(
         "client_secret_missing",
         "pushed_refused",
         "pushed_unsupported",
+        "groups_refused",
     )
 )
 """Codes that only the operator can clear; waiting does not help."""

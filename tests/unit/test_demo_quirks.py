@@ -72,6 +72,7 @@ ID_TOKEN_FAULTS = {
     "invalid-aud": lambda claims: claims["aud"] == "demo-other",
     "missing-aud": lambda claims: "aud" not in claims,
     "missing-iat": lambda claims: "iat" not in claims,
+    "groups-overage": lambda claims: "groups" not in claims and claims["_claim_names"] == {"groups": "src1"},
     "no-auth-time": lambda claims: "auth_time" not in claims,
     "nonce-invalid": lambda claims: claims["nonce"] != "n-1",
 }

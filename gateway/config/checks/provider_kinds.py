@@ -11,14 +11,22 @@ from gateway.syntax.claim_paths import parse_path
 
 _OF_LOGINS = (
     *("callback", "end_session_endpoint", "frontchannel_logout", "response_mode"),
-    *("extra_authorization_parameters", "userinfo", "label"),
+    *("extra_authorization_parameters", "userinfo", "label", "groups_overage"),
 )
 
 
 _OF_OIDC = (
     *("audiences", "clients_without_aud", "id_token_audiences", "algorithms", "access_token"),
     *("access_token_type", "userinfo", "response_mode", "discovery_url", "jwks_uri", "end_session_endpoint"),
-    *("frontchannel_logout", "bearer_only", "jwks_max_age", "jwks_max_stale", "jwks_cooldown"),
+    *(
+        "frontchannel_logout",
+        "bearer_only",
+        "groups_overage",
+        "graph_url",
+        "jwks_max_age",
+        "jwks_max_stale",
+        "jwks_cooldown",
+    ),
 )
 _MOST_LABEL = 64
 _OF_OAUTH2 = ("preset", "subject", "user_max_age")

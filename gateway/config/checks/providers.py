@@ -18,6 +18,7 @@ _ENDPOINTS = (
     "jwks_uri",
     "end_session_endpoint",
     "revocation_endpoint",
+    "graph_url",
 )
 
 

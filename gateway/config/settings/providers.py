@@ -76,6 +76,10 @@ class ProviderSettings(Model):
     """``at+jwt`` demands that header ``typ`` of a bearer token (RFC 9068)."""
     userinfo: bool = False
     """Whether a login also asks the UserInfo endpoint for claims."""
+    groups_overage: Literal["omit", "graph"] = "omit"
+    """Whether groups too many for an ID token (Entra ID) are missing, or asked for at Microsoft Graph."""
+    graph_url: Text = "https://graph.microsoft.com/v1.0"
+    """Where Microsoft Graph is; national clouds have their own."""
     response_mode: Literal["query", "form_post"] = "query"
     """How the provider answers a login; ``form_post``, over https, where it insists on that (Apple)."""
     email_verified: Literal["check", "assume", "ignore"] = "check"

@@ -61,10 +61,15 @@ class RedeemCode:
 
 @dataclass(frozen=True, slots=True)
 class UserInfo:
-    """The UserInfo response (OIDC Core section 5.3). Answer: dict of claims, or None if it was refused."""
+    """What more is told of a person: UserInfo (OIDC Core section 5.3), or a user API.
+
+    ``groups_of`` is the subject whose groups are asked for as well, since they did not fit into the ID token
+    that came with the access token; empty for nobody's. Answer: dict of claims, empty if it was refused.
+    """
 
     provider: str
     access_token: str = field(repr=False)
+    groups_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ from gateway.core.provider import Provider, ProviderMetadata, TokenRefusal, Toke
 from gateway.core.reasons import Reason
 from gateway.core.sessions import renewal
 from gateway.core.sessions.model import Grant, Session
+from gateway.core.sessions.overage import is_over
 from gateway.core.sessions.pending import PendingLogin
 from gateway.core.sessions.record import HANDLE_BYTES
 from gateway.core.tokens import id_token
@@ -286,8 +287,9 @@ def _with_userinfo(
 ) -> Step:
     """Ask for more claims, or for all of them (``claims`` None): then the answer says who it is."""
     userinfo: Claims | None = None
-    if provider.settings.userinfo or claims is None:
-        need = UserInfo(provider.name, tokens.access_token)
+    groups_of = str(claims["sub"]) if claims is not None and is_over(provider, claims) else ""
+    if provider.settings.userinfo or claims is None or groups_of:
+        need = UserInfo(provider.name, tokens.access_token, groups_of)
         userinfo = context.knowledge.fact(need, dict)
         if userinfo is None:
             return need

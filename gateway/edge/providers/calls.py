@@ -16,7 +16,7 @@ from gateway.edge.providers.stats import ProviderStats
 from gateway.edge.providers.token_endpoint import TokenEndpoint
 from gateway.edge.providers.user_api import UserApi
 from gateway.edge.providers.verification import verified
-from gateway.oauth import authorization, pushed, revocation, user_api, userinfo
+from gateway.oauth import authorization, graph, pushed, revocation, user_api, userinfo
 from gateway.oauth.errors import MessageError
 from gateway.oauth.query import Parameters
 from gateway.syntax.encoding import Json
@@ -117,6 +117,21 @@ class ProviderCalls:
             raise to_fault(error) from error
         self._client.count("userinfo", "refused" if claims is None else "ok")
         return response.status, claims
+
+    async def call_groups(self, access_token: str, pool: Literal["login", "refresh"]) -> list[Json]:
+        """Return the groups of the person that an access token is of. Raises Fault."""
+        try:
+            asked = graph.build_request(
+                self.settings, access_token, allow_insecure_http=self._allow_insecure_http
+            )
+            request = Request("POST", asked.url, asked.headers, graph.MOST_GROUPS_ANSWER, graph.BODY, pool)
+            response = await self._client.send("userinfo", request)
+            groups = graph.process_response(response.status, response.body)
+        except MessageError as error:
+            self._client.count("userinfo", "failed")
+            raise to_fault(error) from error
+        self._client.count("userinfo", "ok")
+        return [*groups]
 
     async def _ask_again(self, access_token: str) -> TokenSet | TokenRefusal:
         """Ask whose an access token is that stands for a grant: whether it still holds. Raises Fault."""

@@ -10,6 +10,7 @@ from gateway.core.decision.needs import EndSession, Keys, Metadata, RedeemCode, 
 from gateway.core.fault import Fault
 from gateway.core.provider import Provider, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
+from gateway.core.sessions.overage import GROUPS
 from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.calls import ProviderCalls
 from gateway.edge.providers.faults import to_fault, unavailable
@@ -180,9 +181,14 @@ class Providers:
         return await self._userinfo(need, "login")
 
     async def _userinfo(self, need: UserInfo, pool: Literal["login", "refresh"]) -> dict[str, Json] | None:
-        status, claims = await self._by_name[need.provider].call_userinfo(need.access_token, pool)
-        if claims is None:
-            self.on_refused(need.provider, status)
+        asked = self._by_name[need.provider]
+        claims: dict[str, Json] | None = {"sub": need.groups_of}
+        if asked.settings.userinfo or not need.groups_of:
+            status, claims = await asked.call_userinfo(need.access_token, pool)
+            if claims is None:
+                self.on_refused(need.provider, status)
+        if claims is not None and need.groups_of:
+            claims = {**claims, GROUPS: await asked.call_groups(need.access_token, pool)}
         return claims
 
     async def end_session(self, need: EndSession) -> str | Fault:

@@ -12,7 +12,7 @@ from gateway.core.identity import Claims
 from gateway.core.provider import Provider, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.runtime import RuntimeConfig
-from gateway.core.sessions import claim_sources, renewal
+from gateway.core.sessions import claim_sources, overage, renewal
 from gateway.core.sessions.model import Grant, RefreshOutcome, Renewed, Session, SessionOver
 from gateway.core.sessions.record import HANDLE_BYTES
 from gateway.core.sessions.seal import NONCE_BYTES, KeyRing
@@ -99,8 +99,11 @@ class Renewals:
         else:
             is_asked = claim_sources.needs_userinfo(provider, session, id_claims)
             userinfo = tokens.user
-            if userinfo is None and is_asked:
-                userinfo = await self._userinfo(provider, tokens)
+            groups_of = overage.groups_of(provider, session, id_claims)
+            if userinfo is None and (is_asked or groups_of):
+                userinfo = await self._userinfo(UserInfo(provider.name, tokens.access_token, groups_of))
+            elif userinfo is None:
+                userinfo = overage.nothing_more(provider, session, id_claims)
             handle = encode_base64url(os.urandom(HANDLE_BYTES)) if grant.handle else ""
             outcome = renewal.renew(
                 provider, session, grant, rotation_id, tokens, id_claims, userinfo, self._clock(), handle
@@ -142,8 +145,8 @@ class Renewals:
             return None
         return None if claims is Reason.TOKEN_KEY_UNKNOWN else claims
 
-    async def _userinfo(self, provider: Provider, tokens: TokenSet) -> Claims | None:
+    async def _userinfo(self, need: UserInfo) -> Claims | None:
         try:
-            return await self._tokens.refreshed_userinfo(UserInfo(provider.name, tokens.access_token))
+            return await self._tokens.refreshed_userinfo(need)
         except Fault:
             return None
