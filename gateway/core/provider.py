@@ -52,6 +52,8 @@ class ProviderMetadata:
     iss_parameter_supported: bool = False
     code_challenge_methods: tuple[str, ...] = ()
     token_auth_methods: tuple[str, ...] = ("client_secret_basic",)
+    token_auth_algorithms: tuple[str, ...] = ()
+    requires_pushed_requests: bool = False
     unusable: tuple[tuple[str, str, str], ...] = ()
     also_issuers: tuple[str, ...] = ()
 

@@ -78,6 +78,8 @@ def process_response(
         # for whoever looks at it: the configuration decides how the client authenticates
         token_auth_methods=_named(document.get("token_endpoint_auth_methods_supported"))
         or ("client_secret_basic",),
+        token_auth_algorithms=_named(document.get("token_endpoint_auth_signing_alg_values_supported")),
+        requires_pushed_requests=document.get("require_pushed_authorization_requests") is True,
         unusable=tuple(unusable),
     )
 

@@ -5,6 +5,7 @@ import json
 import aiohttp
 import pytest
 
+from tests.support.client_keys import pem
 from tests.support.world import World
 
 pytestmark = pytest.mark.asyncio
@@ -21,10 +22,8 @@ def iam_configuration(iam_configuration):
     }
 
 
-@pytest.fixture
-async def canaille_world(iam_server, valkey_url, tmp_path):
-    """A gateway whose one provider is canaille, which has registered it by RFC 7591."""
-    world = World(valkey_url, tmp_path)
+async def registered(world: World, issuer: str, **more: object) -> dict[str, object]:
+    """Register the gateway at canaille by RFC 7591, and return its settings there."""
     registration = {
         "client_name": "token gateway",
         "redirect_uris": [f"{world.base}/.gateway/callback"],
@@ -32,29 +31,72 @@ async def canaille_world(iam_server, valkey_url, tmp_path):
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
         "scope": "openid profile email groups",
-        "token_endpoint_auth_method": "client_secret_basic",
         "contacts": ["operator@example.com"],
+        **more,
     }
-    issuer = iam_server.url.rstrip("/")
     async with (
         aiohttp.ClientSession() as session,
         session.post(f"{issuer}/oauth/register", json=registration) as answer,
     ):
         assert answer.status == 201, await answer.text()
         client = await answer.json()
-    world.override = {
-        "providers": {
-            "demo": {
-                "issuer": issuer,
-                "client_id": client["client_id"],
-                "client_secret": client["client_secret"],
-                "scopes": ["openid", "profile", "email", "groups"],
-                "audiences": [client["client_id"]],
-            }
-        }
+    return {
+        "issuer": issuer,
+        "client_id": client["client_id"],
+        "client_secret": client.get("client_secret"),
+        "scopes": ["openid", "profile", "email", "groups"],
+        "audiences": [client["client_id"]],
     }
+
+
+@pytest.fixture
+async def canaille_world(iam_server, valkey_url, tmp_path):
+    """A gateway whose one provider is canaille, which knows it by its secret."""
+    world, issuer = World(valkey_url, tmp_path), iam_server.url.rstrip("/")
+    known = await registered(world, issuer, token_endpoint_auth_method="client_secret_basic")
+    world.override = {"providers": {"demo": known}}
     async with world:
         yield world
+
+
+@pytest.fixture
+async def signing_world(iam_server, valkey_url, tmp_path):
+    """The same, but canaille knows it by the keys that it publishes."""
+    world, issuer = World(valkey_url, tmp_path), iam_server.url.rstrip("/")
+    known = await registered(
+        world,
+        issuer,
+        token_endpoint_auth_method="private_key_jwt",
+        token_endpoint_auth_signing_alg="ES256",
+        jwks_uri=f"{world.base}/.gateway/jwks/demo",
+    )
+    signs = {
+        "client_secret": None,
+        "client_auth": "private_key_jwt",
+        "assertion_audience": "endpoint",
+        "signing_keys": [pem()],
+    }
+    world.override = {"providers": {"demo": known | signs}}
+    async with world:
+        yield world
+
+
+async def test_r15_it_finds_our_keys_and_takes_our_signatures(signing_world: World, iam_server):
+    """R15 [11.5]: an implementation of RFC 7523 that is not ours, for code and refresh."""
+    world = signing_world
+    user = iam_server.random_user(user_name="hamilton", emails=["hamilton@example.com"])
+    iam_server.login(user)
+    iam_server.consent(user)
+    browser = world.browser()
+    try:
+        page = await browser.get("/wanted")
+    finally:
+        iam_server.logout()
+    assert page.status == 200, page.text
+    assert page.text.startswith("hello hamilton GET /wanted")
+    world.clock.advance(LIFETIME + 1)
+    assert (await browser.fetch("/later")).status == 200
+    assert world.audit("refresh")
 
 
 async def test_login_refresh_logout(canaille_world: World, iam_server):

@@ -8,6 +8,7 @@ import yaml
 
 from gateway.cli.main import main
 from gateway.demo.faults import Canned
+from tests.support.client_keys import pem
 from tests.support.jose import jwk
 from tests.support.world import World
 
@@ -91,6 +92,58 @@ async def test_check_asks_the_providers(world: World, tmp_path, capsys):
         assert part in errors
     world.provider.canned["discovery"] = Canned(404, b"no")
     assert "answered 404" in (await check("--providers"))[1]
+
+
+CLIENTS = [
+    ({"client_auth": "client_secret_post"}, {}, ""),
+    (
+        {"client_auth": "client_secret_post"},
+        {"token_endpoint_auth_methods_supported": None},
+        "client_auth is",
+    ),
+    ({"client_auth": "none", "client_secret": None}, {}, ""),
+    ({"client_auth": "private_key_jwt"}, {}, ""),
+    (
+        {"client_auth": "private_key_jwt"},
+        {"token_endpoint_auth_methods_supported": ["client_secret_basic", "tls_client_auth"]},
+        "names client_secret_basic, tls_client_auth",
+    ),
+    (
+        {"client_auth": "private_key_jwt"},
+        {"token_endpoint_auth_signing_alg_values_supported": ["PS256"]},
+        "the first signs with ES256, and its metadata names PS256",
+    ),
+    ({"pushed_requests": "always"}, {}, "names no endpoint for it"),
+    (
+        {"pushed_requests": "never"},
+        {"require_pushed_authorization_requests": True},
+        "says that requests have to be pushed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("client", "metadata", "expected"), CLIENTS)
+async def test_check_tells_where_the_client_does_not_fit(
+    world: World, tmp_path, capsys, client: dict, metadata: dict, expected: str
+):
+    """[11.5]: ``gateway check --providers`` compares the client here with what is said of it there."""
+    if client.get("client_auth") == "private_key_jwt":
+        client = client | {"client_secret": None, "signing_keys": [pem()]}
+    data = world.config()
+    data["providers"]["demo"] |= client
+    path = tmp_path / "gateway.yaml"
+    path.write_text(yaml.safe_dump(data))
+    browser = world.browser()
+    document = json.loads(
+        (await browser.fetch(f"{world.provider.base}/.well-known/openid-configuration")).text
+    )
+    told = {name: value for name, value in (document | metadata).items() if value is not None}
+    world.provider.canned["discovery"] = Canned(200, json.dumps(told).encode())
+    code = await asyncio.to_thread(main, ["check", "--config", str(path), "--providers"])
+    lines = [line for line in capsys.readouterr().err.splitlines() if "providers.demo" in line]
+    assert code == 0
+    assert len(lines) == bool(expected)
+    assert expected in "".join(lines)
 
 
 @pytest.mark.settings({"providers": {"demo": {"userinfo": True}}, "identity_headers": {"X-Nick": "nickname"}})
