@@ -21,7 +21,7 @@ from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
 from gateway.core.rules import claim_policies, request_policies
 from gateway.core.rules.claim_policies import ClaimNames
-from gateway.core.rules.policy_words import NOT_KEPT_OUT, both, either, words_of
+from gateway.core.rules.policy_words import NOT_KEPT_OUT, both, either, shortened, words_of
 from gateway.core.rules.request_policies import named_methods
 from gateway.core.rules.verdict import Check, Verdict, every, none_of, one_of, reason_of
 
@@ -127,6 +127,7 @@ POLICIES: Mapping[str, Policy | Declared] = {
 verified address in one of ``email_domains``, a client in one of ``networks``, one of ``methods`` (GET covers
 HEAD), one of ``acr``, and an ``auth_time`` at most ``max_age`` ago. Values are compared whole and by type."""
 
+_MOST_LACKS: Final = 20
 _STEPS: Final = frozenset({"acr", "max_age"})
 
 
@@ -311,7 +312,8 @@ def lacking(identity: Identity, request: Request, require: Require, why: Refused
     branch = _lacking(require.root, ask, why.reason, words)
     # whoever is asked to authenticate again is asked for all of it at once
     challenge = Challenge(require.scopes, require.acr_values, require.max_age).beside(branch)
-    return Lack(tuple(dict.fromkeys(each for each in words if each)), challenge)
+    shown = dict.fromkeys(shortened(each) for each in words if each)
+    return Lack(tuple(shown)[:_MOST_LACKS], challenge)
 
 
 def _lacking(node: Node, ask: Callable[[Node], Verdict], reason: Reason, words: list[str]) -> Challenge:

@@ -40,12 +40,16 @@ def words_of(name: str, settings: RequireSettings) -> str:
 
 def either(words: Sequence[str]) -> str:
     """Return the words for that one of several is asked for."""
-    return shortened(", or ".join(dict.fromkeys(filter(None, words))))
+    return shortened(", or ".join(_within(words)))
 
 
 def both(words: Sequence[str]) -> str:
     """Return the words for that all of several are asked for."""
-    return shortened(", and ".join(dict.fromkeys(filter(None, words))))
+    return shortened(", and ".join(_within(words)))
+
+
+def _within(words: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(each.rstrip(".") for each in words if each))
 
 
 NOT_KEPT_OUT: Final = "an account that is not kept out here"
