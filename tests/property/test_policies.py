@@ -133,7 +133,7 @@ def verdict(
 
 
 @given(REQUIRES, REQUIRES, NAMED, CLAIMS, SCOPES, REQUESTS)
-def test_adding_a_requirement_never_widens(require, more, named, claims, scopes, req):
+def test_adding_a_policy_never_turns_a_refusal_into_a_pass(require, more, named, claims, scopes, req):
     """[11.1]: whatever lines are added, whoever was refused stays refused.
 
     To a policy or to what it says ``not`` of, to every part of an ``all``, or for all routes.
