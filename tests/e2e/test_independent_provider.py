@@ -1,9 +1,12 @@
 """Login, refresh and logout against a provider that this project did not write: canaille."""
 
+import html
 import json
+import re
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from tests.support.client_keys import pem
 from tests.support.world import World
@@ -124,3 +127,81 @@ async def test_login_refresh_logout(canaille_world: World, iam_server):
     page = await browser.submit(await browser.get("/.gateway/logout"))
     assert page.url.path == "/.gateway/logged-out"
     assert (await browser.fetch("/x")).status == 401
+
+
+@pytest.fixture(params=["cookie", "redis"])
+async def both(request, iam_server, valkey_url, tmp_path):
+    """A gateway with the demo provider and canaille beside one another."""
+    world = World(valkey_url, tmp_path)
+    section = await registered(
+        world,
+        iam_server.url.rstrip("/"),
+        redirect_uris=[f"{world.base}/.gateway/callback/canaille"],
+        token_endpoint_auth_method="client_secret_basic",
+    )
+    section["claims"] = {"groups": {"list_of": ["groups", "name"]}, "place": {"value": "canaille"}}
+    common = {"upstream": "app", "access": "required"}
+    world.override = {
+        "session": {"mode": request.param},
+        "choose_provider": True,
+        "providers": {"canaille": section, "demo": {"claims": {"place": {"value": "demo"}}}},
+        "identity_headers": {"X-Forwarded-User": "sub", "X-Forwarded-Issuer": "iss", "X-Place": "place"},
+        "routes": [
+            {**common, "path": "/demo/", "provider": "demo"},
+            {**common, "path": "/canaille/", "provider": "canaille"},
+            {**common, "path": "/"},
+        ],
+    }
+    async with world:
+        yield world
+
+
+async def test_two_providers_at_once(both: World, iam_server):
+    """R70 R71 [11.4]: two people of one name at two providers, side by side from login to logout."""
+    world = both
+    user = iam_server.random_user(user_name="alice", emails=["alice@canaille.example.com"])
+    iam_server.login(user)
+    iam_server.consent(user)
+    theirs, ours = world.browser(), world.browser()
+    issuer = iam_server.url.rstrip("/")
+    try:
+        page = await theirs.get("/")
+        links = re.findall(r'href="([^"]*provider=[a-z]+[^"]*)"', page.text)
+        assert [URL(html.unescape(link)).query["provider"] for link in links] == ["demo", "canaille"]
+        page = await theirs.get(html.unescape(links[1]))
+        assert page.text == "hello alice GET / 0"
+        seen = world.upstream.last().headers
+        assert (seen["X-Forwarded-Issuer"], seen["X-Place"]) == (issuer, "canaille")
+        assert (await ours.login("/demo/x", "alice")).text == "hello alice GET /demo/x 0"
+        seen = world.upstream.last().headers
+        assert (seen["X-Forwarded-Issuer"], seen["X-Place"]) == (world.provider.issuer, "demo")
+
+        # each comes in where its provider's people do, and nowhere else
+        assert (await theirs.fetch("/canaille/x")).status == 200
+        assert (await theirs.fetch("/demo/x")).status == 401
+        assert (await ours.fetch("/canaille/x")).status == 401
+        # an answer of one at the other's callback is nobody's
+        tab = theirs.clone()
+        page = await tab.get("/demo/y", follow=False)
+        state = URL(page.headers["Location"]).query["state"]
+        page = await tab.get(f"/.gateway/callback/canaille?state={state}&code=x", follow=False)
+        assert page.status == 400
+    finally:
+        iam_server.logout()
+
+    # each is refreshed where it comes from
+    world.clock.advance(70)
+    for browser, name in ((theirs, issuer), (ours, world.provider.issuer)):
+        assert (await browser.fetch("/x")).status == 200
+        assert world.upstream.last().headers["X-Forwarded-Issuer"] == name
+    assert {event["issuer"] for event in world.audit("refresh")} == {issuer, world.provider.issuer}
+    assert world.provider.counts["token:refresh_token"] == 1
+
+    # whoever revokes one alice leaves the other alone
+    answer = await world.admin("POST", "/revoke", json={"provider": "canaille", "sub": "alice"})
+    assert answer.status == 200, answer.text
+    assert (await theirs.fetch("/x")).status == 401
+    assert (await ours.fetch("/x")).status == 200
+    token = {"Authorization": f"Bearer {world.provider.mint('alice')}"}
+    assert (await world.browser().fetch("/demo/x", headers=token)).status == 200
+    assert (await world.browser().fetch("/canaille/x", headers=token)).status == 401
