@@ -11,6 +11,7 @@ from gateway.core.decision.needs import (
     Confirm,
     EndLater,
     EndSession,
+    ExchangeToken,
     KeepHint,
     KeptPage,
     KeyRecord,
@@ -33,6 +34,7 @@ from gateway.core.decision.needs import (
 )
 from gateway.core.fault import Fault
 from gateway.edge.api_keys.records import ApiKeys
+from gateway.edge.providers.exchanges import Exchanges
 from gateway.edge.providers.providers import Providers
 from gateway.edge.providers.token_revocations import TokenRevocations
 from gateway.edge.refresh.lease import Leases
@@ -56,6 +58,7 @@ class Resolvers:
     logout_hints: LogoutHints
     token_revocations: TokenRevocations
     api_keys: ApiKeys
+    exchanges: Exchanges
     end: Callable[[Revoke], Awaitable[None]]
 
     def by_kind(self) -> "Mapping[type, Callable[[Any], Awaitable[object]]]":
@@ -70,6 +73,7 @@ class Resolvers:
             UseOnce: self.store.use_once,
             Revoke: self.end,
             Refresh: self.refresher.refresh,
+            ExchangeToken: self.exchanges.obtain,
             SessionRecord: self.sessions.fetch,
             Replaced: self._replaced,
             SaveSession: self.sessions.save,
@@ -83,6 +87,8 @@ class Resolvers:
         """Begin what is done behind a request's back."""
         if isinstance(need, RevokeToken):
             self.token_revocations.start(need)
+        elif isinstance(need, ExchangeToken):
+            self.exchanges.start(need)
         elif isinstance(need, KeepHint):
             self.logout_hints.start(need)
         elif isinstance(need, EndLater):

@@ -25,6 +25,7 @@ from gateway.edge.api_keys.records import ApiKeys
 from gateway.edge.clock import CLOCK
 from gateway.edge.limits.rate_limits import RateLimits
 from gateway.edge.limits.strangers import Strangers
+from gateway.edge.providers.exchanges import Exchanges
 from gateway.edge.providers.logins import Logins
 from gateway.edge.providers.providers import Providers
 from gateway.edge.providers.token_revocations import TokenRevocations
@@ -169,11 +170,15 @@ class Parts:
             self.logout_hints.start,
         )
         self.token_revocations = TokenRevocations(self.providers.revoke_token, self.recorder.audit)
+        self.exchanges = Exchanges(
+            self.providers.exchange_token, self.store, lambda: self.runtime, self.clock, self.recorder.audit
+        )
         for each in (
             self.sessions,
             self.api_keys,
             self.logout_hints,
             self.token_revocations,
+            self.exchanges,
             self.refresher,
             self.long_lived,
         ):
@@ -188,6 +193,7 @@ class Parts:
             recent_outcome=self.refresher.recent_outcome,
             confirmed=self.refresher.confirmed,
             superseded=self.leases.announcements.superseded,
+            exchanged=self.exchanges.known,
         )
         self.rate_limits = RateLimits(self.store)
         self.kept_pages = KeptPages(self.store, lambda: self.runtime.ring, self.clock)
@@ -202,6 +208,7 @@ class Parts:
             self.logout_hints,
             self.token_revocations,
             self.api_keys,
+            self.exchanges,
             self.revoking.end,
         )
         ways = Ways(
@@ -271,6 +278,7 @@ class Parts:
                 await self.pipeline.drain()
                 await self.refresher.drain()
                 await self.token_revocations.drain()
+                await self.exchanges.drain()
                 await self.logout_hints.drain()
                 await self.api_keys.drain()
                 await self.leases.drain()

@@ -23,6 +23,8 @@ class Identity:
     clock skew, of a session its login time, where ``position`` does not tell. Times are seconds since the
     epoch.
 
+    ``access_token`` is the one that a session keeps, with its expiry.
+
     What else was found of this identity is remembered with it, since it follows from what it is:
     ``identity_block`` what upstreams are told, with the rules that say so, ``told`` the same by what a route
     says of it; ``cleared`` the denylist that does not name it, its version, and since when that is known;
@@ -42,6 +44,7 @@ class Identity:
     sid: str | None = None
     session_id: str | None = None
     position: Position | None = None
+    access_token: tuple[str, float] | None = field(default=None, repr=False)
     identity_block: "tuple[object, bytes] | None" = field(default=None, repr=False, compare=False)
     told: "dict[object, Any] | None" = field(default=None, repr=False, compare=False)
     cleared: "tuple[object, int, float] | None" = field(default=None, repr=False, compare=False)

@@ -25,6 +25,15 @@ class TokenSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchanged:
+    """A token exchanged for an upstream, to be renewed from ``due_at`` on; times are epoch seconds."""
+
+    token: str = field(repr=False)
+    due_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class TokenRefusal:
     """A token endpoint's error response that counts (R34). ``error`` is RFC 6749's code, or ``empty``."""
 
@@ -65,6 +74,7 @@ class Provider:
     ``callback`` is the path of its own callback (RFC 9700 section 4.4). ``clock_skew`` is in seconds.
     ``kept_claims`` are the names of those that a session keeps, as the provider calls them; ``mapping`` is
     what they become.
+    ``keeps_access_token``: a session keeps its access token too, to verify it or to give it to an upstream.
     """
 
     name: str
@@ -76,6 +86,7 @@ class Provider:
     clock_skew: float
     callback: str = ""
     kept_claims: frozenset[str] = frozenset()
+    keeps_access_token: bool = False
     mapping: ClaimMapping | None = None
 
     @property

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     SESSION_REUSED = "session_reused"
     SESSION_TOO_LARGE = "session_too_large"
     CLAIMS_TOO_OLD = "claims_too_old"
+    ACCESS_TOKEN_MISSING = "access_token_missing"
     REFRESH_LOST = "refresh_lost"
     REVOKED = "revoked"
     # 403: known, and not allowed
@@ -67,6 +68,7 @@ class Reason(StrEnum):
     CLAIM_MISMATCH = "claim_mismatch"
     NETWORK_FORBIDDEN = "network_forbidden"
     POLICY_UNMET = "policy_unmet"
+    EXCHANGE_REFUSED = "exchange_refused"
     METHOD_FORBIDDEN = "method_forbidden"
     AUTHENTICATION_TOO_WEAK = "authentication_too_weak"
     AUTHENTICATION_TOO_OLD = "authentication_too_old"
@@ -143,6 +145,7 @@ _STATUS: dict[Reason, int] = {
             Reason.CLAIM_MISMATCH,
             Reason.NETWORK_FORBIDDEN,
             Reason.POLICY_UNMET,
+            Reason.EXCHANGE_REFUSED,
             Reason.METHOD_FORBIDDEN,
             Reason.ORIGIN_FORBIDDEN,
             Reason.ASKER_UNTRUSTED,
@@ -186,7 +189,16 @@ _STATUS: dict[Reason, int] = {
         reason: 401
         for reason in Reason
         if reason.value.startswith(
-            ("token_", "key_", "session_", "refresh_lost", "claims_too_old", "revoked", "credentials_missing")
+            (
+                "token_",
+                "key_",
+                "session_",
+                "refresh_lost",
+                "claims_too_old",
+                "access_token_missing",
+                "revoked",
+                "credentials_missing",
+            )
         )
     },
 }

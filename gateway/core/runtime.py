@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from gateway.config.callbacks import callback_paths, login_providers
 from gateway.config.checks.every import check
 from gateway.config.checks.problems import Problem
-from gateway.config.checks.several_providers import CLIENT_KEYS
+from gateway.config.checks.several_providers import CLIENT_KEYS, admitted
 from gateway.config.own_names import identity_names, own_names
 from gateway.config.requirements import asked
 from gateway.config.settings.providers import EMAIL
@@ -24,6 +24,7 @@ from gateway.core.headers.originals import Sieve
 from gateway.core.headers.request import Header
 from gateway.core.headers.rules import HeaderRules, compile_rules
 from gateway.core.provider import Provider
+from gateway.core.rules.authorization import needs_access_token
 from gateway.core.rules.places import MOST, Places
 from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.rules.routes import RouteTable, compile_routes
@@ -155,6 +156,13 @@ def _kept_claims(settings: Settings) -> frozenset[str]:
 
 def _providers(settings: Settings) -> dict[str, Provider]:
     callbacks, kept = callback_paths(settings), _kept_claims(settings)
+    # those whose people come in where an upstream gets their access token, or one for it
+    given = {
+        admitted_name
+        for route in settings.routes
+        if needs_access_token(route)
+        for admitted_name in admitted(settings, route)
+    }
     mappings = {name: compile_mapping(each) for name, each in settings.providers.items()}
     return {
         name: Provider(
@@ -168,6 +176,7 @@ def _providers(settings: Settings) -> dict[str, Provider]:
             callback=callbacks.get(name, ""),
             kept_claims=kept if (mapping := mappings[name]) is None else mapping.kept(kept),
             mapping=mapping,
+            keeps_access_token=each.access_token == "jwt" or name in given,  # noqa: S105 - a kind of token
         )
         for name, each in settings.providers.items()
     }

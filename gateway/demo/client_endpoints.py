@@ -7,11 +7,11 @@ from aiohttp import web
 from gateway.demo.authentication import authenticate
 from gateway.demo.clients import certificate_of
 from gateway.demo.faults import break_off
-from gateway.demo.grants import Fields, OAuthError
+from gateway.demo.grants import EXCHANGE, GRANTS, Fields, OAuthError
 from gateway.demo.messages import error_json, json_answer, parameters
 from gateway.demo.state import ProviderState
 
-_GRANTS = ("authorization_code", "refresh_token", "client_credentials")
+_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
 
 
 class ClientEndpoints:
@@ -25,7 +25,7 @@ class ClientEndpoints:
         provider = self._provider
         fields = await parameters(request, form_only=True)
         grant = fields.get("grant_type", "")
-        provider.counts[f"token:{grant if grant in _GRANTS else 'other'}"] += 1
+        provider.counts[f"token:{grant if grant in GRANTS else 'other'}"] += 1
         if (spoiled := await provider.spoiled(request, "token", f"token:{grant}")) is not None:
             return spoiled
         await authenticate(provider, request, fields)
@@ -40,8 +40,10 @@ class ClientEndpoints:
                     return self._refused_refresh(error)
             case "client_credentials":
                 answer = self._client_credentials(fields)
+            case _ if grant == EXCHANGE:
+                answer = self._exchange(fields)
             case _:
-                raise OAuthError("unsupported_grant_type", f"one of {', '.join(_GRANTS)}")
+                raise OAuthError("unsupported_grant_type", f"one of {', '.join(GRANTS)}")
         if "token-lost-after-commit" in provider.quirks:
             return await break_off(request)
         alter = provider.alter.get(grant)
@@ -123,3 +125,30 @@ class ClientEndpoints:
         # RFC 9068 section 2.2: without a person the client is the subject
         provider = self._provider
         return provider.bearer(provider.mint(provider.client_id, "api"), "api")
+
+    def _exchange(self, fields: dict[str, str]) -> dict[str, Any]:
+        """Exchange an access token of ours for one for another audience (RFC 8693 section 2)."""
+        provider = self._provider
+        if not fields.get("subject_token") or fields.get("subject_token_type") != _TOKEN_TYPE:
+            raise OAuthError(
+                "invalid_request", "an access token is exchanged here: subject_token and its type"
+            )
+        if fields.get("requested_token_type", _TOKEN_TYPE) != _TOKEN_TYPE:
+            raise OAuthError("invalid_request", "what is issued is an access token")
+        claims = provider.read_access_token(fields["subject_token"])
+        # section 2.2.2: a subject token that is not accepted makes the request invalid
+        if claims is None:
+            raise OAuthError("invalid_request", "the subject token is unknown, expired or revoked")
+        audience = fields.get("audience") or fields.get("resource") or ""
+        if audience not in provider.exchange_audiences:
+            raise OAuthError("invalid_target", "nothing of this name is known here")
+        held = str(claims["scope"]).split()
+        wanted = fields.get("scope", " ".join(held)).split()
+        if not set(wanted) <= set(held):
+            raise OAuthError("invalid_scope", "more than the subject token has")
+        more: dict[str, Any] = {name: claims[name] for name in ("sid", "auth_time", "acr") if name in claims}
+        # section 4.1: who acts for whom
+        more["act"] = {"sub": provider.client_id}
+        scope = " ".join(wanted)
+        token = provider.mint(str(claims["sub"]), scope, audience=audience, **more)
+        return {**provider.bearer(token, scope), "issued_token_type": _TOKEN_TYPE}

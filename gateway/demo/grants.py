@@ -12,6 +12,8 @@ from gateway.syntax.encoding import encode_base64url
 
 Value = TypeVar("Value")
 
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+GRANTS = ("authorization_code", "refresh_token", "client_credentials", EXCHANGE)
 CODE_LIFETIME = 60.0
 LOGIN_LIFETIME = 600.0
 PUSHED_LIFETIME = 60.0

@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from gateway.demo.clients import ALGORITHMS, certificate_of, thumbprint_of
-from gateway.demo.grants import OAuthError
+from gateway.demo.grants import GRANTS, OAuthError
 from gateway.demo.messages import bearer_of, html_answer, json_answer, parameters, redirect
 from gateway.demo.pages import message
 from gateway.demo.state import ACR_VALUES, SCOPES, ProviderState
@@ -39,7 +39,7 @@ class OpenEndpoints:
                 "scopes_supported": list(SCOPES),
                 "response_types_supported": ["code"],
                 "response_modes_supported": ["query", "form_post"],
-                "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+                "grant_types_supported": list(GRANTS),
                 "subject_types_supported": ["public"],
                 "acr_values_supported": list(ACR_VALUES),
                 "id_token_signing_alg_values_supported": ["RS256"],

@@ -62,6 +62,7 @@ class ProviderState:
         redirect_uris: the client's registered ones, compared exactly.
         post_logout_redirect_uris: likewise; None: ``/.gateway/logged-out`` at the origins of the former.
         access_lifetime: of access tokens, in seconds.
+        exchange_audiences: for whom tokens are exchanged.
         slow_seconds: how long the ``-slow`` faults wait.
         quirks: the fault switches that are on.
         counts: calls by endpoint, such as ``jwks`` or ``token:refresh_token``.
@@ -92,6 +93,7 @@ class ProviderState:
         self.post_logout_redirect_uris: tuple[str, ...] | None = None
         self.access_lifetime = 60.0
         self.slow_seconds = 15.0
+        self.exchange_audiences: set[str] = {"orders-api", "https://billing.example.com"}
         self.counts: Counter[str] = Counter()
         self.canned: dict[str, Canned] = {}
         self.held: dict[str, asyncio.Event] = {}

@@ -319,6 +319,34 @@ CASES = [
     ({"identity_headers": {"X-User": "sub", "x_user": "email"}}, "identity_headers.x_user"),
     ({"identity_headers": {"X-User": "a b"}}, "identity_headers.X-User"),
     ({"groups_claim": "a b"}, "groups_claim"),
+    # what upstreams get as Authorization, see [11.9]
+    ({"routes/1": ROUTE | {"access": "public", "authorization": "access_token"}}, "routes[1].authorization"),
+    *(
+        ({"routes/1": ROUTE | {"authorization": authorization}}, f"routes[1].authorization{place}")
+        for authorization, place in (
+            ({}, ""),
+            ({"value": "Bearer x", "basic": {"username": "sub", "password": "x"}}, ""),
+            ({"value": "x"}, ".value"),
+            ({"value": "Bearer x\r\nA: b"}, ".value"),
+            ({"basic": {"username": "sub"}}, ".basic"),
+            ({"basic": {"username": "sub", "password": "x", "password_claim": "y"}}, ".basic"),
+            ({"basic": {"username": "a b", "password": "x"}}, ".basic.username"),
+            ({"basic": {"username": "sub", "password_claim": "a b"}}, ".basic.password_claim"),
+            ({"basic": {"username": "sub", "password": "a\nb"}}, ".basic.password"),
+            ({"exchange": {}}, ".exchange"),
+            ({"exchange": {"audience": "a b"}}, ".exchange.audience"),
+            ({"exchange": {"resource": "orders"}}, ".exchange.resource"),
+            ({"exchange": {"resource": "https://a#b"}}, ".exchange.resource"),
+            ({"exchange": {"audience": "a", "scopes": ["a b"]}}, ".exchange.scopes[0]"),
+        )
+    ),
+    *(
+        ({"routes/1": ROUTE | {"access": "public", "authorization": each}}, "routes[1].authorization")
+        for each in (
+            {"basic": {"username": "sub", "password": "x"}},
+            {"exchange": {"audience": "a"}},
+        )
+    ),
     # what is signed for upstreams, see [11.9]
     ({"assertions": {"header": "Authorization"}}, "assertions.header"),
     ({"assertions": {"header": "x_forwarded_user"}}, "assertions.header"),

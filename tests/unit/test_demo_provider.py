@@ -355,6 +355,34 @@ async def test_client_credentials_and_mint(client):
     assert (await client.get("/mint?user=nobody"))[0].status == 400
 
 
+async def test_tokens_are_exchanged(client):
+    """[11.9], RFC 8693: for a known audience, no wider, and only what would be accepted itself."""
+    provider = client.provider
+    fields = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": provider.mint("alice", "api openid"),
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "audience": "orders-api",
+    }
+    answer, text = await client.post("/token", fields | {"scope": "api"})
+    document = json.loads(text)
+    assert answer.status == 200
+    assert document["issued_token_type"] == fields["subject_token_type"]
+    claims = await client.read(document["access_token"], "orders-api")
+    assert (claims["sub"], claims["scope"], claims["act"]) == ("alice", "api", {"sub": "demo"})
+    for change, error in (
+        ({"audience": "unknown"}, "invalid_target"),
+        ({"scope": "api root"}, "invalid_scope"),
+        ({"subject_token": "x"}, "invalid_request"),
+        ({"subject_token": provider.mint("alice", "api", lifetime=-5)}, "invalid_request"),
+        ({"subject_token_type": "urn:ietf:params:oauth:token-type:id_token"}, "invalid_request"),
+        ({"requested_token_type": "urn:ietf:params:oauth:token-type:saml2"}, "invalid_request"),
+    ):
+        answer, text = await client.post("/token", fields | change)
+        assert (answer.status, json.loads(text)["error"]) == (400, error)
+    assert (await client.post("/token", fields, auth=None))[0].status == 401
+
+
 async def test_mint_and_sign(client):
     """What tests ask for by hand comes out as asked."""
     provider = client.provider

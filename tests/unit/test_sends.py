@@ -1,6 +1,8 @@
 """What upstreams get by route: fields that tell who is calling, and fields that the route sets."""
 
+import base64
 import json
+from dataclasses import replace
 
 import jwt
 import pytest
@@ -10,10 +12,14 @@ from gateway.core.access import sending
 from gateway.core.decide import decide
 from gateway.core.decision.answers import Forward, Refuse, Respond
 from gateway.core.decision.context import Context, Knowledge, Memory
+from gateway.core.decision.needs import ExchangeToken
 from gateway.core.headers.downstream import SetFields
 from gateway.core.identity import Identity
-from gateway.core.reasons import Reason
+from gateway.core.provider import Exchanged, TokenRefusal
+from gateway.core.reasons import Reason, status_of
+from gateway.core.rules.authorization import Target
 from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.sends import Sends
 from gateway.core.runtime import compile_settings
 from gateway.edge.rendering.render import render_respond
 from gateway.supervision.messages import decode_settings, encode_settings
@@ -123,8 +129,9 @@ def told(knowledge: Knowledge, target: bytes, who: Identity, now: float = NOW) -
     """Return the assertions that an upstream gets of an identity."""
     context = Context(request(), knowledge, now, "request-1")
     (route,) = [each for each in knowledge.runtime.routes.routes if each.path == target]
-    lines = b"" if route.sends is None else sending.told(context, route.sends, who)
-    return [line.partition(b": ")[2] for line in lines.split(b"\r\n") if line.startswith(ASSERTION)]
+    found = sending.Told(b"") if route.sends is None else sending.told(context, route.sends, who)
+    assert isinstance(found, sending.Told)
+    return [line.partition(b": ")[2] for line in found.lines.split(b"\r\n") if line.startswith(ASSERTION)]
 
 
 def read(assertion: bytes) -> dict:
@@ -145,11 +152,17 @@ def test_what_an_assertion_says():
         "org": {"unit": "x"},
     }
     who = identity(claims=claims, scopes=frozenset({"b", "a"}), expires_at=NOW + 1000)
-    base = {"iss": "https://app.example.com", "sub": "alice", "idp": ISSUER, "iat": int(NOW)}
+    base = {"iss": "https://app.example.com", "sub": "alice", "idp": ISSUER}
     (found,) = told(knowledge, b"", who)
-    assert read(found) == {**base, "aud": "app", "exp": int(NOW) + 300, "groups": ["a"]}
+    said = read(found)
+    issued_at = said.pop("iat")
+    assert NOW - 150 < issued_at <= NOW
+    assert said == {**base, "aud": "app", "exp": issued_at + 300, "groups": ["a"]}
     (found,) = told(knowledge, b"/other", who)
-    assert read(found) == {**base, "aud": "urn:other", "exp": int(NOW) + 60, "org.unit": "x", "scope": "a b"}
+    said = read(found)
+    issued_at = said.pop("iat")
+    assert NOW - 30 < issued_at <= NOW
+    assert said == {**base, "aud": "urn:other", "exp": issued_at + 60, "org.unit": "x", "scope": "a b"}
     assert told(knowledge, b"/plain", who) == []
     assert told(knowledge, b"/public", who) == []
 
@@ -166,16 +179,29 @@ def test_signing_is_off_the_hot_path():
     signing = knowledge.runtime.signing
     assert signing is not None
     (first,) = told(knowledge, b"", who)
-    for now in (NOW, NOW + 1, NOW + 149.9):
+    issued_at = read(first)["iat"]
+    for now in (NOW, issued_at, issued_at + 149.9):
         assert told(knowledge, b"", who, now) == told(knowledge, b"/too", who, now) == [first]
     assert signing.signed == 1
-    (second,) = told(knowledge, b"", who, NOW + 150)
-    assert read(second)["iat"] == int(NOW) + 150
+    (second,) = told(knowledge, b"", who, issued_at + 150)
+    assert read(second)["iat"] == issued_at + 150
     # a clock that is set back finds nothing that begins in its future
-    (third,) = told(knowledge, b"", who, NOW - 1000)
-    assert read(third)["iat"] == int(NOW) - 1000
-    told(knowledge, b"/other", who, NOW)
-    assert signing.signed == 4
+    assert told(knowledge, b"", who, NOW) == [first]
+    assert signing.signed == 3
+
+
+def test_whoever_forgets_an_assertion_makes_the_same():
+    """[11.9]: at every worker, for any time; not everybody's is made at one moment."""
+    one, other = knowing(), knowing()
+    moments = set()
+    for subject in ("alice", "bob", "carol", "\ud800"):
+        for now in range(int(NOW), int(NOW) + 400, 37):
+            who = identity(subject=subject, expires_at=NOW + 10_000)
+            (found,) = told(one, b"", who, now)
+            assert told(other, b"", identity(subject=subject, expires_at=NOW + 10_000), now) == [found]
+            assert now - 150 < read(found)["iat"] <= now
+            moments.add(read(found)["iat"] % 150)
+    assert len(moments) == 4
 
 
 @pytest.mark.parametrize("name", [b"X-Gateway-Assertion", b"x_gateway_assertion", b"X.Gateway-ASSERTION"])
@@ -214,3 +240,158 @@ def test_keys_are_published_to_anybody():
     nowhere = decide(asked, plain, NOW, "request-1")
     assert isinstance(nowhere, Refuse)
     assert nowhere.reason is Reason.ROUTE_UNKNOWN
+
+
+def context_of(route: dict, *headers: tuple[bytes, bytes], **facts: object) -> tuple[Context, Sends]:
+    """Return a request under decision on a route, and what that sends."""
+    denylist = Denylist()
+    denylist.synchronised_at = NOW
+    runtime = compile_settings(settings({"path": "/", **route}))
+    knowledge = Knowledge(runtime, {}, denylist, Memory(), lambda _: None, lambda _: False, **facts)
+    sends = runtime.routes.routes[0].sends
+    assert sends is not None
+    return Context(request(*headers), knowledge, NOW, "request-1"), sends
+
+
+def authorization(found: sending.Found) -> bytes | sending.Found:
+    """Return the Authorization field of what is told."""
+    if not isinstance(found, sending.Told):
+        return found
+    fields = [line.partition(b": ") for line in found.lines.split(b"\r\n")]
+    (value,) = [value for name, _, value in fields if name == b"Authorization"]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("basic", "claims", "credentials"),
+    [
+        ({"username": "sub", "password": "p:w"}, {"sub": "mallory"}, b"alice:p:w"),
+        ({"username": "email", "password": "x"}, {"email": "a@example.com"}, b"a@example.com:x"),
+        ({"username": "uid", "password_claim": "org.pin"}, {"uid": 7, "org": {"pin": "é"}}, "7:é".encode()),
+        ({"username": "email", "password": "x"}, {"email": "a@b.c", "email_verified": False}, None),
+        ({"username": "uid", "password": "x"}, {}, None),
+        ({"username": "uid", "password": "x"}, {"uid": ""}, None),
+        ({"username": "uid", "password": "x"}, {"uid": "a:b"}, None),
+        ({"username": "uid", "password": "x"}, {"uid": "a\r\nX: y"}, None),
+        ({"username": "uid", "password": "x"}, {"uid": "\ud800"}, None),
+        ({"username": "uid", "password": "x"}, {"uid": ["a"]}, None),
+        ({"username": "uid", "password": "x"}, {"uid": True}, None),
+        ({"username": "sub", "password_claim": "pin"}, {}, None),
+        ({"username": "sub", "password_claim": "pin"}, {"pin": None}, None),
+    ],
+)
+def test_basic_credentials(basic: dict, claims: dict, credentials: bytes | None):
+    """[11.9]: RFC 7617; whoever lacks a claim is refused, and is nobody else."""
+    context, sends = context_of({"authorization": {"basic": basic}})
+    found = authorization(sending.told(context, sends, identity(claims=claims)))
+    expected = None if credentials is None else b"Basic " + base64.b64encode(credentials)
+    assert found == (Reason.CLAIM_MISMATCH if expected is None else expected)
+
+
+def test_the_access_token_of_a_session():
+    """[11.9]: only while it holds; what is remembered ends with it."""
+    context, sends = context_of({"authorization": "access_token"})
+    who = identity(kind="session", access_token=("own", NOW + 10))
+    assert authorization(sending.told(context, sends, who)) == b"Bearer own"
+    context.now = NOW + 10
+    assert sending.told(context, sends, who) is Reason.ACCESS_TOKEN_MISSING
+    context.now = NOW
+    for other in (
+        identity(kind="session", access_token=("own", NOW)),
+        identity(kind="session", access_token=None),
+        identity(kind="key"),
+    ):
+        assert sending.told(context, sends, other) is Reason.ACCESS_TOKEN_MISSING
+    assert "own" not in repr(who)
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        ([(b"Authorization", b"Bearer t.o.k")], b"Bearer t.o.k"),
+        ([(b"authorization", b"bEARER  t.o.k")], b"Bearer t.o.k"),
+        ([(b"Authorization", b"DPoP t.o.k")], Reason.ACCESS_TOKEN_MISSING),
+        ([(b"Authorization", b"Basic eDp5")], Reason.ACCESS_TOKEN_MISSING),
+        ([(b"Authorization", b"Bearer a"), (b"Authorization", b"Bearer b")], Reason.ACCESS_TOKEN_MISSING),
+        ([], Reason.ACCESS_TOKEN_MISSING),
+    ],
+)
+def test_the_access_token_of_a_bearer(headers: list[tuple[bytes, bytes]], found: bytes | Reason):
+    """[11.9]: the one that was presented, and none where it needs a proof that the upstream will not get."""
+    context, sends = context_of({"authorization": "access_token"}, *headers)
+    assert authorization(sending.told(context, sends, identity())) == found
+
+
+EXCHANGE = {"authorization": {"exchange": {"audience": "orders-api"}}}
+
+
+def test_an_exchange_is_a_need():
+    """[11.9]: named with its target and token, which nothing shows; then remembered until it is due."""
+    context, sends = context_of(EXCHANGE)
+    who = identity(kind="session", session_id="s", access_token=("own", NOW + 100))
+    need = sending.told(context, sends, who)
+    assert need == ExchangeToken("corporate", Target("orders-api", "", ()), "own")
+    assert isinstance(need, ExchangeToken)
+    assert (need.issuer, need.subject, need.session_id) == (ISSUER, "alice", "s")
+    assert "own" not in repr(need)
+    token = Exchanged("theirs", NOW + 30, NOW + 40)
+    context.knowledge = replace(context.knowledge, facts={need: token})
+    assert authorization(sending.told(context, sends, who)) == b"Bearer theirs"
+    # from here on no fact is looked at
+    context.knowledge = replace(context.knowledge, facts={}, exchanged=lambda _: None)
+    for now in (NOW, NOW + 29.9):
+        context.now = now
+        assert authorization(sending.told(context, sends, who)) == b"Bearer theirs"
+    context.now = NOW + 30
+    assert sending.told(context, sends, who) == need
+    context.knowledge = replace(context.knowledge, exchanged={need: token}.get)
+    found = sending.told(context, sends, who)
+    assert isinstance(found, sending.Told)
+    assert (authorization(found), found.behind) == (b"Bearer theirs", need)
+    context.now = NOW + 40
+    assert sending.told(context, sends, who) == need
+    # another token of the same person has another exchange
+    assert sending.told(context, sends, identity(kind="session", access_token=("newer", NOW + 100))) != need
+
+
+def test_an_exchange_that_is_refused():
+    """[11.9]: 403; and nobody without a token of one's own gets a token of somebody."""
+    context, sends = context_of(EXCHANGE, exchanged=lambda _: TokenRefusal("invalid_request"))
+    who = identity(kind="session", access_token=("own", NOW + 100))
+    assert sending.told(context, sends, who) is Reason.EXCHANGE_REFUSED
+    assert status_of(Reason.EXCHANGE_REFUSED) == 403
+    assert sending.told(context, sends, identity(kind="session")) is Reason.ACCESS_TOKEN_MISSING
+    assert status_of(Reason.ACCESS_TOKEN_MISSING) == 401
+
+
+@pytest.mark.parametrize("target", [b"/public/x", b"/optional/x"])
+def test_a_fixed_authorization(target: bytes):
+    """[11.9]: for everybody, in place of whatever the client sends."""
+    fixed = {"authorization": {"value": "Bearer s3cret"}}
+    denylist = Denylist()
+    denylist.synchronised_at = NOW
+    routes = (
+        {"path": "/public/", "access": "public", **fixed},
+        {"path": "/optional/", "access": "optional", **fixed},
+    )
+    knowledge = Knowledge(
+        compile_settings(settings(*routes)), {}, denylist, Memory(), lambda _: None, lambda _: False
+    )
+    asked = request((b"Authorization", b"Basic eDp5"), (b"Connection", b"authorization"))
+    asked.target = target
+    answer = decide(asked, knowledge, NOW, "request-1")
+    assert isinstance(answer, Forward)
+    assert values(answer.headers, b"Authorization") == [b"Bearer s3cret"]
+
+
+def test_sessions_keep_a_token_where_one_is_used():
+    """[11.9]: and nowhere else: what is not kept cannot be stolen."""
+
+    def keeps(*routes: dict) -> bool:
+        return compile_settings(settings(*routes)).providers["corporate"].keeps_access_token
+
+    assert not keeps(
+        {"path": "/"}, {"path": "/a/", "authorization": {"basic": {"username": "sub", "password": "x"}}}
+    )
+    assert keeps({"path": "/"}, {"path": "/a/", "authorization": "access_token"})
+    assert keeps({"path": "/", **EXCHANGE})

@@ -55,6 +55,11 @@ def warn_asking(settings: Settings) -> Iterator[Problem]:
                 "a proxy that asks (asked_by) is not let through with a CORS preflight, and sets no CORS"
                 " fields: answer it there, or open OPTIONS by a public route",
             )
+        for setting in ("request_headers", "response_headers"):
+            if getattr(route, setting):
+                yield Problem(
+                    ("routes", index, setting), "a proxy that asks (asked_by) is to set these fields itself"
+                )
         if route.strip_prefix or route.replace_prefix is not None:
             yield Problem(
                 ("routes", index, "strip_prefix" if route.strip_prefix else "replace_prefix"),

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from gateway.config.checks.api_keys import check_api_keys, warn_api_keys
 from gateway.config.checks.asking import check_asking, warn_asking
 from gateway.config.checks.assertions import check_assertions, warn_assertions
+from gateway.config.checks.authorization import check_authorization
 from gateway.config.checks.clients import check_clients
 from gateway.config.checks.forwarding import check_client_headers, check_forwarding, warn_forwarding
 from gateway.config.checks.header_names import check_header_names
@@ -152,6 +153,7 @@ CHECKS: tuple[Check, ...] = (
     check_header_names,
     check_assertions,
     check_api_keys,
+    check_authorization,
 )
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from gateway.config.settings.authorization import AuthorizationSettings
 from gateway.config.settings.base import UNION_TAGS, Duration, Model, Number, Secret, Text
 from gateway.config.settings.policies import ContactText, Require, RequireSettings
 from gateway.config.settings.rate_limits import RateLimitSettings
@@ -11,6 +12,10 @@ from gateway.config.settings.rate_limits import RateLimitSettings
 
 def _preflight_kind(value: object) -> str:
     return UNION_TAGS[1] if isinstance(value, dict | CorsSettings) else UNION_TAGS[0]
+
+
+def _authorization_kind(value: object) -> str:
+    return UNION_TAGS[1] if isinstance(value, dict | AuthorizationSettings) else UNION_TAGS[0]
 
 
 def _rate_limit_kind(value: object) -> str:
@@ -77,8 +82,12 @@ class RouteSettings(Model):
     """Who lets other origins read forwarded answers: the upstream, or the gateway, by ``preflight``."""
     unsafe_from: Literal["same-origin", "same-site", "anywhere"] = "same-origin"
     """Whose pages may change something by a session (CSRF); origins that ``preflight`` allows may as well."""
-    authorization: Literal["pass", "strip"] = "strip"
-    """Whether the upstream sees the client's Authorization field."""
+    authorization: Annotated[
+        Annotated[Literal["pass", "strip", "access_token"], Tag(UNION_TAGS[0])]
+        | Annotated[AuthorizationSettings, Tag(UNION_TAGS[1])],
+        Discriminator(_authorization_kind),
+    ] = "strip"
+    """What upstreams get as Authorization: the client's, none, the caller's access token, or as told here."""
     identity_headers: dict[Text, Text] | None = None
     """As the gateway-wide ones, in their stead on this route; absent: those."""
     request_headers: dict[Text, Secret] = Field(default_factory=dict, max_length=32)

@@ -95,7 +95,7 @@ def _comes_from_here(context: Context, route: Route) -> bool:
 
 def _allowed(
     context: Context, route: Route, identity: Identity, live: Live | None
-) -> Forward | Refuse | Login:
+) -> Forward | Refuse | Login | Respond | Need:
     denylist, now = context.knowledge.denylist, context.now
     if route.most_staleness is not None and not denylist.is_fresh(now, route.most_staleness):
         return refuse(context, Reason.DENYLIST_STALE, identity=identity, bearer=live is None)
@@ -124,14 +124,35 @@ def _allowed(
     return _forward(context, route, Reason.AUTHENTICATED, identity, live)
 
 
-def _sent(context: Context, route: Route, sends: Sends, identity: Identity, live: Live | None) -> Forward:
-    """Forward with what this route's upstream is told of an identity."""
+def _sent(
+    context: Context, route: Route, sends: Sends, identity: Identity, live: Live | None
+) -> Forward | Refuse | Login | Respond | Need:
+    """Forward with what this route's upstream is told of an identity, if that can be told."""
+    told = sending.told(context, sends, identity)
+    if told is Reason.ACCESS_TOKEN_MISSING:
+        return _tokenless(context, route, identity, live)
+    if isinstance(told, Reason):
+        return _refused(context, route, identity, told, live)
+    if not isinstance(told, sending.Told):
+        return told
+    if told.behind is not None and live is not None:
+        live = replace(live, background=(*live.background, told.behind))
     forward = _forward(context, route, Reason.AUTHENTICATED, None, live)
     forward.identity = identity
-    told = sending.told(context, sends, identity)
-    if told:
-        forward.lines.append(told)
+    if told.lines:
+        forward.lines.append(told.lines)
     return forward
+
+
+def _tokenless(
+    context: Context, route: Route, identity: Identity, live: Live | None
+) -> Forward | Refuse | Login | Respond:
+    """Answer where an upstream is to get the caller's access token, and there is none that holds."""
+    if live is None:
+        return refuse(context, Reason.ACCESS_TOKEN_MISSING, identity=identity, bearer=True)
+    if route.access == "optional":
+        return _forward(context, route, Reason.ANONYMOUS, None)
+    return unauthenticated(context, Reason.ACCESS_TOKEN_MISSING, provider=identity.provider)
 
 
 def _forbidden(
@@ -145,21 +166,26 @@ def _forbidden(
     may_help = step_up and not rounds.ended_just_now(context, max_age)
     if may_help and live is not None and _may_redirect(context, route):
         return begin(context, reason, provider=identity.provider, acr_values=acr_values, max_age=max_age)
-    answer = refuse(context, reason, identity=identity, bearer=live is None)
-    site = context.site
     return replace(
-        answer,
-        # whoever may not come in as this person may as another
-        account_url=other_account(context, None, route.provider) if site and live else None,
-        logout_url=f"{site.origin}{context.knowledge.runtime.settings.prefix}logout"
-        if site and live
-        else None,
+        _refused(context, route, identity, reason, live),
         # who is known already gains nothing by logging in again; single sign-on would lead straight back
         login_url=asking_for(login_url(context, identity.provider), acr_values, max_age) if step_up else None,
         acr_values=acr_values if step_up else (),
         max_age=max_age if step_up else None,
         required_scopes=lack.challenge.scopes if reason is Reason.SCOPE_MISSING else (),
         missing=lack.words,
+    )
+
+
+def _refused(context: Context, route: Route, identity: Identity, reason: Reason, live: Live | None) -> Refuse:
+    """Refuse somebody who is known: who may not come in as this person may as another."""
+    site = context.site
+    prefix = context.knowledge.runtime.settings.prefix
+    return replace(
+        refuse(context, reason, identity=identity, bearer=live is None),
+        account_url=other_account(context, None, route.provider) if site and live else None,
+        logout_url=f"{site.origin}{prefix}logout" if site and live else None,
+        login_url=None,
         contact=route.contact,
         cookies=live.cookies if live is not None else (),
     )

@@ -1,65 +1,134 @@
 """What a route's upstream is told of an identity, beyond what every upstream is told.
 
-It follows from the identity, the configuration and the time, and is remembered with the identity for as long
-as it would be the same.
+It follows from the identity, the configuration, the time, and of an exchanged token from what the provider
+answered; and it is remembered with the identity for as long as it would be the same.
 """
 
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+from gateway.core.access.credentials import token_of
 from gateway.core.decision.context import Context
+from gateway.core.decision.needs import ExchangeToken, Need
 from gateway.core.headers.identity import identity_lines
 from gateway.core.identity import Identity
+from gateway.core.provider import Exchanged, TokenRefusal
+from gateway.core.reasons import Reason
 from gateway.core.rules.assertions import Assertion
+from gateway.core.rules.authorization import NAME, Basic, Target
 from gateway.core.rules.sends import Sends
 
 
-class _Told(NamedTuple):
-    """Lines, joined by CRLF, that hold from ``since`` until ``until`` (epoch seconds)."""
+class Told(NamedTuple):
+    """Lines, joined by CRLF, that hold from ``since`` until ``until`` (epoch seconds).
+
+    ``behind`` is a need to resolve behind the request's back.
+    """
 
     lines: bytes
-    since: float
-    until: float
+    since: float = -inf
+    until: float = inf
+    behind: ExchangeToken | None = None
 
 
-def told(context: Context, sends: Sends, identity: Identity) -> bytes:
-    """Return the lines that tell an upstream of an identity, joined by CRLF; empty where there is none."""
+_NOTHING = Told(b"")
+
+Found: TypeAlias = Told | Need | Reason
+
+
+def told(context: Context, sends: Sends, identity: Identity) -> Found:
+    """Return what an upstream is told of an identity, what is missing for that, or why it cannot be told."""
     found = _known(identity, sends, context.now)
-    if found is None:
-        found = _work_out(context, sends, identity)
-        assert identity.told is not None
-        identity.told[sends] = found
-    return found.lines
+    return _work_out(context, sends, identity) if found is None else found
 
 
-def _known(identity: Identity, rule: object, now: float) -> _Told | None:
+def _known(identity: Identity, rule: object, now: float) -> Told | None:
     known = identity.told
     if known is None:
         identity.told = {}
         return None
-    found: _Told | None = known.get(rule)
+    found: Told | None = known.get(rule)
     return found if found is not None and found.since <= now < found.until else None
 
 
-def _work_out(context: Context, sends: Sends, identity: Identity) -> _Told:
-    unverified = identity.provider in context.knowledge.runtime.rules.unverified
-    lines = identity_lines(sends.identity, identity, tells_unverified=unverified)
-    if sends.assertion is None:
-        return _Told(lines, -inf, inf)
-    signed = _asserted(context, sends.assertion, identity, unverified=unverified)
-    return _Told(b"\r\n".join(filter(None, (lines, signed.lines))), signed.since, signed.until)
-
-
-def _asserted(context: Context, assertion: Assertion, identity: Identity, *, unverified: bool) -> _Told:
-    """Return the line of a signed assertion, signed anew after half of its life."""
-    found = _known(identity, assertion, context.now)
-    if found is not None:
-        return found
-    signing, now = context.knowledge.runtime.signing, context.now
-    assert signing is not None
-    token = signing.sign(assertion.claims_of(identity, now, tells_unverified=unverified), now)
-    line = b"%b: %b" % (assertion.header, token.encode())
-    made = _Told(line, now, now + assertion.lifetime / 2)
+def _keep(identity: Identity, rule: object, found: Told) -> Told:
     assert identity.told is not None
-    identity.told[assertion] = made
-    return made
+    identity.told[rule] = found
+    return found
+
+
+def _work_out(context: Context, sends: Sends, identity: Identity) -> Found:
+    unverified = identity.provider in context.knowledge.runtime.rules.unverified
+    authorized = _authorized(context, sends, identity, unverified=unverified)
+    if not isinstance(authorized, Told):
+        return authorized
+    lines = identity_lines(sends.identity, identity, tells_unverified=unverified)
+    parts = (Told(lines), _asserted(context, sends.assertion, identity, unverified=unverified), authorized)
+    found = Told(
+        b"\r\n".join(each.lines for each in parts if each.lines),
+        max(each.since for each in parts),
+        min(each.until for each in parts),
+        authorized.behind,
+    )
+    return found if found.behind is not None else _keep(identity, sends, found)
+
+
+def _asserted(context: Context, assertion: Assertion | None, identity: Identity, *, unverified: bool) -> Told:
+    """Return the line of a signed assertion, signed anew after each half of its life."""
+    if assertion is None:
+        return _NOTHING
+    signing, now = context.knowledge.runtime.signing, context.now
+    if (found := _known(identity, assertion, now)) is not None:
+        return found
+    assert signing is not None
+    issued_at = assertion.issued_at(identity, now)
+    token = signing.sign(assertion.claims_of(identity, issued_at, tells_unverified=unverified), issued_at)
+    line = b"%b: %b" % (assertion.header, token.encode())
+    return _keep(identity, assertion, Told(line, issued_at, assertion.ends_at(issued_at)))
+
+
+def _authorized(context: Context, sends: Sends, identity: Identity, *, unverified: bool) -> Found:
+    rule = sends.authorization
+    if rule is None:
+        return _NOTHING
+    if isinstance(rule, Basic):
+        value = rule.value_of(identity, tells_unverified=unverified)
+        return Reason.CLAIM_MISMATCH if value is None else Told(_line(value))
+    own = access_token_of(context, identity)
+    if own is None:
+        return Reason.ACCESS_TOKEN_MISSING
+    token, expires_at = own
+    if isinstance(rule, Target):
+        return _exchanged(context, rule, identity, token)
+    return Told(_line(b"Bearer " + token.encode()), -inf, expires_at)
+
+
+def access_token_of(context: Context, identity: Identity) -> tuple[str, float] | None:
+    """Return the caller's own access token with its expiry; None where there is none that still holds."""
+    if identity.kind == "session":
+        own = identity.access_token
+        return own if own is not None and context.now < own[1] else None
+    lines = context.request.authorization
+    # whoever comes by anything else than a bearer token has no access token
+    if identity.kind != "bearer" or len(lines) != 1 or lines[0].value[:7].lower() != b"bearer ":
+        return None
+    return token_of(lines[0]), identity.expires_at
+
+
+def _exchanged(context: Context, target: Target, identity: Identity, token: str) -> Found:
+    need = ExchangeToken(
+        identity.provider, target, token, identity.issuer, identity.subject, identity.session_id
+    )
+    knowledge, now = context.knowledge, context.now
+    found = knowledge.fact(need, (Exchanged, TokenRefusal)) or knowledge.exchanged(need)
+    if isinstance(found, TokenRefusal):
+        return Reason.EXCHANGE_REFUSED
+    # what was fetched for this very request counts, however soon it expires
+    if not isinstance(found, Exchanged) or (now >= found.expires_at and need not in knowledge.facts):
+        return need
+    line = _line(b"Bearer " + found.token.encode())
+    return Told(line, now, found.due_at) if now < found.due_at else Told(line, now, now, need)
+
+
+def _line(value: bytes) -> bytes:
+    return b"%b: %b" % (NAME, value)

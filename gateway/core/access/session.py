@@ -119,6 +119,9 @@ def _judge(context: Context, opened: OpenedSession) -> Live | Need | Reason:
     if grant is not None and context.knowledge.superseded(rotation_id):
         # another worker has made a newer one: what this one says may have been taken away by it
         phase = "expired"
+    if grant is not None and session.access_token is None and _keeps_token(context, session):
+        # it began before any upstream was to get it
+        phase = "expired"
     background: tuple[Need, ...] = ()
     if phase == "expired":
         if grant is None:
@@ -133,6 +136,10 @@ def _judge(context: Context, opened: OpenedSession) -> Live | Need | Reason:
     elif phase == "due" and grant is not None:
         background = (Refresh(rotation_id, session, grant),)
     return _live(context, opened, Renewed(session, grant), rotation_id, renewed is not None, background)
+
+
+def _keeps_token(context: Context, session: Session) -> bool:
+    return context.knowledge.runtime.providers[session.provider].keeps_access_token
 
 
 def _renewed_for_this(context: Context, session: Session) -> RefreshOutcome | None:
@@ -222,6 +229,9 @@ def identity_of(session: Session, claims: Claims, scopes: frozenset[str]) -> Ide
         sid=session.sid,
         session_id=session.session_id,
         position=session.position,
+        access_token=None
+        if session.access_token is None
+        else (session.access_token, session.access_expires_at),
     )
 
 

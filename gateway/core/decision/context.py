@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar, cast
 
-from gateway.core.decision.needs import Need
+from gateway.core.decision.needs import ExchangeToken, Need
 from gateway.core.headers.cookies import Site, read
 from gateway.core.headers.forwarded import Forwarded
 from gateway.core.headers.request import Request
 from gateway.core.memo import Memo
+from gateway.core.provider import Exchanged, TokenRefusal
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.routes import Route
 from gateway.core.runtime import RuntimeConfig
@@ -37,7 +38,7 @@ class Knowledge:
 
     ``recent_outcome`` looks up how a recent refresh ended, by rotation id; ``confirmed`` tells whether a
     rotation has been confirmed already; ``superseded`` whether one was made lately, wherever that was, or a
-    session replaced.
+    session replaced. ``exchanged`` looks up a token that was exchanged lately, or that was refused.
     """
 
     runtime: RuntimeConfig
@@ -48,6 +49,7 @@ class Knowledge:
     confirmed: Callable[[str], bool]
     facts: Mapping[Need, object] = field(default_factory=dict)
     superseded: Callable[[str], bool] = lambda _: False
+    exchanged: Callable[[ExchangeToken], Exchanged | TokenRefusal | None] = lambda _: None
 
     def fact(self, need: Need, kind: "type[Fact] | tuple[type, ...]") -> "Fact | None":
         """Return the answer to a need, or None where it has not been asked; the pipeline never stores None.

@@ -7,6 +7,7 @@ Resolving raises ``Fault`` when the fact cannot be had.
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from gateway.core.rules.authorization import Target
 from gateway.core.rules.entries import DenyEntry
 from gateway.core.rules.rate_limit import RateLimit
 from gateway.core.sessions.model import Grant, Renewed, Session
@@ -95,6 +96,21 @@ class Refresh:
     rotation_id: str
     session: Session = field(compare=False)
     grant: Grant = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeToken:
+    """A caller's access token, exchanged for an upstream's (RFC 8693). Answer: Exchanged | TokenRefusal.
+
+    ``issuer``, ``subject`` and ``session_id`` say whose it is, for the audit log.
+    """
+
+    provider: str
+    target: Target
+    access_token: str = field(repr=False)
+    issuer: str = field(default="", compare=False)
+    subject: str = field(default="", compare=False)
+    session_id: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +274,7 @@ Need: TypeAlias = (
     | UseOnce
     | Revoke
     | Refresh
+    | ExchangeToken
     | Confirm
     | Replaced
     | EndSession

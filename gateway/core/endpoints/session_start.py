@@ -78,7 +78,7 @@ def new_session(
         seen_at=now,
         renewed_at=now,
         access_expires_at=renewal.access_expiry(tokens, told, now, heard.get("access_token")),
-        access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
+        access_token=tokens.access_token if provider.keeps_access_token else None,
         told=kept.told,
         claims_at=kept.claims_at,
         position=context.knowledge.denylist.position,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from zlib import crc32
 
 from gateway.config.checks.assertions import OWN_CLAIMS
 from gateway.config.settings.root import Settings
@@ -20,13 +21,27 @@ class Assertion:
     lifetime: float
     claims: tuple[str, ...]
 
-    def claims_of(self, identity: Identity, now: float, *, tells_unverified: bool) -> dict[str, Json]:
-        """Return what is signed at ``now`` (epoch seconds); it holds no longer than the identity does.
+    def issued_at(self, identity: Identity, now: float) -> int:
+        """Return when the assertion was issued that is told at ``now``; both are epoch seconds.
+
+        A new one is issued after each half of its life: whoever forgets the last one makes the very same
+        again, and so does every other worker. Not everybody's at the same moment, though.
+        """
+        period = int(self.lifetime / 2)
+        whose = f"{identity.issuer}\x00{identity.subject}\x00{self.audience}"
+        shift = crc32(whose.encode("utf-8", "surrogatepass")) % period
+        return (int(now) - shift) // period * period + shift
+
+    def ends_at(self, issued_at: int) -> int:
+        """Return until when an assertion is told, in epoch seconds."""
+        return issued_at + int(self.lifetime / 2)
+
+    def claims_of(self, identity: Identity, issued_at: int, *, tells_unverified: bool) -> dict[str, Json]:
+        """Return what is signed; it holds no longer than the identity does. Times are epoch seconds.
 
         ``idp`` is whose word the subject is: two providers may each have an alice. Issuer and subject were
         verified as such, and no claim stands in their place (R26).
         """
-        issued_at = int(now)
         return {
             "iss": self.issuer,
             "sub": identity.subject,

@@ -321,7 +321,7 @@ def _compile_route(route: RouteSettings, settings: Settings, assertion: Assertio
         preflight=route.preflight,
         sets_cors=route.cors == "answer",
         unsafe_from=route.unsafe_from,
-        authorization=route.authorization,
+        authorization="pass" if route.authorization == "pass" else "strip",
         most_staleness=_most_staleness(route, settings),
         max_body=route.max_body,
         timeouts=(route.timeout, route.idle_timeout),

@@ -24,7 +24,7 @@ class Session:
 
     ``claims`` are only those that the configuration uses. ``generation`` counts refreshes.
     ``renewed_at`` and ``access_expires_at`` bound the access token's life. ``access_token`` is kept only
-    where the provider's access tokens are verified as JWTs. ``seen_at`` is when it was last sealed.
+    where it is verified as a JWT, or some upstream gets it. ``seen_at`` is when it was last sealed.
     ``told`` says whose word the claims are, empty where that was not written down; ``claims_at`` is when the
     oldest of them was told that can be taken away, None likewise.
     ``is_unrenewable``: no refresh token came with its login, so its access token's end is not its own.

@@ -153,7 +153,7 @@ def renew(
         renewed_at=now,
         access_expires_at=access_expiry(tokens, id_claims, now, heard.get("access_token")),
         generation=generation,
-        access_token=tokens.access_token if provider.settings.access_token == "jwt" else None,  # noqa: S105
+        access_token=tokens.access_token if provider.keeps_access_token else None,
     )
     is_new = rotated or bool(handle)
     unconfirmed = (rotation_id, *grant.unconfirmed)[: codec.MOST_UNCONFIRMED] if is_new else grant.unconfirmed

@@ -93,7 +93,7 @@ class SigningKeys:
         self.signed = 0
 
     def sign(self, claims: Mapping[str, Json], now: float) -> str:
-        """Return a JWT signed with the key of ``now`` (epoch seconds)."""
+        """Return a JWT signed with the key of ``now``, when it is issued (epoch seconds)."""
         self.signed += 1
         return self._key(0, self._number(now)).sign(claims)
 

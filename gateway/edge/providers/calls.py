@@ -10,6 +10,7 @@ from gateway.core.reasons import Reason
 from gateway.core.tokens import signed_userinfo
 from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.client import CountedClient, Request, posted
+from gateway.edge.providers.exchange_endpoint import ExchangeEndpoint
 from gateway.edge.providers.faults import to_fault
 from gateway.edge.providers.published import Published
 from gateway.edge.providers.stats import ProviderStats
@@ -25,7 +26,7 @@ _CALLS_OF_A_REFRESH: Final = 4
 
 
 class ProviderCalls:
-    """One provider: ``published`` is what it publishes, ``tokens`` its token endpoint."""
+    """One provider: ``published`` is what it publishes, ``tokens`` and ``exchange`` its token endpoint."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class ProviderCalls:
         self.tokens = TokenEndpoint(
             provider.settings, self._client, self.published.metadata.get, clock, self._ask_again
         )
+        self.exchange = ExchangeEndpoint(provider.settings, self._client, self.published.metadata.get, clock)
 
     def is_for(self, provider: Provider, *, allow_insecure_http: bool) -> bool:
         """Tell whether this is the provider as it is configured now."""

@@ -6,9 +6,17 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from gateway.core.decision.needs import EndSession, Keys, Metadata, RedeemCode, RevokeToken, UserInfo
+from gateway.core.decision.needs import (
+    EndSession,
+    ExchangeToken,
+    Keys,
+    Metadata,
+    RedeemCode,
+    RevokeToken,
+    UserInfo,
+)
 from gateway.core.fault import Fault
-from gateway.core.provider import Provider, ProviderMetadata, TokenRefusal, TokenSet
+from gateway.core.provider import Exchanged, Provider, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.sessions.overage import GROUPS
 from gateway.core.tokens.keys import KeySet
@@ -162,6 +170,14 @@ class Providers:
             Fault: answered without a verdict.
         """
         return await self._by_name[provider].tokens.refresh(refresh_token)
+
+    async def exchange_token(self, need: ExchangeToken) -> Exchanged | TokenRefusal:
+        """Exchange a caller's access token for an upstream's (RFC 8693).
+
+        Raises:
+            Fault: no verdict.
+        """
+        return await self._by_name[need.provider].exchange.ask(need)
 
     def rests(self, provider: str, refresh_token: str) -> float:
         """Return for how many seconds a refresh would be refused a call, after failures; 0 for none."""

@@ -75,6 +75,10 @@ ACCESS: Final[dict[Reason, Text]] = {
         "What the identity provider told of the session is too old to count.",
         "It is a while since the login service confirmed your rights here, and it has to do so again.",
     ),
+    Reason.ACCESS_TOKEN_MISSING: over(
+        "The application is to get an access token, and there is none that still holds.",
+        "This page works with what the login service gave at your login, and that has expired.",
+    ),
     Reason.REFRESH_LOST: over(
         "The outcome of a token refresh was lost, so the session cannot be renewed.",
         "Your session could not be renewed because an answer of the login service was lost on its way.",
@@ -107,6 +111,10 @@ ACCESS: Final[dict[Reason, Text]] = {
     Reason.CLAIM_MISMATCH: forbidden(
         "A claim of the identity is not as required.",
         "Your account does not meet a condition of this page.",
+    ),
+    Reason.EXCHANGE_REFUSED: forbidden(
+        "The identity provider does not exchange this access token for one for the application.",
+        "The login service does not let your account use the application behind this page.",
     ),
     Reason.METHOD_FORBIDDEN: forbidden(
         "The identity may not use this method here.",
