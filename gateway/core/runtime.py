@@ -206,7 +206,9 @@ def _sieve(settings: Settings) -> Sieve | None:
     if not settings.asked_by:
         return None
     kept = frozenset(name.lower().encode() for name in settings.client_headers.keep)
-    return Sieve(identity_names(settings), own_names(settings), sources_of(settings.forwarding), kept)
+    keys = () if settings.api_keys is None else (settings.api_keys.header,)
+    sources = sources_of(settings.forwarding)
+    return Sieve(identity_names(settings), keys, own_names(settings), sources, kept)
 
 
 def _login_limit(settings: Settings) -> RateLimit | None:

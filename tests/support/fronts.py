@@ -2,9 +2,6 @@
 
 import asyncio
 import contextlib
-import functools
-import os
-import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -14,13 +11,13 @@ from typing import Any, Self
 import aiohttp
 from yarl import URL
 
+from tests.bench.processes import find_program
 from tests.support import traefik
 from tests.support.certificates import Authority, Pair
 from tests.support.ports import free_port
 from tests.support.world import Browser, World
 
 SHIPPED = Path(__file__).parents[2] / "config" / "proxies"
-PATHS = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/bin", "/usr/local/go/bin"))
 
 
 @dataclass(frozen=True)
@@ -65,13 +62,7 @@ class Front:
         """Where its program is, None where it is not installed."""
         if self.name == "traefik" and traefik.program().exists():
             return str(traefik.program())
-        return found(self.name)
-
-
-@functools.cache
-def found(name: str) -> str | None:
-    """Return where a program is."""
-    return shutil.which(name, path=PATHS)
+        return find_program(self.name)
 
 
 def _nginx(program: str, place: Place) -> list[str]:
@@ -103,9 +94,15 @@ def _caddy(program: str, place: Place) -> list[str]:
             "/etc/caddy/tls/app.key": str(place.pair.key),
         },
     )
-    options = "{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n}\n"
+    options = "{\n\tadmin off\n\tauto_https off\n}\n"
     file = place.write("Caddyfile", options + text)
-    return ["env", f"HOME={place.directory}", program, "run", "--adapter", "caddyfile", "--config", file]
+    # it keeps what it remembers beside its configuration
+    home = [
+        f"HOME={place.directory}",
+        f"XDG_CONFIG_HOME={place.directory}",
+        f"XDG_DATA_HOME={place.directory}",
+    ]
+    return ["env", *home, program, "run", "--adapter", "caddyfile", "--config", file]
 
 
 def _haproxy(program: str, place: Place) -> list[str]:
@@ -178,12 +175,19 @@ class FrontBrowser(Browser):
 
     def __init__(self, world: "FrontWorld") -> None:
         super().__init__(world)
-        self._plain = self.session
+        self._plain, self._world = self.session, world
         self.session = aiohttp.ClientSession(
             cookie_jar=self.jar,
             timeout=aiohttp.ClientTimeout(total=30),
             connector=aiohttp.TCPConnector(limit=0, ssl=world.authority.trusting()),
         )
+
+    def clone(self) -> "FrontBrowser":
+        """Return another browser with the same cookies."""
+        other = FrontBrowser(self._world)
+        other.jar.update_cookies(self.cookies(), URL(self.world.base))
+        self.world.browsers.append(other)
+        return other
 
     async def close(self) -> None:
         """Close its connections."""

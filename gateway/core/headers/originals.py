@@ -64,24 +64,32 @@ class Sifted(NamedTuple):
 
 
 class Sieve:
-    """Tells apart what asking proxies say and what their clients do.
+    """Tells apart what asking proxies say and what their clients do. ``names`` are what proxies replace.
 
     Args:
         identity: the names under which upstreams are told who is calling, as they are written.
+        keys: those that bring credentials of ours alone, which no upstream sees.
         own: the folded names under which they are told anything.
         sources: the fields that trusted proxies write.
         kept: lower-case names of other products that pass.
     """
 
-    __slots__ = ("_identity", "_kept", "_kinds", "_own", "_sources", "names")
+    __slots__ = ("_identity", "_kept", "_keys", "_kinds", "_own", "_sources", "names")
 
     def __init__(
-        self, identity: Iterable[str], own: frozenset[bytes], sources: Sources, kept: frozenset[bytes]
+        self,
+        identity: Iterable[str],
+        keys: Iterable[str],
+        own: frozenset[bytes],
+        sources: Sources,
+        kept: frozenset[bytes],
     ) -> None:
-        written = {name.lower().encode(): name.encode() for name in identity}
-        self.names = tuple(written.values())
-        self._identity = frozenset(written)
-        self._own = own
+        told = {name.lower().encode(): name.encode() for name in identity}
+        read = {name.lower().encode(): name.encode() for name in keys}
+        self.names = (*told.values(), *read.values())
+        self._identity = frozenset(told)
+        self._keys = frozenset(read)
+        self._own = own | frozenset(map(fold, read))
         self._sources = sources
         self._kept = kept
         self._kinds: dict[bytes, Kind] = {}
@@ -130,7 +138,7 @@ class Sieve:
         lower, folded = name.lower(), fold(name)
         if lower in _TELLING:
             return _TOLD
-        if lower == self._sources.address:
+        if lower == self._sources.address or lower in self._keys:
             return _KEPT
         if lower in _OF_PROXIES:
             return _DROPPED
