@@ -15,3 +15,15 @@ def test_the_query_is_no_path(target: str):
     answer = ask(compiled(), target)
     assert isinstance(answer, Refuse)
     assert answer.reason is Reason.CREDENTIALS_MISSING
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/private?x=/open", "/private?/open", "/open/private", "/open;/private", "/private;/open", "/?/open"],
+)
+def test_nor_is_it_one_page(target: str):
+    """R56 [11.1]: a public page that is named exactly opens nothing that only mentions it."""
+    known = compiled({"path": "/open", "exact": True, "access": "public"}, {"path": "/"})
+    answer = ask(known, target)
+    assert isinstance(answer, Refuse)
+    assert answer.reason in (Reason.CREDENTIALS_MISSING, Reason.ROUTE_UNKNOWN)

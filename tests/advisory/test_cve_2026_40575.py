@@ -83,3 +83,51 @@ def test_trusted_proxies_default_to_nobody():
         assert isinstance(answer, Forward)
         assert (b"X-Forwarded-For", peer.encode()) in answer.headers
         assert (b"Host", b"app.example.com") in answer.headers
+
+
+OFFICE = (
+    {"path": "/in/", "require": {"networks": ["10.0.0.0/8", "192.0.2.0/25"]}},
+    {"path": "/out/", "require": {"not": {"networks": ["203.0.113.0/24"]}}},
+)
+ADDRESSES = [
+    [(name, b"10.0.0.1")]
+    for name in (
+        b"X-Forwarded-For",
+        b"X-Real-IP",
+        b"Client-IP",
+        b"X-Client-IP",
+        b"True-Client-IP",
+        b"CF-Connecting-IP",
+    )
+] + [[(b"Forwarded", b"for=10.0.0.1")], [(b"X_Forwarded_For", b"10.0.0.1")]]
+
+
+@pytest.mark.parametrize("fields", ADDRESSES, ids=lambda fields: fields[0][0].decode())
+@pytest.mark.parametrize("told", [[], [(b"X-Forwarded-For", b"203.0.113.7")]])
+def test_no_field_of_a_client_moves_it_to_another_network(
+    fields: list[tuple[bytes, bytes]], told: list[tuple[bytes, bytes]]
+):
+    """R64 [11.1]: into one that is let in, or out of one that is kept out."""
+    proxies = ["192.0.2.128/25"] if told else []
+    known = compiled(*OFFICE, trusted_proxies=proxies)
+    peer = "192.0.2.200" if told else "203.0.113.7"
+    if fields[0][0] == b"X-Forwarded-For" and told:
+        # a proxy adds what it sees to what its client says
+        fields, told = [(b"X-Forwarded-For", b"10.0.0.1, 203.0.113.7")], []
+    for path in ("/in/", "/out/"):
+        answer = ask(known, path, *fields, *told, session_cookie(known), peer=peer)
+        assert isinstance(answer, Refuse), path
+        assert answer.reason in ("network_forbidden", "policy_unmet")
+        assert answer.identity is not None
+
+
+def test_who_is_there_passes():
+    """Or the test above would prove nothing; whom no proxy tells of is in no network, and outside none."""
+    known = compiled(*OFFICE, trusted_proxies=["192.0.2.128/25"])
+    cookie = session_cookie(known)
+    assert isinstance(ask(known, "/in/", cookie, peer="192.0.2.1"), Forward)
+    assert isinstance(ask(known, "/out/", cookie, peer="192.0.2.1"), Forward)
+    told = (b"X-Forwarded-For", b"10.1.1.1")
+    assert isinstance(ask(known, "/in/", told, cookie, peer="192.0.2.200"), Forward)
+    for path in ("/in/", "/out/"):
+        assert isinstance(ask(known, path, cookie, peer="192.0.2.200"), Refuse)

@@ -1,16 +1,19 @@
 """What is wrong with policies in a file, and where it says so."""
 
+import re
 from typing import Any
 
 import pytest
+import yaml
 
 from gateway.config.checks.every import warn
 from gateway.config.checks.problems import shown_path
 from gateway.config.settings.root import Settings
+from gateway.core.rules.policies import POLICIES
 from gateway.core.runtime import compile_settings
 from gateway.core.runtime import problems as check
 from tests.support import pure
-from tests.support.configuration import KEY
+from tests.support.configuration import KEY, TREE
 
 ROUTE = {"path": "/"}
 
@@ -175,3 +178,27 @@ def test_policies_arrive_at_workers_as_they_were_read():
     assert arrived.routes[0].require is not None
     assert arrived.routes[0].require.any is not None
     assert arrived.routes[0].require.any[1].not_ is not None
+
+
+def test_the_examples_are_good():
+    """[11.1]: what docs/policies.md shows, and config/gateway.yaml has in comments, is a configuration."""
+    page = (TREE / "docs/policies.md").read_text(encoding="utf-8")
+    shown = re.search(r"\n\n((?:    .*\n)+)", page)
+    assert shown is not None
+    reference = (TREE / "config/gateway.yaml").read_text(encoding="utf-8")
+    begin, end = reference.index("# policies:\n"), reference.index("# contact: it@example.com\n")
+    lines = reference[begin:end].splitlines()
+    commented = "\n".join(line[2:] for line in lines if re.match(r"# (?:policies:| |require: )", line))
+    for text in (
+        shown[1],
+        commented + "\nroutes: [{path: /, require: writers, upstream: app, access: required}]",
+    ):
+        data = yaml.safe_load(text)
+        routes = data.pop("routes")
+        known = settings(*routes, **data)
+        assert check(known) == []
+        assert [each.path for each in warn(known) if "polic" in str(each.path)] == []
+    assert set(yaml.safe_load(commented)["policies"]["writers"]) >= POLICIES.keys() - {
+        "groups",
+        "email_domains",
+    }
