@@ -15,7 +15,7 @@ _AS_ABSENT: Final = (0, 0, 0)
 
 
 class Trust:
-    """The TLS context of the calls to a provider, made anew where a file of its certificate has changed.
+    """The TLS context of the calls to a provider, made anew where one of its files has changed.
 
     One that cannot be read then leaves the former in use: a renewal in the middle of its two files is no
     reason to fail, and the next call looks again.
@@ -23,9 +23,8 @@ class Trust:
 
     def __init__(self, settings: ProviderSettings) -> None:
         self._settings = settings
-        self._files = tuple(
-            name for name in (settings.client_certificate, settings.client_key) if name is not None
-        )
+        named = (settings.ca_file, settings.client_certificate, settings.client_key)
+        self._files = tuple(name for name in named if name is not None)
         self._context: ssl.SSLContext | None = None
         self._seen: _Seen = ()
 
@@ -50,7 +49,7 @@ class Trust:
 
     def _explain(self, error: OSError) -> str:
         why = error.strerror or "no certificates"
-        files = " or ".join(repr(name) for name in (self._settings.ca_file, *self._files) if name is not None)
+        files = " or ".join(map(repr, self._files))
         return f"{files or 'the certificates of the system'} cannot be used: {why}"
 
 
