@@ -12,6 +12,7 @@ from gateway.demo.faults import Canned
 from gateway.demo.people import Person
 from tests.e2e.test_providers import at_callback
 from tests.support.oauth2 import CALLBACK, SCOPES, ServiceWorld
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.asyncio
 
@@ -331,3 +332,64 @@ async def test_two_people_of_one_name_are_two(github):
     await world.browser().login("/service/x", "bob")
     users = [seen.headers["X-Forwarded-User"] for seen in world.upstream.seen]
     assert users == ["1001", "1002"]
+
+
+async def test_two_gateways_ask_once(github):
+    """R84 [11.4]: a burst against two gateways on one store asks the API once, and both know the answer."""
+    world = github
+    port = free_port()
+    data = world.config() | {"listen": f"127.0.0.1:{port}"}
+    await world.start_gateway(type(world.settings).model_validate(data))
+    browser = world.browser()
+    await browser.login("/service/x", "alice")
+    asked = world.provider.counts["github:/api/v3/user"]
+    world.provider.people["alice"].teams = ()
+    world.clock.advance(901)
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies().items())
+    headers = {"Host": f"localhost:{world.public_port}", "Cookie": cookie}
+    other = world.browser()
+    calls = [
+        other.fetch(f"http://127.0.0.1:{target}/admins/x", headers=headers)
+        for target in (world.public_port, port) * 10
+    ]
+    assert {page.status for page in await asyncio.gather(*calls)} == {403}
+    assert world.provider.counts["github:/api/v3/user"] == asked + 1
+
+
+async def test_an_api_that_is_of_no_use_is_told(github):
+    """[11.4]: what nobody can probe is known by how its last call went."""
+    world = github
+
+    async def up() -> str:
+        text = (await world.admin("GET", "/metrics")).text
+        return re.search(r'^gateway_issuer_up\{provider="service"\} (.*)$', text, re.MULTILINE)[1]
+
+    await world.browser().login("/service/x", "alice")
+    assert await up() == "1.0"
+    world.provider.canned["github:/api/v3/user"] = Canned(500, b"")
+    await world.browser().login("/service/x", "alice")
+    assert await up() == "0.0"
+    (line,) = [line for line in world.lines if line.get("message") == "provider unusable"]
+    assert line["provider"] == "service"
+
+
+async def test_a_provider_that_becomes_openid_connect_takes_no_such_grant(github):
+    """R34 [11.4]: by a reload; an access token that stood for a grant is sent to nobody else's endpoint."""
+    world = github
+    browser = world.browser()
+    await browser.login("/service/x", "alice")
+    data = world.config()
+    base = world.provider.base
+    data["providers"]["service"] = {
+        "issuer": f"{base}/github",
+        "client_id": "demo",
+        "client_secret": "demo-secret",
+        "audiences": ["x"],
+        "discovery_url": f"{base}/none",
+    }
+    world.gateway.reload(type(world.settings).model_validate(data))
+    counts = dict(world.provider.counts)
+    world.clock.advance(901)
+    assert (await browser.fetch("/service/x")).status == 401
+    for call in ("github:/api/v3/user", "userinfo", "token:refresh_token"):
+        assert world.provider.counts[call] == counts.get(call, 0)

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final, Literal
 
-from gateway.core.provider import Provider, TokenRefusal, TokenSet
+from gateway.core.fault import Fault
+from gateway.core.provider import Provider, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.tokens import signed_userinfo
 from gateway.core.tokens.keys import KeySet
@@ -105,7 +106,7 @@ class ProviderCalls:
         """Return the status and the UserInfo claims, None where the token was refused. Raises Fault."""
         metadata = await self.published.metadata.get()
         if self.settings.kind == "oauth2":
-            return await self._user_api.ask(metadata, access_token, pool)
+            return await self._ask_user_api(metadata, access_token, pool)
         try:
             url, headers = userinfo.build_request(metadata, access_token)
             request = Request("GET", url, headers, userinfo.MOST_USERINFO, pool=pool)
@@ -119,6 +120,18 @@ class ProviderCalls:
             raise to_fault(error) from error
         self._client.count("userinfo", "refused" if claims is None else "ok")
         return response.status, claims
+
+    async def _ask_user_api(
+        self, metadata: ProviderMetadata, access_token: str, pool: Literal["login", "refresh"]
+    ) -> tuple[int, dict[str, Json] | None]:
+        """Ask the user API, and take note of whether it is of use. Raises Fault."""
+        try:
+            found = await self._user_api.ask(metadata, access_token, pool)
+        except Fault as fault:
+            self.published.note("userinfo", fault.detail)
+            raise
+        self.published.note("userinfo", "")
+        return found
 
     async def call_groups(self, access_token: str, pool: Literal["login", "refresh"]) -> list[Json]:
         """Return the groups of the person that an access token is of. Raises Fault."""

@@ -103,8 +103,8 @@ class Published:
                 await self.keys.find(Keys(self._name, None))
             await asyncio.sleep(_PROBE_EVERY * random.uniform(0.5, 1))  # noqa: S311 - no secret
 
-    def _note(self, call: str, trouble: str) -> None:
-        """Take note of how a fetch went, and say so where that is news."""
+    def note(self, call: str, trouble: str) -> None:
+        """Take note of how a fetch went, and say so where that is news; no ``trouble`` is good."""
         before = self._troubles.get(call)
         self._troubles[call] = trouble
         if trouble and trouble != before:
@@ -142,13 +142,13 @@ class Published:
             )
         except MessageError as error:
             self._client.count("metadata", "failed")
-            self._note("metadata", error.detail)
+            self.note("metadata", error.detail)
             raise to_fault(error) from error
         except Fault as fault:
-            self._note("metadata", fault.detail)
+            self.note("metadata", fault.detail)
             raise
         self._client.count("metadata", "ok")
-        self._note("metadata", "")
+        self.note("metadata", "")
         return metadata
 
     def _configured(self) -> ProviderMetadata:
@@ -167,14 +167,14 @@ class Published:
         except MessageError as error:
             self._client.count("jwks", "failed")
             self.metadata.doubt()
-            self._note("jwks", error.detail)
+            self.note("jwks", error.detail)
             raise Fault("issuer", Reason.KEYS_UNAVAILABLE, error.detail, RETRY_AFTER) from error
         except Fault as fault:
             self.metadata.doubt()
-            self._note("jwks", fault.detail)
+            self.note("jwks", fault.detail)
             raise Fault("issuer", Reason.KEYS_UNAVAILABLE, fault.detail, RETRY_AFTER) from fault
         self._client.count("jwks", "ok")
-        self._note("jwks", "")
+        self.note("jwks", "")
         self._note_keys(keys)
         self.view[self._name] = keys
         return keys

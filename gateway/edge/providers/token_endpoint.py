@@ -92,6 +92,9 @@ class TokenEndpoint:
         """Renew a grant once, within so many seconds. Raises as ``_ask``."""
         access_token = user_api.access_token_of(refresh_token)
         if access_token is not None:
+            if self._settings.kind != "oauth2":
+                # a grant of before the provider was configured anew
+                return TokenRefusal("invalid_grant")
             try:
                 async with asyncio.timeout(left):
                     return await self._ask_again(access_token)
