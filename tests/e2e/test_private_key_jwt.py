@@ -211,3 +211,27 @@ async def test_r16_no_key_and_no_assertion_anywhere(world: World):
     assert not holds_jwt(told)
     assert "PRIVATE KEY" not in told
     assert 'call="token"' in metrics
+
+
+EXCHANGING = {
+    "routes": [
+        {
+            "path": "/orders/",
+            "upstream": "app",
+            "access": "required",
+            "authorization": {"exchange": {"audience": "orders-api", "scopes": ["openid"]}},
+        },
+        {"path": "/", "upstream": "app", "access": "required"},
+    ]
+}
+
+
+@pytest.mark.settings(EXCHANGING)
+async def test_r15_an_exchange_is_signed_as_well(world: World):
+    """R15 [11.5] [11.9]: whatever call the client makes, it has an assertion of its own."""
+    browser = world.browser()
+    await browser.login()
+    before = len(world.provider.client.seen)
+    assert (await browser.fetch("/orders/x")).status == 200
+    assert world.upstream.last().headers["Authorization"].startswith("Bearer ")
+    assert len(world.provider.client.seen) == before + 1

@@ -164,3 +164,33 @@ async def test_r68_what_was_told_still_ages(alone: World):
     page = await browser.fetch("/x")
     assert page.status == 401
     assert "claims_too_old" in page.text
+
+
+TOLD = {
+    "routes": [
+        {"path": "/token/", "upstream": "app", "access": "required", "authorization": "access_token"},
+        {"path": "/", "upstream": "app", "access": "required"},
+    ]
+}
+
+
+@pytest.mark.settings(TOLD)
+async def test_an_upstream_gets_no_token_that_has_ended(alone: World):
+    """[11.3]: where an upstream is to get the session's access token, the session does only while that holds.
+
+    Elsewhere it goes on; a navigation logs in anew, and the upstream gets the token of that login.
+    """
+    browser = alone.browser()
+    await browser.login()
+    assert (await browser.fetch("/token/x")).status == 200
+    first = alone.upstream.last().headers["Authorization"]
+    alone.clock.advance(61)
+    seen = len(alone.upstream.seen)
+    page = await browser.fetch("/token/x")
+    assert page.status == 401
+    assert "access_token_missing" in page.text
+    assert len(alone.upstream.seen) == seen
+    assert (await browser.fetch("/x")).status == 200
+    assert "Authorization" not in alone.upstream.last().headers
+    assert (await browser.login("/token/y")).status == 200
+    assert alone.upstream.last().headers["Authorization"] not in ("", first)
