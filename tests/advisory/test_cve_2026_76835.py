@@ -6,8 +6,9 @@ from gateway.config.checks.problems import shown_path
 from gateway.core.decision.answers import Allow, Respond
 from gateway.core.reasons import Reason, status_of
 from gateway.core.runtime import problems
-from tests.support.asking import KINDS, PROXY, RECORDS, asked
-from tests.support.pure import settings
+from tests.support.asking import KINDS, PROXY, RECORDS, asked, originals
+from tests.support.decisions import ask
+from tests.support.pure import HOST, settings
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -20,6 +21,16 @@ def test_originals_are_believed_from_trusted_proxies(kind: bytes, peer: str):
         assert not isinstance(answer, Allow)
         assert (answer.status if isinstance(answer, Respond) else status_of(answer.reason)) == 403
     assert asked(kind, "/public/x", peer=PROXY, known=RECORDS).reason is not Reason.ASKER_UNTRUSTED
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != b"envoy"])
+def test_scripts_do_not_ask_through_the_proxy(kind: bytes):
+    """[11.10]: they can only do so under the name of their site, and would read cookies in the answer."""
+    path, told, _ = originals(kind, b"/public/x")
+    for host in (HOST, HOST + b":443"):
+        answer = ask(RECORDS, path.decode(), *told, host=host, peer=PROXY)
+        assert answer.reason is Reason.ASKER_UNTRUSTED
+        assert not isinstance(answer, Allow)
 
 
 @pytest.mark.parametrize("networks", [[], ["0.0.0.0/0"], ["0.0.0.0/1", "128.0.0.0/1"], ["::/0"]])

@@ -58,6 +58,11 @@ def originals(
     return path, tuple((b"X-Forwarded-" + part, value) for part, value in told), b"GET"
 
 
+def asks_under(name: bytes, host: bytes = HOST) -> bytes:
+    """Return the Host under which a proxy of this kind asks about an original of a host."""
+    return host if name == b"envoy" else b"gateway:8080"
+
+
 def asked(
     name: bytes,
     target: str,
@@ -70,8 +75,14 @@ def asked(
 ) -> Answer | Need:
     """Decide as a proxy asks."""
     path, told, own = originals(name, target.encode("latin-1"), method, scheme, host)
-    asking_host = host if name == b"envoy" else b"gateway:8080"
     address = (b"X-Forwarded-For", b"203.0.113.9")
     return ask(
-        known, path.decode("latin-1"), *told, address, *headers, method=own, host=asking_host, peer=peer
+        known,
+        path.decode("latin-1"),
+        *told,
+        address,
+        *headers,
+        method=own,
+        host=asks_under(name, host),
+        peer=peer,
     )

@@ -25,6 +25,7 @@ from tests.support.asking import (
     ROUTES,
     WHOLE,
     asked,
+    asks_under,
     compiled,
     originals,
 )
@@ -50,9 +51,11 @@ def test_originals_that_are_missing_or_come_twice(name: bytes):
         [(n, b"") if n == m else (n, v) for n, v in told] for m, _ in told
     ]
     for headers in cases:
-        answer = ask(RECORDS, path.decode(), *headers, method=method, peer=PROXY)
+        answer = ask(RECORDS, path.decode(), *headers, method=method, host=asks_under(name), peer=PROXY)
         assert answer.reason is Reason.ORIGINAL_UNREADABLE
-    assert isinstance(ask(RECORDS, path.decode(), *told, method=method, peer=PROXY), Allow | Refuse)
+    assert isinstance(
+        ask(RECORDS, path.decode(), *told, method=method, host=asks_under(name), peer=PROXY), Allow | Refuse
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in ASKERS if name != b"envoy"])
@@ -318,7 +321,9 @@ def test_whatever_forwarding_names(name: bytes, host: str, scheme: str, port: st
     answer = asked(name, "/public/x", *lie, known=known)
     assert isinstance(answer, Allow) or answer.reason is Reason.DECIDED_ANEW
     path, told, method = originals(name, b"/public/x?y")
-    asking = request(*told, (b"X-Forwarded-For", b"203.0.113.9"), *lie, method=method, peer=PROXY)
+    asking = request(
+        *told, (b"X-Forwarded-For", b"203.0.113.9"), *lie, method=method, host=asks_under(name), peer=PROXY
+    )
     asking.target = path
     original = meant(asking, known)
     forwarded = known.rules.proxies.forwarded_of(_sorted(original, known))
@@ -347,7 +352,7 @@ def test_an_unreadable_address_is_a_refusal():
             (b"X-Forwarded-For", b"garbage"),
             method=method,
             peer=PROXY,
-            host=HOST,
+            host=asks_under(name),
         )
         assert answer.reason is Reason.FORWARDING_UNREADABLE
 

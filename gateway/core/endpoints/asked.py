@@ -98,7 +98,9 @@ def original_of(context: Context, asker: Asker, rest: bytes) -> Request | Refuse
     """Return the request that is asked about, or the refusal to judge it."""
     request, runtime = context.request, context.knowledge.runtime
     assert runtime.sieve is not None
-    if not runtime.rules.proxies.is_trusted(request.peer):
+    # a page's script can ask through the proxy, but only under the name of its site; it must read no answer
+    is_client = not asker.is_prefix and request.host in runtime.sites
+    if is_client or not runtime.rules.proxies.is_trusted(request.peer):
         return plain(context, Reason.ASKER_UNTRUSTED)
     sifted = runtime.sieve.sift(request)
     original = asker.read(request, sifted.told, rest)
