@@ -114,6 +114,11 @@ async def test_a_call_that_hangs_is_given_up(world: World):
     assert (await browser.submit(form, username="alice", password="alice")).text.startswith("hello alice")
     assert {page.status for page in await asyncio.gather(*waiting)} == {503}
     world.provider.held.clear()
+    world.provider.slow_seconds = 0.5
+    world.provider.quirks.add("par-slow")
+    assert (await world.browser().get("/x", follow=False)).status == 503
+    world.provider.quirks.clear()
+    assert (await begun(world)).query["request_uri"]
 
 
 async def test_what_has_expired_is_the_providers_page(world: World):
