@@ -394,3 +394,19 @@ def test_what_check_warns_of():
     assert told == ["routes[0].preflight", "routes[1].strip_prefix", "routes[2].replace_prefix"]
     assert list(warn_asking(settings(*routes, **more))) == []
     assert check_asking in CHECKS
+
+
+@pytest.mark.parametrize("name", ASKERS)
+def test_who_has_to_choose_is_sent_to_the_page_for_that(name: bytes):
+    """[11.4] [11.10]: through each proxy as a login is, and nothing is let through by it."""
+    provider = {"client_id": "w", "client_secret": "s", "audiences": ["a"]}
+    providers = {key: {**provider, "issuer": f"https://{key}.example.com"} for key in ("one", "two")}
+    known = compiled(providers=providers, choose_provider=True)
+    answer = asked(name, "/x", *PAGE, known=known)
+    assert isinstance(answer, Respond)
+    assert answer.reason is Reason.LOGIN_REQUIRED
+    if ASKERS[name].is_whole or ASKERS[name].is_answer:
+        url = f"https://{HOST.decode()}/.gateway/login?return_to=/x"
+        assert (answer.status, answer.location) == (303, url)
+    else:
+        assert (answer.status, answer.location) == (401, None)

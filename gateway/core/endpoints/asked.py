@@ -144,7 +144,7 @@ def answered(
         return _allowed(context.knowledge.runtime, asker, found, cookies)
     if asker.is_answer or not isinstance(found, (Refuse, Login, Respond)):
         return found
-    if isinstance(found, Respond):
+    if isinstance(found, Respond) and found.location is None:
         raise TypeError(f"an asking proxy would let {found.reason} through")
     return found if asker.is_whole else _bare(asker, found)
 
@@ -157,9 +157,10 @@ def _anew(context: Context, forward: Forward) -> Refuse:
     return replace(again, route=forward.route, identity=forward.identity, retry_after=_AGAIN)
 
 
-def _bare(asker: Asker, found: Refuse | Login) -> Respond:
+def _bare(asker: Asker, found: Refuse | Login | Respond) -> Respond:
     """Return what nginx knows of refusals: that it is to be one, by logging in or not."""
-    is_unknown = isinstance(found, Login) or status_of(found.reason) == 401
+    # a page on which to choose where to log in is the beginning of a login as well
+    is_unknown = not isinstance(found, Refuse) or status_of(found.reason) == 401
     is_last = asker.setting == "ingress-nginx" and isinstance(found, Refuse)
     return Respond(
         found.reason,
