@@ -103,6 +103,7 @@ class Parts:
         )
         self.strangers = Strangers()
         self.strangers.configure(settings.limits.unknown_credentials_per_address)
+        self.providers.strangers = self.strangers
         self.closing = Closing()
 
     async def start_parts(self) -> None:

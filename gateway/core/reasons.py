@@ -50,6 +50,7 @@ class Reason(StrEnum):
     TOKEN_NOT_YET_VALID = "token_not_yet_valid"
     TOKEN_NONCE = "token_nonce"
     TOKEN_HASH = "token_hash"
+    TOKEN_INACTIVE = "token_inactive"
     KEY_UNKNOWN = "key_unknown"
     KEY_EXPIRED = "key_expired"
     SESSION_INVALID = "session_invalid"

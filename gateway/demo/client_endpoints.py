@@ -8,6 +8,7 @@ from gateway.demo.authentication import authenticate
 from gateway.demo.clients import certificate_of
 from gateway.demo.faults import break_off
 from gateway.demo.grants import EXCHANGE, GRANTS, Fields, OAuthError
+from gateway.demo.introspection import introspection_answer
 from gateway.demo.messages import error_json, json_answer, parameters
 from gateway.demo.state import ProviderState
 
@@ -66,12 +67,21 @@ class ClientEndpoints:
         return json_answer({})
 
     async def introspect(self, request: web.Request) -> web.StreamResponse:
-        """The introspection endpoint (RFC 7662)."""
+        """The introspection endpoint (RFC 7662), signed where that is asked for (RFC 9701)."""
         provider = self._provider
         provider.counts["introspection"] += 1
+        if (spoiled := await provider.spoiled(request, "introspection")) is not None:
+            return spoiled
         fields = await parameters(request, form_only=True)
         await authenticate(provider, request, fields)
-        token = fields.get("token", "")
+        if not fields.get("token"):
+            raise OAuthError("invalid_request", "token is missing")
+        found = self._introspected(fields["token"])
+        alter = provider.alter.get("introspection")
+        return introspection_answer(request, provider, found if alter is None else alter(found))
+
+    def _introspected(self, token: str) -> dict[str, Any]:
+        provider = self._provider
         family = provider.grants.family_of(token)
         if family is not None and family.alive and family.current == token:
             scope = " ".join(family.scopes)
@@ -81,11 +91,10 @@ class ClientEndpoints:
                 "client_id": provider.client_id,
                 "iss": provider.issuer,
             }
-            return json_answer({"active": True, "token_type": "refresh_token", **found})
+            return {"active": True, "token_type": "refresh_token", **found}
         claims = provider.read_access_token(token)
-        if claims is None:
-            return json_answer({"active": False})
-        return json_answer({**claims, "active": True, "token_type": "Bearer"})
+        # section 2.2: nothing more is told of a token that is not active
+        return {"active": False} if claims is None else {**claims, "active": True, "token_type": "Bearer"}
 
     def _redeem(self, fields: Fields, certificate: bytes | None) -> dict[str, Any]:
         for name in ("code", "redirect_uri", "code_verifier"):

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-ENDPOINTS = ("discovery", "jwks", "token", "userinfo", "par")
+ENDPOINTS = ("discovery", "jwks", "token", "userinfo", "par", "introspection")
 
 _SHAPES = {
     "html": "answers a page of HTML with status 200",
@@ -72,6 +72,21 @@ QUIRKS: Mapping[str, str] = MappingProxyType(
         "double-slash-endpoints": "the paths of all endpoints begin with two slashes",
         "token-503-retry-after": "the token endpoint answers 503 with Retry-After: 7",
         "token-lost-after-commit": "the token endpoint does its work and breaks off without an answer",
+        "opaque-access-tokens": "access tokens are random; the introspection endpoint knows what they mean",
+        # the introspection endpoint
+        "introspection-active-text": "active is a text, not a truth value",
+        "introspection-no-active": "the answer does not say whether the token is active",
+        "introspection-refuses-client": "the client may not ask: 401",
+        "introspection-429": "the endpoint is asked too often: 429 with Retry-After: 7",
+        "introspection-ignores-accept": "answers JSON although a JWT is asked for",
+        "introspection-alg-none": "the signed answer is unsigned, alg none",
+        "introspection-wrong-alg": "the signed answer is signed with HS256",
+        "introspection-wrong-typ": "the signed answer has typ JWT",
+        "introspection-wrong-iss": "the signed answer names another issuer",
+        "introspection-wrong-aud": "the signed answer is for another client",
+        "introspection-missing-iat": "the signed answer has no iat",
+        "introspection-replayed": "the signed answer was given an hour ago",
+        "introspection-empty": "the signed answer has no token_introspection",
         **{f"{where}-{shape}": f"{where} {text}" for where in ENDPOINTS for shape, text in _SHAPES.items()},
     }
 )

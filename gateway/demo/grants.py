@@ -105,6 +105,7 @@ class Grants:
         self.revoked_jti: Bounded[bool] = Bounded()
         # what was pushed, by its reference, and until when it may be used
         self.pushed: Bounded[tuple[Fields, float]] = Bounded()
+        self.opaque: Bounded[str] = Bounded()
         self._codes: Bounded[Code] = Bounded()
         self._refresh_tokens: Bounded[Family] = Bounded()
 
@@ -147,6 +148,12 @@ class Grants:
         if not hmac.compare_digest(challenge, found.challenge):
             raise OAuthError("invalid_grant", "code_verifier does not match code_challenge")
         return found
+
+    def hide(self, access_token: str) -> str:
+        """Return an opaque token that stands for a JWT."""
+        opaque = secrets.token_urlsafe(32)
+        self.opaque[opaque] = access_token
+        return opaque
 
     def issue_refresh_token(self, family: Family) -> str:
         """Return a new refresh token of the family; the one before it is spent from now on."""

@@ -35,6 +35,7 @@ class OpenEndpoints:
                 "userinfo_endpoint": f"{base}/userinfo",
                 "revocation_endpoint": f"{base}/revoke",
                 "introspection_endpoint": f"{base}/introspect",
+                "introspection_signing_alg_values_supported": ["RS256"],
                 "end_session_endpoint": f"{base}/logout",
                 "scopes_supported": list(SCOPES),
                 "response_types_supported": ["code"],

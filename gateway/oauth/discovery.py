@@ -71,7 +71,7 @@ def process_response(
         userinfo_endpoint=optional("userinfo_endpoint", settings.userinfo_endpoint),
         end_session_endpoint=optional("end_session_endpoint", settings.end_session_endpoint),
         revocation_endpoint=optional("revocation_endpoint", settings.revocation_endpoint),
-        introspection_endpoint=optional("introspection_endpoint"),
+        introspection_endpoint=optional("introspection_endpoint", settings.introspection_endpoint),
         pushed_authorization_request_endpoint=optional("pushed_authorization_request_endpoint"),
         iss_parameter_supported=document.get("authorization_response_iss_parameter_supported") is True,
         code_challenge_methods=_words(document, "code_challenge_methods_supported") or (),

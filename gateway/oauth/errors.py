@@ -13,6 +13,7 @@ MISCONFIGURED = frozenset(
         "pushed_refused",
         "pushed_unsupported",
         "groups_refused",
+        "introspection_unauthorized",
     )
 )
 """Codes that only the operator can clear; waiting does not help."""

@@ -5,10 +5,11 @@ from dataclasses import replace
 from gateway.core.decide import decide
 from gateway.core.decision.answers import Forward, Refuse
 from gateway.core.decision.context import Knowledge, Memory
-from gateway.core.decision.needs import Keys
+from gateway.core.decision.needs import Introspect, Keys
 from gateway.core.headers.request import Request
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
+from gateway.core.tokens.introspection import Introspection
 from tests.support.decisions import compiled
 from tests.support.jose import access_claims, jwk, key_set, sign
 from tests.support.pure import HOST, ISSUER, NOW
@@ -74,3 +75,55 @@ def test_a_provider_cannot_sign_for_another():
     answer = ask("/x", sign(access_claims(iss=ISSUER, aud="a"), name="second", kid="main"))
     assert isinstance(answer, Refuse)
     assert answer.reason is Reason.TOKEN_SIGNATURE
+
+
+def introspected(*said: tuple[str, str, dict]):
+    """Return a function that asks with one memory, and the questions; ``said``: provider, token, claims."""
+    providers = {name: each | {"introspection": "json"} for name, each in PROVIDERS.items()}
+    known = compiled(
+        {"path": "/read/", "require": {"scopes": ["read"]}, "provider": "corporate"},
+        {"path": "/write/", "require": {"scopes": ["write"]}, "provider": "corporate"},
+        {"path": "/other/", "require": {"scopes": ["read"]}, "provider": "other"},
+        providers=providers,
+    )
+    answers = {(provider, token): claims for provider, token, claims in said}
+    denylist, asked = Denylist(), []
+    denylist.synchronised_at = NOW
+    knowledge = Knowledge(known, {}, denylist, Memory(), lambda _: None, lambda _: False)
+
+    def ask(path: str, token: str):
+        request = Request(b"GET", path.encode(), HOST, ((b"Authorization", f"Bearer {token}".encode()),), "p")
+        answer = decide(request, knowledge, NOW, "id")
+        if isinstance(answer, Introspect):
+            asked.append(answer.provider)
+            found = Introspection(answers.get((answer.provider, answer.token)), NOW, NOW + 60)
+            answer = decide(request, replace(knowledge, facts={answer: found}), NOW, "id")
+        return answer
+
+    return ask, asked
+
+
+def test_what_was_said_of_an_opaque_token_is_no_permission():
+    """[11.6] A remembered answer has the scopes that it has, whichever route asked first."""
+    ask, asked = introspected(("corporate", "t", {"sub": "alice", "aud": "a", "scope": "read"}))
+    for _ in range(2):
+        assert isinstance(ask("/read/x", "t"), Forward)
+        answer = ask("/write/x", "t")
+        assert isinstance(answer, Refuse)
+        assert answer.reason is Reason.SCOPE_MISSING
+    assert asked == ["corporate"]
+
+
+def test_what_one_provider_said_of_an_opaque_token_is_not_the_others_word():
+    """R26, R70 [11.6]: remembered for the provider that said it; the other is asked, and may say no."""
+    ask, asked = introspected(
+        ("corporate", "t", {"sub": "alice", "aud": "a", "scope": "read"}),
+        ("corporate", "u", {"sub": "alice", "aud": "a", "scope": "read"}),
+        ("other", "u", {"sub": "mallory", "aud": "b", "scope": "read"}),
+    )
+    for _ in range(2):
+        assert ask("/read/x", "t").identity.subject == "alice"
+        assert ask("/other/x", "t").reason is Reason.TOKEN_INACTIVE
+        assert ask("/read/x", "u").identity.subject == "alice"
+        assert ask("/other/x", "u").identity.subject == "mallory"
+    assert asked == ["corporate", "other", "corporate", "other", "other"]

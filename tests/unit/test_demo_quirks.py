@@ -345,6 +345,8 @@ async def ask(client, where):
     if where == "token":
         return await client.post("/token", {"grant_type": "client_credentials"})
     token = client.provider.mint("alice", "openid")
+    if where == "introspection":
+        return await client.post("/introspect", {"token": token})
     return await client.get("/userinfo", headers={"Authorization": f"Bearer {token}"})
 
 
@@ -379,6 +381,50 @@ async def slow(client, name):
     client.provider.slow_seconds = 0
     assert (await ask(client, where))[0].status in (200, 201)
     return not done
+
+
+@probe("opaque-access-tokens")
+async def opaque(client, _):
+    """Tokens are no JWTs, and the introspection endpoint and UserInfo know what they mean."""
+    token = client.provider.mint("alice", "openid api")
+    answer, text = await client.post("/introspect", {"token": token})
+    assert (answer.status, json.loads(text)["sub"]) == (200, "alice")
+    found, _ = await client.get("/userinfo", headers={"Authorization": f"Bearer {token}"})
+    assert found.status == 200
+    return "." not in token
+
+
+INTROSPECTION_FAULTS = {
+    "active-text": lambda _, __, found: found.get("active") == "true",
+    "no-active": lambda _, __, found: "active" not in found,
+    "refuses-client": lambda answer, _, __: answer.status == 401,
+    "429": lambda answer, _, __: (answer.status, answer.headers.get("Retry-After")) == (429, "7"),
+    "ignores-accept": lambda answer, _, __: answer.content_type == "application/json",
+    "alg-none": lambda _, header, __: header.get("alg") == "none",
+    "wrong-alg": lambda _, header, __: header.get("alg") == "HS256",
+    "wrong-typ": lambda _, header, __: header.get("typ") == "JWT",
+    "wrong-iss": lambda _, header, __: header.get("iss") == "https://somewhere-else.example",
+    "wrong-aud": lambda _, header, __: header.get("aud") == "demo-other",
+    "missing-iat": lambda _, header, __: "typ" in header and "iat" not in header,
+    "replayed": lambda _, header, __: header.get("iat", header.get("now")) == header.get("now", 0) - 3600,
+    "empty": lambda _, header, __: "typ" in header and "token_introspection" not in header,
+}
+
+
+@probe(*(f"introspection-{fault}" for fault in INTROSPECTION_FAULTS))
+async def introspection(client, name):
+    """What a signed answer holds: its header and claims together, and the members about the token."""
+    token = client.provider.mint("alice", "openid")
+    accept = {"Accept": "application/token-introspection+jwt"}
+    answer, text = await client.post("/introspect", {"token": token}, headers=accept)
+    told, header = {}, {}
+    if answer.content_type == "application/json":
+        told = json.loads(text)
+    elif answer.status == 200:
+        now = int(client.provider.clock())
+        header = {**jwt.get_unverified_header(text), **unverified(text), "now": now}
+        told = header.get("token_introspection", {})
+    return INTROSPECTION_FAULTS[name.removeprefix("introspection-")](answer, header, told)
 
 
 @pytest.mark.parametrize("shape", ["html", "huge", "non-json", "5xx", "truncated"])

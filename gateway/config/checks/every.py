@@ -14,6 +14,7 @@ from gateway.config.checks.authorization import check_authorization
 from gateway.config.checks.clients import check_clients
 from gateway.config.checks.forwarding import check_client_headers, check_forwarding, warn_forwarding
 from gateway.config.checks.header_names import check_header_names
+from gateway.config.checks.introspection import warn_introspection
 from gateway.config.checks.listener import check_log, check_tls, warn_listener
 from gateway.config.checks.policies import warn_policies
 from gateway.config.checks.problems import Path, Problem
@@ -174,6 +175,7 @@ def _warnings(settings: Settings) -> Iterator[Problem]:
     yield from warn_kinds(settings)
     yield from warn_assertions(settings)
     yield from warn_api_keys(settings)
+    yield from warn_introspection(settings)
     yield from warn_upgrade(settings)
     yield from warn_store(settings)
     if settings.allow_insecure_http:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from gateway.config.callbacks import login_providers
+from gateway.config.checks.introspection import check_introspection
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.presets import endpoints_of
 from gateway.config.settings.providers import ProviderSettings
@@ -26,6 +27,8 @@ _OF_OIDC = (
         "jwks_max_age",
         "jwks_max_stale",
         "jwks_cooldown",
+        "introspection",
+        "introspection_endpoint",
     ),
 )
 _MOST_LABEL = 64
@@ -42,6 +45,7 @@ def check_kind(provider: ProviderSettings, at: Path) -> Iterator[Problem]:
             yield Problem((*at, setting), "this is for kind: oauth2 alone")
     if not provider.audiences and not provider.clients_without_aud:
         yield Problem((*at, "audiences"), "required: empty would refuse every bearer token")
+    yield from check_introspection(provider, at)
     if provider.bearer_only:
         for setting in _OF_LOGINS:
             if setting in provider.model_fields_set:

@@ -19,6 +19,7 @@ _ENDPOINTS = (
     "end_session_endpoint",
     "revocation_endpoint",
     "graph_url",
+    "introspection_endpoint",
 )
 
 

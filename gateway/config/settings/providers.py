@@ -102,6 +102,14 @@ class ProviderSettings(Model):
     """Wins over the discovery document's; browsers go there at logout."""
     revocation_endpoint: Text | None = None
     """Wins over the discovery document's; the gateway calls it at logout."""
+    introspection: Literal["none", "json", "jwt"] = "none"
+    """Whether it is asked about opaque tokens (RFC 7662); ``jwt``: its answers must be signed (RFC 9701)."""
+    introspection_endpoint: Text | None = None
+    """Wins over the discovery document's; the gateway calls it."""
+    introspection_max_age: Duration = 60.0
+    """How long its answer about a token counts at most, and never beyond the token's ``exp``."""
+    introspection_refused_for: Duration = 5.0
+    """How long a token that is not active is not asked about again."""
     logout: Literal["provider", "local"] = "provider"
     """Whether a logout goes on at the provider, where it has an end_session_endpoint, or ends here."""
     frontchannel_logout: bool = False

@@ -4,14 +4,17 @@ from typing import TypeAlias
 
 from gateway.core.access.api_keys import judge_key
 from gateway.core.access.credentials import BearerToken, PresentedKey, token_of
+from gateway.core.access.opaque import judge_opaque
 from gateway.core.access.verification import checked
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Need
+from gateway.core.headers.lines import Line
 from gateway.core.identity import Identity
 from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
 from gateway.core.rules.routes import Route
 from gateway.core.tokens import access_token
+from gateway.core.tokens.introspection import is_opaque
 from gateway.core.tokens.jws import Parsed, UnknownKey, read
 from gateway.core.tokens.keys import KeySet
 
@@ -19,7 +22,9 @@ Verdict: TypeAlias = Identity | Need | Reason
 
 
 def judge_bearer(context: Context, route: Route, bearer: BearerToken) -> Verdict:
-    """Verify a bearer token against the key set of the provider that it claims; RFC 9068 section 4.
+    """Judge a bearer token: a JWT by the keys of the provider that it claims (RFC 9068 section 4).
+
+    An opaque one is asked about at the provider that the route names; an API key is looked up.
 
     A provider that the route does not admit is no issuer that is trusted there (R70).
     """
@@ -35,8 +40,20 @@ def judge_bearer(context: Context, route: Route, bearer: BearerToken) -> Verdict
             return identity
     if isinstance(bearer, PresentedKey):
         return judge_key(context, route, bearer)
+    if route.introspects is not None and bearer.known is not None:
+        known = bearer.known.get(route.introspects)
+        if known is not None and known.holds(now):
+            return known.identity
     line = next((each for each in context.request.authorization if each.found is bearer), None)
-    parsed = read(bearer.token if line is None else token_of(line))
+    token = bearer.token if line is None else token_of(line)
+    if route.introspects is not None and is_opaque(token):
+        return judge_opaque(context, knowledge.runtime.providers[route.introspects], bearer, token)
+    return _judge_jwt(context, route, bearer, line, token)
+
+
+def _judge_jwt(context: Context, route: Route, bearer: BearerToken, line: Line | None, token: str) -> Verdict:
+    knowledge, now = context.knowledge, context.now
+    parsed = read(token)
     if not isinstance(parsed, Parsed):
         return parsed
     issuer = access_token.issuer_of(parsed)

@@ -237,6 +237,18 @@ class Admit:
 
 
 @dataclass(frozen=True, slots=True)
+class Introspect:
+    """What a provider says of an opaque token. Answer: core.tokens.introspection.Introspection.
+
+    ``by`` is the address that presents it.
+    """
+
+    provider: str
+    token: str = field(repr=False)
+    by: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRecord:
     """What the store has of an API key. Answer: core.tokens.api_key.StoredKey, empty for nothing.
 
@@ -286,6 +298,7 @@ Need: TypeAlias = (
     | Touch
     | EndLater
     | Admit
+    | Introspect
     | KeyRecord
     | KeyUsed
     | KnownSid

@@ -5,6 +5,7 @@ from typing import Literal
 
 from gateway.config.callbacks import login_providers
 from gateway.config.checks.routes import gaps
+from gateway.config.introspection import introspecting
 from gateway.config.requirements import default_of
 from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.root import Settings
@@ -49,7 +50,8 @@ class Route:
 
     ``sends`` is what the upstream gets beside what passes and the common identity headers, ``answers`` what
     is set in its responses; None where that is nothing.
-    ``takes_keys`` tells that API keys count here.
+    ``takes_keys`` tells that API keys count here. ``introspects`` is the provider that is asked about opaque
+    tokens, None where nobody is.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Route:
     exact: bytes | None = None
     contact: str | None = None
     takes_keys: bool = False
+    introspects: str | None = None
 
     def admits(self, provider: str) -> bool:
         """Tell whether sessions and tokens of a provider, by its name, count on this route."""
@@ -335,6 +338,7 @@ def _compile_route(route: RouteSettings, settings: Settings, assertion: Assertio
         has_login=not set(login_providers(settings)).isdisjoint(providers or settings.providers),
         exact=route.path.encode() if route.exact else None,
         contact=route.contact or settings.contact,
+        introspects=introspecting(settings, route),
         takes_keys=route.api_keys and settings.api_keys is not None,
     )
 

@@ -77,10 +77,11 @@ def check(
         return Reason.TOKEN_ISSUER
     refusal = (
         _judge_kind(claims, kind, provider, is_own=is_own)
-        or _judge_audience(claims, kind, provider, is_own=is_own)
+        or judge_audience(claims, provider)
+        or _judge_client(claims, kind, provider, is_own=is_own)
         or judge_times(claims, now if at is None else at, provider.clock_skew, needs_iat=False)
     )
-    return refusal or _identify(claims, provider)
+    return refusal or identify(claims, provider)
 
 
 def _judge_kind(claims: Claims, kind: str | None, provider: Provider, *, is_own: bool) -> Reason | None:
@@ -105,15 +106,18 @@ def _judge_kind(claims: Claims, kind: str | None, provider: Provider, *, is_own:
     return Reason.TOKEN_TYPE if any(claims.get(name) is not None for name in _ID_CLAIMS) else None
 
 
-def _judge_audience(claims: Claims, kind: str | None, provider: Provider, *, is_own: bool) -> Reason | None:
-    """Ask that the token is meant for us (R24), and not only because every ID token is (R23)."""
+def judge_audience(claims: Claims, provider: Provider) -> Reason | None:
+    """Ask that the token is meant for us (R24)."""
     if "aud" not in claims and provider.settings.clients_without_aud:
         # whoever names a client here has been told what that means (docs/providers.md)
         is_known = claims.get("client_id") in provider.settings.clients_without_aud
         return None if is_known else Reason.TOKEN_AUDIENCE
+    return None if read_audience(claims) & provider.audiences else Reason.TOKEN_AUDIENCE
+
+
+def _judge_client(claims: Claims, kind: str | None, provider: Provider, *, is_own: bool) -> Reason | None:
+    """Ask that the token is meant for us not only because every ID token is (R23)."""
     shared = read_audience(claims) & provider.audiences
-    if not shared:
-        return Reason.TOKEN_AUDIENCE
     if shared != {provider.client_id} or kind in _OWN_TYPES or is_own or named_kind(claims) is not None:
         return None
     # an ID token that came with a refresh may lack nonce and hashes; only an access token speaks of scope
@@ -141,12 +145,17 @@ def _scopes(claims: Claims) -> frozenset[str] | None:
     return None
 
 
-def _identify(claims: Claims, provider: Provider) -> Identity | Reason:
+def identify(claims: Claims, provider: Provider, ends: float | None = None) -> Identity | Reason:
+    """Return whom the claims of a token that holds name.
+
+    ``ends`` (epoch seconds) is when that counts no more where they have no ``exp``; None: they must have one.
+    """
     subject, scopes = read_subject(claims), _scopes(claims)
     jti, sid = read_identifier(claims, "jti"), read_identifier(claims, "sid")
     issued, expires = read_time(claims, "iat"), read_time(claims, "exp")
     if isinstance(jti, Reason) or isinstance(sid, Reason) or isinstance(issued, Reason):
         return Reason.TOKEN_CLAIMS
+    expires = ends if expires is None else expires
     if subject is None or scopes is None or not isinstance(expires, float):
         return Reason.TOKEN_CLAIMS
     # by position: keywords take twice as long, and each new token makes one

@@ -134,18 +134,21 @@ class ApiKeys:
         # many secrets under one id cause one look in two seconds; revocations are pushed meanwhile
         if found is not None and 0 <= self._clock() - found[1] < _FOUND_FOR:
             return found[0]
-        if not need.is_known:
-            self._strangers.admit(need.by)
+        if not need.is_known and need.key_id not in self._lookups:
+            with self._strangers.looking(need.by) as look:
+                stored = await self._join(need.key_id)
+                look.found = bool(stored.sealed)
+            self.unknown += not stored.sealed
+            return stored
         try:
-            stored = await self._lookups.join(need.key_id, lambda: self._look_up(need.key_id))
+            return await self._join(need.key_id)
         except Fault:
             if need.is_known:
                 return StoredKey(is_away=True)
             raise
-        if not stored.sealed and not need.is_known:
-            self.unknown += 1
-            self._strangers.count(need.by)
-        return stored
+
+    async def _join(self, key_id: str) -> StoredKey:
+        return await self._lookups.join(key_id, lambda: self._look_up(key_id))
 
     async def _look_up(self, key_id: str) -> StoredKey:
         self.looked_up += 1

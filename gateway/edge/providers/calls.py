@@ -13,6 +13,7 @@ from gateway.core.tokens.keys import KeySet
 from gateway.edge.providers.client import CountedClient, Request, posted
 from gateway.edge.providers.exchange_endpoint import ExchangeEndpoint
 from gateway.edge.providers.faults import to_fault
+from gateway.edge.providers.introspection import IntrospectionEndpoint
 from gateway.edge.providers.published import Published
 from gateway.edge.providers.stats import ProviderStats
 from gateway.edge.providers.token_endpoint import TokenEndpoint
@@ -27,7 +28,10 @@ _CALLS_OF_A_REFRESH: Final = 4
 
 
 class ProviderCalls:
-    """One provider: ``published`` is what it publishes, ``tokens`` and ``exchange`` its token endpoint."""
+    """One provider: ``published`` is what it publishes, ``tokens`` and ``exchange`` its token endpoint.
+
+    ``introspection`` is its introspection endpoint.
+    """
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class ProviderCalls:
             provider.settings, self._client, self.published.metadata.get, clock, self._ask_again
         )
         self.exchange = ExchangeEndpoint(provider.settings, self._client, self.published.metadata.get, clock)
+        self.introspection = IntrospectionEndpoint(provider, self._client, self.published, clock)
 
     def is_for(self, provider: Provider, *, allow_insecure_http: bool) -> bool:
         """Tell whether this is the provider as it is configured now."""
@@ -78,6 +83,7 @@ class ProviderCalls:
 
     async def close(self) -> None:
         """Stop the background work and close connections."""
+        await self.introspection.close()
         await self.published.close()
         await self._client.close()
 

@@ -20,14 +20,22 @@ from gateway.edge.providers.proxy import proxy_for
 from gateway.edge.providers.trust import Trust
 from gateway.oauth.form import FormRequest
 
-Pool = Literal["login", "pushed", "refresh", "exchange", "published", "revocation"]
+Pool = Literal["login", "pushed", "refresh", "exchange", "published", "revocation", "introspection"]
 """What a call is for; each has connections of its own, so that logins cannot starve refreshes (R84).
 
 ``pushed`` are logins that begin, which anybody can do; they take nothing from those that end.
 """
 
 MOST_CONNECTIONS: Final[Mapping[Pool, int]] = MappingProxyType(
-    {"login": 32, "pushed": 32, "refresh": 32, "exchange": 32, "published": 4, "revocation": 8}
+    {
+        "login": 32,
+        "pushed": 32,
+        "refresh": 32,
+        "exchange": 32,
+        "published": 4,
+        "revocation": 8,
+        "introspection": 16,
+    }
 )
 # the content codings that are read (RFC 9110 section 8.4.1), with zlib's name for each
 _CODINGS: Final[dict[str, int | None]] = {

@@ -9,6 +9,7 @@ from typing import Literal
 from gateway.core.decision.needs import (
     EndSession,
     ExchangeToken,
+    Introspect,
     Keys,
     Metadata,
     RedeemCode,
@@ -19,7 +20,9 @@ from gateway.core.fault import Fault
 from gateway.core.provider import Exchanged, Provider, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.sessions.overage import GROUPS
+from gateway.core.tokens.introspection import Introspection
 from gateway.core.tokens.keys import KeySet
+from gateway.edge.limits.strangers import Strangers
 from gateway.edge.providers.calls import ProviderCalls
 from gateway.edge.providers.faults import to_fault, unavailable
 from gateway.edge.providers.stats import ProviderStats
@@ -65,6 +68,8 @@ class Providers:
         self._counts: dict[str, Counter[tuple[str, str]]] = {}
         self.on_refused: Callable[[str, int], None] = lambda _provider, _status: None
         """Told of each access token that a UserInfo endpoint refused: the provider's name, and the status."""
+        self.strangers = Strangers()
+        """Bounds what is asked about for each address; whoever has one that others use, too, sets it."""
         self.keys: Mapping[str, KeySet] = {}
         """A live view of the last good key sets by provider; ``KeySet.is_usable`` bounds their use."""
         self.configure(providers, allow_insecure_http=allow_insecure_http)
@@ -152,6 +157,14 @@ class Providers:
             Fault: it cannot be pushed, or the provider's metadata cannot be had.
         """
         return await self._by_name[provider].authorization_url(parameters, admit)
+
+    async def introspect(self, need: Introspect) -> Introspection:
+        """Return what the provider says of an opaque token.
+
+        Raises:
+            Fault: it says nothing of use, or who presents it has brought too many that were not active.
+        """
+        return await self._by_name[need.provider].introspection.ask(need, self.strangers)
 
     async def exchange(self, need: RedeemCode) -> TokenSet | TokenRefusal:
         """Redeem an authorization code.

@@ -11,8 +11,8 @@ class ProviderStats:
     ``up`` tells whether the last fetch of metadata and of keys succeeded, None before any. ``jwks_age`` is in
     seconds, None before the first good fetch; ``keys`` are how many serve, ``keys_left_out`` how many do not.
     ``calls`` counts by (call, outcome); calls are ``metadata``, ``jwks``, ``token``, ``exchange``,
-    ``userinfo`` and ``revocation``; outcomes are ``ok``, ``unreachable`` (never sent), ``unanswered``,
-    ``refused`` (the answer is a no) and ``failed`` (the answer is no use).
+    ``userinfo``, ``introspection`` and ``revocation``; outcomes are ``ok``, ``unreachable`` (never sent),
+    ``unanswered``, ``refused`` (the answer is a no) and ``failed`` (the answer is no use).
     """
 
     jwks_age: float | None

@@ -43,6 +43,7 @@ ACCESS: Final[dict[Reason, Text]] = {
     Reason.TOKEN_NOT_YET_VALID: bad_time("The token is not valid yet."),
     Reason.TOKEN_NONCE: bad_token("The ID token's nonce is not the one of this login."),
     Reason.TOKEN_HASH: bad_token("The ID token's at_hash does not fit the access token."),
+    Reason.TOKEN_INACTIVE: bad_token("The token's issuer says that it is not active."),
     Reason.KEY_UNKNOWN: bad_key("No API key like this one is taken here."),
     Reason.KEY_EXPIRED: bad_key("The API key has expired."),
     Reason.SESSION_INVALID: over(
