@@ -51,6 +51,10 @@ TARGETS = [
     b"/part/x?y=1",
     b"/part/",
     b"/corp/x",
+    b"/near/x",
+    b"/near/page",
+    b"/near/page/",
+    b"/near/page/x",
     b"/partner/x",
     b"/raw/x?%2f",
     b"/raw//x",
@@ -70,7 +74,7 @@ TARGETS = [
     b"*",
     b"/a b",
 ]
-GUARDED = [b"/x", b"/api/x", b"/admin/x", b"/old/x", b"/part/x", b"/corp/x", b"/api/open/x"] * 12
+GUARDED = [b"/x", b"/api/x", b"/admin/x", b"/old/x", b"/part/x", b"/corp/x", b"/near/x", b"/api/open/x"] * 12
 HOSTS = [
     b"app.example.com",
     b"app.example.com",

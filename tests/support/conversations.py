@@ -64,6 +64,13 @@ ROUTES: tuple[dict[str, Any], ...] = (
         "response_headers": {"Cache-Control": "public", "X-One": None, "X-Frame-Options": "DENY"},
     },
     {"path": "/corp/", "provider": "corporate", "rate_limit": {"requests": 3, "per": "1m", "by": "identity"}},
+    {
+        "path": "/near/",
+        "require": {
+            "any": [{"networks": ["198.51.100.0/29"]}, {"not": {"claims": {"sub": {"matches": "b.*"}}}}]
+        },
+    },
+    {"path": "/near/page", "exact": True, "access": "public"},
     {"path": "/partner/", "access": "optional", "providers": ["other"]},
     {"path": "/raw/", "access": "optional", "raw_path": True},
     {"path": "/"},

@@ -329,3 +329,20 @@ def test_a_policy_of_ones_own_is_not_turned_around():
     assert none_of([])(*who) is not None
     assert none_of([one_of([knowing, plain])])(*who) is Reason.POLICY_UNMET
     assert none_of([one_of([knowing, knowing])])(*who) is None
+
+
+@pytest.mark.parametrize("name", [*LEAVES, "any", "all", "not", "named"])
+def test_what_is_said_to_read_the_identity_alone_does(name: str):
+    """[11.1]: what is remembered of an identity was read from nothing else: no request, no clock."""
+    section = LEAVES.get(name) or {
+        "any": {"any": [LEAVES["groups"], LEAVES["networks"]]},
+        "all": {"any": [{"all": [LEAVES["groups"], LEAVES["max_age"]]}]},
+        "not": {"not": {"not": LEAVES["methods"]}},
+        "named": {"not": "office"},
+    }.get(name)
+    known = compiled(section)
+    reads_more = name in ("networks", "methods", "max_age", "any", "all", "not", "named")
+    assert known.each_time == (known.checks if reads_more else ())
+    if not reads_more:
+        for check in known.checks:
+            assert check(identity(claims=KNOWN, scopes=frozenset("b")), None, None) is not None
