@@ -68,6 +68,15 @@ class Tags(HTMLParser):
         raise AssertionError("a comment")
 
 
+@given(words=st.lists(TEXT, min_size=1, max_size=3), contact=TEXT | TEXT.map(lambda text: f"https://{text}"))
+def test_what_is_missing_stays_text(words, contact):
+    """R7 [11.1]: what a policy asks for, and whom to ask, never becomes markup, nor a script's URL."""
+    found = Tags(pages.refusal(Reason.GROUP_MISSING, "id", lack=pages.Lack(tuple(words), contact))).found
+    plain = Tags(pages.refusal(Reason.GROUP_MISSING, "id", lack=pages.Lack(("x",), "y"))).found
+    assert set(found) - {("a", ("href",))} == set(plain)
+    assert len(found) - found.count(("a", ("href",))) == len(plain) + len(words) - 1 - (not contact)
+
+
 @given(reason=st.sampled_from(sorted(Reason)), detail=TEXT, request_id=TEXT, url=TEXT)
 @settings(deadline=None, max_examples=200)
 def test_no_value_becomes_markup(reason, detail, request_id, url):

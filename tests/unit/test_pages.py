@@ -3,6 +3,7 @@
 import re
 from base64 import b64encode
 from hashlib import sha256
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -157,6 +158,28 @@ def test_r11_only_plain_links(url: str):
     assert b"Log in</a>" in pages.refusal(
         Reason.SESSION_EXPIRED, ID, offers=pages.Offers(login="/.gateway/login")
     )
+
+
+@pytest.mark.parametrize(
+    ("contact", "link"),
+    [
+        ("it@example.com", "mailto:it@example.com"),
+        ("https://example.com/help?a=b&c", "https://example.com/help?a=b&c"),
+        ("/help", "/help"),
+        ("Ask Jo, extension 12", None),
+        ("javascript:alert(1)", None),
+        ("it@example.com?bcc=x@y", None),
+        ("//evil.example", None),
+        ("https://example.com/ x", None),
+    ],
+)
+def test_whom_to_ask(contact: str, link: str | None):
+    """[11.1]: an address and a URL are links, all else is text."""
+    page = pages.refusal(Reason.GROUP_MISSING, ID, lack=pages.Lack(("the group x",), contact))
+    assert [each["href"] for each in Outline(page).tags("a") if "class" not in each] == [link] * (
+        link is not None
+    )
+    assert escape(contact) in page.decode()
 
 
 def test_a_link_is_escaped():
