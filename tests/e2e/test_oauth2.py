@@ -393,3 +393,16 @@ async def test_a_provider_that_becomes_openid_connect_takes_no_such_grant(github
     assert (await browser.fetch("/service/x")).status == 401
     for call in ("github:/api/v3/user", "userinfo", "token:refresh_token"):
         assert world.provider.counts[call] == counts.get(call, 0)
+
+
+async def test_who_is_nobody_there_any_more_is_nobody_here(valkey_url, tmp_path):
+    """R34 [11.4]: fresh tokens that the API refuses are no renewal; an API that is away refuses nothing."""
+    async with ServiceWorld(valkey_url, tmp_path, "gitlab") as world:
+        browser = world.browser()
+        await browser.login("/service/x", "alice")
+        for status, shown in ((503, 200), (403, 200), (401, 401)):
+            world.provider.canned["gitlab:/api/v4/user"] = Canned(status, b"{}")
+            world.clock.advance(61)
+            assert (await browser.fetch("/service/x")).status == shown
+        (event,) = world.audit("refresh_failed")
+        assert event["reason"] == "session_ended"

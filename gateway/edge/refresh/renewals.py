@@ -94,16 +94,12 @@ class Renewals:
         if isinstance(tokens, TokenRefusal):
             return Refusal(tokens.error)
         id_claims = await self._id_claims(provider, tokens)
+        userinfo = await self._more(provider, session, tokens, id_claims)
         if isinstance(id_claims, Reason):
             outcome: RefreshOutcome = SessionOver(id_claims)
+        elif isinstance(userinfo, Reason):
+            outcome = SessionOver(userinfo)
         else:
-            is_asked = claim_sources.needs_userinfo(provider, session, id_claims)
-            userinfo = tokens.user
-            groups_of = overage.groups_of(provider, session, id_claims)
-            if userinfo is None and (is_asked or groups_of):
-                userinfo = await self._userinfo(UserInfo(provider.name, tokens.access_token, groups_of))
-            elif userinfo is None:
-                userinfo = overage.nothing_more(provider, session, id_claims)
             handle = encode_base64url(os.urandom(HANDLE_BYTES)) if grant.handle else ""
             outcome = renewal.renew(
                 provider, session, grant, rotation_id, tokens, id_claims, userinfo, self._clock(), handle
@@ -145,8 +141,24 @@ class Renewals:
             return None
         return None if claims is Reason.TOKEN_KEY_UNKNOWN else claims
 
-    async def _userinfo(self, need: UserInfo) -> Claims | None:
+    async def _more(
+        self, provider: Provider, session: Session, tokens: TokenSet, id_claims: Claims | Reason | None
+    ) -> Claims | Reason | None:
+        """Return what is told of a person beside an ID token, None for nothing, or why it is over."""
+        if isinstance(id_claims, Reason):
+            return None
+        if tokens.user is not None:
+            return tokens.user
+        groups_of = overage.groups_of(provider, session, id_claims)
+        if not groups_of and not claim_sources.needs_userinfo(provider, session, id_claims):
+            return overage.nothing_more(provider, session, id_claims)
         try:
-            return await self._tokens.refreshed_userinfo(need)
+            told = await self._tokens.refreshed_userinfo(
+                UserInfo(provider.name, tokens.access_token, groups_of)
+            )
         except Fault:
             return None
+        if told is None and not provider.has_id_tokens:
+            # who is no longer anybody there, with tokens that were given this moment, is nobody here
+            return Reason.SESSION_ENDED
+        return told
