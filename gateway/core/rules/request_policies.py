@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Iterable
 from ipaddress import IPv6Network, ip_network
+from typing import Final
 
 from gateway.config.settings.policies import RequireSettings
 from gateway.core.headers.forwarding_fields import number_of, parse_address
 from gateway.core.headers.kinds import OVERRIDE
 from gateway.core.headers.request import Request
 from gateway.core.identity import Identity
+from gateway.core.memo import Generations
 from gateway.core.reasons import Reason
 from gateway.core.rules.claim_policies import ClaimNames
 from gateway.core.rules.verdict import Check, Verdict, denied
+
+_MOST_CLIENTS: Final = 4096
+_MOST_CLIENT: Final = 64
 
 
 def named_methods(request: Request) -> list[bytes]:
@@ -27,9 +32,10 @@ def methods(settings: RequireSettings, _names: ClaimNames) -> Check | None:
         allowed |= {b"HEAD"}
 
     def check(_identity: Identity, request: Request, _now: float) -> Verdict:
-        named = [request.method, *named_methods(request)]
-        if allowed.issuperset(named):
+        named = named_methods(request)
+        if request.method in allowed and allowed.issuperset(named):
             return None
+        named.append(request.method)
         # where the request line and a field disagree nobody knows on which an upstream acts
         return denied(Reason.METHOD_FORBIDDEN, known=allowed.isdisjoint(named) and bool(allowed))
 
@@ -41,9 +47,17 @@ def networks(settings: RequireSettings, _names: ClaimNames) -> Check | None:
     if settings.networks is None:
         return None
     holds = _within(settings.networks)
+    known: Generations[str, bool] = Generations(_MOST_CLIENTS)
 
     def check(_identity: Identity, request: Request, _now: float) -> Verdict:
-        found = holds(request.client)
+        client = request.client
+        found = known.young.get(client)
+        if found is None:
+            found = known.get(client)
+        if found is None:
+            found = holds(client)
+            if found is not None and len(client) <= _MOST_CLIENT:
+                known.put(client, found)
         return None if found else denied(Reason.NETWORK_FORBIDDEN, known=found is False)
 
     return check
