@@ -17,6 +17,7 @@ from gateway.core.decision.answers import Refuse
 from gateway.core.reasons import Reason, status_of
 from gateway.edge.rendering.render import render_refuse
 from tests.support.certificates import Authority
+from tests.support.oauth2 import ServiceWorld
 from tests.support.world import World
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -351,3 +352,58 @@ async def test_every_page_keeps_its_policy(tab: Tab):
         assert tab.complaints == []
     finally:
         await runner.cleanup()
+
+
+@pytest.fixture
+async def choosing_world(valkey_url, tmp_path):
+    """A site whose people choose between the demo provider and GitHub."""
+    changes = {"label": "GitHub, " + "with a long name " * 2}
+    async with ServiceWorld(valkey_url, tmp_path, "github", changes, choose_provider=True) as world:
+        yield world
+
+
+async def test_a_person_chooses_by_keyboard_and_without_script(choosing_world: World, tab: Tab):
+    """[11.4]: labelled for those who do not see it, small enough for a phone; the last choice comes first."""
+    world = choosing_world
+    page = f"{world.base}/x"
+    await tab.command("Accessibility.enable")
+    await tab.open(page)
+    assert await tab.run("location.pathname") == "/.gateway/login"
+    tree = (await tab.command("Accessibility.getFullAXTree"))["nodes"]
+    names = [
+        (each["role"]["value"], each.get("name", {}).get("value")) for each in tree if not each["ignored"]
+    ]
+    assert ("navigation", "Ways to log in") in names
+    assert ("heading", "Where do you want to log in?") in names
+    links = [name for role, name in names if role == "link"]
+    assert [each.partition(",")[0] for each in links] == ["demo", "GitHub"]
+    for scheme in ("light", "dark"):
+        await tab.emulate(scheme, 320)
+        assert await tab.run("document.documentElement.scrollWidth") <= 320
+    await tab.command("Emulation.setScriptExecutionDisabled", value=True)
+    for key in ("Tab", "Tab", "Enter"):
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            await tab.command(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=13 if key == "Enter" else 9,
+                **(text if kind == "keyDown" else {}),
+            )
+    await world.eventually(lambda: world.provider.counts["authorize"])
+    await tab.command("Emulation.setScriptExecutionDisabled", value=False)
+    await tab.until("document.querySelector('[name=password]') !== null")
+    assert "/github/" in await tab.run("location.href")
+    await tab.run(
+        "document.querySelector('[name=username]').value = 'alice';"
+        "document.querySelector('[name=password]').value = 'alice';"
+        "document.querySelector('form button').click()"
+    )
+    await tab.until(f"location.href === '{page}' && document.readyState === 'complete'")
+    assert (await tab.run("document.body.innerText")).startswith("hello 1001")
+    await tab.open(f"{world.base}/.gateway/login")
+    assert (await tab.run("document.querySelector('nav li').innerText")).startswith("GitHub")
+    assert "used here before" in await tab.run("document.querySelector('nav li').innerText")
+    assert tab.complaints == []
