@@ -216,7 +216,7 @@ def new_login(
 
     The session is kept; a login at its ``provider`` that succeeds replaces it.
     """
-    request = asked.meant(request, knowledge.runtime)
+    request = asked.meant(request)
     context = Context(request, knowledge, now, request_id)
     found = locate(knowledge.runtime, context.forwarded.host, request.target, request.method)
     if found is None:
@@ -228,7 +228,7 @@ def new_login(
 def route_of(request: Request, knowledge: Knowledge) -> Route | None:
     """Return the route that a request is for, None where there is none, or an endpoint of our own."""
     runtime = knowledge.runtime
-    request = asked.meant(request, runtime)
+    request = asked.meant(request)
     return _leads_to(runtime, forwarded_of(request, runtime.rules).host, request.target, request.method)
 
 

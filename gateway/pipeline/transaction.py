@@ -194,7 +194,7 @@ class Transaction:
                 route.upstream,
             )
         else:
-            request = meant(request, runtime)
+            request = meant(request)
             plain, forwarded = request.plain, forwarded_of(request, runtime.rules)
             identity = getattr(self.answer, "identity", None)
             reason = self.reason if fault is None else fault.reason

@@ -33,12 +33,29 @@ _BEYOND_ASCII = re.compile(rb"%[89A-F]")
 _DOT_SEGMENT = re.compile(rb"/(?:\.{0,2}(?:%20)*(?:;|%3B)|\.{1,2}(?:%20)*(?:/|%3F|%23|\Z))")
 
 
+_PLAIN_PARTS = re.compile(
+    rb"((/[A-Za-z0-9\-._~!$&'()*+,=:@\[\]]+/|/)[A-Za-z0-9\-._~!$&'()*+,=:@/\[\]]*)(\?[\x21\x24-\x3b\x3d\x3f-\x7e]*)?"
+)
+
+
 @dataclass(slots=True)
 class Target:
     """A canonical request target. ``path`` begins with ``/``; ``query`` includes its ``?`` or is empty."""
 
     path: bytes
     query: bytes
+
+
+def plain_parts(target: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """Return path, first segment with both its slashes and query of a target that has one reading alone.
+
+    None where it may have several, or has no such segment; see ``canonicalise`` then.
+    """
+    match = _PLAIN_PARTS.fullmatch(target)
+    if match is None:
+        return None
+    path, first, query = match.groups(b"")
+    return (path, first, query) if len(first) > 1 and b"//" not in path and b"/." not in path else None
 
 
 def canonicalise(target: bytes) -> Target | None:

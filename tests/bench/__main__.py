@@ -11,6 +11,7 @@ Exit code: 0; 1 below a floor; 2 where nothing can be measured.
     openloop   the open loop                       people     browsers, and who uses them
     player     the closed loop of the visits       website    what they visit
     peers      the contestants                     visits     what they ask, drawn from a seed
+    asked      nginx that asks one of them         beside     two of them as one
     shapes     the gateway in other shapes         floods     what comes once
     denied     a million entries in its denylist   traffic    a file of all that for each round
     rows       what a row is                       visitors   the rows of the visits

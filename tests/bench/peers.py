@@ -10,14 +10,16 @@ from pathlib import Path
 
 import yaml
 
-from tests.bench import configurations, oauth2_proxy, shapes
+from tests.bench import asked, configurations, oauth2_proxy, shapes
 from tests.bench.configurations import APACHE_MODULES, Place
 from tests.bench.envoy import envoy
 from tests.bench.processes import PROXY_CORE, NotStarted, Running, find_program, started
+from tests.support.ports import free_port
 
 GATEWAY, NGINX, HAPROXY, CADDY, APACHE = "gateway", "nginx", "haproxy", "caddy", "apache"
 OAUTH2_PROXY = "oauth2-proxy"
 ENVOY, ENVOY_UNCACHED = "envoy", "envoy, no cache"
+ASKED, OAUTH2_ASKED = "nginx, asks the gateway", "nginx, asks oauth2-proxy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,29 @@ def _oauth2_proxy_command(place: Place) -> list[str]:
     return ["env", "GOMAXPROCS=1", str(program), *oauth2_proxy.arguments(place)]
 
 
+def _beside(place: Place, port: int, first: list[str], path: str, user: str) -> list[str]:
+    file = _write(place, "nginx.conf", asked.nginx(place, port, path, user))
+    script = str(Path(__file__).with_name("beside.py"))
+    return [sys.executable, script, str(port), *first, "--", _program("nginx"), "-c", file]
+
+
+def _asked_command(place: Place) -> list[str]:
+    port = free_port()
+    file = _write(place, "gateway.yaml", yaml.safe_dump(asked.gateway(place, port), sort_keys=False))
+    first = [sys.executable, "-m", "gateway", "run", "--config", file]
+    return _beside(place, port, first, asked.DECIDE, "x_forwarded_user")
+
+
+def _oauth2_asked_absent() -> str:
+    return _needs("nginx", "Debian: nginx")() or _oauth2_proxy_absent()
+
+
+def _oauth2_asked_command(place: Place) -> list[str]:
+    port, program = free_port(), oauth2_proxy.build(_program("go"))
+    first = ["/usr/bin/env", "GOMAXPROCS=1", str(program), *asked.oauth2_arguments(place, port)]
+    return _beside(place, port, first, asked.OAUTH2, "x_auth_request_user")
+
+
 def _caddy_command(place: Place) -> list[str]:
     file = _write(place, "caddy.json", json.dumps(configurations.caddy(place), indent=1))
     return ["env", "GOMAXPROCS=1", f"HOME={place.folder}", _program("caddy"), "run", "--config", file]
@@ -182,6 +207,21 @@ PEERS = {
             "the client's Authorization goes on to the upstream; access log a line at a time; GOMAXPROCS=1",
             _oauth2_proxy_absent,
             _oauth2_proxy_command,
+        ),
+        Peer(
+            ASKED,
+            "nginx that asks Token Gateway",
+            "nginx's auth_request asks the gateway's decision endpoint, in its normal configuration with "
+            "sessions in its store, and nginx forwards; both on the proxy's core",
+            _needs("nginx", "Debian: nginx"),
+            _asked_command,
+        ),
+        Peer(
+            OAUTH2_ASKED,
+            "nginx that asks oauth2-proxy",
+            "nginx's auth_request asks oauth2-proxy, as above, and nginx forwards; both on the proxy's core",
+            _oauth2_asked_absent,
+            _oauth2_asked_command,
         ),
         Peer(
             CADDY,

@@ -7,7 +7,17 @@ from functools import partial
 from tests.bench import load, sessions, visitors, wrk
 from tests.bench.configurations import API, DIRECT, TLS
 from tests.bench.measure import Sample, Target, middle
-from tests.bench.peers import APACHE, CADDY, ENVOY, ENVOY_UNCACHED, GATEWAY, HAPROXY, NGINX
+from tests.bench.peers import (
+    APACHE,
+    ASKED,
+    CADDY,
+    ENVOY,
+    ENVOY_UNCACHED,
+    GATEWAY,
+    HAPROXY,
+    NGINX,
+    OAUTH2_ASKED,
+)
 from tests.bench.processes import NotStarted
 from tests.bench.rig import Instance, Rig
 from tests.bench.rows import PER_CPU, Context, Round, Row, Scenario
@@ -161,6 +171,12 @@ def _requests(rounds: int) -> tuple[Scenario, ...]:
             "A never-seen RS256 token in each request",
             _each((GATEWAY, ENVOY_UNCACHED, HAPROXY), _fresh_tokens, rounds),
             (Target(GATEWAY, ENVOY_UNCACHED, 1.3),),
+        ),
+        Scenario(
+            "asked",
+            "The decision endpoint under nginx: unique path, X-Request-ID and traceparent, bearer token",
+            _kind((ASKED, NGINX, OAUTH2_ASKED), "unique"),
+            (Target(ASKED, NGINX, 0.3), Target(ASKED, OAUTH2_ASKED, 3.0)),
         ),
     )
 

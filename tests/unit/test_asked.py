@@ -7,12 +7,13 @@ import pytest
 from gateway.config.checks.asking import check_asking, warn_asking
 from gateway.config.checks.every import CHECKS
 from gateway.config.checks.problems import shown_path
-from gateway.core.decide import route_of
+from gateway.core.decide import decide, route_of
 from gateway.core.decision.answers import Allow, Answer, Forward, Login, Refuse, Respond
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Need
 from gateway.core.endpoints.asked import ASKERS, meant
-from gateway.core.headers.request import Header, Request
+from gateway.core.headers.request import Header
+from gateway.core.headers.rules import forwarded_of
 from gateway.core.reasons import Reason, status_of
 from gateway.core.rules.denylist import Denylist
 from gateway.core.runtime import RuntimeConfig, compile_settings
@@ -30,7 +31,7 @@ from tests.support.asking import (
     originals,
 )
 from tests.support.decisions import ask, session_cookie
-from tests.support.pure import HOST, request, settings
+from tests.support.pure import HOST, NOW, request, settings
 
 
 def test_nobody_asks_by_default():
@@ -325,20 +326,15 @@ def test_whatever_forwarding_names(name: bytes, host: str, scheme: str, port: st
         *told, (b"X-Forwarded-For", b"203.0.113.9"), *lie, method=method, host=asks_under(name), peer=PROXY
     )
     asking.target = path
-    original = meant(asking, known)
-    forwarded = known.rules.proxies.forwarded_of(_sorted(original, known))
+    knowledge = Knowledge(known, {}, Denylist(), Memory(), lambda _: None, lambda _: False)
+    assert not isinstance(decide(asking, knowledge, NOW, "request-1"), Need)
+    original = meant(asking)
+    forwarded = forwarded_of(original, known.rules)
     assert (forwarded.host, forwarded.proto, forwarded.client) == (HOST, "https", "203.0.113.9")
     assert (original.method, original.target) == (b"GET", b"/public/x?y")
-    denylist = Denylist()
-    knowledge = Knowledge(known, {}, denylist, Memory(), lambda _: None, lambda _: False)
     found = route_of(asking, knowledge)
     assert found is not None
     assert found.path == b""
-
-
-def _sorted(original: Request, known: RuntimeConfig) -> Request:
-    original.sort(known.rules.request_lines)
-    return original
 
 
 def test_an_unreadable_address_is_a_refusal():

@@ -81,9 +81,10 @@ def asker_of(request: Request, runtime: RuntimeConfig) -> tuple[Asker, bytes] | 
 
     Judged by the target as it came: a proxy is configured, and spells nothing in another way.
     """
-    if runtime.sieve is None or not request.target.startswith(runtime.prefix + ENDPOINT):
+    start = runtime.prefix + ENDPOINT
+    if runtime.sieve is None or not request.target.startswith(start):
         return None
-    path = request.target[len(runtime.prefix + ENDPOINT) :]
+    path = request.target[len(start) :]
     name, slash, rest = path.partition(b"/")
     asker = ASKERS.get(name)
     if asker is None or not asker.is_prefix or not slash:
@@ -106,6 +107,7 @@ def original_of(context: Context, asker: Asker, rest: bytes) -> Request | Refuse
     original = asker.read(request, sifted.told, rest)
     if original is None:
         return plain(context, Reason.ORIGINAL_UNREADABLE)
+    restored = request.about = runtime.sieve.restored(request, original, sifted)
     if sifted.forged is not None:
         name = sifted.forged[:64].decode("latin-1")
         return replace(plain(context, Reason.IDENTITY_FORGED), detail=_FORGED.format(name=name))
@@ -114,21 +116,21 @@ def original_of(context: Context, asker: Asker, rest: bytes) -> Request | Refuse
         and original.method.decode("latin-1") not in runtime.settings.extra_methods
     ):
         return plain(context, Reason.METHOD_UNKNOWN)
-    target = canonicalise(original.target)
-    if target is not None and target.path.startswith(runtime.prefix):
+    if restored.plain is not None:
+        path = restored.plain[0]
+    else:
+        target = canonicalise(original.target)
+        path = b"" if target is None else target.path
+    if path.startswith(runtime.prefix):
         # these are served here, and by nobody else
         return plain(context, Reason.ROUTE_UNKNOWN)
-    return runtime.sieve.restored(request, original, sifted)
+    return restored
 
 
-def meant(request: Request, runtime: RuntimeConfig) -> Request:
-    """Return the request that is meant by one that came: where it asks about another, that one."""
-    found = asker_of(request, runtime)
-    if found is None or runtime.sieve is None or not runtime.rules.proxies.is_trusted(request.peer):
-        return request
-    sifted = runtime.sieve.sift(request)
-    original = found[0].read(request, sifted.told, found[1])
-    return request if original is None else runtime.sieve.restored(request, original, sifted)
+def meant(request: Request) -> Request:
+    """Return the request that is meant by one that was decided: where it asks about another, that one."""
+    about: Request = getattr(request, "about", request)
+    return about
 
 
 def answered(
@@ -177,9 +179,7 @@ def _allowed(
     runtime: RuntimeConfig, asker: Asker, forward: Forward, cookies: tuple[CookieChange, ...]
 ) -> Allow:
     assert runtime.sieve is not None
-    told: dict[bytes, list[bytes]] = {}
-    for name, value in forward.headers:
-        told.setdefault(name.lower(), []).append(value)
+    told = _told(forward)
     headers = [(name, b", ".join(told.get(name.lower(), ()))) for name in runtime.sieve.names]
     cookie = b"; ".join(told.get(b"cookie", ()))
     authorization = b", ".join(told.get(b"authorization", ()))
@@ -200,6 +200,17 @@ def _allowed(
         route=forward.route,
         background=forward.background,
     )
+
+
+def _told(forward: Forward) -> dict[bytes, list[bytes]]:
+    """Return the values of the fields that the gateway adds, and of cookies and credentials, by name."""
+    # how it was forwarded comes first, then what passes as the client sent it
+    added = forward.lines[1 + len(forward.context.request.passed) :]
+    told: dict[bytes, list[bytes]] = {}
+    for line in b"\r\n".join(added).split(b"\r\n"):
+        name, _, value = line.partition(b": ")
+        told.setdefault(name.lower(), []).append(value)
+    return told
 
 
 def _removal(names: list[bytes]) -> Header:

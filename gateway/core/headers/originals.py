@@ -14,6 +14,7 @@ from gateway.config.reserved_names import HOP_BY_HOP
 from gateway.core.headers.forwarding_fields import Sources, Unreadable, scheme_of
 from gateway.core.headers.request import Request
 from gateway.syntax.authority import read_host
+from gateway.syntax.targets import plain_parts
 from gateway.syntax.tokens import fold
 
 _URL: Final = re.compile(rb"(https?|wss?)://([^/?#@\\]+)(/.*)", re.DOTALL)
@@ -100,19 +101,22 @@ class Sieve:
         told: Told = {}
         forged: bytes | None = None
         is_websocket = False
+        known = self._kinds.get
         for line in request.lines:
-            name, _, value = line.partition(b":")
-            kind = self._kinds.get(name)
+            name = line[: line.index(b":")]
+            kind = known(name)
             if kind is None:
                 kind = self._learn(name)
-            if kind == _TOLD:
+            if kind == _KEPT:
+                lines.append(line)
+            elif kind == _TOLD:
                 lower = name.lower()
-                told[lower] = None if lower in told else value.strip(b" \t")
+                told[lower] = None if lower in told else line[len(name) + 1 :].strip(b" \t")
             elif kind == _FORGED:
                 forged = name
-            elif kind != _DROPPED:
+            elif kind == _WEBSOCKET:
                 lines.append(line)
-                is_websocket = is_websocket or kind == _WEBSOCKET
+                is_websocket = True
         return Sifted(lines, told, forged, is_websocket)
 
     def restored(self, request: Request, original: Original, sifted: Sifted) -> Request:
@@ -124,7 +128,9 @@ class Sieve:
             lines.append(b"%b: %b" % (sources.host, original.host))
         if sifted.is_websocket:
             lines += (b"Connection: Upgrade", b"Upgrade: websocket")
-        return Request(original.method, original.target, original.host, None, request.peer, False, lines)
+        restored = Request(original.method, original.target, original.host, None, request.peer, False, lines)
+        restored.plain = plain_parts(original.target)
+        return restored
 
     def _learn(self, name: bytes) -> Kind:
         kind = self._kind_of(name)

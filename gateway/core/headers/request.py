@@ -53,6 +53,7 @@ class Request:
         told: the lines of named forwarding fields, as they came.
         host_line, connection: the first line of these kinds, None without one.
         framing: the other lines that say how the message is framed.
+        about: the request that it asks about, once that is known; there is none of any other.
         dropped: the lower-case names that the client's Connection fields list (R58).
     """
 
@@ -60,6 +61,7 @@ class Request:
         "_headers",
         "_lines",
         "_table",
+        "about",
         "authorization",
         "client",
         "connection",
@@ -79,6 +81,7 @@ class Request:
         "told",
         "vouched",
     )
+    about: "Request"
 
     client: str
 
