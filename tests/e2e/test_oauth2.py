@@ -406,3 +406,19 @@ async def test_who_is_nobody_there_any_more_is_nobody_here(valkey_url, tmp_path)
             assert (await browser.fetch("/service/x")).status == shown
         (event,) = world.audit("refresh_failed")
         assert event["reason"] == "session_ended"
+
+
+async def test_a_question_without_an_answer_is_asked_again(github):
+    """R85 [11.4]: no lease is left to lapse, and no session is lost for an answer that broke off."""
+    world = github
+    browser = world.browser()
+    await browser.login("/service/x", "alice")
+    world.clock.advance(901)
+    world.provider.quirks = {"userinfo-truncated"}
+    asked = world.provider.counts["github:/api/v3/user"]
+    assert (await browser.fetch("/service/x")).status == 503
+    assert world.provider.counts["github:/api/v3/user"] == asked + 2
+    world.provider.quirks = set()
+    world.clock.advance(60)
+    assert (await browser.fetch("/service/x")).status == 200
+    assert not world.audit("refresh_failed")

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from gateway.config.settings.providers import ProviderSettings
 from gateway.core.decision.needs import RedeemCode
-from gateway.core.fault import Fault, NeverSent, Paused
+from gateway.core.fault import Ambiguous, Fault, NeverSent, Paused
 from gateway.core.provider import ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.edge.providers.client import MOST_CONNECTIONS, CountedClient, posted
@@ -100,6 +100,9 @@ class TokenEndpoint:
                     return await self._ask_again(access_token)
             except TimeoutError:
                 raise unavailable(Fault, "the user API did not answer in time") from None
+            except Ambiguous as fault:
+                # asking changes nothing there, whether or not it was heard
+                raise unavailable(NeverSent, fault.detail) from fault
         return await self._ask(
             lambda metadata: token.build_refresh_request(metadata, self._settings, refresh_token),
             "refresh",
