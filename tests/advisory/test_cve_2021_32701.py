@@ -5,8 +5,9 @@ from dataclasses import replace
 from gateway.core.decide import decide
 from gateway.core.decision.answers import Forward, Refuse
 from gateway.core.decision.context import Knowledge, Memory
-from gateway.core.decision.needs import Introspect, Keys
+from gateway.core.decision.needs import ExchangeToken, Introspect, Keys
 from gateway.core.headers.request import Request
+from gateway.core.provider import Exchanged
 from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.tokens.introspection import Introspection
@@ -127,3 +128,40 @@ def test_what_one_provider_said_of_an_opaque_token_is_not_the_others_word():
         assert ask("/read/x", "u").identity.subject == "alice"
         assert ask("/other/x", "u").identity.subject == "mallory"
     assert asked == ["corporate", "other", "corporate", "other", "other"]
+
+
+def test_an_exchanged_token_is_for_its_provider_target_and_scopes_alone():
+    """[11.9]: what was exchanged for one of them is no answer for another."""
+    known = compiled(
+        {"path": "/a/", "authorization": {"exchange": {"audience": "a"}}},
+        {"path": "/b/", "authorization": {"exchange": {"audience": "b"}}},
+        {"path": "/resource/", "authorization": {"exchange": {"resource": "urn:a"}}},
+        {"path": "/scoped/", "authorization": {"exchange": {"audience": "a", "scopes": ["x", "y"]}}},
+        {"path": "/other/", "authorization": {"exchange": {"audience": "a", "scopes": ["x"]}}},
+        providers=PROVIDERS,
+    )
+    keys = {"corporate": key_set(), "other": key_set()}
+    denylist = Denylist()
+    denylist.synchronised_at = NOW
+    kept: dict[ExchangeToken, Exchanged] = {}
+    knowledge = Knowledge(
+        known, keys, denylist, Memory(), lambda _: None, lambda _: False, exchanged=kept.get
+    )
+    tokens = [
+        sign(access_claims(iss=issuer, aud=audience, jti=jti))
+        for issuer, audience in ((ISSUER, "a"), (OTHER, "b"))
+        for jti in ("1", "2")
+    ]
+    for path in ("/a/", "/b/", "/resource/", "/scoped/", "/other/"):
+        for token in tokens:
+            field = (b"Authorization", f"Bearer {token}".encode())
+            request = Request(b"GET", path.encode(), HOST, (field,), "192.0.2.1")
+            need = decide(request, knowledge, NOW, "id")
+            # nothing that was exchanged before is taken for this
+            assert isinstance(need, ExchangeToken)
+            assert need.access_token == token
+            kept[need] = Exchanged(f"for {len(kept)}", NOW + 50, NOW + 60)
+            again = decide(request, knowledge, NOW, "id")
+            assert isinstance(again, Forward)
+            assert f"Bearer for {len(kept) - 1}".encode() in [value for _, value in again.headers]
+    assert len(kept) == 20

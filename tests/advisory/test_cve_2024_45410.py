@@ -27,3 +27,24 @@ def test_connection_drops_nothing_of_ours(name: bytes, spelling):
     assert isinstance(answer, Forward)
     (value,) = values(answer.headers, name)
     assert value != b"forged"
+
+
+ADDED = compiled(
+    {
+        "path": "/",
+        "identity_headers": {"X-Who": "sub"},
+        "request_headers": {"X-Gateway-Secret": "secret"},
+        "authorization": {"basic": {"username": "sub", "password": "secret"}},
+    },
+    upstreams={"app": {"servers": ["http://127.0.0.1:3000"], "assertion": {}}},
+)
+
+
+@pytest.mark.parametrize("name", [b"X-Who", b"X-Gateway-Secret", b"X-Gateway-Assertion", b"Authorization"])
+@pytest.mark.parametrize("spelling", [bytes, bytes.lower, bytes.upper])
+def test_connection_drops_nothing_that_a_route_adds(name: bytes, spelling):
+    """R58 [11.9]: the upstream would take a request without the assertion for anybody's."""
+    options = ((b"Connection", b"keep-alive, " + spelling(name)), (b"connection", spelling(name)))
+    answer = ask(ADDED, "/x", session_cookie(ADDED), *options)
+    assert isinstance(answer, Forward)
+    assert len(values(answer.headers, name)) == 1

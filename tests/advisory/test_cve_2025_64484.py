@@ -34,3 +34,26 @@ def test_every_spelling_is_stripped(spelling: bytes, path: str):
     assert isinstance(answer, Forward)
     assert b"forged" not in [value for _, value in answer.headers]
     assert values(answer.headers, b"x-forwarded-user") == ([b"alice"] if path == "/x" else [])
+
+
+ADDED = compiled(
+    {
+        "path": "/own/",
+        "identity_headers": {"X-Who": "sub"},
+        "request_headers": {"X-Gateway-Secret": "secret"},
+    },
+    {"path": "/public/", "access": "public", "authorization": {"value": "Bearer ours"}},
+    {"path": "/"},
+    upstreams={"app": {"servers": ["http://127.0.0.1:3000"], "assertion": {}}},
+)
+
+
+@pytest.mark.parametrize("name", [b"X-Who", b"X-Gateway-Secret", b"X-Gateway-Assertion", b"Authorization"])
+@pytest.mark.parametrize("path", ["/own/x", "/public/x", "/x"])
+def test_every_spelling_of_what_routes_write_is_stripped(name: bytes, path: str):
+    """R53 [11.9]: identity headers of a route, secrets, assertions: a client's never reach any upstream."""
+    for spelling in (name, name.lower(), name.upper(), name.replace(b"-", b"_"), name.replace(b"-", b".")):
+        headers = [] if path == "/public/x" else [session_cookie(ADDED)]
+        answer = ask(ADDED, path, *headers, (spelling, b"Basic forged"))
+        assert isinstance(answer, Forward)
+        assert b"forged" not in b" ".join(value for _, value in answer.headers)

@@ -1,4 +1,4 @@
-"""The gateway in other shapes: one route or many, one host or many, each with a route of its own. Pure."""
+"""The gateway in other shapes: one route or many, one host or many, assertions for its upstream. Pure."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from tests.bench.configurations import Place
 from tests.bench.website import ASSET_FOLDER, DOCUMENT_FOLDER, READ, TYPES, WRITTEN
 
 ONE, ROUTES, HOSTS, DENIED = "one route", "64 routes", "1,000 hosts", "a million denied"
+ASSERTED = "with assertions"
 MOST_ROUTES, MOST_HOSTS = 64, 1000
 
 
@@ -22,6 +23,8 @@ def gateway(place: Place) -> dict[str, Any]:
         data["routes"] = [_route("/")]
     if place.shape == ROUTES:
         data["routes"] = _routes()
+    if place.shape == ASSERTED:
+        data["upstreams"]["app"]["assertion"] = {}
     if place.shape == HOSTS:
         data["routes"] += [_route("/", hosts=[host(number)]) for number in range(1, MOST_HOSTS)]
     return data

@@ -135,6 +135,7 @@ TARGETS = {
     ("visits-pooled", "gateway", "haproxy"): 1,
     ("visits-pooled", "gateway", "oauth2-proxy"): 6,
     ("visits-cookie", "gateway, cookie", "gateway"): 0.95,
+    ("visits-asserted", "gateway, assertions", "gateway"): 0.93,
     ("visits-crowd", "gateway, 20,000 people", "gateway"): 0.95,
     ("visits-crowd", "gateway, 20,000 people", None): 192,
     ("visits-flood", "gateway, flooded", "gateway"): 0.85,

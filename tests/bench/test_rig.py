@@ -178,6 +178,13 @@ def test_shapes_differ_in_routes_alone(tmp_path, place, shape, routes):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_assertions_are_all_that_their_shape_adds(place):
+    """[11.9]: what they cost is measured, and nothing else."""
+    made, normal = shapes.gateway(replace(place, shape=shapes.ASSERTED)), shapes.gateway(place)
+    assert made["upstreams"]["app"].pop("assertion") == {}
+    assert made == normal
+
+
 def test_denied_entries_are_of_one_kind_and_all_differ(monkeypatch):
     """[10.figures] Tokens by their id, in the store's own words, far from their end."""
     monkeypatch.setattr(denied, "ENTRIES", 1000)

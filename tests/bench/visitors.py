@@ -24,6 +24,7 @@ MEBIBYTE = 1 << 20
 # the kernel lets the load pay for most of a handshake: at full speed it would be full before nginx is
 NEW_PER_SECOND = 4000.0
 EVERYBODY = (GATEWAY, NGINX, HAPROXY, ENVOY, APACHE, CADDY, OAUTH2_PROXY)
+ASSERTED = "gateway, assertions"
 COOKIE, CROWDED, FLOODED = "gateway, cookie", "gateway, 20,000 people", "gateway, flooded"
 ROUTES, DENIED, HOSTS = "gateway, 64 routes", "gateway, 1 million denied", "gateway, 1,000 hosts"
 
@@ -59,6 +60,11 @@ def _direct(row: str, name: str, context: Context) -> Sample:
 def _pooled(row: str, name: str, context: Context) -> Sample:
     traffic = Traffic(row, "bearer", lambda: crowd(context.rig, is_proxied=True), pooled)
     return played(context, context.rig.instance(name, PROXIED), traffic)
+
+
+def _asserted(row: str, context: Context) -> Sample:
+    instance = context.rig.instance(GATEWAY, DIRECT, shapes.ASSERTED)
+    return played(context, instance, Traffic(row, "bearer", lambda: crowd(context.rig)))
 
 
 def _cookie(row: str, context: Context) -> Sample:
@@ -181,6 +187,15 @@ def _memories() -> tuple[Scenario, ...]:
                 COOKIE: partial(_cookie, "visits-cookie"),
             },
             (Target(COOKIE, GATEWAY, 0.95),),
+        ),
+        Scenario(
+            "visits-asserted",
+            f"Page visits of {PEOPLE} people, a connection each, with a signed assertion for the upstream",
+            {
+                GATEWAY: partial(_direct, "visits-asserted", GATEWAY),
+                ASSERTED: partial(_asserted, "visits-asserted"),
+            },
+            (Target(ASSERTED, GATEWAY, 0.93),),
         ),
         Scenario(
             "visits-crowd",

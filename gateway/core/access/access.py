@@ -128,19 +128,21 @@ def _sent(
     context: Context, route: Route, sends: Sends, identity: Identity, live: Live | None
 ) -> Forward | Refuse | Login | Respond | Need:
     """Forward with what this route's upstream is told of an identity, if that can be told."""
-    told = sending.told(context, sends, identity)
-    if told is Reason.ACCESS_TOKEN_MISSING:
-        return _tokenless(context, route, identity, live)
-    if isinstance(told, Reason):
-        return _refused(context, route, identity, told, live)
-    if not isinstance(told, sending.Told):
-        return told
-    if told.behind is not None and live is not None:
-        live = replace(live, background=(*live.background, told.behind))
+    told = sending.known(identity, sends, context.now)
+    if told is None:
+        found = sending.work_out(context, sends, identity)
+        if found is Reason.ACCESS_TOKEN_MISSING:
+            return _tokenless(context, route, identity, live)
+        if isinstance(found, Reason):
+            return _refused(context, route, identity, found, live)
+        if not isinstance(found, sending.Told):
+            return found
+        told = found
+        if told.behind is not None and live is not None:
+            live = replace(live, background=(*live.background, told.behind))
     forward = _forward(context, route, Reason.AUTHENTICATED, None, live)
     forward.identity = identity
-    if told.lines:
-        forward.lines.append(told.lines)
+    forward.lines.extend(told.lines)
     return forward
 
 

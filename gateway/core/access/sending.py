@@ -20,52 +20,49 @@ from gateway.core.rules.sends import Sends
 
 
 class Told(NamedTuple):
-    """Lines, joined by CRLF, that hold from ``since`` until ``until`` (epoch seconds).
+    """Lines that hold from ``since`` until ``until`` (epoch seconds); one may be several, joined by CRLF.
 
     ``behind`` is a need to resolve behind the request's back.
     """
 
-    lines: bytes
+    lines: tuple[bytes, ...]
     since: float = -inf
     until: float = inf
     behind: ExchangeToken | None = None
 
 
-_NOTHING = Told(b"")
+_NOTHING = Told(())
 
 Found: TypeAlias = Told | Need | Reason
 
 
-def told(context: Context, sends: Sends, identity: Identity) -> Found:
-    """Return what an upstream is told of an identity, what is missing for that, or why it cannot be told."""
-    found = _known(identity, sends, context.now)
-    return _work_out(context, sends, identity) if found is None else found
-
-
-def _known(identity: Identity, rule: object, now: float) -> Told | None:
-    known = identity.told
-    if known is None:
-        identity.told = {}
-        return None
-    found: Told | None = known.get(rule)
+def known(identity: Identity, rule: object, now: float) -> Told | None:
+    """Return what is remembered with an identity by a rule and holds at ``now`` (epoch seconds), or None."""
+    found: Told | None = None if identity.told is None else identity.told.get(rule)
     return found if found is not None and found.since <= now < found.until else None
 
 
 def _keep(identity: Identity, rule: object, found: Told) -> Told:
-    assert identity.told is not None
+    if identity.told is None:
+        identity.told = {}
     identity.told[rule] = found
     return found
 
 
-def _work_out(context: Context, sends: Sends, identity: Identity) -> Found:
+def work_out(context: Context, sends: Sends, identity: Identity) -> Found:
+    """Return what an upstream is told of an identity, what is missing for that, or why it cannot be told."""
     unverified = identity.provider in context.knowledge.runtime.rules.unverified
     authorized = _authorized(context, sends, identity, unverified=unverified)
     if not isinstance(authorized, Told):
         return authorized
     lines = identity_lines(sends.identity, identity, tells_unverified=unverified)
-    parts = (Told(lines), _asserted(context, sends.assertion, identity, unverified=unverified), authorized)
+    parts = (
+        Told((lines,) if lines else ()),
+        _asserted(context, sends.assertion, identity, unverified=unverified),
+        authorized,
+    )
     found = Told(
-        b"\r\n".join(each.lines for each in parts if each.lines),
+        tuple(line for each in parts for line in each.lines),
         max(each.since for each in parts),
         min(each.until for each in parts),
         authorized.behind,
@@ -78,13 +75,13 @@ def _asserted(context: Context, assertion: Assertion | None, identity: Identity,
     if assertion is None:
         return _NOTHING
     signing, now = context.knowledge.runtime.signing, context.now
-    if (found := _known(identity, assertion, now)) is not None:
+    if (found := known(identity, assertion, now)) is not None:
         return found
     assert signing is not None
-    issued_at = assertion.issued_at(identity, now)
-    token = signing.sign(assertion.claims_of(identity, issued_at, tells_unverified=unverified), issued_at)
+    since = assertion.told_from(identity, now)
+    token = signing.sign(assertion.claims_of(identity, since, tells_unverified=unverified), since)
     line = b"%b: %b" % (assertion.header, token.encode())
-    return _keep(identity, assertion, Told(line, issued_at, assertion.ends_at(issued_at)))
+    return _keep(identity, assertion, Told((line,), since, since + assertion.told_for))
 
 
 def _authorized(context: Context, sends: Sends, identity: Identity, *, unverified: bool) -> Found:
@@ -116,9 +113,7 @@ def access_token_of(context: Context, identity: Identity) -> tuple[str, float] |
 
 
 def _exchanged(context: Context, target: Target, identity: Identity, token: str) -> Found:
-    need = ExchangeToken(
-        identity.provider, target, token, identity.issuer, identity.subject, identity.session_id
-    )
+    need = ExchangeToken(identity.provider, target, token, identity)
     knowledge, now = context.knowledge, context.now
     found = knowledge.fact(need, (Exchanged, TokenRefusal)) or knowledge.exchanged(need)
     if isinstance(found, TokenRefusal):
@@ -130,5 +125,5 @@ def _exchanged(context: Context, target: Target, identity: Identity, token: str)
     return Told(line, now, found.due_at) if now < found.due_at else Told(line, now, now, need)
 
 
-def _line(value: bytes) -> bytes:
-    return b"%b: %b" % (NAME, value)
+def _line(value: bytes) -> tuple[bytes]:
+    return (b"%b: %b" % (NAME, value),)

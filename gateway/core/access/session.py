@@ -9,7 +9,7 @@ from gateway.core.access.credentials import SessionCookie
 from gateway.core.decision.answers import Live
 from gateway.core.decision.context import Context
 from gateway.core.decision.kept import KeptSession
-from gateway.core.decision.needs import Confirm, Need, Refresh, Touch
+from gateway.core.decision.needs import Confirm, ExchangeToken, Need, Refresh, Touch
 from gateway.core.email import VERIFIED
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.identity import Claims, Identity
@@ -236,6 +236,8 @@ def identity_of(session: Session, claims: Claims, scopes: frozenset[str]) -> Ide
 
 
 def whose(need: Need) -> Identity | None:
-    """Return whose session a need is about, where it says so: for the record of a fault."""
+    """Return whom a need is about, where it says so: for the record of a fault."""
+    if isinstance(need, ExchangeToken):
+        return need.identity
     session = need.session if isinstance(need, Refresh) else None
     return None if session is None else identity_of(session, session.claims, session.scopes)

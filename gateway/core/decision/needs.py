@@ -7,6 +7,7 @@ Resolving raises ``Fault`` when the fact cannot be had.
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from gateway.core.identity import Identity
 from gateway.core.rules.authorization import Target
 from gateway.core.rules.entries import DenyEntry
 from gateway.core.rules.rate_limit import RateLimit
@@ -102,15 +103,13 @@ class Refresh:
 class ExchangeToken:
     """A caller's access token, exchanged for an upstream's (RFC 8693). Answer: Exchanged | TokenRefusal.
 
-    ``issuer``, ``subject`` and ``session_id`` say whose it is, for the audit log.
+    ``identity`` says whose it is.
     """
 
     provider: str
     target: Target
     access_token: str = field(repr=False)
-    issuer: str = field(default="", compare=False)
-    subject: str = field(default="", compare=False)
-    session_id: str | None = field(default=None, compare=False)
+    identity: Identity = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,23 +21,26 @@ class Assertion:
     lifetime: float
     claims: tuple[str, ...]
 
-    def issued_at(self, identity: Identity, now: float) -> int:
-        """Return when the assertion was issued that is told at ``now``; both are epoch seconds.
+    def told_from(self, identity: Identity, now: float) -> int:
+        """Return since when the assertion is told that is told at ``now``; both are epoch seconds.
 
-        A new one is issued after each half of its life: whoever forgets the last one makes the very same
-        again, and so does every other worker. Not everybody's at the same moment, though.
+        There is another one after each half of its life: whoever forgets the last one makes the very same
+        again, and so does every other worker. Not everybody's changes at the same moment, though.
         """
-        period = int(self.lifetime / 2)
+        period = self.told_for
         whose = f"{identity.issuer}\x00{identity.subject}\x00{self.audience}"
         shift = crc32(whose.encode("utf-8", "surrogatepass")) % period
         return (int(now) - shift) // period * period + shift
 
-    def ends_at(self, issued_at: int) -> int:
-        """Return until when an assertion is told, in epoch seconds."""
-        return issued_at + int(self.lifetime / 2)
+    @property
+    def told_for(self) -> int:
+        """For how many seconds one assertion is told."""
+        return int(self.lifetime / 2)
 
-    def claims_of(self, identity: Identity, issued_at: int, *, tells_unverified: bool) -> dict[str, Json]:
+    def claims_of(self, identity: Identity, told_from: int, *, tells_unverified: bool) -> dict[str, Json]:
         """Return what is signed; it holds no longer than the identity does. Times are epoch seconds.
+
+        It is dated back by a tenth of its life, since the upstream's clock may be behind.
 
         ``idp`` is whose word the subject is: two providers may each have an alice. Issuer and subject were
         verified as such, and no claim stands in their place (R26).
@@ -47,7 +50,7 @@ class Assertion:
             "sub": identity.subject,
             "idp": identity.issuer,
             "aud": self.audience,
-            "iat": issued_at,
+            "iat": (issued_at := told_from - int(self.lifetime / 10)),
             "exp": int(min(issued_at + self.lifetime, identity.expires_at)),
             **dict(_told(self.claims, identity, tells_unverified=tells_unverified)),
         }

@@ -110,9 +110,9 @@ class Exchanges:
             "token_exchange_refused" if refusal else "token_exchanged",
             reason=Reason.EXCHANGE_REFUSED if refusal else None,
             error=refusal.error if refusal else None,
-            issuer=need.issuer,
-            subject=need.subject,
-            session=need.session_id,
+            issuer=need.identity.issuer,
+            subject=need.identity.subject,
+            session=need.identity.session_id,
             audience=need.target.audience or need.target.resource,
         )
         if isinstance(answer, TokenRefusal):
@@ -125,12 +125,12 @@ class Exchanges:
     def _name(self, need: ExchangeToken) -> str:
         provider, target = self._runtime().providers.get(need.provider), need.target
         fields = [
-            need.issuer,
+            need.identity.issuer,
             # another client gets other tokens; a reload may have taken the provider away
             "" if provider is None else provider.client_id,
             target.audience,
             target.resource,
-            *target.scopes,
+            list(target.scopes),
             need.access_token,
         ]
         return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
