@@ -410,3 +410,10 @@ async def test_several_workers_as_processes():
         await ask("/after-", 401)
         code, output = await fleet.command("keys", "api", "list", "--json")
         assert json.loads(output)["revoked"]
+
+
+@pytest.mark.settings(SETTINGS | {"session": {"mode": "redis", "rotation_grace": "60s"}})
+async def test_where_the_store_keeps_the_sessions(world: World):
+    """R44 [11.8]: the same in the other mode, beside sessions."""
+    await world.browser().login("/")
+    await test_a_revoked_key_is_refused_at_once_everywhere(world)

@@ -422,3 +422,10 @@ async def test_off_by_default(world: World):
     world.gateway.reload(Settings.model_validate(merge(world.config(), introspecting("none"))))
     assert await fetch(world, world.provider.mint("alice")) == (401, "token_malformed")
     assert asked(world) == 0
+
+
+@pytest.mark.settings(SETTINGS | {"session": {"mode": "redis", "rotation_grace": "60s"}})
+async def test_where_the_store_keeps_the_sessions(world: World):
+    """[11.6] The same in the other mode, beside sessions whose access tokens are opaque, too."""
+    await world.browser().login("/.gateway/login")
+    await test_an_opaque_token_is_asked_about_once(world)

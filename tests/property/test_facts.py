@@ -16,9 +16,12 @@ from gateway.core.fault import Fault
 from gateway.core.headers import lines
 from gateway.core.headers.lines import Budget, Budgets
 from gateway.http.messages.request_head import read_request_head
+from gateway.syntax.api_keys import id_of
 from tests.support.conversations import (
+    API_KEY,
     CONFIGURATIONS,
     KEY_SETS,
+    MACHINES,
     PEERS,
     VALID,
     Conversation,
@@ -185,8 +188,12 @@ REVOKED = [
     ("session", "carol500"),
     ("jti", "main900"),
     ("jti", "bob"),
+    ("sub", "dave"),
+    ("jti", "dave"),
+    ("key", id_of(API_KEY)),
     ("all", ""),
 ]
+REVOKED_OF_MACHINES = [*REVOKED[-4:], ("jti", "nobody"), ("key", "a" * 16)]
 EVENTS = [
     "time",
     "time",
@@ -231,11 +238,13 @@ def head_of(method: bytes, target: bytes, host: bytes, fields: list[bytes], vers
 class Talk:
     """What is drawn of one conversation: requests that are alike, and what happens between them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, among: slice | None = None) -> None:
         self.draw = draw = random.Random(seed)
         # a few people, asked about and revoked again and again
-        self.who = draw.choices(credentials(), k=2) + draw.choices(credentials()[:VALID], k=1)
-        self.revoked = draw.choices(REVOKED, k=3)
+        self.valid = credentials()[:VALID] if among is None else credentials()[among]
+        self.who = draw.choices(credentials() if among is None else self.valid, k=2)
+        self.who += draw.choices(self.valid, k=1)
+        self.revoked = draw.choices(REVOKED if among is None else REVOKED_OF_MACHINES, k=3)
         # who asks for the same in the same way each time: only what happens in between differs
         self.is_calm = draw.random() < 0.6
         self.ahead = 0
@@ -245,7 +254,7 @@ class Talk:
         """Draw a request: from which client, and how often it comes."""
         draw = self.draw
         if self.is_calm:
-            who = draw.choice([*credentials()[:VALID], self.who[2]])
+            who = draw.choice([*self.valid, self.who[2]])
             method = draw.choice([b"GET", b"GET", b"GET", b"PUT"])
             return self.sent(method, draw.choice(GUARDED[:7]), HOSTS[0], [who])
         fields = draw.choices(self.who, k=draw.choice([0, 1, 1, 1, 1, 1, 2]))
@@ -338,9 +347,9 @@ class Talk:
             yield from self.events()
 
 
-async def converse(seed: int, rounds: int) -> None:
+async def converse(seed: int, rounds: int, among: slice | None = None) -> None:
     """Let both sides hear a conversation."""
-    talk, conversation = Talk(seed), Conversation()
+    talk, conversation = Talk(seed, among), Conversation()
     for name, *more in talk.steps(rounds):
         if name == "ask":
             await conversation.ask(*more, talk.draw.choice(RESPONSES))
@@ -354,6 +363,14 @@ def test_what_is_remembered_changes_no_byte(seed: int, how: str):
     """R44, R53, R57 [10.hold.1]: answers, framing, upstream bytes, records are those of no memory."""
     with keeping(how):
         asyncio.run(converse(seed, 10))
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 2**32), st.sampled_from(KEEPING))
+def test_what_is_remembered_of_machines_changes_no_byte(seed: int, how: str):
+    """R44 [11.6, 11.8]: the same of API keys and opaque tokens, which are asked about now and then."""
+    with keeping(how):
+        asyncio.run(converse(seed, 10, MACHINES))
 
 
 def told(side: Side, peer: str, tls: bool, data: bytes) -> Any:

@@ -15,7 +15,16 @@ from typing import Any
 from gateway.config.settings.root import Settings
 from gateway.core.access.forgetting import sweep
 from gateway.core.decision.context import Knowledge, Memory
-from gateway.core.decision.needs import Keys, Random, Refresh, Revoke, SessionRecord
+from gateway.core.decision.needs import (
+    Introspect,
+    KeyRecord,
+    Keys,
+    KeyUsed,
+    Random,
+    Refresh,
+    Revoke,
+    SessionRecord,
+)
 from gateway.core.fault import Fault
 from gateway.core.headers import cookies as jar
 from gateway.core.headers.cookies import CookieChange
@@ -28,6 +37,9 @@ from gateway.core.sessions import codec
 from gateway.core.sessions import renewal as refresh
 from gateway.core.sessions.model import Grant, Renewed, Session
 from gateway.core.sessions.record import StoredSession
+from gateway.core.tokens import api_key
+from gateway.core.tokens.api_key import ApiKey, StoredKey
+from gateway.core.tokens.introspection import Introspection, lasts_until
 from gateway.core.tokens.keys import KeySet
 from gateway.edge.limits.rate_limits import RateLimits
 from gateway.http.downstream.connection import ClientConnection
@@ -36,6 +48,7 @@ from gateway.http.ports import Limits
 from gateway.http.server import Server
 from gateway.http.upstream.connection import UpstreamConnection
 from gateway.pipeline.pipeline import Pipeline, Ways
+from gateway.syntax.api_keys import compose, id_of
 from tests.support import pure
 from tests.support.in_memory import Pool, Transport
 from tests.support.jose import access_claims, jwk, key_set, sign
@@ -48,15 +61,22 @@ MOST_STALENESS = 30.0
 ROUTES: tuple[dict[str, Any], ...] = (
     {"path": "/public/", "access": "public"},
     {"path": "/passed/", "access": "public", "authorization": "pass"},
-    {"path": "/optional/", "access": "optional"},
+    {"path": "/optional/", "access": "optional", "api_keys": True},
     {"path": "/admin/", "require": {"groups": ["admins"]}, "identity_headers": {"X-Mail": "email"}},
-    {"path": "/api/", "unauthenticated": "reject", "require": {"scopes": ["api"]}, "when_stale": "allow"},
+    {
+        "path": "/api/",
+        "unauthenticated": "reject",
+        "require": {"scopes": ["api"]},
+        "when_stale": "allow",
+        "api_keys": True,
+    },
     {"path": "/old/", "require": {"max_age": "5m"}, "when_stale": "allow"},
     {"path": "/api/plain/", "hosts": ["plain.example.com"], "access": "public"},
     {"path": "/api/open/", "access": "public"},
     {"path": "/old/Closed/", "require": {"groups": ["nobody"]}},
     {
         "path": "/part/",
+        "provider": "corporate",
         "require": {"methods": ["GET", "POST"]},
         "strip_prefix": True,
         "authorization": {"basic": {"username": "sub", "password": "x"}},
@@ -73,9 +93,28 @@ ROUTES: tuple[dict[str, Any], ...] = (
     {"path": "/near/page", "exact": True, "access": "public"},
     {"path": "/partner/", "access": "optional", "providers": ["other"]},
     {"path": "/raw/", "access": "optional", "raw_path": True},
-    {"path": "/"},
+    {"path": "/", "api_keys": True},
 )
-_PROVIDER = {"issuer": pure.ISSUER, "client_id": "w", "client_secret": "s", "audiences": ["a"]}
+_PROVIDER = {
+    "issuer": pure.ISSUER,
+    "client_id": "w",
+    "client_secret": "s",
+    "audiences": ["a"],
+    "introspection": "json",
+}
+API_KEY = compose(bytes(range(10)), bytes(range(32)))
+OPAQUE: dict[str, dict[str, Any] | None] = {
+    "opaque-dave": {
+        "sub": "dave",
+        "aud": "a",
+        "exp": NOW + 200,
+        "jti": "dave",
+        "email": EMAIL,
+        "scope": "api",
+    },
+    "opaque-nobody": None,
+}
+"""What the corporate provider says of opaque tokens."""
 PROVIDERS = {"corporate": _PROVIDER, "other": {**_PROVIDER, "issuer": OTHER_ISSUER}}
 KEY_SETS = {"both": ("main", "second"), "first": ("main",), "second": ("second",)}
 _OLD_RING, _NEW_RING = "A" * 43 + "=", "B" * 42 + "A="
@@ -98,6 +137,7 @@ def settings(which: int) -> Settings:
         "denylist": {"max_staleness": MOST_STALENESS},
         "session": {"claims_max_age": "250s"},
         "log": {"claims": ["email"], "request_headers": ["User-Agent"]},
+        "api_keys": {},
     }
     if which == 1:
         changes["providers"] = {"corporate": {**_PROVIDER, "audiences": ["b"]}}
@@ -139,8 +179,10 @@ def bearer_line(name: str = "main", **changes: Any) -> bytes:
     return b"Authorization: Bearer " + sign(access_claims(**usual | changes), name=name).encode()
 
 
-VALID = 17
+VALID = 21
 """So many of the credentials are good for somebody, as things begin."""
+MACHINES = slice(17, 25)
+"""Those of them that are API keys and opaque tokens, and a few that are like them."""
 
 
 @cache
@@ -161,6 +203,16 @@ def credentials() -> tuple[bytes, ...]:
             lines += [line, b"Cookie: theme=dark; " + line[8:]]
     good = lines[1]
     lines += [
+        f"X-API-Key: {API_KEY}".encode(),
+        f"x-api-key: {API_KEY}".encode(),
+        f"Authorization: Bearer {API_KEY}".encode(),
+        b"Authorization: Bearer opaque-dave",
+    ]
+    lines += [
+        b"Authorization: Bearer opaque-nobody",
+        f"X_API_Key: {API_KEY}".encode(),
+        f"X-API-Key: {API_KEY[:-4]}AAAA".encode(),
+        b"X-API-Key:",
         bearer_line(exp=NOW - 500),
         bearer_line(exp=NOW + 900, nbf=NOW + 100),
         good[:-8] + b"AAAAAAAA",
@@ -370,6 +422,9 @@ class _Resolvers:
 
     async def _resolve(self, need: Any) -> object:
         side, state = self._side, self._side.state
+        if isinstance(need, KeyRecord | KeyUsed | Introspect):
+            # whoever remembers what was told of a credential need not ask again
+            return self._told_of(need)
         side.events.append(("need", need))
         if isinstance(need, Keys):
             return state.keys[need.provider]
@@ -384,6 +439,23 @@ class _Resolvers:
         if isinstance(need, Random):
             return bytes(need.size)
         return StoredSession() if isinstance(need, SessionRecord) else ""
+
+    def _told_of(self, need: KeyRecord | KeyUsed | Introspect) -> object:
+        if isinstance(need, KeyRecord):
+            return StoredKey(_record() if need.key_id == id_of(API_KEY) else "")
+        if isinstance(need, KeyUsed):
+            return None
+        now, claims = self._side.state.now, OPAQUE.get(need.token)
+        provider = self._side.pipeline.knowledge.runtime.providers[need.provider]
+        return Introspection(claims, now, lasts_until(claims, provider, now))
+
+
+@cache
+def _record() -> str:
+    """Return what the store has of the one API key."""
+    digest = api_key.digest_of(API_KEY)
+    key = ApiKey(id_of(API_KEY), digest, "robot", ("api",), NOW - 5, NOW + 120)
+    return forgetting(0).ring.seal(api_key.PURPOSE, api_key.encode(key), bytes(12))
 
 
 def _waiting(connection: ClientConnection) -> UpstreamConnection | None:
@@ -426,7 +498,7 @@ class Conversation:
             state.keys[more[0]] = keys(more[1])
         elif name == "revoke":
             kind, value, before, lasts, position = more
-            issuer = "" if kind in ("session", "all") else pure.ISSUER
+            issuer = "" if kind in ("session", "key", "all") else pure.ISSUER
             entry = DenyEntry(kind, issuer, value, NOW + before, state.now + lasts, position)
             for side in (self.warm, self.cold):
                 side.denylist.add(entry)

@@ -10,14 +10,20 @@ import pytest
 from gateway.core.access.forgetting import sweep
 from gateway.core.identity import Identity
 from gateway.core.rules.entries import DenyEntry
-from tests.support.conversations import Side, State, bearer_line, keys, session_line
+from gateway.syntax.api_keys import id_of
+from tests.support.conversations import API_KEY, Side, State, bearer_line, keys, session_line
 from tests.support.held_facts import is_held
 from tests.support.pure import ISSUER, NOW
 
 OK = b"HTTP/1.1 200 OK\r\nDate: d\r\nContent-Length: 0\r\n\r\n"
 TOKEN = bearer_line(sub="mallory-the-named", jti="jti-of-hers", exp=NOW + 100)
 COOKIE = session_line("dorothy-the-named", 50)
-WHO = {"token": (TOKEN, "mallory-the-named"), "session": (COOKIE, "dorothy-the-named")}
+KEY = f"X-API-Key: {API_KEY}".encode()
+WHO = {
+    "token": (TOKEN, "mallory-the-named"),
+    "session": (COOKIE, "dorothy-the-named"),
+    "key": (KEY, "robot"),
+}
 
 
 def ask(side: Side, line: bytes, target: str = "/x", method: str = "GET", *more: bytes) -> int:
@@ -51,8 +57,13 @@ def revoke(entry: str) -> Callable[[Side, str], None]:
     """Revoke by a kind of entry."""
 
     def happen(side: Side, kind: str) -> None:
-        issuer = "" if entry == "session" else ISSUER
-        value = {"sub": WHO[kind][1], "jti": "jti-of-hers", "session": "dorothy-the-named050"}.get(entry, "")
+        issuer = "" if entry in ("session", "key", "all") else ISSUER
+        value = {
+            "sub": WHO[kind][1],
+            "jti": "jti-of-hers",
+            "session": "dorothy-the-named050",
+            "key": id_of(API_KEY),
+        }.get(entry, "")
         value = "sid-dorothy-the-named" if entry == "sid" else value
         side.denylist.add(DenyEntry(entry, issuer, value, NOW + 10, NOW + 1000))  # type: ignore[arg-type]
 
@@ -62,6 +73,8 @@ def revoke(entry: str) -> Callable[[Side, str], None]:
 ENDS: list[Any] = [
     pytest.param("token", expire, id="token-expired"),
     pytest.param("session", expire, id="session-expired"),
+    pytest.param("key", expire, id="key-expired"),
+    *(pytest.param("key", revoke(each), id=f"key-{each}") for each in ("key", "all")),
     *(pytest.param("token", revoke(each), id=f"token-{each}") for each in ("jti", "sub", "all")),
     *(
         pytest.param("session", revoke(each), id=f"session-{each}")
@@ -74,7 +87,7 @@ ENDS: list[Any] = [
 @pytest.mark.parametrize("target", ["/x", "/optional/x", "/auth/userinfo"])
 def test_whoever_was_judged_to_be_over_is_forgotten(kind: str, happen: Any, target: str):
     """R44 [10.hold.3]: expired, revoked, logged out: with the answer that says so nothing of them is left."""
-    if kind == "token" and target == "/auth/userinfo":
+    if kind != "session" and target == "/auth/userinfo":
         pytest.skip("it asks for sessions alone")
     side, line, name = known(kind)
     happen(side, kind)
