@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
+import yaml
 from yarl import URL
 
 from tests.bench.processes import find_program
@@ -62,7 +63,7 @@ class Front:
         """Where its program is, None where it is not installed."""
         if self.name == "traefik" and traefik.program().exists():
             return str(traefik.program())
-        return find_program(self.name)
+        return find_program(self.name.removeprefix("ingress-"))
 
 
 def _nginx(program: str, place: Place) -> list[str]:
@@ -75,14 +76,73 @@ def _nginx(program: str, place: Place) -> list[str]:
             "/etc/nginx/tls/app.key": str(place.pair.key),
         },
     )
-    site = place.write("site.conf", text)
+    return [program, "-p", str(place.directory), "-c", _main(place, place.write("site.conf", text))]
+
+
+def _main(place: Place, site: str) -> str:
+    """Write what stands around a site of nginx, and return its path."""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     folders = "".join(f"{kind}_temp_path {place.directory}/{kind};" for kind in kinds)
     main = (
         f"daemon off; master_process off; error_log stderr warn; pid {place.directory}/nginx.pid;"
         f" events {{ worker_connections 64; }} http {{ access_log off; {folders} include {site}; }}"
     )
-    return [program, "-p", str(place.directory), "-c", place.write("nginx.conf", main)]
+    return place.write("nginx.conf", main)
+
+
+_PREFIX = "nginx.ingress.kubernetes.io/"
+
+
+def _ingress(program: str, place: Place) -> list[str]:
+    """Return nginx as ingress-nginx documents that it configures it, for the shipped annotations."""
+    text = (SHIPPED / "ingress-nginx.yaml").read_text(encoding="utf-8")
+    found = next(iter(yaml.safe_load_all(text)))["metadata"]["annotations"]
+    told = {name.removeprefix(_PREFIX): value for name, value in found.items()}
+    path = URL(told["auth-url"]).path
+    names = told["auth-response-headers"].split(",")
+    replaced = "".join(
+        f"auth_request_set $told{index} $upstream_http_{name.lower().replace('-', '_')};"
+        f" proxy_set_header {name} $told{index};\n"
+        for index, name in enumerate(names)
+    )
+    signin = told["auth-signin"].replace("$host", "$http_host")
+    always = " always" if told["auth-always-set-cookie"] == "true" else ""
+    ask = "proxy_set_header Content-Length ''; proxy_pass_request_body off; proxy_http_version 1.1;"
+    site = f"""server {{
+    listen 127.0.0.1:{place.port} ssl;
+    ssl_certificate {place.pair.certificate}; ssl_certificate_key {place.pair.key};
+    proxy_buffer_size {told["proxy-buffer-size"]}; proxy_buffers 4 {told["proxy-buffer-size"]};
+    location = /_external-auth {{
+        internal; {ask}
+        proxy_set_header Host gateway.default.svc.cluster.local;
+        proxy_set_header X-Original-URL $scheme://$http_host$request_uri;
+        proxy_set_header X-Original-Method $request_method;
+        proxy_set_header X-Sent-From nginx-ingress-controller;
+        proxy_set_header X-Real-IP $remote_addr; proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Auth-Request-Redirect $request_uri;
+        proxy_pass http://127.0.0.1:{place.gateway}{path};
+    }}
+    location / {{
+        auth_request /_external-auth;
+        auth_request_set $auth_cookie $upstream_http_set_cookie;
+        add_header Set-Cookie $auth_cookie{always};
+        {replaced}
+        error_page 401 = @signin;
+        proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_pass http://127.0.0.1:{place.application};
+    }}
+    location @signin {{
+        return 302 {signin}?{told["auth-signin-redirect-param"]}=$scheme://$http_host$request_uri;
+    }}
+    location /.gateway/ {{
+        proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Proto $scheme;
+        proxy_pass http://127.0.0.1:{place.gateway};
+    }}
+    location /.gateway/decide/ {{ return 503; }}
+}}"""
+    return [program, "-p", str(place.directory), "-c", _main(place, place.write("site.conf", site))]
 
 
 def _caddy(program: str, place: Place) -> list[str]:
@@ -168,6 +228,9 @@ FRONTS = {
         Front("traefik", "python -m tests.support.traefik builds it, with Go", _traefik),
     )
 }
+
+
+INGRESS = Front("ingress-nginx", "Debian: nginx-light", _ingress, mode="redis")
 
 
 class FrontBrowser(Browser):

@@ -163,15 +163,18 @@ def _bare(asker: Asker, found: Refuse | Login | Respond) -> Respond:
     """Return what nginx knows of refusals: that it is to be one, by logging in or not."""
     # a page on which to choose where to log in is the beginning of a login as well
     is_unknown = not isinstance(found, Refuse) or status_of(found.reason) == 401
-    is_last = asker.setting == "ingress-nginx" and isinstance(found, Refuse)
+    audit, details = None, dict[str, str | None]()
+    if isinstance(found, Refuse) and asker.setting == "ingress-nginx":
+        # nginx alone asks again, and that is told then
+        audit = "refusal"
+        details = {"route": None if found.route is None else found.route.name, "detail": found.detail}
     return Respond(
         found.reason,
         401 if is_unknown else 403,
         identity=found.identity if isinstance(found, Refuse) else None,
         route=found.route,
-        # who asks again is told then
-        audit="refusal" if is_last else None,
-        details={"route": found.route.name} if is_last and found.route is not None else {},
+        audit=audit,
+        details=details,
     )
 
 

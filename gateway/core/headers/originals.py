@@ -32,7 +32,10 @@ _TELLING: Final = frozenset(
     b"x-original-method x-original-url x-forwarded-method x-forwarded-proto x-forwarded-host"
     b" x-forwarded-uri".split()
 )
-_OF_PROXIES: Final = HOP_BY_HOP | {b"host", b"proxy-connection", b"forwarded", b"x-forwarded-port"}
+# ingress-nginx asks with the last two, which tell of nobody, though the one is called as if it did
+_OF_PROXIES: Final = HOP_BY_HOP.union(
+    b"host proxy-connection forwarded x-forwarded-port x-auth-request-redirect x-sent-from".split()
+)
 # what identities are told in by default, here and elsewhere: these begin as what proxies themselves say
 _USUAL: Final = frozenset(
     b"x-forwarded-access-token x-forwarded-email x-forwarded-groups x-forwarded-preferred-username"
