@@ -560,6 +560,17 @@ def test_every_problem_at_once():
         ({"routes/0/access": "public"}, "routes"),
         ({"denylist/max_staleness": "1s"}, "denylist.max_staleness"),
         ({"secret_keys": [base64.b64encode(bytes(range(32))).decode()]}, "secret_keys[0]"),
+        (
+            {"routes/1": ROUTE | {"response_headers": {"Cache-Control": "max-age=1, Public"}}},
+            "routes[1].response_headers.Cache-Control",
+        ),
+        (
+            {
+                "upstreams/app/assertion": {},
+                "upstreams/other": {"servers": ["http://u:1"], "assertion": {"audience": "app"}},
+            },
+            "upstreams.other.assertion.audience",
+        ),
     ],
 )
 def test_warnings(changes, path):
@@ -567,6 +578,15 @@ def test_warnings(changes, path):
     settings = with_changes(changes)
     assert check(settings) == []
     assert [shown_path(each.path) for each in warn(settings)] == [path]
+
+
+def test_user_names_of_several_providers():
+    """[11.9]: Basic credentials do not tell whose alice it is."""
+    second = BASE["providers"]["corporate"] | {"issuer": "https://second.example.com"}
+    basic = ROUTE | {"authorization": {"basic": {"username": "sub", "password": "x"}}}
+    for more, is_told in (({}, True), ({"provider": "second"}, False)):
+        found = warn(with_changes({"providers/second": second, "routes/1": basic | more}))
+        assert ("routes[1].authorization.basic" in [shown_path(each.path) for each in found]) is is_told
 
 
 @pytest.mark.parametrize(

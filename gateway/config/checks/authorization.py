@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.config.checks.header_names import CLAIM
 from gateway.config.checks.problems import Path, Problem
+from gateway.config.checks.several_providers import admitted
 from gateway.config.settings.authorization import AuthorizationSettings, BasicSettings, ExchangeSettings
 from gateway.config.settings.root import Settings
 from gateway.syntax import urls
@@ -39,6 +40,20 @@ def check_authorization(settings: Settings) -> Iterator[Problem]:
             yield from _check_exchange(found.exchange, (*at, "exchange"))
         if found.value is not None and _VALUE.fullmatch(found.value.get_secret_value()) is None:
             yield Problem((*at, "value"), "write a scheme and its credentials in printable ASCII: Bearer ...")
+
+
+def warn_authorization(settings: Settings) -> Iterator[Problem]:
+    """Yield where a user name does not tell whose it is."""
+    for index, route in enumerate(settings.routes):
+        found = route.authorization
+        if not isinstance(found, AuthorizationSettings) or found.basic is None:
+            continue
+        if len(admitted(settings, route)) > 1:
+            yield Problem(
+                ("routes", index, "authorization", "basic"),
+                "people of several providers come in, and a user name does not tell whose alice it is: give"
+                " the route one provider",
+            )
 
 
 def _check_basic(basic: BasicSettings, at: Path) -> Iterator[Problem]:

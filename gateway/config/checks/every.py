@@ -10,10 +10,10 @@ from typing import TypeAlias
 from gateway.config.checks.api_keys import check_api_keys, warn_api_keys
 from gateway.config.checks.asking import check_asking, warn_asking
 from gateway.config.checks.assertions import check_assertions, warn_assertions
-from gateway.config.checks.authorization import check_authorization
+from gateway.config.checks.authorization import check_authorization, warn_authorization
 from gateway.config.checks.clients import check_clients
 from gateway.config.checks.forwarding import check_client_headers, check_forwarding, warn_forwarding
-from gateway.config.checks.header_names import check_header_names
+from gateway.config.checks.header_names import check_header_names, warn_header_names
 from gateway.config.checks.introspection import warn_introspection
 from gateway.config.checks.listener import check_log, check_tls, warn_listener
 from gateway.config.checks.policies import warn_policies
@@ -174,6 +174,8 @@ def _warnings(settings: Settings) -> Iterator[Problem]:
     yield from warn_providers(settings)
     yield from warn_kinds(settings)
     yield from warn_assertions(settings)
+    yield from warn_authorization(settings)
+    yield from warn_header_names(settings)
     yield from warn_api_keys(settings)
     yield from warn_introspection(settings)
     yield from warn_upgrade(settings)

@@ -79,6 +79,19 @@ def _check_request(route: RouteSettings, told: set[bytes], where: Path) -> Itera
             yield Problem(at, _NO_VALUE)
 
 
+def warn_header_names(settings: Settings) -> Iterator[Problem]:
+    """Yield where caches are told to keep for everybody what one person was given."""
+    for index, route in enumerate(settings.routes):
+        for name, value in route.response_headers.items():
+            directives = {each.partition("=")[0].strip().lower() for each in (value or "").split(",")}
+            is_shared = name.lower().endswith("cache-control") and directives & {"public", "s-maxage"}
+            if is_shared and route.access != "public":
+                yield Problem(
+                    ("routes", index, "response_headers", name),
+                    "shared caches may keep what one person gets here, and give it to others: write private",
+                )
+
+
 def _check_response(settings: Settings, route: RouteSettings, where: Path) -> Iterator[Problem]:
     seen: set[str] = set()
     has_hsts = settings.tls is not None and settings.tls.hsts is not None
