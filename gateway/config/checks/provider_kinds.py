@@ -24,6 +24,7 @@ _OF_OIDC = (
         "bearer_only",
         "groups_overage",
         "graph_url",
+        "token_userinfo",
         "jwks_max_age",
         "jwks_max_stale",
         "jwks_cooldown",
@@ -32,6 +33,7 @@ _OF_OIDC = (
     ),
 )
 _MOST_LABEL = 64
+_LONGEST_TOLD = 3600.0
 _OF_OAUTH2 = ("preset", "subject", "user_max_age")
 
 
@@ -46,6 +48,8 @@ def check_kind(provider: ProviderSettings, at: Path) -> Iterator[Problem]:
     if not provider.audiences and not provider.clients_without_aud:
         yield Problem((*at, "audiences"), "required: empty would refuse every bearer token")
     yield from check_introspection(provider, at)
+    if provider.token_userinfo is not None and provider.token_userinfo > _LONGEST_TOLD:
+        yield Problem((*at, "token_userinfo"), "at most 1h: groups that somebody has left count for so long")
     if provider.bearer_only:
         for setting in _OF_LOGINS:
             if setting in provider.model_fields_set:

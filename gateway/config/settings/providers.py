@@ -76,6 +76,8 @@ class ProviderSettings(Model):
     """``at+jwt`` demands that header ``typ`` of a bearer token (RFC 9068)."""
     userinfo: bool = False
     """Whether a login also asks the UserInfo endpoint for claims."""
+    token_userinfo: Duration | None = None
+    """How long claims hold that UserInfo tells of a bearer token's bearer; absent: it is not asked."""
     groups_overage: Literal["omit", "graph"] = "omit"
     """Whether groups too many for an ID token (Entra ID) are missing, or asked for at Microsoft Graph."""
     graph_url: Text = "https://graph.microsoft.com/v1.0"

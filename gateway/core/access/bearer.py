@@ -2,6 +2,7 @@
 
 from typing import TypeAlias
 
+from gateway.core.access import token_userinfo
 from gateway.core.access.api_keys import judge_key
 from gateway.core.access.credentials import BearerToken, PresentedKey, token_of
 from gateway.core.access.opaque import judge_opaque
@@ -62,8 +63,13 @@ def _judge_jwt(context: Context, route: Route, bearer: BearerToken, line: Line |
     provider = knowledge.runtime.by_issuer.get(issuer)
     if provider is None or not route.admits(provider.name):
         return Reason.TOKEN_ISSUER
+    is_asked = provider.settings.token_userinfo is not None
+    if is_asked and (found := token_userinfo.known(context, provider, bearer)) is not None:
+        return found
     verdict = verified(context, provider, parsed, context.forwarded.client)
     if isinstance(verdict, Identity):
+        if is_asked:
+            return token_userinfo.with_userinfo(context, provider, bearer, line, parsed, verdict)
         current = knowledge.keys.get(provider.name)
         if current is not None and line is not None and now < verdict.expires_at:
             bearer.verified = (current, verdict, now)

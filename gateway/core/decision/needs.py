@@ -248,6 +248,18 @@ class Introspect:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenUserInfo:
+    """What UserInfo tells of who presents a verified token, which ``expires`` (epoch seconds).
+
+    Answer: core.tokens.introspection.Introspection, without claims where the token was refused there.
+    """
+
+    provider: str
+    token: str = field(repr=False)
+    expires: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRecord:
     """What the store has of an API key. Answer: core.tokens.api_key.StoredKey, empty for nothing.
 
@@ -298,6 +310,7 @@ Need: TypeAlias = (
     | EndLater
     | Admit
     | Introspect
+    | TokenUserInfo
     | KeyRecord
     | KeyUsed
     | KnownSid

@@ -29,6 +29,8 @@ _BOUND = AUTHENTICATION | {"iss", "sub", "sid"}
 _PROTOCOL_CLAIMS = frozenset(
     {"nonce", "at_hash", "c_hash", "s_hash", "iat", "exp", "nbf", "jti", "azp", "aud"}
 )
+NOT_OF_USERINFO = _PROTOCOL_CLAIMS | _OF_ID_TOKEN
+"""What UserInfo has no word in."""
 # of what was told in one renewal, later ones win
 _ORDER: tuple[Source, ...] = ("id_token", "userinfo")
 
@@ -113,7 +115,7 @@ def _put_together(
 
 
 def _selected(provider: Provider, source: Source, claims: Claims) -> dict[str, Json]:
-    left_out = _PROTOCOL_CLAIMS if source == "id_token" else _PROTOCOL_CLAIMS | _OF_ID_TOKEN
+    left_out = _PROTOCOL_CLAIMS if source == "id_token" else NOT_OF_USERINFO
     return {
         name: value
         for name, value in claims.items()

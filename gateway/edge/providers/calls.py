@@ -17,6 +17,7 @@ from gateway.edge.providers.introspection import IntrospectionEndpoint
 from gateway.edge.providers.published import Published
 from gateway.edge.providers.stats import ProviderStats
 from gateway.edge.providers.token_endpoint import TokenEndpoint
+from gateway.edge.providers.token_userinfo import TokenUserInfos
 from gateway.edge.providers.user_api import UserApi
 from gateway.edge.providers.verification import verified
 from gateway.oauth import authorization, graph, pushed, revocation, user_api, userinfo
@@ -63,6 +64,9 @@ class ProviderCalls:
             provider.settings, self._client, self.published.metadata.get, clock, self._ask_again
         )
         self.exchange = ExchangeEndpoint(provider.settings, self._client, self.published.metadata.get, clock)
+        self.token_userinfo = TokenUserInfos(
+            self.call_userinfo, provider.settings.token_userinfo or 0.0, clock
+        )
         self.introspection = IntrospectionEndpoint(provider, self._client, self.published, clock)
 
     def is_for(self, provider: Provider, *, allow_insecure_http: bool) -> bool:
@@ -84,6 +88,7 @@ class ProviderCalls:
     async def close(self) -> None:
         """Stop the background work and close connections."""
         await self.introspection.close()
+        await self.token_userinfo.close()
         await self.published.close()
         await self._client.close()
 
@@ -107,7 +112,7 @@ class ProviderCalls:
         return pushed.build_reference(metadata, self.settings, reference)
 
     async def call_userinfo(
-        self, access_token: str, pool: Literal["login", "refresh"]
+        self, access_token: str, pool: Literal["login", "refresh", "introspection"]
     ) -> tuple[int, dict[str, Json] | None]:
         """Return the status and the UserInfo claims, None where the token was refused. Raises Fault."""
         metadata = await self.published.metadata.get()
@@ -128,7 +133,10 @@ class ProviderCalls:
         return response.status, claims
 
     async def _ask_user_api(
-        self, metadata: ProviderMetadata, access_token: str, pool: Literal["login", "refresh"]
+        self,
+        metadata: ProviderMetadata,
+        access_token: str,
+        pool: Literal["login", "refresh", "introspection"],
     ) -> tuple[int, dict[str, Json] | None]:
         """Ask the user API, and take note of whether it is of use. Raises Fault."""
         try:

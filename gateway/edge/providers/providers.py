@@ -14,6 +14,7 @@ from gateway.core.decision.needs import (
     Metadata,
     RedeemCode,
     RevokeToken,
+    TokenUserInfo,
     UserInfo,
 )
 from gateway.core.fault import Fault
@@ -157,6 +158,14 @@ class Providers:
             Fault: it cannot be pushed, or the provider's metadata cannot be had.
         """
         return await self._by_name[provider].authorization_url(parameters, admit)
+
+    async def token_userinfo(self, need: TokenUserInfo) -> Introspection:
+        """Return what UserInfo tells of who presents a bearer token, or told a moment ago.
+
+        Raises:
+            Fault: nothing of use.
+        """
+        return await self._by_name[need.provider].token_userinfo.ask(need)
 
     async def introspect(self, need: Introspect) -> Introspection:
         """Return what the provider says of an opaque token.

@@ -14,7 +14,7 @@ from gateway.oauth.user_api import UserApiRequest
 from gateway.oauth.user_claims import PARTS
 from gateway.syntax.encoding import Json
 
-_Pool = Literal["login", "refresh"]
+_Pool = Literal["login", "refresh", "introspection"]
 
 
 class UserApi:
