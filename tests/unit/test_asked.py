@@ -1,7 +1,9 @@
 """Decisions for proxies that ask: who may, about what, and what they are told."""
 
 import dataclasses
+from base64 import b64encode
 
+import jwt
 import pytest
 
 from gateway.config.checks.asking import check_asking, warn_asking
@@ -406,3 +408,41 @@ def test_who_has_to_choose_is_sent_to_the_page_for_that(name: bytes):
         assert (answer.status, answer.location) == (303, url)
     else:
         assert (answer.status, answer.location) == (401, None)
+
+
+def test_what_is_made_of_a_caller_is_in_the_answer():
+    """[11.9] [11.10]: assertion and Authorization of the gateway's making, for who is known alone."""
+    known = compiled(
+        {
+            "path": "/old/",
+            "access": "optional",
+            "authorization": {"basic": {"username": "sub", "password": "x"}},
+        },
+        {"path": "/"},
+        session={},
+        upstreams={"app": {"servers": ["http://127.0.0.1:3000"], "assertion": {}}},
+    )
+    assert known.signing is not None
+    keys = jwt.PyJWKSet.from_dict({"keys": known.signing.published(NOW)})
+    for name in (b"traefik", b"caddy", b"haproxy", b"envoy"):
+        forged = (b"X-Gateway-Assertion", b"forged"), (b"Authorization", b"Basic Zm9yZ2Vk")
+        told = headers_of(asked(name, "/old/x", session_cookie(known), *forged, known=known))
+        assert told[b"X-Gateway-Authorization"] == b"Basic " + b64encode(b"alice:x")
+        assertion = told[b"X-Gateway-Assertion"].decode()
+        key = keys[jwt.get_unverified_header(assertion)["kid"]]
+        claims = jwt.decode(
+            assertion, key, ["ES256"], audience="app", options={"verify_exp": False, "verify_iat": False}
+        )
+        assert claims["sub"] == "alice"
+        told = headers_of(asked(name, "/old/x", *forged, known=known))
+        assert (told[b"X-Gateway-Assertion"], told[b"X-Gateway-Authorization"]) == (b"", b"")
+
+
+def test_check_warns_of_fields_that_the_proxy_has_to_set():
+    """[11.9] [11.10]: a secret that the gateway alone knows is no use where another one forwards."""
+    routes = ({"path": "/", "request_headers": {"X-A": "1"}, "response_headers": {"X-B": "2"}},)
+    found = warn_asking(settings(*routes, trusted_proxies=[PROXY], asked_by=["caddy"]))
+    assert [shown_path(each.path) for each in found] == [
+        "routes[0].request_headers",
+        "routes[0].response_headers",
+    ]
