@@ -105,6 +105,41 @@ async def test_a_session_is_renewed_through_it(world: FrontWorld):
     assert world.audit("reuse_detected") == []
 
 
+@pytest.mark.parametrize(("name", "mode"), [("nginx", "redis"), ("caddy", "cookie"), ("caddy", "redis")])
+async def test_two_gateways_that_are_asked_in_turn(name: str, mode: str, valkey_url: str, tmp_path):
+    """[11.10] R32: whichever is asked knows the session, one of them renews it, and both hear of its end."""
+    front = FRONTS[name]
+    if front.program is None:
+        pytest.skip(f"{front.name} is not installed ({front.package})")
+    session = {"mode": mode, "rotation_grace": "60s"}
+    async with behind(
+        front, valkey_url, tmp_path, gateways=2, routes=ROUTES, session=session, rate_limits=LIMITS
+    ) as world:
+        browser = world.browser()
+        await browser.login()
+        for generation in (1, 2):
+            world.clock.advance(world.provider.access_lifetime + 60)
+            pages = await asyncio.gather(*(browser.fetch(f"/x?{index}") for index in range(12)))
+            assert [page.status for page in pages] == [200] * 12
+            assert world.provider.counts["token:refresh_token"] == generation
+            assert [(await browser.fetch("/x")).status for _ in range(4)] == [200] * 4
+        thief = browser.clone()
+        await log_out(browser)
+        for each in (browser, thief):
+            assert [(await each.fetch("/x")).status for _ in range(4)] == [401] * 4
+        assert world.audit("reuse_detected") == []
+
+
+async def test_large_cookies_of_the_application(world: FrontWorld):
+    """[11.10] R54: as much of them as the application takes goes there and back, around a session."""
+    alice = world.browser()
+    await alice.login()
+    theirs = [f"app{index}={'x' * 3900}" for index in range(2)]
+    own = "; ".join(f"{name}={value}" for name, value in alice.cookies().items())
+    assert await raw(world, "/x", f"Cookie: {theirs[0]}; {own}; {theirs[1]}") == 200
+    assert world.told("Cookie") == ["; ".join(theirs)]
+
+
 async def test_who_is_refused_is_told_so(world: FrontWorld):
     """[11.10]: scripts get a challenge, people a page, nobody the application."""
     nobody, bob = world.browser(), world.browser()

@@ -12,11 +12,12 @@ import aiohttp
 import yaml
 from yarl import URL
 
+from gateway.config.settings.root import Settings
 from tests.bench.processes import find_program
 from tests.support import traefik
 from tests.support.certificates import Authority, Pair
 from tests.support.ports import free_port
-from tests.support.world import Browser, World
+from tests.support.world import Browser, World, merge
 
 SHIPPED = Path(__file__).parents[2] / "config" / "proxies"
 
@@ -27,9 +28,18 @@ class Place:
 
     directory: Path
     port: int
-    gateway: int
+    gateways: tuple[int, ...]
     application: int
     pair: Pair
+
+    @property
+    def gateway(self) -> int:
+        """The port of the only gateway, or the first."""
+        return self.gateways[0]
+
+    def every(self, before: str, after: str) -> str:
+        """Return a text for each gateway: its address between two others."""
+        return " ".join(f"{before}127.0.0.1:{port}{after}" for port in self.gateways)
 
     def write(self, name: str, text: str) -> str:
         """Write a file, and return its path."""
@@ -70,6 +80,7 @@ def _nginx(program: str, place: Place) -> list[str]:
     text = place.adapted(
         "nginx.conf",
         {
+            "server 127.0.0.1:8080;": place.every("server ", ";"),
             "listen 443 ssl;": f"listen 127.0.0.1:{place.port} ssl;",
             "app.example.com": "localhost",
             "/etc/nginx/tls/app.pem": str(place.pair.certificate),
@@ -149,6 +160,7 @@ def _caddy(program: str, place: Place) -> list[str]:
     text = place.adapted(
         "Caddyfile",
         {
+            "reverse_proxy 127.0.0.1:8080": f"reverse_proxy {place.every('', '')}",
             "app.example.com {": f"https://localhost:{place.port} {{\n\tbind 127.0.0.1",
             "/etc/caddy/tls/app.pem": str(place.pair.certificate),
             "/etc/caddy/tls/app.key": str(place.pair.key),
@@ -261,7 +273,9 @@ class FrontBrowser(Browser):
 class FrontWorld(World):
     """A gateway that a real proxy asks; browsers reach the application through that proxy alone."""
 
-    def __init__(self, front: Front, store_url: str, tmp_path: Path, **override: Any) -> None:
+    def __init__(
+        self, front: Front, store_url: str, tmp_path: Path, *, gateways: int = 1, **override: Any
+    ) -> None:
         settings = {
             "trusted_proxies": ["127.0.0.1"],
             "asked_by": [front.name],
@@ -269,6 +283,7 @@ class FrontWorld(World):
         }
         super().__init__(store_url, tmp_path, **settings | override)
         self.front = front
+        self.ports = [self.public_port, *(free_port() for _ in range(gateways - 1))]
         self.authority = Authority(tmp_path)
         self.port = free_port()
         self.direct = f"http://127.0.0.1:{self.public_port}"
@@ -286,8 +301,11 @@ class FrontWorld(World):
     async def _start_front(self) -> None:
         directory = self.tmp_path / self.front.name
         directory.mkdir()
+        for port in self.ports[1:]:
+            changes = {"listen": f"127.0.0.1:{port}", "admin": {"listen": f"127.0.0.1:{free_port()}"}}
+            await self.start_gateway(Settings.model_validate(merge(self.config(), changes)))
         pair = self.authority.issue("localhost", "127.0.0.1")
-        place = Place(directory, self.port, self.public_port, self.upstream.port, pair)
+        place = Place(directory, self.port, tuple(self.ports), self.upstream.port, pair)
         assert self.front.program is not None
         self.output = directory / "output"
         with self.output.open("wb") as output:
@@ -342,9 +360,11 @@ class FrontWorld(World):
 
 
 @contextlib.asynccontextmanager
-async def behind(front: Front, store_url: str, tmp_path: Path, **override: Any) -> AsyncIterator[FrontWorld]:
+async def behind(
+    front: Front, store_url: str, tmp_path: Path, *, gateways: int = 1, **override: Any
+) -> AsyncIterator[FrontWorld]:
     """Run a gateway, an application, and a proxy that asks the one and forwards to the other."""
-    async with FrontWorld(front, store_url, tmp_path, **override) as world:
+    async with FrontWorld(front, store_url, tmp_path, gateways=gateways, **override) as world:
         yield world
 
 
