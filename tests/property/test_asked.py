@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.decision.answers import Allow, Forward, Login, Refuse, Respond
+from gateway.core.decision.needs import Admit
 from gateway.core.fault import Fault
 from gateway.core.headers.rules import plain_request_lines
 from gateway.http.messages.request_head import read_request_head
@@ -17,7 +18,8 @@ from tests.support.pure import HOST
 
 PIECES = [
     "/", "//", ".", "..", "%2e", "%2F", "%5c", ";", "?", "#", "admin", "ADMIN", "public", "raw", "x", "%00",
-    "\u00ff", "few", "cors", "own", ".gateway", "decide", "login", "&", "=", "@", ":", "\\", " ",
+    "\u00ff", "few", "cors", "own", "basic", "pass", ".gateway", "decide", "login",
+    "&", "=", "@", ":", "\\", " ",
 ]  # fmt: skip
 TARGETS = st.lists(st.sampled_from(PIECES), max_size=8).map(lambda pieces: "/" + "".join(pieces))
 COOKIE = session_cookie(COOKIES, groups=["staff"], email="a@example.com")
@@ -55,15 +57,22 @@ def test_asked_is_decided(kind: bytes, target: str, method: bytes, fields: list[
     if isinstance(here, Forward):
         assert isinstance(told, Allow)
         assert (told.reason, told.identity, told.route) == (here.reason, here.identity, here.route)
-        sent = {name.lower(): value for name, value in here.headers}
+        sent: dict[bytes, bytes] = {}
+        for name, value in here.headers:
+            before = sent.get(name.lower())
+            sent[name.lower()] = value if before is None else b"; ".join((before, value))
         for name, value in told.headers:
-            if name in NAMES:
-                assert value == sent.get(name.lower(), b"")
+            if name in (*NAMES, b"X-Gateway-Authorization", b"X-Gateway-Cookie"):
+                assert value == sent.get(name.lower().removeprefix(b"x-gateway-"), b"")
     elif isinstance(here, Login):
         assert isinstance(told, Login)
         assert dataclasses.replace(told, client="") == dataclasses.replace(here, client="")
     elif isinstance(here, Respond):
         assert isinstance(told, Refuse)
+    elif isinstance(here, Admit):
+        # counted for the proxy's client
+        assert isinstance(told, Admit)
+        assert (told.limit, told.key) == (here.limit, "a203.0.113.9")
     else:
         assert told == here
 

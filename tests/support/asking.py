@@ -21,6 +21,7 @@ ROUTES = (
     {"path": "/own/", "access": "optional", "identity_headers": {"X-Who": "sub"}},
     {"path": "/sets/", "access": "public", "request_headers": {"X-Secret": "s3cret"}},
     {"path": "/pass/", "access": "public", "authorization": "pass"},
+    {"path": "/basic/", "authorization": {"basic": {"username": "sub", "password": "pw"}}},
     {"path": "/cors/", "preflight": {"origins": ["https://spa.example.com"], "methods": ["PUT"]}},
     {"path": "/open-cors/", "preflight": "forward"},
     {"path": "/raw/", "access": "public", "raw_path": True},

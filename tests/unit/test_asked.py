@@ -1,5 +1,6 @@
 """Decisions for proxies that ask: who may, about what, and what they are told."""
 
+import base64
 import dataclasses
 from base64 import b64encode
 
@@ -228,6 +229,19 @@ def test_r54_cookies_and_credentials_without_ours():
         told = headers_of(asked(name, "/x", session_cookie(COOKIES), known=COOKIES))
         assert told[b"X-Gateway-Cookie"] == b""
         assert b"Cookie" not in told
+
+
+def test_what_upstreams_get_beside_identity_headers():
+    """[11.9] [11.10]: a route's assertions and credentials go to the proxy as they would go upstream."""
+    upstream = {"servers": ["http://127.0.0.1:3000"], "assertion": {"audience": "app"}}
+    known = compiled(session={}, upstreams={"app": upstream})
+    forged = (b"X-Gateway-Assertion", b"mallory"), (b"Authorization", b"Basic bWFsbG9yeQ==")
+    for name in (b"traefik", b"caddy", b"haproxy", b"envoy"):
+        told = headers_of(asked(name, "/basic/x", session_cookie(known), *forged, known=known))
+        assert told[b"X-Gateway-Authorization"] == b"Basic " + base64.b64encode(b"alice:pw")
+        assert told[b"X-Gateway-Assertion"].count(b".") == 2
+        told = headers_of(asked(name, "/optional/x", *forged, known=known))
+        assert (told[b"X-Gateway-Assertion"], told[b"X-Gateway-Authorization"]) == (b"", b"")
 
 
 def test_api_keys_stay_here():

@@ -146,7 +146,7 @@ def answered(
         return _allowed(context.knowledge.runtime, asker, found, cookies)
     if asker.is_answer or not isinstance(found, (Refuse, Login, Respond)):
         return found
-    if isinstance(found, Respond) and found.location is None:
+    if isinstance(found, Respond) and found.status < 300:
         raise TypeError(f"an asking proxy would let {found.reason} through")
     return found if asker.is_whole else _bare(asker, found)
 
