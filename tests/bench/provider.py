@@ -1,7 +1,7 @@
 """An OpenID provider that says yes to everybody: discovery, keys, codes and tokens for the benchmark.
 
 ``python -m tests.bench.provider PORT KEY``. Answers one request a connection, on the generator's core. It is
-asked at start-up, logins and refreshes only, never while something is measured.
+asked at start-up, logins and refreshes only, and once a minute about each opaque token.
 """
 
 import base64
@@ -39,6 +39,7 @@ def discovery(issuer: str) -> dict[str, object]:
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
         "jwks_uri": f"{issuer}/jwks",
+        "introspection_endpoint": f"{issuer}/introspect",
         "response_types_supported": ["code"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
@@ -78,6 +79,19 @@ def tokens(
     }
 
 
+def opaque(person: int) -> str:
+    """Return an opaque access token of a person."""
+    return f"opaque-{person:08d}-{hashlib.sha256(b'%d' % person).hexdigest()}"
+
+
+def introspected(issuer: str, token: str) -> dict[str, object]:
+    """Return what the introspection endpoint says of a token (RFC 7662 section 2.2)."""
+    number = token[7:15]
+    if not number.isdigit() or token != opaque(int(number)):
+        return {"active": False}
+    return {"active": True, "token_type": "Bearer", **access_claims(issuer, int(number), time.time())}
+
+
 def handler(issuer: str, signer: Signer) -> type[BaseHTTPRequestHandler]:
     """Return the request handler of a provider."""
     codes = Codes()
@@ -115,6 +129,9 @@ def handler(issuer: str, signer: Signer) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode())
+            if self.path == "/introspect":
+                self._json(introspected(issuer, form.get("token", [""])[0]))
+                return
             nonce, lifetime, person = codes.open.pop(form.get("code", [""])[0], ("", LONG, SUBJECT))
             self._json(tokens(signer, issuer, nonce or None, lifetime, person))
 

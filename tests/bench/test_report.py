@@ -140,6 +140,8 @@ TARGETS = {
     ("visits-crowd", "gateway, 20,000 people", None): 192,
     ("visits-flood", "gateway, flooded", "gateway"): 0.85,
     ("visits-flood", "gateway, flooded", None): 192,
+    ("visits-machines", "gateway, opaque tokens", "gateway"): 0.95,
+    ("visits-machines", "gateway, API keys", "gateway"): 0.95,
     ("connections", "gateway", "nginx"): 0.5,
     ("repeated", "gateway", "nginx"): 0.8,
     ("unique", "gateway", "nginx"): 0.75,

@@ -185,6 +185,21 @@ def test_assertions_are_all_that_their_shape_adds(place):
     assert made == normal
 
 
+def test_opaque_tokens_and_keys_are_all_that_their_shape_adds(place):
+    """[11.6, 11.8]: what they cost is measured, and nothing else; the provider knows its tokens."""
+    made, normal = shapes.gateway(replace(place, shape=shapes.MACHINES)), shapes.gateway(place)
+    keys = made.pop("api_keys")["keys"]
+    assert len(keys) == shapes.MOST_KEYS
+    assert made["providers"]["bench"].pop("introspection") == "json"
+    for route in made["routes"]:
+        route.pop("api_keys")
+    assert made == normal
+    said = provider.introspected("http://127.0.0.1:9", provider.opaque(7))
+    assert (said["active"], said["sub"]) == (True, "user-00000007")
+    for token in ("", "opaque-00000007-x", "opaque-0000000x-", "eyJ"):
+        assert provider.introspected("http://127.0.0.1:9", token) == {"active": False}
+
+
 def test_denied_entries_are_of_one_kind_and_all_differ(monkeypatch):
     """[10.figures] Tokens by their id, in the store's own words, far from their end."""
     monkeypatch.setattr(denied, "ENTRIES", 1000)

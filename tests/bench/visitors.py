@@ -1,5 +1,6 @@
 """The rows of the visits: who is visited by whom, on what connections, and what is aimed at."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -10,10 +11,11 @@ from tests.bench.measure import Sample, Target
 from tests.bench.peers import APACHE, CADDY, ENVOY, GATEWAY, HAPROXY, NGINX, OAUTH2_PROXY
 from tests.bench.people import people
 from tests.bench.processes import largest
+from tests.bench.provider import opaque
 from tests.bench.rig import Instance, Rig
 from tests.bench.rows import Context, Scenario
 from tests.bench.traffic import Traffic, pooled
-from tests.bench.visits import AUTHORITY, Credential, Crowd, Script
+from tests.bench.visits import AUTHORITY, Credential, Crowd, Script, bearer
 from tests.bench.website import site
 from tests.bench.wrk import CONNECTIONS
 
@@ -25,6 +27,7 @@ MEBIBYTE = 1 << 20
 NEW_PER_SECOND = 4000.0
 EVERYBODY = (GATEWAY, NGINX, HAPROXY, ENVOY, APACHE, CADDY, OAUTH2_PROXY)
 ASSERTED = "gateway, assertions"
+OPAQUE, KEYED = "gateway, opaque tokens", "gateway, API keys"
 COOKIE, CROWDED, FLOODED = "gateway, cookie", "gateway, 20,000 people", "gateway, flooded"
 ROUTES, DENIED, HOSTS = "gateway, 64 routes", "gateway, 1 million denied", "gateway, 1,000 hosts"
 
@@ -65,6 +68,13 @@ def _pooled(row: str, name: str, context: Context) -> Sample:
 def _asserted(row: str, context: Context) -> Sample:
     instance = context.rig.instance(GATEWAY, DIRECT, shapes.ASSERTED)
     return played(context, instance, Traffic(row, "bearer", lambda: crowd(context.rig)))
+
+
+def _machines(row: str, name: str, make: Callable[[int], str], context: Context) -> Sample:
+    instance = context.rig.instance(GATEWAY, DIRECT, shapes.MACHINES)
+    known = [bearer(make(person)) for person in range(PEOPLE)]
+    traffic = Traffic(row, name, lambda: replace(crowd(context.rig), credentials=known))
+    return played(context, instance, traffic)
 
 
 def _cookie(row: str, context: Context) -> Sample:
@@ -196,6 +206,16 @@ def _memories() -> tuple[Scenario, ...]:
                 ASSERTED: partial(_asserted, "visits-asserted"),
             },
             (Target(ASSERTED, GATEWAY, 0.93),),
+        ),
+        Scenario(
+            "visits-machines",
+            f"Page visits of {PEOPLE} people, a connection each, opaque tokens or API keys instead of JWTs",
+            {
+                GATEWAY: partial(_direct, "visits-machines", GATEWAY),
+                OPAQUE: partial(_machines, "visits-machines", OPAQUE, opaque),
+                KEYED: partial(_machines, "visits-machines", KEYED, shapes.api_key),
+            },
+            (Target(OPAQUE, GATEWAY, 0.95), Target(KEYED, GATEWAY, 0.95)),
         ),
         Scenario(
             "visits-crowd",

@@ -1,5 +1,6 @@
 """Introspection in the pure core: which tokens are asked about, what an answer means, how long it counts."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.config.checks.every import check as check_settings
 from gateway.config.checks.every import warn
 from gateway.config.introspection import introspecting
-from gateway.core.fault import Ambiguous, Fault, NeverSent
+from gateway.core.fault import Ambiguous, Fault, NeverSent, Paused
 from gateway.core.identity import Identity
 from gateway.core.provider import ProviderMetadata
 from gateway.core.reasons import Reason
@@ -248,45 +249,68 @@ def test_what_is_kept_of_answers():
     assert kept._bytes == 0
 
 
-def test_strangers():
-    """[11.6, 11.8] Unknown ones count, good ones and outages do not; so many at a time."""
+async def test_strangers():
+    """[11.6, 11.8] Unknown ones count; good ones and outages do not."""
     now = 0.0
     strangers = Strangers(lambda: now)
     strangers.configure(2)
 
-    def look(found: bool, error: type[Fault] | None = None) -> None:
-        with strangers.looking("192.0.2.1") as it:
+    async def look(found: bool, error: type[Fault] | None = None, source: str = "issuer") -> None:
+        async with strangers.looking("192.0.2.1") as it:
             it.found = found
             if error is not None:
-                raise error("issuer", Reason.ISSUER_UNAVAILABLE)
+                raise error(source, Reason.ISSUER_UNAVAILABLE)
 
     for _ in range(9):
-        look(True)
-    for error in (NeverSent, Ambiguous):
+        await look(True)
+    for error in (NeverSent, Ambiguous, Paused):
         with pytest.raises(error):
-            look(False, error)
-    look(False)
+            await look(False, error)
     with pytest.raises(Fault):
-        look(True, Fault)
+        await look(False, Fault, "store")
+    await look(False)
+    with pytest.raises(Fault):
+        await look(True, Fault)
     with pytest.raises(Fault) as refused:
-        look(True)
+        await look(True)
     assert (refused.value.reason, refused.value.source) == (Reason.RATE_LIMITED, "client")
     assert refused.value.retry_after
-    with strangers.looking("192.0.2.2") as it:
+    async with strangers.looking("192.0.2.2") as it:
         it.found = True
     now = 31.0
-    look(True)
-    held = [strangers.looking("192.0.2.3") for _ in range(AT_ONCE)]
-    for each in held:
-        each.__enter__().found = True
-    with pytest.raises(Fault), strangers.looking("192.0.2.3"):
-        pass
-    for each in held:
-        each.__exit__(None, None, None)
-    assert not strangers._busy
+    await look(True)
     strangers.configure(0)
     for _ in range(99):
-        look(False)
+        await look(False)
+
+
+async def test_turns():
+    """[11.6, 11.8] A crowd waits for its turns, and is refused once strangers among it were too many."""
+    strangers, gate, inside = Strangers(lambda: 0.0), asyncio.Event(), 0
+    strangers.configure(3)
+
+    async def look(found: bool) -> None:
+        nonlocal inside
+        async with strangers.looking("192.0.2.1") as it:
+            inside += 1
+            await gate.wait()
+            it.found = found
+
+    crowd = [asyncio.create_task(look(True)) for _ in range(100)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert inside == AT_ONCE
+    crowd[0].cancel()
+    gate.set()
+    await asyncio.gather(*crowd, return_exceptions=True)
+    assert inside == 100
+    gate.clear()
+    guesses = [asyncio.create_task(look(False)) for _ in range(100)]
+    await asyncio.sleep(0)
+    gate.set()
+    ends = await asyncio.gather(*guesses, return_exceptions=True)
+    assert sum(isinstance(each, Fault) for each in ends) == 100 - AT_ONCE
+    assert not strangers._gates
 
 
 def two(**second: Any) -> dict[str, Any]:

@@ -135,7 +135,7 @@ class ApiKeys:
         if found is not None and 0 <= self._clock() - found[1] < _FOUND_FOR:
             return found[0]
         if not need.is_known and need.key_id not in self._lookups:
-            with self._strangers.looking(need.by) as look:
+            async with self._strangers.looking(need.by) as look:
                 stored = await self._join(need.key_id)
                 look.found = bool(stored.sealed)
             self.unknown += not stored.sealed

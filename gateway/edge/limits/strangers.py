@@ -1,10 +1,10 @@
 """How often one address may come with a credential that nobody knows, before it is not looked up any more."""
 
+import asyncio
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.config.settings.rate_limits import RateLimitSettings
@@ -12,8 +12,10 @@ from gateway.core.fault import Ambiguous, Fault, NeverSent
 from gateway.core.reasons import Reason
 from gateway.core.rules.rate_limit import MICROSECONDS, Buckets, compile_rate_limit, key_of
 
-AT_ONCE: Final = 32
-"""Credentials of one address that are looked up at a time."""
+AT_ONCE: Final = 16
+"""Credentials of one address that are looked up at a time; the next ones wait."""
+MOST_WAITING: Final = 1024
+"""Of one address."""
 
 
 @dataclass(slots=True)
@@ -21,6 +23,14 @@ class Look:
     """One look at a credential, and whether anybody knows it."""
 
     found: bool = False
+
+
+@dataclass(slots=True)
+class _Gate:
+    """The turns of one address, and how many have one or wait for it."""
+
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    inside: int = 0
 
 
 class Strangers:
@@ -40,7 +50,7 @@ class Strangers:
         self.refused = 0
         self._monotonic = monotonic
         self._buckets: Buckets | None = None
-        self._busy: Counter[str] = Counter()
+        self._gates: dict[str, _Gate] = {}
 
     def configure(self, most: int) -> None:
         """Go on with so many unknown credentials of an address in a minute; 0: no limit."""
@@ -51,36 +61,49 @@ class Strangers:
         if self._buckets is None or self._buckets.limit != limit:
             self._buckets = Buckets(limit)
 
-    @contextmanager
-    def looking(self, address: str) -> Iterator[Look]:
-        """Look a credential of an address up; unless it is ``found``, it is counted.
+    @asynccontextmanager
+    async def looking(self, address: str) -> AsyncIterator[Look]:
+        """Look a credential of an address up, in its turn; unless it is ``found``, it is counted.
 
         Raises:
-            Fault: the address has brought too many unknown ones, or has too many looked up at this moment.
+            Fault: the address has brought too many unknown ones, or waits for too many.
         """
-        key, look = key_of("address", None, address), Look()
-        buckets = self._buckets
+        buckets, key, look = self._buckets, key_of("address", None, address), Look()
         if buckets is None:
             yield look
             return
-        wait = buckets.look(key, self._now()).wait
-        if wait is not None or self._busy[key] >= AT_ONCE:
-            self.refused += 1
-            detail = "too many unknown credentials of one address"
-            raise Fault("client", Reason.RATE_LIMITED, detail, wait or 1)
-        self._busy[key] += 1
+        self._judge(buckets, key)
+        gate = self._gates.setdefault(key, _Gate())
+        if gate.inside >= MOST_WAITING:
+            raise self._refusal(1)
+        gate.inside += 1
         try:
-            yield look
+            async with gate.turns:
+                # those before it may have been strangers
+                self._judge(buckets, key)
+                yield look
         except Fault as fault:
-            # where nobody was there to tell, nobody is a stranger
-            look.found = fault.source == "store" or isinstance(fault, NeverSent | Ambiguous)
+            # where nobody was there to tell, nobody is a stranger; nor is who was not looked at
+            look.found = fault.source != "issuer" or isinstance(fault, NeverSent | Ambiguous)
+            raise
+        except BaseException:
+            look.found = True
             raise
         finally:
-            self._busy[key] -= 1
-            if not self._busy[key]:
-                del self._busy[key]
+            gate.inside -= 1
+            if not gate.inside:
+                self._gates.pop(key, None)
             if not look.found:
                 buckets.count(key, self._now())
+
+    def _judge(self, buckets: Buckets, key: str) -> None:
+        wait = buckets.look(key, self._now()).wait
+        if wait is not None:
+            raise self._refusal(wait)
+
+    def _refusal(self, wait: int) -> Fault:
+        self.refused += 1
+        return Fault("client", Reason.RATE_LIMITED, "too many unknown credentials of one address", wait)
 
     def _now(self) -> int:
         return int(self._monotonic() * MICROSECONDS)

@@ -34,7 +34,7 @@ MOST_CONNECTIONS: Final[Mapping[Pool, int]] = MappingProxyType(
         "exchange": 32,
         "published": 4,
         "revocation": 8,
-        "introspection": 16,
+        "introspection": 32,
     }
 )
 # the content codings that are read (RFC 9110 section 8.4.1), with zlib's name for each

@@ -7,7 +7,7 @@ from math import ceil
 from typing import Final
 
 from gateway.core.decision.needs import Introspect
-from gateway.core.fault import Ambiguous, Fault, NeverSent
+from gateway.core.fault import Ambiguous, NeverSent, Paused
 from gateway.core.identity import Claims
 from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
@@ -103,21 +103,33 @@ class IntrospectionEndpoint:
                 too many that were not active.
         """
         name = hashlib.sha256(need.token.encode()).digest()
-        now = self._clock()
-        known = self._active.get(name, now) or self._refused.get(name, now)
+        known = self._known(name)
         if known is not None:
             return known
         if name in self._calls:
-            return await self._calls.join(name, lambda: self._call(need.token, name))
-        if len(self._calls) >= MOST_CALLS:
-            raise unavailable(Fault, "too many opaque tokens are asked about at once")
+            return await self._join(need.token, name)
+        async with strangers.looking(need.by) as look:
+            known = self._known(name)
+            answer = known or await self._begin(need.token, name)
+            # what was said meanwhile has been counted
+            look.found = known is not None or answer.claims is not None
+        return answer
+
+    def _known(self, name: bytes) -> Introspection | None:
+        now = self._clock()
+        return self._active.get(name, now) or self._refused.get(name, now)
+
+    async def _join(self, token: str, name: bytes) -> Introspection:
+        return await self._calls.join(name, lambda: self._call(token, name))
+
+    async def _begin(self, token: str, name: bytes) -> Introspection:
+        """Ask, unless too many are asked about or the endpoint is left alone. Raises Fault."""
+        if name not in self._calls and len(self._calls) >= MOST_CALLS:
+            raise unavailable(NeverSent, "too many opaque tokens are asked about at once")
         if (left := self._pauses.left(_ALL)) > 0:
             detail = "the introspection endpoint is left alone for a while after a failure"
-            raise Fault("issuer", Reason.ISSUER_UNAVAILABLE, detail, ceil(left))
-        with strangers.looking(need.by) as look:
-            answer = await self._calls.join(name, lambda: self._call(need.token, name))
-            look.found = answer.claims is not None
-        return answer
+            raise Paused("issuer", Reason.ISSUER_UNAVAILABLE, detail, ceil(left))
+        return await self._join(token, name)
 
     async def _call(self, token: str, name: bytes) -> Introspection:
         asked_at = self._clock()
