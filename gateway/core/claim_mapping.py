@@ -11,7 +11,7 @@ from gateway.config.settings.claims import ClaimSettings
 from gateway.config.settings.providers import EMAIL, ProviderSettings
 from gateway.core import email
 from gateway.core.identity import Claims
-from gateway.syntax.claim_paths import Path, parse_path, parse_template
+from gateway.syntax.claim_paths import Path, Piece, parse_path, parse_template
 from gateway.syntax.encoding import Json
 
 
@@ -21,7 +21,7 @@ class _Source:
 
     kind: str
     paths: tuple[tuple[str, Path], ...] = ()
-    pieces: tuple[str | Path, ...] = ()
+    pieces: tuple[Piece, ...] = ()
     value: Json = None
     default: Json = None
 
@@ -94,11 +94,11 @@ def _path(text: str) -> tuple[str, Path]:
 
 
 def _inputs(source: _Source) -> Iterable[str]:
-    for text, steps in source.paths:
-        yield from (text, steps[0][0])
-    for piece in source.pieces:
-        if not isinstance(piece, str):
-            yield piece[0][0]
+    paths = [*source.paths, *(piece for piece in source.pieces if not isinstance(piece, str))]
+    for name in (name for text, steps in paths for name in (text, steps[0][0])):
+        yield name
+        if email.is_address(name):
+            yield email.verified_beside(name)
 
 
 def _evaluate(source: _Source, claims: Claims) -> Json:
@@ -120,9 +120,15 @@ def _is_told(value: Json) -> bool:
     return value is not None and value not in ("", [])
 
 
-def _without_doubtful(claims: Claims) -> Claims:
-    # an address that is not told is not told under another name either (R80)
-    return {name: value for name, value in claims.items() if not email.is_doubtful(claims, name)}
+def _without_doubtful(claims: Claims) -> dict[str, Json]:
+    # an address that is not told is not told under another name either, wherever it stands (R80)
+    return {name: _scrubbed(value) for name, value in claims.items() if not email.is_doubtful(claims, name)}
+
+
+def _scrubbed(value: Json) -> Json:
+    if isinstance(value, dict):
+        return _without_doubtful(value)
+    return [_scrubbed(each) for each in value] if isinstance(value, list) else value
 
 
 def _lookup(claims: Claims, text: str, steps: Path) -> Json:
@@ -153,13 +159,13 @@ def _listed(values: Iterable[Json]) -> Json:
     return list(members.values()) or None
 
 
-def _filled(pieces: tuple[str | Path, ...], claims: Claims) -> str | None:
+def _filled(pieces: tuple[Piece, ...], claims: Claims) -> str | None:
     parts: list[str] = []
     for piece in pieces:
         if isinstance(piece, str):
             parts.append(piece)
             continue
-        value = _walk(dict(claims), piece)
+        value = _lookup(claims, *piece)
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
             return None
         parts.append(str(value))

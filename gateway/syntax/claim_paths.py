@@ -18,6 +18,9 @@ _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|([^{}]+)|([{}])")
 Path: TypeAlias = tuple[tuple[str, bool], ...]
 """The steps, each with whether it goes into the members of a list."""
 
+Piece: TypeAlias = "str | tuple[str, Path]"
+"""A text, or a path with how it is written."""
+
 
 def parse_path(text: str) -> Path | None:
     """Return the steps of a path, None where it is none."""
@@ -35,9 +38,9 @@ def _plain(step: str) -> str:
     return re.sub(r"\\(.)", r"\1", step)
 
 
-def parse_template(text: str) -> tuple[str | Path, ...] | None:
-    """Return a template's pieces, texts and paths, None where a brace stands alone or holds no path."""
-    pieces: list[str | Path] = []
+def parse_template(text: str) -> tuple[Piece, ...] | None:
+    """Return a template's pieces, None where a brace stands alone or holds no path."""
+    pieces: list[Piece] = []
     for match in _PIECE.finditer(text):
         path, plain, stray = match.groups()
         if stray is not None:
@@ -46,7 +49,7 @@ def parse_template(text: str) -> tuple[str | Path, ...] | None:
             steps = parse_path(path)
             if steps is None:
                 return None
-            pieces.append(steps)
+            pieces.append((path, steps))
         else:
             pieces.append(plain if plain is not None else match[0][0])
     return tuple(pieces) if len(pieces) <= MOST_PIECES else None

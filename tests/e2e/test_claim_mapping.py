@@ -63,3 +63,21 @@ async def test_bearer_tokens_are_mapped(mapped):
     assert seen.getall("X-Tenant") == ["corporate"]
     assert seen["X-Forwarded-Groups"] == "staff,night%2C shift"
     assert "X_Who" not in seen
+
+
+async def test_r80_an_unverified_address_is_told_under_no_other_name(valkey_url, tmp_path):
+    """R80 [11.4]: of sessions as well, though nothing else there asks whether it is verified."""
+    override = {
+        "providers": {"demo": {"claims": {"contact": "email", "line": {"template": "<{email}>"}}}},
+        "identity_headers": {"X-Forwarded-User": "sub", "X-Contact": "contact", "X-Line": "line"},
+    }
+    async with World(valkey_url, tmp_path, **override) as world:
+        browser = world.browser()
+        await browser.login("/x", "alice")
+        assert world.upstream.last().headers["X-Contact"] == "alice@example.com"
+        world.provider.accounts["alice"]["email_verified"] = False
+        world.clock.advance(70)
+        await browser.fetch("/x")
+        seen = world.upstream.last().headers
+        assert "X-Contact" not in seen
+        assert "X-Line" not in seen

@@ -68,6 +68,7 @@ def made(source: Any, claims: dict[str, Any] | None = None, name: str = "made", 
         ({"value": False}, False),
         ({"template": "{given_name} {family_name}"}, "Ada Lovelace"),
         ({"template": "{{{number}}}"}, "{7}"),
+        ({"template": "{a.b}"}, "literal"),
         ({"template": "{given_name}{nowhere}"}, None),
         ({"template": "{given_name}{empty}"}, None),
         ({"template": "{truth}"}, None),
@@ -119,6 +120,21 @@ def test_r80_what_was_said_of_one_address_says_nothing_of_another(
 def test_r80_an_unverified_address_is_told_under_no_other_name() -> None:
     """R80 [11.4]: neither by a path nor within a text, but where unverified ones are told."""
     claims = {"email": "a@corp.com", "email_verified": False, "user": {"email": "x", "email_verified": "no"}}
+    nested = {
+        "all": [{"email": "a@x.com", "email_verified": False}, {"email": "b@x.com"}],
+        "a.email": "c@x.com",
+    }
+    nested |= {"user": {"email": "x", "email_verified": "no"}, "a.email_verified": 0}
+    for source in (
+        "user.email",
+        "a.email",
+        {"template": "{user.email}"},
+        {"first_of": ["user.email", "a.email"]},
+    ):
+        assert made(source, nested, "contact") is None
+        assert made(source, nested, "contact", email_verified="ignore") is not None
+    assert made("all[].email", nested, "contact") == ["b@x.com"]
+    assert made("user", nested, "whole") == {"email_verified": "no"}
     for source in ("email", {"template": "<{email}>"}, {"list_of": ["email"]}):
         assert made(source, claims, "contact") is None
         assert made(source, claims, "contact", email_verified="ignore") is not None
@@ -144,6 +160,9 @@ def test_a_session_keeps_what_the_sources_read() -> None:
     mapping = compile_mapping(settings)
     assert mapping is not None
     kept = mapping.kept(["groups", "email", "email_verified", "name", "groups.deep"])
+    read = provider(claims={"a": "email", "b": {"template": "{email}"}, "c": "x.email"}).mapping
+    assert read is not None
+    assert read.inputs == {"email", "email_verified", "x", "x.email", "x.email_verified"}
     assert kept == {"realm_access.roles", "realm_access", "mail", "upn", "email", "email_verified", "name"}
 
 
