@@ -11,6 +11,8 @@ import pytest
 from gateway.config.settings.root import Settings
 from gateway.demo.faults import Canned
 from gateway.demo.grants import EXCHANGE
+from tests.e2e.test_api_keys import create
+from tests.support.oauth2 import ServiceWorld
 from tests.support.ports import free_port
 from tests.support.world import Browser, World, merge
 
@@ -279,3 +281,57 @@ async def test_revocation_ends_what_was_exchanged(world: World):
     assert (await browser.fetch("/orders/x")).status == 401
     assert (await browser.fetch("/token/x")).status == 401
     assert len(world.upstream.seen) == seen
+
+
+@pytest.mark.settings(merge(ON, {"providers": {"demo": {"introspection": "json"}}}))
+async def test_opaque_tokens_are_given_and_exchanged_as_others(world: World):
+    """[11.6] [11.9]: a bearer's and a session's, which nobody but the provider can read."""
+    world.provider.quirks.add("opaque-access-tokens")
+    token = world.provider.mint("bob", "openid api")
+    assert "." not in token
+    headers = {"Authorization": f"Bearer {token}"}
+    assert (await world.browser().fetch("/token/x", headers=headers)).status == 200
+    assert got(world) == f"Bearer {token}"
+    browser = world.browser()
+    await browser.login("/")
+    await asked(browser, "/token/x")
+    own = got(world)
+    assert "." not in own
+    assert own != f"Bearer {token}"
+    for caller, more in ((world.browser(), headers), (browser, {})):
+        for _ in range(2):
+            assert (await caller.fetch("/orders/x", headers=more)).status == 200
+            assert got(world) not in (own, f"Bearer {token}")
+    assert world.provider.counts[EXCHANGES] == 2
+
+
+@pytest.mark.settings({"api_keys": {}, "routes": [{**each, "api_keys": True} for each in ROUTES]})
+async def test_an_api_key_has_no_access_token(world: World):
+    """[11.8] [11.9]: where the upstream is to get one it is refused, however it comes, and never given on."""
+    key = await create(world)
+    for headers in ({"X-API-Key": key}, {"Authorization": f"Bearer {key}"}):
+        for path in ("/token/x", "/orders/x"):
+            page = await world.browser().fetch(path, headers=headers)
+            assert (page.status, json.loads(page.text)["reason"]) == (401, "access_token_missing")
+        assert (await world.browser().fetch("/x", headers=headers)).status == 200
+        assert key not in str(world.upstream.last().headers)
+    assert world.provider.counts[EXCHANGES] == 0
+
+
+@pytest.mark.settings({})
+@pytest.mark.parametrize("mode", ["cookie", "redis"])
+async def test_a_service_without_openid_connect(valkey_url, tmp_path, mode: str):
+    """[11.4] [11.9]: an upstream gets the token for the service's own API, which only that can read."""
+    routes = [{**BASE, "path": "/service/", "providers": ["service"], "authorization": "access_token"}]
+    async with ServiceWorld(valkey_url, tmp_path, "github", session={"mode": mode}) as world:
+        data = world.config()
+        data["routes"] = [*routes, *data["routes"][1:]]
+        world.gateway.reload(Settings.model_validate(data))
+        browser = world.browser()
+        await browser.login("/service/x", "alice")
+        scheme, _, token = got(world).partition(" ")
+        assert scheme == "Bearer"
+        async with browser.session.get(
+            f"{world.provider.base}/github/api/v3/user", headers={"Authorization": f"Bearer {token}"}
+        ) as answer:
+            assert (await answer.json())["id"] == 1001

@@ -17,12 +17,21 @@ _NAME: Final = re.compile(r"[\x21-\x7e]{1,512}")
 _NO_NAME: Final = "write printable ASCII without white space, such as https://app.example.com"
 
 
+def usual_issuer(settings: Settings) -> str | None:
+    """Return what ``iss`` names unless it is configured: the first ``public_url``, as an origin."""
+    named = (url for url in settings.public_url if "*" not in url)
+    return next((url.rstrip("/").lower() for url in named), None)
+
+
 def check_assertions(settings: Settings) -> Iterator[Problem]:
     """Yield every problem of ``assertions``, and of each upstream's."""
     yield from _check_header(settings)
     issuer = settings.assertions.issuer
     if issuer is not None and _NAME.fullmatch(issuer) is None:
         yield Problem(("assertions", "issuer"), _NO_NAME)
+    is_used = any(upstream.assertion is not None for upstream in settings.upstreams.values())
+    if is_used and issuer is None and usual_issuer(settings) is None:
+        yield Problem(("assertions", "issuer"), "no public_url is one name, so write what iss is to be")
     for name, upstream in settings.upstreams.items():
         assertion, at = upstream.assertion, ("upstreams", name, "assertion")
         if assertion is None:

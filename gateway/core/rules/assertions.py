@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from zlib import crc32
 
-from gateway.config.checks.assertions import OWN_CLAIMS
+from gateway.config.checks.assertions import OWN_CLAIMS, usual_issuer
 from gateway.config.settings.root import Settings
 from gateway.core.email import is_doubtful
 from gateway.core.identity import Identity, find_claim
@@ -78,7 +78,7 @@ def compile_assertions(settings: Settings) -> dict[str, Assertion]:
     return {
         name: Assertion(
             header=common.header.encode(),
-            issuer=common.issuer or settings.public_url[0],
+            issuer=common.issuer or usual_issuer(settings) or "",
             audience=each.assertion.audience or name,
             lifetime=each.assertion.lifetime,
             claims=usual if each.assertion.claims is None else each.assertion.claims,
