@@ -12,9 +12,9 @@ from gateway.config.checks.every import CHECKS
 from gateway.config.checks.problems import shown_path
 from gateway.core.decide import decide, route_of
 from gateway.core.decision.answers import Allow, Answer, Forward, Login, Refuse, Respond
-from gateway.core.decision.context import Knowledge, Memory
+from gateway.core.decision.context import Context, Knowledge, Memory
 from gateway.core.decision.needs import Need
-from gateway.core.endpoints.asked import ASKERS, meant
+from gateway.core.endpoints.asked import ASKERS, answered, meant
 from gateway.core.headers.request import Header
 from gateway.core.headers.rules import forwarded_of
 from gateway.core.reasons import Reason, status_of
@@ -35,6 +35,11 @@ from tests.support.asking import (
 )
 from tests.support.decisions import ask, session_cookie
 from tests.support.pure import HOST, NOW, request, settings
+
+
+def knowledge_of(known: RuntimeConfig) -> Knowledge:
+    """Return what a process knows that has just begun."""
+    return Knowledge(known, {}, Denylist(), Memory(), lambda _: None, lambda _: False)
 
 
 def test_nobody_asks_by_default():
@@ -280,6 +285,21 @@ def test_nginx_knows_two_statuses():
     assert (answer.reason, status_of(answer.reason), answer.retry_after) == (Reason.DECIDED_ANEW, 503, 1)
 
 
+@pytest.mark.parametrize("name", ASKERS)
+def test_no_answer_of_ours_lets_anything_through(name: bytes):
+    """[11.10]: what the gateway would answer with 2xx is a refusal to who asks, whatever it will be."""
+    context = Context(request(peer=PROXY), knowledge_of(RECORDS), NOW, "request-1")
+    for status in (200, 204, 299):
+        for reason in (Reason.USERINFO, Reason.SERVER_OPTIONS, Reason.PREFLIGHT):
+            answer = answered(context, ASKERS[name], Respond(reason, status), ())
+            if ASKERS[name].is_answer:
+                assert answer == Respond(reason, status)
+            else:
+                assert isinstance(answer, Refuse | Respond)
+                told = answer.status if isinstance(answer, Respond) else status_of(answer.reason)
+                assert told in (403, 404)
+
+
 PREFLIGHT = (b"Origin", b"https://spa.example.com"), (b"Access-Control-Request-Method", b"PUT")
 
 
@@ -342,7 +362,7 @@ def test_whatever_forwarding_names(name: bytes, host: str, scheme: str, port: st
         *told, (b"X-Forwarded-For", b"203.0.113.9"), *lie, method=method, host=asks_under(name), peer=PROXY
     )
     asking.target = path
-    knowledge = Knowledge(known, {}, Denylist(), Memory(), lambda _: None, lambda _: False)
+    knowledge = knowledge_of(known)
     assert not isinstance(decide(asking, knowledge, NOW, "request-1"), Need)
     original = meant(asking)
     forwarded = forwarded_of(original, known.rules)

@@ -37,6 +37,7 @@ ENDPOINT: Final = b"decide/"
 NO_PREFLIGHT: Final = (
     "A proxy that asks lets no preflight through: it answers by itself, or a public route opens OPTIONS."
 )
+_HERE: Final = "The gateway answers this itself: the proxy in front has to send it there."
 _FORGED: Final = "The field {name} tells an identity elsewhere, and the proxy in front would pass it on."
 # so soon that a person hardly notices
 _AGAIN: Final = 1
@@ -137,26 +138,27 @@ def answered(
     context: Context, asker: Asker, found: Answer | Need, cookies: tuple[CookieChange, ...]
 ) -> Answer | Need:
     """Return what a proxy is told of a decision; ``cookies`` are due on what is let through."""
-    if isinstance(found, (Forward, Respond)) and found.reason is Reason.PREFLIGHT and not asker.is_answer:
+    if isinstance(found, Forward) and found.reason is Reason.PREFLIGHT:
         # whether it has a body, no proxy says (R65)
         found = replace(plain(context, Reason.ORIGIN_FORBIDDEN), route=found.route, detail=NO_PREFLIGHT)
     if isinstance(found, Forward):
-        if asker.is_answer:
-            return _anew(context, found)
-        return _allowed(context.knowledge.runtime, asker, found, cookies)
+        if not asker.is_answer:
+            return _allowed(context.knowledge.runtime, asker, found, cookies)
+        # it was refused, and is not any more
+        again = plain(context, Reason.DECIDED_ANEW)
+        return replace(again, route=found.route, identity=found.identity, retry_after=_AGAIN)
     if asker.is_answer or not isinstance(found, (Refuse, Login, Respond)):
         return found
     if isinstance(found, Respond) and found.status < 300:
-        raise TypeError(f"an asking proxy would let {found.reason} through")
+        found = _only_here(context, found)
     return found if asker.is_whole else _bare(asker, found)
 
 
-def _anew(context: Context, forward: Forward) -> Refuse:
-    """Return what is told where a request was refused, and is not any more."""
-    if forward.reason is Reason.PREFLIGHT:
-        return replace(plain(context, Reason.ORIGIN_FORBIDDEN), route=forward.route, detail=NO_PREFLIGHT)
-    again = plain(context, Reason.DECIDED_ANEW)
-    return replace(again, route=forward.route, identity=forward.identity, retry_after=_AGAIN)
+def _only_here(context: Context, found: Respond) -> Refuse:
+    """Return what stands for an answer of ours that would let a request through."""
+    is_preflight = found.reason is Reason.PREFLIGHT
+    refusal = plain(context, Reason.ORIGIN_FORBIDDEN if is_preflight else Reason.ROUTE_UNKNOWN)
+    return replace(refusal, route=found.route, detail=NO_PREFLIGHT if is_preflight else _HERE)
 
 
 def _bare(asker: Asker, found: Refuse | Login | Respond) -> Respond:
