@@ -176,6 +176,19 @@ async def test_what_fails_behind_a_request_is_left_alone(workers: Workers):
     assert len(workers.provider.asked) == 3
 
 
+async def test_what_holds_serves_while_the_provider_is_away(workers: Workers):
+    """[11.9]: a worker that has just started takes what is due, but not over, from the store."""
+    first = await workers.one().obtain(need())
+    workers.provider.now += 50
+    workers.provider.answer = Fault("issuer", Reason.ISSUER_UNAVAILABLE, "", 5)
+    other = workers.one()
+    assert await other.obtain(need()) == other.known(need()) == first
+    workers.provider.now += 10
+    assert other.known(need()) is None
+    with pytest.raises(Fault):
+        await other.obtain(need())
+
+
 async def test_without_the_store_each_asks_for_itself(workers: Workers):
     """[11.9]: nobody waits for it, and nobody is refused."""
     away = f"redis://127.0.0.1:{free_port()}/0"

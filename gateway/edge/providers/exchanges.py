@@ -103,7 +103,15 @@ class Exchanges:
         if shared is not None and now < shared.due_at:
             self._keep(name, shared, now, shared.expires_at)
             return shared
-        answer = await self._call(need)
+        try:
+            answer = await self._call(need)
+        except Fault:
+            # what another worker has holds a little longer
+            now = self._clock()
+            if shared is None or now >= shared.expires_at:
+                raise
+            self._keep(name, shared, now, shared.expires_at)
+            return shared
         now = self._clock()
         refusal = answer if isinstance(answer, TokenRefusal) else None
         self._on_event(
