@@ -19,6 +19,7 @@ _IDENTITY = {
     "x-forwarded-email": "The e-mail address, as the provider knows it.",
     "x-forwarded-groups": "The groups that routes may ask for.",
     "x-forwarded-preferred-username": "The name to show.",
+    "x-gateway-assertion": "The same, signed by the gateway: /.gateway/jwks.json has the keys to check it.",
 }
 _ROUTE = {
     "x-forwarded-for": "Where the request came from.",
