@@ -11,8 +11,8 @@ from gateway.oauth.form import FormRequest, build_form
 from gateway.oauth.refusals import Verdict, judge, read_code
 from gateway.syntax.encoding import Json
 
-MOMENTS: Final = frozenset((429, 503))
-"""Statuses with which an endpoint says that it is busy, whatever it is asked."""
+OF_NO_TOKEN: Final = frozenset((401, 429, 503))
+"""Statuses that say nothing of a token: the client may not ask, or the endpoint is busy."""
 _SIGNED: Final = "application/token-introspection+jwt"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config.settings.providers import ProviderSettings
 from gateway.core.provider import ProviderMetadata
-from gateway.oauth import pushed, revocation, token
+from gateway.oauth import introspection, pushed, revocation, token
 from gateway.oauth.form import FormRequest
 from tests.support.client_keys import pem
 
@@ -35,17 +35,29 @@ def forms(of: ProviderSettings, **endpoints: str) -> list[FormRequest]:
         token.build_code_request(metadata, of, code="c", verifier="v", redirect_uri="r"),
         token.build_refresh_request(metadata, of, "t"),
         pushed.build_request(metadata, of, {}),
+        introspection.build_request(metadata, of, "t"),
         revoked,
     ]
 
 
 @pytest.mark.parametrize("audience", ["issuer", "endpoint"])
 @pytest.mark.parametrize(
-    "foreign", ["token_endpoint", "pushed_authorization_request_endpoint", "revocation_endpoint"]
+    "foreign",
+    [
+        "token_endpoint",
+        "pushed_authorization_request_endpoint",
+        "revocation_endpoint",
+        "introspection_endpoint",
+    ],
 )
 def test_nothing_that_reaches_one_server_is_good_at_another(audience: str, foreign: str):
     """R15 [11.5]: the audience is the configured issuer, or the very URL that is called: never a third."""
-    names = ("token_endpoint", "pushed_authorization_request_endpoint", "revocation_endpoint")
+    names = (
+        "token_endpoint",
+        "pushed_authorization_request_endpoint",
+        "revocation_endpoint",
+        "introspection_endpoint",
+    )
     endpoints = {name: f"{BAD}/{name}" for name in names} | {foreign: f"{GOOD}/token"}
     for form in forms(settings(audience), **endpoints):
         assert form.assertion_for in (BAD, form.url)

@@ -417,3 +417,19 @@ async def test_where_the_store_keeps_the_sessions(world: World):
     """R44 [11.8]: the same in the other mode, beside sessions."""
     await world.browser().login("/")
     await test_a_revoked_key_is_refused_at_once_everywhere(world)
+
+
+async def test_a_key_that_moves_into_the_configuration_is_listed_once(world: World):
+    """[11.8] It goes on, as the configuration has it; pages hold each key once."""
+    keys = [await create(world, owner=f"owner-{number}") for number in range(3)]
+    digest = hashlib.sha256(keys[0].encode()).hexdigest()
+    moved = {id_of(keys[0]): {"sha256": digest, "owner": "moved", "expires": "2199-01-01"}}
+    world.gateway.reload(Settings.model_validate(world.config() | {"api_keys": {"keys": moved}}))
+    found: list[dict] = []
+    cursor: int | None = 0
+    while cursor is not None:
+        page, cursor = await world.gateway.api_keys.page(cursor, 2)
+        found += [each.to_json() for each in page]
+    assert sorted(each["owner"] for each in found) == ["moved", "owner-1", "owner-2"]
+    assert await fetch(world, "/x", keys[0]) == (200, "")
+    assert world.upstream.last().headers["X-Forwarded-User"] == "moved"

@@ -6,7 +6,9 @@ import json
 import pytest
 
 from gateway.config.settings.root import Settings
+from gateway.demo.clients import Registration
 from gateway.demo.provider import DemoProvider
+from tests.support.client_keys import pem
 from tests.support.world import CLIENT_SECRET, World, merge
 
 ROUTES = [
@@ -402,6 +404,20 @@ async def test_one_token_at_two_providers_is_two(world: World, other: DemoProvid
     world.provider.grants.opaque.clear()
     assert await fetch(world, token) == (200, "alice")
     assert await fetch(world, token, "/other/x") == (200, "bob")
+
+
+async def test_r15_the_gateway_proves_who_asks(world: World):
+    """R15 [11.5, 11.6]: with its secret, or by a signature that is made for each question."""
+    signing = {"client_secret": None, "client_auth": "private_key_jwt", "signing_keys": [pem()]}
+    changes = {"providers": {"demo": signing}}
+    world.gateway.reload(Settings.model_validate(merge(world.config(), changes)))
+    assert await fetch(world, world.provider.mint("alice")) == (503, "issuer_misconfigured")
+    world.clock.advance(61)
+    uri = f"{world.base}/.gateway/jwks/demo"
+    world.provider.client = Registration(auth="private_key_jwt", jwks_uri=uri)
+    for user in ("alice", "bob"):
+        assert await fetch(world, world.provider.mint(user)) == (200, user)
+    assert len(world.provider.client.seen) == 2
 
 
 async def test_an_open_stream_ends_with_its_token(world: World):

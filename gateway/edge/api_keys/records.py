@@ -205,8 +205,10 @@ class ApiKeys:
             more = await self._store.execute("ZRANGE", self._index, first, last)
             ids += [_text(each) for each in more]
         found: list[ListedKey] = []
-        for place in range(0, len(ids), _BATCH):
-            told = await asyncio.gather(*map(self.find, ids[place : place + _BATCH]))
+        # one of the store that stands in the configuration by now is listed there
+        wanted = [each for at, each in enumerate(ids) if start + at < len(own) or each not in own]
+        for place in range(0, len(wanted), _BATCH):
+            told = await asyncio.gather(*map(self.find, wanted[place : place + _BATCH]))
             found += [each for each in told if each is not None]
         return found, start + len(ids) if len(ids) == limit else None
 

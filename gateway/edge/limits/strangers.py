@@ -83,8 +83,9 @@ class Strangers:
                 self._judge(buckets, key)
                 yield look
         except Fault as fault:
-            # where nobody was there to tell, nobody is a stranger; nor is who was not looked at
-            look.found = fault.source != "issuer" or isinstance(fault, NeverSent | Ambiguous)
+            # where nobody was there to tell, or would, nobody is a stranger; nor is who was not looked at
+            is_none = fault.source != "issuer" or fault.reason is Reason.ISSUER_MISCONFIGURED
+            look.found = is_none or isinstance(fault, NeverSent | Ambiguous)
             raise
         except BaseException:
             look.found = True

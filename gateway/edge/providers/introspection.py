@@ -153,7 +153,7 @@ class IntrospectionEndpoint:
             # nobody is there: whatever it is asked about now, it would not answer
             self._pauses.failed(_ALL, asked_at, None)
             raise
-        if response.status in introspection.MOMENTS:
+        if response.status in introspection.OF_NO_TOKEN:
             self._pauses.failed(_ALL, asked_at, _seconds(response.retry_after))
         else:
             self._pauses.succeeded(_ALL)
