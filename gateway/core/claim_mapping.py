@@ -6,6 +6,7 @@ very name counts only where the source leads there. What nothing is mapped to st
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from gateway.config.settings.claims import ClaimSettings
 from gateway.config.settings.providers import EMAIL, ProviderSettings
@@ -13,6 +14,9 @@ from gateway.core import email
 from gateway.core.identity import Claims
 from gateway.syntax.claim_paths import Path, Piece, parse_path, parse_template
 from gateway.syntax.encoding import Json
+
+Shape: TypeAlias = "dict[str, Shape] | None"
+"""What is kept of an object, or of each object of a list, by its members' names; None: all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,15 @@ class ClaimMapping:
         """Return the provider's claims that a session keeps, of which these names are used."""
         own = {name for name in names if name.partition(".")[0] not in self.sources}
         return frozenset((own - self.sources.keys()) | self.inputs)
+
+    def shapes(self, names: Iterable[str]) -> dict[str, Shape]:
+        """Return what of a kept claim is enough, by the claims of which not all is, with these names used."""
+        whole = {name for name in names if name.partition(".")[0] not in self.sources}
+        shapes: dict[str, Shape] = {}
+        for text, steps in (path for each in self.sources.values() for path in _paths(each)):
+            whole.add(text)
+            _outline(shapes, [name for name, _ in steps])
+        return {name: shape for name, shape in shapes.items() if shape is not None and name not in whole}
 
     def apply(self, claims: Claims) -> dict[str, Json]:
         """Return the claims with the mapped ones in place of what the provider calls by their names."""
@@ -93,9 +106,36 @@ def _path(text: str) -> tuple[str, Path]:
     return text, steps
 
 
+def cut(value: Json, shape: Shape) -> Json:
+    """Return what a shape has of a value."""
+    if shape is None:
+        return value
+    if isinstance(value, list):
+        return [cut(each, shape) for each in value]
+    if not isinstance(value, dict):
+        return None
+    return {name: cut(value[name], below) for name, below in shape.items() if name in value}
+
+
+def _outline(shapes: dict[str, Shape], steps: list[str]) -> None:
+    name, rest = steps[0], steps[1:]
+    if name == EMAIL:
+        # whether an address is one that may be told
+        shapes[email.VERIFIED] = None
+    if not rest:
+        shapes[name] = None
+        return
+    below = shapes.setdefault(name, {})
+    if below is not None:
+        _outline(below, rest)
+
+
+def _paths(source: _Source) -> list[tuple[str, Path]]:
+    return [*source.paths, *(piece for piece in source.pieces if not isinstance(piece, str))]
+
+
 def _inputs(source: _Source) -> Iterable[str]:
-    paths = [*source.paths, *(piece for piece in source.pieces if not isinstance(piece, str))]
-    for name in (name for text, steps in paths for name in (text, steps[0][0])):
+    for name in (name for text, steps in _paths(source) for name in (text, steps[0][0])):
         yield name
         if email.is_address(name):
             yield email.verified_beside(name)

@@ -1,10 +1,11 @@
 """An OpenID Connect provider: what it is, what it says of itself, and what its token endpoint answers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.config.settings.providers import ProviderSettings
 from gateway.core import email
-from gateway.core.claim_mapping import ClaimMapping
+from gateway.core.claim_mapping import ClaimMapping, Shape
 from gateway.core.identity import Claims
 
 
@@ -73,7 +74,7 @@ class Provider:
 
     ``callback`` is the path of its own callback (RFC 9700 section 4.4). ``clock_skew`` is in seconds.
     ``kept_claims`` are the names of those that a session keeps, as the provider calls them; ``mapping`` is
-    what they become.
+    what they become, and ``shapes`` what of them is enough for that.
     ``keeps_access_token``: a session keeps its access token too, to verify it or to give it to an upstream.
     """
 
@@ -88,6 +89,7 @@ class Provider:
     kept_claims: frozenset[str] = frozenset()
     keeps_access_token: bool = False
     mapping: ClaimMapping | None = None
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
 
     @property
     def has_id_tokens(self) -> bool:

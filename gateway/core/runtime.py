@@ -176,6 +176,7 @@ def _providers(settings: Settings) -> dict[str, Provider]:
             callback=callbacks.get(name, ""),
             kept_claims=kept if (mapping := mappings[name]) is None else mapping.kept(kept),
             mapping=mapping,
+            shapes={} if mapping is None else mapping.shapes(kept),
             keeps_access_token=each.access_token == "jwt" or name in given,  # noqa: S105 - a kind of token
         )
         for name, each in settings.providers.items()

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config.checks.claims import RESERVED, check_claims
 from gateway.config.settings.providers import ProviderSettings
-from gateway.core.claim_mapping import compile_mapping
+from gateway.core.claim_mapping import compile_mapping, cut
 from gateway.core.email import domain_of
 from gateway.core.identity import Identity
 from gateway.core.provider import claims_of
@@ -164,6 +164,22 @@ def test_a_session_keeps_what_the_sources_read() -> None:
     assert read is not None
     assert read.inputs == {"email", "email_verified", "x", "x.email", "x.email_verified"}
     assert kept == {"realm_access.roles", "realm_access", "mail", "upn", "email", "email_verified", "name"}
+
+
+def test_a_session_keeps_no_more_than_the_sources_read() -> None:
+    """[11.4]: of large objects what paths lead to; all of what is used as it is."""
+    claims = {"a": r"resource_access.my\.app.roles", "b": "teams[].slug", "c": "user.email", "d": "whole"}
+    mapping = provider(claims=claims | {"e": "whole.part"}).mapping
+    assert mapping is not None
+    shapes = mapping.shapes(["teams"])
+    assert shapes == {
+        "resource_access": {"my.app": {"roles": None}},
+        "user": {"email": None, "email_verified": None},
+    }
+    found = cut(CLAIMS["resource_access"], shapes["resource_access"])
+    assert found == {"my.app": {"roles": ["editor", "staff"]}}
+    assert mapping.shapes([])["teams"] == {"slug": None}
+    assert cut(CLAIMS["teams"], {"slug": None}) == [{"slug": "red"}, {"slug": "blue"}, {}, None]
 
 
 @pytest.mark.parametrize(

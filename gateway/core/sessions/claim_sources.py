@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.config.settings.providers import EMAIL
+from gateway.core.claim_mapping import cut
 from gateway.core.email import VERIFIED
 from gateway.core.identity import Claims
 from gateway.core.provider import Provider, TokenSet
@@ -117,7 +118,7 @@ def _put_together(
 def _selected(provider: Provider, source: Source, claims: Claims) -> dict[str, Json]:
     left_out = _PROTOCOL_CLAIMS if source == "id_token" else NOT_OF_USERINFO
     return {
-        name: value
+        name: cut(value, provider.shapes.get(name))
         for name, value in claims.items()
         # null tells nothing
         if value is not None and name in provider.kept_claims and name not in left_out
