@@ -5,16 +5,29 @@ import re
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gateway.config.settings.store import RedisSettings
 from gateway.config.store_address import address_of
-from gateway.core.decision.needs import Confirm, KnownSid, SessionRecord, Touch, UseOnce
+from gateway.core.decision.needs import (
+    Confirm,
+    KeyRecord,
+    KeyUsed,
+    KnownSid,
+    SessionRecord,
+    Touch,
+    UseOnce,
+)
 from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
+from gateway.core.sessions.seal import KeyRing
+from gateway.core.tokens.api_key import ApiKey
+from gateway.edge.api_keys.records import ApiKeys
 from gateway.edge.limits.rate_limits import RateLimits
+from gateway.edge.limits.strangers import Strangers
 from gateway.edge.refresh.lease import Leases
 from gateway.edge.refresh.outcomes import Stored, Success
 from gateway.edge.revocation.denylist_sync import Revocations
@@ -72,6 +85,26 @@ async def use_all(store: Store) -> None:
     await desk.sessions.index.remove(listed, is_told=False)
     assert (await desk.sessions.fetch(SessionRecord(need.record, session.session_id))).is_revoked
     await desk.sessions.index.remove(listed)
+    ring = KeyRing((bytes(32),))
+    keys = ApiKeys(
+        store,
+        lambda: SimpleNamespace(runtime=SimpleNamespace(ring=ring, api_keys={})),
+        Strangers(),
+        time.time,
+    )
+    key = ApiKey("a" * 16, bytes(32), "ci", (), time.time(), time.time() + 60)
+    assert await keys.add(key)
+    assert (await keys.fetch(KeyRecord(key.key_id))).sealed
+    await keys.used(KeyUsed(key.key_id, key.expires))
+    await keys.drain()
+    await keys.revoked(key.key_id, key.expires)
+    ring = KeyRing((bytes(31) + b"x", bytes(32)))
+    keys.reseal()
+    await keys.drain()
+    ((found,), _) = await keys.page(0, 9)
+    assert found.used_at
+    assert found.revoked_at
+    assert ring.is_newest((await keys._look_up(key.key_id)).sealed)
     limits = RateLimits(store)
     assert (await limits.check_shared(HOURLY, "k")).wait is None
     assert limits.unshared == 0

@@ -32,11 +32,19 @@ _BATCH: Final = 50
 _FOUND_FOR: Final = 2.0
 _MOST_FOUND: Final = 1024
 
+# listed before it is kept, so that none lives unlisted; what has expired long ago makes room
+_LIST = Script("""
+local id, expires, most, gone = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', gone)
+if redis.call('ZCARD', KEYS[1]) >= most then return 0 end
+redis.call('ZADD', KEYS[1], 'NX', expires, id)
+return 1
+""")
+
 _ADD = Script("""
-if redis.call('HEXISTS', KEYS[1], 'k') == 1 then
-  -- a repetition of the very same command, whose first answer was lost, is still the first
-  return redis.call('HGET', KEYS[1], 'k') == ARGV[1] and 1 or 0
-end
+local known = redis.call('HGET', KEYS[1], 'k')
+-- a repetition of the very same command, whose first answer was lost, is still the first
+if known then return known == ARGV[1] and 1 or 0 end
 redis.call('HSET', KEYS[1], 'k', ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
@@ -172,13 +180,12 @@ class ApiKeys:
 
     async def add(self, key: ApiKey) -> bool:
         """Keep a new key; False where there are too many, or its id is taken. Raises Fault."""
-        await self._store.execute("ZREMRANGEBYSCORE", self._index, "-inf", self._clock() - _KEPT_AFTER)
-        if int(await self._store.execute("ZCARD", self._index)) >= MOST_KEYS:
+        now = self._clock()
+        listing: list[Argument] = [key.key_id, round(key.expires, 3), MOST_KEYS, round(now - _KEPT_AFTER, 3)]
+        if not await self._store.run_patiently(_LIST, [self._index], listing):
             return False
         sealed = self._ring.seal(api_key.PURPOSE, api_key.encode(key), os.urandom(NONCE_BYTES))
-        lifetime = int((key.expires - self._clock() + _KEPT_AFTER) * 1000)
-        # listed before it is kept, so that none lives unlisted
-        await self._store.execute("ZADD", self._index, "NX", round(key.expires, 3), key.key_id)
+        lifetime = int((key.expires - now + _KEPT_AFTER) * 1000)
         return bool(await self._store.run_patiently(_ADD, [self._key(key.key_id)], [sealed, lifetime]))
 
     async def find(self, key_id: str) -> ListedKey | None:
@@ -232,7 +239,8 @@ class ApiKeys:
         for each in await self._store.execute("ZRANGE", self._index, 0, -1):
             key_id = _text(each)
             name, ring = self._key(key_id), self._ring
-            sealed = _text(await self._store.execute("HGET", name, "k"))
+            (found,) = await self._store.execute("HMGET", name, "k")
+            sealed = _text(found)
             payload = ring.open(api_key.PURPOSE, sealed) if sealed and not ring.is_newest(sealed) else None
             if payload is not None:
                 anew = ring.seal(api_key.PURPOSE, payload, os.urandom(NONCE_BYTES))
