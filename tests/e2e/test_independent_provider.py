@@ -3,13 +3,15 @@
 import html
 import json
 import re
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 from yarl import URL
 
+from gateway.config.settings.root import Settings
 from tests.support.client_keys import pem
-from tests.support.world import World
+from tests.support.world import World, merge
 
 pytestmark = pytest.mark.asyncio
 
@@ -127,6 +129,31 @@ async def test_login_refresh_logout(canaille_world: World, iam_server):
     page = await browser.submit(await browser.get("/.gateway/logout"))
     assert page.url.path == "/.gateway/logged-out"
     assert (await browser.fetch("/x")).status == 401
+
+
+async def test_its_opaque_access_tokens_are_asked_about(canaille_world: World, iam_server):
+    """RFC 7662 [11.6]: an endpoint that is not ours: who it is, and that a token was revoked."""
+    world = canaille_world
+    client_id = world.settings.providers["demo"].client_id
+    changes = {"providers": {"demo": {"introspection": "json"}}}
+    world.gateway.reload(Settings.model_validate(merge(world.config(), changes)))
+    with iam_server.app.app_context():
+        client = iam_server.backend.get(iam_server.models.Client, client_id=client_id)
+    user = iam_server.random_user(user_name="katherine", emails=["katherine@example.com"])
+    token = iam_server.random_token(user, client)
+
+    async def ask(text: str):
+        page = await world.browser().fetch("/wanted", headers={"Authorization": f"Bearer {text}"})
+        return page.status, page.text.split()[1] if page.status == 200 else json.loads(page.text)["reason"]
+
+    assert await ask(token.access_token) == (200, "katherine")
+    assert await ask(token.access_token + "x") == (401, "token_inactive")
+    with iam_server.app.app_context():
+        iam_server.backend.update(token, revokation_date=datetime.now(UTC))
+        iam_server.backend.save(token)
+    assert await ask(token.access_token) == (200, "katherine")
+    world.clock.advance(61)
+    assert await ask(token.access_token) == (401, "token_inactive")
 
 
 @pytest.fixture(params=["cookie", "redis"])
