@@ -1,11 +1,13 @@
 """API keys: made by an operator, presented by machines, stripped upstream, refused at once when revoked."""
 
 import asyncio
+import base64
 import hashlib
 import json
 import os
 import sys
 
+import jwt
 import pytest
 import yaml
 
@@ -433,3 +435,49 @@ async def test_a_key_that_moves_into_the_configuration_is_listed_once(world: Wor
     assert sorted(each["owner"] for each in found) == ["moved", "owner-1", "owner-2"]
     assert await fetch(world, "/x", keys[0]) == (200, "")
     assert world.upstream.last().headers["X-Forwarded-User"] == "moved"
+
+
+@pytest.mark.settings(
+    SETTINGS
+    | {
+        "upstreams": {"app": {"assertion": {}}},
+        "routes": [
+            {
+                "path": "/basic/",
+                "upstream": "app",
+                "access": "required",
+                "api_keys": True,
+                "authorization": {"basic": {"username": "sub", "password": "x"}},
+            },
+            {
+                "path": "/own/",
+                "upstream": "app",
+                "access": "required",
+                "api_keys": True,
+                "authorization": "access_token",
+            },
+        ],
+    }
+)
+async def test_what_else_upstreams_are_told_of_a_key(world: World):
+    """[11.8, 11.9] It is signed for and made Basic credentials of, as anybody; and it is no access token."""
+    key = await create(world)
+    assert await fetch(world, "/basic/x", Authorization=f"Bearer {key}") == (200, "")
+    sent = world.upstream.last().headers
+    assert sent["Authorization"] == "Basic " + base64.b64encode(b"ci:x").decode()
+    claims = jwt.decode(sent["X-Gateway-Assertion"], options={"verify_signature": False})
+    assert claims["sub"] == "ci"
+    assert "urn:token-gateway:api-keys" in json.dumps(claims)
+    assert key not in json.dumps(claims)
+    for headers in ({"X-API-Key": key}, {"Authorization": f"Bearer {key}"}):
+        page = await world.browser().fetch("/own/x", headers=headers)
+        assert (page.status, json.loads(page.text)["reason"]) == (401, "access_token_missing")
+
+
+async def test_a_route_may_use_the_name_for_its_upstreams_own_secret(world: World):
+    """[11.8, 11.9] The upstream gets what the route sets, and nothing that a client sends under this name."""
+    routes = [{**ROUTES[0], "api_keys": True, "request_headers": {"X-API-Key": "of the upstream"}}]
+    world.gateway.reload(Settings.model_validate(world.config() | {"routes": routes}))
+    key = await create(world)
+    assert await fetch(world, "/x", key) == (200, "")
+    assert world.upstream.last().headers.getall("X-API-Key") == ["of the upstream"]

@@ -258,6 +258,7 @@ GOOD = {"sha256": "ab" * 32, "owner": "ci", "expires": "2027-06-30"}
         ({"header": "X_Forwarded_User"}, "api_keys.header"),
         ({"header": "X-Auth-Request-User"}, "api_keys.header"),
         ({"header": "Sec-Fetch-Mode"}, "api_keys.header"),
+        ({"header": "x-gateway-assertion"}, "api_keys.header"),
         ({"keys": {"short": GOOD}}, "api_keys.keys.short"),
         ({"keys": {ID: GOOD | {"sha256": "x"}}}, f"api_keys.keys.{ID}.sha256"),
         ({"keys": {ID: GOOD | {"owner": " "}}}, f"api_keys.keys.{ID}.owner"),
@@ -293,6 +294,9 @@ def test_what_the_configuration_warns_of():
         return [str(each).partition(":")[0] for each in found if "key" in str(each).lower()]
 
     assert told() == ["api_keys"]
+    scoped = {"path": "/", "api_keys": True, "require": {"scopes": ["x"]}}
+    for way in ("access_token", {"exchange": {"audience": "a"}}):
+        assert "routes[0].authorization" in told(scoped | {"authorization": way})
     assert told({"path": "/", "api_keys": True}) == ["routes[0].api_keys", "identity_headers"]
     assert not told(
         {"path": "/", "api_keys": True, "require": {"scopes": ["x"]}},

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.foreign_identity import is_foreign
+from gateway.config.own_names import identity_names
 from gateway.config.requirements import certain
 from gateway.config.reserved_names import has_meaning
 from gateway.config.settings.api_keys import ApiKeySettings, ApiKeysSettings
+from gateway.config.settings.authorization import AuthorizationSettings
 from gateway.config.settings.root import Settings
+from gateway.config.settings.routes import RouteSettings
 from gateway.syntax.api_keys import is_key_id, is_owner, read_digest
 from gateway.syntax.dates import read_date
 from gateway.syntax.tokens import fold, is_token
@@ -42,8 +45,9 @@ def check_api_keys(settings: Settings) -> Iterator[Problem]:
 def _check_header(settings: Settings, keys: ApiKeysSettings) -> Iterator[Problem]:
     at: Path = ("api_keys", "header")
     folded = fold(keys.header.encode(errors="replace"))
-    sections = [settings.identity_headers, *(route.identity_headers or {} for route in settings.routes)]
-    taken = {fold(name.encode(errors="replace")) for section in sections for name in section}
+    # what a route sets under this name its upstream gets, and from nobody else
+    names = (*identity_names(settings), settings.assertions.header)
+    taken = {fold(name.encode(errors="replace")) for name in names}
     forwarding = settings.forwarding
     told = {
         fold(name.encode(errors="replace")) for name in (forwarding.address, *settings.client_headers.keep)
@@ -75,6 +79,13 @@ def _check_key(key: ApiKeySettings, at: Path) -> Iterator[Problem]:
         yield Problem((*at, "expires"), "later than created")
 
 
+def _asks_for_a_token(route: RouteSettings) -> bool:
+    found = route.authorization
+    return found == "access_token" or (
+        isinstance(found, AuthorizationSettings) and found.exchange is not None
+    )
+
+
 def warn_api_keys(settings: Settings) -> Iterator[Problem]:
     """Yield what is allowed of API keys and hardly meant."""
     taking = [index for index, route in enumerate(settings.routes) if route.api_keys]
@@ -85,6 +96,11 @@ def warn_api_keys(settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 ("routes", index, "api_keys"),
                 "a key gets in here whatever its scopes: name some in require.scopes",
+            )
+        if _asks_for_a_token(settings.routes[index]):
+            yield Problem(
+                ("routes", index, "authorization"),
+                "an API key is no access token, and none can be had for it: none gets in here",
             )
     if taking and "iss" not in settings.identity_headers.values():
         yield Problem(
