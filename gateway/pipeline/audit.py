@@ -17,6 +17,8 @@ class AuditLog(Protocol):
 
 def audit(log: AuditLog, transaction: Transaction, answer: Refuse | Respond, **more: object) -> None:
     """Tell of a refusal, or of a response that names an event; ``more`` are further fields."""
+    if isinstance(answer, Respond) and answer.audit is None:
+        return
     if answer.reason is Reason.RATE_LIMITED and answer.route is not None:
         # whoever asks too often would write the audit log
         return

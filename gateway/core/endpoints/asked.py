@@ -185,9 +185,8 @@ def _allowed(
 ) -> Allow:
     assert runtime.sieve is not None
     told = _told(forward)
-    headers = [(name, b", ".join(told.get(name.lower(), ()))) for name in runtime.sieve.names]
-    cookie = b"; ".join(told.get(b"cookie", ()))
-    authorization = b", ".join(told.get(b"authorization", ()))
+    headers = [(name, told.get(lower, b"")) for lower, name in runtime.sieve.names]
+    cookie, authorization = told.get(b"cookie", b""), told.get(b"authorization", b"")
     absent = [name for name, value in headers if not value]
     headers += [(COOKIE, cookie), (AUTHORIZATION, authorization)]
     if asker.by_name:
@@ -207,14 +206,16 @@ def _allowed(
     )
 
 
-def _told(forward: Forward) -> dict[bytes, list[bytes]]:
-    """Return the values of the fields that the gateway adds, and of cookies and credentials, by name."""
+def _told(forward: Forward) -> dict[bytes, bytes]:
+    """Return what the fields hold that the gateway adds, and cookies and credentials, by lower-case names."""
     # how it was forwarded comes first, then what passes as the client sent it
     added = forward.lines[1 + len(forward.context.request.passed) :]
-    told: dict[bytes, list[bytes]] = {}
+    told: dict[bytes, bytes] = {}
     for line in b"\r\n".join(added).split(b"\r\n"):
         name, _, value = line.partition(b": ")
-        told.setdefault(name.lower(), []).append(value)
+        lower = name.lower()
+        before = told.get(lower)
+        told[lower] = value if before is None else before + (b"; " if lower == b"cookie" else b", ") + value
     return told
 
 

@@ -68,7 +68,9 @@ class Sifted(NamedTuple):
 
 
 class Sieve:
-    """Tells apart what asking proxies say and what their clients do. ``names`` are what proxies replace.
+    """Tells apart what asking proxies say and what their clients do.
+
+    ``names`` are what proxies replace, in lower case and as written.
 
     Args:
         identity: the names under which upstreams are told who is calling, as they are written.
@@ -90,7 +92,7 @@ class Sieve:
     ) -> None:
         told = {name.lower().encode(): name.encode() for name in identity}
         read = {name.lower().encode(): name.encode() for name in keys}
-        self.names = (*told.values(), *read.values())
+        self.names = (*told.items(), *read.items())
         self._identity = frozenset(told)
         self._keys = frozenset(read)
         self._own = own | frozenset(map(fold, read))

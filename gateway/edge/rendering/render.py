@@ -13,7 +13,7 @@ from math import ceil
 from typing import Final, TypeAlias
 from urllib.parse import quote as percent
 
-from gateway.core.decision.answers import Refuse, Respond
+from gateway.core.decision.answers import Allow, Refuse, Respond
 from gateway.core.fault import Fault
 from gateway.core.headers.request import Header
 from gateway.core.identity import Identity
@@ -30,8 +30,9 @@ _STEP_UP: Final = frozenset({Reason.AUTHENTICATION_TOO_WEAK, Reason.AUTHENTICATI
 # an own method list where the answer names none: what a proxied route can take (RFC 9110 section 15.5.6)
 _ALLOW: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
+_NO_STORE: Final[Header] = (b"Cache-Control", b"no-store")
 _BASE: Final[tuple[Header, ...]] = (
-    (b"Cache-Control", b"no-store"),
+    _NO_STORE,
     (b"X-Content-Type-Options", b"nosniff"),
 )
 _NO_REFERRER: Final[Header] = (b"Referrer-Policy", b"no-referrer")
@@ -103,6 +104,10 @@ def render_respond(answer: Respond, request_id: str) -> Rendered:
     Raises:
         ValueError: the answer names a page that there is not.
     """
+    if isinstance(answer, Allow):
+        # no client sees it
+        told = (b"X-Request-ID", request_id.encode("ascii", "replace"))
+        return answer.status, [_NO_STORE, told, *answer.headers], b""
     body = b""
     if answer.location is not None:
         headers = [*_REDIRECT, (b"Location", _location(answer.location))]
