@@ -312,13 +312,17 @@ async def test_the_provider_away(world: World):
 
 async def test_calls_for_unknown_tokens_are_bounded(world: World):
     """[11.6] An address that guesses is told 429 and costs no more calls; known tokens go on."""
-    known = world.provider.mint("alice")
+    known = world.provider.mint("alice", lifetime=3600)
     assert await fetch(world, known) == (200, "alice")
     answers = [await fetch(world, f"guess-{number}") for number in range(70)]
     assert answers[:60] == [(401, "token_inactive")] * 60
     assert answers[-1] == (429, "rate_limited")
     assert asked(world) <= 64
     assert await fetch(world, known) == (200, "alice")
+    # also when what was said of it has aged: it is no stranger's
+    world.clock.advance(61)
+    assert await fetch(world, known) == (200, "alice")
+    assert await fetch(world, world.provider.mint("bob")) == (429, "rate_limited")
 
 
 async def test_a_crowd_of_good_tokens_is_not_limited(world: World):

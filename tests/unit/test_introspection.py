@@ -1,6 +1,7 @@
 """Introspection in the pure core: which tokens are asked about, what an answer means, how long it counts."""
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -388,3 +389,20 @@ def test_a_long_age_is_warned_of():
         {"path": "/", "provider": "other"}, **two(introspection="json", introspection_max_age="10m")
     )
     assert any("introspection_max_age" in str(each) for each in warn(known))
+
+
+@given(st.integers(100, 599), st.binary(max_size=200) | JSON.map(lambda each: json.dumps(each).encode()))
+def test_garbage_is_no_answer(status: int, body: bytes):
+    """R29 [11.6]: whatever comes is an answer that says yes or no, or none; it never raises anything else."""
+    try:
+        found = process_response(status, body, 100)
+    except MessageError:
+        return
+    assert found is None or found["active"] is True
+    assert status in (200, 201)
+
+
+@given(st.binary(max_size=300))
+def test_garbage_is_no_signed_answer(body: bytes):
+    """R29 [11.6]: no bytes raise anything, and none is an answer without a signature."""
+    assert isinstance(check_signed(body, PROVIDER, key_set(), NOW), Reason | UnknownKey)

@@ -18,7 +18,8 @@ def judge_opaque(
     What was said is remembered with the token's own line, for that provider alone, and for as long as the
     answer counts. Policies and the denylist are asked each time, as ever.
     """
-    need = Introspect(provider.name, token, context.forwarded.client)
+    is_known = provider.name in (bearer.known or {})
+    need = Introspect(provider.name, token, context.forwarded.client, is_known)
     answer = context.knowledge.fact(need, Introspection)
     if answer is None:
         return need
@@ -29,7 +30,9 @@ def judge_opaque(
         return verdict
     others = {name: known for name, known in (bearer.known or {}).items() if name != provider.name}
     if isinstance(verdict, Identity):
-        known = KnownCaller(verdict, answer.asked_at, answer.until, answer.until)
+        # that it was good is worth knowing for longer: its next question is no stranger's
+        ends = max(answer.until, verdict.expires_at)
+        known = KnownCaller(verdict, answer.asked_at, answer.until, ends)
         bearer.known = {**others, provider.name: known}
         table.keep_verified(line)
     else:

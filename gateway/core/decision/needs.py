@@ -239,12 +239,13 @@ class Admit:
 class Introspect:
     """What a provider says of an opaque token. Answer: core.tokens.introspection.Introspection.
 
-    ``by`` is the address that presents it.
+    ``by`` is the address that presents it. ``is_known``: it was active when it was last asked about.
     """
 
     provider: str
     token: str = field(repr=False)
     by: str = field(default="", compare=False)
+    is_known: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,8 @@ class IntrospectionEndpoint:
             return known
         if name in self._calls:
             return await self._join(need.token, name)
+        if need.is_known:
+            return await self._begin(need.token, name)
         async with strangers.looking(need.by) as look:
             known = self._known(name)
             answer = known or await self._begin(need.token, name)
