@@ -93,6 +93,7 @@ class Worker:
             "deny": self._deny,
             "sessions": self._sessions,
             "keys": self._keys,
+            "explain": self._explained,
         }
 
     @property
@@ -201,6 +202,10 @@ class Worker:
             cast("dict[str, Json]", message["fields"]),
             cast("dict[str, str]", message["mandate"]),
         )
+        return cast("Json", asdict(answer))
+
+    async def _explained(self, message: dict[str, Json]) -> Json:
+        answer = await self.gateway.explain_admin.answer(cast("dict[str, Json]", message["fields"]))
         return cast("Json", asdict(answer))
 
     async def _deny(self, message: dict[str, Json]) -> Json:

@@ -91,6 +91,7 @@ class Gateway(Parts):
             clock=self.clock,
             sessions=self.session_admin.answer,
             keys=self.key_admin.answer,
+            explain=self.explain_admin.answer,
             limits=limits_of(settings.limits),
         )
         self.closing.later(self.admin.close)

@@ -19,6 +19,7 @@ from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.runtime import RuntimeConfig, compile_settings
 from gateway.edge.admin.api_keys import KeyAdmin
+from gateway.edge.admin.explain import ExplainAdmin, Known
 from gateway.edge.admin.readiness import Readiness, judge
 from gateway.edge.admin.sessions import SessionAdmin
 from gateway.edge.api_keys.records import ApiKeys
@@ -222,6 +223,8 @@ class Parts:
             watcher=self.long_lived,
         )
         self.pipeline = Pipeline(knowledge, ways)
+        known = Known(self.providers.said, self.api_keys.known, self.rate_limits.look)
+        self.explain_admin = ExplainAdmin(self._knowledge, known, self.clock)
         self.forgetting = Forgetting(self._knowledge, self.clock)
         self.closing.later(self.forgetting.close)
         self.forgetting.start()

@@ -1,4 +1,4 @@
-"""The commands that work on a configuration or on nothing: run, check, explain, schema, keys, demo.
+"""The commands that work on a configuration or on nothing: run, check, schema, keys, demo.
 
 Each takes the parsed options and returns the exit code; raises CommandError. Heavy imports stand inside, so
 that each pays only for what it uses.
@@ -106,19 +106,6 @@ def check(options: argparse.Namespace) -> int:
         say(f"register at provider {name}: {' '.join(uris)}")
     for name, uri in key_uris(loaded.settings).items():
         say(f"jwks_uri for provider {name}: {uri}")
-    return 0
-
-
-def explain(options: argparse.Namespace) -> int:
-    """Tell what would happen to a request."""
-    from gateway.cli import explain as explaining  # noqa: PLC0415 - the whole core
-
-    _, loaded = load_configuration(options)
-    try:
-        lines = explaining.explain(loaded.settings, options.url, options.method, options.header)
-    except ValueError as error:
-        raise CommandError(f"gateway: {error}") from None
-    say("\n".join(lines))
     return 0
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from gateway import __version__
-from gateway.cli import api_keys, commands, running
+from gateway.cli import api_keys, commands, explaining, running
 from gateway.cli.terminal import CommandError, complain
 
 # our session ids: 32 bytes in base64url (RFC 4648 section 5)
@@ -65,9 +65,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parsers = parser.add_subparsers(metavar="COMMAND", required=True)
     run = _command(parsers, "run", "serve until SIGTERM", commands.run)
     check = _command(parsers, "check", "check the configuration, list every problem", commands.check)
-    explain = _command(
-        parsers, "explain", "tell what would happen to a request, without a network", commands.explain
-    )
+    explain = _command(parsers, "explain", "tell what would happen to a request", explaining.explain)
     revoke = _command(parsers, "revoke", "log out a token, a session, a person or everybody", running.revoke)
     reload = _command(
         parsers,
@@ -111,11 +109,19 @@ def _command(
 
 
 def _explain_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", metavar="URL", help="absolute, or a path at the first public_url")
-    parser.add_argument("--method", metavar="M", default="GET", help="default: GET")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("url", metavar="URL", nargs="?", help="absolute, or a path at the first public_url")
+    what.add_argument("--curl", metavar="FILE", help="ask about a saved curl command; -: standard input")
+    what.add_argument("--log", metavar="FILE", help="ask about an access-log line; -: standard input")
+    parser.add_argument("--method", metavar="M", help="default: GET, or as saved")
     parser.add_argument(
         "--header", metavar="'NAME: VALUE'", action="append", default=[], help="may be given repeatedly"
     )
+    parser.add_argument("--client", metavar="ADDRESS", default="", help="who connects; default: anybody")
+    parser.add_argument("--request-id", metavar="ID", help="which of several access-log lines")
+    parser.add_argument("--live", action="store_true", help="ask the running gateway, with all that it knows")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    _admin_arguments(parser, changes=False)
 
 
 def _revoke_arguments(parser: argparse.ArgumentParser) -> None:

@@ -86,6 +86,11 @@ class Memo(Generic[Text, Value]):
                 self.put(text, found)
         return found
 
+    def peek(self, text: Text) -> Value | None:
+        """Return what is known for this very text, or None; what is kept longest stays the same."""
+        found = self._young.get(text)
+        return self._old.get(text) if found is None else found
+
     def put(self, text: Text, value: Value) -> None:
         """Remember; beyond the bounds, forgets what has not been asked for lately."""
         size = len(text)

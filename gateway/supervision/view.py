@@ -52,6 +52,7 @@ class View:
             reload=self._reload_now,
             sessions=self._sessions,
             keys=self._keys,
+            explain=self._explain,
             terms=terms_of(settings),
             clock=CLOCK,
             limits=limits_of(settings.limits),
@@ -133,16 +134,35 @@ class View:
         told = await self._ask_one("keys", action=action, fields=dict(fields), mandate=dict(mandate))
         return Answer(**cast("dict[str, object]", told))  # type: ignore[arg-type]
 
+    async def _explain(self, fields: Mapping[str, Json]) -> Answer:
+        """Ask the workers in turn until one knows enough to decide: each remembers what it has seen."""
+        told: Answer | None = None
+        for slot in [slot for slot in self._fleet.slots if slot.is_ready]:
+            with contextlib.suppress(Gone, TimeoutError):
+                answer = await _call(slot, "explain", fields=dict(fields))
+                told = Answer(**cast("dict[str, object]", answer))  # type: ignore[arg-type]
+                told.document["worker"] = slot.number
+                if told.document.get("decision") != "not yet":
+                    return told
+        if told is None:
+            raise Fault("gateway", Reason.OVERLOADED, "no worker is ready")
+        return told
+
     async def _ask_one(self, order: str, **fields: Json) -> Json:
         """Return what one worker answers; the next is asked where one ends over it. Raises Fault."""
         for slot in [slot for slot in self._fleet.slots if slot.is_ready]:
             with contextlib.suppress(Gone, TimeoutError):
-                try:
-                    return await slot.call(order, _PUBLISH_WITHIN, **fields)
-                except Refused as refused:
-                    reason = refused.kind if refused.kind in set(Reason) else Reason.INTERNAL_ERROR
-                    raise Fault("store", Reason(reason), str(refused)) from None
+                return await _call(slot, order, **fields)
         raise Fault("gateway", Reason.OVERLOADED, "no worker is ready")
+
+
+async def _call(slot: Slot, order: str, **fields: Json) -> Json:
+    """Return what a worker answers. Raises Fault, Gone, TimeoutError."""
+    try:
+        return await slot.call(order, _PUBLISH_WITHIN, **fields)
+    except Refused as refused:
+        reason = refused.kind if refused.kind in set(Reason) else Reason.INTERNAL_ERROR
+        raise Fault("store", Reason(reason), str(refused)) from None
 
 
 async def _ask(slot: Slot, order: str, entries: Json) -> None:

@@ -94,7 +94,7 @@ def test_framing_is_known_to_the_connections_alone():
         if not name.startswith("gateway.http.messages") and messages & {*imported(path.read_text(), FILES)}
     }
     assert known == {
-        "gateway.cli.explain",
+        "gateway.edge.admin.explain",
         "gateway.http.downstream.connection",
         "gateway.http.downstream.reader",
         "gateway.http.downstream.writer",

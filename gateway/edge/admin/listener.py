@@ -16,6 +16,7 @@ from gateway.config.settings.listener import AdminSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason, status_of
 from gateway.core.rules.entries import DenyEntry
+from gateway.edge.admin.explain import MOST_QUESTION
 from gateway.edge.admin.http import AdminServer, Answering, Ask, Reply, problem, reply
 from gateway.edge.admin.readiness import Readiness
 from gateway.edge.admin.revocation_request import (
@@ -37,7 +38,7 @@ _RETRY_AFTER: Final = 5
 _NOT_OURS: Final = "Ask by IP address, as localhost, or by a name in admin.hosts."
 _PATHS: Final = (
     "GET /metrics, GET /livez, GET /readyz, POST /revoke, POST /reload, GET and DELETE /sessions,"
-    " GET, POST and DELETE /keys"
+    " GET, POST and DELETE /keys, POST /explain"
 )
 # names that public DNS gives to nobody, so that no stranger's page can be rebound to them (RFC 6761, 6762;
 # ".internal" is reserved by ICANN; ".svc" is Kubernetes' own and no public domain)
@@ -70,6 +71,7 @@ class Admin:
         reload: reads the configuration anew; None where that is not offered.
         sessions: answers questions about sessions (``SessionAdmin.answer``); raises Fault.
         keys: answers what is asked of API keys (``KeyAdmin.answer``); raises Fault.
+        explain: tells what would happen to a request (``ExplainAdmin.answer``); raises Fault.
         limits: bounds of clients, as outside.
     """
 
@@ -85,6 +87,7 @@ class Admin:
         reload: Callable[[Mandate], Awaitable[Reloaded]] | None = None,
         sessions: Callable[[str, Mapping[str, str], Mandate], Awaitable[Answer]] | None = None,
         keys: Callable[[str, Mapping[str, Json], Mandate], Awaitable[Answer]] | None = None,
+        explain: Callable[[Mapping[str, Json]], Awaitable[Answer]] | None = None,
         limits: Limits | None = None,
     ) -> None:
         address = parse_listen(settings.listen)
@@ -93,6 +96,7 @@ class Admin:
         self._reload = reload
         self._sessions = sessions
         self._keys = keys
+        self._explain = explain
         self._metrics = metrics
         self._ready = ready
         self._revoke = revoke
@@ -139,6 +143,7 @@ class Admin:
             "readyz": {"GET": self._get_readyz},
             "revoke": {"POST": self._post_revoke},
             "reload": {"POST": self._post_reload},
+            "explain": {"POST": self._post_explain},
             "sessions": sessions,
             "keys": {"GET": self._get_keys, "POST": self._post_keys, "DELETE": self._delete_keys},
         }
@@ -233,6 +238,17 @@ class Admin:
             return problem(404, f"There is {_PATHS}.")
         notes = mandate_of({name: fields.pop(name, None) for name in ("reason", "actor")})
         return _told(await self._keys(action, fields, {**notes, "client": ask.client}))
+
+    async def _post_explain(self, ask: Ask) -> Reply:
+        # what is told of sessions and of the configuration is for whoever holds the token
+        if (refusal := self._judge_change(ask)) is not None:
+            return refusal
+        if self._explain is None:
+            return problem(404, "This process cannot tell what would happen to a request.")
+        fields = parse_object(await ask.read(MOST_QUESTION), MOST_QUESTION)
+        if fields is None:
+            return problem(400, "The body must be one JSON object.")
+        return _told(await self._explain(fields))
 
     async def _post_reload(self, ask: Ask) -> Reply:
         if (refusal := self._judge_change(ask)) is not None:

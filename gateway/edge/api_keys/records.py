@@ -155,6 +155,10 @@ class ApiKeys:
                 return StoredKey(is_away=True)
             raise
 
+    def known(self, key_id: str) -> tuple[StoredKey, float] | None:
+        """Return what was looked up last of a key, and when (epoch seconds), or None; nothing is asked."""
+        return self._found.get(key_id)
+
     async def _join(self, key_id: str) -> StoredKey:
         return await self._lookups.join(key_id, lambda: self._look_up(key_id))
 

@@ -90,6 +90,12 @@ class RateLimits:
         buckets.count(key, self._now())
         return allowed(limit, int(ahead))
 
+    def look(self, limit: RateLimit, key: str) -> Allowance:
+        """Tell what this process would allow, and count nothing."""
+        # limits are equal by what they say, whichever configuration they are of
+        buckets = self._buckets.get(limit)
+        return (Buckets(limit) if buckets is None else buckets).look(key, self._now())
+
     def stats(self) -> dict[str, float]:
         """Return what is counted now, by short names."""
         return {

@@ -50,6 +50,11 @@ class Answers:
         self._kept.move_to_end(name)
         return kept[0]
 
+    def peek(self, name: bytes, now: float) -> Introspection | None:
+        """Return an answer that counts at ``now``, or None, and leave everything as it is."""
+        kept = self._kept.get(name)
+        return kept[0] if kept is not None and kept[0].asked_at <= now < kept[0].until else None
+
     def put(self, name: bytes, answer: Introspection, size: int) -> None:
         """Keep an answer of so many bytes."""
         self.forget(name)
@@ -132,6 +137,11 @@ class IntrospectionEndpoint:
             detail = "the introspection endpoint is left alone for a while after a failure"
             raise Paused("issuer", Reason.ISSUER_UNAVAILABLE, detail, ceil(left))
         return await self._join(token, name)
+
+    def known(self, token: str) -> Introspection | None:
+        """Return what the provider said of a token a moment ago, or None; nothing is asked or changed."""
+        name, now = hashlib.sha256(token.encode()).digest(), self._clock()
+        return self._active.peek(name, now) or self._refused.peek(name, now)
 
     async def _call(self, token: str, name: bytes) -> Introspection:
         asked_at = self._clock()

@@ -167,6 +167,12 @@ class Providers:
         """
         return await self._by_name[need.provider].token_userinfo.ask(need)
 
+    def said(self, need: Introspect | TokenUserInfo) -> Introspection | None:
+        """Return what a provider said of a token a moment ago, or None; nothing is asked or changed."""
+        parts = self._by_name[need.provider]
+        asked = parts.introspection if isinstance(need, Introspect) else parts.token_userinfo
+        return asked.known(need.token)
+
     async def introspect(self, need: Introspect) -> Introspection:
         """Return what the provider says of an opaque token.
 
