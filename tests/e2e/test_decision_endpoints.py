@@ -3,17 +3,17 @@
 import asyncio
 import json
 import re
-import ssl
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 from yarl import URL
 
-from tests.support.fronts import FRONTS, SHIPPED, Front, FrontBrowser, FrontWorld, behind
+from tests.support.fronts import FRONTS, SHIPPED, Front, FrontBrowser, FrontWorld, behind, raw
 from tests.support.world import NAVIGATE, Page
 
 ROUTES = [
+    {"path": "/", "upstream": "app", "access": "public", "hosts": ["open.test"], "name": "open"},
     {"path": "/public/", "upstream": "app", "access": "public"},
     {"path": "/optional/", "upstream": "app", "access": "optional"},
     {
@@ -255,25 +255,6 @@ async def test_cve_2024_45410_connection_drops_nothing_that_is_told(world: Front
         assert "gateway-session" not in str(world.told("Cookie"))
 
 
-async def raw(world: FrontWorld, target: str, *lines: str, method: str = "GET") -> int:
-    """Send one request as these very bytes; return the status, 0 where there is none."""
-    host = world.base.removeprefix("https://")
-    context = world.authority.trusting()
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", world.port, ssl=context, server_hostname="localhost"
-    )
-    head = "\r\n".join((f"{method} {target} HTTP/1.1", f"Host: {host}", *lines, "", ""))
-    writer.write(head.encode("latin-1"))
-    try:
-        async with asyncio.timeout(PATIENCE):
-            line = await reader.readline()
-    except (ConnectionError, ssl.SSLError):
-        line = b""
-    finally:
-        writer.transport.abort()
-    return int(line.split()[1]) if line else 0
-
-
 ODD = [
     "/public/../admin/x",
     "/public/%2e%2e/admin/x",
@@ -309,6 +290,19 @@ async def test_r56_odd_paths_lead_nowhere(world: FrontWorld):
         assert 400 <= status < 500 or (status in (0, 200, 301, 308)), (target, status)
 
 
+async def test_r55_another_site_s_rules_open_nothing(world: FrontWorld):
+    """[11.10] R55, R57: under another site's name nobody reaches this application."""
+    port = world.base.rpartition(":")[2]
+    own = f"localhost:{port}"
+    for host in ("open.test", f"open.test:{port}", "OPEN.test", "open.test."):
+        for target in ("/x", "https://open.test/x", f"https://{own}/x"):
+            await raw(world, target, "Accept: */*", host=host)
+            assert not world.upstream.seen, (host, target)
+    for target in ("https://open.test/x", f"https://open.test:{port}/x", "http://open.test/x"):
+        await raw(world, target, "Accept: */*", host=own)
+        assert not world.upstream.seen, target
+
+
 LIES = [
     {"X-Forwarded-Uri": "/public/x", "X-Forwarded-Method": "GET"},
     {"X-Original-URL": "https://localhost/public/x", "X-Original-Method": "GET"},
@@ -329,11 +323,12 @@ async def test_cve_2026_40575_clients_do_not_say_what_they_ask_for(world: FrontW
         for doubled in (lie, {**lie, "X-Forwarded-User": "mallory"}):
             page = await nobody.fetch("/x", method="POST", headers=doubled)
             assert page.status in (400, 401)
+            page = await nobody.get("/x", follow=False, headers=doubled)
+            assert page.status in (303, 400)
     assert not world.upstream.seen
     told = [line for line in world.audit("request") if line["path"] == "/x"]
-    assert {(line["method"], line["host"]) for line in told} == {
-        ("POST", world.base.removeprefix("https://"))
-    }
+    assert {line["method"] for line in told} == {"GET", "POST"}
+    assert {line["host"] for line in told} == {world.base.removeprefix("https://")}
     assert "6.6.6.6" not in {line["client"] for line in told}
 
 

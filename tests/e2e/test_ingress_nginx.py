@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.fronts import INGRESS, FrontWorld, behind
+from tests.support.fronts import INGRESS, FrontWorld, behind, raw
 
 pytestmark = pytest.mark.skipif(
     INGRESS.program is None, reason=f"no nginx on this machine ({INGRESS.package})"
@@ -40,6 +40,23 @@ async def test_logging_in_renewing_and_logging_out(world: FrontWorld):
         assert (page.status, len(page.set_cookies)) == (200, 1)
         assert (await browser.fetch("/x")).status == 200
         assert world.provider.counts["token:refresh_token"] == generation
+
+
+async def test_r55_another_site_s_rules_open_nothing(valkey_url: str, tmp_path):
+    """[11.10] R55, R57: a request line that names this site, and a Host that names another, reach nobody."""
+    routes = [
+        {"path": "/", "upstream": "app", "access": "public", "hosts": ["open.test"], "name": "open"},
+        {"path": "/", "upstream": "app", "access": "required"},
+    ]
+    async with behind(INGRESS, valkey_url, tmp_path, routes=routes) as world:
+        own = world.base.removeprefix("https://")
+        for target, host in (
+            ("/x", "open.test"),
+            (f"https://{own}/x", "open.test"),
+            ("https://open.test/x", own),
+        ):
+            await raw(world, target, "Accept: */*", host=host)
+            assert not world.upstream.seen, (target, host)
 
 
 async def test_who_is_refused(world: FrontWorld):

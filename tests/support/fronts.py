@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.support.certificates import Authority, Pair
 from tests.support.ports import free_port
 from tests.support.world import Browser, World, merge
 
+PATIENCE = 20.0
 SHIPPED = Path(__file__).parents[2] / "config" / "proxies"
 
 
@@ -81,7 +83,8 @@ def _nginx(program: str, place: Place) -> list[str]:
         "nginx.conf",
         {
             "server 127.0.0.1:8080;": place.every("server ", ";"),
-            "listen 443 ssl;": f"listen 127.0.0.1:{place.port} ssl;",
+            "listen 443 ssl": f"listen 127.0.0.1:{place.port} ssl",
+            "app\\.example\\.com": "localhost",
             "app.example.com": "localhost",
             "/etc/nginx/tls/app.pem": str(place.pair.certificate),
             "/etc/nginx/tls/app.key": str(place.pair.key),
@@ -109,7 +112,9 @@ def _ingress(program: str, place: Place) -> list[str]:
     text = (SHIPPED / "ingress-nginx.yaml").read_text(encoding="utf-8")
     found = next(iter(yaml.safe_load_all(text)))["metadata"]["annotations"]
     told = {name.removeprefix(_PREFIX): value for name, value in found.items()}
-    path = URL(told["auth-url"]).path
+    url = URL(told["auth-url"])
+    path = f"{url.path}?host=localhost"
+    assert url.query == {"host": "app.example.com"}
     names = told["auth-response-headers"].split(",")
     replaced = "".join(
         f"auth_request_set $told{index} $upstream_http_{name.lower().replace('-', '_')};"
@@ -183,6 +188,7 @@ def _haproxy(program: str, place: Place) -> list[str]:
     text = place.adapted(
         "haproxy.cfg",
         {
+            "app.example.com": "localhost",
             "bind :443 ": f"bind 127.0.0.1:{place.port} ",
             "/etc/haproxy/tls/app.pem": place.write("both.pem", both),
             "/etc/haproxy/gateway.lua": script,
@@ -368,6 +374,20 @@ async def behind(
         yield world
 
 
-def origin_of(world: FrontWorld) -> URL:
-    """Return the origin of the site."""
-    return URL(world.base)
+async def raw(world: FrontWorld, target: str, *lines: str, method: str = "GET", host: str = "") -> int:
+    """Send one request as these very bytes; return the status, 0 where there is none."""
+    host = host or world.base.removeprefix("https://")
+    context = world.authority.trusting()
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", world.port, ssl=context, server_hostname="localhost"
+    )
+    head = "\r\n".join((f"{method} {target} HTTP/1.1", f"Host: {host}", *lines, "", ""))
+    writer.write(head.encode("latin-1"))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            line = await reader.readline()
+    except (ConnectionError, ssl.SSLError):
+        line = b""
+    finally:
+        writer.transport.abort()
+    return int(line.split()[1]) if line else 0

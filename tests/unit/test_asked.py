@@ -285,6 +285,27 @@ def test_nginx_knows_two_statuses():
     assert (answer.reason, status_of(answer.reason), answer.retry_after) == (Reason.DECIDED_ANEW, 503, 1)
 
 
+@pytest.mark.parametrize("name", [b"nginx", b"nginx/answer", b"ingress-nginx"])
+def test_r55_one_host_is_asked_about(name: bytes):
+    """[11.10] R55, R57: where nginx names one, an original for any other is refused."""
+    known = compiled(
+        {"path": "/", "access": "public"}, {"path": "/", "access": "public", "hosts": ["open.test"]}
+    )
+    for wanted, host, is_good in (
+        (b"app.example.com", HOST, True),
+        (b"APP.example.com", HOST, True),
+        (b"app.example.com", b"APP.example.com:8443", True),
+        (b"app.example.com", b"open.test", False),
+        (b"app.example.com", b"app.example.com.open.test", False),
+        (b"", HOST, False),
+        (b"open.test", b"open.test", True),
+    ):
+        path, told, _ = originals(name, b"/x", host=host)
+        target = (path + b"?host=" + wanted).decode()
+        answer = ask(known, target, *told, host=asks_under(name), peer=PROXY)
+        assert (answer.reason is not Reason.ORIGINAL_UNREADABLE) is is_good, (wanted, host)
+
+
 @pytest.mark.parametrize("name", ASKERS)
 def test_no_answer_of_ours_lets_anything_through(name: bytes):
     """[11.10]: what the gateway would answer with 2xx is a refusal to who asks, whatever it will be."""

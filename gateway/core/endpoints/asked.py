@@ -38,6 +38,7 @@ NO_PREFLIGHT: Final = (
     "A proxy that asks lets no preflight through: it answers by itself, or a public route opens OPTIONS."
 )
 _HERE: Final = "The gateway answers this itself: the proxy in front has to send it there."
+_OTHER_HOST: Final = "The original is for another host than this proxy asks about."
 _FORGED: Final = "The field {name} tells an identity elsewhere, and the proxy in front would pass it on."
 # so soon that a person hardly notices
 _AGAIN: Final = 1
@@ -89,8 +90,8 @@ def asker_of(request: Request, runtime: RuntimeConfig) -> tuple[Asker, bytes] | 
     name, slash, rest = path.partition(b"/")
     asker = ASKERS.get(name)
     if asker is None or not asker.is_prefix or not slash:
-        # Caddy adds the original's query to the path that it asks for
-        asker = ASKERS.get(path.partition(b"?")[0])
+        path, mark, query = path.partition(b"?")
+        asker, slash, rest = ASKERS.get(path), mark, query
         if asker is None or asker.is_prefix:
             return None
     return (asker, slash + rest) if asker.setting in runtime.settings.asked_by else None
@@ -108,6 +109,8 @@ def original_of(context: Context, asker: Asker, rest: bytes) -> Request | Refuse
     original = asker.read(request, sifted.told, rest)
     if original is None:
         return plain(context, Reason.ORIGINAL_UNREADABLE)
+    if asker.read is originals.by_url and not _is_of_host(original, rest):
+        return replace(plain(context, Reason.ORIGINAL_UNREADABLE), detail=_OTHER_HOST)
     restored = request.about = runtime.sieve.restored(request, original, sifted)
     if sifted.forged is not None:
         name = sifted.forged[:64].decode("latin-1")
@@ -126,6 +129,15 @@ def original_of(context: Context, asker: Asker, rest: bytes) -> Request | Refuse
         # these are served here, and by nobody else
         return plain(context, Reason.ROUTE_UNKNOWN)
     return restored
+
+
+def _is_of_host(original: Original, query: bytes) -> bool:
+    """Tell whether an original is for the one host that nginx is configured to ask about, if it names one.
+
+    A request line may name another host than Host does. nginx goes by the one, and tells us of the other.
+    """
+    name, equals, wanted = query.partition(b"=")
+    return name != b"?host" or (bool(equals) and original.host.partition(b":")[0] == wanted.lower())
 
 
 def meant(request: Request) -> Request:
