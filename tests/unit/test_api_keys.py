@@ -219,6 +219,27 @@ def test_a_route_takes_keys_only_where_it_says_so():
     assert ask("").reason is Reason.KEY_UNKNOWN
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [b"X-API-Key", b"X-API-Key"],
+        [b"X-API-Key", b"x-api-key"],
+        [b"X-API-Key", b"X-API-Key", b"Authorization"],
+        [b"X-API-Key", b"Authorization", b"Authorization"],
+        [b"Authorization", b"Authorization"],
+    ],
+)
+def test_a_credential_that_comes_twice_is_none(fields: list[bytes]):
+    """R46 [11.8]: neither counts, also where both are the same."""
+    ask = Asker()
+    values = {b"Authorization": b"Basic eDp5"}
+    headers = tuple((name, values.get(name, KEY.encode())) for name in fields)
+    knowledge = Knowledge(ask.known, {}, ask.denylist, Memory(), lambda _: None, lambda _: False)
+    answer = decide(Request(b"GET", b"/keys/x", HOST, headers, "192.0.2.1"), knowledge, NOW, "id")
+    assert isinstance(answer, Refuse)
+    assert answer.reason is Reason.REQUEST_MALFORMED
+
+
 def test_without_the_section_the_field_is_anybodys():
     """[11.8] It passes as it came, as any other field."""
     known = compiled({"path": "/", "access": "public"})

@@ -60,8 +60,11 @@ def lasts_until(claims: Claims | None, provider: Provider, asked_at: float) -> f
     expires = read_time(claims, "exp")
     if not isinstance(expires, float):
         return longest
-    # one that is active though it has expired is so within the skew of the clocks
-    return min(longest, expires if expires > asked_at else expires + provider.clock_skew)
+    if expires > asked_at:
+        return min(longest, expires)
+    # one that is active though it has expired is so within the skew of the clocks, or not at all
+    within = expires + provider.clock_skew
+    return min(longest, within) if within > asked_at else asked_at + settings.introspection_refused_for
 
 
 def check(answer: Introspection, provider: Provider, now: float) -> Identity | Reason:
