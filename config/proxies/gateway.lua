@@ -102,5 +102,7 @@ core.register_action("gateway_cookies", { "http-res" }, function(txn)
         for _, cookie in ipairs(each(cookies)) do
             txn.http:res_add_header("set-cookie", cookie)
         end
+        -- no shared cache may keep them
+        txn.http:res_add_header("cache-control", "private")
     end
 end)

@@ -106,8 +106,9 @@ async def test_a_renewal_rides_on_the_answer(world: World):
         assert page.status == 200
         names = {line.partition("=")[0].rpartition("-")[2] for line in page.set_cookies}
         assert names == {"session", "refresh"}
-        assert page.headers["Cache-Control"] == "no-store"
+        assert page.headers["Cache-Control"] == "private"
     assert world.provider.counts["token:refresh_token"] == 1
+    assert "Cache-Control" not in (await ask(world, "/public/x", {})).headers
 
 
 async def test_a_revoked_session_is_refused_at_once(world: World):

@@ -87,10 +87,10 @@ async def test_logging_in_and_what_the_application_gets(world: FrontWorld):
 
 
 async def test_a_session_is_renewed_through_it(world: FrontWorld):
-    """[11.10] R32, R33: many at once, then again; the browser gets the cookies, the application's too."""
+    """[11.10] R32, R33, R59: many at once, then again; all cookies arrive, the application's too."""
     browser = world.browser()
     await browser.login()
-    world.upstream.headers = [("Set-Cookie", "app=2; Path=/")]
+    world.upstream.headers = [("Set-Cookie", "app=2; Path=/"), ("Cache-Control", "public, max-age=60")]
     for generation in range(1, 4):
         world.clock.advance(world.provider.access_lifetime + 60)
         pages = await asyncio.gather(*(browser.fetch(f"/x?{index}") for index in range(8)))
@@ -99,6 +99,12 @@ async def test_a_session_is_renewed_through_it(world: FrontWorld):
         assert any(any("gateway-session=" in line for line in page.set_cookies) for page in pages)
         assert all(any(line.startswith("app=2") for line in page.set_cookies) for page in pages)
         assert world.provider.counts["token:refresh_token"] == generation
+        for page in pages:
+            carries = any("gateway-session=" in line for line in page.set_cookies)
+            kept = page.headers.getall("Cache-Control")
+            assert kept == ["public, max-age=60"] or carries
+            # Traefik copies nothing but cookies of a decision that lets through
+            assert "private" in str(kept) or not carries or world.front.name == "traefik"
         # the browser shows what it was given, which makes the rotation complete
         assert (await browser.fetch("/x")).status == 200
     assert [event["generation"] for event in world.audit("refresh")] == [1, 2, 3]

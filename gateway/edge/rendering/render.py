@@ -30,9 +30,9 @@ _STEP_UP: Final = frozenset({Reason.AUTHENTICATION_TOO_WEAK, Reason.AUTHENTICATI
 # an own method list where the answer names none: what a proxied route can take (RFC 9110 section 15.5.6)
 _ALLOW: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-_NO_STORE: Final[Header] = (b"Cache-Control", b"no-store")
+_PRIVATE: Final[Header] = (b"Cache-Control", b"private")
 _BASE: Final[tuple[Header, ...]] = (
-    _NO_STORE,
+    (b"Cache-Control", b"no-store"),
     (b"X-Content-Type-Options", b"nosniff"),
 )
 _NO_REFERRER: Final[Header] = (b"Referrer-Policy", b"no-referrer")
@@ -105,9 +105,10 @@ def render_respond(answer: Respond, request_id: str) -> Rendered:
         ValueError: the answer names a page that there is not.
     """
     if isinstance(answer, Allow):
-        # no client sees it
-        told = (b"X-Request-ID", request_id.encode("ascii", "replace"))
-        return answer.status, [_NO_STORE, told, *answer.headers], b""
+        # what the proxy copies for its client: with a cookie, that no shared cache may keep the answer
+        headers = [_PRIVATE] if answer.cookies else []
+        headers.append((b"X-Request-ID", request_id.encode("ascii", "replace")))
+        return answer.status, [*headers, *answer.headers], b""
     body = b""
     if answer.location is not None:
         headers = [*_REDIRECT, (b"Location", _location(answer.location))]
