@@ -13,6 +13,14 @@ Position: TypeAlias = tuple[str, int]
 """A moment in the denylist's history: its epoch, and the seq of the last entry up to there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """To what a token is bound: thumbprints of a key (RFC 9449), of a certificate (RFC 8705), or of both."""
+
+    key: str | None
+    certificate: str | None
+
+
 @dataclass(slots=True)
 class Identity:
     """Who is calling. Issuer and subject together name somebody (R26).
@@ -23,7 +31,8 @@ class Identity:
     clock skew, of a session its login time, where ``position`` does not tell. Times are seconds since the
     epoch.
 
-    ``access_token`` is the one that a session keeps, with its expiry.
+    ``access_token`` is the one that a session keeps, with its expiry. ``binding`` is what a token is
+    bound to, None where it is a bearer token. ``judged_by`` are the rules of a route that it was judged by.
 
     What else was found of this identity is remembered with it, since it follows from what it is:
     ``identity_block`` what upstreams are told, with the rules that say so, ``told`` the same by what a route
@@ -45,6 +54,8 @@ class Identity:
     session_id: str | None = None
     position: Position | None = None
     access_token: tuple[str, float] | None = field(default=None, repr=False)
+    binding: Binding | None = None
+    judged_by: object | None = field(default=None, repr=False, compare=False)
     identity_block: "tuple[object, bytes] | None" = field(default=None, repr=False, compare=False)
     told: "dict[object, Any] | None" = field(default=None, repr=False, compare=False)
     cleared: "tuple[object, int, float] | None" = field(default=None, repr=False, compare=False)

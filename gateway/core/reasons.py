@@ -28,6 +28,7 @@ class Reason(StrEnum):
     LOGOUT_CONFIRM = "logout_confirm"
     USERINFO = "userinfo"
     KEYS_PUBLISHED = "keys_published"
+    METADATA_PUBLISHED = "metadata_published"
     # 400: the request cannot be judged
     REQUEST_MALFORMED = "request_malformed"
     PATH_AMBIGUOUS = "path_ambiguous"
@@ -51,6 +52,12 @@ class Reason(StrEnum):
     TOKEN_NONCE = "token_nonce"
     TOKEN_HASH = "token_hash"
     TOKEN_INACTIVE = "token_inactive"
+    TOKEN_UNBOUND = "token_unbound"
+    PROOF_MISSING = "proof_missing"
+    PROOF_INVALID = "proof_invalid"
+    PROOF_EXPIRED = "proof_expired"
+    PROOF_NONCE = "proof_nonce"
+    PROOF_REPLAYED = "proof_replayed"
     KEY_UNKNOWN = "key_unknown"
     KEY_EXPIRED = "key_expired"
     SESSION_INVALID = "session_invalid"
@@ -120,7 +127,15 @@ class Reason(StrEnum):
 
 _STATUS: dict[Reason, int] = {
     **dict.fromkeys(
-        (Reason.PUBLIC, Reason.AUTHENTICATED, Reason.ANONYMOUS, Reason.USERINFO, Reason.KEYS_PUBLISHED), 200
+        (
+            Reason.PUBLIC,
+            Reason.AUTHENTICATED,
+            Reason.ANONYMOUS,
+            Reason.USERINFO,
+            Reason.KEYS_PUBLISHED,
+            Reason.METADATA_PUBLISHED,
+        ),
+        200,
     ),
     Reason.PREFLIGHT: 204,
     Reason.SERVER_OPTIONS: 204,
@@ -193,6 +208,7 @@ _STATUS: dict[Reason, int] = {
             (
                 "token_",
                 "key_",
+                "proof_",
                 "session_",
                 "refresh_lost",
                 "claims_too_old",

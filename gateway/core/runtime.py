@@ -32,6 +32,7 @@ from gateway.core.rules.sends import claims_told
 from gateway.core.sessions.seal import KeyRing
 from gateway.core.tokens import api_key
 from gateway.core.tokens.client_keys import jwk_set
+from gateway.core.tokens.dpop import Nonces, ProofRules
 from gateway.core.tokens.signing import SigningKeys
 from gateway.syntax.encoding import Json, decode_secret_key
 from gateway.syntax.urls import authority_of, port_of, with_port
@@ -51,7 +52,7 @@ class RuntimeConfig:
     ``choices`` are the providers among which people choose where no route says which, none where they do not.
     ``keeps_records``: the store keeps the sessions, not the browsers. ``api_keys`` are those of the
     configuration, by their ids. ``signing`` are the keys of assertions, None where no upstream gets any.
-    ``sieve`` sorts what proxies ask by, None where none does.
+    ``sieve`` sorts what proxies ask by, None where none does. ``proofs`` is what is asked of proofs of a key.
     """
 
     settings: Settings
@@ -74,6 +75,7 @@ class RuntimeConfig:
     signing: SigningKeys | None = None
     api_keys: Mapping[str, api_key.ApiKey] = field(default_factory=dict)
     sieve: Sieve | None = None
+    proofs: ProofRules = field(kw_only=True)
 
     def default_provider(self) -> Provider | None:
         """Return the provider that a login uses when nothing names one: the first that has logins."""
@@ -226,6 +228,12 @@ def _signing(settings: Settings, ring: KeyRing) -> SigningKeys | None:
     return SigningKeys(ring.seeds("assertions"), assertions.algorithm, assertions.rotate_every)
 
 
+def _proofs(settings: Settings, ring: KeyRing) -> ProofRules:
+    dpop = settings.dpop
+    nonces = Nonces(ring.seeds("dpop nonce"), dpop.nonce_lifetime) if dpop.nonce else None
+    return ProofRules(dpop.algorithms, dpop.max_age, nonces)
+
+
 def _api_keys(settings: Settings) -> dict[str, api_key.ApiKey]:
     keys = settings.api_keys.keys if settings.api_keys is not None else {}
     return {key_id: api_key.configured(key_id, each) for key_id, each in keys.items()}
@@ -272,6 +280,7 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
         signing=_signing(settings, ring),
         api_keys=_api_keys(settings),
         sieve=_sieve(settings),
+        proofs=_proofs(settings, ring),
     )
 
 

@@ -4,14 +4,18 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import select
 import socket
+import ssl
 import struct
 import sys
 import termios
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
+
+from gateway.syntax.encoding import encode_base64url
 
 BACKLOG: Final = 1024
 """Connections that may wait until they are accepted."""
@@ -114,6 +118,18 @@ def read_left(transport: asyncio.Transport) -> Iterator[bytes]:
     except OSError:
         # nothing more, or nothing but the failure
         return
+
+
+def asks_for_certificate(context: object) -> bool:
+    """Tell whether a listener's context asks clients for certificates, and verifies them."""
+    return isinstance(context, ssl.SSLContext) and context.verify_mode != ssl.CERT_NONE
+
+
+def thumbprint_of(transport: asyncio.Transport) -> str:
+    """Return the thumbprint of the peer's certificate (RFC 8705 section 3.1), empty where it showed none."""
+    tls = transport.get_extra_info("ssl_object")
+    shown = None if tls is None else tls.getpeercert(binary_form=True)
+    return encode_base64url(hashlib.sha256(shown).digest()) if shown else ""
 
 
 def end_writing(transport: asyncio.Transport) -> None:

@@ -11,6 +11,7 @@ from gateway.config.checks.api_keys import check_api_keys, warn_api_keys
 from gateway.config.checks.asking import check_asking, warn_asking
 from gateway.config.checks.assertions import check_assertions, warn_assertions
 from gateway.config.checks.authorization import check_authorization, warn_authorization
+from gateway.config.checks.bound_tokens import check_bound_tokens
 from gateway.config.checks.clients import check_clients
 from gateway.config.checks.forwarding import check_client_headers, check_forwarding, warn_forwarding
 from gateway.config.checks.header_names import check_header_names, warn_header_names
@@ -155,6 +156,7 @@ CHECKS: tuple[Check, ...] = (
     check_assertions,
     check_api_keys,
     check_authorization,
+    check_bound_tokens,
 )
 
 

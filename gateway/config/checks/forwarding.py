@@ -38,6 +38,7 @@ def check_forwarding(settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 at, "this is one of the fields that the gateway writes itself, such as identity_headers"
             )
+    yield from _check_certificate(settings)
     if address != "forwarded":
         for setting in ("scheme", "host"):
             if getattr(forwarding, setting) == "Forwarded":
@@ -46,6 +47,23 @@ def check_forwarding(settings: Settings) -> Iterator[Problem]:
                     "the element of Forwarded that tells of the client is found by its address: address has"
                     " to be Forwarded too",
                 )
+
+
+def _check_certificate(settings: Settings) -> Iterator[Problem]:
+    name = settings.forwarding.client_certificate
+    folded = fold(name.encode(errors="replace"))
+    at: Path = ("forwarding", "client_certificate")
+    if name == "none":
+        return
+    if not is_token(name):
+        yield Problem(at, "not the name of a header field (RFC 9110 section 5.6.2)")
+    elif (
+        has_meaning(folded)
+        or folded in _OF_CLIENTS | {b"dpop"} | _ADDRESSES
+        or name.lower() == settings.forwarding.address.lower()
+        or folded in own_names(settings)
+    ):
+        yield Problem(at, "this field has another meaning; a proxy writes no certificate there")
 
 
 def check_networks(networks: tuple[str, ...], setting: str, advice: str) -> Iterator[Problem]:

@@ -77,6 +77,8 @@ class ForwardingSettings(Model):
     """The host that the client asked for; ``Host`` is the Host field as the proxy sends it."""
     port: Literal["X-Forwarded-Port", "none"] = "none"
     """The port that the client asked for, where the host names none."""
+    client_certificate: Text = "none"
+    """The client's certificate, for tokens that are bound to one: such as ``Client-Cert`` (RFC 9440)."""
 
 
 class ClientHeaderSettings(Model):

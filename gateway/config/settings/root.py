@@ -18,6 +18,7 @@ from gateway.config.settings.base import (
     Text,
     no_truth,
 )
+from gateway.config.settings.dpop import DpopSettings
 from gateway.config.settings.listener import (
     AdminSettings,
     ClientHeaderSettings,
@@ -99,6 +100,8 @@ class Settings(Model):
     """The OpenID Connect providers by name; the first is the default."""
     api_keys: ApiKeysSettings | None = None
     """API keys for machines; absent: there are none."""
+    dpop: DpopSettings = DpopSettings()
+    """Proofs that come with access tokens which are bound to a key."""
     choose_provider: bool = False
     """Whether people choose where to log in, where those of several providers come in; false: the first."""
     session: SessionSettings = SessionSettings()

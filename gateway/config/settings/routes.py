@@ -8,6 +8,7 @@ from gateway.config.settings.authorization import AuthorizationSettings
 from gateway.config.settings.base import UNION_TAGS, Duration, Model, Number, Secret, Text
 from gateway.config.settings.policies import ContactText, Require, RequireSettings
 from gateway.config.settings.rate_limits import RateLimitSettings
+from gateway.config.settings.resources import ResourceSettings
 
 
 def _preflight_kind(value: object) -> str:
@@ -64,6 +65,10 @@ class RouteSettings(Model):
     """Several providers whose people come in; a login uses ``provider`` if given, else the first of them."""
     api_keys: bool = False
     """Whether API keys count here, whichever providers' people come in."""
+    bound_tokens: Literal["optional", "required", "dpop", "mtls"] = "optional"
+    """Whether access tokens have to be bound: to anything, a key or a certificate. One that is, is proven."""
+    resource: ResourceSettings | None = None
+    """What is published of it for agents (MCP) and APIs, whose tokens have to name it; absent: nothing."""
     require: Require | None = None
     """What the identity must hold: a policy, or the name of one of `policies`."""
     default_require: bool = True

@@ -7,6 +7,8 @@ from gateway.core.access.bearer import judge_bearer
 from gateway.core.access.choosing import to_choose
 from gateway.core.access.credentials import BearerToken, SessionCookie, present
 from gateway.core.access.forgetting import forget, forget_session
+from gateway.core.access.possession import judge_possession
+from gateway.core.access.publishing import publish
 from gateway.core.access.session import judge_session, why_over
 from gateway.core.access.to_login import begin
 from gateway.core.decision.answers import Answer, Forward, Live, Login, Refuse, Respond
@@ -32,6 +34,8 @@ _ALIVE = frozenset({Reason.TOKEN_KEY_UNKNOWN, Reason.CLAIMS_TOO_OLD})
 def access(context: Context, route: Route) -> Answer | Need:
     """Decide a request for a route: forward, refuse, send to login, or name what is missing."""
     if route.access == "public":
+        if route.publishes is not None:
+            return publish(context, route.publishes)
         return _forward(context, route, Reason.PUBLIC, None)
     found = present(context, route)
     if not isinstance(found, tuple):
@@ -52,6 +56,10 @@ def _with_bearer(
     verdict = judge_bearer(context, route, bearer)
     if not isinstance(verdict, Identity):
         return refuse(context, verdict, bearer=True) if isinstance(verdict, Reason) else verdict
+    if verdict.binding is not None:
+        lack = judge_possession(context, bearer, verdict.binding)
+        if lack is not None:
+            return lack
     if cookie is not None and cookie.opened is not None:
         other = cookie.opened.session
         if why_over(context, other) is not None:

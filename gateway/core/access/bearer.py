@@ -6,6 +6,7 @@ from gateway.core.access import token_userinfo
 from gateway.core.access.api_keys import judge_key
 from gateway.core.access.credentials import BearerToken, PresentedKey, token_of
 from gateway.core.access.opaque import judge_opaque
+from gateway.core.access.possession import unbound
 from gateway.core.access.verification import checked
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Need
@@ -15,6 +16,7 @@ from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
 from gateway.core.rules.routes import Route
 from gateway.core.tokens import access_token
+from gateway.core.tokens.binding import TokenRules
 from gateway.core.tokens.introspection import is_opaque
 from gateway.core.tokens.jws import Parsed, UnknownKey, read
 from gateway.core.tokens.keys import KeySet
@@ -37,18 +39,19 @@ def judge_bearer(context: Context, route: Route, bearer: BearerToken) -> Verdict
             and keys is knowledge.keys.get(identity.provider)
             and now < keys.stale_after
             and route.admits(identity.provider)
+            and identity.judged_by is route.tokens
         ):
             return identity
     if isinstance(bearer, PresentedKey):
         return judge_key(context, route, bearer)
     if route.introspects is not None and bearer.known is not None:
         known = bearer.known.get(route.introspects)
-        if known is not None and known.holds(now):
+        if known is not None and known.holds(now) and known.identity.judged_by is route.tokens:
             return known.identity
     line = next((each for each in context.request.authorization if each.found is bearer), None)
     token = bearer.token if line is None else token_of(line)
     if route.introspects is not None and is_opaque(token):
-        return judge_opaque(context, knowledge.runtime.providers[route.introspects], bearer, token)
+        return judge_opaque(context, route, bearer, token)
     return _judge_jwt(context, route, bearer, line, token)
 
 
@@ -63,12 +66,17 @@ def _judge_jwt(context: Context, route: Route, bearer: BearerToken, line: Line |
     provider = knowledge.runtime.by_issuer.get(issuer)
     if provider is None or not route.admits(provider.name):
         return Reason.TOKEN_ISSUER
+    rules = route.tokens
     is_asked = provider.settings.token_userinfo is not None
-    if is_asked and (found := token_userinfo.known(context, provider, bearer)) is not None:
+    found = token_userinfo.known(context, provider, bearer) if is_asked else None
+    if found is not None and found.judged_by is rules:
         return found
-    verdict = verified(context, provider, parsed, context.forwarded.client)
+    verdict = verified(context, provider, parsed, context.forwarded.client, rules=rules)
     if isinstance(verdict, Identity):
-        if is_asked:
+        verdict = unbound(bearer, verdict, rules) or verdict
+    if isinstance(verdict, Identity):
+        # nobody else can show a bound token to its provider
+        if is_asked and verdict.binding is None:
             return token_userinfo.with_userinfo(context, provider, bearer, line, parsed, verdict)
         current = knowledge.keys.get(provider.name)
         if current is not None and line is not None and now < verdict.expires_at:
@@ -81,7 +89,12 @@ def _judge_jwt(context: Context, route: Route, bearer: BearerToken, line: Line |
 
 
 def verified(
-    context: Context, provider: Provider, token: str | Parsed, by: str | None, at: float | None = None
+    context: Context,
+    provider: Provider,
+    token: str | Parsed,
+    by: str | None,
+    at: float | None = None,
+    rules: TokenRules | None = None,
 ) -> Verdict:
     """Verify an access token.
 
@@ -91,9 +104,10 @@ def verified(
         token: as presented, or as read already.
         by: whose address presents it, None where the provider gave it to us.
         at: when its times have to hold, in epoch seconds; None: now.
+        rules: what the route asks of it besides.
     """
 
     def check(keys: KeySet) -> Identity | UnknownKey | Reason:
-        return access_token.check(token, provider, keys, context.now, is_own=by is None, at=at)
+        return access_token.check(token, provider, keys, context.now, is_own=by is None, at=at, rules=rules)
 
     return checked(context, provider, token, check, by=by)

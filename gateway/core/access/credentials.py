@@ -6,7 +6,7 @@ credential leads to is remembered with its line, or under its exact text.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.core.decision.answers import Live
 from gateway.core.decision.context import Context
@@ -52,6 +52,15 @@ class PresentedKey(BearerToken):
     """An API key, in a field of its own or in the Authorization field."""
 
     __slots__ = ()
+
+
+class ProofToken(BearerToken):
+    """An access token of the DPoP scheme, which a proof has to come with (RFC 9449 section 7.1)."""
+
+    __slots__ = ()
+
+
+_SCHEMES: Final[dict[bytes, type[BearerToken]]] = {b"bearer": BearerToken, b"dpop": ProofToken}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +126,7 @@ def _one_of(context: Context, lines: tuple[Line, ...]) -> BearerToken | Reason |
         return Reason.REQUEST_MALFORMED
     own = [line for line in lines if keys.brings(line)]
     others = [line for line in lines if not keys.brings(line)]
-    if len(own) != 1 or others[0].value.partition(b" ")[0].lower() == b"bearer":
+    if len(own) != 1 or others[0].value.partition(b" ")[0].lower() in _SCHEMES:
         return Reason.REQUEST_MALFORMED
     return own[0].found or _read(context, own[0])
 
@@ -128,12 +137,12 @@ def _read(context: Context, line: Line) -> BearerToken | Reason | None:
         key = line.found = PresentedKey()
         return key
     scheme, _, token = line.value.partition(b" ")
-    if scheme.lower() != b"bearer":
+    if (kind := _SCHEMES.get(scheme.lower())) is None:
         return None
     token = token.strip(b" ")
     if not token or len(token) > MOST_TOKEN or not token.isascii() or token.translate(None, _PRINTABLE):
         return Reason.TOKEN_MALFORMED
-    found = line.found = BearerToken()
+    found = line.found = kind()
     return found
 
 

@@ -87,12 +87,16 @@ def refuse(
     bearer: bool = False,
     clear: bool = False,
     provider: str | None = None,
+    by_key: bool = False,
 ) -> Refuse:
     """Refuse with everything the edge needs for a page, a problem document or a challenge.
 
-    ``provider`` is whose session holds, but will not do; None where there is none.
+    ``provider`` is whose session holds, but will not do; None where there is none. ``by_key`` tells that only
+    a proof of a key would do.
     """
     site, route = context.site, context.route
+    proofs = context.knowledge.runtime.proofs
+    by_key = by_key or _asks_for_proof(context)
     # whoever has waited may be late: what the browser has by now can be of a newer login. A logout clears
     # whatever there is, and it alone of our own endpoints comes this way
     is_at_once = not context.knowledge.facts or route is None
@@ -106,7 +110,17 @@ def refuse(
         login_url=login_url(context, provider),
         retry_after=5 if reason is Reason.DENYLIST_STALE else None,
         cookies=cleared_cookies(site, context.cookies) if clear and site is not None and is_at_once else (),
+        proof_algorithms=proofs.algorithms if by_key else (),
+        nonce=proofs.nonces.current(context.now) if by_key and proofs.nonces is not None else "",
     )
+
+
+def _asks_for_proof(context: Context) -> bool:
+    """Tell whether the challenge is of the DPoP scheme (RFC 9449 section 7.1)."""
+    route = context.route
+    if route is not None and route.tokens is not None and route.tokens.proof in ("dpop", "required"):
+        return True
+    return any(line.value[:5].lower() == b"dpop " for line in context.request.authorization)
 
 
 def plain(context: Context, reason: Reason, *, allow: tuple[str, ...] = ()) -> Refuse:

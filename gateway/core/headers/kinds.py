@@ -41,22 +41,27 @@ SET_COOKIE: Final = 14
 PROXY_CHALLENGE: Final = 15
 """By its value it may authenticate the connection (RFC 4559), and it does not go on."""
 
-READ: Final = 16
+PROOF: Final = 16
+"""It proves possession of a key (RFC 9449), and goes on where credentials do."""
+CERTIFICATE: Final = 17
+"""A trusted proxy tells its client's certificate in it, which does not go on."""
+
+READ: Final = 18
 """From here on fields go on as they came, and are read as well."""
-ACCEPT: Final = 16
-FETCH_MODE: Final = 17
-FETCH_SITE: Final = 18
-ORIGIN: Final = 19
-PURPOSE: Final = 20
-REQUESTED_WITH: Final = 21
-OVERRIDE: Final = 22
+ACCEPT: Final = 18
+FETCH_MODE: Final = 19
+FETCH_SITE: Final = 20
+ORIGIN: Final = 21
+PURPOSE: Final = 22
+REQUESTED_WITH: Final = 23
+OVERRIDE: Final = 24
 """It names another method than the request line."""
-DATE: Final = 23
-CONTENT_TYPE: Final = 24
-CACHE_CONTROL: Final = 25
-CHALLENGE: Final = 26
+DATE: Final = 25
+CONTENT_TYPE: Final = 26
+CACHE_CONTROL: Final = 27
+CHALLENGE: Final = 28
 """By its value a challenge may authenticate the connection (RFC 4559)."""
-SHARED_CACHE: Final = 27
+SHARED_CACHE: Final = 29
 """It tells caches in between, unlike browsers, what they may keep."""
 
 FRAMING: Final = {

@@ -7,6 +7,7 @@ from gateway.core.headers.kinds import (
     ACCEPT,
     AUTHORIZATION,
     BINDING_SCHEME,
+    CERTIFICATE,
     CONNECTION,
     COOKIE,
     DROP,
@@ -15,6 +16,7 @@ from gateway.core.headers.kinds import (
     HOST,
     LAST_FRAMING,
     LOOP,
+    PROOF,
     PURPOSE,
     READ,
     REQUESTED_WITH,
@@ -48,7 +50,8 @@ class Request:
         plain: path, first segment (with both its slashes) and query of a target that has one reading alone;
             None where that is not known.
         passed: the lines that go on whoever asks, in order.
-        read: those among them that decisions read.
+        read: those among them that decisions read, and what of proofs and certificates does not go on.
+        certificate: the thumbprint of the one that the client itself showed; there is none where it has not.
         authorization, cookies, vouched, loops: the lines of these kinds.
         told: the lines of named forwarding fields, as they came.
         host_line, connection: the first line of these kinds, None without one.
@@ -63,6 +66,7 @@ class Request:
         "_table",
         "about",
         "authorization",
+        "certificate",
         "client",
         "connection",
         "cookies",
@@ -84,6 +88,7 @@ class Request:
     about: "Request"
 
     client: str
+    certificate: str
 
     def __init__(
         self,
@@ -191,6 +196,8 @@ class Request:
             self.vouched = (*self.vouched, found)
         elif kind == LOOP:
             self.loops = (*self.loops, found)
+        elif kind in (PROOF, CERTIFICATE):
+            self.read.append(found)
 
     def values(self, kind: Kind) -> list[bytes]:
         """Return the values of the fields of a kind that decisions read, in their order."""

@@ -27,7 +27,8 @@ from gateway.syntax.urls import authority_of, split_url, with_port
 # what a proxy says: the gateway says it itself, or nobody does. Some name another target than the one that
 # was decided on, and some frameworks follow them.
 _PROXY_WORDS: Final = frozenset(
-    b"cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4 cf-visitor client-ip cloudfront-forwarded-proto"
+    b"cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4 cf-visitor client-cert"
+    b" client-cert-chain client-ip cloudfront-forwarded-proto"
     b" cloudfront-viewer-address do-connecting-ip fastly-client-ip fastly-ssl fly-client-ip forwarded"
     b" forwarded-for forwarded-for-ip front-end-https host incap-client-ip true-client-ip wl-proxy-client-ip"
     b" wl-proxy-ssl x-appengine-user-ip x-azure-clientip x-azure-socketip x-client-ip x-cluster-client-ip"
@@ -41,7 +42,7 @@ _FORBIDDEN_PREFIXES: Final = (b"proxy-", b"x-forwarded-")
 # values that are ever new; looked at by name, they cost least
 _ONCE_ASKED: Final = frozenset(
     b"referer x-request-id request-id x-correlation-id traceparent tracestate b3 x-b3-traceid x-b3-spanid"
-    b" idempotency-key content-length if-range range".split()
+    b" idempotency-key dpop content-length if-range range".split()
 )
 _ONCE_ANSWERED: Final = frozenset(
     b"set-cookie etag last-modified location content-location x-request-id request-id traceparent"
@@ -116,7 +117,12 @@ def compile_rules(
 
     keys = key_lines(settings.api_keys)
 
+    told = settings.forwarding.client_certificate
+    certificate = b"" if told == "none" else told.lower().encode()
+
     def classify(name: bytes) -> Kind:
+        if certificate and fold(name) == fold(certificate):
+            return kinds.CERTIFICATE if name.lower() == certificate else kinds.DROP
         if keys is not None and fold(name) == keys.folded:
             # in another spelling it is no key, and an upstream that folds names must not see it either
             return kinds.AUTHORIZATION if name.lower() == keys.name else kinds.DROP
@@ -158,6 +164,7 @@ def _request_kind(name: bytes, own: frozenset[bytes], more: _More) -> Kind:
         b"cookie": kinds.COOKIE,
         b"cdn-loop": kinds.LOOP,
         b"authorization": kinds.AUTHORIZATION,
+        b"dpop": kinds.PROOF,
         b"keep-alive": kinds.DROP,
     }.get(folded)
     if special is None:

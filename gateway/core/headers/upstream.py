@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core.headers.forwarded import Forwarded
 from gateway.core.headers.identity import identity_lines
+from gateway.core.headers.kinds import PROOF
 from gateway.core.headers.loops import loop_line
 from gateway.core.headers.request import Header, Request
 from gateway.core.identity import Identity
@@ -41,6 +42,7 @@ def upstream_lines(
             for each in request.authorization
             if keys is None or keys.text_of(each) is None
         )
+        lines.extend(each.line for each in request.read if each.kind == PROOF and b"dpop" not in dropped)
     if request.vouched and forwarded.is_vouched:
         lines.extend(_said_once(request))
     if identity is not None:

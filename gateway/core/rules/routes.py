@@ -1,5 +1,6 @@
 """The route that a host, a canonical path and a method lead to (R56)."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -7,15 +8,17 @@ from gateway.config.callbacks import login_providers
 from gateway.config.checks.routes import gaps
 from gateway.config.introspection import introspecting
 from gateway.config.requirements import default_of
-from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.root import Settings
 from gateway.config.settings.routes import CorsSettings, RouteSettings
 from gateway.core.headers.downstream import SetFields
 from gateway.core.rules.assertions import Assertion, compile_assertions
 from gateway.core.rules.policies import Require, compile_require
 from gateway.core.rules.prefixes import Prefixes, for_method, prefixes_of
-from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
+from gateway.core.rules.rate_limit import RateLimit
+from gateway.core.rules.resources import Resource, compile_resource, compile_token_rules
+from gateway.core.rules.route_parts import methods_of, prefix_line, rate_limit_of, replacement_of
 from gateway.core.rules.sends import Sends, compile_answers, compile_sends
+from gateway.core.tokens.binding import TokenRules
 from gateway.syntax.targets import loose_reading
 from gateway.syntax.urls import authority_of, split_url, with_port
 
@@ -50,6 +53,9 @@ class Route:
 
     ``sends`` is what the upstream gets beside what passes and the common identity headers, ``answers`` what
     is set in its responses; None where that is nothing.
+    ``tokens`` is what access tokens are asked for beside what their provider's section says, ``resource``
+    what clients are told of it as a protected resource; None where that is nothing. ``publishes`` is the
+    resource whose metadata this answers with, None where requests go on to an upstream.
     ``takes_keys`` tells that API keys count here. ``introspects`` is the provider that is asked about opaque
     tokens, None where nobody is.
     """
@@ -85,6 +91,9 @@ class Route:
     contact: str | None = None
     takes_keys: bool = False
     introspects: str | None = None
+    tokens: TokenRules | None = None
+    resource: Resource | None = None
+    publishes: Resource | None = None
 
     def admits(self, provider: str) -> bool:
         """Tell whether sessions and tokens of a provider, by its name, count on this route."""
@@ -255,38 +264,10 @@ def covers_host(route: Route, host: bytes) -> bool:
     return route.hosts is None or bool(_names(host, frozenset(route.hosts)))
 
 
-def _methods(settings: RouteSettings) -> frozenset[bytes] | None:
-    if settings.methods is None:
-        return None
-    methods = frozenset(method.upper().encode() for method in settings.methods)
-    # HEAD is GET without its content (RFC 9110 section 9.3.2)
-    return methods | {b"HEAD"} if b"GET" in methods else methods
-
-
 def _sites(settings: Settings) -> frozenset[bytes]:
     found = [parts for url in settings.public_url if (parts := split_url(url)) is not None]
     # a client may spell the default port out (RFC 9110 section 4.2.3)
     return frozenset(name(parts).encode() for parts in found for name in (authority_of, with_port))
-
-
-def _rate_limit(route: RouteSettings, settings: Settings) -> RateLimit | None:
-    limit = route.rate_limit
-    if limit is None:
-        return None
-    if isinstance(limit, RateLimitSettings):
-        return compile_rate_limit(limit, route.name or route.path)
-    return compile_rate_limit(settings.rate_limits[limit], limit)
-
-
-def _replacement(route: RouteSettings) -> bytes | None:
-    if route.strip_prefix:
-        return b""
-    return None if route.replace_prefix is None else route.replace_prefix.encode().rstrip(b"/")
-
-
-def _prefix_line(route: RouteSettings) -> bytes:
-    path = route.path.encode().rstrip(b"/")
-    return b"X-Forwarded-Prefix: %b" % path if path and _replacement(route) is not None else b""
 
 
 def _providers(route: RouteSettings, settings: Settings) -> tuple[str | None, frozenset[str] | None]:
@@ -306,7 +287,13 @@ def _choices(route: RouteSettings, settings: Settings) -> tuple[str, ...]:
     return tuple(admitted) if len(admitted) > 1 else ()
 
 
-def _compile_route(route: RouteSettings, settings: Settings, assertion: Assertion | None) -> Route:
+def _compile_route(
+    route: RouteSettings,
+    settings: Settings,
+    assertion: Assertion | None,
+    shared: dict[TokenRules, TokenRules],
+) -> Route:
+    resource = compile_resource(route, settings)
     provider, providers = _providers(route, settings)
     return Route(
         name=route.name or route.path,
@@ -314,7 +301,7 @@ def _compile_route(route: RouteSettings, settings: Settings, assertion: Assertio
         upstream=route.upstream,
         access=route.access,
         hosts=None if route.hosts is None else tuple(host.lower().encode() for host in route.hosts),
-        methods=_methods(route),
+        methods=methods_of(route),
         unauthenticated=route.unauthenticated,
         provider=None if (choices := _choices(route, settings)) else provider,
         providers=providers,
@@ -328,11 +315,11 @@ def _compile_route(route: RouteSettings, settings: Settings, assertion: Assertio
         most_staleness=_most_staleness(route, settings),
         max_body=route.max_body,
         timeouts=(route.timeout, route.idle_timeout),
-        replacement=_replacement(route),
-        prefix_line=_prefix_line(route),
+        replacement=replacement_of(route),
+        prefix_line=prefix_line(route),
         sends=compile_sends(route, settings, assertion),
         answers=compile_answers(route),
-        rate_limit=_rate_limit(route, settings),
+        rate_limit=rate_limit_of(route, settings),
         websocket_origins=frozenset(origin.encode() for origin in route.websocket_origins or ()),
         raw_path=route.raw_path,
         has_login=not set(login_providers(settings)).isdisjoint(providers or settings.providers),
@@ -340,7 +327,27 @@ def _compile_route(route: RouteSettings, settings: Settings, assertion: Assertio
         contact=route.contact or settings.contact,
         introspects=introspecting(settings, route),
         takes_keys=route.api_keys and settings.api_keys is not None,
+        resource=resource,
+        tokens=compile_token_rules(route, resource, shared),
     )
+
+
+def _metadata_routes(routes: Iterable[Route]) -> Iterator[Route]:
+    """Yield the routes under which the metadata of resources is, one for each resource."""
+    seen: set[Resource] = set()
+    for route in routes:
+        resource = route.resource
+        if resource is not None and resource not in seen:
+            seen.add(resource)
+            yield Route(
+                name=f"{route.name} (metadata)",
+                path=resource.path,
+                exact=resource.path,
+                upstream=route.upstream,
+                access="public",
+                hosts=resource.hosts,
+                publishes=resource,
+            )
 
 
 def _require(route: RouteSettings, settings: Settings) -> Require:
@@ -368,7 +375,11 @@ def compile_routes(settings: Settings) -> RouteTable:
     if problems := [str(each) for each in gaps(settings)]:
         raise ValueError("\n".join(problems))
     assertions = compile_assertions(settings)
-    routes = tuple(_compile_route(each, settings, assertions.get(each.upstream)) for each in settings.routes)
+    shared: dict[TokenRules, TokenRules] = {}
+    routes = tuple(
+        _compile_route(each, settings, assertions.get(each.upstream), shared) for each in settings.routes
+    )
+    routes = (*routes, *_metadata_routes(routes))
     return RouteTable(
         routes=routes,
         sites=_sites(settings),

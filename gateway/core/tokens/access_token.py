@@ -4,9 +4,10 @@ from functools import lru_cache
 from sys import intern
 from typing import Final
 
-from gateway.core.identity import Claims, Identity
+from gateway.core.identity import Binding, Claims, Identity
 from gateway.core.provider import Provider, claims_of
 from gateway.core.reasons import Reason
+from gateway.core.tokens.binding import TokenRules, read_binding
 from gateway.core.tokens.claims import (
     judge_times,
     named_kind,
@@ -53,6 +54,7 @@ def check(
     *,
     is_own: bool = False,
     at: float | None = None,
+    rules: TokenRules | None = None,
 ) -> Identity | UnknownKey | Reason:
     """Decide whether a bearer JWT is a valid access token for us (R18-R24, R26-R29).
 
@@ -64,6 +66,7 @@ def check(
         is_own: whether the token endpoint itself gave it to us as an access token, so that nobody needs to
             tell it from an ID token.
         at: when its times have to hold, in epoch seconds; None: now.
+        rules: what the route asks of it besides.
 
     Returns:
         Who is calling; ``UnknownKey`` when usable keys that hold the token's key are lacking; or the reason
@@ -77,21 +80,21 @@ def check(
         return Reason.TOKEN_ISSUER
     refusal = (
         _judge_kind(claims, kind, provider, is_own=is_own)
-        or judge_audience(claims, provider)
+        or judge_audience(claims, provider, rules)
         or _judge_client(claims, kind, provider, is_own=is_own)
         or judge_times(claims, now if at is None else at, provider.clock_skew, needs_iat=False)
     )
-    return refusal or identify(claims, provider)
+    # one that was given to us is bound to our own certificate, and nobody presents it
+    binding = None if is_own else read_binding(claims)
+    return refusal or identify(claims, provider, binding=binding, rules=rules)
 
 
 def _judge_kind(claims: Claims, kind: str | None, provider: Provider, *, is_own: bool) -> Reason | None:
-    """Refuse ID tokens, logout tokens and the like (R23), and what needs a proof that nobody checks.
+    """Refuse ID tokens, logout tokens and the like (R23).
 
     docs/tokens.md says what makes which kind of token.
     """
-    # a sender-constrained token is no bearer token (RFC 9449 section 7.2, RFC 8705 section 3); one that was
-    # given to us is bound to our own certificate, and nobody presents it
-    if kind not in _HEADER_TYPES or (claims.get("cnf") is not None and not is_own):
+    if kind not in _HEADER_TYPES:
         return Reason.TOKEN_TYPE
     if kind in _OWN_TYPES:
         return None
@@ -106,8 +109,10 @@ def _judge_kind(claims: Claims, kind: str | None, provider: Provider, *, is_own:
     return Reason.TOKEN_TYPE if any(claims.get(name) is not None for name in _ID_CLAIMS) else None
 
 
-def judge_audience(claims: Claims, provider: Provider) -> Reason | None:
-    """Ask that the token is meant for us (R24)."""
+def judge_audience(claims: Claims, provider: Provider, rules: TokenRules | None = None) -> Reason | None:
+    """Ask that the token is meant for us (R24), or for the very resource of a route (RFC 8707)."""
+    if rules is not None and rules.resource is not None:
+        return None if rules.resource in read_audience(claims) else Reason.TOKEN_AUDIENCE
     if "aud" not in claims and provider.settings.clients_without_aud:
         # whoever names a client here has been told what that means (docs/providers.md)
         is_known = claims.get("client_id") in provider.settings.clients_without_aud
@@ -145,11 +150,21 @@ def _scopes(claims: Claims) -> frozenset[str] | None:
     return None
 
 
-def identify(claims: Claims, provider: Provider, ends: float | None = None) -> Identity | Reason:
+def identify(
+    claims: Claims,
+    provider: Provider,
+    ends: float | None = None,
+    *,
+    binding: Binding | Reason | None = None,
+    rules: TokenRules | None = None,
+) -> Identity | Reason:
     """Return whom the claims of a token that holds name.
 
     ``ends`` (epoch seconds) is when that counts no more where they have no ``exp``; None: they must have one.
+    ``binding`` is to what it is bound, by its ``cnf``; ``rules`` are what a route asked of it.
     """
+    if isinstance(binding, Reason):
+        return binding
     subject, scopes = read_subject(claims), _scopes(claims)
     jti, sid = read_identifier(claims, "jti"), read_identifier(claims, "sid")
     issued, expires = read_time(claims, "iat"), read_time(claims, "exp")
@@ -159,7 +174,7 @@ def identify(claims: Claims, provider: Provider, ends: float | None = None) -> I
     if subject is None or scopes is None or not isinstance(expires, float):
         return Reason.TOKEN_CLAIMS
     # by position: keywords take twice as long, and each new token makes one
-    return Identity(
+    identity = Identity(
         "bearer",
         provider.name,
         provider.issuer,
@@ -173,3 +188,5 @@ def identify(claims: Claims, provider: Provider, ends: float | None = None) -> I
         jti,
         sid,
     )
+    identity.binding, identity.judged_by = binding, rules
+    return identity

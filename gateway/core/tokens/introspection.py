@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.core.identity import Claims, Identity
+from gateway.core.identity import Binding, Claims, Identity
 from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
 from gateway.core.tokens.access_token import identify, judge_audience
+from gateway.core.tokens.binding import TokenRules, read_binding
 from gateway.core.tokens.claims import judge_times, read_audience, read_time, short_type
 from gateway.core.tokens.jws import UnknownKey, Verified, authenticate
 from gateway.core.tokens.keys import KeySet
@@ -19,7 +20,7 @@ _SIGNED_TYPE: Final = "token-introspection+jwt"
 _OLDEST: Final = 60.0
 _MOST_HEADER: Final = 4096
 # what providers call an access token; refresh tokens and ID tokens can be introspected as well
-_KINDS: Final = frozenset(("bearer", "access", "access_token", "access-token", "at+jwt", "jwt"))
+_KINDS: Final = frozenset(("bearer", "dpop", "access", "access_token", "access-token", "at+jwt", "jwt"))
 _PROTOCOL: Final = frozenset(
     ("iss", "sub", "aud", "exp", "iat", "nbf", "jti", "sid", "scope", "scp", "client_id")
 )
@@ -67,13 +68,16 @@ def lasts_until(claims: Claims | None, provider: Provider, asked_at: float) -> f
     return min(longest, within) if within > asked_at else asked_at + settings.introspection_refused_for
 
 
-def check(answer: Introspection, provider: Provider, now: float) -> Identity | Reason:
+def check(
+    answer: Introspection, provider: Provider, now: float, rules: TokenRules | None = None
+) -> Identity | Reason:
     """Decide whether an opaque token is a valid access token for us (R21-R24, R26).
 
     Args:
         answer: what the provider said of it.
         provider: that said so; whom the route has named.
         now: epoch seconds.
+        rules: what the route asks of it besides.
 
     Returns:
         Who is calling, ``TOKEN_INACTIVE``, or the reason of another refusal.
@@ -86,25 +90,33 @@ def check(answer: Introspection, provider: Provider, now: float) -> Identity | R
         return Reason.TOKEN_ISSUER
     refusal = (
         _judge_kind(claims)
-        or judge_audience(claims, provider)
+        or judge_audience(claims, provider, rules)
         or judge_times(claims, now, provider.clock_skew, needs_iat=False, needs_exp=False)
     )
     if refusal is not None:
         return refusal
     kept = provider.kept_claims | _PROTOCOL
     told = {name: value for name, value in claims.items() if name in kept}
-    return identify(told, provider, ends=answer.until)
+    binding = read_binding(claims)
+    if _is_dpop(claims.get("token_type")) and (not isinstance(binding, Binding) or binding.key is None):
+        return Reason.TOKEN_TYPE
+    return identify(told, provider, answer.until, binding=binding, rules=rules)
 
 
 def _judge_kind(claims: Claims) -> Reason | None:
-    """Refuse refresh tokens and the like, and what needs a proof that nobody checks."""
-    if claims.get("cnf") is not None or claims.get("events") is not None:
+    """Refuse refresh tokens and the like."""
+    if claims.get("events") is not None:
         return Reason.TOKEN_TYPE
     for name in ("token_type", "token_use", "typ"):
         kind = claims.get(name)
         if kind is not None and (not isinstance(kind, str) or kind.lower() not in _KINDS):
             return Reason.TOKEN_TYPE
     return None
+
+
+def _is_dpop(kind: object) -> bool:
+    """Tell whether a token is said to need proofs of a key; to which key has to be said as well."""
+    return isinstance(kind, str) and kind.lower() == "dpop"
 
 
 def check_signed(token: bytes, provider: Provider, keys: KeySet, now: float) -> Claims | UnknownKey | Reason:

@@ -84,12 +84,13 @@ class UnknownKey:
     kid: str | None
 
 
-def read(token: str | bytes, most: int = MOST_TOKEN) -> Parsed | Reason:
+def read(token: str | bytes, most: int = MOST_TOKEN, *, remembers: bool = True) -> Parsed | Reason:
     """Take a JWT apart without trusting it (RFC 7515 section 5.2, steps 1 to 5).
 
     Args:
         token: compact serialisation in ASCII.
         most: the most characters that it may have.
+        remembers: whether others are likely to have the very same header.
 
     Returns:
         The parts, or ``TOKEN_MALFORMED``: not three canonical base64url segments, header or claims no JSON
@@ -101,7 +102,7 @@ def read(token: str | bytes, most: int = MOST_TOKEN) -> Parsed | Reason:
     # a fourth segment would leave a dot in the second one, and that is no base64url
     signing_input, _, last = octets.rpartition(b".")
     first, _, second = signing_input.partition(b".")
-    header = _headers.get(first) or _read_header(first, most)
+    header = (_headers.get(first) if remembers else None) or _read_header(first, most, remembers)
     body, signature = decode_base64url(second, most), decode_base64url(last, most)
     if header is None or body is None or signature is None:
         return Reason.TOKEN_MALFORMED
@@ -112,7 +113,7 @@ def read(token: str | bytes, most: int = MOST_TOKEN) -> Parsed | Reason:
     return Parsed(members, claims, alg, kid, signing_input, signature)
 
 
-def _read_header(segment: bytes, most: int) -> _Header | None:
+def _read_header(segment: bytes, most: int, remembers: bool = True) -> _Header | None:
     """Return a header by its segment, None where it is refused; the tokens of one key have the same."""
     octets = decode_base64url(segment, most)
     members = None if octets is None else parse_object(octets, most)
@@ -127,7 +128,7 @@ def _read_header(segment: bytes, most: int) -> _Header | None:
     if "kid" in members and (not isinstance(kid, str) or len(kid) > MOST_KEY_ID):
         return None
     header = _Header(members, alg, kid if isinstance(kid, str) else None)
-    if len(segment) <= _LONGEST_HEADER:
+    if remembers and len(segment) <= _LONGEST_HEADER:
         if len(_headers) >= _MOST_HEADERS:
             _headers.clear()
         _headers[segment] = header
@@ -195,12 +196,13 @@ def verify(parsed: Parsed, keys: KeySet, algorithms: tuple[str, ...]) -> Verifie
     if not candidates:
         return UnknownKey(parsed.kid)
     for key in candidates:
-        if _is_signed_by(parsed, key):
+        if is_signed_by(parsed, key):
             return Verified(parsed.header, parsed.claims, parsed.alg, parsed.signature)
     return Reason.TOKEN_SIGNATURE
 
 
-def _is_signed_by(parsed: Parsed, key: PublicKey) -> bool:
+def is_signed_by(parsed: Parsed, key: PublicKey) -> bool:
+    """Tell whether a signature is by this key, which fits the header's algorithm."""
     prepared = _RSA.get(parsed.alg)
     try:
         if prepared is None:

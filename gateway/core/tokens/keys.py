@@ -101,7 +101,7 @@ def build_key_set(jwks: Iterable[Json], fetched_at: float, stale_after: float) -
         assert isinstance(jwk, dict)
         kid = jwk.get("kid")
         assert kid is None or isinstance(kid, str)
-        for algorithm in _algorithms(jwk, found):
+        for algorithm in algorithms_of(jwk, found):
             table.setdefault((kid, algorithm), {})[_identity_of(found)] = found
     unique = {name: tuple(keys.values()) for name, keys in table.items() if len(keys) == 1 or name[0] is None}
     doubled = {name[0] for name in table if name not in unique}
@@ -151,7 +151,7 @@ def judge_key(jwk: Json) -> PublicKey | str:
                 return "kty is not RSA, EC or OKP"
     except (ValueError, UnsupportedAlgorithm):
         return "its numbers are no key"
-    if not isinstance(key, str) and not _algorithms(jwk, key):
+    if not isinstance(key, str) and not algorithms_of(jwk, key):
         return "alg is none that this kind of key has"
     return key
 
@@ -169,7 +169,8 @@ def _refuse_use(jwk: Mapping[str, Json]) -> str | None:
     return None
 
 
-def _algorithms(jwk: Mapping[str, Json], key: PublicKey) -> tuple[str, ...]:
+def algorithms_of(jwk: Mapping[str, Json], key: PublicKey) -> tuple[str, ...]:
+    """Return the algorithms that a key is for, by its kind and by what its JWK says."""
     fitting: tuple[str, ...]
     if isinstance(key, RSAPublicKey):
         fitting = _RSA_ALGORITHMS

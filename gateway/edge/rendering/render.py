@@ -1,7 +1,8 @@
 """Answers of the gateway itself: pages for people, problem documents (RFC 9457) for everything else.
 
-A 401 carries the challenge of RFC 6750 section 3, or that of RFC 9470 section 3 where a new authentication is
-asked for. Nothing here shows a token, an address behind the gateway or the detail of a fault.
+A 401 carries the challenge of RFC 6750 section 3, that of RFC 9470 section 3 where a new authentication is
+asked for, or that of RFC 9449 section 7.1 where a proof of a key is. Nothing here shows a token, an address
+behind the gateway or the detail of a fault.
 """
 
 import json
@@ -27,6 +28,12 @@ _RETRY_AFTER: Final = 5
 _MOST_RETRY: Final = 3600
 _MOST_DETAIL: Final = 300
 _STEP_UP: Final = frozenset({Reason.AUTHENTICATION_TOO_WEAK, Reason.AUTHENTICATION_TOO_OLD})
+_PROOF_ERRORS: Final = {
+    Reason.PROOF_INVALID: "invalid_dpop_proof",
+    Reason.PROOF_EXPIRED: "invalid_dpop_proof",
+    Reason.PROOF_REPLAYED: "invalid_dpop_proof",
+    Reason.PROOF_NONCE: "use_dpop_nonce",
+}
 # an own method list where the answer names none: what a proxied route can take (RFC 9110 section 15.5.6)
 _ALLOW: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -82,6 +89,8 @@ def render_refuse(answer: Refuse, request_id: str) -> Rendered:
     headers.append((b"X-Request-ID", request_id.encode("ascii", "replace")))
     if (challenge := _challenge(answer, status)) is not None:
         headers.append((b"WWW-Authenticate", challenge))
+    if answer.nonce:
+        headers.append((b"DPoP-Nonce", answer.nonce.encode()))
     if status == 405:
         headers.append((b"Allow", ", ".join(answer.allow or _ALLOW).encode("ascii", "ignore")))
     if retry_after is not None:
@@ -195,27 +204,47 @@ def _phrase(status: int) -> str:
 
 
 def _challenge(answer: Refuse, status: int) -> bytes | None:
-    """Return the WWW-Authenticate value (RFC 6750 section 3, RFC 9470 section 3), None where none is due."""
+    """Return the WWW-Authenticate value, None where none is due.
+
+    RFC 6750 section 3, RFC 9470 section 3, RFC 9449 section 7.1, RFC 9728 section 5.1.
+    """
+    resource = answer.route.resource if answer.route is not None and answer.challenge else None
+    error = _error_of(answer, status)
+    if error is None and status != 401 and (resource is None or status != 403):
+        return None
+    more: list[tuple[str, str]] = []
+    if answer.reason in _STEP_UP:
+        more += [("acr_values", " ".join(answer.acr_values))] if answer.acr_values else []
+        more += [] if answer.max_age is None else [("max_age", str(int(answer.max_age)))]
+    scopes = answer.required_scopes
+    if resource is not None:
+        more.append(("resource_metadata", resource.metadata_url))
+        scopes = scopes or resource.scopes
+    if scopes:
+        more.append(("scope", " ".join(scopes)))
+    if answer.proof_algorithms:
+        more.append(("algs", " ".join(answer.proof_algorithms)))
+    scheme = "DPoP" if answer.proof_algorithms else "Bearer"
+    return _start(scheme, error, answer.reason) + _parameters(more)
+
+
+def _error_of(answer: Refuse, status: int) -> str | None:
+    """Return the error code of a challenge, None where there is none to name."""
     reason = answer.reason
     if reason in _STEP_UP:
-        more = [("acr_values", " ".join(answer.acr_values))] if answer.acr_values else []
-        if answer.max_age is not None:
-            more.append(("max_age", str(int(answer.max_age))))
-        return _bearer("insufficient_user_authentication", reason) + _parameters(more)
+        return "insufficient_user_authentication"
     if status == 401:
-        # without a bearer token there is no error to name: RFC 6750 section 3.1
-        return _bearer("invalid_token" if answer.bearer_presented else None, reason)
+        # without a token there is no error to name: RFC 6750 section 3.1
+        code = _PROOF_ERRORS.get(reason, "invalid_token") if answer.proof_algorithms else "invalid_token"
+        return code if answer.bearer_presented else None
     if reason is Reason.SCOPE_MISSING:
-        scopes = [("scope", " ".join(answer.required_scopes))] if answer.required_scopes else []
-        return _bearer("insufficient_scope", reason) + _parameters(scopes)
-    if status == 400 and answer.bearer_presented:
-        return _bearer("invalid_request", reason)
-    return None
+        return "insufficient_scope"
+    return "invalid_request" if status == 400 and answer.bearer_presented else None
 
 
 @lru_cache(maxsize=256)
-def _bearer(error: str | None, reason: Reason) -> bytes:
-    start = b'Bearer realm="%b"' % _REALM
+def _start(scheme: str, error: str | None, reason: Reason) -> bytes:
+    start = b'%b realm="%b"' % (scheme.encode(), _REALM)
     if error is None:
         return start
     return start + _parameters([("error", error), ("error_description", reason.value)])

@@ -10,7 +10,7 @@ from gateway.http.downstream.reader import LINGER_BYTES, ClientReader
 from gateway.http.downstream.roles import Front
 from gateway.http.downstream.transport import AHEAD
 from gateway.http.messages.fields import HEAD_END
-from gateway.http.sockets import HIGH_WATER, peer_address
+from gateway.http.sockets import HIGH_WATER, asks_for_certificate, peer_address, thumbprint_of
 from gateway.http.states import ClientMove, ClientState, IllegalMove
 
 # for so long more of what follows a request waits in the kernel, where it may hide the client's end; then
@@ -92,7 +92,10 @@ class ClientConnection(ClientReader):
         else:
             arrival.over()
             self.peer, self.is_plain = arrival.peer, arrival.is_plain
-        self.tls = self.transport.get_extra_info("sslcontext") is not None
+        context = self.transport.get_extra_info("sslcontext")
+        self.tls = context is not None
+        if self.tls and asks_for_certificate(context):
+            self.certificate = thumbprint_of(self.transport)
         beyond = self.server.crowd.admit(self)
         if arrival is None and not self.peer:
             # it was broken off before it was taken in

@@ -143,6 +143,8 @@ class ClientReader(ClientWriter):
         )
         if self.is_plain:
             raise Unencrypted(request)
+        if self.certificate:
+            request.certificate = self.certificate
         self.since = server.now
         self.head = head
         self._keep = False

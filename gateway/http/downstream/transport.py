@@ -33,6 +33,7 @@ class ClientTransport(asyncio.Protocol):
         held: why nothing is read for now, if so.
         write_paused: whether the client does not keep up with the response.
         own: the connections to upstreams that serve this one alone, if any (R77).
+        certificate: the thumbprint of the one that the client showed, empty where it has not (RFC 8705).
         eof_due: when the end of this direction is to be said, None where it has been, or is not to be.
     """
 
@@ -41,6 +42,7 @@ class ClientTransport(asyncio.Protocol):
         "_unsent",
         "_written_at",
         "ahead",
+        "certificate",
         "eof_due",
         "held",
         "is_plain",
@@ -59,6 +61,7 @@ class ClientTransport(asyncio.Protocol):
         self.server = server
         self.peer = ""
         self.tls = False
+        self.certificate = ""
         self.is_plain = False
         self.write_paused = False
         self.own: Own | None = None
