@@ -209,7 +209,9 @@ def _sieve(settings: Settings) -> Sieve | None:
     if not settings.asked_by:
         return None
     kept = frozenset(name.lower().encode() for name in settings.client_headers.keep)
-    keys = () if settings.api_keys is None else (settings.api_keys.header,)
+    keys = [] if settings.api_keys is None else [settings.api_keys.header]
+    if settings.forwarding.client_certificate != "none":
+        keys.append(settings.forwarding.client_certificate)
     sources = sources_of(settings.forwarding)
     return Sieve(identity_names(settings), keys, own_names(settings), sources, kept)
 

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from tests.support.dpop import proof, thumbprint
 from tests.support.fronts import FRONTS, SHIPPED, Front, FrontBrowser, FrontWorld, behind, raw
 from tests.support.world import NAVIGATE, Page
 
@@ -388,6 +389,26 @@ async def test_r49_websockets_of_other_sites(world: FrontWorld):
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await world.browser().session.ws_connect(alice.url("/ws"), origin=world.base)
     assert refused.value.status == 401
+    assert not world.upstream.seen
+
+
+async def test_a_bound_token_with_its_proof(world: FrontWorld):
+    """[11.7] [11.10]: the proof is of the URL and method that the client asked for, and counts once."""
+    token = world.provider.mint("alice", scope="api", lifetime=3600, cnf={"jkt": thumbprint()})
+
+    def shown(path: str, method: str) -> dict[str, str]:
+        made = proof(token, world.base + path, world.clock(), method=method)
+        return {"Authorization": f"DPoP {token}", "DPoP": made}
+
+    nobody, good = world.browser(), shown("/api/x", "PUT")
+    assert (await nobody.fetch("/api/x?y", method="PUT", headers=good)).status == 200
+    assert world.told("X-Forwarded-User") == ["alice"]
+    assert world.told("Authorization") in ([], [""])
+    world.upstream.seen.clear()
+    for headers in (good, shown("/api/y", "PUT"), shown("/api/x", "POST")):
+        page = await nobody.fetch("/api/x?y", method="PUT", headers=headers)
+        assert page.status == 401
+        assert page.headers["WWW-Authenticate"].startswith("DPoP")
     assert not world.upstream.seen
 
 

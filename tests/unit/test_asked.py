@@ -262,6 +262,30 @@ def test_api_keys_stay_here():
         assert isinstance(asked(name, "/public/x", (b"X-API-Key", b"theirs")), Allow)
 
 
+def test_a_certificate_that_the_proxy_tells():
+    """[11.7] [11.10]: the field decides, whatever other products call it, and the application sees none."""
+    known = compiled(forwarding={"client_certificate": "Client-Cert"})
+    for name in WHOLE[1:]:
+        told = headers_of(asked(name, "/public/x", (b"Client-Cert", b":AAAA:"), known=known))
+        assert told[b"Client-Cert"] == b""
+        answer = asked(name, "/public/x", (b"Client_Cert", b":AAAA:"), known=known)
+        assert answer.reason is Reason.IDENTITY_FORGED
+        assert asked(name, "/public/x", (b"Client-Cert", b":AAAA:")).reason is Reason.IDENTITY_FORGED
+
+
+def test_what_agents_are_told_is_not_asked_about():
+    """[11.10] [11.11]: the metadata of a resource is the gateway's to give, and lets nobody through."""
+    known = compiled({"path": "/mcp", "resource": {"scopes": ["api"]}}, {"path": "/"})
+    path = "/.well-known/oauth-protected-resource/mcp"
+    assert isinstance(ask(known, path), Respond)
+    for name in WHOLE:
+        answer = asked(name, path, known=known)
+        assert isinstance(answer, Refuse | Respond)
+        assert (answer.status if isinstance(answer, Respond) else status_of(answer.reason)) in (200, 404)
+        assert isinstance(answer, Respond) is ASKERS[name].is_answer
+    assert asked(b"nginx", path, known=known).status == 403
+
+
 def test_envoy_is_told_what_to_take_off():
     """[11.10]: it would send empty fields on; they are named to be removed, which is stronger."""
     told = headers_of(asked(b"envoy", "/optional/x", known=COOKIES))

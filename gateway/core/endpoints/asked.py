@@ -102,7 +102,7 @@ def original_of(context: Context, asker: Asker, rest: bytes) -> Request | Refuse
     request, runtime = context.request, context.knowledge.runtime
     assert runtime.sieve is not None
     # a page's script can ask through the proxy, but only under the name of its site; it must read no answer
-    is_client = not asker.is_prefix and request.host in runtime.sites
+    is_client = not asker.is_prefix and runtime.sites.get(request.host) is not None
     if is_client or not runtime.rules.proxies.is_trusted(request.peer):
         return plain(context, Reason.ASKER_UNTRUSTED)
     sifted = runtime.sieve.sift(request)

@@ -74,7 +74,7 @@ class Sieve:
 
     Args:
         identity: the names under which upstreams are told who is calling, as they are written.
-        keys: those that bring credentials of ours alone, which no upstream sees.
+        keys: those that bring what proves somebody here alone, and which no upstream sees.
         own: the folded names under which they are told anything.
         sources: the fields that trusted proxies write.
         kept: lower-case names of other products that pass.
