@@ -13,7 +13,9 @@ from gateway.core.decision.needs import (
     EndSession,
     ExchangeToken,
     Introspect,
+    JoinSite,
     KeepHint,
+    KeepTicket,
     KeptPage,
     KeyRecord,
     Keys,
@@ -29,6 +31,7 @@ from gateway.core.decision.needs import (
     RevokeToken,
     SaveSession,
     SessionRecord,
+    TakeTicket,
     TokenUserInfo,
     Touch,
     UseOnce,
@@ -44,6 +47,7 @@ from gateway.edge.refresh.refresher import Refresher
 from gateway.edge.sessions.kept_pages import KeptPages
 from gateway.edge.sessions.logout_hints import LogoutHints
 from gateway.edge.sessions.records import Sessions
+from gateway.edge.sessions.tickets import Tickets
 from gateway.edge.store.store import Store
 
 
@@ -57,6 +61,7 @@ class Resolvers:
     refresher: Refresher
     sessions: Sessions
     kept_pages: KeptPages
+    tickets: Tickets
     logout_hints: LogoutHints
     token_revocations: TokenRevocations
     api_keys: ApiKeys
@@ -82,6 +87,9 @@ class Resolvers:
             Replaced: self._replaced,
             SaveSession: self.sessions.save,
             KnownSid: self.sessions.knows_sid,
+            KeepTicket: self.tickets.keep,
+            TakeTicket: self.tickets.take,
+            JoinSite: self._join,
             KeptPage: self.kept_pages.fetch,
             KeyRecord: self.api_keys.fetch,
             KeyUsed: self.api_keys.used,
@@ -110,6 +118,12 @@ class Resolvers:
     async def _end_session(self, need: EndSession) -> str | Fault:
         hint = await self.logout_hints.take(need.session_id) or need.id_token_hint
         return await self.providers.end_session(replace(need, id_token_hint=hint))
+
+    async def _join(self, need: JoinSite) -> None:
+        # what this browser has shown here before of an older login's generations is no reuse of this one's
+        if need.rotation_id:
+            await self.leases.forget_left(need.rotation_id, need.site)
+        await self.sessions.join(need)
 
     async def _replaced(self, need: Replaced) -> None:
         # a login does not fail for want of the others' ears

@@ -36,6 +36,7 @@ from gateway.edge.revocation.streams import Streams
 from gateway.edge.sessions.kept_pages import KeptPages
 from gateway.edge.sessions.logout_hints import LogoutHints
 from gateway.edge.sessions.records import Sessions
+from gateway.edge.sessions.tickets import Tickets
 from gateway.edge.telemetry.logs import Logs
 from gateway.edge.telemetry.metrics import Metrics
 from gateway.edge.telemetry.recorder import Recorder
@@ -207,6 +208,7 @@ class Parts:
             self.refresher,
             self.sessions,
             self.kept_pages,
+            Tickets(self.store, lambda: self.runtime.ring),
             self.logout_hints,
             self.token_revocations,
             self.api_keys,

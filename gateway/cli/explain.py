@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from gateway.cli.explain_text import tell
 from gateway.cli.questions import Question, question_of
 from gateway.config.settings.root import Settings
+from gateway.config.sites import first_url
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.decision.needs import Admit, Need
 from gateway.core.explain.facts import Found
@@ -44,7 +45,7 @@ def account_of(settings: Settings, question: Question) -> Mapping[str, Json]:
 
 def host_of(settings: Settings) -> str:
     """Return the host that a path alone is meant at: that of the first ``public_url``."""
-    return urlsplit(settings.public_url[0]).netloc
+    return urlsplit(first_url(settings)).netloc
 
 
 def build_request(settings: Settings, url: str, method: str, fields: Sequence[str]) -> Request:

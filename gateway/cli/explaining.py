@@ -59,6 +59,7 @@ def _question(options: argparse.Namespace, settings: "Settings | None") -> "Ques
 
     from gateway.cli import questions  # noqa: PLC0415 - the same
     from gateway.cli.curl import read_command  # noqa: PLC0415 - the same
+    from gateway.config.sites import first_url  # noqa: PLC0415 - the same
 
     if options.request_id is not None and options.log is None:
         raise ValueError("--request-id is for --log")
@@ -67,7 +68,7 @@ def _question(options: argparse.Namespace, settings: "Settings | None") -> "Ques
             raise ValueError("--method is not for --log, which names one")
         text = _saved("--log", options.log)
         return questions.question_of_line(text, options.request_id, options.header, options.client)
-    host = None if settings is None else urlsplit(settings.public_url[0]).netloc
+    host = None if settings is None else urlsplit(first_url(settings)).netloc
     url, method, fields = options.url, "GET" if options.method is None else options.method, options.header
     if options.curl is not None:
         command = read_command(_saved("--curl", options.curl))

@@ -16,6 +16,7 @@ from gateway.core.decision.places import locate, may_be_raw
 from gateway.core.decision.refusals import login_url, plain
 from gateway.core.endpoints import asked, logout, provider_logout
 from gateway.core.endpoints.callback import callback
+from gateway.core.endpoints.joining import join, ticket
 from gateway.core.endpoints.jwks import client_jwks, jwks
 from gateway.core.endpoints.login import login
 from gateway.core.endpoints.login_failure import interrupted
@@ -31,6 +32,7 @@ from gateway.core.rules.rate_limit import RateLimit
 from gateway.core.rules.routes import Route
 from gateway.core.runtime import RuntimeConfig
 from gateway.core.sessions.cookies import session_cookies
+from gateway.core.sessions.joining import JOIN, TICKET
 from gateway.core.sessions.model import SessionOver
 from gateway.syntax.targets import canonicalise
 
@@ -54,6 +56,8 @@ ENDPOINTS: dict[bytes, Endpoint] = {
     b"frontchannel-logout": provider_logout.frontchannel,
     b"userinfo": userinfo,
     b"jwks.json": jwks,
+    JOIN.encode(): join,
+    TICKET.encode(): ticket,
 }
 # what is the same for everybody, wherever it is asked for
 _ANYWHERE = frozenset((jwks, client_jwks))
@@ -106,7 +110,8 @@ def _locate(context: Context) -> Answer | Need:
     if target.path.startswith(runtime.prefix):
         return _own(context, target.path[len(runtime.prefix) :])
     if route is None:
-        known = runtime.routes.knows(host)
+        # at the host where people log in there may be nothing else
+        known = runtime.routes.knows(host) or context.site is not None
         return plain(context, Reason.ROUTE_UNKNOWN if known else Reason.HOST_UNKNOWN)
     context.route = route
     runtime.places.learn(host, target, request.method, route)
@@ -346,7 +351,7 @@ def due_cookies(
 
 def timely_cookies(answer: Refuse | Respond, knowledge: Knowledge, age: float) -> tuple[CookieChange, ...]:
     """Return the cookies of an answer of our own: as ``due_cookies``, but of logins and logouts always."""
-    is_of_session = answer.route is not None or answer.reason is Reason.USERINFO
+    is_of_session = answer.route is not None or answer.reason in (Reason.USERINFO, Reason.TICKET_GIVEN)
     if not is_of_session or not _is_late(knowledge, age):
         return answer.cookies
     return tuple(change for change in answer.cookies if change.value is None)

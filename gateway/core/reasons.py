@@ -24,6 +24,8 @@ class Reason(StrEnum):
     LOGIN_RETURNED = "login_returned"
     LOGIN_EVICTED = "login_evicted"
     ALREADY_LOGGED_IN = "already_logged_in"
+    TICKET_GIVEN = "ticket_given"
+    SITE_JOINED = "site_joined"
     LOGGED_OUT = "logged_out"
     LOGOUT_CONFIRM = "logout_confirm"
     USERINFO = "userinfo"
@@ -101,6 +103,7 @@ class Reason(StrEnum):
     LOGIN_LOOP = "login_loop"
     LOGIN_INSECURE = "login_insecure"
     LOGIN_COOKIE_TOO_LARGE = "login_cookie_too_large"
+    TICKET_REFUSED = "ticket_refused"
     # data plane limits
     REQUEST_TIMEOUT = "request_timeout"
     HEAD_TOO_LARGE = "head_too_large"
@@ -149,6 +152,8 @@ _STATUS: dict[Reason, int] = {
             Reason.LOGIN_RETURNED,
             Reason.LOGIN_EVICTED,
             Reason.ALREADY_LOGGED_IN,
+            Reason.TICKET_GIVEN,
+            Reason.SITE_JOINED,
             Reason.LOGGED_OUT,
         ),
         303,

@@ -14,8 +14,10 @@ from gateway.config.requirements import asked
 from gateway.config.settings.providers import EMAIL
 from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.root import Settings
+from gateway.config.sites import callback_urls, first_url, site_urls
 from gateway.core.claim_mapping import compile_mapping
 from gateway.core.email import VERIFIED, is_address, verified_beside
+from gateway.core.headers.by_host import by_host
 from gateway.core.headers.cookies import Site
 from gateway.core.headers.forwarding_fields import sources_of
 from gateway.core.headers.lines import NOTHING
@@ -53,6 +55,7 @@ class RuntimeConfig:
     ``keeps_records``: the store keeps the sessions, not the browsers. ``api_keys`` are those of the
     configuration, by their ids. ``signing`` are the keys of assertions, None where no upstream gets any.
     ``sieve`` sorts what proxies ask by, None where none does. ``proofs`` is what is asked of proofs of a key.
+    ``login_site`` is where people log in for every site, None where each site has a login of its own.
     """
 
     settings: Settings
@@ -76,6 +79,7 @@ class RuntimeConfig:
     api_keys: Mapping[str, api_key.ApiKey] = field(default_factory=dict)
     sieve: Sieve | None = None
     proofs: ProofRules = field(kw_only=True)
+    login_site: Site | None = None
 
     def default_provider(self) -> Provider | None:
         """Return the provider that a login uses when nothing names one: the first that has logins."""
@@ -91,21 +95,31 @@ class RuntimeConfig:
         return None if found is None or found.settings.bearer_only else found
 
 
-def _site(public_url: str) -> Site:
+def _site(public_url: str, domain: str | None = None) -> Site:
     parts = urlsplit(public_url.rstrip("/").lower())
     secure, authority = parts.scheme == "https", authority_of(parts)
+    # a cookie for a domain is none for its host alone
+    prefix = "__Secure-gateway-" if domain else "__Host-gateway-"
     return Site(
         origin=f"{parts.scheme}://{authority}",
         authority=authority.encode(),
         secure=secure,
-        cookie_prefix="__Host-gateway-" if secure else f"gateway-{port_of(parts)}-",
+        cookie_prefix=prefix if secure else f"gateway-{port_of(parts)}-",
+        domain=domain or "",
     )
+
+
+def _site_at(wild: Site, host: bytes) -> Site:
+    """Return the site of a host that a wildcard stands for."""
+    authority = host.partition(b".")[0] + wild.authority[1:]
+    origin = f"{wild.origin.partition(':')[0]}://{authority.decode('ascii')}"
+    return Site(origin, authority, wild.secure, wild.cookie_prefix, wild.domain)
 
 
 def _sites(settings: Settings) -> dict[bytes, Site]:
     sites: dict[bytes, Site] = {}
-    for url in settings.public_url:
-        site = _site(url)
+    for url in site_urls(settings):
+        site = _site(url, settings.cookie_domain)
         parts = urlsplit(site.origin)
         # a client may spell the default port out (RFC 9110 section 4.2.3)
         sites |= {name.encode(): site for name in (authority_of(parts), with_port(parts))}
@@ -114,7 +128,7 @@ def _sites(settings: Settings) -> dict[bytes, Site]:
 
 def redirect_uris(settings: Settings) -> dict[str, list[str]]:
     """Return by provider what is to be registered there: where logins, and logouts, come back to."""
-    origins = [_site(url).origin for url in settings.public_url]
+    origins = [_site(url).origin for url in callback_urls(settings)]
     return {
         name: [
             *(origin + path for origin in origins),
@@ -126,7 +140,7 @@ def redirect_uris(settings: Settings) -> dict[str, list[str]]:
 
 def key_uris(settings: Settings) -> dict[str, str]:
     """Return by provider where it finds the keys that the gateway signs with, where it does."""
-    origin = _site(settings.public_url[0]).origin
+    origin = _site(first_url(settings)).origin
     return {
         name: f"{origin}{settings.prefix}{CLIENT_KEYS}{name}"
         for name, each in settings.providers.items()
@@ -194,7 +208,7 @@ def _cookie_prefixes(sites: Iterable[Site]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for site in sites for name in (site.cookie_prefix, site.scoped_prefix)))
 
 
-def _hsts(settings: Settings, sites: Mapping[bytes, Site]) -> dict[bytes, Header]:
+def _hsts(settings: Settings, sites: Mapping[bytes, Site]) -> Mapping[bytes, Header]:
     hsts = settings.tls.hsts if settings.tls is not None else None
     if hsts is None:
         return {}
@@ -202,7 +216,8 @@ def _hsts(settings: Settings, sites: Mapping[bytes, Site]) -> dict[bytes, Header
     value += b"; includeSubDomains" if hsts.include_subdomains else b""
     value += b"; preload" if hsts.preload else b""
     header = (b"Strict-Transport-Security", value)
-    return {authority: header for authority, site in sites.items() if site.secure}
+    secure = {authority: header for authority, site in sites.items() if site.secure}
+    return by_host(secure, lambda found, _: found)
 
 
 def _sieve(settings: Settings) -> Sieve | None:
@@ -251,7 +266,7 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
     routes, prefix = compile_routes(settings), settings.prefix.encode()
     return RuntimeConfig(
         settings=settings,
-        sites=sites,
+        sites=by_host(sites, _site_at),
         routes=routes,
         providers=providers,
         by_issuer={each.issuer: each for each in providers.values() if each.has_id_tokens},
@@ -283,6 +298,9 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
         api_keys=_api_keys(settings),
         sieve=_sieve(settings),
         proofs=_proofs(settings, ring),
+        login_site=None
+        if settings.login_host is None
+        else _site(settings.login_host, settings.cookie_domain),
     )
 
 

@@ -1,8 +1,10 @@
 """The authority that a request names (RFC 9110 section 7.2)."""
 
 import re
+from collections.abc import Container, Iterable
 from typing import Final
 
+_LABEL: Final = re.compile(rb"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
 
 
@@ -19,3 +21,31 @@ def undotted(host: bytes) -> bytes:
     name, colon, port = host.partition(b":") if host[:1] != b"[" else (host, b"", b"")
     bare = name.removesuffix(b".")
     return host if bare == name or not bare or bare[-1:] == b"." else bare + colon + port
+
+
+def wildcard_of(host: bytes) -> bytes | None:
+    """Return the wildcard that stands for an authority in lower case, None where none can.
+
+    It stands for exactly one label, as in certificates (RFC 9525 section 6.3).
+    """
+    label, dot, rest = host.partition(b".")
+    return b"*." + rest if dot and rest and _LABEL.fullmatch(label) else None
+
+
+class Authorities(Container[bytes]):
+    """Authorities, of which some are wildcards."""
+
+    __slots__ = ("_all",)
+
+    def __init__(self, names: Iterable[bytes]) -> None:
+        self._all = frozenset(names)
+
+    def __contains__(self, host: object) -> bool:
+        """Tell whether an authority in lower case is one of them, itself or by a wildcard."""
+        return isinstance(host, bytes) and (host in self._all or wildcard_of(host) in self._all)
+
+
+def authorities(names: Iterable[bytes]) -> Container[bytes]:
+    """Return what holds these authorities; nothing is to be paid for wildcards where there are none."""
+    found = frozenset(names)
+    return Authorities(found) if any(name.startswith(b"*.") for name in found) else found

@@ -85,6 +85,20 @@ def split_url(url: str) -> SplitResult | None:
     return parts if is_host(host) and not parts.netloc.endswith(":") else None
 
 
+def split_site(url: str) -> SplitResult | None:
+    """Return the parts of the URL of a site, whose host may be ``*.`` and a name: one label stands for it."""
+    scheme, wild, rest = url.partition("://*.")
+    if not wild:
+        return split_url(url)
+    parts = split_url(f"{scheme}://w.{rest}")
+    return None if parts is None else parts._replace(netloc=f"*{parts.netloc[1:]}")
+
+
+def is_wild(url: str) -> bool:
+    """Tell whether the URL of a site stands for many."""
+    return "://*." in url
+
+
 def is_proxy(text: str) -> bool:
     """Tell whether a text names an HTTP proxy, or says ``none``."""
     parts = split_url(text)

@@ -25,6 +25,7 @@ from gateway.config.checks.rate_limits import check_rate_limits
 from gateway.config.checks.routes import check_path, check_routes, warn_routes
 from gateway.config.checks.sessions import check_session
 from gateway.config.checks.several_providers import check_callbacks, warn_providers
+from gateway.config.checks.sites import check_sites, warn_sites
 from gateway.config.checks.store import check_store, warn_store
 from gateway.config.checks.upgrade import warn_upgrade
 from gateway.config.checks.upstreams import check_upstreams, warn_upstreams
@@ -47,26 +48,6 @@ def check(settings: Settings) -> list[Problem]:
 def warn(settings: Settings) -> list[Problem]:
     """Return what is allowed and yet hardly meant."""
     return list(_warnings(settings))
-
-
-def _check_public_urls(settings: Settings) -> Iterator[Problem]:
-    seen: dict[str, int] = {}
-    secure_hosts: dict[str | None, int] = {}
-    for index, url in enumerate(settings.public_url):
-        at: Path = ("public_url", index)
-        message = urls.judge_url(url, insecure=settings.allow_insecure_http, path=False, query=False)
-        parts = urls.split_url(url)
-        if message is not None or parts is None:
-            yield Problem(at, message or "not a URL")
-            continue
-        authority = urls.authority_of(parts)
-        if authority in seen:
-            yield Problem(at, f"the same host as public_url[{seen[authority]}]")
-            continue
-        seen[authority] = index
-        # the names of __Host- cookies hold no port, so one host's sessions would overwrite each other
-        if parts.scheme == "https" and secure_hosts.setdefault(parts.hostname, index) != index:
-            yield Problem(at, "another port of a host above: cookies ignore ports, so use another host name")
 
 
 def _check_listeners(settings: Settings) -> Iterator[Problem]:
@@ -131,7 +112,7 @@ def _check_keys(settings: Settings) -> Iterator[Problem]:
 
 
 CHECKS: tuple[Check, ...] = (
-    _check_public_urls,
+    check_sites,
     _check_listeners,
     check_tls,
     check_log,
@@ -167,6 +148,7 @@ def _warnings(settings: Settings) -> Iterator[Problem]:
             ("admin", "listen"),
             "other machines can read the metrics here, and without admin.token nobody can revoke anything",
         )
+    yield from warn_sites(settings)
     yield from warn_forwarding(settings)
     yield from warn_asking(settings)
     yield from warn_listener(settings)

@@ -197,7 +197,7 @@ def _check_hosts(settings: Settings, route: RouteSettings, at: Path) -> Iterator
         where: Path = (*at, "hosts", index)
         if not _is_pattern(host):
             yield Problem(where, "write a host in lower case, if need be with a port, or *.example.com")
-        elif route.unauthenticated == "login" and host not in public:
+        elif route.unauthenticated == "login" and not _is_site(host, public):
             yield Problem(
                 where, "unauthenticated: login needs a host of public_url, to which the login can return"
             )
@@ -210,15 +210,19 @@ def _check_hosts(settings: Settings, route: RouteSettings, at: Path) -> Iterator
 
 
 def _can_log_in(host: str, public: set[str]) -> bool:
-    return any(
-        each == host or (host.startswith("*.") and each.partition(".")[2] == host[2:]) for each in public
+    return _is_site(host, public) or any(
+        host.startswith("*.") and each.partition(".")[2] == host[2:] for each in public
     )
+
+
+def _is_site(host: str, public: set[str]) -> bool:
+    return host in public or (not host.startswith("*.") and f"*.{host.partition('.')[2]}" in public)
 
 
 def _public_authorities(settings: Settings) -> set[str]:
     return {
         name(parts)
-        for parts in filter(None, map(urls.split_url, settings.public_url))
+        for parts in filter(None, map(urls.split_site, settings.public_url))
         for name in (urls.authority_of, urls.host_of, urls.with_port)
     }
 

@@ -12,7 +12,10 @@ from gateway.config.settings.routes import RouteSettings
 from gateway.syntax import urls
 
 ENDPOINTS = frozenset(
-    ("jwks.json", "login", "logout", "logged-out", "userinfo", "backchannel-logout", "frontchannel-logout")
+    (
+        *("jwks.json", "login", "join", "ticket", "logout", "logged-out", "userinfo"),
+        *("backchannel-logout", "frontchannel-logout"),
+    )
 )
 """What stands below ``prefix`` beside the callbacks."""
 CLIENT_KEYS = "jwks/"
@@ -113,7 +116,7 @@ def _names_issuers(settings: Settings, route: RouteSettings) -> bool:
 
 def _sites(settings: Settings) -> list[str]:
     """Return the authority of each ``public_url`` with its port written out."""
-    return [urls.with_port(parts) for parts in map(urls.split_url, settings.public_url) if parts]
+    return [urls.with_port(parts) for parts in map(urls.split_site, settings.public_url) if parts]
 
 
 def _share_one(sites: list[str], one: RouteSettings, other: RouteSettings) -> bool:

@@ -46,7 +46,7 @@ def _warn_restricted(settings: Settings) -> Iterator[Problem]:
 
 
 def _warn_every_port(settings: Settings) -> Iterator[Problem]:
-    public = [urls.authority_of(parts) for parts in map(urls.split_url, settings.public_url) if parts]
+    public = [urls.authority_of(parts) for parts in map(urls.split_site, settings.public_url) if parts]
     routed = [host for route in settings.routes for host in route.hosts or ()]
     # a site that has a port of its own alone was never meant by a host without one
     sites = _patterns(each for each in public if not _port(each))

@@ -61,7 +61,11 @@ class Settings(Model):
     """The whole file."""
 
     public_url: PublicUrls
-    """Where browsers find the gateway: one URL or a list, each with its own callback and session."""
+    """Where browsers find the gateway: one URL or a list; ``https://*.example.com`` is a site a name."""
+    login_host: Text | None = None
+    """The URL under which people log in for every site; absent: each site has a callback of its own."""
+    cookie_domain: Text | None = None
+    """The domain whose every host is sent the sessions; absent: each is for one host alone."""
     allow_insecure_http: bool = False
     """Let public URLs, issuers and endpoints use plain http beyond this machine."""
     listen: Text = "127.0.0.1:8080"

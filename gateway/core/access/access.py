@@ -74,7 +74,7 @@ def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Answ
     if isinstance(verdict, Live):
         if context.request.is_websocket and not _comes_from_here(context, route):
             return replace(plain(context, Reason.ORIGIN_FORBIDDEN), identity=verdict.identity)
-        if is_foreign(context.request, route, context.knowledge.runtime.sites.values()):
+        if is_foreign(context.request, route, context.knowledge.runtime.sites.values(), context.site):
             return replace(plain(context, Reason.ORIGIN_FORBIDDEN), identity=verdict.identity)
         return _allowed(context, route, verdict.identity, verdict)
     if not isinstance(verdict, Reason):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from gateway.core.access.to_login import route_of
+from gateway.core.access.to_login import asked_in, route_of
 from gateway.core.decision.answers import Respond
 from gateway.core.decision.context import Context
 from gateway.core.decision.refusals import login_link
@@ -21,11 +21,28 @@ _CARRIED = ("login_hint", "account", "acr_values", "max_age")
 
 def to_choose(context: Context, route: Route, reason: Reason) -> Respond | None:
     """Send a person to the page where they choose; None where there is nothing to choose."""
-    if not route.choices:
+    if not route.choices or is_elsewhere(context):
         return None
     page = (context.target.path + context.target.query).decode("latin-1")
     url = login_link(context, page, None)
     return None if len(url) > MOST_LINK else Respond(reason, 303, location=url, route=route)
+
+
+def is_elsewhere(context: Context) -> bool:
+    """Tell whether people log in at another host for this site: where they choose, if they have to."""
+    host, site = context.knowledge.runtime.login_site, context.site
+    return host is not None and site is not None and site.origin != host.origin
+
+
+def choices_of(context: Context, page: str) -> tuple[str, ...]:
+    """Return the providers among which a person chooses for a page, none where there is nothing to choose."""
+    route, runtime = route_of(context, page), context.knowledge.runtime
+    if is_elsewhere(context):
+        return ()
+    if (asked := asked_in(context, page)) is not None:
+        names = tuple(name for name in runtime.choices if not asked.admits or name in asked.admits)
+        return names if len(names) > 1 and not asked.provider else ()
+    return runtime.choices if route is None or route.access == "public" else route.choices
 
 
 def choose(context: Context, page: str, fields: Mapping[str, str]) -> Respond | None:
@@ -37,8 +54,7 @@ def choose(context: Context, page: str, fields: Mapping[str, str]) -> Respond | 
         fields: what the link asks for; the chosen one is judged as it is.
     """
     assert context.site is not None
-    route, runtime = route_of(context, page), context.knowledge.runtime
-    names = runtime.choices if route is None or route.access == "public" else route.choices
+    names, runtime = choices_of(context, page), context.knowledge.runtime
     if not names or sum(map(len, (page, *(fields.get(name, "") for name in _CARRIED)))) > MOST_LINK:
         return None
     last = context.cookies.get(context.site.choice_cookie, "")

@@ -85,12 +85,14 @@ class KnownCaller:
 class SessionCookie:
     """A session cookie; ``opened`` is None where it leads to no session, and ``gone`` says why.
 
-    ``live`` is how it was judged last, and ``kept`` says whether that holds still. ``identity`` is who it was
-    last, with what was found of that identity.
+    ``former`` is the id of one whose record is not there any more, empty where that is unknown. ``live`` is
+    how it was judged last, and ``kept`` says whether that holds still. ``identity`` is who it was last, with
+    what was found of that identity.
     """
 
     opened: OpenedSession | None
     gone: Reason = Reason.SESSION_INVALID
+    former: str = ""
     kept: KeptSession | None = field(default=None, repr=False, compare=False)
     live: Live | None = field(default=None, repr=False, compare=False)
     identity: Identity | None = field(default=None, repr=False, compare=False)
@@ -233,7 +235,7 @@ def _kept_session(context: Context, site: jar.Site, sealed: str, key: str) -> Se
         # whoever remembers the session says so, too
         return SessionCookie(None, Reason.REVOKED)
     if not stored.body:
-        return SessionCookie(None, Reason.SESSION_EXPIRED)
+        return SessionCookie(None, Reason.SESSION_EXPIRED, handle.session_id)
     opened = _open_record(context, handle, stored)
     if opened is not None:
         memo.put(record, opened)

@@ -18,11 +18,14 @@ _MOST = 10
 _LEAST = 5
 
 
-def loops(context: Context, site: Site, page: str) -> bool:
-    """Tell whether the same page was logged in for over and over, and no session ever came back."""
+def loops(context: Context, site: Site, page: str, most: int = LOOP_COUNT) -> bool:
+    """Tell whether the same page was logged in for over and over, and no session ever came back.
+
+    This would be the round of number ``most`` at least.
+    """
     # restored tabs log in side by side, each for its own page
     mark = _mark(page)
-    return sum(1 for _, each in _recent(context, site) if each == mark) >= LOOP_COUNT - 1
+    return sum(1 for _, each in _recent(context, site) if each == mark) >= most - 1
 
 
 def ended_just_now(context: Context, max_age: int | None) -> bool:

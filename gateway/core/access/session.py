@@ -9,7 +9,7 @@ from gateway.core.access.credentials import SessionCookie
 from gateway.core.decision.answers import Live
 from gateway.core.decision.context import Context
 from gateway.core.decision.kept import KeptSession
-from gateway.core.decision.needs import Confirm, ExchangeToken, Need, Refresh, Touch
+from gateway.core.decision.needs import Confirm, ExchangeToken, Need, Refresh, Touch, left_at
 from gateway.core.email import VERIFIED
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.identity import Claims, Identity
@@ -128,14 +128,19 @@ def _judge(context: Context, opened: OpenedSession) -> Live | Need | Reason:
             return Reason.SESSION_EXPIRED
         outcome = _renewed_for_this(context, session)
         if outcome is None:
-            return Refresh(rotation_id, session, grant)
+            return Refresh(rotation_id, session, grant, _shared_at(context, session))
         if isinstance(outcome, SessionOver):
             return outcome.reason
         # a renewal that has just succeeded counts, however soon its access token expires
         session, grant, renewed, rotation_id = outcome.session, outcome.grant, outcome, ""
     elif phase == "due" and grant is not None:
-        background = (Refresh(rotation_id, session, grant),)
+        background = (Refresh(rotation_id, session, grant, _shared_at(context, session)),)
     return _live(context, opened, Renewed(session, grant), rotation_id, renewed is not None, background)
+
+
+def _shared_at(context: Context, session: Session) -> str:
+    """Return where a session is presented that several sites have; empty for one that has its place here."""
+    return context.site.origin if session.is_shared and context.site is not None else ""
 
 
 def _keeps_token(context: Context, session: Session) -> bool:
@@ -183,10 +188,20 @@ def _live(
     elif is_given:
         changes = session_cookies(context.site, Renewed(session, None), context.cookies, context.now)
     if opened.grant is not None and (claims := opened.grant.unconfirmed):
-        waiting = tuple(each for each in claims if not context.knowledge.confirmed(each))
+        site = _shared_at(context, session)
+        waiting = tuple(each for each in claims if not context.knowledge.confirmed(left_at(each, site)))
         if waiting:
-            background = (*background, Confirm(waiting, session.ends_at))
-    return Live(identity, opened.session, opened.grant, changes, background, opened.rotation_id, is_newer)
+            background = (*background, Confirm(waiting, session.ends_at, site))
+    return Live(
+        identity,
+        opened.session,
+        opened.grant,
+        changes,
+        background,
+        opened.rotation_id,
+        is_newer,
+        current=current,
+    )
 
 
 def session_identity(context: Context, session: Session) -> Verdict:

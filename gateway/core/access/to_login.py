@@ -1,15 +1,27 @@
 """The way to the provider, and back to the page that was wanted."""
 
 import re
+from dataclasses import dataclass, replace
 
 from gateway.core.access import pending
+from gateway.core.access.credentials import SessionCookie, session_cookie
+from gateway.core.access.session import why_over
 from gateway.core.decision.answers import Login
 from gateway.core.decision.context import Context
 from gateway.core.decision.places import locate
 from gateway.core.headers.cookies import Site
 from gateway.core.reasons import Reason
 from gateway.core.rules.routes import Route
+from gateway.core.sessions.joining import (
+    JOIN,
+    TICKET,
+    JoinRequest,
+    decode_request,
+    mark_of,
+    request_purpose,
+)
 from gateway.core.sessions.pending import SECRET_BYTES, begin_pending
+from gateway.syntax import forms
 from gateway.syntax.raw_paths import raw_target
 from gateway.syntax.targets import canonicalise
 
@@ -65,6 +77,9 @@ def begin(
     if return_to is None:
         return_to = (context.target.path + context.target.query).decode("latin-1")
     page = safe_return(site, return_to)
+    if runtime.login_site is not None and site.origin != runtime.login_site.origin:
+        wanted = _Wanted(reason, page, provider, acr_values, max_age, returned, context.route or route)
+        return _elsewhere(context, site, runtime.login_site, wanted)
     chosen = runtime.login_provider(provider)
     assert chosen is not None
     callback = pending.short_callback(chosen.callback, runtime.settings.prefix, chosen.name)
@@ -100,11 +115,110 @@ def begin(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A login that is wanted for a page of this site; ``returned`` and ``route`` are as in ``begin``."""
+
+    reason: Reason
+    page: str
+    provider: str | None
+    acr_values: tuple[str, ...]
+    max_age: int | None
+    returned: str
+    route: Route | None
+
+
+def _elsewhere(context: Context, site: Site, host: Site, wanted: _Wanted) -> Login:
+    """Send this browser to the host where people log in for every site; it comes back with a ticket."""
+    runtime, route = context.knowledge.runtime, wanted.route
+    position, callback = context.knowledge.denylist.position, f"{runtime.settings.prefix}{TICKET}"
+    # a route's own provider is where a login goes; whoever else it admits comes in as well
+    admitted = None if route is None else route.providers
+    is_routes = route is not None and wanted.provider == route.provider
+    provider = "" if wanted.provider is None or is_routes else wanted.provider
+    first = (wanted.provider,) if is_routes and wanted.provider is not None else ()
+    coming = begin_pending(
+        bytes(SECRET_BYTES),
+        provider,
+        pending.shown(wanted.page),
+        context.now,
+        callback,
+        position,
+        is_repeated=bool(wanted.returned),
+    )
+    return Login(
+        reason=wanted.reason,
+        provider=provider,
+        origin=site.origin,
+        redirect_uri="",
+        callback=callback,
+        return_to=wanted.page,
+        pending_cookie=site.login_prefix,
+        now=context.now,
+        max_age_seconds=int(runtime.settings.session.login_lifetime),
+        route=context.route,
+        cookies=pending.make_room(context, site, coming, wanted.returned),
+        acr_values=wanted.acr_values,
+        max_age=wanted.max_age,
+        client=context.forwarded.client,
+        position=position,
+        is_repeated=bool(wanted.returned),
+        parameters=() if route is None else route.parameters,
+        by=host.origin,
+        admits=() if admitted is None else tuple(dict.fromkeys((*first, *sorted(admitted)))),
+        had=_held_in_vain(context),
+    )
+
+
+def asked_in(context: Context, page: str) -> JoinRequest | None:
+    """Return what a site asks for, where a page of this host is the one that it asks by; else None."""
+    runtime, site = context.knowledge.runtime, context.site
+    path, mark, query = page.partition("?")
+    if site is None or not mark or path != f"{runtime.settings.prefix}{JOIN}":
+        return None
+    sealed = (forms.read_parameters(query.encode("latin-1", "replace"), ("request",)) or {}).get(
+        "request", ""
+    )
+    payload = runtime.ring.open(request_purpose(site.origin), sealed)
+    return None if payload is None else decode_request(payload)
+
+
+def _first_of(context: Context, asked: JoinRequest) -> str | None:
+    """Return the first provider of those that a site admits where people log in, None for the default."""
+    known = context.knowledge.runtime.login_provider
+    return next((name for name in asked.admits if known(name) is not None), None)
+
+
+def _held_in_vain(context: Context) -> str:
+    """Return the mark of the session that this browser has here and that holds, since it will not do."""
+    cookie = session_cookie(context)
+    opened = cookie.opened if isinstance(cookie, SessionCookie) else None
+    if opened is None or why_over(context, opened.session) is not None:
+        return ""
+    return mark_of(opened.session.session_id)
+
+
 def begin_for(
     context: Context, reason: Reason, page: str, provider: str | None = None, returned: str = ""
 ) -> Login:
-    """Begin a login for a page, as the page's route wants it."""
+    """Begin a login for a page, as the page's route wants it, or the site that asks for it."""
     route = route_of(context, page)
+    if (asked := asked_in(context, page)) is not None:
+        login = begin(
+            context,
+            reason,
+            provider=provider or asked.provider or _first_of(context, asked),
+            return_to=page,
+            acr_values=asked.acr_values,
+            max_age=asked.max_age,
+            returned=returned,
+        )
+        return replace(
+            login,
+            parameters=asked.parameters,
+            login_hint=asked.login_hint,
+            other_account=asked.other_account,
+        )
     if route is None:
         return begin(context, reason, provider=provider, return_to=page, returned=returned)
     require = route.require

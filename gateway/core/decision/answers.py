@@ -12,7 +12,7 @@ from gateway.core.headers.upstream import headers_of
 from gateway.core.identity import Identity, Position
 from gateway.core.reasons import Reason
 from gateway.core.rules.entries import DenyEntry
-from gateway.core.sessions.model import Grant, Session
+from gateway.core.sessions.model import Grant, Renewed, Session
 from gateway.syntax.encoding import Json
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Live:
     ``session`` and ``grant`` are what was presented, ``rotation_id`` names its next rotation. ``cookies``
     give the browser a newer one, ``background`` are needs to resolve behind the request's back.
     ``is_renewed`` tells that a newer generation than the presented one was decided by. ``kept`` tells for how
-    long all of this holds, None where it is judged anew each time.
+    long all of this holds, None where it is judged anew each time. ``current`` is what it was decided by.
     """
 
     identity: Identity
@@ -38,6 +38,7 @@ class Live:
     rotation_id: str = ""
     is_renewed: bool = False
     kept: KeptSession | None = field(default=None, repr=False, compare=False)
+    current: Renewed | None = field(default=None, repr=False, compare=False)
 
 
 class Forward:
@@ -166,6 +167,9 @@ class Login:
     ``parameters`` are more ones of the authorization request, as the page's route has them.
     ``position`` is how far the denylist was applied; ``is_repeated`` as in ``PendingLogin``. ``told_http`` is
     set where a trusted proxy says http of a browser that is on https.
+
+    ``by`` is the origin of the host where people log in for every site, empty at that host and where there
+    is none; ``provider`` may then be empty, and ``admits`` and ``had`` are as in ``JoinRequest``.
     """
 
     reason: Reason
@@ -189,6 +193,9 @@ class Login:
     is_repeated: bool = False
     parameters: tuple[tuple[str, str], ...] = ()
     told_http: bool = False
+    by: str = ""
+    admits: tuple[str, ...] = ()
+    had: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from gateway.core.identity import Identity
 from gateway.core.rules.authorization import Target
 from gateway.core.rules.entries import DenyEntry
 from gateway.core.rules.rate_limit import RateLimit
+from gateway.core.sessions.joining import Granted
 from gateway.core.sessions.model import Grant, Renewed, Session
 
 
@@ -92,11 +93,15 @@ class Revoke:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """New tokens for a session, by the refresh lease. Answer: Renewed | SessionOver."""
+    """New tokens for a session, by the refresh lease. Answer: Renewed | SessionOver.
+
+    ``site`` is where it was presented, of a session that several sites have; else it is empty.
+    """
 
     rotation_id: str
     session: Session = field(compare=False)
     grant: Grant = field(compare=False, repr=False)
+    site: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +121,18 @@ class ExchangeToken:
 class Confirm:
     """The browser presented the cookie that these rotations led to. Background only. Answer: None.
 
-    ``ends_at`` (epoch seconds) bounds how long the old tokens are remembered as spent.
+    ``ends_at`` (epoch seconds) bounds how long the old tokens are remembered as spent. ``site`` is where, of
+    a session that several sites have: others may still show the old ones.
     """
 
     rotations: tuple[str, ...]
     ends_at: float
+    site: str = ""
+
+
+def left_at(rotation_id: str, site: str) -> str:
+    """Name the confirmation of a rotation, at one site where several have the session."""
+    return f"{rotation_id} {site}" if site else rotation_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +201,7 @@ class SaveSession:
     """Keep a session that begins, before its cookie is given. Answer: None.
 
     ``address`` and ``agent`` are the browser's, for the list. ``replaces`` is the id of the session that this
-    browser had before, empty where it had none.
+    browser had before, empty where it had none. ``site`` is the origin where it begins.
     """
 
     record: str
@@ -198,6 +210,7 @@ class SaveSession:
     address: str = field(compare=False)
     agent: str = field(compare=False)
     replaces: str = field(default="", compare=False)
+    site: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +218,33 @@ class KeptPage:
     """The page that a login's reference stands for. Answer: str, empty where it is no longer known."""
 
     reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeepTicket:
+    """Keep what a ticket grants, under its secret, for a moment. Answer: None."""
+
+    secret: bytes = field(repr=False)
+    granted: Granted = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TakeTicket:
+    """Take what a ticket grants out of the store: who asks first has it. Answer: Granted | NoTicket."""
+
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinSite:
+    """A session begins at one more of its sites, by a ticket. Answer: None.
+
+    ``rotation_id`` names its next rotation, empty where nothing rotates.
+    """
+
+    session: Session = field(compare=False, repr=False)
+    site: str
+    rotation_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +261,12 @@ class EndLater:
     """A later login of the same person in this browser replaced a session. Background only. Answer: None.
 
     It ends after the grace in which other tabs still show it. ``ends_at`` is its absolute end, epoch seconds.
+    ``by_itself``: its other sites, where it is shown for longer, get the later one without a word.
     """
 
     session_id: str
     ends_at: float
+    by_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +357,22 @@ Need: TypeAlias = (
     | KeyRecord
     | KeyUsed
     | KnownSid
+    | KeepTicket
+    | TakeTicket
+    | JoinSite
 )
 
-EFFECTS: tuple[type, ...] = (RedeemCode, UseOnce, Revoke, Refresh, Replaced, SaveSession, Admit, KeyUsed)
+EFFECTS: tuple[type, ...] = (
+    RedeemCode,
+    UseOnce,
+    Revoke,
+    Refresh,
+    Replaced,
+    SaveSession,
+    Admit,
+    KeyUsed,
+    KeepTicket,
+    TakeTicket,
+    JoinSite,
+)
 MOST_NEEDS = 16

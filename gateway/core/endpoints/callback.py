@@ -4,7 +4,6 @@ OpenID Connect Core section 3.1.2.5 to 3.1.3.7; RFC 9207; RFC 9700 section 4.
 """
 
 import hashlib
-import hmac
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
@@ -50,6 +49,7 @@ from gateway.core.endpoints.session_start import (
     put_off,
     replaced,
 )
+from gateway.core.endpoints.way_back import begun_here, page_wanted
 from gateway.core.headers.cookies import CookieChange, Site
 from gateway.core.identity import Claims, Identity
 from gateway.core.provider import Provider, ProviderMetadata, TokenRefusal, TokenSet
@@ -83,11 +83,11 @@ def callback(context: Context) -> Step:
     if response is None:
         return _malformed(context, site, context.target.query[1:])
     name = pending.state_cookie_name(site.login_prefix, response.state)
-    begun = _begun(context, site, name, response.state)
+    begun = begun_here(context, site, name, response.state)
     if begun is None:
         return _stranger(context, Reason.LOGIN_STATE_UNKNOWN, response.state)
     response = kept(begun, response.state) or response
-    page = _page_wanted(context, begun.return_to)
+    page = page_wanted(context, begun.return_to)
     if isinstance(page, KeptPage):
         return page
     attempt = Attempt(begun, page, response.state, name)
@@ -99,25 +99,12 @@ def callback(context: Context) -> Step:
 def _malformed(context: Context, site: Site, data: bytes) -> Refuse | KeptPage:
     # its state may still tell which page was wanted
     state = (forms.read_parameters(data, ("state",)) or {}).get("state", "")
-    begun = _begun(context, site, pending.state_cookie_name(site.login_prefix, state), state)
+    begun = begun_here(context, site, pending.state_cookie_name(site.login_prefix, state), state)
     known = pending.page_of(context, state) if begun is None else begun.return_to
-    page = _page_wanted(context, known or "/")
+    page = page_wanted(context, known or "/")
     if isinstance(page, KeptPage):
         return page
     return failed(context, Reason.LOGIN_RESPONSE_MALFORMED, page=page)
-
-
-def _begun(context: Context, site: Site, name: str, state: str) -> PendingLogin | None:
-    """Return this browser's login of a state, None where there is none, or it took too long."""
-    begun = pending.open_pending(context, site, name)
-    lifetime = context.knowledge.runtime.settings.session.login_lifetime
-    if (
-        begun is None
-        or not hmac.compare_digest(begun.state.encode(), pending.proof_of(state).encode())
-        or context.now - begun.started_at > lifetime
-    ):
-        return None
-    return begun
 
 
 def _posted(context: Context, site: Site) -> Step:
@@ -129,14 +116,14 @@ def _posted(context: Context, site: Site) -> Step:
     if response is None:
         return _malformed(context, site, body)
     name = pending.state_cookie_name(site.login_prefix, response.state)
-    begun = _begun(context, site, name, response.state)
+    begun = begun_here(context, site, name, response.state)
     changes: tuple[CookieChange, ...] = ()
     if begun is not None:
         lifetime = context.knowledge.runtime.settings.session.login_lifetime
         left = max(1, int(begun.started_at + lifetime - context.now))
         change = keep(site, name, begun, response, left)
         if change is None:
-            page = _page_wanted(context, begun.return_to)
+            page = page_wanted(context, begun.return_to)
             if isinstance(page, KeptPage):
                 return page
             attempt = Attempt(begun, page, response.state, name)
@@ -146,14 +133,6 @@ def _posted(context: Context, site: Site) -> Step:
         changes = (change,)
     back = f"{site.origin}{context.target.path.decode()}?state={quote(response.state, safe='')}"
     return Respond(Reason.LOGIN_RETURNED, 303, location=back, cookies=changes)
-
-
-def _page_wanted(context: Context, page: str) -> str | KeptPage:
-    """Return the page of a login, which may be in the store; empty where it could not be kept."""
-    if not page.startswith("@"):
-        return page
-    kept: str | None = context.knowledge.fact(need := KeptPage(page), str)
-    return need if kept is None else kept
 
 
 def _answered(context: Context, site: Site, response: AuthorizationResponse, attempt: Attempt) -> Step:
@@ -189,7 +168,7 @@ def _stranger(context: Context, reason: Reason, state: str, attempt: Attempt | N
     site = context.site
     assert site is not None
     known = pending.page_of(context, state) or "/" if attempt is None else attempt.page
-    page = _page_wanted(context, known)
+    page = page_wanted(context, known)
     if isinstance(page, KeptPage):
         return page
     page = page or "/"

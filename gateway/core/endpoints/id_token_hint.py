@@ -46,6 +46,8 @@ def keep(
     taken = sum(map(_length, others))
     if (
         id_token is None
+        # the logout may come from another of its sites
+        or session.is_shared
         or settings.providers[session.provider].logout != "provider"
         or size > cookies.chunk_capacity(name, path)
         or (taken and taken + size > MOST_COOKIES)

@@ -70,7 +70,8 @@ def login(context: Context) -> Login | Refuse | Respond | Body:
     if provider is None and (chooser := choose(context, page, fields)) is not None:
         return chooser
     answer = begin_for(context, Reason.LOGIN_STARTED, page, provider.name if provider is not None else None)
-    answer = replace(answer, login_hint=hint, other_account=fields.get("account") == "other")
+    is_other = fields.get("account") == "other" or answer.other_account
+    answer = replace(answer, login_hint=hint or answer.login_hint, other_account=is_other)
     return _stronger(answer, fields) or plain(context, Reason.REQUEST_MALFORMED)
 
 

@@ -7,6 +7,7 @@ Connect RP-Initiated Logout 1.0), and the refresh token is revoked there (RFC 70
 import hmac
 import json
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from gateway.core.access.credentials import session_cookie
 from gateway.core.access.forgetting import forget_session
@@ -16,6 +17,7 @@ from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Body, EndSession, Need, Random, Revoke, RevokeToken, SessionRecord
 from gateway.core.decision.refusals import plain, refuse
 from gateway.core.endpoints import id_token_hint
+from gateway.core.endpoints.session_start import is_login_site
 from gateway.core.fault import Fault
 from gateway.core.headers.cookies import CookieChange, Seal
 from gateway.core.reasons import Reason
@@ -24,10 +26,13 @@ from gateway.core.rules.origins import comes_from_own_page
 from gateway.core.sessions import renewal
 from gateway.core.sessions.cookies import cleared_cookies
 from gateway.core.sessions.model import OpenedSession, Renewed, Session
+from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.syntax import forms
 from gateway.syntax.encoding import encode_base64url
 
 MOST_FORM = 4096
+_STATE_BYTES = 32
+_BACK_PURPOSE = "logged out at"
 _MOST_NEWS = 8
 
 
@@ -145,12 +150,12 @@ def _onwards(context: Context, session: Session | None) -> _Onwards | Need:
     here = f"{site.origin}{settings.prefix}logged-out"
     if session is None or settings.providers[session.provider].logout != "provider":
         return _Onwards(here, "none", _forgotten(context))
-    drawn = context.knowledge.fact(random := Random(32), bytes)
+    drawn = context.knowledge.fact(random := Random(_STATE_BYTES + NONCE_BYTES), bytes)
     if drawn is None:
         return random
-    state = encode_base64url(drawn)
+    back, state = _way_back(context, here, drawn)
     hint = id_token_hint.find(context, session)
-    need = EndSession(session.provider, here, state, hint, session.session_id)
+    need = EndSession(session.provider, back, state, hint, session.session_id)
     found: str | Fault | None = context.knowledge.fact(need, (str, Fault))
     if found is None:
         return need
@@ -164,6 +169,34 @@ def _onwards(context: Context, session: Session | None) -> _Onwards | Need:
         path=settings.prefix,
     )
     return _Onwards(found, "started", (remembered,))
+
+
+def _way_back(context: Context, here: str, drawn: bytes) -> tuple[str, str]:
+    """Return where the provider sends the browser to, and with which state: that leads on to this site.
+
+    Where people log in at one host for every site, that host's address alone is registered.
+    """
+    site, runtime = context.site, context.knowledge.runtime
+    assert site is not None
+    state, host = encode_base64url(drawn[:_STATE_BYTES]), runtime.login_site
+    if host is None or host.origin == site.origin:
+        return here, state
+    sealed = runtime.ring.seal(_BACK_PURPOSE, site.origin.encode(), drawn[_STATE_BYTES:])
+    return f"{host.origin}{runtime.settings.prefix}logged-out", f"{state}.{sealed}"
+
+
+def _leads_on(context: Context) -> Respond | None:
+    """Send a browser on that comes back to this host from a logout of another site; None for any other."""
+    runtime, here = context.knowledge.runtime, context.site
+    state = (forms.read_parameters(context.target.query[1:], ("state",)) or {}).get("state", "")
+    payload = runtime.ring.open(_BACK_PURPOSE, state.partition(".")[2])
+    if payload is None or not is_login_site(context):
+        return None
+    site = runtime.sites.get(payload.partition(b"://")[2])
+    if site is None or site == here or site.origin.encode() != payload:
+        return None
+    url = f"{site.origin}{runtime.settings.prefix}logged-out?state={quote(state, safe='')}"
+    return Respond(Reason.LOGGED_OUT, 303, location=url)
 
 
 def _forgotten(context: Context) -> tuple[CookieChange, ...]:
@@ -198,6 +231,8 @@ def logged_out(context: Context) -> Respond | Refuse:
     assert site is not None
     if context.request.method not in (b"GET", b"HEAD"):
         return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET",))
+    if (onwards := _leads_on(context)) is not None:
+        return onwards
     prefix = context.knowledge.runtime.settings.prefix
     return Respond(
         Reason.LOGGED_OUT,

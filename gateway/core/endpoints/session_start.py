@@ -10,6 +10,7 @@ from gateway.core.headers import cookies as jar
 from gateway.core.headers.cookies import CookieChange, Site
 from gateway.core.identity import Claims
 from gateway.core.provider import Provider, TokenSet
+from gateway.core.reasons import Reason
 from gateway.core.rules.entries import end_of
 from gateway.core.sessions import claim_sources, renewal
 from gateway.core.sessions.cookies import handle_cookie, session_cookies
@@ -38,6 +39,12 @@ def presented_session(context: Context) -> OpenedSession | SessionRecord | None:
     """Return the session that this browser has by now, None where it has none, or the need that tells."""
     cookie = session_cookie(context)
     return cookie.opened if isinstance(cookie, SessionCookie) else cookie
+
+
+def former_session(context: Context) -> str:
+    """Return the id of the session that this browser's handle led to, and that other sites may still have."""
+    cookie = session_cookie(context)
+    return cookie.former if isinstance(cookie, SessionCookie) and is_login_site(context) else ""
 
 
 def new_session(
@@ -83,7 +90,14 @@ def new_session(
         claims_at=kept.claims_at,
         position=context.knowledge.denylist.position,
         is_unrenewable=not tokens.refresh_token,
+        is_shared=is_login_site(context),
     )
+
+
+def is_login_site(context: Context) -> bool:
+    """Tell whether this is where people log in for every site."""
+    login_site = context.knowledge.runtime.login_site
+    return login_site is not None and context.site is not None and context.site.origin == login_site.origin
 
 
 def put_off(context: Context, begun: Begun) -> tuple[EndLater, ...]:
@@ -93,22 +107,32 @@ def put_off(context: Context, begun: Begun) -> tuple[EndLater, ...]:
     if begun.handle or not isinstance(previous, OpenedSession):
         return ()
     before = previous.session
-    if not _is_same_person(before, begun.session) or why_over(context, before) is not None:
+    if not is_same_person(before, begun.session) or not _may_be_shown(context, before):
         return ()
-    return (EndLater(before.session_id, before.ends_at),)
+    return (EndLater(before.session_id, before.ends_at, before.is_shared),)
 
 
-def _is_same_person(one: Session, other: Session) -> bool:
+def _may_be_shown(context: Context, before: Session) -> bool:
+    """Tell whether a session can be in use, here or at another of its sites, where it may not have idled."""
+    over = why_over(context, before)
+    return over is None or (
+        over is Reason.SESSION_EXPIRED and before.is_shared and context.now < before.ends_at
+    )
+
+
+def is_same_person(one: Session, other: Session) -> bool:
+    """Tell whether two sessions are of one subject at one provider (R26)."""
     return (one.issuer, one.subject) == (other.issuer, other.subject)
 
 
 def replaced(context: Context, begun: Begun) -> Need | None:
     """Return what is still to be done before the browser gets this session: end the one before, keep this."""
-    session, facts = begun.session, context.knowledge.facts
+    session, facts, site = begun.session, context.knowledge.facts, context.site
+    assert site is not None
     previous = presented_session(context)
     if isinstance(previous, SessionRecord):
         return previous
-    is_another = previous is not None and not _is_same_person(previous.session, session)
+    is_another = previous is not None and not is_same_person(previous.session, session)
     # before the browser has the new cookies: a late answer must not bring back the old ones (R75)
     if previous is not None and (need := Replaced(previous.session.session_id)) not in facts:
         return need
@@ -125,7 +149,8 @@ def replaced(context: Context, begun: Begun) -> Need | None:
         Renewed(session, begun.grant),
         context.forwarded.client,
         agents[0].decode("latin-1") if agents else "",
-        previous.session.session_id if previous is not None else "",
+        previous.session.session_id if previous is not None else former_session(context),
+        site.origin,
     )
     return save if save not in facts else None
 
@@ -136,6 +161,14 @@ def given(context: Context, site: Site, begun: Begun) -> tuple[CookieChange, ...
     if begun.handle:
         handle = (handle_cookie(site, begun.session, begun.handle, sent, context.now),)
         # what the other mode left behind
-        return (*handle, CookieChange(name, None, 0, jar.presented(sent, name))) if name in sent else handle
+        return (
+            (*handle, CookieChange(name, None, 0, jar.presented(sent, name), domain=site.domain))
+            if name in sent
+            else handle
+        )
     changes = session_cookies(site, Renewed(begun.session, begun.grant), sent, context.now)
-    return changes if begun.grant is not None else (*changes, CookieChange(name, None, 0, ()))
+    return (
+        changes
+        if begun.grant is not None
+        else (*changes, CookieChange(name, None, 0, (), domain=site.domain))
+    )

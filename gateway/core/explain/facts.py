@@ -40,6 +40,9 @@ NEEDS: dict[type, str] = {
     needs.KeyRecord: "the API key's record in the store",
     needs.KeyUsed: "word that the API key was used",
     needs.KnownSid: "whether the store keeps such a session",
+    needs.KeepTicket: "a ticket for another site",
+    needs.TakeTicket: "what a ticket stands for, used up",
+    needs.JoinSite: "a session at one more site",
 }
 """What each need names, in words."""
 DOES: tuple[type, ...] = needs.EFFECTS

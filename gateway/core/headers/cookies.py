@@ -26,7 +26,8 @@ class CookieChange:
 
     ``plain`` is set as it is, where it tells nobody anything. ``cross_site``: other sites' forms send it.
     ``presented`` are the names of its chunks that the browser sent, so leftovers are cleared too.
-    ``max_age`` is in seconds. ``path`` is the only part of the site that the browser sends it to.
+    ``max_age`` is in seconds. ``path`` is the only part of the site that the browser sends it to, ``domain``
+    whose hosts it is for, empty for the one that sets it.
     ``written`` holds, once that was sealed, under what and how it is written.
     """
 
@@ -37,6 +38,7 @@ class CookieChange:
     path: str = "/"
     plain: str | None = None
     cross_site: bool = False
+    domain: str = ""
     written: list[tuple[object, list[bytes]]] = field(
         init=False, default_factory=list, repr=False, compare=False
     )
@@ -48,17 +50,22 @@ _MOST_COOKIES = 300
 _ATTRIBUTES = len("; Path=/; Max-Age=9999999999; HttpOnly; SameSite=None; Secure")
 
 
+_SHARED: Final = frozenset({"session", "refresh", "handle"})
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """One public URL: its origin, authority, and everything named after them.
 
-    ``session_cookie`` and ``refresh_cookie`` are the names of these cookies.
+    ``session_cookie`` and ``refresh_cookie`` are the names of these cookies. ``domain`` is the one that they
+    are for, empty where they are for this host alone.
     """
 
     origin: str
     authority: bytes
     secure: bool
     cookie_prefix: str
+    domain: str = ""
     session_cookie: str = field(init=False)
     refresh_cookie: str = field(init=False)
 
@@ -102,8 +109,11 @@ class Site:
         return self.cookie_prefix + "login-"
 
     def purpose(self, kind: str) -> str:
-        """Bind a kind of cookie to this origin, so that one host's cookie never opens on another."""
-        return f"{kind} {self.origin}"
+        """Bind a kind of cookie to this origin, so that one host's cookie never opens on another.
+
+        Where the sessions of a domain are shared, they are bound to that.
+        """
+        return f"{kind} *.{self.domain}" if self.domain and kind in _SHARED else f"{kind} {self.origin}"
 
 
 # bytes that some skip before a cookie's name; "=" since browsers send a nameless cookie's value alone
@@ -214,9 +224,10 @@ def presented(cookies: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(each for each in names if each in cookies)
 
 
-def chunk_capacity(name: str, path: str = "/") -> int:
+def chunk_capacity(name: str, path: str = "/", domain: str = "") -> int:
     """Return how many characters of value fit into one chunk."""
-    return max(1, MOST_BYTES - len(name) - 2 - 1 - 2 - _ATTRIBUTES - (len(path) - 1))
+    more = len(path) - 1 + (len("; Domain=") + len(domain) if domain else 0)
+    return max(1, MOST_BYTES - len(name) - 2 - 1 - 2 - _ATTRIBUTES - more)
 
 
 def capacity(name: str) -> int:
@@ -224,11 +235,12 @@ def capacity(name: str) -> int:
     return chunk_capacity(name) * MOST_CHUNKS
 
 
-def _line(name: str, value: str, max_age: int, path: str, *, cross_site: bool = False) -> bytes:
+def _line(change: CookieChange, name: str, value: str, max_age: int) -> bytes:
     # both prefixes are only ever given on https, and are void without Secure (RFC 6265bis section 4.1.3)
     secure = "; Secure" if name.startswith(("__Host-", "__Secure-")) else ""
     # None is void without Secure
-    same_site = "None" if cross_site and secure else "Lax"
+    same_site = "None" if change.cross_site and value and secure else "Lax"
+    path = f"{change.path}; Domain={change.domain}" if change.domain else change.path
     return f"{name}={value}; Path={path}; Max-Age={max_age}; HttpOnly; SameSite={same_site}{secure}".encode(
         "latin-1"
     )
@@ -243,7 +255,7 @@ def set_cookie_lines(change: CookieChange, sealed: str | None) -> list[bytes]:
     lines: list[bytes] = []
     written: set[str] = set()
     if sealed is not None:
-        size = chunk_capacity(change.name, change.path)
+        size = chunk_capacity(change.name, change.path, change.domain)
         parts = [sealed[start : start + size] for start in range(0, len(sealed), size)] or [""]
         if len(parts) > MOST_CHUNKS:
             raise ValueError("a cookie of more than four chunks")
@@ -252,7 +264,7 @@ def set_cookie_lines(change: CookieChange, sealed: str | None) -> list[bytes]:
         for index, part in enumerate(parts):
             name = f"{change.name}-{index}" if index else change.name
             written.add(name)
-            lines.append(_line(name, part, change.max_age, change.path, cross_site=change.cross_site))
+            lines.append(_line(change, name, part, change.max_age))
     leftovers = change.presented if sealed is not None else (change.name, *change.presented)
-    lines.extend(_line(name, "", 0, change.path) for name in dict.fromkeys(leftovers) if name not in written)
+    lines.extend(_line(change, name, "", 0) for name in dict.fromkeys(leftovers) if name not in written)
     return lines

@@ -6,7 +6,7 @@ of address, scheme and host, and nothing else is read. Where a named field canno
 called: such a request is refused, since any other answer would be that of somebody who is trusted more (R64).
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeAlias
@@ -96,7 +96,7 @@ class Proxies:
     def __init__(
         self,
         networks: Iterable[str],
-        secure: frozenset[bytes],
+        secure: Container[bytes],
         sources: Sources,
         budgets: Budgets | None = None,
     ) -> None:

@@ -9,6 +9,7 @@ from gateway.config.foreign_identity import is_foreign
 from gateway.config.own_names import own_names
 from gateway.config.reserved_names import HOP_BY_HOP, METHOD_OVERRIDES
 from gateway.config.settings.root import Settings
+from gateway.config.sites import site_urls
 from gateway.core.headers import kinds
 from gateway.core.headers.api_keys import KeyLines, key_lines
 from gateway.core.headers.cookies import OwnCookies, is_own, split_own
@@ -20,9 +21,9 @@ from gateway.core.headers.kinds import Kind
 from gateway.core.headers.lines import NOTHING, Budgets, Line, LineTable, Malformed, Options, read_length
 from gateway.core.headers.loops import loop_line
 from gateway.core.headers.request import Request
-from gateway.syntax.authority import read_host
+from gateway.syntax.authority import authorities, read_host
 from gateway.syntax.tokens import fold, named_in
-from gateway.syntax.urls import authority_of, split_url, with_port
+from gateway.syntax.urls import authority_of, split_site, with_port
 
 # what a proxy says: the gateway says it itself, or nobody does. Some name another target than the one that
 # was decided on, and some frameworks follow them.
@@ -107,9 +108,9 @@ def compile_rules(
         raw=settings.identity_encoding == "utf-8",
     )
     own = own_names(settings)
-    parts = [part for part in map(split_url, settings.public_url) if part is not None]
+    parts = [part for part in map(split_site, site_urls(settings)) if part is not None]
     https = [part for part in parts if part.scheme == "https"]
-    secure = frozenset(name(part).encode() for part in https for name in (authority_of, with_port))
+    secure = authorities(name(part).encode() for part in https for name in (authority_of, with_port))
     hsts = settings.tls.hsts if settings.tls is not None else None
     sources = sources_of(settings.forwarding)
     more = _more(settings)

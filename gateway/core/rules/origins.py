@@ -26,11 +26,12 @@ def values_of(request: Request, name: bytes) -> list[bytes]:
     return [value for each, value in request.headers if each.lower() == name]
 
 
-def is_foreign(request: Request, route: Route, own_sites: Iterable[Site]) -> bool:
+def is_foreign(request: Request, route: Route, own_sites: Iterable[Site], here: Site | None = None) -> bool:
     """Tell whether another site's page uses this browser's session to change something (R81).
 
     Judged by Sec-Fetch-Site where it is sent, else by Origin, which is that of one of our ``own_sites`` or an
-    allowed one. A method that a field names counts as well.
+    allowed one; of the sites that a wildcard stands for, that of this one (``here``). A method that a field
+    names counts as well.
     """
     if route.unsafe_from == "anywhere" or (
         request.method in SAFE and SAFE.issuperset(named_methods(request))
@@ -46,6 +47,7 @@ def is_foreign(request: Request, route: Route, own_sites: Iterable[Site]) -> boo
     if not origins:
         return False
     own = {site.origin.encode() for site in own_sites}
+    own |= set() if here is None else {here.origin.encode()}
     return len(origins) != 1 or not (origins[0] in own or _may_use_sessions(origins[0], route))
 
 

@@ -1,6 +1,6 @@
 """The route that a host, a canonical path and a method lead to (R56)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,8 +19,9 @@ from gateway.core.rules.resources import Resource, compile_resource, compile_tok
 from gateway.core.rules.route_parts import methods_of, prefix_line, rate_limit_of, replacement_of
 from gateway.core.rules.sends import Sends, compile_answers, compile_sends
 from gateway.core.tokens.binding import TokenRules
+from gateway.syntax.authority import authorities
 from gateway.syntax.targets import loose_reading
-from gateway.syntax.urls import authority_of, split_url, with_port
+from gateway.syntax.urls import authority_of, split_site, with_port
 
 _MOST_HOSTS = 1024
 
@@ -128,7 +129,7 @@ class RouteTable:
     """
 
     routes: tuple[Route, ...]
-    sites: frozenset[bytes]
+    sites: Container[bytes]
     by_method: bool = False
     by_address: bool = False
     _patterns: frozenset[bytes] = frozenset()
@@ -264,10 +265,10 @@ def covers_host(route: Route, host: bytes) -> bool:
     return route.hosts is None or bool(_names(host, frozenset(route.hosts)))
 
 
-def _sites(settings: Settings) -> frozenset[bytes]:
-    found = [parts for url in settings.public_url if (parts := split_url(url)) is not None]
+def _sites(settings: Settings) -> Container[bytes]:
+    found = [parts for url in settings.public_url if (parts := split_site(url)) is not None]
     # a client may spell the default port out (RFC 9110 section 4.2.3)
-    return frozenset(name(parts).encode() for parts in found for name in (authority_of, with_port))
+    return authorities(name(parts).encode() for parts in found for name in (authority_of, with_port))
 
 
 def _providers(route: RouteSettings, settings: Settings) -> tuple[str | None, frozenset[str] | None]:

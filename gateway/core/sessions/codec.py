@@ -75,6 +75,8 @@ def session_fields(session: Session) -> dict[str, Json]:
         fields["ca"] = round(session.claims_at, 3)
     if session.is_unrenewable:
         fields["nr"] = True
+    if session.is_shared:
+        fields["sh"] = True
     return fields
 
 
@@ -101,6 +103,7 @@ def session_from(fields: Mapping[str, Json]) -> Session | None:
             claims_at=None if claims_at is None else read_time(claims_at),
             position=position_from(fields.get("po")),
             is_unrenewable=fields.get("nr") is True,
+            is_shared=fields.get("sh") is True,
         )
     except (KeyError, IndexError, TypeError):
         return None

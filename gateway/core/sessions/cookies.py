@@ -6,7 +6,7 @@ from gateway.core.headers import cookies
 from gateway.core.headers.cookies import CookieChange, Seal, Site
 from gateway.core.sessions import codec
 from gateway.core.sessions.model import Renewed, Session
-from gateway.core.sessions.record import Handle, handle_change
+from gateway.core.sessions.record import Handle, encode_handle
 
 
 def max_age_of(session: Session, now: float) -> int:
@@ -29,6 +29,7 @@ def session_cookies(
             Seal(site.purpose("session"), codec.encode_session(session)),
             max_age,
             cookies.presented(sent, name),
+            domain=site.domain,
         )
     ]
     if current.grant is not None:
@@ -39,6 +40,7 @@ def session_cookies(
                 Seal(site.purpose("refresh"), codec.encode_grant(current.grant)),
                 max_age,
                 cookies.presented(sent, name),
+                domain=site.domain,
             )
         )
     return tuple(changes)
@@ -51,13 +53,14 @@ def handle_cookie(
     name = site.session_cookie
     max_age = max_age_of(session, now)
     handle = Handle(session.session_id, secret)
-    return handle_change(name, site.purpose("handle"), handle, max_age, cookies.presented(sent, name))
+    seal = Seal(site.purpose("handle"), encode_handle(handle))
+    return CookieChange(name, seal, max_age, cookies.presented(sent, name), domain=site.domain)
 
 
 def cleared_cookies(site: Site, sent: dict[str, str]) -> tuple[CookieChange, ...]:
     """Return the changes that remove a session entirely, chunks and all (CVE-2025-55162)."""
     changes = tuple(
-        CookieChange(name, None, 0, cookies.presented(sent, name))
+        CookieChange(name, None, 0, cookies.presented(sent, name), domain=site.domain)
         for name in (site.session_cookie, site.refresh_cookie)
     )
     # a session came back, so whatever login brought it was none of a loop

@@ -28,6 +28,7 @@ class Session:
     ``told`` says whose word the claims are, empty where that was not written down; ``claims_at`` is when the
     oldest of them was told that can be taken away, None likewise.
     ``is_unrenewable``: no refresh token came with its login, so its access token's end is not its own.
+    ``is_shared``: several sites of one browser have it, each in a cookie of its own.
     ``position`` is how far the worker where it began had applied the denylist then, None where unknown.
     """
 
@@ -49,6 +50,7 @@ class Session:
     claims_at: float | None = None
     position: Position | None = None
     is_unrenewable: bool = False
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def decode_pending(data: bytes) -> PendingLogin | None:
         fields = read_claims(json.loads(data[start + TIME_BYTES :]))
         return begin_pending(
             secret,
-            read_text(fields["p"]),
+            read_text(fields.get("p", "")),
             read_text(fields.get("r", "")),
             int.from_bytes(began, "big") / 1000,
             read_text(fields.get("ru", "")),

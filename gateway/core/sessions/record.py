@@ -10,7 +10,6 @@ import hmac
 import json
 from dataclasses import dataclass, field
 
-from gateway.core.headers.cookies import CookieChange, Seal
 from gateway.core.identity import Position
 from gateway.core.sessions.model import Session
 from gateway.core.sessions.seal import KeyRing
@@ -100,13 +99,6 @@ def decode_handle(payload: bytes) -> Handle | None:
     if len(payload) != 2 * HANDLE_BYTES:
         return None
     return Handle(encode_base64url(payload[:HANDLE_BYTES]), encode_base64url(payload[HANDLE_BYTES:]))
-
-
-def handle_change(
-    name: str, purpose: str, handle: Handle, max_age: int, presented: tuple[str, ...]
-) -> CookieChange:
-    """Return the change that gives the browser a handle."""
-    return CookieChange(name, Seal(purpose, encode_handle(handle)), max_age, presented)
 
 
 def begun(session: Session, address: str, agent: str) -> About:

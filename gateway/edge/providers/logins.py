@@ -11,6 +11,7 @@ from gateway.core.headers.cookies import CookieChange, Seal
 from gateway.core.reasons import Reason
 from gateway.core.rules.rate_limit import MICROSECONDS, Buckets, key_of
 from gateway.core.runtime import RuntimeConfig
+from gateway.core.sessions.joining import JOIN, JoinRequest, challenge_of, encode_request, request_purpose
 from gateway.core.sessions.pending import SECRET_BYTES, begin_pending, encode_pending
 from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.oauth.authorization import parameters_of
@@ -67,7 +68,7 @@ class Logins:
         """
         runtime = self._runtime
         provider = runtime.providers.get(login.provider)
-        if provider is None:
+        if provider is None and not login.by:
             raise Fault("issuer", Reason.ISSUER_MISCONFIGURED, "the provider is no longer configured")
         page = login.return_to
         if len(page) > pending.MOST_PAGE_IN_STATE:
@@ -75,7 +76,7 @@ class Logins:
             page = reference or (page if len(page) <= pending.MOST_INLINE else "")
         begun = begin_pending(
             os.urandom(SECRET_BYTES),
-            provider.name,
+            login.provider,
             page,
             login.now,
             login.callback,
@@ -86,10 +87,16 @@ class Logins:
         if 0 < len(page) <= pending.MOST_PAGE_IN_STATE:
             purpose = pending.page_purpose(login.origin)
             sealed = runtime.ring.seal(purpose, page.encode(), os.urandom(NONCE_BYTES))
+        name = pending.state_cookie_name(login.pending_cookie, begun.state)
+        seal = Seal(f"login {login.origin}", encode_pending(begun))
+        state = pending.state_of(begun, sealed)
+        if provider is None or login.by:
+            url = self._join(login, state, begun.verifier)
+            return url, CookieChange(name, seal, login.max_age_seconds)
         parameters = parameters_of(
             provider.settings,
             redirect_uri=login.redirect_uri,
-            state=pending.state_of(begun, sealed),
+            state=state,
             nonce=begun.nonce,
             verifier=begun.verifier,
             acr_values=login.acr_values,
@@ -99,8 +106,27 @@ class Logins:
             extra=login.parameters,
         )
         url = await self._authorize(provider.name, parameters, lambda: self._admit(login.client))
-        name = pending.state_cookie_name(login.pending_cookie, begun.state)
-        seal = Seal(f"login {login.origin}", encode_pending(begun))
         # a form that the provider's page posts brings no other cookie
         by_form = provider.settings.response_mode == "form_post"
         return url, CookieChange(name, seal, login.max_age_seconds, cross_site=by_form)
+
+    def _join(self, login: Login, state: str, verifier: str) -> str:
+        """Return where the host is asked that people log in at for every site."""
+        request = JoinRequest(
+            site=login.origin,
+            state=state,
+            challenge=challenge_of(verifier),
+            at=login.now,
+            provider=login.provider,
+            admits=login.admits,
+            acr_values=login.acr_values,
+            max_age=login.max_age,
+            login_hint=login.login_hint,
+            other_account=login.other_account,
+            parameters=login.parameters,
+            had=login.had,
+            is_repeated=login.is_repeated,
+        )
+        nonce = os.urandom(NONCE_BYTES)
+        sealed = self._runtime.ring.seal(request_purpose(login.by), encode_request(request), nonce)
+        return f"{login.by}{self._runtime.settings.prefix}{JOIN}?request={sealed}"

@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.core.decision.needs import Confirm
+from gateway.core.decision.needs import Confirm, left_at
 from gateway.core.fault import Ambiguous, Fault, NeverSent
 from gateway.core.reasons import Reason
 from gateway.core.sessions.codec import former_name
@@ -131,16 +131,33 @@ class Leases:
         """
         remembered = need.ends_at - self._clock()
         for rotation_id in need.rotations:
-            if remembered >= _LEAST_REMEMBERED and rotation_id not in self._confirmed:
-                await self._steps.confirm(rotation_id, remembered)
-            self._confirmed[rotation_id] = None
-            self._confirmed.move_to_end(rotation_id)
+            name = left_at(rotation_id, need.site)
+            if remembered >= _LEAST_REMEMBERED and name not in self._confirmed:
+                if need.site:
+                    await self._steps.leave(rotation_id, need.site, remembered)
+                else:
+                    await self._steps.confirm(rotation_id, remembered)
+            self._confirmed[name] = None
+            self._confirmed.move_to_end(name)
         while len(self._confirmed) > _MOST_CONFIRMED:
             self._confirmed.popitem(last=False)
 
-    def was_confirmed(self, rotation_id: str) -> bool:
-        """Tell whether this process remembers having confirmed a rotation."""
-        return rotation_id in self._confirmed
+    def was_confirmed(self, name: str) -> bool:
+        """Tell whether this process remembers having confirmed a rotation, as ``left_at`` names that."""
+        return name in self._confirmed
+
+    async def was_left(self, rotation_id: str, site: str) -> bool:
+        """Tell whether a browser has shown at this site what came after, and the grace has passed since.
+
+        Raises:
+            Fault: the store cannot tell.
+        """
+        return await self._steps.was_left(rotation_id, site)
+
+    async def forget_left(self, rotation_id: str, site: str) -> None:
+        """A site begins anew at this generation. Raises Fault."""
+        self._confirmed.pop(left_at(rotation_id, site), None)
+        await self._steps.forget_left(rotation_id, site)
 
     async def drain(self) -> None:
         """Wait for every call under way and every result that is not stored yet."""

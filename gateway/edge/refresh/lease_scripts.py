@@ -226,3 +226,23 @@ end
 return 1
 """
 )
+
+# of a session that several sites have, each site shows its own cookie: what one of them has left behind,
+# another may show for the first time
+LEAVE = Script(
+    _NOW
+    + """
+if not redis.call('SET', KEYS[1], now(), 'NX', 'PX', ARGV[1]) then
+  if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+end
+return 1
+"""
+)
+
+WAS_LEFT = Script(
+    _NOW
+    + """
+local at = redis.call('GET', KEYS[1])
+return at and now() - at > tonumber(ARGV[1]) and 1 or 0
+"""
+)

@@ -133,6 +133,24 @@ class LeaseSteps:
             _mark(rotation_id),
         )
 
+    async def leave(self, rotation_id: str, site: str, remembered: float) -> None:
+        """Remember for so many seconds that at one site the old token is spent; others may still show it."""
+        key = self._left(rotation_id, site)
+        await self._store.run(scripts.LEAVE, [key], [_milliseconds(remembered)])
+
+    async def was_left(self, rotation_id: str, site: str) -> bool:
+        """Tell whether that is so, and the grace has passed since."""
+        key = self._left(rotation_id, site)
+        return bool(await self._store.run(scripts.WAS_LEFT, [key], [_milliseconds(self.grace)]))
+
+    async def forget_left(self, rotation_id: str, site: str) -> None:
+        """Remember no longer what was spent at a site."""
+        await self._store.execute("DEL", self._left(rotation_id, site))
+
+    def _left(self, rotation_id: str, site: str) -> str:
+        named = hashlib.sha256(f"{rotation_id} {site}".encode()).hexdigest()
+        return self._store.key("refresh", f"{{{former_name(rotation_id)}}}", "left", named[:32])
+
     async def _run(self, script: Script, rotation_id: str, *arguments: Argument) -> Any:  # noqa: ANN401 - of the script
         return await self._store.run(script, self.keys(rotation_id), arguments)
 

@@ -105,6 +105,9 @@ class Refresher:
     async def confirm(self, need: Confirm) -> None:
         """The browser presented the cookie that these rotations led to: phase two. Raises Fault."""
         await self._leases.confirm(need)
+        if need.site:
+            # the records of other sites' handles
+            return
         if self._records is not None and self._runtime.settings.session.mode == "redis":
             await self._records.retire(need.rotations)
 
@@ -116,6 +119,10 @@ class Refresher:
         """
         runtime = self._runtime
         session, grant, rotation_id = need.session, need.grant, need.rotation_id
+        if need.site and await self._leases.was_left(rotation_id, need.site):
+            reused = await self._reused(runtime, session)
+            self._remember(rotation_id, reused)
+            return reused
         while True:
             if (over := self._denylist.why_over(session, self._clock())) is not None:
                 # or the next refresh would bring the revoked user back
@@ -220,9 +227,7 @@ class Refresher:
                 await self._end_quietly(runtime, session)
             return outcome, is_own
         if isinstance(found, Spent):
-            await self._end_family(runtime, session)
-            self._on_event("reuse_detected", **who)
-            return SessionOver(Reason.SESSION_REUSED), is_own
+            return await self._reused(runtime, session), is_own
         assert isinstance(found, Lost | Ended)
         reason = Reason.REFRESH_LOST if isinstance(found, Lost) else Reason.SESSION_ENDED
         if is_own:
@@ -231,6 +236,14 @@ class Refresher:
             self._on_event("refresh_failed", reason=reason, error=error, **who)
             await self._end_quietly(runtime, session)
         return SessionOver(reason), is_own
+
+    async def _reused(self, runtime: RuntimeConfig, session: Session) -> SessionOver:
+        """End a session of which a token was shown that its browser has left behind (R37)."""
+        await self._end_family(runtime, session)
+        self._on_event(
+            "reuse_detected", issuer=session.issuer, subject=session.subject, session=session.session_id
+        )
+        return SessionOver(Reason.SESSION_REUSED)
 
     async def _end_family(self, runtime: RuntimeConfig, session: Session, *, by_itself: bool = False) -> None:
         idle = runtime.settings.copies_last

@@ -27,6 +27,8 @@ from gateway.edge.store.store import Argument, Store
 from gateway.syntax.encoding import Json
 
 MOST_PAGE = 1000
+MOST_SITES = 100
+"""How many sites of a session are told; it may have more."""
 _MOST_SCANNED = 5000
 _BATCH = 50
 _MARGIN = 300
@@ -36,11 +38,15 @@ _ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One session as the list shows it, with the names of its records. ``seen_at`` is epoch seconds."""
+    """One session as the list shows it, with the names of its records. ``seen_at`` is epoch seconds.
+
+    ``sites`` are the origins where it has begun, the first first.
+    """
 
     about: About
     seen_at: float
     records: tuple[str, ...]
+    sites: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Json]:
         """Return it as a JSON object; times are epoch seconds."""
@@ -56,6 +62,7 @@ class Listed:
             "ends": about.ends_at,
             "address": about.address,
             "user_agent": about.agent,
+            "sites": list(self.sites),
         }
 
 
@@ -105,13 +112,17 @@ class SessionIndex:
             names.append(index_names(self._ring, "sid", about.issuer, about.sid)[0])
         return names
 
-    async def add(self, about: About, seen_at: float, record: str, lifetime: float, nonce: bytes) -> None:
-        """Put a session that begins on the list for ``lifetime`` seconds. Raises Fault."""
+    async def add(
+        self, about: About, seen_at: float, record: str, lifetime: float, nonce: bytes, site: str = ""
+    ) -> None:
+        """Put a session that begins at a site on the list for ``lifetime`` seconds. Raises Fault."""
         sealed = self._ring.seal(ABOUT_PURPOSE, encode_about(about), nonce)
         life, score = int(lifetime * 1000), round(seen_at + lifetime, 3)
         key, place = self._listed(about.session_id), encode_position(about.position)
         await asyncio.gather(
-            self._store.run_patiently(scripts.LIST, [key], [sealed, round(seen_at, 3), record, life, place]),
+            self._store.run_patiently(
+                scripts.LIST, [key], [sealed, round(seen_at, 3), record, life, place, site]
+            ),
             *(
                 self._store.run_patiently(
                     scripts.INDEX, [self._index(name)], [about.session_id, score, life, _MARGIN]
@@ -119,6 +130,10 @@ class SessionIndex:
                 for name in self._newest_names(about)
             ),
         )
+
+    async def join(self, session_id: str, site: str) -> None:
+        """Put one more site on the list of a session. Raises Fault."""
+        await self._store.run_patiently(scripts.JOIN, [self._listed(session_id)], [site, MOST_SITES])
 
     async def update(
         self, session: Session, seen_at: float, lifetime: float, records: Sequence[str] = ()
@@ -249,15 +264,15 @@ class SessionIndex:
         if not is_session_id(session_id):
             return None
         key = self._listed(session_id)
-        sealed, seen, records, place = await self._store.execute("HMGET", key, "m", "s", "r", "p")
+        sealed, seen, records, place, sites = await self._store.execute("HMGET", key, "m", "s", "r", "p", "t")
         if sealed is None or len(sealed) > _MOST_TEXT:
             return None
         payload = self._ring.open(ABOUT_PURPOSE, sealed.decode("latin-1"))
         about = decode_about(payload) if payload is not None else None
         if about is None or about.session_id != session_id:
             return None
-        names = tuple((records or b"").decode("latin-1").split())
-        return Listed(replace(about, position=decode_place(place)), time_of(seen), names)
+        names, origins = (tuple((each or b"").decode("latin-1").split()) for each in (records, sites))
+        return Listed(replace(about, position=decode_place(place)), time_of(seen), names, origins)
 
     def _lives(self, listed: Listed) -> bool:
         knowledge, now = self._knowledge(), self._clock()

@@ -13,7 +13,15 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
 from gateway.core.decision.context import Knowledge
-from gateway.core.decision.needs import EndLater, KnownSid, Revoke, SaveSession, SessionRecord, Touch
+from gateway.core.decision.needs import (
+    EndLater,
+    JoinSite,
+    KnownSid,
+    Revoke,
+    SaveSession,
+    SessionRecord,
+    Touch,
+)
 from gateway.core.fault import Fault
 from gateway.core.rules.entries import DenyEntry, session_end
 from gateway.core.sessions import renewal
@@ -115,19 +123,24 @@ class Sessions:
         session, now = need.current.session, self._clock()
         about = begun(session, need.address, need.agent)
         lifetime = self._lifetime(session, now)
-        await self.index.add(about, now, need.record, lifetime, os.urandom(NONCE_BYTES))
+        await self.index.add(about, now, need.record, lifetime, os.urandom(NONCE_BYTES), need.site)
         await self._keep(need.handle, need.current, now, lifetime)
         if need.replaces:
             # the new session stands whatever becomes of the old one
             with contextlib.suppress(Fault):
-                await self._replace(need.replaces)
+                await self._replace(need.replaces, by_itself=session.is_shared)
 
-    async def _replace(self, session_id: str) -> None:
+    async def join(self, need: JoinSite) -> None:
+        """Put one more site on the list of a session, where there is one. Raises Fault."""
+        if self._knowledge().runtime.keeps_records:
+            await self.index.join(need.session.session_id, need.site)
+
+    async def _replace(self, session_id: str, *, by_itself: bool) -> None:
         before = await self.index.read(session_id)
         if before is None:
             return
         await self.retire(before.records)
-        self.end_later(EndLater(session_id, before.about.ends_at))
+        self.end_later(EndLater(session_id, before.about.ends_at, by_itself))
 
     def end_later(self, need: EndLater) -> None:
         """Begin to end a session that was replaced, once the grace for requests under way has passed."""
@@ -136,7 +149,13 @@ class Sessions:
             return
         settings = self._knowledge().runtime.settings
         grace = settings.session.rotation_grace
-        entry = session_end(need.session_id, need.ends_at, self._clock() + grace, settings.copies_last)
+        entry = session_end(
+            need.session_id,
+            need.ends_at,
+            self._clock() + grace,
+            settings.copies_last,
+            by_itself=need.by_itself,
+        )
         timer = asyncio.get_running_loop().call_later(grace, self._end_replaced, entry)
         self._replaced[need.session_id] = (timer, entry)
         # this worker may not live as long; what the store does not take, or loses, is left to the timer

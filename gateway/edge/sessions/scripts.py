@@ -3,8 +3,9 @@
 ``session:{record}`` is a hash: ``b`` the sealed session, ``s`` when it was last seen, ``o`` that it was
 revoked. It shares its hash tag with the lease of its rotation, whose name is the record's. ``listed:{session
 id}`` is a hash: ``m`` what the list shows, sealed; ``s`` when it was last seen; ``r`` the names of its
-records; ``p`` the place in the denylist's history where it began. ``sessions:{...}:index`` are sorted sets of
-session ids, by when they idle out. Times are epoch seconds, lifetimes milliseconds.
+records; ``t`` the sites where it has begun; ``p`` the place in the denylist's history where it began.
+``sessions:{...}:index`` are sorted sets of session ids, by when they idle out. Times are epoch seconds,
+lifetimes milliseconds.
 """
 
 from gateway.edge.store.store import Script
@@ -56,7 +57,20 @@ return 1
 LIST = Script("""
 redis.call('HSET', KEYS[1], 'm', ARGV[1], 's', ARGV[2], 'r', ARGV[3])
 if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'p', ARGV[5]) end
+if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], 't', ARGV[6]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
+return 1
+""")
+
+JOIN = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local count, told = 0, redis.call('HGET', KEYS[1], 't') or ''
+for each in string.gmatch(told, '[^ ]+') do
+  if each == ARGV[1] then return 0 end
+  count = count + 1
+end
+if count >= tonumber(ARGV[2]) then return 0 end
+redis.call('HSET', KEYS[1], 't', told == '' and ARGV[1] or told .. ' ' .. ARGV[1])
 return 1
 """)
 

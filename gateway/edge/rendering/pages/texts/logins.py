@@ -39,6 +39,8 @@ LOGINS: Final[dict[Reason, Text]] = {
         "So many logins were begun in this browser that this one was forgotten; it begins again."
     ),
     Reason.ALREADY_LOGGED_IN: fine("You are logged in already."),
+    Reason.TICKET_GIVEN: fine("You are logged in; you go on to the site that you came from."),
+    Reason.SITE_JOINED: fine("You are logged in at this site as well."),
     Reason.LOGGED_OUT: Text(
         "The session has ended.",
         "You are logged out",
@@ -126,6 +128,15 @@ LOGINS: Final[dict[Reason, Text]] = {
         "For whoever runs this site: the proxy in front has to send X-Forwarded-Proto: https for what came "
         "to it over TLS (in nginx: proxy_set_header X-Forwarded-Proto $scheme), or forwarding.scheme names "
         "the field in which it does.",
+    ),
+    Reason.TICKET_REFUSED: failed_login(
+        "The ticket for a session at this site is not for this browser, was used before, or is too old.",
+        "This login cannot be finished",
+        "You came here with a login that began somewhere else, was used already, or took too long on its "
+        "way.",
+        "Open the page that you want again: you are logged in by yourself, or asked to.",
+        "Do not use a link to a login that somebody sent you.",
+        "If it happens again, allow cookies for this site in your browser.",
     ),
     Reason.LOGIN_COOKIE_TOO_LARGE: Text(
         "The session does not fit into the cookies that a browser keeps.",
