@@ -227,7 +227,8 @@ def _told(forward: Forward) -> dict[bytes, bytes]:
         name, _, value = line.partition(b": ")
         lower = name.lower()
         before = told.get(lower)
-        told[lower] = value if before is None else before + (b"; " if lower == b"cookie" else b", ") + value
+        # cookies may come in several lines; of anything else that comes twice nobody knows which is meant
+        told[lower] = value if before is None else b"%b; %b" % (before, value) if lower == b"cookie" else b""
     return told
 
 
