@@ -134,6 +134,9 @@ async def test_a_key_counts_only_where_a_route_takes_keys(world: World):
         {"x_api_key": key},
         {"Authorization": f"Bearer {key}"},
         {"authorization": f"bEARER   {key}"},
+        {"Authorization": f"DPoP {key}"},
+        {"Authorization": f"Token {key}"},
+        {"Authorization": key},
         {"X-API-Key": key, "Authorization": "Basic eDp5"},
     ):
         assert (await world.browser().fetch("/public/x", headers=headers)).status == 200

@@ -21,6 +21,10 @@ class KeyLines:
         """Tell whether a line among the credentials is the keys' own, whatever it holds."""
         return line.name.lower() == self.name
 
+    def hides(self, line: Line) -> bool:
+        """Tell whether no upstream may see a credential: it holds a key, in whatever scheme."""
+        return self.brings(line) or _START in line.value
+
     def text_of(self, line: Line) -> bytes | None:
         """Return what a line presents as a key, perhaps garbage; None where it presents another credential.
 

@@ -40,7 +40,7 @@ def upstream_lines(
         lines.extend(
             b"Authorization: " + each.value
             for each in request.authorization
-            if keys is None or keys.text_of(each) is None
+            if keys is None or not keys.hides(each)
         )
         lines.extend(each.line for each in request.read if each.kind == PROOF and b"dpop" not in dropped)
     if request.vouched and forwarded.is_vouched:
