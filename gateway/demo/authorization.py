@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from gateway.demo.authentication import authenticate
+from gateway.demo.authentication import authenticate_own
 from gateway.demo.grants import LOGIN_LIFETIME, PUSHED_LIFETIME, Ask, Fields, OAuthError
 from gateway.demo.messages import html_answer, json_answer, parameters, redirect
 from gateway.demo.pages import form_post, login_form, message
@@ -43,19 +43,35 @@ class AuthorizationEndpoint:
             fields = self._pushed(await parameters(request))
         except OAuthError as error:
             return self._dead_end(error.description)
-        if fields.get("client_id") != provider.client_id:
-            return self._dead_end("No client of that name is registered.")
+        try:
+            client, uris = await self._client(fields.get("client_id", ""), service)
+        except OAuthError as error:
+            return self._dead_end(f"This client cannot be known: {error.description}.")
         uri = fields.get("redirect_uri")
         # an address that is not registered must never be redirected to (RFC 6749 section 4.1.2.1)
-        if uri is None or uri not in provider.redirect_uris:
+        if uri is None or uri not in uris:
             return self._dead_end("This redirect_uri is not registered for the client.")
         try:
-            ask = self._check(fields, uri, service)
+            ask = self._check(fields, uri, service, client)
         except OAuthError as error:
             return self._back(
                 uri, fields.get("state"), service, error=error.error, error_description=error.description
             )
         return self._form(provider.grants.remember(ask), ask, user=ask.login_hint, failed=False)
+
+    async def _client(self, client_id: str, service: str) -> tuple[str, tuple[str, ...]]:
+        """Return a client that has registered itself, empty for the provider's own, and where it is.
+
+        Raises:
+            OAuthError: there is no such client.
+        """
+        provider = self._provider
+        if client_id == provider.client_id:
+            return "", provider.redirect_uris
+        found = None if service else await provider.registered.find(client_id)
+        if found is None:
+            raise OAuthError("invalid_client", "no client of that name is registered")
+        return found.client_id, found.redirect_uris
 
     async def push(self, request: web.Request) -> web.StreamResponse:
         """Take an authorization request by the back channel (RFC 9126 section 2)."""
@@ -64,7 +80,7 @@ class AuthorizationEndpoint:
         fields = await parameters(request, form_only=True)
         if (spoiled := await provider.spoiled(request, "par")) is not None:
             return spoiled
-        await authenticate(provider, request, fields)
+        await authenticate_own(provider, request, fields)
         if "par-refused" in provider.quirks or "request_uri" in fields:
             raise OAuthError("invalid_request", "a pushed request is no reference to another")
         if fields.get("client_id") != provider.client_id:
@@ -124,7 +140,7 @@ class AuthorizationEndpoint:
             return html_answer(form_post(ask.redirect_uri, answer), 200, _targets(ask.redirect_uri))
         return self._back(ask.redirect_uri, ask.state or None, ask.service, code=code)
 
-    def _check(self, fields: Fields, uri: str, service: str) -> Ask:
+    def _check(self, fields: Fields, uri: str, service: str, client: str = "") -> Ask:
         for name, error in _UNSUPPORTED.items():
             if name in fields:
                 raise OAuthError(error, f"{name} is not supported")
@@ -135,7 +151,7 @@ class AuthorizationEndpoint:
         wanted = fields.get("scope", "").split()
         if service and not {"openid", "nonce"}.isdisjoint((*wanted, *fields)):
             raise OAuthError("invalid_scope", "there is no OpenID Connect here")
-        if not service and "openid" not in wanted:
+        if not service and not client and "openid" not in wanted:
             raise OAuthError("invalid_scope", "scope must have openid")
         challenge = fields.get("code_challenge", "")
         if fields.get("code_challenge_method") != "S256" or _CHALLENGE.fullmatch(challenge) is None:
@@ -144,7 +160,10 @@ class AuthorizationEndpoint:
             raise OAuthError("login_required", "nobody is logged in here without the form")
         if not fields.get("max_age", "0").isdecimal():
             raise OAuthError("invalid_request", "max_age is a number of seconds")
-        self._provider.judge_resources(fields.resources)
+        if client:
+            self._provider.registered.judge_resources(fields.resources)
+        else:
+            self._provider.judge_resources(fields.resources)
         return Ask(
             redirect_uri=uri,
             state=fields.get("state", ""),
@@ -158,6 +177,7 @@ class AuthorizationEndpoint:
             service=service,
             prompt=fields.get("prompt", ""),
             resources=fields.resources,
+            client_id=client,
         )
 
     def _back(self, uri: str, state: str | None, service: str, **fields: str) -> web.Response:
@@ -177,7 +197,13 @@ class AuthorizationEndpoint:
         if ask.prompt:
             note = f"{note} Prompt asked for: {ask.prompt}.".lstrip()
         html = login_form(
-            name, provider.client_id, ask.scopes, user=user, note=note, hints=hints, failed=failed
+            name,
+            ask.client_id or provider.client_id,
+            ask.scopes,
+            user=user,
+            note=note,
+            hints=hints,
+            failed=failed,
         )
         return html_answer(html, 403 if failed else 200, _targets(ask.redirect_uri))
 

@@ -4,19 +4,20 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.demo.authentication import authenticate
+from gateway.demo.authentication import authenticate, authenticate_own
 from gateway.demo.clients import certificate_of
 from gateway.demo.faults import break_off
-from gateway.demo.grants import EXCHANGE, GRANTS, Fields, OAuthError
+from gateway.demo.grants import EXCHANGE, GRANTS, Family, Fields, OAuthError
 from gateway.demo.introspection import introspection_answer
 from gateway.demo.messages import error_json, json_answer, parameters
+from gateway.demo.registered import is_same_client
 from gateway.demo.state import ProviderState
 
 _TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
 
 
 class ClientEndpoints:
-    """Every call authenticates the client first."""
+    """Every call authenticates the client first, but for the one that makes it known."""
 
     def __init__(self, provider: ProviderState) -> None:
         self._provider = provider
@@ -29,14 +30,16 @@ class ClientEndpoints:
         provider.counts[f"token:{grant if grant in GRANTS else 'other'}"] += 1
         if (spoiled := await provider.spoiled(request, "token", f"token:{grant}")) is not None:
             return spoiled
-        await authenticate(provider, request, fields)
+        caller = await authenticate(provider, request, fields)
         certificate = certificate_of(request)
+        if caller != provider.client_id and grant not in ("authorization_code", "refresh_token"):
+            raise OAuthError("unauthorized_client", "this is not for clients that register themselves")
         match grant:
             case "authorization_code":
-                answer = self._redeem(fields, certificate)
+                answer = self._redeem(fields, certificate, caller)
             case "refresh_token":
                 try:
-                    answer = self._refresh(fields, certificate)
+                    answer = self._refresh(fields, certificate, caller)
                 except OAuthError as error:
                     return self._refused_refresh(error)
             case "client_credentials":
@@ -50,18 +53,27 @@ class ClientEndpoints:
         alter = provider.alter.get(grant)
         return json_answer(answer if alter is None else alter(answer))
 
+    async def register(self, request: web.Request) -> web.StreamResponse:
+        """The registration endpoint (RFC 7591), open to everybody on this machine."""
+        provider = self._provider
+        provider.counts["register"] += 1
+        return await provider.registered.register(request)
+
     async def revoke(self, request: web.Request) -> web.StreamResponse:
         """The revocation endpoint (RFC 7009): a refresh token ends its login, an access token itself."""
         provider = self._provider
         provider.counts["revocation"] += 1
         fields = await parameters(request, form_only=True)
-        await authenticate(provider, request, fields)
+        caller = await authenticate(provider, request, fields)
         if "token" not in fields:
             raise OAuthError("invalid_request", "token is missing")
         family = provider.grants.family_of(fields["token"])
         if family is not None:
-            family.alive = False
-        elif (claims := provider.read_access_token(fields["token"])) is not None:
+            if self._is_of(family, caller):
+                family.alive = False
+        elif (claims := provider.read_access_token(fields["token"])) is not None and (
+            claims["client_id"] == caller
+        ):
             provider.grants.revoked_jti[str(claims.get("jti"))] = True
         # section 2.2: an unknown token is no error
         return json_answer({})
@@ -73,7 +85,7 @@ class ClientEndpoints:
         if (spoiled := await provider.spoiled(request, "introspection")) is not None:
             return spoiled
         fields = await parameters(request, form_only=True)
-        await authenticate(provider, request, fields)
+        await authenticate_own(provider, request, fields)
         if not fields.get("token"):
             raise OAuthError("invalid_request", "token is missing")
         found = self._introspected(fields["token"])
@@ -96,18 +108,28 @@ class ClientEndpoints:
         # section 2.2: nothing more is told of a token that is not active
         return {"active": False} if claims is None else {**claims, "active": True, "token_type": "Bearer"}
 
-    def _redeem(self, fields: Fields, certificate: bytes | None) -> dict[str, Any]:
+    def _is_of(self, family: Family, caller: str) -> bool:
+        return is_same_client(family.client_id or self._provider.client_id, caller)
+
+    def _redeem(self, fields: Fields, certificate: bytes | None, caller: str) -> dict[str, Any]:
         for name in ("code", "redirect_uri", "code_verifier"):
             if not fields.get(name):
                 raise OAuthError("invalid_request", f"{name} is missing")
         code = self._provider.grants.redeem(fields["code"], fields["redirect_uri"], fields["code_verifier"])
+        if not self._is_of(code.family, caller):
+            # RFC 6749 section 4.1.3
+            code.family.alive = False
+            raise OAuthError("invalid_grant", "the code is another client's")
         self._provider.judge_resources(fields.resources, code.family.resources)
         return self._provider.issue(
             code.family, nonce=code.nonce, resources=fields.resources, certificate=certificate
         )
 
-    def _refresh(self, fields: Fields, certificate: bytes | None) -> dict[str, Any]:
+    def _refresh(self, fields: Fields, certificate: bytes | None, caller: str) -> dict[str, Any]:
         provider = self._provider
+        family = provider.grants.family_of(fields.get("refresh_token", ""))
+        if family is not None and not self._is_of(family, caller):
+            raise OAuthError("invalid_grant", "the refresh token is another client's")
         leeway = "refresh-reuse-leeway" in provider.quirks
         found = provider.grants.present(fields.get("refresh_token", ""), leeway=leeway)
         if isinstance(found, dict):

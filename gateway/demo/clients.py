@@ -81,6 +81,12 @@ def authenticate_by_secret(
         raise refused("unknown client, or its secret is wrong")
 
 
+def basic_user(request: web.Request) -> str | None:
+    """Return the client that an Authorization field names, None without one."""
+    header = request.headers.get("Authorization")
+    return None if header is None else _basic(header)[0]
+
+
 def _basic(header: str) -> tuple[str, str]:
     scheme, _, encoded = header.partition(" ")
     try:

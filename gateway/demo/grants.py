@@ -63,11 +63,15 @@ class Ask:
     service: str = ""
     prompt: str = ""
     resources: tuple[str, ...] = ()
+    client_id: str = ""
 
 
 @dataclass(slots=True)
 class Family:
-    """One login and all tokens that came of it. Times are epoch seconds."""
+    """One login and all tokens that came of it. Times are epoch seconds.
+
+    ``client_id`` is whose it is where the client has registered itself, empty for the provider's own.
+    """
 
     sid: str
     user: str
@@ -81,6 +85,7 @@ class Family:
     previous: str = ""
     rotated_at: float = 0.0
     answer: dict[str, Any] = field(default_factory=dict)
+    client_id: str = ""
 
 
 @dataclass(slots=True)
@@ -124,6 +129,7 @@ class Grants:
         """Begin a family for who has just logged in, and return its authorization code."""
         now = self._clock()
         family = Family(secrets.token_urlsafe(16), user, ask.scopes, int(now), acr, amr, ask.resources)
+        family.client_id = ask.client_id
         self.families[family.sid] = family
         code = secrets.token_urlsafe(32)
         self._codes[code] = Code(family, ask.redirect_uri, ask.challenge, ask.nonce, now + CODE_LIFETIME)

@@ -18,7 +18,7 @@ class OpenEndpoints:
         self._provider = provider
 
     async def discovery(self, request: web.Request) -> web.StreamResponse:
-        """What the provider says of itself (OpenID Connect Discovery 1.0 section 3)."""
+        """What the provider says of itself (OpenID Connect Discovery 1.0 section 3, RFC 8414)."""
         provider = self._provider
         provider.counts["discovery"] += 1
         if (spoiled := await provider.spoiled(request, "discovery")) is not None:
@@ -36,6 +36,8 @@ class OpenEndpoints:
                 "revocation_endpoint": f"{base}/revoke",
                 "introspection_endpoint": f"{base}/introspect",
                 "introspection_signing_alg_values_supported": ["RS256"],
+                "registration_endpoint": f"{base}/register",
+                "client_id_metadata_document_supported": provider.registered.trusted is not None,
                 "end_session_endpoint": f"{base}/logout",
                 "scopes_supported": list(SCOPES),
                 "response_types_supported": ["code"],
@@ -49,6 +51,7 @@ class OpenEndpoints:
                     "client_secret_post",
                     "private_key_jwt",
                     "tls_client_auth",
+                    "none",
                 ],
                 "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
                 "code_challenge_methods_supported": ["S256"],

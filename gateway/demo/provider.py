@@ -69,6 +69,8 @@ class DemoProvider(ProviderState):
         self.user_apis = UserApis(self, authorization)
         return {
             "/.well-known/openid-configuration": ("GET HEAD", own.discovery),
+            "/.well-known/oauth-authorization-server": ("GET HEAD", own.discovery),
+            "/register": ("POST", client.register),
             "/jwks": ("GET HEAD", own.jwks),
             "/authorize": ("GET POST", authorization.authorize),
             "/login": ("POST", authorization.login),

@@ -16,6 +16,7 @@ from gateway.demo.faults import Canned, Quirks, spoil
 from gateway.demo.grants import Family, Grants, OAuthError
 from gateway.demo.keys import SigningKeys
 from gateway.demo.people import known_people
+from gateway.demo.registered import RegisteredClients
 from gateway.demo.tokens import TokenFactory
 from gateway.syntax.urls import is_loopback
 
@@ -69,6 +70,7 @@ class ProviderState:
         canned: answers by endpoint or call, given in its stead; nothing is then issued, spent or rotated.
         held: events by endpoint or call, for which its answers wait.
         client: what the client is registered with.
+        registered: the clients that nobody has set up.
         pushed_requests: whether logins may be pushed, or have to be (RFC 9126).
         tls: with what it listens for clients that show a certificate, None: not at all.
         tls_port: where, once it does.
@@ -101,6 +103,7 @@ class ProviderState:
         self.people = known_people()
         self.lasting_tokens = {"github"}
         self.client = Registration()
+        self.registered = RegisteredClients(clock)
         self.pushed_requests: Literal["no", "offered", "required"] = "no"
         self.tls: ssl.SSLContext | None = None
         self.tls_port = 0
@@ -192,13 +195,15 @@ class ProviderState:
         scope = " ".join(family.scopes)
         wanted = () if "resource-ignored" in quirks else resources or family.resources
         more: dict[str, Any] = {"aud": list(wanted) if len(wanted) > 1 else wanted[0]} if wanted else {}
+        if family.client_id:
+            more["client_id"] = family.client_id
         if certificate is not None:
             more["cnf"] = {"x5t#S256": thumbprint_of(certificate)}
         access_token = self.mint(
             family.user, scope, sid=family.sid, auth_time=family.auth_time, acr=family.acr, **more
         )
         answer: dict[str, Any] = self.bearer(access_token, scope)
-        if not (at_refresh and "no-id-token-at-refresh" in quirks):
+        if "openid" in family.scopes and not (at_refresh and "no-id-token-at-refresh" in quirks):
             answer["id_token"] = self.tokens.id_token(
                 family, access_token, nonce=nonce, at_refresh=at_refresh
             )

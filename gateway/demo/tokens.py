@@ -86,7 +86,7 @@ class TokenFactory:
         claims: dict[str, Any] = {
             "iss": self._issuer(),
             "sub": family.user,
-            "aud": self._client_id,
+            "aud": family.client_id or self._client_id,
             "exp": now + ID_TOKEN_LIFETIME,
             "iat": now,
             "auth_time": family.auth_time,
