@@ -137,6 +137,24 @@ async def test_two_gateways_that_are_asked_in_turn(name: str, mode: str, valkey_
         assert world.audit("reuse_detected") == []
 
 
+async def test_one_login_for_many_sites(valkey_url: str, tmp_path):
+    """[11.2] [11.10]: over login_host and back by a ticket, though it is a proxy that asks."""
+    front = FRONTS["caddy"]
+    if front.program is None:
+        pytest.skip(f"{front.name} is not installed ({front.package})")
+    world = FrontWorld(front, valkey_url, tmp_path, routes=ROUTES, rate_limits=LIMITS)
+    login_host = f"https://login.localhost:{world.port}"
+    world.override |= {"login_host": login_host}
+    async with world:
+        world.provider.redirect_uris = (f"{login_host}/.gateway/callback",)
+        browser = world.browser()
+        page = await browser.login("/page?x=1")
+        assert (page.text, page.url.host) == ("hello alice GET /page?x=1 0", "localhost")
+        assert "gateway-session" not in str(world.told("Cookie"))
+        world.clock.advance(world.provider.access_lifetime + 60)
+        assert [(await browser.fetch("/x")).status for _ in range(2)] == [200, 200]
+
+
 async def test_large_cookies_of_the_application(world: FrontWorld):
     """[11.10] R54: as much of them as the application takes goes there and back, around a session."""
     alice = world.browser()

@@ -18,6 +18,7 @@ from tests.bench.processes import find_program
 from tests.support import traefik
 from tests.support.certificates import Authority, Pair
 from tests.support.ports import free_port
+from tests.support.sites import Balancer
 from tests.support.world import Browser, World, merge
 
 PATIENCE = 20.0
@@ -166,7 +167,8 @@ def _caddy(program: str, place: Place) -> list[str]:
         "Caddyfile",
         {
             "reverse_proxy 127.0.0.1:8080": f"reverse_proxy {place.every('', '')}",
-            "app.example.com {": f"https://localhost:{place.port} {{\n\tbind 127.0.0.1",
+            "app.example.com {": f"https://localhost:{place.port}, https://login.localhost:{place.port} {{"
+            "\n\tbind 127.0.0.1",
             "/etc/caddy/tls/app.pem": str(place.pair.certificate),
             "/etc/caddy/tls/app.key": str(place.pair.key),
         },
@@ -260,7 +262,9 @@ class FrontBrowser(Browser):
         self.session = aiohttp.ClientSession(
             cookie_jar=self.jar,
             timeout=aiohttp.ClientTimeout(total=30),
-            connector=aiohttp.TCPConnector(limit=0, ssl=world.authority.trusting()),
+            connector=aiohttp.TCPConnector(
+                limit=0, ssl=world.authority.trusting(), resolver=Balancer([world.port])
+            ),
         )
 
     def clone(self) -> "FrontBrowser":
@@ -310,7 +314,7 @@ class FrontWorld(World):
         for port in self.ports[1:]:
             changes = {"listen": f"127.0.0.1:{port}", "admin": {"listen": f"127.0.0.1:{free_port()}"}}
             await self.start_gateway(Settings.model_validate(merge(self.config(), changes)))
-        pair = self.authority.issue("localhost", "127.0.0.1")
+        pair = self.authority.issue("localhost", "login.localhost", "127.0.0.1")
         place = Place(directory, self.port, tuple(self.ports), self.upstream.port, pair)
         assert self.front.program is not None
         self.output = directory / "output"

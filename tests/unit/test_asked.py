@@ -249,6 +249,27 @@ def test_what_upstreams_get_beside_identity_headers():
         assert (told[b"X-Gateway-Assertion"], told[b"X-Gateway-Authorization"]) == (b"", b"")
 
 
+def test_sites_below_a_wildcard():
+    """[11.2] [11.10]: asked about as any other; and what is one, nobody asks under the name of."""
+    known = compiled(
+        {"path": "/public/", "access": "public"},
+        {"path": "/"},
+        public_url=["https://*.apps.example.com"],
+        login_host="https://login.example.com",
+        session={},
+    )
+    host = b"wiki.apps.example.com"
+    for name in (b"traefik", b"caddy", b"haproxy", b"envoy"):
+        assert isinstance(asked(name, "/public/x", known=known, host=host), Allow)
+        here = ask(known, "/x?y", *PAGE, host=host)
+        told = asked(name, "/x?y", *PAGE, known=known, host=host)
+        assert type(told) is type(here)
+        assert told.reason is here.reason
+    path, told_of, _ = originals(b"caddy", b"/public/x", host=host)
+    answer = ask(known, path.decode(), *told_of, host=b"other.apps.example.com", peer=PROXY)
+    assert answer.reason is Reason.ASKER_UNTRUSTED
+
+
 def test_api_keys_stay_here():
     """[11.8] [11.10]: the field that brings one decides, and is taken off; another spelling would go on."""
     known = compiled({"path": "/", "access": "optional", "api_keys": True}, api_keys={})
