@@ -1,4 +1,4 @@
-"""The command ``gateway``: run, demo, check, explain, revoke, sessions, reload, schema, keys.
+"""The command ``gateway``: run, demo, check, explain, revoke, sessions, reload, schema, keys, import.
 
 Exit codes: 0 done; 1 it did not come to pass; 2 the command line is wrong (``argparse``'s own).
 Heavy imports stand inside the commands, so that each pays only for what it uses.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from gateway import __version__
-from gateway.cli import api_keys, commands, explaining, running
+from gateway.cli import api_keys, commands, explaining, importing, running
 from gateway.cli.terminal import CommandError, complain
 
 # our session ids: 32 bytes in base64url (RFC 4648 section 5)
@@ -89,6 +89,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _sessions_arguments(parsers)
     _command(parsers, "schema", "print the JSON Schema of the configuration, for editors", commands.schema)
     _keys_arguments(parsers)
+    _import_arguments(parsers)
     demo = _command(parsers, "demo", "a provider, an upstream and a gateway to try it with", commands.demo)
     if "demo" in words[:1]:
         from gateway.demo.run import add_arguments  # noqa: PLC0415 - only this command needs the demo
@@ -206,6 +207,25 @@ def _keys_arguments(parsers: "argparse._SubParsersAction[argparse.ArgumentParser
     for each in (create, listed, revoke):
         each.add_argument("--config", metavar="FILE", help="as for the other commands")
         _admin_arguments(each, changes=each is not listed)
+
+
+def _import_arguments(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    whose = parsers.add_parser(
+        "import", help="translate a configuration of oauth2-proxy", description="Translate a configuration."
+    ).add_subparsers(metavar="PRODUCT", required=True)
+    parser = _command(
+        whose, "oauth2-proxy", "translate a configuration of oauth2-proxy 7.15", importing.import_oauth2_proxy
+    )
+    parser.add_argument(
+        "file", metavar="FILE", help="as --config has it, or lines of OAUTH2_PROXY_NAME=value"
+    )
+    parser.add_argument("--alpha-config", metavar="FILE", help="as --alpha-config has it")
+    parser.add_argument(
+        "--public-url", metavar="URL", help="where browsers come; default: as redirect_url has it"
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", help="a file that is not there yet; default: standard output"
+    )
 
 
 def _time(text: str) -> float:

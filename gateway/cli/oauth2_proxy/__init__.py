@@ -1,0 +1,1 @@
+"""What oauth2-proxy 7.15 was told to do, said in a configuration of ours."""
