@@ -208,7 +208,7 @@ class Parts:
             self.refresher,
             self.sessions,
             self.kept_pages,
-            Tickets(self.store, lambda: self.runtime.ring),
+            Tickets(self.store, lambda: self.runtime.ring, self.clock),
             self.logout_hints,
             self.token_revocations,
             self.api_keys,

@@ -35,14 +35,16 @@ def wildcard_of(host: bytes) -> bytes | None:
 class Authorities(Container[bytes]):
     """Authorities, of which some are wildcards."""
 
-    __slots__ = ("_all",)
+    __slots__ = ("_exact", "_wild")
 
     def __init__(self, names: Iterable[bytes]) -> None:
-        self._all = frozenset(names)
+        found = frozenset(names)
+        self._wild = frozenset(name for name in found if name.startswith(b"*."))
+        self._exact = found - self._wild
 
     def __contains__(self, host: object) -> bool:
         """Tell whether an authority in lower case is one of them, itself or by a wildcard."""
-        return isinstance(host, bytes) and (host in self._all or wildcard_of(host) in self._all)
+        return isinstance(host, bytes) and (host in self._exact or wildcard_of(host) in self._wild)
 
 
 def authorities(names: Iterable[bytes]) -> Container[bytes]:

@@ -6,6 +6,9 @@ import json
 import pytest
 from yarl import URL
 
+from gateway.app.gateway import Gateway
+from gateway.core.decision.needs import KeepTicket
+from gateway.edge.sessions.room import Room
 from tests.support.sites import SiteWorld
 from tests.support.world import NAVIGATE
 
@@ -441,3 +444,84 @@ async def test_without_refresh_tokens(valkey_url, tmp_path, mode: str):
         world.clock.advance(3600)
         await everywhere(world, alice)
         assert len(world.audit("login")) == 1
+
+
+async def test_whoever_asks_for_tickets_all_day(world: SiteWorld):
+    """[11.2]: one session's tickets have a bound; others have theirs."""
+    alice, bob = world.browser(), world.browser()
+    for gateway in world.gateways:
+        room_of(gateway)._share = 4_000
+    await alice.login(world.site("wiki") + "/")
+    statuses = set()
+    for _ in range(12):
+        page = await alice.get(world.site("shop") + "/", follow=False)
+        page = await alice.get(page.headers["Location"], follow=False)
+        statuses.add(page.status)
+    assert statuses == {303, 429}
+    page = await bob.login(world.site("wiki") + "/", "bob")
+    assert page.status == 200
+    world.clock.advance(31)
+    assert (await alice.get(world.site("shop") + "/")).status == 200
+
+
+def room_of(gateway: Gateway) -> Room:
+    return gateway.pipeline.ways.resolvers[KeepTicket].__self__._room
+
+
+async def test_more_tabs_than_cookies(world: SiteWorld):
+    """R17 [11.2]: thirty tabs of one site at once, before anybody has logged in; each comes to its page."""
+    alice = world.browser()
+    links = []
+    for number in range(30):
+        page = await alice.until(f"{world.site('wiki')}/tab/{number}", "/authorize")
+        links.append(page.headers["Location"])
+    for number, link in enumerate(links):
+        page = await alice.get(link)
+        for _ in range(3):
+            if "password" in page.text:
+                page = await alice.submit(page, username="alice", password="alice")
+        assert (page.status, page.url.path) == (200, f"/tab/{number}")
+    assert world.audit("login")[0]["outcome"] == "repeated"
+
+
+async def test_a_long_address(world: SiteWorld):
+    """[11.2]: a page of 7,000 characters is come back to."""
+    alice = world.browser()
+    path = "/x?" + "y" * 7_000
+    page = await alice.login(world.site("wiki") + path)
+    assert (page.status, str(page.url)) == (200, world.site("wiki") + path)
+    page = await alice.get(world.site("shop") + path)
+    assert (page.status, str(page.url)) == (200, world.site("shop") + path)
+
+
+@MODES
+async def test_a_host_of_logins_that_has_idled(valkey_url, tmp_path, mode: str):
+    """R42 [11.2]: who works at one site all day, and then visits another, logs in anew: with one session."""
+    session = {
+        "mode": mode,
+        "idle_lifetime": "8h",
+        "rotation_grace": "600ms",
+        "refresh_before_expiry": "500ms",
+    }
+    async with SiteWorld(valkey_url, tmp_path, session=session) as world:
+        alice = world.browser()
+        await alice.login(world.site("wiki") + "/")
+        for _ in range(12):
+            world.clock.advance(3600)
+            assert (await alice.fetch(world.site("wiki") + "/")).status == 200
+        page = await alice.get(world.site("shop") + "/y")
+        if "password" in page.text:
+            page = await alice.submit(page, username="alice", password="alice")
+        assert (page.status, str(page.url)) == (200, world.site("shop") + "/y")
+        await asyncio.sleep(1)
+        # the one before has ended, and the site where she worked goes on without a word
+        page = await alice.get(world.site("wiki") + "/z")
+        assert (page.status, str(page.url)) == (200, world.site("wiki") + "/z")
+        sessions = {line["session"] for line in world.audit("site_join")}
+        assert len(sessions) == 2
+        if mode == "redis":
+            page = await world.admin("GET", "/sessions")
+            assert len(json.loads(page.text)["sessions"]) == 1
+        await log_out(world, alice, "shop")
+        await asyncio.sleep(0.1)
+        assert (await alice.fetch(world.site("wiki") + "/")).status == 401

@@ -9,6 +9,7 @@ from gateway.config.settings.resources import ResourceSettings
 from gateway.config.settings.root import Settings
 from gateway.config.settings.routes import RouteSettings
 from gateway.syntax import urls
+from gateway.syntax.authority import authorities
 
 
 def check_bound_tokens(settings: Settings) -> Iterator[Problem]:
@@ -93,8 +94,8 @@ def _check_identifier(settings: Settings, route: RouteSettings, at: Path) -> Ite
 
 def _is_served(settings: Settings, route: RouteSettings, name: str, authority: str) -> bool:
     if route.hosts is None:
-        sites = [each for url in settings.public_url if (each := urls.split_url(url)) is not None]
-        return authority in {urls.authority_of(each) for each in sites}
+        sites = [each for url in settings.public_url if (each := urls.split_site(url)) is not None]
+        return authority.encode() in authorities(urls.authority_of(each).encode() for each in sites)
     _, _, domain = name.partition(".")
     hosts = {host.lower() for host in route.hosts}
     return not hosts.isdisjoint({name, authority, f"*.{domain}"})

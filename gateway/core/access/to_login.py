@@ -150,7 +150,7 @@ def _elsewhere(context: Context, site: Site, host: Site, wanted: _Wanted) -> Log
         reason=wanted.reason,
         provider=provider,
         origin=site.origin,
-        redirect_uri="",
+        redirect_uri=f"{host.origin}{runtime.settings.prefix}{JOIN}",
         callback=callback,
         return_to=wanted.page,
         pending_cookie=site.login_prefix,

@@ -99,7 +99,7 @@ def join(context: Context) -> Step:
             return _give(context, verdict, home, asked)
     elif verdict is not None and not isinstance(verdict, Reason):
         return verdict
-    return _log_in(context, asked, page if has_logged_in else page + _AFTER)
+    return _log_in(context, page if has_logged_in else page + _AFTER)
 
 
 def _site_of(context: Context, asked: JoinRequest) -> Site | None:
@@ -148,11 +148,11 @@ def _is_strong(session: Session, asked: JoinRequest, now: float) -> bool:
     return isinstance(at, float) and now - at < asked.max_age
 
 
-def _log_in(context: Context, asked: JoinRequest, page: str) -> Respond | Login:
+def _log_in(context: Context, page: str) -> Respond | Login:
     """Let the person log in here; then the request is judged again."""
     if choices_of(context, page):
         return Respond(Reason.LOGIN_REQUIRED, 303, location=login_link(context, page, None))
-    return replace(begin_for(context, Reason.LOGIN_REQUIRED, page), is_repeated=asked.is_repeated)
+    return begin_for(context, Reason.LOGIN_REQUIRED, page)
 
 
 def _give(context: Context, live: Live, home: Site, asked: JoinRequest) -> Respond | Need:
@@ -250,7 +250,7 @@ def _is_of_this_browser(context: Context, browser: _Shown, granted: Granted) -> 
     )
 
 
-def _refused(context: Context, state: str, detail: str) -> Refuse | Respond | Need:
+def _refused(context: Context, state: str, detail: str) -> Step:
     """Refuse a ticket; whoever has a session here goes on to the page, as anybody who comes back twice."""
     site = context.site
     assert site is not None
@@ -262,6 +262,9 @@ def _refused(context: Context, state: str, detail: str) -> Refuse | Respond | Ne
         return presented
     if presented is not None and why_over(context, presented.session) is None:
         return Respond(Reason.ALREADY_LOGGED_IN, 303, location=site.origin + (page or "/"))
+    if pending.was_evicted(context, site, state):
+        # the person did nothing wrong: so many tabs have begun that this one's cookie had to go
+        return begin_for(context, Reason.LOGIN_EVICTED, page or "/", None, state)
     return _failed(context, Reason.TICKET_REFUSED, page or "/", None, detail)
 
 

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from urllib.parse import quote
 
-from gateway.core.access.choosing import choose
+from gateway.core.access.choosing import MOST_LINK, choose
 from gateway.core.access.to_login import begin_for, safe_return
 from gateway.core.decision.answers import Login, Refuse, Respond
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Body
 from gateway.core.decision.refusals import plain, refuse
+from gateway.core.endpoints.session_start import is_login_site
+from gateway.core.headers.cookies import Site
 from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
 from gateway.syntax import forms
@@ -66,13 +69,33 @@ def login(context: Context) -> Login | Refuse | Respond | Body:
     hint = fields.get("login_hint", "")
     if len(hint) > _MOST_HINT or not hint.isprintable():
         return plain(context, Reason.REQUEST_MALFORMED)
-    page = safe_return(site, fields.get("return_to") or fields.get("target_link_uri") or "/")
+    wanted = fields.get("return_to") or fields.get("target_link_uri") or "/"
+    if (home := _home_of(context, wanted)) is not None:
+        return _at_home(home, runtime.settings.prefix, fields)
+    page = safe_return(site, wanted)
     if provider is None and (chooser := choose(context, page, fields)) is not None:
         return chooser
     answer = begin_for(context, Reason.LOGIN_STARTED, page, provider.name if provider is not None else None)
     is_other = fields.get("account") == "other" or answer.other_account
     answer = replace(answer, login_hint=hint or answer.login_hint, other_account=is_other)
     return _stronger(answer, fields) or plain(context, Reason.REQUEST_MALFORMED)
+
+
+def _home_of(context: Context, wanted: str) -> Site | None:
+    """Return the site of a page, where people log in here for every site; None for a page of this one."""
+    scheme, mark, rest = wanted.partition("://")
+    if not mark or len(wanted) > MOST_LINK or not is_login_site(context):
+        return None
+    authority = rest.partition("/")[0]
+    site = context.knowledge.runtime.sites.get(authority.encode("latin-1", "replace"))
+    is_whole = site is not None and site.origin == f"{scheme}://{authority}" and site != context.site
+    return site if is_whole else None
+
+
+def _at_home(home: Site, prefix: str, fields: Mapping[str, str]) -> Respond:
+    """Let a login begin at the site whose page is wanted, such as one that a third party asks for here."""
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in fields.items())
+    return Respond(Reason.LOGIN_STARTED, 303, location=f"{home.origin}{prefix}login?{query}")
 
 
 def _stronger(login: Login, fields: Mapping[str, str]) -> Login | None:

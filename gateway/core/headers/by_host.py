@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Generic, TypeVar, overload
 
+from gateway.core.memo import Generations
 from gateway.syntax.authority import wildcard_of
 
 Value = TypeVar("Value")
@@ -31,7 +32,7 @@ class ByHost(Mapping[bytes, Value], Generic[Value]):
         self._exact = dict(exact)
         self._wild = wild
         self._at = at
-        self._made: dict[bytes, Value] = {}
+        self._made: Generations[bytes, Value] = Generations(_MOST)
 
     @overload
     def get(self, host: bytes, /) -> Value | None: ...
@@ -47,9 +48,8 @@ class ByHost(Mapping[bytes, Value], Generic[Value]):
         if template is None:
             return default
         made = self._at(template, host)
-        # anybody makes names up: the first are kept, which are the ones in use where a certificate names them
-        if len(self._made) < _MOST:
-            self._made[host] = made
+        # anybody makes names up: those that are asked for again stay
+        self._made.put(host, made)
         return made
 
     def __contains__(self, host: object) -> bool:

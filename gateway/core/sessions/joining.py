@@ -49,7 +49,6 @@ class JoinRequest:
     other_account: bool = False
     parameters: tuple[tuple[str, str], ...] = ()
     had: str = ""
-    is_repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +107,12 @@ def encode_request(request: JoinRequest) -> bytes:
         "ac": list(request.acr_values),
         "ma": request.max_age,
         "lh": request.login_hint,
-        "oa": int(request.other_account),
+        "oa": 1 if request.other_account else None,
         "pa": [list(pair) for pair in request.parameters],
         "ha": request.had,
-        "re": int(request.is_repeated),
     }
-    return dump_json({name: value for name, value in fields.items() if value or name == "at"})
+    absent: tuple[Json, ...] = (None, "", [])
+    return dump_json({name: value for name, value in fields.items() if value not in absent})
 
 
 def decode_request(data: bytes) -> JoinRequest | None:
@@ -139,7 +138,6 @@ def decode_request(data: bytes) -> JoinRequest | None:
             other_account="oa" in fields,
             parameters=parameters,
             had=read_text(fields.get("ha", "")),
-            is_repeated="re" in fields,
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from gateway.core.memo import Generations
 from gateway.syntax.encoding import decode_base64url, encode_base64url
 
 NONCE_BYTES = 12
@@ -42,7 +43,9 @@ class KeyRing:
     """Secret keys of 32 bytes; the first seals, all open. Rotating logs nobody out."""
 
     keys: tuple[bytes, ...] = field(repr=False)
-    _ciphers: dict[tuple[bytes, str], AESGCM] = field(default_factory=dict, repr=False, compare=False)
+    _ciphers: Generations[tuple[bytes, str], AESGCM] = field(
+        default_factory=lambda: Generations(_MOST_PURPOSES), repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if not self.keys or any(len(key) != 32 for key in self.keys):
@@ -88,8 +91,8 @@ class KeyRing:
         cipher = self._ciphers.get((key, purpose))
         if cipher is None:
             cipher = AESGCM(_derive(key, b"", b"gateway seal\x00" + purpose.encode()))
-            if len(self._ciphers) < _MOST_PURPOSES:
-                self._ciphers[key, purpose] = cipher
+            # sites have purposes of their own, and under a wildcard anybody makes sites up
+            self._ciphers.put((key, purpose), cipher)
         return cipher
 
     @staticmethod

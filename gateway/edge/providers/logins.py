@@ -125,7 +125,6 @@ class Logins:
             other_account=login.other_account,
             parameters=login.parameters,
             had=login.had,
-            is_repeated=login.is_repeated,
         )
         nonce = os.urandom(NONCE_BYTES)
         sealed = self._runtime.ring.seal(request_purpose(login.by), encode_request(request), nonce)

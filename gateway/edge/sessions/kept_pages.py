@@ -1,13 +1,13 @@
 """Pages to come back to after a login that are too long for its cookie: sealed, in the store."""
 
 import os
-from collections import Counter, deque
 from collections.abc import Callable
 
 from gateway.core.access.pending import REFERENCE_BYTES, reference_of
 from gateway.core.decision.needs import KeptPage
 from gateway.core.fault import Fault
 from gateway.core.sessions.seal import KeyRing
+from gateway.edge.sessions.room import Room
 from gateway.edge.sessions.sealed import SealedValues
 from gateway.edge.store.store import Store
 
@@ -28,10 +28,7 @@ class KeptPages:
     def __init__(self, store: Store, ring: Callable[[], KeyRing], clock: Callable[[], float]) -> None:
         self._store = store
         self._sealed = SealedValues(store, ring, _PURPOSE)
-        self._clock = clock
-        self._kept: deque[tuple[float, str, int]] = deque()
-        self._shares: Counter[str] = Counter()
-        self._bytes = 0
+        self._room = Room(clock, MOST_BYTES, _MOST_SHARE)
 
     async def keep(self, page: str, client: str, lifetime: float) -> str:
         """Return the reference of a page, empty where it cannot be kept.
@@ -41,15 +38,10 @@ class KeptPages:
             client: the address that asks; none holds more than a sixteenth of the room.
             lifetime: in seconds.
         """
-        self._expire()
-        size = len(page)
-        if self._bytes + size > MOST_BYTES or self._shares[client] + size > _MOST_SHARE:
+        # before the store is waited for: so many may ask at once
+        if not self._room.take(client, len(page), lifetime):
             return ""
         reference = reference_of(os.urandom(REFERENCE_BYTES))
-        # before the store is waited for: so many may ask at once
-        self._kept.append((self._clock() + lifetime, client, size))
-        self._shares[client] += size
-        self._bytes += size
         try:
             await self._sealed.keep(self._store.key("page", reference), page.encode(), lifetime)
         except Fault:
@@ -61,12 +53,3 @@ class KeptPages:
         """Return the page of a reference, empty where there is none. Raises Fault."""
         payload = self._sealed.open(await self._store.execute("GET", self._store.key("page", need.reference)))
         return "" if payload is None else payload.decode("utf-8", "replace")
-
-    def _expire(self) -> None:
-        now = self._clock()
-        while self._kept and self._kept[0][0] <= now:
-            _, client, size = self._kept.popleft()
-            self._bytes -= size
-            self._shares[client] -= size
-            if not self._shares[client]:
-                del self._shares[client]

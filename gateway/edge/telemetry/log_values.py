@@ -35,7 +35,7 @@ _SECRET_VALUE: Final = re.compile(
     r"|(?P<userinfo>://)[^\s/@?#]*@"
     # also inside a value that is encoded, once or more, and as a member of a JSON text
     r"|(?P<field>(?:(?<![A-Za-z0-9_])|(?<=%[0-9A-F]{2})|(?<=25[0-9A-F]{2}))"
-    r"(?:(?:code|state|nonce|password|client_secret|client_assertion|code_verifier"
+    r"(?:(?:code|state|nonce|ticket|password|client_secret|client_assertion|code_verifier"
     r"|(?:[a-z_]*_)?token(?:_hint)?|(?:[a-z]{1,4})?sess(?:ion)?_?id"
     # cookies of ours, and any that browsers guard
     r"|(?:__(?:Host|Secure)-|gateway-\d{1,5}-)[\w-]{0,64})(?:=|%(?:25)*3D)"
