@@ -7,6 +7,7 @@ import pytest
 
 from gateway.syntax.api_keys import compose, id_of
 from tests.e2e.test_api_keys import told as key_fields
+from tests.support.dpop import proof, thumbprint
 from tests.support.fleet import Fleet
 from tests.support.world import World, merge
 
@@ -220,6 +221,30 @@ async def test_a_bearer_token_and_its_keys(world: World):
     facts = {each["fact"]: each for each in found["facts"]}
     assert facts["keys of provider demo"]["age"] >= 0
     assert "whom the token names" in facts
+
+
+async def test_a_bound_token_and_its_proof(world: World):
+    """[11.7, 11.12] A proof is judged and not used up; it is shown to nobody."""
+    token = world.provider.mint("alice", scope="api", cnf={"jkt": thumbprint()})
+    shown = proof(token, f"{world.base}/x", world.clock())
+    assert (await world.browser().fetch("/x", headers={"Authorization": f"DPoP {token}"})).status == 401
+    fields = ("Authorization", f"DPoP {token}"), ("DPoP", shown)
+    for _ in range(2):
+        found = await explain(world, "/x", *fields)
+        assert (found["decision"], found["credentials"][0]["kind"]) == ("forward", "bound token")
+        assert outcomes(found)["proof"] == "passed"
+        assert "a value used up" in found["not_done"]
+        assert shown not in json.dumps(found)
+    assert (await world.browser().fetch("/x", headers=dict(fields))).status == 200
+    for wrong, reason in (
+        (fields[:1], "proof_missing"),
+        ((("Authorization", f"Bearer {token}"),), "proof_missing"),
+        ((fields[0], ("DPoP", "x")), "proof_invalid"),
+    ):
+        found = await explain(world, "/x", *wrong)
+        assert (found["decision"], found["reason"]) == ("refuse", reason)
+        assert outcomes(found)["proof"] == "failed"
+        assert "not revoked" not in outcomes(found)
 
 
 async def test_an_api_key(world: World):

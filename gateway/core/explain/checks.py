@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from gateway.core.access.bearer import judge_bearer
-from gateway.core.access.credentials import BearerToken, PresentedKey, SessionCookie, present
+from gateway.core.access.credentials import BearerToken, PresentedKey, ProofToken, SessionCookie, present
+from gateway.core.access.possession import judge_possession
 from gateway.core.access.session import judge_session
-from gateway.core.decision.answers import Answer, Forward, Live
+from gateway.core.decision.answers import Answer, Forward, Live, Refuse
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import ExchangeToken, Need
 from gateway.core.explain.facts import need_of, of_bearer, of_keys, of_session
-from gateway.core.identity import Identity
+from gateway.core.identity import Binding, Identity
 from gateway.core.reasons import Reason
 from gateway.core.rules.policies import Node
 from gateway.core.rules.routes import Route
@@ -98,6 +99,7 @@ def _check_credentials(context: Context, route: Route, found: Checked) -> None:
 
 def _judge_bearer(context: Context, route: Route, bearer: BearerToken, found: Checked) -> None:
     kind = "API key" if isinstance(bearer, PresentedKey) else "bearer token"
+    kind = "bound token" if isinstance(bearer, ProofToken) else kind
     verdict = judge_bearer(context, route, bearer)
     told: dict[str, Json] = {"kind": kind, "counts": True}
     found.credentials.append(told | _told(verdict))
@@ -108,6 +110,21 @@ def _judge_bearer(context: Context, route: Route, bearer: BearerToken, found: Ch
         keys = of_keys(context.knowledge, verdict.provider, context.now)
         if verdict.kind == "bearer" and keys is not None and not bearer.known:
             found.facts.append(keys)
+        if verdict.binding is not None:
+            _check_possession(context, bearer, verdict.binding, found)
+
+
+def _check_possession(context: Context, bearer: BearerToken, binding: Binding, found: Checked) -> None:
+    lack = judge_possession(context, bearer, binding)
+    if lack is None:
+        found.checks.append(check("proof", "passed"))
+        return
+    # whoever does not prove it is nobody
+    found.identity = None
+    if isinstance(lack, Refuse):
+        found.checks.append(check("proof", "failed", lack.reason))
+    else:
+        found.checks.append(check("proof", "unknown", None, need_of(lack)))
 
 
 def _judge_cookie(context: Context, cookie: SessionCookie, found: Checked, *, counts: bool) -> None:

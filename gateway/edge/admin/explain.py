@@ -12,9 +12,19 @@ from ipaddress import ip_address
 from typing import Final
 
 from gateway.config.settings.root import Settings
-from gateway.core.access.credentials import BearerToken, KnownCaller, PresentedKey
+from gateway.core.access.credentials import BearerToken, KnownCaller
+from gateway.core.access.possession import PURPOSE
 from gateway.core.decision.context import Knowledge, Memory
-from gateway.core.decision.needs import Admit, Introspect, KeyRecord, KeyUsed, Need, Random, TokenUserInfo
+from gateway.core.decision.needs import (
+    Admit,
+    Introspect,
+    KeyRecord,
+    KeyUsed,
+    Need,
+    Random,
+    TokenUserInfo,
+    UseOnce,
+)
 from gateway.core.explain.account import account, refusal, request_of
 from gateway.core.explain.facts import Found, Look
 from gateway.core.fault import Fault
@@ -118,6 +128,8 @@ def unfetched(need: Need) -> Found | None:
     """Return the answer to what needs no looking: random bytes, which are none here, and what is not done."""
     if isinstance(need, Random):
         return Found(bytes(need.size), "nowhere: nothing is drawn")
+    if isinstance(need, UseOnce) and need.purpose == PURPOSE:
+        return Found(True, "nowhere: whether the proof is new was not asked")
     return Found(True, "nowhere: it is not noted") if isinstance(need, KeyUsed) else None
 
 
@@ -158,7 +170,7 @@ def _see_credentials(request: Request, own: RuntimeConfig, live: RuntimeConfig) 
 
 
 def _copy_of(found: BearerToken) -> BearerToken:
-    bearer = PresentedKey() if isinstance(found, PresentedKey) else BearerToken()
+    bearer = type(found)()
     if found.verified is not None:
         keys, identity, since = found.verified
         bearer.verified = keys, _clean(identity), since
