@@ -19,6 +19,7 @@ from gateway.http.messages.request_head import read_request_head
 from gateway.syntax.api_keys import id_of
 from tests.support.conversations import (
     API_KEY,
+    BOUND,
     CONFIGURATIONS,
     KEY_SETS,
     MACHINES,
@@ -63,6 +64,9 @@ TARGETS = [
     b"/raw//x",
     b"/raw/x%2Fy;z/",
     b"/raw/../api/x",
+    b"/res/x",
+    b"/bound/x",
+    b"/.well-known/oauth-protected-resource/res",
     b"/auth/userinfo",
     b"/auth/logout",
     b"/auth/x",
@@ -77,6 +81,7 @@ TARGETS = [
     b"*",
     b"/a b",
 ]
+BINDING = [b"/x", b"/bound/x", b"/res/x", b"/res/x", b"/api/x", b"/x", b"/bound/x"]
 GUARDED = [b"/x", b"/api/x", b"/admin/x", b"/old/x", b"/part/x", b"/corp/x", b"/near/x", b"/api/open/x"] * 12
 HOSTS = [
     b"app.example.com",
@@ -244,6 +249,7 @@ class Talk:
         self.valid = credentials()[:VALID] if among is None else credentials()[among]
         self.who = draw.choices(credentials() if among is None else self.valid, k=2)
         self.who += draw.choices(self.valid, k=1)
+        self.guarded = BINDING if among == BOUND else GUARDED[:7]
         self.revoked = draw.choices(REVOKED if among is None else REVOKED_OF_MACHINES, k=3)
         # who asks for the same in the same way each time: only what happens in between differs
         self.is_calm = draw.random() < 0.6
@@ -256,7 +262,7 @@ class Talk:
         if self.is_calm:
             who = draw.choice([*self.valid, self.who[2]])
             method = draw.choice([b"GET", b"GET", b"GET", b"PUT"])
-            return self.sent(method, draw.choice(GUARDED[:7]), HOSTS[0], [who])
+            return self.sent(method, draw.choice(self.guarded), HOSTS[0], [who])
         fields = draw.choices(self.who, k=draw.choice([0, 1, 1, 1, 1, 1, 2]))
         fields += draw.choices(PLAIN, k=draw.choice([0, 0, 1, 2, 5]))
         if draw.random() < 0.1:
@@ -286,7 +292,7 @@ class Talk:
         draw = self.draw
         which = draw.choice([0, 2]) if self.is_calm else draw.randrange(6)
         if which == 0:
-            target = draw.choice(GUARDED if self.is_calm else TARGETS)
+            target = draw.choice(self.guarded if self.is_calm else TARGETS)
         elif which == 1:
             host = draw.choice(HOSTS)
         elif which == 2:
@@ -371,6 +377,14 @@ def test_what_is_remembered_of_machines_changes_no_byte(seed: int, how: str):
     """R44 [11.6, 11.8]: the same of API keys and opaque tokens, which are asked about now and then."""
     with keeping(how):
         asyncio.run(converse(seed, 10, MACHINES))
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 2**32), st.sampled_from(KEEPING))
+def test_what_is_remembered_of_bound_tokens_changes_no_byte(seed: int, how: str):
+    """R44 [11.7, 11.11]: the same of tokens that need a proof, and of those that name a resource."""
+    with keeping(how):
+        asyncio.run(converse(seed, 10, BOUND))
 
 
 def told(side: Side, peer: str, tls: bool, data: bytes) -> Any:

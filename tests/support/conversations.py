@@ -24,6 +24,7 @@ from gateway.core.decision.needs import (
     Refresh,
     Revoke,
     SessionRecord,
+    UseOnce,
 )
 from gateway.core.fault import Fault
 from gateway.core.headers import cookies as jar
@@ -50,6 +51,7 @@ from gateway.http.upstream.connection import UpstreamConnection
 from gateway.pipeline.pipeline import Pipeline, Ways
 from gateway.syntax.api_keys import compose, id_of
 from tests.support import pure
+from tests.support.dpop import proof, thumbprint
 from tests.support.in_memory import Pool, Transport
 from tests.support.jose import access_claims, jwk, key_set, sign
 from tests.support.pure import NOW, PREFIX
@@ -93,6 +95,8 @@ ROUTES: tuple[dict[str, Any], ...] = (
     {"path": "/near/page", "exact": True, "access": "public"},
     {"path": "/partner/", "access": "optional", "providers": ["other"]},
     {"path": "/raw/", "access": "optional", "raw_path": True},
+    {"path": "/res/", "resource": {"identifier": f"{SITE}/res"}, "api_keys": True},
+    {"path": "/bound/", "bound_tokens": "dpop"},
     {"path": "/", "api_keys": True},
 )
 _PROVIDER = {
@@ -111,6 +115,12 @@ OPAQUE: dict[str, dict[str, Any] | None] = {
         "jti": "dave",
         "email": EMAIL,
         "scope": "api",
+    },
+    "opaque-erin": {
+        "sub": "erin",
+        "aud": ["a", f"{SITE}/res"],
+        "exp": NOW + 200,
+        "jti": "dave",
     },
     "opaque-nobody": None,
 }
@@ -183,6 +193,8 @@ VALID = 21
 """So many of the credentials are good for somebody, as things begin."""
 MACHINES = slice(17, 25)
 """Those of them that are API keys and opaque tokens, and a few that are like them."""
+BOUND = slice(-12, None)
+"""Those of them that are bound to a key, with and without a proof, or that name a resource."""
 
 
 @cache
@@ -234,7 +246,22 @@ def credentials() -> tuple[bytes, ...]:
         line[:-4] + b"AAAA",
         b"cookie:" + line[7:],
     ]
-    return tuple(lines)
+    return (*lines, *bound_lines())
+
+
+def bound_lines() -> Iterator[bytes]:
+    """Yield the lines of tokens that are bound to a key, or that name a resource."""
+    for audience in (["a", f"{SITE}/res"], f"{SITE}/res"):
+        yield bearer_line(aud=audience, exp=NOW + 900, jti="main900", scope="api")
+    yield b"Authorization: Bearer opaque-erin"
+    for audience in (["a", f"{SITE}/res"], "a"):
+        line = bearer_line(aud=audience, exp=NOW + 900, jti="bob", sub="bob", cnf={"jkt": thumbprint()})
+        token = line.rpartition(b" ")[2].decode()
+        yield line
+        for path in ("/x", "/bound/x", "/res/x"):
+            shown = proof(token, SITE + path, NOW, jti="one")
+            yield f"Authorization: DPoP {token}\r\nDPoP: {shown}".encode()
+    yield f"authorization: dpop {token}\r\nDPoP: x".encode()
 
 
 def session_line(subject: str, life: int, generation: int = 0) -> bytes:
@@ -438,6 +465,9 @@ class _Resolvers:
             return None
         if isinstance(need, Random):
             return bytes(need.size)
+        if isinstance(need, UseOnce):
+            # so that more than the first of each is let through
+            return True
         return StoredSession() if isinstance(need, SessionRecord) else ""
 
     def _told_of(self, need: KeyRecord | KeyUsed | Introspect) -> object:
