@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -354,14 +353,10 @@ class FrontWorld(World):
         for browser in self.browsers:
             await browser.close()
         self.browsers.clear()
+        # some take seconds to go, and have nothing to lose
         with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(5):
-                await self.process.wait()
-        except TimeoutError:
             self.process.kill()
-            await self.process.wait()
+        await self.process.wait()
         await super().__aexit__()
 
     def told(self, name: str) -> list[str]:

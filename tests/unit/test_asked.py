@@ -494,6 +494,30 @@ def test_what_check_warns_of():
     assert check_asking in CHECKS
 
 
+def test_check_names_what_the_files_do_not_replace():
+    """[11.10] R53: a name that the proxy is not told of would stay as a client sends it."""
+    upstream = {"servers": ["http://127.0.0.1:3000"], "assertion": {}}
+    more = {
+        "identity_headers": {"X-FORWARDED-USER": "sub", "X-Who": "email"},
+        "upstreams": {"app": upstream},
+        "api_keys": {},
+        "trusted_proxies": [PROXY],
+        "forwarding": {"client_certificate": "Client-Cert"},
+    }
+    routes = {"path": "/", "identity_headers": {"X-Name": "name"}}, {"path": "/a/"}
+    told = [
+        shown_path(problem.path) for problem in warn_asking(settings(*routes, asked_by=["caddy"], **more))
+    ]
+    assert told == [
+        "identity_headers.X-Who",
+        "routes[0].identity_headers.X-Name",
+        "assertions.header",
+        "api_keys.header",
+        "forwarding.client_certificate",
+    ]
+    assert list(warn_asking(settings(*routes, **more))) == []
+
+
 @pytest.mark.parametrize("name", ASKERS)
 def test_who_has_to_choose_is_sent_to_the_page_for_that(name: bytes):
     """[11.4] [11.10]: through each proxy as a login is, and nothing is let through by it."""

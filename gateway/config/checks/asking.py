@@ -9,6 +9,9 @@ from gateway.config.settings.root import Settings
 from gateway.syntax.tokens import fold
 
 _OWN_ANSWER: Final = frozenset({b"x-gateway-cookie", b"x-gateway-authorization"})
+_IN_FILES: Final = frozenset(
+    ["x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-forwarded-preferred-username"]
+)
 _ONE_COOKIE: Final = frozenset({"nginx", "ingress-nginx"})
 
 
@@ -48,6 +51,7 @@ def warn_asking(settings: Settings) -> Iterator[Problem]:
     """Yield what routes say that a proxy which asks does not do."""
     if not settings.asked_by:
         return
+    yield from _names_to_replace(settings)
     for index, route in enumerate(settings.routes):
         if route.preflight != "refuse" or route.cors == "answer":
             yield Problem(
@@ -64,4 +68,27 @@ def warn_asking(settings: Settings) -> Iterator[Problem]:
             yield Problem(
                 ("routes", index, "strip_prefix" if route.strip_prefix else "replace_prefix"),
                 "a proxy that asks (asked_by) forwards the path as it came",
+            )
+
+
+def _names_to_replace(settings: Settings) -> Iterator[Problem]:
+    """Yield the names that the shipped files do not replace: what a client sends under them would stay."""
+    places: list[tuple[Path, str]] = [
+        (("identity_headers", name), name) for name in settings.identity_headers
+    ]
+    for index, route in enumerate(settings.routes):
+        names = route.identity_headers or ()
+        places += [(("routes", index, "identity_headers", name), name) for name in names]
+    if any(upstream.assertion is not None for upstream in settings.upstreams.values()):
+        places.append((("assertions", "header"), settings.assertions.header))
+    if settings.api_keys is not None:
+        places.append((("api_keys", "header"), settings.api_keys.header))
+    if settings.forwarding.client_certificate != "none":
+        places.append((("forwarding", "client_certificate"), settings.forwarding.client_certificate))
+    for at, name in places:
+        if name.lower() not in _IN_FILES:
+            yield Problem(
+                at,
+                "a proxy that asks (asked_by) has to replace this field too, or a client's own reaches the"
+                " application: the files in config/proxies/ do not name it",
             )
