@@ -7,12 +7,13 @@ PYTHON ?= $(shell for each in /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/p
 BIN := .venv/bin
 JOBS ?= 2
 
-.PHONY: help setup demo test check format bench bench-fleet soak lock clean
+.PHONY: help setup native demo test check format bench bench-fleet soak lock clean
 
 help:
 	@echo "make demo     try it: provider, upstream, store and gateway in this terminal"
 	@echo "make test     everything: lint, types, import contracts, tests"
 	@echo "make check    the quick ones: lint, types, import contracts"
+	@echo "make native   compile what is on the way of every request; workers run it as long as the source is the same"
 	@echo "make format   let ruff format and fix"
 	@echo "make bench    measure beside other proxies; QUICK=1 for a minute, and its floors"
 	@echo "make bench-fleet  from a revocation to the last worker's refusal, under load"
@@ -40,20 +41,24 @@ check: setup
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: check
+# compiled, workers take half the time for a request; without a C compiler they run the source
+native: setup
+	@$(BIN)/python deploy/native.py
+
+test: check native
 	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 format: setup
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup
+bench: native
 	@QUICK="$(QUICK)" exec $(BIN)/python -m tests.bench $(ARGS)
 
-bench-fleet: setup
+bench-fleet: native
 	@exec $(BIN)/python -m tests.bench.fleet $(ARGS)
 
-soak: setup
+soak: native
 	@exec $(BIN)/python -m tests.bench.soak $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 lock:
@@ -61,6 +66,8 @@ lock:
 	  --extra embedded pyproject.toml -o requirements.lock $(if $(UPGRADE),--upgrade)
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
 	  --extra embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock $(if $(UPGRADE),--upgrade)
+	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
+	  --only-group build -c requirements-dev.lock pyproject.toml -o requirements-build.lock
 
 clean:
 	@rm -rf .venv .demo .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info

@@ -5,7 +5,7 @@ Pure and synchronous. What it lacks, it names as a ``Need``; the pipeline fetche
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.core.access import access, generations
 from gateway.core.decision.allowance import allowance_of
@@ -36,14 +36,14 @@ from gateway.core.sessions.joining import JOIN, TICKET
 from gateway.core.sessions.model import SessionOver
 from gateway.syntax.targets import canonicalise
 
-_ONCE = frozenset((b"origin", b"access-control-request-method", b"access-control-request-headers"))
+_ONCE: Final = frozenset((b"origin", b"access-control-request-method", b"access-control-request-headers"))
 
 # all that browsers say in Sec-Fetch-Site (Fetch Metadata)
-_FETCH_SITES = frozenset((b"cross-site", b"none", b"same-origin", b"same-site"))
+_FETCH_SITES: Final = frozenset((b"cross-site", b"none", b"same-origin", b"same-site"))
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-RAW_PATH_HINT = "A route lets such paths pass as they are with raw_path: true."
+RAW_PATH_HINT: Final = "A route lets such paths pass as they are with raw_path: true."
 
 Endpoint: TypeAlias = Callable[[Context], Answer | Need]
 

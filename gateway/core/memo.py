@@ -117,3 +117,17 @@ class Memo(Generic[Text, Value]):
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
+
+
+class Sight(Memo[str, Value]):
+    """Another memory, seen without a trace: what is put here stays here."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self, seen: Memo[str, Value]) -> None:
+        super().__init__()
+        self._seen = seen
+
+    def get(self, text: str) -> Value | None:
+        """Return what is remembered here or there."""
+        return super().get(text) or self._seen.peek(text)

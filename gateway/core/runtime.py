@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.config.callbacks import callback_paths, login_providers
@@ -39,7 +40,7 @@ from gateway.core.tokens.signing import SigningKeys
 from gateway.syntax.encoding import Json, decode_secret_key
 from gateway.syntax.urls import authority_of, port_of, with_port
 
-_SETTING = re.compile(r"[a-z_]{3,32}(?=[\[: ])")
+_SETTING: Final = re.compile(r"[a-z_]{3,32}(?=[\[: ])")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import formatdate
+from typing import Final, Protocol
 
 from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.http.downstream.admission import Admission
@@ -16,16 +17,30 @@ from gateway.http.downstream.exchange import GOING_AWAY, ClientExchange
 from gateway.http.downstream.proxy_protocol import HeaderPeers
 from gateway.http.downstream.tls_listener import Gate, Handshake, bind
 from gateway.http.ports import Handler, Limits
-from gateway.http.sockets import BACKLOG, file_of, find_ended, prepare_listener
+from gateway.http.sockets import BACKLOG, as_protocol, file_of, find_ended, prepare_listener
 from gateway.http.upstream.pool import UpstreamPool
 from gateway.http.upstream.pools import Pools
 
-_SLOWEST_SWEEP = 0.5
-_FASTEST_SWEEP = 0.02
-_LEAST_PROGRESS = 256
-_SETTLE = 0.02
+_SLOWEST_SWEEP: Final = 0.5
+_FASTEST_SWEEP: Final = 0.02
+_LEAST_PROGRESS: Final = 256
+_SETTLE: Final = 0.02
 # for handshakes that have begun when the gateway drains
-_PATIENCE = 1.0
+_PATIENCE: Final = 1.0
+
+
+class Listening(Protocol):
+    """A listener: what is asked of an event loop's own, whichever loop it is, and of a gate."""
+
+    @property
+    def sockets(self) -> Sequence[socket.socket]:
+        """What it listens on."""
+
+    async def start_serving(self) -> None:
+        """Accept from now on."""
+
+    def close(self) -> None:
+        """Accept nothing any more."""
 
 
 class Server:
@@ -85,7 +100,7 @@ class Server:
         self._clock = clock
         self._connections = self.crowd.connections
         self._empty = asyncio.Event()
-        self._listeners: list[asyncio.Server | Gate] = []
+        self._listeners: list[Listening] = []
         self._timer: asyncio.TimerHandle | None = None
         self._swept = 0.0
         self._port = 0
@@ -117,7 +132,10 @@ class Server:
             for place in places or [{"host": host, "port": port}]:
                 self._listeners.append(
                     await self.loop.create_server(  # type: ignore[call-overload]
-                        lambda: ClientConnection(self), backlog=BACKLOG, start_serving=False, **place
+                        lambda: as_protocol(ClientConnection(self)),
+                        backlog=BACKLOG,
+                        start_serving=False,
+                        **place,
                     )
                 )
         for listener in self._listeners:

@@ -13,7 +13,7 @@ import struct
 import sys
 import termios
 from collections.abc import Iterable, Iterator
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from gateway.syntax.encoding import encode_base64url
 
@@ -49,6 +49,14 @@ class Optional(Protocol):
 
     def setsockopt(self, level: int, option: int, value: int, /) -> None:
         """Set an option. Raises OSError: it cannot be set."""
+
+
+def as_protocol(connection: object) -> asyncio.Protocol:
+    """Return a connection as what the event loop takes.
+
+    It has the methods of ``asyncio.Protocol`` and is no subclass: a compiled class has no interpreted base.
+    """
+    return cast("asyncio.Protocol", connection)
 
 
 def keep_alive(sock: Optional | None) -> None:

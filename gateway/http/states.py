@@ -34,106 +34,112 @@ class Event(dict[int, int]):
 class ClientState:
     """What the bytes that arrive from a client are. From LINGER on nothing more is sent."""
 
-    HEAD = 0
+    HEAD: Final = 0
     """A request's head."""
-    BODY = 1
+    BODY: Final = 1
     """The body of the request that is being answered."""
-    WAIT = 2
+    WAIT: Final = 2
     """What follows a request that is being answered: it waits."""
-    DISCARD = 3
+    DISCARD: Final = 3
     """The rest of a body that was answered without it."""
-    TUNNEL = 4
+    TUNNEL: Final = 4
     """Another protocol, passed on as it is."""
-    LINGER = 5
+    LINGER: Final = 5
     """Nothing that anybody wants; the client may still be reading the last answer."""
-    CLOSED = 6
+    CLOSED: Final = 6
     """None any more."""
 
 
 class ClientMove:
     """What happens on a client's connection."""
 
-    HEAD_READ = Event("head_read", {ClientState.HEAD: ClientState.WAIT})
+    HEAD_READ: Final = Event("head_read", {ClientState.HEAD: ClientState.WAIT})
     """A request without a body has come."""
-    BODY_BEGUN = Event("body_begun", {ClientState.HEAD: ClientState.BODY})
+    BODY_BEGUN: Final = Event("body_begun", {ClientState.HEAD: ClientState.BODY})
     """The head of a request with a body has come."""
-    BODY_READ = Event("body_read", {ClientState.BODY: ClientState.WAIT})
+    BODY_READ: Final = Event("body_read", {ClientState.BODY: ClientState.WAIT})
     """The body has come whole, or no more of it can be told apart."""
-    SWITCHED = Event("switched", {ClientState.WAIT: ClientState.TUNNEL})
+    SWITCHED: Final = Event("switched", {ClientState.WAIT: ClientState.TUNNEL})
     """The exchange has become a tunnel, and the request's body is whole."""
-    ANSWERED = Event("answered", {ClientState.WAIT: ClientState.HEAD, ClientState.BODY: ClientState.HEAD})
+    ANSWERED: Final = Event(
+        "answered", {ClientState.WAIT: ClientState.HEAD, ClientState.BODY: ClientState.HEAD}
+    )
     """The exchange is over, the request had come whole, and the connection goes on."""
-    ANSWERED_EARLY = Event("answered_early", {ClientState.BODY: ClientState.DISCARD})
+    ANSWERED_EARLY: Final = Event("answered_early", {ClientState.BODY: ClientState.DISCARD})
     """The exchange is over before the request's body is, and the connection goes on."""
-    DISCARDED = Event("discarded", {ClientState.DISCARD: ClientState.HEAD})
+    DISCARDED: Final = Event("discarded", {ClientState.DISCARD: ClientState.HEAD})
     """That body has ended."""
-    LAST_ANSWERED = Event(
+    LAST_ANSWERED: Final = Event(
         "last_answered", dict.fromkeys(range(ClientState.HEAD, ClientState.LINGER), ClientState.LINGER)
     )
     """No request follows, though the client may still be sending."""
-    CLOSES = Event("closes", dict.fromkeys(range(ClientState.HEAD, ClientState.CLOSED), ClientState.CLOSED))
+    CLOSES: Final = Event(
+        "closes", dict.fromkeys(range(ClientState.HEAD, ClientState.CLOSED), ClientState.CLOSED)
+    )
     """It is closed from here, or broken off."""
-    LOST = Event("lost", dict.fromkeys(range(ClientState.HEAD, ClientState.CLOSED + 1), ClientState.CLOSED))
+    LOST: Final = Event(
+        "lost", dict.fromkeys(range(ClientState.HEAD, ClientState.CLOSED + 1), ClientState.CLOSED)
+    )
     """The transport has ended."""
 
 
 class ExchangeState:
     """How far a request has come on its way to its one answer."""
 
-    WAITING = 0
+    WAITING: Final = 0
     """Nothing has been decided."""
-    FORWARDED = 1
+    FORWARDED: Final = 1
     """An upstream is to answer it."""
-    ANSWERING = 2
+    ANSWERING: Final = 2
     """The head of the upstream's response has gone out."""
-    TUNNEL = 3
+    TUNNEL: Final = 3
     """It has become a tunnel."""
-    FINISHED = 4
+    FINISHED: Final = 4
     """It is over."""
 
 
 class ExchangeMove:
     """What happens to an exchange."""
 
-    FORWARDED = Event("forwarded", {ExchangeState.WAITING: ExchangeState.FORWARDED})
+    FORWARDED: Final = Event("forwarded", {ExchangeState.WAITING: ExchangeState.FORWARDED})
     """Whoever handles it has it proxied."""
-    BEGUN = Event("begun", {ExchangeState.FORWARDED: ExchangeState.ANSWERING})
+    BEGUN: Final = Event("begun", {ExchangeState.FORWARDED: ExchangeState.ANSWERING})
     """The head of the upstream's final response is sent."""
-    SWITCHED = Event("switched", {ExchangeState.FORWARDED: ExchangeState.TUNNEL})
+    SWITCHED: Final = Event("switched", {ExchangeState.FORWARDED: ExchangeState.TUNNEL})
     """The upstream has switched protocols."""
-    ENDED = Event("ended", dict.fromkeys(range(ExchangeState.FINISHED), ExchangeState.FINISHED))
+    ENDED: Final = Event("ended", dict.fromkeys(range(ExchangeState.FINISHED), ExchangeState.FINISHED))
     """It was answered from here or to the end, or broken off, or its client has gone."""
 
 
 class UpstreamState:
     """What the bytes that arrive from an upstream's server are."""
 
-    IDLE = 0
+    IDLE: Final = 0
     """Unasked for: no request was sent."""
-    HEAD = 1
+    HEAD: Final = 1
     """The head of a response."""
-    BODY = 2
+    BODY: Final = 2
     """Its content."""
-    TUNNEL = 3
+    TUNNEL: Final = 3
     """Another protocol, passed on as it is."""
-    CLOSED = 4
+    CLOSED: Final = 4
     """None any more."""
 
 
 class UpstreamMove:
     """What happens on a connection to an upstream's server."""
 
-    STARTED = Event("started", {UpstreamState.IDLE: UpstreamState.HEAD})
+    STARTED: Final = Event("started", {UpstreamState.IDLE: UpstreamState.HEAD})
     """A request is sent."""
-    BODY_BEGUN = Event("body_begun", {UpstreamState.HEAD: UpstreamState.BODY})
+    BODY_BEGUN: Final = Event("body_begun", {UpstreamState.HEAD: UpstreamState.BODY})
     """A head has come, and not the whole content with it."""
-    SWITCHED = Event("switched", {UpstreamState.HEAD: UpstreamState.TUNNEL})
+    SWITCHED: Final = Event("switched", {UpstreamState.HEAD: UpstreamState.TUNNEL})
     """It was 101, for what had been asked."""
-    COMPLETED = Event(
+    COMPLETED: Final = Event(
         "completed", {UpstreamState.HEAD: UpstreamState.IDLE, UpstreamState.BODY: UpstreamState.IDLE}
     )
     """The response has come whole."""
-    CLOSED = Event("closed", dict.fromkeys(range(UpstreamState.CLOSED + 1), UpstreamState.CLOSED))
+    CLOSED: Final = Event("closed", dict.fromkeys(range(UpstreamState.CLOSED + 1), UpstreamState.CLOSED))
     """It is closed from here, or has ended; once or several times."""
 
 

@@ -1,16 +1,17 @@
 """What follows a 101 (Switching Protocols): bytes both ways until both sides have ended."""
 
 import os
+from typing import Final
 
 from gateway.http.downstream.roles import Tunnelled
 from gateway.http.messages.websocket import FrameBoundary, close_frame
 from gateway.http.roles import UpstreamStream
 
 # what the upstream is told, whatever the client is: for the upstream, its client has gone
-_GOING_AWAY = 1001
-_MASK_BYTES = 4
-_LAST_FRAME_SECONDS = 2.0
-_HALF_CLOSED_SECONDS = 300.0
+_GOING_AWAY: Final = 1001
+_MASK_BYTES: Final = 4
+_LAST_FRAME_SECONDS: Final = 2.0
+_HALF_CLOSED_SECONDS: Final = 300.0
 
 
 class Tunnel:
@@ -19,6 +20,8 @@ class Tunnel:
     Attributes:
         bytes_in, bytes_out: bytes from and to the client.
     """
+
+    __deletable__ = ("_exchange", "_upstream")
 
     __slots__ = (
         "_client_ended",

@@ -42,11 +42,11 @@ TOLD_HTTP: Final = (
     "a trusted proxy says http of browsers that are on https: let it send X-Forwarded-Proto: https, or name"
     " its field in forwarding.scheme"
 )
-MOST_HEAD = 4096
+MOST_HEAD: Final = 4096
 """Bytes of a response head that proxies take by default."""
-_STATUS_LINE = 60
+_STATUS_LINE: Final = 60
 
-ANSWERS = (Forward, Refuse, Login, Respond)
+ANSWERS: Final = (Forward, Refuse, Login, Respond)
 
 
 class Recorder(AuditLog, Protocol):
@@ -98,6 +98,7 @@ class Ways:
     limiter: Limiter
     watcher: Watcher
     spawned: Tasks = field(default_factory=Tasks)
+    draw: Callable[[int], bytes] = os.urandom
 
 
 class Pipeline:
@@ -313,7 +314,7 @@ class Pipeline:
                 continue
             sealed = change.plain
             if change.value is not None:
-                sealed = ring.seal(change.value.purpose, change.value.payload, os.urandom(NONCE_BYTES))
+                sealed = ring.seal(change.value.purpose, change.value.payload, self.ways.draw(NONCE_BYTES))
             written = jar.set_cookie_lines(change, sealed)
             change.written[:] = [(ring, written)]
             lines.extend(written)

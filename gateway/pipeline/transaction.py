@@ -22,7 +22,7 @@ from gateway.core.rules.routes import Route
 from gateway.edge.rendering.render import render_fault
 from gateway.http.ports import Exchange, Rendered, Response
 
-MOST_NAMED = 256
+MOST_NAMED: Final = 256
 """Characters of a claim that names a person in the log."""
 
 _DECISIONS: Final[Mapping[type, Decision]] = {Login: "login", Respond: "respond", Allow: "allow"}
@@ -30,6 +30,8 @@ _DECISIONS: Final[Mapping[type, Decision]] = {Login: "login", Respond: "respond"
 
 class Way(Protocol):
     """What a transaction asks of the pipeline."""
+
+    __slots__ = ()
 
     @property
     def clock(self) -> Callable[[], float]:

@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final, Protocol
 
 from gateway.edge.telemetry.logs import Logs
@@ -51,6 +52,7 @@ class Slot:
         conditions: asked before each start.
         logs: of the supervisor.
         retire: takes the last metrics of a process that has ended.
+        native: where the compiled form of this source is, if there is one.
 
     Attributes:
         first: done when a process of this slot has been ready for the first time, or none will be.
@@ -68,6 +70,7 @@ class Slot:
         conditions: Conditions,
         logs: Logs,
         retire: Callable[[Snapshot], None],
+        native: Path | None = None,
     ) -> None:
         self.number = number
         self.sockets = sockets
@@ -81,6 +84,7 @@ class Slot:
         self._conditions = conditions
         self._logs = logs
         self._retire = retire
+        self._ahead = [] if native is None else [str(native)]
         self._caller: Caller | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._worker_id: str | None = None
@@ -202,10 +206,11 @@ class Slot:
         return RuntimeError(await self._status())
 
     async def _spawn(self) -> asyncio.subprocess.Process:
+        path = json.dumps([*self._ahead, *sys.path])
         ours, theirs = socket.socketpair()
         try:
             self._process = process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-c", _BOOT, str(theirs.fileno()), json.dumps(sys.path)),
+                *(sys.executable, "-P", "-c", _BOOT, str(theirs.fileno()), path),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), *(each.fileno() for each in self.sockets)),
                 # a Ctrl-C is the supervisor's to handle

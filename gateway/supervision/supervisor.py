@@ -17,7 +17,7 @@ from gateway.config.settings.root import Settings
 from gateway.edge.configfile.load import Loaded
 from gateway.edge.store.embedded import EmbeddedValkey
 from gateway.edge.telemetry.logs import Logs
-from gateway.supervision import descriptors
+from gateway.supervision import descriptors, native
 from gateway.supervision.fleet import Fleet
 from gateway.supervision.slot import Slot
 from gateway.supervision.sockets import Sockets, bind
@@ -128,8 +128,9 @@ class Supervisor:
             self._sockets = bind(settings.listen, count_workers(settings))
         with _naming(f"admin.listen ({settings.admin.listen})"):
             (self._admin_sockets,) = bind(settings.admin.listen, 1)
+        compiled = native.find()
         fleet.slots = [
-            Slot(number, sockets, fleet, fleet.logs, fleet.merged.retire)
+            Slot(number, sockets, fleet, fleet.logs, fleet.merged.retire, compiled)
             for number, sockets in enumerate(self._sockets)
         ]
         url = None
@@ -150,6 +151,7 @@ class Supervisor:
             admin=settings.admin.listen,
             store="redis" if url is None else "embedded",
             workers=len(fleet.slots),
+            code="compiled" if native.is_compiled(compiled) else "source",
         )
 
     async def _open_view(self) -> None:

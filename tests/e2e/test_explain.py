@@ -78,10 +78,10 @@ def trace(world: World) -> tuple:
         len(world.lines),
         len(world.upstream.seen),
         (list(memory.sessions._young), list(memory.sessions._old), len(memory.cookies)),
-        {line: dict.get(rules.request_lines, line) for line in list(rules.request_lines)},
+        dict(rules.request_lines.known),
         [
             line.found.verified
-            for line in rules.request_lines.values()
+            for line in rules.request_lines.known.values()
             if hasattr(getattr(line, "found", None), "verified")
         ],
         {limit.name: dict(each._arrivals) for limit, each in gateway.rate_limits._buckets.items()},

@@ -341,7 +341,7 @@ async def test_what_is_kept_is_bounded(world: World):
     assert len(endpoint._active) < 160
     identities = [
         found.found.known["demo"].identity
-        for found in world.gateway.runtime.rules.request_lines.values()
+        for found in world.gateway.runtime.rules.request_lines.known.values()
         if found is not None and getattr(found.found, "known", None)
     ]
     assert identities

@@ -31,6 +31,7 @@ from tests.support.conversations import (
     forgetful,
 )
 from tests.support.conversations import forgetting as configuration
+from tests.support.heads import FRAMING
 
 LOOP = configuration(0).rules.loop_names[0]
 METHODS = [b"GET"] * 8 + [b"POST", b"PUT", b"OPTIONS", b"HEAD"]
@@ -395,7 +396,7 @@ def told(side: Side, peer: str, tls: bool, data: bytes) -> Any:
     except Fault as fault:
         return fault.reason, fault.detail
     answer = decide(request, knowledge, side.state.now, "request-1")
-    framed = [getattr(framing, name) for name in framing.__slots__]
+    framed = [getattr(framing, name) for name in FRAMING]
     if not isinstance(answer, Forward):
         names = getattr(answer, "__slots__", ())
         return framed, type(answer), [plain(getattr(answer, name)) for name in names]

@@ -27,7 +27,6 @@ from gateway.core.decision.needs import (
     UseOnce,
 )
 from gateway.core.fault import Fault
-from gateway.core.headers import cookies as jar
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.memo import Memo
 from gateway.core.reasons import Reason
@@ -322,25 +321,6 @@ class State:
     superseded: set[str] = field(default_factory=set)
 
 
-class _Deterministic(Pipeline):
-    """A pipeline that numbers its requests, and seals with the same nonce each time."""
-
-    def __init__(self, knowledge: Knowledge, ways: Ways) -> None:
-        super().__init__(knowledge, ways)
-        self._ids = map("request-%d".__mod__, itertools.count())
-
-    def cookie_lines(self, changes: tuple[CookieChange, ...]) -> list[bytes]:
-        """Write the Set-Cookie values."""
-        lines: list[bytes] = []
-        ring = self.knowledge.runtime.ring
-        for change in changes:
-            sealed = change.plain
-            if change.value is not None:
-                sealed = ring.seal(change.value.purpose, change.value.payload, bytes(12))
-            lines.extend(jar.set_cookie_lines(change, sealed))
-        return lines
-
-
 class Side:
     """One data plane: a listener, a pipeline and an upstream, in memory.
 
@@ -364,8 +344,11 @@ class Side:
             clock=lambda: state.now,
             limiter=limits,
             watcher=self,
+            # the same nonce each time
+            draw=bytes,
         )
-        self.pipeline = _Deterministic(self._knowledge(0), ways)
+        self.pipeline = Pipeline(self._knowledge(0), ways)
+        self.pipeline._ids = map("request-%d".__mod__, itertools.count())
         self.server = Server(self.pipeline, {}, Limits(), clock=lambda: 0.0)
         self.pool = self.server.pools["app"] = Pool(self.server)
 

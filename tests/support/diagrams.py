@@ -19,8 +19,8 @@ def said(holder: type) -> dict[str, str]:
     (tree,) = ast.parse(inspect.getsource(holder)).body
     found, name = {}, ""
     for node in tree.body[1:]:
-        if isinstance(node, ast.Assign):
-            name = node.targets[0].id
+        if isinstance(node, ast.AnnAssign):
+            name = node.target.id
         elif name and isinstance(node, ast.Expr):
             found[name], name = node.value.value.removesuffix("."), ""
     return found

@@ -161,7 +161,7 @@ def test_bounds(budget: Budget, length: int):
     for number in range(300):
         seen(table, b"Cookie: %0*d" % (length, number))
         shelf = table._shelves[COOKIE]
-        held = [*table, *shelf.old]
+        held = [*table.known, *shelf.old]
         assert len(held) <= budget.entries
         assert sum(map(len, held)) <= budget.size
         assert shelf._size == sum(len(each) + lines._ENTRY for each in shelf._young)
@@ -273,7 +273,7 @@ def test_what_goes_is_gone_from_everywhere(go: Callable[[LineTable, Line], None]
     assert raw not in shelf.old
     assert raw not in shelf._young
     assert shelf._size == sum(len(each) + lines._ENTRY for each in shelf._young)
-    assert set(shelf._young) <= set(table)
+    assert set(shelf._young) <= set(table.known)
     # it may come again
     again = seen(table, raw)
     assert again is not None

@@ -1,6 +1,7 @@
 """Who is calling, and may they? The way of a request that is meant for an upstream."""
 
 from dataclasses import replace
+from typing import Final
 
 from gateway.core.access import generations, rounds, sending
 from gateway.core.access.bearer import judge_bearer
@@ -25,10 +26,10 @@ from gateway.core.rules.sends import Sends
 from gateway.core.rules.websocket import may_connect
 
 # these sessions were ended against somebody's will: a page says so instead of a silent new login
-_SAY_WHY = frozenset({Reason.REVOKED, Reason.SESSION_REUSED, Reason.SESSION_TOO_LARGE})
+_SAY_WHY: Final = frozenset({Reason.REVOKED, Reason.SESSION_REUSED, Reason.SESSION_TOO_LARGE})
 
 # these sessions hold: only what is known of them does not do now
-_ALIVE = frozenset({Reason.TOKEN_KEY_UNKNOWN, Reason.CLAIMS_TOO_OLD})
+_ALIVE: Final = frozenset({Reason.TOKEN_KEY_UNKNOWN, Reason.CLAIMS_TOO_OLD})
 
 
 def access(context: Context, route: Route) -> Answer | Need:

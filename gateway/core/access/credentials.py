@@ -22,8 +22,8 @@ from gateway.core.sessions.model import OpenedSession, Renewed
 from gateway.core.sessions.record import RECORD_PURPOSE, Handle, StoredSession, decode_handle
 from gateway.core.tokens.keys import KeySet
 
-MOST_TOKEN = 16_384
-_PRINTABLE = bytes(range(0x21, 0x7F))
+MOST_TOKEN: Final = 16_384
+_PRINTABLE: Final = bytes(range(0x21, 0x7F))
 
 
 class BearerToken:

@@ -7,6 +7,7 @@ that was wanted, sealed: whoever comes back without that cookie still comes to t
 import hashlib
 from dataclasses import dataclass
 from math import inf
+from typing import Final
 
 from gateway.core.decision.context import Context
 from gateway.core.headers import cookies
@@ -15,20 +16,20 @@ from gateway.core.sessions.pending import PendingLogin, decode_pending, encode_p
 from gateway.core.sessions.seal import sealed_length
 from gateway.syntax.encoding import encode_base64url
 
-MOST_PENDING = 20
-MOST_BYTES = 4096
+MOST_PENDING: Final = 20
+MOST_BYTES: Final = 4096
 """What all pending logins of a browser may add to its Cookie field."""
 
-MOST_PAGE_IN_STATE = 512
+MOST_PAGE_IN_STATE: Final = 512
 """Characters of a page that rides in the state, which otherwise has its reference: providers bound URLs."""
 
-MOST_INLINE = 2048
+MOST_INLINE: Final = 2048
 """Characters of a page that a pending login may hold itself, where the store cannot keep it."""
 
-REFERENCE_BYTES = 16
-_MOST_EVICTED = 40
-_NAME = 16
-_MARK = 8
+REFERENCE_BYTES: Final = 16
+_MOST_EVICTED: Final = 40
+_NAME: Final = 16
+_MARK: Final = 8
 
 
 def proof_of(state: str) -> str:

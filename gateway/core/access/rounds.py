@@ -5,6 +5,7 @@ one by itself: the person would go round for ever.
 """
 
 import hashlib
+from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.core.decision.context import Context
@@ -12,10 +13,10 @@ from gateway.core.headers.cookies import CookieChange, Seal, Site
 from gateway.core.sessions.pending import decode_recent, encode_recent
 from gateway.syntax.encoding import encode_base64url
 
-LOOP_SECONDS = 30
-LOOP_COUNT = 3
-_MOST = 10
-_LEAST = 5
+LOOP_SECONDS: Final = 30
+LOOP_COUNT: Final = 3
+_MOST: Final = 10
+_LEAST: Final = 5
 
 
 def loops(context: Context, site: Site, page: str, most: int = LOOP_COUNT) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from typing import Final
 
 from gateway.core.access import pending
 from gateway.core.access.credentials import SessionCookie, session_cookie
@@ -25,9 +26,9 @@ from gateway.syntax import forms
 from gateway.syntax.raw_paths import raw_target
 from gateway.syntax.targets import canonicalise
 
-MOST_PAGE = 32_768
+MOST_PAGE: Final = 32_768
 # as browsers write them; they encode white space, quotation marks and angle brackets
-_FRAGMENT = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]{}|^-]*")
+_FRAGMENT: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@/?%\[\]{}|^-]*")
 
 
 def safe_return(site: Site, wanted: str) -> str:

@@ -1,7 +1,7 @@
 """What ``decide`` says: forward, refuse, send to login, or answer from one of the gateway's own endpoints."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from gateway.core.decision.context import Context
 from gateway.core.decision.kept import KeptSession
@@ -41,6 +41,9 @@ class Live:
     current: Renewed | None = field(default=None, repr=False, compare=False)
 
 
+_SHOWN: Final = ("identity", "lines", "live", "reason", "route", "target")
+
+
 class Forward:
     """Let it through.
 
@@ -71,7 +74,7 @@ class Forward:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Forward) and all(
-            getattr(self, name) == getattr(other, name) for name in Forward.__slots__ if name != "context"
+            getattr(self, name) == getattr(other, name) for name in _SHOWN
         )
 
     __hash__ = None  # type: ignore[assignment]

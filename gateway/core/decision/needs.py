@@ -5,7 +5,7 @@ Resolving raises ``Fault`` when the fact cannot be had.
 """
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.core.identity import Identity
 from gateway.core.rules.authorization import Target
@@ -375,4 +375,4 @@ EFFECTS: tuple[type, ...] = (
     TakeTicket,
     JoinSite,
 )
-MOST_NEEDS = 16
+MOST_NEEDS: Final = 16

@@ -1,5 +1,6 @@
 """Refusals with everything that the edge needs to explain them."""
 
+from typing import Final
 from urllib.parse import quote
 
 from gateway.core.decision.answers import Refuse
@@ -8,7 +9,7 @@ from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
 from gateway.core.sessions.cookies import cleared_cookies
 
-MOST_REFERRER = 4096
+MOST_REFERRER: Final = 4096
 
 
 def login_url(context: Context, provider: str | None = None) -> str | None:

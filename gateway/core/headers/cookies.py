@@ -44,10 +44,10 @@ class CookieChange:
     )
 
 
-MOST_BYTES = 4096
-MOST_CHUNKS = 4
-_MOST_COOKIES = 300
-_ATTRIBUTES = len("; Path=/; Max-Age=9999999999; HttpOnly; SameSite=None; Secure")
+MOST_BYTES: Final = 4096
+MOST_CHUNKS: Final = 4
+_MOST_COOKIES: Final = 300
+_ATTRIBUTES: Final = len("; Path=/; Max-Age=9999999999; HttpOnly; SameSite=None; Secure")
 
 
 _SHARED: Final = frozenset({"session", "refresh", "handle"})

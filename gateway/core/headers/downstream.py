@@ -20,25 +20,25 @@ def sort_response(lines: list[bytes], table: LineTable) -> tuple[list[bytes], li
     """
     passed: list[bytes] = []
     read: list[Line] = []
-    known, unread, add = table.get, UNREAD, passed.append
+    known, unread = table.known, UNREAD
     for line in lines:
-        found = known(line, unread)
+        found = known.get(line, unread)
         if found is unread:
             found = table.learn(line)
         if found is None:
-            add(line)
+            passed.append(line)
             continue
         kind = found.kind
         if kind >= READ:
-            add(found.line)
+            passed.append(found.line)
             read.append(found)
         elif kind > DROP:
             # nobody but us sets our cookies (R54)
             if kind == SET_COOKIE and not found.found:
-                add(found.line)
+                passed.append(found.line)
             read.append(found)
         elif kind == PASS:
-            add(found.line)
+            passed.append(found.line)
     return passed, read
 
 

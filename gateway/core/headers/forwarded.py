@@ -30,9 +30,9 @@ from gateway.core.headers.request import Request
 from gateway.core.memo import Generations
 from gateway.syntax.urls import DEFAULT_PORTS
 
-_MOST_HOST = 261
-_MOST_PEER = 64
-_MOST_TOLD = 256
+_MOST_HOST: Final = 261
+_MOST_PEER: Final = 64
+_MOST_TOLD: Final = 256
 _DEFAULT_PORTS: Final = {scheme: b"%d" % port for scheme, port in DEFAULT_PORTS.items()}
 
 Network: TypeAlias = IPv4Network | IPv6Network

@@ -8,6 +8,7 @@ member can pose as two.
 
 from dataclasses import dataclass
 from math import isfinite
+from typing import Final
 from urllib.parse import quote
 
 from gateway.config.reserved_names import has_meaning
@@ -16,9 +17,9 @@ from gateway.core.identity import Identity, find_claim
 from gateway.syntax.encoding import Json
 from gateway.syntax.tokens import fold, is_token
 
-_SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%,")
-_IN_TEXT = _SAFE + ", "
-_IN_MEMBER = _SAFE + " "
+_SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%,")
+_IN_TEXT: Final = _SAFE + ", "
+_IN_MEMBER: Final = _SAFE + " "
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,6 @@ _MOST_NAMES: Final = 4096
 _LONGEST_NAME: Final = 128
 # what an entry weighs beside its bytes: its object, its places in the table and in the generation
 _ENTRY: Final = 250
-_MISSING: Final = object()
 
 
 class Malformed(ValueError):  # noqa: N818 - the word of the vocabulary
@@ -116,7 +115,7 @@ class Line:
 _ALIKE: Final = {kind: Line(kind, b"", b"", b"", b"") for kind in (DROP, FORWARDING)}
 """What every line of some kinds is."""
 UNREAD: Final = Line(DROP, b"", b"", b"", b"")
-"""What stands for a line that a table has not read: for ``table.get``."""
+"""What stands for a line that a table has not read: for ``table.known.get``."""
 
 
 class Options:
@@ -189,9 +188,10 @@ class _Shelf:
         if len(line) > budget.longest or not budget.entries:
             return
         if 2 * (self._size + size) > budget.size or 2 * len(self._young) >= budget.entries:
-            self.old = {each: dict.pop(table, each) for each in self._young if each in table}
+            known = table.known
+            self.old = {each: known.pop(each) for each in self._young if each in known}
             self._young, self._size = {}, 0
-        dict.__setitem__(table, line, found)
+        table.known[line] = found
         self._young[line] = None
         self._size += size
 
@@ -209,10 +209,11 @@ class _Shelf:
 
     def sweep(self, table: "LineTable", is_over: Callable[[Line | None], bool]) -> None:
         """Forget what is over."""
-        gone = [each for each in self._young if each not in table or is_over(dict.get(table, each))]
+        known = table.known
+        gone = [each for each in self._young if each not in known or is_over(known[each])]
         if gone:
             for each in gone:
-                dict.pop(table, each, None)
+                known.pop(each, None)
                 self.forget(each)
         self.old = {each: found for each, found in self.old.items() if not is_over(found)}
 
@@ -229,10 +230,13 @@ class _Name:
         self.most = self.left = most
 
 
-class LineTable(dict[bytes, Line | None]):
+class LineTable:
     """What each line is: look it up by ``table[line]``; one that is not known yet is read.
 
-    Where it counts, ``get`` looks up and ``learn`` reads.
+    Where it counts, ``known.get`` looks up and ``learn`` reads.
+
+    Attributes:
+        known: what is remembered; to be looked into, and changed by the table alone.
 
     Args:
         kind_of: the kind of a field by its name, which is a token.
@@ -244,7 +248,7 @@ class LineTable(dict[bytes, Line | None]):
         Malformed: looking up what is no field line, or the disguised spelling of a framing field.
     """
 
-    __slots__ = ("_kind_of", "_names", "_once", "_read", "_shelves")
+    __slots__ = ("_kind_of", "_names", "_once", "_read", "_shelves", "known")
 
     def __init__(
         self,
@@ -253,7 +257,7 @@ class LineTable(dict[bytes, Line | None]):
         once: frozenset[bytes],
         budgets: Budgets | None = None,
     ) -> None:
-        super().__init__()
+        self.known: dict[bytes, Line | None] = {}
         budgets = budgets or Budgets()
         self._kind_of = kind_of
         self._read = read
@@ -267,8 +271,15 @@ class LineTable(dict[bytes, Line | None]):
         }
         self._names: dict[bytes, _Name] = {}
 
-    def __missing__(self, line: bytes) -> Line | None:
-        return self.learn(line)
+    def __getitem__(self, line: bytes) -> Line | None:
+        found = self.known.get(line, UNREAD)
+        return self.learn(line) if found is UNREAD else found
+
+    def __contains__(self, line: object) -> bool:
+        return line in self.known
+
+    def __len__(self) -> int:
+        return len(self.known)
 
     def learn(self, line: bytes) -> Line | None:
         """Return what a line is that the table does not hold. Raises Malformed."""
@@ -290,11 +301,11 @@ class LineTable(dict[bytes, Line | None]):
             plain = value.strip()
             is_ours = plain == value and colon == b": "
             if name.kind or not is_ours:
-                known = name.shelf.old.pop(line, _MISSING)
-                if known is not _MISSING:
+                known = name.shelf.old.pop(line, UNREAD)
+                if known is not UNREAD:
                     # what was found of it is worth more than the line
-                    name.shelf.keep(self, line, known)  # type: ignore[arg-type]
-                    return known  # type: ignore[return-value]
+                    name.shelf.keep(self, line, known)
+                    return known
                 found = Line(name.kind, line, raw, plain, line if is_ours else b"%b: %b" % (raw, plain))
                 self._read(found)
         if name.left:
@@ -305,19 +316,19 @@ class LineTable(dict[bytes, Line | None]):
 
     def keep_verified(self, line: Line) -> None:
         """Remember a credential that has been verified, with what was found of it."""
-        if line.raw not in self:
+        if line.raw not in self.known:
             line.without_value()
             self._shelves[AUTHORIZATION].keep(self, line.raw, line)
 
     def forget(self, line: Line) -> None:
         """Remember nothing of a line any more."""
-        dict.pop(self, line.raw, None)
+        self.known.pop(line.raw, None)
         for shelf in self._shelves.values():
             shelf.forget(line.raw)
 
     def forget_all(self) -> None:
         """Remember nothing of any line any more."""
-        self.clear()
+        self.known.clear()
         for shelf in self._shelves.values():
             shelf.clear()
 

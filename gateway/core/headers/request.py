@@ -154,17 +154,17 @@ class Request:
         self.vouched: tuple[Line, ...] = ()
         self.loops: tuple[Line, ...] = ()
         self.dropped = _NONE
-        known, unread, add = table.get, UNREAD, passed.append
+        known, unread = table.known, UNREAD
         for line in lines:
-            found = known(line, unread)
+            found = known.get(line, unread)
             if found is unread:
                 found = table.learn(line)
             if found is None:
-                add(line)
+                passed.append(line)
                 continue
             kind = found.kind
             if kind >= READ:
-                add(found.line)
+                passed.append(found.line)
                 read.append(found)
             elif kind == HOST and host is None:
                 host = found

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from gateway.config.callbacks import login_providers
 from gateway.config.checks.routes import gaps
@@ -23,7 +23,7 @@ from gateway.syntax.authority import authorities
 from gateway.syntax.targets import loose_reading
 from gateway.syntax.urls import authority_of, split_site, with_port
 
-_MOST_HOSTS = 1024
+_MOST_HOSTS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -31,10 +31,9 @@ from gateway.core.fault import Fault
 from gateway.core.headers.request import Header, Request
 from gateway.core.headers.rules import plain_request_lines
 from gateway.core.identity import Identity
-from gateway.core.memo import Memo
+from gateway.core.memo import Sight
 from gateway.core.rules.rate_limit import Allowance, RateLimit
 from gateway.core.runtime import RuntimeConfig, compile_settings
-from gateway.core.sessions.model import OpenedSession
 from gateway.core.tokens.api_key import StoredKey
 from gateway.core.tokens.introspection import Introspection
 from gateway.edge.admin.sessions import Answer
@@ -91,7 +90,7 @@ class ExplainAdmin:
         runtime = await asyncio.to_thread(compile_settings, live.runtime.settings, remembers=False)
         # during a reload it opens what the next one seals as well
         runtime = replace(runtime, ring=live.runtime.ring)
-        sessions = _Sight(live.memory.sessions)
+        sessions = Sight(live.memory.sessions)
         knowledge = replace(live, runtime=runtime, memory=Memory(sessions=sessions), facts={})
         _see_credentials(request, runtime, live.runtime)
         return Answer(200, explain_request(request, knowledge, self._clock(), self._look_of(runtime)))
@@ -147,24 +146,11 @@ def explain_request(request: Request, knowledge: Knowledge, now: float, look: Lo
     return account(request, knowledge, now, look)
 
 
-class _Sight(Memo[str, OpenedSession]):
-    """What is remembered of sessions, seen without a trace: what is put here stays here."""
-
-    __slots__ = ("_seen",)
-
-    def __init__(self, seen: Memo[str, OpenedSession]) -> None:
-        super().__init__()
-        self._seen = seen
-
-    def get(self, text: str) -> OpenedSession | None:
-        return super().get(text) or self._seen.peek(text)
-
-
 def _see_credentials(request: Request, own: RuntimeConfig, live: RuntimeConfig) -> None:
     """Give a request's credentials what this process remembers of them, as copies."""
     request.sort(own.rules.request_lines)
     for line in request.authorization:
-        known = dict.get(live.rules.request_lines, line.raw)
+        known = live.rules.request_lines.known.get(line.raw)
         if known is not None and isinstance(known.found, BearerToken):
             line.found = _copy_of(known.found)
 

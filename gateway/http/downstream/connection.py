@@ -1,7 +1,7 @@
 """One client connection: what the event loop tells it, and what takes too long on it."""
 
 import asyncio
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from gateway.core.fault import Fault
 from gateway.core.headers.request import asks_for_page
@@ -15,11 +15,11 @@ from gateway.http.states import ClientMove, ClientState, IllegalMove
 
 # for so long more of what follows a request waits in the kernel, where it may hide the client's end; then
 # nothing of it counts
-_AHEAD_SECONDS = 10.0
-_CONTINUE_SECONDS = 1.0
+_AHEAD_SECONDS: Final = 10.0
+_CONTINUE_SECONDS: Final = 1.0
 
 # looked up once: on the way of every request
-_HEAD = ClientState.HEAD
+_HEAD: Final = ClientState.HEAD
 
 
 class Arrival(Protocol):
@@ -61,13 +61,12 @@ class ClientConnection(ClientReader):
         arrival: what came before HTTP, if anything.
     """
 
-    __slots__ = ("_arrival",)
-
-    server: Listener
+    __slots__ = ("_arrival", "_crowd")
 
     def __init__(self, server: Listener, arrival: Arrival | None = None) -> None:
         super().__init__(server)
         self._arrival = arrival
+        self._crowd = server.crowd
 
     @property
     def idle(self) -> bool:
@@ -96,7 +95,7 @@ class ClientConnection(ClientReader):
         self.tls = context is not None
         if self.tls and asks_for_certificate(context):
             self.certificate = thumbprint_of(self.transport)
-        beyond = self.server.crowd.admit(self)
+        beyond = self._crowd.admit(self)
         if arrival is None and not self.peer:
             # it was broken off before it was taken in
             self.state = ClientMove.CLOSES[self.state]
@@ -160,7 +159,7 @@ class ClientConnection(ClientReader):
         del exc
         self.state = ClientMove.LOST[self.state]
         self.ahead = b""
-        self.server.crowd.forget(self)
+        self._crowd.forget(self)
         while self.own:
             keeper, connection = self.own.popitem()
             keeper.drop(connection)

@@ -14,11 +14,13 @@ from gateway.http.states import ExchangeMove, ExchangeState
 from gateway.http.tunnel import Tunnel
 
 # what takes longer than this may outlive the decision that let it through
-_LONG_SECONDS = 2.0
+_LONG_SECONDS: Final = 2.0
 
 # looked up once: on the way of every request
-_WAITING = ExchangeState.WAITING
-_FORWARDED, _BEGUN, _ENDED = ExchangeMove.FORWARDED, ExchangeMove.BEGUN, ExchangeMove.ENDED
+_WAITING: Final = ExchangeState.WAITING
+_FORWARDED: Final = ExchangeMove.FORWARDED
+_BEGUN: Final = ExchangeMove.BEGUN
+_ENDED: Final = ExchangeMove.ENDED
 
 GOING_AWAY: Final = 1001
 POLICY_VIOLATION: Final = 1008

@@ -19,8 +19,12 @@ from gateway.http.states import ClientMove, ClientState, IllegalMove
 from gateway.syntax.tokens import is_token
 
 # looked up once: they are on the way of every request
-_HEAD, _BODY, _WAIT, _CLOSED = ClientState.HEAD, ClientState.BODY, ClientState.WAIT, ClientState.CLOSED
-_HEAD_READ, _ANSWERED = ClientMove.HEAD_READ, ClientMove.ANSWERED
+_HEAD: Final = ClientState.HEAD
+_BODY: Final = ClientState.BODY
+_WAIT: Final = ClientState.WAIT
+_CLOSED: Final = ClientState.CLOSED
+_HEAD_READ: Final = ClientMove.HEAD_READ
+_ANSWERED: Final = ClientMove.ANSWERED
 
 _MOST_IN_A_ROW: Final = 16
 _MOST_EMPTY_LINES: Final = 2

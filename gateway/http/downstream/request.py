@@ -13,7 +13,7 @@ from gateway.http.states import ExchangeState
 from gateway.http.tunnel import Tunnel
 
 # looked up once: on the way of every request
-_WAITING = ExchangeState.WAITING
+_WAITING: Final = ExchangeState.WAITING
 
 _IDEMPOTENT: Final = frozenset(
     {b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"REPORT", b"SEARCH", b"QUERY"}

@@ -1,16 +1,17 @@
 """The body of one request on its way through: counted, bounded, and held only until somebody takes it."""
 
 import asyncio
+from typing import Final
 
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 
-MOST_HELD = 65_536
-_NO_LIMIT = 1 << 62
+MOST_HELD: Final = 65_536
+_NO_LIMIT: Final = 1 << 62
 # bytes in a second, on the average of a whole body: slower is no network, but somebody who takes up a place
-_LEAST_RATE = 240
+_LEAST_RATE: Final = 240
 # bytes that end a standstill
-_PROGRESS = 4096
+_PROGRESS: Final = 4096
 
 
 class Pace:

@@ -13,7 +13,7 @@ from gateway.http.downstream.certificates import Certificates
 from gateway.http.downstream.connection import ClientConnection, Listener
 from gateway.http.downstream.crowd import Crowd
 from gateway.http.downstream.proxy_protocol import HeaderPeers, read_source
-from gateway.http.sockets import BACKLOG, peer_name
+from gateway.http.sockets import BACKLOG, as_protocol, peer_name
 
 # how long a client may take to answer close_notify
 _SHUTDOWN_SECONDS: Final = 5.0
@@ -67,7 +67,7 @@ class Handshake:
                 await self._shake(sock, certificates)
             else:
                 await self._server.loop.connect_accepted_socket(
-                    lambda: ClientConnection(self._server, self), sock
+                    lambda: as_protocol(ClientConnection(self._server, self)), sock
                 )
         except OSError:
             # it is gone already
@@ -105,10 +105,12 @@ class Handshake:
                 # a method: it is told where to ask instead, since no TLS record begins with a letter
                 server.handshakes_failed += 1
                 self.is_plain = True
-                await server.loop.connect_accepted_socket(lambda: ClientConnection(server, self), sock)
+                await server.loop.connect_accepted_socket(
+                    lambda: as_protocol(ClientConnection(server, self)), sock
+                )
                 return
             await server.loop.connect_accepted_socket(
-                lambda: ClientConnection(server, self),
+                lambda: as_protocol(ClientConnection(server, self)),
                 sock,
                 ssl=certificates.context,
                 ssl_handshake_timeout=max(_LEAST_SECONDS, began + most - server.loop.time()),

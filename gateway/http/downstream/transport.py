@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+from typing import Final
 
 from gateway.http.downstream.roles import Front
 from gateway.http.roles import Own
@@ -10,16 +11,17 @@ from gateway.http.sockets import count_unsent, end_writing, reset
 from gateway.http.states import ClientMove, ClientState
 
 # why reading is paused: the answers before are not taken; the body has nowhere to go
-AHEAD, FULL = 1, 2
+AHEAD: Final = 1
+FULL: Final = 2
 
 
 # looked up once: on the way of every answer
-_LINGER = ClientState.LINGER
+_LINGER: Final = ClientState.LINGER
 # bytes in a second, as for uploads
-_LEAST_RATE = 240
+_LEAST_RATE: Final = 240
 
 
-class ClientTransport(asyncio.Protocol):
+class ClientTransport:
     """What the reading and the writing of a client connection share.
 
     Attributes:

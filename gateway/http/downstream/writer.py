@@ -18,13 +18,14 @@ from gateway.http.states import ClientMove, ClientState
 MOST_DISCARDED: Final = 65_536
 
 # looked up once: on the way of every answer
-_BODY, _LINGER = ClientState.BODY, ClientState.LINGER
-_MOST_TURNED_AWAY = 64
+_BODY: Final = ClientState.BODY
+_LINGER: Final = ClientState.LINGER
+_MOST_TURNED_AWAY: Final = 64
 # bytes of content that are joined to their head
 _SHORT: Final = 2048
 # over TLS many clients take the end of one direction for that of both, and fail in the middle of their upload
-_QUIET_SECONDS = 2.0
-_LINGER_SECONDS = 5.0
+_QUIET_SECONDS: Final = 2.0
+_LINGER_SECONDS: Final = 5.0
 
 
 class ClientWriter(ClientTransport):

@@ -1,21 +1,24 @@
 """The chunked transfer coding (RFC 9112 section 7.1), decoded strictly and piece by piece."""
 
 import re
+from typing import Final
 
 from gateway.core.headers.lines import Malformed, check_line
 
-LAST_CHUNK = b"0\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
 
-_SIZE, _END, _TRAILER = range(3)
+_SIZE: Final = 0
+_END: Final = 1
+_TRAILER: Final = 2
 
-_MOST_LINE = 512
-_MOST_EXTENSIONS = 16_384
-_MOST_TRAILERS = 8192
+_MOST_LINE: Final = 512
+_MOST_EXTENSIONS: Final = 16_384
+_MOST_TRAILERS: Final = 8192
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 # RFC 9112 section 7.1.1: white space stands before and after ";" and "=" and nowhere else
-_VALUE = _TOKEN + rb'+|"(?:[\t !#-\[\]-~]|\\[\t -~])*"'
-_SIZE_LINE = re.compile(
+_VALUE: Final = _TOKEN + rb'+|"(?:[\t !#-\[\]-~]|\\[\t -~])*"'
+_SIZE_LINE: Final = re.compile(
     rb"0*([0-9A-Fa-f]{1,15})((?:[ \t]*;[ \t]*" + _TOKEN + rb"+(?:[ \t]*=[ \t]*(?:" + _VALUE + rb"))?)*)"
 )
 

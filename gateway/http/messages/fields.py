@@ -1,8 +1,10 @@
 """Small readers of field values that both directions share (RFC 9110 section 5.6, RFC 9112)."""
 
+from typing import Final
+
 from gateway.core.headers.lines import Malformed, read_length
 
-HEAD_END = b"\r\n\r\n"
+HEAD_END: Final = b"\r\n\r\n"
 
 
 def tokens(value: bytes) -> list[bytes]:

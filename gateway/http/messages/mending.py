@@ -14,18 +14,19 @@ Everything is within the bounds of heads. A control byte in a value has no readi
 """
 
 import re
+from typing import Final
 
 from gateway.core.headers.lines import Malformed
 from gateway.syntax.tokens import is_token
 
-_LINE_END = re.compile(rb"\r?\n")
-_EMPTY_LINES = re.compile(rb"(?:\r?\n)*")
+_LINE_END: Final = re.compile(rb"\r?\n")
+_EMPTY_LINES: Final = re.compile(rb"(?:\r?\n)*")
 # a CR may be the last byte so far
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?=[^\n])")
-_BLANK = b" \t"
-_LONGEST_NAME = 128
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?=[^\n])")
+_BLANK: Final = b" \t"
+_LONGEST_NAME: Final = 128
 # folds among them: each is put to what came before it
-_MOST_LINES = 1024
+_MOST_LINES: Final = 1024
 
 
 def end_of_head(data: bytes) -> int:

@@ -27,8 +27,10 @@ _KEPT_BY_DEFAULT: Final = 4.0
 _MARGIN: Final = 1.0
 
 # looked up once: on the way of every request
-_HEAD, _BODY = UpstreamState.HEAD, UpstreamState.BODY
-_STARTED, _COMPLETED = UpstreamMove.STARTED, UpstreamMove.COMPLETED
+_HEAD: Final = UpstreamState.HEAD
+_BODY: Final = UpstreamState.BODY
+_STARTED: Final = UpstreamMove.STARTED
+_COMPLETED: Final = UpstreamMove.COMPLETED
 
 
 def kept_for(settings: UpstreamSettings) -> float:

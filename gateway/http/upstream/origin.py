@@ -5,17 +5,18 @@ import socket
 import ssl
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from gateway.config.settings.upstreams import BreakerSettings
+from gateway.http.sockets import as_protocol
 from gateway.http.upstream.breaker import Breaker, Lately
 from gateway.syntax.urls import authority_of, port_of
 
 UNIX = "unix:"
 _MOST_ADDRESSES = 6
 
-AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.Protocol)
+AnyProtocol = TypeVar("AnyProtocol")
 
 
 def expand_statuses(texts: tuple[str, ...]) -> frozenset[int]:
@@ -179,8 +180,8 @@ async def dial(
     until = loop.time() + timeout
     async with asyncio.timeout(timeout):
         if origin.path:
-            _, protocol = await loop.create_unix_connection(make, origin.path)
-            return protocol
+            _, protocol = await loop.create_unix_connection(lambda: as_protocol(make()), origin.path)
+            return cast("AnyProtocol", protocol)
         addresses = await _addresses(origin)
         name = (server_name or origin.host) if origin.tls else None
         failure: OSError = OSError("the name has no address")
@@ -189,13 +190,13 @@ async def dial(
             try:
                 async with asyncio.timeout(share):
                     _, protocol = await loop.create_connection(
-                        make,
+                        lambda: as_protocol(make()),
                         address,
                         origin.port,
                         ssl=context if origin.tls else None,
                         server_hostname=name,
                     )
-                    return protocol
+                    return cast("AnyProtocol", protocol)
             except OSError as error:
                 failure = error
         raise failure

@@ -1,17 +1,18 @@
 """A socket to an upstream's server: what is written, when reading is paused, how it is closed."""
 
 import asyncio
-from typing import cast
+from typing import Final, cast
 
 from gateway.http.roles import Home, Served, Server
 from gateway.http.sockets import HIGH_WATER, end_writing, has_ended, has_news, keep_alive
 from gateway.http.states import UpstreamMove, UpstreamState
 
 # looked up once: on the way of every request
-_IDLE, _CLOSED = UpstreamState.IDLE, UpstreamState.CLOSED
+_IDLE: Final = UpstreamState.IDLE
+_CLOSED: Final = UpstreamState.CLOSED
 
 
-class UpstreamTransport(asyncio.Protocol):
+class UpstreamTransport:
     """What both directions of a connection to a server share.
 
     Attributes:
