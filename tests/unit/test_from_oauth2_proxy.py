@@ -130,6 +130,18 @@ TRANSLATED = [
     ({"client_secret_file": "/run/secret"}, "providers.oidc.client_secret", "${file:/run/secret}"),
     ({"cookie_csrf_expire": "5m"}, "session.login_lifetime", "5m"),
     ({"cookie_expire": "12h"}, "session.absolute_lifetime", "12h"),
+    (
+        {"cookie_domains": [".example.com"]},
+        "public_url",
+        ["https://app.example.com", "https://*.example.com"],
+    ),
+    ({"cookie_domains": [".example.com"]}, "login_host", "https://app.example.com"),
+    (
+        {"cookie_domains": ["example.com"], "whitelist_domains": [".example.com", "a.example.org"]},
+        "public_url",
+        ["https://app.example.com", "https://*.example.com", "https://a.example.org"],
+    ),
+    ({"whitelist_domains": [".example.com"]}, "public_url", "https://app.example.com"),
     ({"disable_keep_alives": True}, "upstreams.app.max_idle", 0),
     ({"force_json_errors": True}, "routes.0.unauthenticated", "reject"),
     ({"http_address": ":4180"}, "listen", "0.0.0.0:4180"),
@@ -641,12 +653,12 @@ def toml(given: dict) -> str:
 def test_the_command(tmp_path, monkeypatch, capsys):
     """[11] It prints a file that ``gateway check`` takes, and says what is not as it was; or every error."""
     source = tmp_path / "oauth2-proxy.cfg"
-    source.write_text(toml(BASE | {"cookie_domains": [".example.com"], "skip_auth_routes": ["^/static/"]}))
+    source.write_text(toml(BASE | {"cookie_path": "/x", "skip_auth_routes": ["^/static/"]}))
     target = tmp_path / "gateway.yaml"
     assert cli.main(["import", "oauth2-proxy", str(source), "--output", str(target)]) == 0
     out, err = capsys.readouterr()
     assert out == ""
-    assert "cookie_domains" in err
+    assert "cookie_path" in err
     assert "set GATEWAY_CLIENT_SECRET" in err
     assert "hunter2" not in err + target.read_text()
     for name, value in ENVIRONMENT.items():

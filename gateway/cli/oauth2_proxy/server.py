@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from gateway.cli.oauth2_proxy.draft import Draft
 from gateway.cli.oauth2_proxy.options import Options
+from gateway.cli.oauth2_proxy.table import OPTIONS
 from gateway.syntax.urls import parse_listen
 
 _ADDRESSES: Final = (
@@ -38,12 +39,35 @@ def _put_sites(options: Options, draft: Draft, public_url: str | None) -> None:
             "redirect_url", "it names no site: give --public-url https://app.example.com, where browsers come"
         )
         return
-    draft.sections["public_url"] = f"{parts.scheme}://{parts.netloc}".lower()
+    origin = f"{parts.scheme}://{parts.netloc}".lower()
+    draft.sections |= _sites(options, draft, parts.scheme, origin)
     prefix = options.text("proxy_prefix").rstrip("/")
     draft.sections["prefix"] = f"{prefix}/"
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1"):
         draft.sections["allow_insecure_http"] = True
         draft.note("redirect_url", "the site is http: whoever listens on the way has its sessions")
+
+
+def _sites(options: Options, draft: Draft, scheme: str, origin: str) -> dict[str, Any]:
+    """Return the one site; or several that share a login, where a cookie was for a whole domain."""
+    domains, others = options.items("cookie_domains"), options.items("whitelist_domains")
+    if not domains:
+        if others:
+            draft.note("whitelist_domains", OPTIONS["whitelist_domains"].words)
+        return {"public_url": origin}
+    wild = [f"{scheme}://*.{each.lstrip('*.').lower()}" for each in domains]
+    for each in others:
+        name = each.lower()
+        bare = name.lstrip("*.")
+        # what begins with a dot is the domain and all below it
+        wild.append(f"{scheme}://*.{bare}" if name.startswith((".", "*.")) else f"{scheme}://{bare}")
+    sites = [each for each in dict.fromkeys((origin, *wild)) if not each.endswith(":*")]
+    draft.note(
+        "cookie_domains",
+        "each name below has a session of its own; write a site for each name with more than one label before"
+        " the domain",
+    )
+    return {"public_url": sites, "login_host": origin}
 
 
 def callback_of(options: Options, draft: Draft) -> str | None:

@@ -39,7 +39,7 @@ cookie_csrf_expire | duration | 15m | to | `session.login_lifetime`
 cookie_csrf_per_request | flag | | no | every login has a cookie of its own
 cookie_csrf_per_request_limit | number | 0 | no | at most 20 logins are pending in a browser
 cookie_csrf_samesite | text | | no | `Lax`, or what the provider's way of answering needs
-cookie_domains | list | | not | a session belongs to one site (`__Host-` cookies), so that no other name of the domain can use it: write each site under `public_url`
+cookie_domains | list | | to | `login_host`, and `public_url` with `https://*.<domain>`: one login for all names of it (one label), each with a session of its own that no other can use; `cookie_domain` is one cookie for all
 cookie_expire | duration | 168h | to | `session.absolute_lifetime`, `session.idle_lifetime`
 cookie_httponly | flag | true | no | always
 cookie_name | text | _oauth2_proxy | no | `__Host-gateway-...`: the prefix keeps other names of the domain from setting it
@@ -180,7 +180,7 @@ upstreams | list | | to | `upstreams` and `routes`; of `static://` alone `asked_
 use_system_trust_store | flag | | not | with `ca_file` its authorities alone are trusted
 user_id_claim | text | email | to | `claims: {email: ...}`, as it has been since `oidc_email_claim`
 validate_url | text | | no | no access token is asked about at a login
-whitelist_domains | list | | not | after a login people come back to the site they came from, and to no other
+whitelist_domains | list | | to | with `cookie_domains` more sites under `public_url`; without it people come back to the site that they came from, and to no other
 """
 
 _COMMAND_LINE: Final = """
