@@ -357,6 +357,22 @@ async def test_cve_2026_40575_clients_do_not_say_what_they_ask_for(world: FrontW
     assert "6.6.6.6" not in {line["client"] for line in told}
 
 
+async def test_r53_what_proxies_tell_is_no_client_s(world: FrontWorld):
+    """[11.10] R53, R64: address and scheme reach the application as the proxy knows them, in any spelling."""
+    nobody = world.browser()
+    lies = {"X-Forwarded-For": "6.6.6.6", "X-Real-IP": "6.6.6.6", "Forwarded": "for=6.6.6.6;proto=http"}
+    for lie in (lies, {"X-Forwarded-Proto": "gopher"}, {"X-Forwarded-Host": "evil.example"}):
+        assert (await nobody.fetch("/public/x", headers=lie)).status == 200
+        told = str(list(world.upstream.last().headers.items()))
+        assert not re.search(r"6\.6\.6\.6|gopher|evil\.example", told)
+        assert world.told("X-Forwarded-Proto") == ["https"]
+    for name in ("X_Forwarded_For", "x-forwarded_proto", "X.Forwarded.Host"):
+        page = await nobody.fetch("/public/x", headers={name: "forged"})
+        # either it is refused, or the proxy has dropped the field
+        assert page.status in (200, 400)
+    assert "forged" not in str([list(seen.headers.items()) for seen in world.upstream.seen])
+
+
 async def test_decisions_are_nobody_else_s_to_ask_for(world: FrontWorld, front: Front):
     """[11.10]: not through the proxy, however it is written; not past it, from elsewhere."""
     alice = world.browser()

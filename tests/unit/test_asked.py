@@ -198,6 +198,8 @@ def test_no_secret_of_a_route_is_in_the_answer():
     "name",
     [
         b"X_Forwarded_User",
+        b"X_Forwarded_For",
+        b"X-Forwarded_Proto",
         b"x-forwarded_email",
         b"X.Forwarded.Groups",
         b"X_Who",

@@ -42,6 +42,8 @@ _USUAL: Final = frozenset(
     b" x-forwarded-roles x-forwarded-user".split()
 )
 
+_FORWARDED: Final = b"x-forwarded-"
+
 Told: TypeAlias = "dict[bytes, bytes | None]"
 """What telling fields say, by lower-case names; None for one that comes several times."""
 
@@ -157,6 +159,9 @@ class Sieve:
             # the proxy overwrites the very names that it is told of
             return _DROPPED if lower in self._identity else _FORGED
         if (is_foreign(folded) or folded in _USUAL) and lower not in self._kept:
+            return _FORGED
+        if folded.startswith(_FORWARDED) and not lower.startswith(_FORWARDED):
+            # what it writes itself, it writes in one spelling
             return _FORGED
         # browsers send these with each handshake; the field that asks for it ends at the proxy
         return _WEBSOCKET if lower.startswith(b"sec-websocket-") else _KEPT
