@@ -226,6 +226,8 @@ class Pipeline:
 
     def _answer(self, transaction: Transaction, answer: Answer) -> None:
         if isinstance(answer, Forward):
+            if nonce := getattr(answer.context, "nonce", ""):
+                transaction.quota += ((b"DPoP-Nonce", nonce.encode()),)
             self._forward(transaction, answer)
         elif isinstance(answer, Login):
             self.ways.spawned.start(self._login(transaction, answer))

@@ -219,6 +219,15 @@ async def test_nonces(world: World):
     nonce = page.headers["DPoP-Nonce"]
     assert await ask(world, shown(world, token, nonce=nonce)) == (200, None)
     assert await ask(world, shown(world, token, nonce=f"{nonce}x")) == (401, "proof_nonce")
+    page = await world.browser().fetch("/x", headers=shown(world, token, nonce=nonce))
+    assert "DPoP-Nonce" not in page.headers
+    world.clock.advance(60)
+    page = await world.browser().fetch("/x", headers=shown(world, token, nonce=nonce))
+    # RFC 9449 section 8.2: told before it is needed
+    assert (page.status, page.headers["DPoP-Nonce"] != nonce) == (200, True)
+    assert await ask(world, shown(world, token, nonce=page.headers["DPoP-Nonce"])) == (200, None)
+    lacking = await world.browser().fetch("/x", headers=shown(world, token, nonce=nonce, method="PUT"))
+    assert (lacking.status, lacking.headers["DPoP-Nonce"]) == (401, page.headers["DPoP-Nonce"])
     world.clock.advance(200)
     assert await ask(world, shown(world, token, nonce=nonce)) == (401, "proof_nonce")
 

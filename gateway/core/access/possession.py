@@ -75,6 +75,8 @@ def _judge_proof(context: Context, bearer: BearerToken, key: str) -> Need | Reas
     is_new = context.knowledge.fact(once, bool)
     if is_new is None:
         return once
+    if proof.next_nonce:
+        context.nonce = proof.next_nonce
     return None if is_new else Reason.PROOF_REPLAYED
 
 

@@ -73,6 +73,8 @@ class Context:
         forwarded: how it came.
         site: under which of ours, None where the host is no ``public_url``.
         route: where it leads, once that is known.
+        nonce: what a client's proofs have to hold from now on (RFC 9449 section 8.2); absent where that is
+            no news.
     """
 
     __slots__ = (
@@ -80,12 +82,15 @@ class Context:
         "_target",
         "forwarded",
         "knowledge",
+        "nonce",
         "now",
         "request",
         "request_id",
         "route",
         "site",
     )
+
+    nonce: str
 
     def __init__(self, request: Request, knowledge: Knowledge, now: float, request_id: str) -> None:
         runtime = knowledge.runtime

@@ -59,10 +59,14 @@ class ProofRules:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A good proof. ``replay_id`` names it among all; ``until`` (epoch seconds) is when it is too old."""
+    """A good proof. ``replay_id`` names it among all; ``until`` (epoch seconds) is when it is too old.
+
+    ``next_nonce`` is the one to use from now on, empty where it has that one, or needs none.
+    """
 
     replay_id: str
     until: float
+    next_nonce: str = ""
 
 
 class Nonces:
@@ -117,11 +121,14 @@ def check(text: bytes, expected: Expected, rules: ProofRules, now: float) -> Pro
         return Reason.PROOF_INVALID
     if not now - rules.most_age < issued <= now + _AHEAD:
         return Reason.PROOF_EXPIRED
+    current = ""
     if rules.nonces is not None:
         nonce = claims.get("nonce")
         if not isinstance(nonce, str) or not rules.nonces.holds(nonce, now):
             return Reason.PROOF_NONCE
-    return Proof(f"{expected.key} {jti}", issued + rules.most_age)
+        current = rules.nonces.current(now)
+        current = "" if nonce == current else current
+    return Proof(f"{expected.key} {jti}", issued + rules.most_age, current)
 
 
 def _is_of(claims: Claims, expected: Expected) -> bool:
