@@ -49,7 +49,7 @@ async def answer_of(answer: aiohttp.ClientResponse) -> tuple[int, str | None]:
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 async def test_on_its_own_connection(valkey_url: str, tmp_path: Path, version: str):
-    """[11.7] The certificate of this very connection, also on one that resumes another; no other's, none."""
+    """[11.7] The certificate of this very connection, and no other one."""
     authority = Authority(tmp_path)
     site, own, other = (
         authority.issue("localhost"),
