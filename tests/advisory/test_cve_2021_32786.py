@@ -84,3 +84,24 @@ def test_a_logout_goes_nowhere_that_a_request_names():
             answer = ask(KNOWN, f"/.gateway/logout{query}", fields, method=b"POST")
             assert isinstance(answer, Respond)
             assert "evil" not in f"{answer.location}{answer.json}"
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        *("https://evil.example/x", "//evil.example/x", "/\\evil.example", "https:evil.example"),
+        *("https://app.example.com.evil.example/", "https://app.example.com@evil.example/"),
+        *("https://app.example.com\\@evil.example/", "https://app.example.com\t.evil.example/"),
+        *(
+            "http://app.example.com/",
+            "https://app.example.com:8443/x",
+            "https://app.example.com%2f@evil.example/",
+        ),
+    ],
+)
+def test_the_host_of_logins_leads_to_our_sites_alone(wanted: str):
+    """R11 [11.2]: where people log in for every site, no return URL leads to any other."""
+    known = compiled(login_host="https://login.example.com", public_url=["https://app.example.com"])
+    answer = ask(known, f"/.gateway/login?return_to={quote(wanted, safe='')}", host=b"login.example.com")
+    assert isinstance(answer, Login)
+    assert answer.return_to == "/"

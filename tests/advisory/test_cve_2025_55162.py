@@ -1,6 +1,7 @@
 """CVE-2025-55162: cookies were not fully removed at logout."""
 
 from gateway.core.decision.answers import Forward, Respond
+from gateway.core.headers.cookies import set_cookie_lines
 from tests.support.decisions import ask, compiled, session_cookie
 from tests.support.pure import PREFIX, values
 
@@ -31,3 +32,19 @@ def test_none_of_them_reaches_the_upstream():
         answer = ask(KNOWN, path, (b"Cookie", session + b"; theirs=1; " + more), (b"cookie", more))
         assert isinstance(answer, Forward)
         assert values(answer.headers, b"cookie") == [b"theirs=1"]
+
+
+def test_a_cookie_for_a_domain_is_cleared_for_it():
+    """R43 [11.2]: with Domain, or the browser would keep it; in its chunks, too."""
+    known = compiled(cookie_domain="example.com")
+    names = ["__Secure-gateway-session", "__Secure-gateway-session-3", "__Secure-gateway-refresh"]
+    sent = "; ".join(f"{name}=x" for name in names)
+    answer = ask(known, "/.gateway/logout", (b"Cookie", sent.encode()), method=b"POST")
+    assert isinstance(answer, Respond)
+    lines = [line for change in answer.cookies for line in set_cookie_lines(change, None)]
+    for name in names:
+        (line,) = [line for line in lines if line.startswith(f"{name}=;".encode())]
+        assert b"; Domain=example.com; Max-Age=0;" in line
+    answer = ask(known, "/public/x", (b"Cookie", sent.encode() + b"; theirs=1"))
+    assert isinstance(answer, Forward)
+    assert values(answer.headers, b"cookie") == [b"theirs=1"]

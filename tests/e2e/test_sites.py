@@ -525,3 +525,19 @@ async def test_a_host_of_logins_that_has_idled(valkey_url, tmp_path, mode: str):
         await log_out(world, alice, "shop")
         await asyncio.sleep(0.1)
         assert (await alice.fetch(world.site("wiki") + "/")).status == 401
+
+
+async def test_who_is_logged_in_and_wishes_to_log_in(world: SiteWorld):
+    """R85 [11.2]: a person's own wish leads to the provider, and not back with what the site has already."""
+    alice = world.browser()
+    await alice.login(world.site("wiki") + "/")
+    assert (await alice.fetch(world.site("wiki") + "/")).status == 200
+    page = await alice.get(world.site("wiki") + "/.gateway/login?return_to=/x")
+    assert str(page.url).startswith(world.provider.issuer)
+    page = await alice.submit(page, username="alice", password="alice")
+    assert (page.status, str(page.url)) == (200, world.site("wiki") + "/x")
+    assert len(world.audit("login")) == 2
+    # at a site that has none it is single sign-on
+    page = await alice.get(world.site("shop") + "/.gateway/login?return_to=/y")
+    assert (page.status, str(page.url)) == (200, world.site("shop") + "/y")
+    assert len(world.audit("login")) == 2
