@@ -4,7 +4,7 @@ from urllib.parse import SplitResult
 
 from gateway.config.settings.root import Settings
 from gateway.config.settings.routes import RouteSettings
-from gateway.syntax.urls import authority_of, split_url
+from gateway.syntax.urls import authority_of, is_wild, split_url
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
@@ -15,7 +15,7 @@ def identifier_of(settings: Settings, route: RouteSettings) -> str | None:
         return None
     if route.resource.identifier is not None:
         return route.resource.identifier
-    if len(settings.public_url) > 1 or route.hosts is not None:
+    if len(settings.public_url) > 1 or route.hosts is not None or is_wild(settings.public_url[0]):
         return None
     parts = split_url(settings.public_url[0])
     return None if parts is None else f"{parts.scheme}://{authority_of(parts)}{route.path.rstrip('/')}"

@@ -79,6 +79,30 @@ def test_what_cannot_be(route: dict[str, Any], at: tuple[Any, ...]):
     assert at in [path for path, _ in problems(route)]
 
 
+@pytest.mark.parametrize(
+    ("host", "hosts", "is_one"),
+    [
+        ("tools.apps.example.com", None, True),
+        ("login.example.com", None, True),
+        ("a.tools.apps.example.com", None, False),
+        ("apps.example.com", None, False),
+        ("tools.apps.example.com:8443", None, False),
+        ("tools.apps.example.com", ["*.apps.example.com"], True),
+        ("tools.apps.example.com:8443", ["*.apps.example.com"], True),
+        ("tools.apps.example.com", ["other.apps.example.com"], False),
+        ("tools.apps.example.com", ["tools.apps.example.com:8443"], False),
+        ("tools.apps.example.com", ["tools.apps.example.com:443"], True),
+    ],
+)
+def test_a_resource_of_one_site_of_many(host: str, hosts: list[str] | None, is_one: bool):
+    """[11.2, 11.11] Under a wildcard it has to say which host it is at, and that is one of the route's."""
+    sites = {"public_url": ["https://*.apps.example.com"], "login_host": "https://login.example.com"}
+    at = ("routes", 0, "resource", "identifier")
+    assert at in [path for path, _ in problems({}, **sites)]
+    route = {"resource": {"identifier": f"https://{host}/mcp"}, "hosts": hosts}
+    assert (at not in [path for path, _ in problems(route, **sites)]) is is_one
+
+
 def test_two_routes_of_one_resource():
     """[11.11] They may differ in what they ask for, and not in what is published."""
     one = {"identifier": "https://app.example.com/mcp", "scopes": ["a"]}

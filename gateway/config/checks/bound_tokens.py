@@ -1,13 +1,16 @@
 """Checks of routes whose tokens have to be bound, or to name the very resource."""
 
 from collections.abc import Iterator
+from urllib.parse import SplitResult
 
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.checks.several_providers import admitted
+from gateway.config.hosts import may_meet
 from gateway.config.resources import WELL_KNOWN, identifier_of
 from gateway.config.settings.resources import ResourceSettings
 from gateway.config.settings.root import Settings
 from gateway.config.settings.routes import RouteSettings
+from gateway.config.sites import site_urls
 from gateway.syntax import urls
 from gateway.syntax.authority import authorities
 
@@ -88,14 +91,14 @@ def _check_identifier(settings: Settings, route: RouteSettings, at: Path) -> Ite
         yield Problem(at, "write it without a slash at its end, as clients do")
     if own.startswith(WELL_KNOWN):
         yield Problem((*at[:-2], "path"), "the metadata of resources is there")
-    if not _is_served(settings, route, parts.hostname or "", urls.authority_of(parts)):
+    if not _is_served(settings, route, parts):
         yield Problem(at, "its host has to be one that this route is for")
 
 
-def _is_served(settings: Settings, route: RouteSettings, name: str, authority: str) -> bool:
-    if route.hosts is None:
-        sites = [each for url in settings.public_url if (each := urls.split_site(url)) is not None]
-        return authority.encode() in authorities(urls.authority_of(each).encode() for each in sites)
-    _, _, domain = name.partition(".")
-    hosts = {host.lower() for host in route.hosts}
-    return not hosts.isdisjoint({name, authority, f"*.{domain}"})
+def _is_served(settings: Settings, route: RouteSettings, parts: SplitResult) -> bool:
+    if route.hosts is not None:
+        return may_meet((urls.with_port(parts),), tuple(host.lower() for host in route.hosts))
+    sites = [each for url in site_urls(settings) if (each := urls.split_site(url)) is not None]
+    return urls.authority_of(parts).encode() in authorities(
+        urls.authority_of(each).encode() for each in sites
+    )
