@@ -48,7 +48,8 @@ def tell(document: Mapping[str, Json]) -> list[str]:
     lines += [_line(label, told[name]) for name, label in _SINGLE.items() if told.get(name)]
     if told.get("missing"):
         lines.append(_line("missing", "; ".join(told["missing"])))
-    return [*lines, *_why(told)]
+    # a saved line may be anybody's
+    return [_printable(line) for line in (*lines, *_why(told))]
 
 
 def _why(told: Document) -> list[str]:
@@ -63,7 +64,13 @@ def _why(told: Document) -> list[str]:
     if others := told.get("routes"):
         width = max(len(each["name"]) for each in others)
         lines += ["not on:", *(f"  {each['name']:<{width}}  {each['why']}" for each in others)]
+        if left_out := told.get("routes_left_out"):
+            lines.append(f"  ... and {left_out} more")
     return lines
+
+
+def _printable(line: str) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in line)
 
 
 def _line(label: str, text: str) -> str:

@@ -131,13 +131,23 @@ async def test_a_session_is_explained(world: World):
     assert sent["X-Forwarded-Email"] == headers["X-Forwarded-Email"]
 
 
-async def test_nothing_happens(world: World):
+async def test_nothing_happens(world: World, monkeypatch):
     """[11.12] Nothing is fetched, counted, used up, remembered, forgotten, logged or sent."""
     browser = world.browser()
     await browser.login("/limited/x")
     token = world.provider.mint("alice", scope="api")
     assert (await world.browser().fetch("/x", headers={"Authorization": f"Bearer {token}"})).status == 200
     mine = cookie_of(browser)
+    asked_of_store: list[str] = []
+    store = world.gateway.store
+    for name in ("execute", "run", "run_patiently", "use_once"):
+        kept = getattr(store, name)
+
+        def told(*words, kept=kept, **more):
+            asked_of_store.append(str(words[1:] if words and not isinstance(words[0], str) else words))
+            return kept(*words, **more)
+
+        monkeypatch.setattr(store, name, told)
     before = trace(world)
     for target in (
         "/x",
@@ -158,6 +168,8 @@ async def test_nothing_happens(world: World):
             for method in ("GET", "POST", "OPTIONS"):
                 await explain(world, target, *headers, method=method)
     assert trace(world) == before
+    # what keeps the replica in step goes on meanwhile
+    assert [each for each in asked_of_store if "deny" not in each] == []
     # of three in an hour two were the login's own: asking took none of them
     asked = await explain(world, "/limited/x", mine, client="127.0.0.1")
     assert (asked["decision"], asked["limit"]["remaining"]) == ("forward", 0)

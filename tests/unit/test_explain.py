@@ -304,3 +304,33 @@ def test_what_a_proxy_asks_about():
     found = told(known, asked[0].decode(), *asked[1:], peer="10.0.0.1", host=b"gateway.internal")
     assert (found["asked_by"], found["target"]) == ("/.gateway/decide/nginx", "/staff/x")
     assert (found["decision"], failed(found)) == ("allow", [])
+
+
+def test_heads_are_read_as_the_listener_reads_them():
+    """[11.12] A dot at the end of a host, and the bounds of heads, count as for a real request."""
+    known = settings(*ROUTES, policies=POLICIES)
+    dotted = question_of("https://APP.example.com./public/x", "GET", (), None)
+    assert account_of(known, dotted)["route"]["name"] == "/public/"
+    large = question_of("/x", "GET", [f"X: {'a' * 40_000}"], "app.example.com")
+    assert account_of(known, large)["reason"] == "head_too_large"
+    many = question_of("/x", "GET", ["X: a"] * 200, "app.example.com")
+    assert account_of(known, many)["decision"] == "refuse"
+
+
+def test_many_routes_are_told_in_part():
+    """[11.12] Those that are nearly the one come first, and how many are left out is said."""
+    routes = [{"path": f"/p{number}/"} for number in range(300)]
+    found = account_of(settings(*routes, {"path": "/X/"}), question_of("/x/y", "GET", (), "app.example.com"))
+    assert found["routes"][0]["lacks"] == "case"
+    assert (len(found["routes"]), found["routes_left_out"]) == (200, 101)
+    assert "  ... and 101 more" in tell(found)
+
+
+def test_lines_hold_no_control_characters_and_no_keys():
+    """R16 [11.12] A saved line may be anybody's, and a path may hold what is a secret elsewhere."""
+    line = json.dumps(LINE | {"reason": "x\u001b[2J", "path": "/staff/gwk_abcdefghijklmnop_secret"})
+    asked = question_of_line(line, None, (), "")
+    document = dict(account_of(settings(*ROUTES, policies=POLICIES), asked), logged=dict(asked.logged))
+    text = "\n".join(tell(document))
+    assert "\u001b" not in text
+    assert "secret" not in text.replace("secret_keys", "")

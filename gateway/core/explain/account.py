@@ -27,6 +27,7 @@ from gateway.core.rules.routes import Route
 from gateway.syntax.encoding import Json
 
 REQUEST_ID: Final = "explain"
+_MOST_ROUTES: Final = 200
 _KINDS: Final[Mapping[type, str]] = {Forward: "forward", Refuse: "refuse", Login: "login"}
 # what holds of the request whatever it is for, in the order in which it is judged
 _BEFORE: Final = (
@@ -69,7 +70,9 @@ def account(request: Request, knowledge: Knowledge, now: float, look: Look) -> d
     document |= _tell_answer(answer)
     if route is not None:
         document["route"] = {"name": route.name, "access": route.access}
-    document["routes"] = _tell_routes(context, route)
+    document["routes"], left_out = _tell_routes(context, route)
+    if left_out:
+        document["routes_left_out"] = left_out
     checked = _check(context, route, answer, document)
     document["facts"] = [
         of_denylist(knowledge, route, now),
@@ -146,16 +149,24 @@ def _tell_answer(answer: Answer | Need) -> dict[str, Json]:
     return told
 
 
-def _tell_routes(context: Context, chosen: Route | None) -> list[Json]:
-    """Return the routes and why each is not the one; none where no route was asked for."""
+def _tell_routes(context: Context, chosen: Route | None) -> tuple[list[Json], int]:
+    """Return the routes and why each is not the one, and how many more there are.
+
+    There are none where no route was asked for. Of many, those come first that are nearly the one.
+    """
     runtime, request = context.knowledge.runtime, context.request
     host = context.forwarded.host
     found = locate(runtime, host, request.target, request.method)
     is_own = found is not None and found[0].path.startswith(runtime.prefix)
     if found is None or is_own or not runtime.routes.knows(host):
-        return []
+        return [], 0
     others = candidates(runtime.routes, chosen, host, request.target, request.method)
-    return [{"name": each.route.name, "lacks": each.lacks, "why": each.words} for each in others]
+    if len(others) > _MOST_ROUTES:
+        others.sort(key=lambda each: each.lacks in ("host", "path"))
+    told: list[Json] = [
+        {"name": each.route.name, "lacks": each.lacks, "why": each.words} for each in others[:_MOST_ROUTES]
+    ]
+    return told, len(others) - len(told)
 
 
 def _check(

@@ -29,15 +29,15 @@ _NAMES: Final = b"""
 """
 _PLAIN: Final = frozenset(_NAMES.split())
 _CREDENTIALS: Final = frozenset({b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"})
-# as the beginning of a JWT looks, wherever it stands
-_JWT: Final = re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*")
+# as a JWT or an API key looks, wherever it stands
+_SECRET: Final = re.compile(r"eyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*|gwk_[A-Za-z0-9_-]*")
 _QUERY: Final = re.compile(r"([&;]?)([^&;=]*)(=?)([^&;]*)")
 
 
 def text_of(value: bytes | str) -> str:
-    """Return a text that can be shown: no control character, nothing that looks like a JWT, not too long."""
+    """Return a text that can be shown: printable, not too long, nothing that looks like a JWT or a key."""
     text = value if isinstance(value, str) else value.decode("utf-8", "replace")
-    text = _JWT.sub(HIDDEN, "".join(sign if sign.isprintable() else "?" for sign in text))
+    text = _SECRET.sub(HIDDEN, "".join(sign if sign.isprintable() else "?" for sign in text))
     return text if len(text) <= _MOST else text[: _MOST - 3] + _ELLIPSIS
 
 

@@ -29,9 +29,9 @@ from gateway.core.explain.account import account, refusal, request_of
 from gateway.core.explain.facts import Found, Look
 from gateway.core.fault import Fault
 from gateway.core.headers.request import Header, Request
-from gateway.core.headers.rules import plain_request_lines
 from gateway.core.identity import Identity
 from gateway.core.memo import Sight
+from gateway.core.reasons import Reason
 from gateway.core.rules.rate_limit import Allowance, RateLimit
 from gateway.core.runtime import RuntimeConfig, compile_settings
 from gateway.core.tokens.api_key import StoredKey
@@ -92,8 +92,8 @@ class ExplainAdmin:
         runtime = replace(runtime, ring=live.runtime.ring)
         sessions = Sight(live.memory.sessions)
         knowledge = replace(live, runtime=runtime, memory=Memory(sessions=sessions), facts={})
-        _see_credentials(request, runtime, live.runtime)
-        return Answer(200, explain_request(request, knowledge, self._clock(), self._look_of(runtime)))
+        now, look = self._clock(), self._look_of(runtime)
+        return Answer(200, explain_request(request, knowledge, now, look, live.runtime))
 
     def _look_of(self, runtime: RuntimeConfig) -> Look:
         def look(need: Need) -> Found | None:
@@ -132,14 +132,22 @@ def unfetched(need: Need) -> Found | None:
     return Found(True, "nowhere: it is not noted") if isinstance(need, KeyUsed) else None
 
 
-def explain_request(request: Request, knowledge: Knowledge, now: float, look: Look) -> dict[str, Json]:
+def explain_request(
+    request: Request, knowledge: Knowledge, now: float, look: Look, live: RuntimeConfig | None = None
+) -> dict[str, Json]:
     """Return the account of a request, also where the listener answers it by itself.
 
-    The memories of ``knowledge``, and of its configuration, are of this asking alone.
+    The memories of ``knowledge``, and of its configuration, are of this asking alone; ``live`` remembers
+    credentials, None where nothing does.
     """
     settings = knowledge.runtime.settings
-    if (fault := _unread(settings, request)) is not None:
+    try:
+        asked = _read_head(knowledge.runtime, request)
+    except Fault as fault:
         return refusal(request, fault.reason, fault.detail)
+    if live is not None:
+        _see_credentials(asked, knowledge.runtime, live)
+    request = asked
     if _asks_for_health(settings, request):
         told = "200 while this process would serve, else 503 (health_path)"
         return request_of(request) | {"decision": "none", "told": told}
@@ -176,17 +184,20 @@ def _clean(identity: Identity) -> Identity:
     return one
 
 
-def _unread(settings: Settings, request: Request) -> Fault | None:
-    """Return why the listener would refuse such a head before anything is decided; None where it reads it."""
+def _read_head(runtime: RuntimeConfig, request: Request) -> Request:
+    """Return a head as the listener reads it. Raises Fault: it refuses such a head before any decision."""
+    limits = runtime.settings.limits
     first = b"%b %b HTTP/1.1" % (request.method, request.target)
     data = b"\r\n".join((first, *map(b": ".join, request.headers), b"", b""))
-    try:
-        read_request_head(
-            data, plain_request_lines(), methods=frozenset(each.encode() for each in settings.extra_methods)
-        )
-    except Fault as fault:
-        return fault
-    return None
+    if len(data) > limits.head:
+        raise Fault("client", Reason.HEAD_TOO_LARGE)
+    return read_request_head(
+        data,
+        runtime.rules.request_lines,
+        request.peer,
+        methods=frozenset(each.encode() for each in runtime.settings.extra_methods),
+        most_fields=limits.fields,
+    )[0]
 
 
 def _asks_for_health(settings: Settings, request: Request) -> bool:
