@@ -55,7 +55,7 @@ Rendered: TypeAlias = "tuple[int, list[Header], bytes]"
 """A whole answer: status, headers, body."""
 
 
-class Response(Protocol):
+class Response:
     """The head of an upstream's response, however it was framed.
 
     Attributes:
@@ -67,6 +67,8 @@ class Response(Protocol):
         is_stream: whether these are server-sent events.
     """
 
+    __slots__ = ("has_date", "is_stream", "length", "lines", "read", "status")
+
     status: int
     lines: list[bytes]
     read: list[Line]
@@ -77,6 +79,7 @@ class Response(Protocol):
     @property
     def interim(self) -> list[bytes]:
         """The lines that an interim response may carry on."""
+        raise NotImplementedError
 
 
 class Handling(Protocol):

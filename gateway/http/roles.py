@@ -13,11 +13,14 @@ from gateway.http.ports import Handling, Response
 from gateway.http.upstream.origin import Origin
 
 
-class Clock(Protocol):
-    """The data plane's coarse clock."""
+class Clock:
+    """The data plane's coarse clock.
+
+    Attributes:
+        now: seconds, moved on a few times a second.
+    """
 
     now: float
-    """Seconds, moved on a few times a second."""
 
 
 class UpstreamStream(Protocol):
@@ -114,88 +117,122 @@ class Member(Protocol):
         """Whose request it is where fairness is concerned."""
 
 
-class Waiting(Member, Protocol):
-    """An exchange: what a pool asks of it."""
+class Waiting:
+    """An exchange: what a pool asks of it.
+
+    A class and no protocol: what is asked for with each request is found without a look-up once it is
+    compiled.
+
+    Attributes:
+        body: of the request, None without one.
+        uploads: who counts its upload, while its body has not arrived whole.
+        looks_first: whether a kept connection is looked at before it is used: what is written on it may be
+            lost.
+    """
+
+    __slots__ = ("body", "looks_first", "uploads")
 
     body: RequestBody | None
     uploads: "Counter | None"
+    looks_first: bool
 
     @property
-    def connection(self) -> Client:
+    def address(self) -> str:
+        """Whose request it is where fairness is concerned."""
+        raise NotImplementedError
+
+    @property
+    def client(self) -> Client:
         """The client's connection."""
+        raise NotImplementedError
 
     @property
     def awaits_upstream(self) -> bool:
         """Whether a connection to the upstream is still wanted."""
+        raise NotImplementedError
 
     @property
     def is_repeatable(self) -> bool:
         """Whether sending it twice does what sending it once does, and its content will still be here."""
-
-    @property
-    def looks_first(self) -> bool:
-        """Whether a kept connection is looked at before it is used: what is written on it may be lost."""
+        raise NotImplementedError
 
     def attach(self, upstream: Upstream) -> None:
         """Take a connection."""
+        raise NotImplementedError
 
     def fail(self, fault: Fault) -> None:
         """It cannot be answered as asked."""
+        raise NotImplementedError
 
     def body_failed(self, fault: Fault) -> None:
         """The rest of the body cannot be read."""
+        raise NotImplementedError
 
 
-class Served(Waiting, Protocol):
-    """An exchange: what the connection asks that it was forwarded on."""
+class Served(Waiting):
+    """An exchange: what the connection asks that it was forwarded on.
+
+    Attributes:
+        request: what was asked.
+        target, lines: what goes to the upstream.
+        upgrade: the protocol asked for, where a tunnel would be possible.
+        handling: who handles it.
+    """
+
+    __slots__ = ("handling", "lines", "request", "target", "upgrade")
 
     request: Request
     target: bytes
     lines: list[bytes]
-
-    @property
-    def upgrade(self) -> bytes | None:
-        """The protocol asked for, where a tunnel would be possible."""
-
-    @property
-    def handling(self) -> Handling | None:
-        """Who handles it."""
+    upgrade: bytes | None
+    handling: Handling | None
 
     @property
     def body_done(self) -> bool:
         """Whether the request has arrived whole."""
+        raise NotImplementedError
 
     @property
     def timeouts(self) -> tuple[float | None, float | None]:
         """The route's own bounds on the wait for a head, and on silence in the body (seconds)."""
+        raise NotImplementedError
 
     @property
-    def tunnel(self) -> "TunnelOfUpstream | None":
+    def passage(self) -> "TunnelOfUpstream | None":
         """What it has become, after a 101."""
+        raise NotImplementedError
 
     def start_body(self) -> bytes:
         """Return what there is of the body, from its beginning."""
+        raise NotImplementedError
 
     def interim(self, head: Response) -> None:
         """Pass an interim response on."""
+        raise NotImplementedError
 
     def begin(self, head: Response, content: bytes, has_content: bool, done: bool) -> None:
         """Pass the final head on, with what there is of the content. Raises Fault: it cannot be sent."""
+        raise NotImplementedError
 
     def deliver(self, content: bytes, done: bool) -> None:
         """Pass more of the content on."""
+        raise NotImplementedError
 
     def switch(self, upstream: UpstreamStream, head: Response, protocol: bytes, rest: bytes) -> None:
         """Become a tunnel for a protocol. Raises Fault: the head cannot be sent."""
+        raise NotImplementedError
 
     def tunnel_closed(self) -> None:
         """The tunnel has ended."""
+        raise NotImplementedError
 
     def upstream_lost(self, server: object, *, reused: bool, untouched: bool) -> None:
         """The connection ended before the response did."""
+        raise NotImplementedError
 
-    def end(self) -> None:
+    def end(self, fault: Fault | None = None) -> None:
         """The answer has been passed on whole."""
+        raise NotImplementedError
 
 
 class Counter(Protocol):

@@ -15,7 +15,7 @@ from gateway.http.downstream.connection import ClientConnection
 from gateway.http.downstream.crowd import Crowd
 from gateway.http.downstream.exchange import GOING_AWAY, ClientExchange
 from gateway.http.downstream.proxy_protocol import HeaderPeers
-from gateway.http.downstream.tls_listener import Gate, Handshake, bind
+from gateway.http.downstream.tls_listener import Gate, Reception, bind
 from gateway.http.ports import Handler, Limits
 from gateway.http.sockets import BACKLOG, as_protocol, file_of, find_ended, prepare_listener
 from gateway.http.upstream.pool import UpstreamPool
@@ -43,7 +43,7 @@ class Listening(Protocol):
         """Accept nothing any more."""
 
 
-class Server:
+class Server(Reception):
     """The HTTP/1.1 proxy. One coarse timer serves every time-out: no request has one of its own.
 
     Args:
@@ -87,18 +87,19 @@ class Server:
         self.handshakes_failed = 0
         self.header_peers = HeaderPeers()
         self.headers_missing = 0
-        self.balancer: BalancerAnswer | None = None
-        self.hostless: frozenset[bytes] = frozenset()
-        self.extra_methods: frozenset[bytes] = frozenset()
+        self.balancer = None
+        self.hostless = frozenset()
+        self.extra_methods = frozenset()
         self.limits = limits
         self.now = 0.0
         self.in_flight = 0
         self.draining = False
         self.least_progress = _LEAST_PROGRESS
         self.pools = Pools(upstreams, self)
-        self.crowd: Crowd[ClientConnection, Handshake] = Crowd(self, self.admission, self._note_empty)
+        self.entrance = Crowd(self, self.admission, self._note_empty)
+        self.crowd = self.entrance
         self._clock = clock
-        self._connections = self.crowd.connections
+        self._connections = self.entrance.connections
         self._empty = asyncio.Event()
         self._listeners: list[Listening] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -182,7 +183,7 @@ class Server:
         await asyncio.sleep(_SETTLE)
         for listener in self._listeners:
             listener.close()
-        shaking = [each.task for each in self.crowd.handshakes if each.task is not None]
+        shaking = [each.task for each in self.entrance.handshakes if each.task is not None]
         if shaking:
             await asyncio.wait(shaking, timeout=min(bound, _PATIENCE))
         for connection in tuple(self._connections):
@@ -211,7 +212,7 @@ class Server:
             exchange.abort(GOING_AWAY)
         for connection in tuple(self._connections):
             connection.reset()
-        for handshake in tuple(self.crowd.handshakes):
+        for handshake in tuple(self.entrance.handshakes):
             if handshake.task is not None:
                 handshake.task.cancel()
         await self.pools.close()
@@ -223,6 +224,10 @@ class Server:
             await asyncio.sleep(0)
 
     # what connections call
+
+    def pool_of(self, upstream: str) -> UpstreamPool | None:
+        """Return where requests for an upstream are forwarded to; None where there is none of this name."""
+        return self.pools.get(upstream)
 
     def _note_empty(self) -> None:
         self._empty.set()
@@ -248,7 +253,7 @@ class Server:
         yield "requests_in_flight", {}, self.in_flight
         yield "tunnels", {}, sum(1 for exchange in self.exchanges() if exchange.tunnel is not None)
         yield "connections_refused_per_address", {}, self.admission.refused
-        yield "tls_handshakes", {}, len(self.crowd.handshakes)
+        yield "tls_handshakes", {}, len(self.entrance.handshakes)
         yield "tls_handshakes_failed", {}, self.handshakes_failed
         yield "proxy_headers_missing", {}, self.headers_missing
         if self.certificates is not None:

@@ -45,12 +45,14 @@ class Host(Protocol):
         """A connection has ended."""
 
 
-class Listener(Front, Protocol):
-    """What a connection asks of the listener that it belongs to."""
+class Listener(Front):
+    """What a connection asks of the listener that it belongs to.
 
-    @property
-    def crowd(self) -> "Host":
-        """Who is connected."""
+    Attributes:
+        crowd: who is connected.
+    """
+
+    crowd: Host
 
 
 class ClientConnection(ClientReader):

@@ -51,7 +51,7 @@ class ClientExchange(ClientRequest):
             if fault is not None:
                 self.fail(fault)
                 return
-        pool = self._pool = server.pools.get(upstream)
+        pool = self._pool = server.pool_of(upstream)
         if pool is None:
             self.fail(Fault("gateway", Reason.INTERNAL_ERROR, f"no upstream {upstream}"))
             return

@@ -7,8 +7,8 @@ from gateway.core.headers.request import Request
 from gateway.core.reasons import Reason
 from gateway.http.downstream.request_body import RequestBody
 from gateway.http.downstream.roles import ClientStream
-from gateway.http.ports import Handling, Response
-from gateway.http.roles import Counter, Pool, UpstreamStream
+from gateway.http.ports import Response
+from gateway.http.roles import Client, Pool, Served, TunnelOfUpstream, UpstreamStream
 from gateway.http.states import ExchangeState
 from gateway.http.tunnel import Tunnel
 
@@ -21,7 +21,7 @@ _IDEMPOTENT: Final = frozenset(
 _NO_LINES: Final[list[bytes]] = []
 
 
-class ClientRequest:
+class ClientRequest(Served):
     """A request of a client, its body arriving still, perhaps.
 
     Attributes:
@@ -44,16 +44,8 @@ class ClientRequest:
         "_state",
         "_status",
         "_upstream",
-        "body",
         "connection",
-        "handling",
-        "lines",
-        "looks_first",
-        "request",
-        "target",
         "tunnel",
-        "upgrade",
-        "uploads",
     )
 
     def __init__(
@@ -69,11 +61,11 @@ class ClientRequest:
         self.upgrade = upgrade
         # what is written on a kept connection may be lost
         self.looks_first = body is not None or request.method not in _IDEMPOTENT
-        self.handling: Handling | None = None
+        self.handling = None
         self.target = b""
         self.lines = _NO_LINES
         self.tunnel: Tunnel | None = None
-        self.uploads: Counter | None = None
+        self.uploads = None
         self._state = _WAITING
         self._status = 499
         self._upstream: UpstreamStream | None = None
@@ -143,6 +135,16 @@ class ClientRequest:
         return received if self.tunnel is None else received + self.tunnel.bytes_in
 
     # how it may be sent
+
+    @property
+    def client(self) -> Client:
+        """The client's connection, where one is kept for it."""
+        return self.connection
+
+    @property
+    def passage(self) -> TunnelOfUpstream | None:
+        """The tunnel that it has become."""
+        return self.tunnel
 
     @property
     def address(self) -> str:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.http.downstream.certificates import Certificates
 from gateway.http.downstream.connection import ClientConnection, Listener
@@ -23,23 +23,22 @@ _MOST_AT_ONCE: Final = 32
 _REST_SECONDS: Final = 0.5
 
 
-class Reception(Listener, Protocol):
-    """What is asked of the listener before HTTP."""
+class Reception(Listener):
+    """What is asked of the listener before HTTP.
+
+    Attributes:
+        handshakes_failed: how many clients did not get as far as HTTP.
+        headers_missing: how many connections began without a proxy's header, and should have.
+        certificates: what TLS is spoken with, None where it is not.
+        header_peers: from where connections begin with a proxy's header.
+        entrance: who is connected, or may be soon.
+    """
 
     handshakes_failed: int
     headers_missing: int
-
-    @property
-    def certificates(self) -> Certificates | None:
-        """What TLS is spoken with, None where it is not."""
-
-    @property
-    def header_peers(self) -> HeaderPeers:
-        """From where connections begin with a proxy's header."""
-
-    @property
-    def crowd(self) -> Crowd[ClientConnection, "Handshake"]:
-        """Who is connected, or may be soon."""
+    certificates: Certificates | None
+    header_peers: HeaderPeers
+    entrance: Crowd[ClientConnection, "Handshake"]
 
 
 class Handshake:
@@ -91,7 +90,7 @@ class Handshake:
         # from here on it is the client's, and counts among the connections of his address
         self.over()
         self.peer, self.awaits_header = source, False
-        if server.crowd.admit_handshake(self):
+        if server.entrance.admit_handshake(self):
             return True
         sock.close()
         return False
@@ -132,7 +131,7 @@ class Handshake:
 
     def over(self) -> None:
         """Give the place back."""
-        self._server.crowd.forget_handshake(self)
+        self._server.entrance.forget_handshake(self)
 
 
 async def _first_byte(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> bytes:
@@ -194,7 +193,7 @@ class Gate:
                 return
             sock.setblocking(False)
             handshake = Handshake(server, peer_name(name))
-            if server.crowd.admit_handshake(handshake):
+            if server.entrance.admit_handshake(handshake):
                 handshake.task = server.loop.create_task(handshake.begin(sock, server.certificates))
             else:
                 sock.close()

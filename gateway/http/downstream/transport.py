@@ -5,8 +5,7 @@ import contextlib
 import ssl
 from typing import Final
 
-from gateway.http.downstream.roles import Front
-from gateway.http.roles import Own
+from gateway.http.downstream.roles import ClientStream, Front
 from gateway.http.sockets import count_unsent, end_writing, reset
 from gateway.http.states import ClientMove, ClientState
 
@@ -21,7 +20,7 @@ _LINGER: Final = ClientState.LINGER
 _LEAST_RATE: Final = 240
 
 
-class ClientTransport:
+class ClientTransport(ClientStream):
     """What the reading and the writing of a client connection share.
 
     Attributes:
@@ -48,13 +47,9 @@ class ClientTransport:
         "eof_due",
         "held",
         "is_plain",
-        "own",
-        "peer",
-        "server",
         "state",
         "tls",
         "transport",
-        "write_paused",
     )
 
     transport: asyncio.Transport
@@ -66,7 +61,7 @@ class ClientTransport:
         self.certificate = ""
         self.is_plain = False
         self.write_paused = False
-        self.own: Own | None = None
+        self.own = None
         self.state = ClientState.HEAD
         self.ahead = b""
         self.held = 0

@@ -24,6 +24,7 @@ from gateway.core.headers.lines import Line, LineTable, Malformed, without
 from gateway.core.headers.request import Header
 from gateway.core.reasons import Reason
 from gateway.http.messages.mending import check_bytes, mend
+from gateway.http.ports import Response
 
 MOST_HEAD: Final = 65536
 _MOST_FIELDS: Final = 256
@@ -34,7 +35,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x
 _statuses: dict[bytes, tuple[int, int]] = {}
 
 
-class ResponseHead:
+class ResponseHead(Response):
     """A response head.
 
     Attributes:
@@ -54,14 +55,8 @@ class ResponseHead:
     __slots__ = (
         "binds",
         "chunked",
-        "has_date",
         "idle_for",
-        "is_stream",
-        "length",
-        "lines",
-        "read",
         "reusable",
-        "status",
         "upgrade",
     )
 
@@ -69,7 +64,7 @@ class ResponseHead:
         self.status = status
         self.lines = lines
         self.read = read
-        self.length: int | None = None
+        self.length = None
         self.chunked = False
         self.reusable = True
         self.upgrade: bytes | None = None

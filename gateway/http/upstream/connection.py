@@ -133,8 +133,8 @@ class UpstreamConnection(UpstreamTransport):
         state = self._state
         if state == UpstreamState.TUNNEL:
             assert self.exchange is not None
-            assert self.exchange.tunnel is not None
-            self.exchange.tunnel.from_upstream(data)
+            assert self.exchange.passage is not None
+            self.exchange.passage.from_upstream(data)
         elif state == UpstreamState.IDLE:
             self.finish()
 
@@ -238,7 +238,7 @@ class UpstreamConnection(UpstreamTransport):
             if self._reading_paused:
                 self.resume_reading()
             if self.bound:
-                self._pool.keep(self, exchange.connection)
+                self._pool.keep(self, exchange.client)
             else:
                 self._pool.release(self)
         else:
@@ -253,8 +253,8 @@ class UpstreamConnection(UpstreamTransport):
         if exchange is None:
             return False
         if self._state == UpstreamState.TUNNEL:
-            assert exchange.tunnel is not None
-            return exchange.tunnel.upstream_ended()
+            assert exchange.passage is not None
+            return exchange.passage.upstream_ended()
         if self._state == UpstreamState.BODY and isinstance(self._reader, UntilCloseReader):
             self._reader = None
             exchange.deliver(b"", True)

@@ -87,7 +87,7 @@ class UpstreamPool:
 
     def acquire(self, exchange: Waiting) -> None:
         """Attach a connection to the exchange, now or later; or fail it."""
-        if exchange.connection.own and (own := self.bound.take(exchange.connection)) is not None:
+        if exchange.client.own and (own := self.bound.take(exchange.client)) is not None:
             self.serve(exchange, own)
             return
         rotation = self.rotation

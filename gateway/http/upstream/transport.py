@@ -109,14 +109,14 @@ class UpstreamTransport:
         """The server does not keep up; asyncio.Protocol."""
         self.write_paused = True
         if self.exchange is not None:
-            self.exchange.connection.hold_body()
+            self.exchange.client.hold_body()
 
     def resume_writing(self) -> None:
         """The server has caught up; asyncio.Protocol."""
         self.write_paused = False
         self.since = self._pool.time.now
         if self.exchange is not None:
-            self.exchange.connection.release_body()
+            self.exchange.client.release_body()
 
     def _sweep_idle(self, now: float, waited: float) -> None:
         """Close what nobody has used for long enough."""
