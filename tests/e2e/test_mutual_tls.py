@@ -143,3 +143,47 @@ async def test_nobody_is_believed_who_was_not_named(world: World, tmp_path: Path
     async with world.browser().session.get(f"{world.base}/x", headers=plain) as answer:
         assert answer.status == 200
     assert not {"Client-Cert", "Client-Cert-Chain"} & set(world.upstream.last().headers)
+
+
+@pytest.mark.parametrize("name", ["Client-Cert", "X-Client-Cert"])
+@pytest.mark.parametrize("asker", ["haproxy", "nginx"])
+async def test_told_by_a_proxy_that_asks(valkey_url: str, tmp_path: Path, name: str, asker: str):
+    """[11.7, 11.10] The certificate of its client, and DPoP of what its client asked for."""
+    more: dict[str, Any] = {
+        "routes": ROUTES,
+        "trusted_proxies": ["127.0.0.1/32"],
+        "forwarding": {"client_certificate": name},
+        "asked_by": [asker],
+        "session": {"mode": "redis"},
+    }
+    authority = Authority(tmp_path)
+    own, other = authority.issue("alice", client=True), authority.issue("mallory", client=True)
+    async with World(valkey_url, tmp_path, **more) as world:
+        told = {
+            "X-Forwarded-Method": "GET",
+            "X-Forwarded-Proto": "http",
+            "X-Forwarded-Host": f"localhost:{world.public_port}",
+            "X-Forwarded-Uri": "/mtls/x?y",
+            "X-Original-Method": "GET",
+            "X-Original-URL": f"{world.base}/mtls/x?y",
+            "X-Forwarded-For": "192.0.2.7",
+            "Host": "gateway:8080",
+        }
+
+        async def ask(headers: dict[str, str]) -> int:
+            url = f"http://127.0.0.1:{world.public_port}/.gateway/decide/{asker}"
+            async with world.browser().session.get(url, headers=told | headers) as answer:
+                return answer.status
+
+        bearer = {"Authorization": f"Bearer {bound(world, own)}"}
+        assert await ask(bearer) == 401
+        for form in (f":{base64.b64encode(der(own)).decode()}:", quote(own.certificate.read_text())):
+            assert await ask(bearer | {name: form}) == 200
+        assert await ask(bearer | {name: quote(other.certificate.read_text())}) == 401
+        both = bound(world, own, jkt=thumbprint())
+        shown = {"Authorization": f"DPoP {both}", name: quote(own.certificate.read_text())}
+        good = proof(both, f"{world.base}/mtls/x", world.clock())
+        assert await ask(shown | {"DPoP": good}) == 200
+        assert await ask(shown | {"DPoP": good}) == 401
+        there = f"{world.base}/.gateway/decide/{asker}"
+        assert await ask(shown | {"DPoP": proof(both, there, world.clock())}) == 401

@@ -37,7 +37,7 @@ def put_providers(options: Options, draft: Draft) -> None:
     provider["scopes"] = _scopes(options, is_oidc=is_oidc)
     name = _NAMES.get(kind, kind)
     if is_oidc:
-        provider |= _tokens(options, draft)
+        provider |= _tokens(options, draft, provider)
     provider |= _endpoints(options, is_oidc=is_oidc) | _parameters(options, draft)
     callback = callback_of(options, draft)
     if callback is not None:
@@ -156,12 +156,15 @@ def _scopes(options: Options, *, is_oidc: bool) -> list[str]:
     return list(dict.fromkeys(["openid", *scopes]))
 
 
-def _tokens(options: Options, draft: Draft) -> Provider:
+def _tokens(options: Options, draft: Draft, provider: Provider) -> Provider:
     """Return which tokens count: as bearer tokens, and at a login."""
     tokens: Provider = {"audiences": [NO_BEARER]}
     extra = options.items("oidc_extra_audiences")
     if options.flag("skip_jwt_bearer_tokens"):
         tokens["audiences"] = [options.text("client_id"), *extra]
+        if provider.get("userinfo"):
+            # what a token does not say of somebody is asked for, as there
+            tokens["token_userinfo"] = "5m"  # noqa: S105 - a duration
         draft.note("skip_jwt_bearer_tokens", "access tokens count as bearer tokens; an ID token does not")
     if extra:
         tokens["id_token_audiences"] = extra

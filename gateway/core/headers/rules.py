@@ -28,8 +28,7 @@ from gateway.syntax.urls import authority_of, split_site, with_port
 # what a proxy says: the gateway says it itself, or nobody does. Some name another target than the one that
 # was decided on, and some frameworks follow them.
 _PROXY_WORDS: Final = frozenset(
-    b"cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4 cf-visitor client-cert"
-    b" client-cert-chain client-ip cloudfront-forwarded-proto"
+    b"cf-connecting-ip cf-connecting-ipv6 cf-pseudo-ipv4 cf-visitor client-ip cloudfront-forwarded-proto"
     b" cloudfront-viewer-address do-connecting-ip fastly-client-ip fastly-ssl fly-client-ip forwarded"
     b" forwarded-for forwarded-for-ip front-end-https host incap-client-ip true-client-ip wl-proxy-client-ip"
     b" wl-proxy-ssl x-appengine-user-ip x-azure-clientip x-azure-socketip x-client-ip x-cluster-client-ip"
