@@ -176,7 +176,7 @@ def _requests(rounds: int) -> tuple[Scenario, ...]:
             "asked",
             "The decision endpoint under nginx: unique path, X-Request-ID and traceparent, bearer token",
             _kind((ASKED, NGINX, OAUTH2_ASKED), "unique"),
-            (Target(ASKED, NGINX, 0.15), Target(ASKED, OAUTH2_ASKED, 2.5)),
+            (Target(ASKED, NGINX, 0.2), Target(ASKED, OAUTH2_ASKED, 3.0)),
         ),
     )
 
