@@ -312,7 +312,8 @@ def bridge(old: RuntimeConfig, new: RuntimeConfig) -> RuntimeConfig:
     key opens in the others, too.
     """
     keys = dict.fromkeys((*old.ring.keys, *new.ring.keys))
-    return replace(old, ring=KeyRing(tuple(keys)))
+    ring = KeyRing(tuple(keys))
+    return replace(old, ring=ring, proofs=_proofs(old.settings, ring))
 
 
 def problems(settings: Settings) -> list[Problem]:

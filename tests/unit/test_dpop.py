@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gateway.config.checks.every import check as check_settings
 from gateway.core.identity import Binding
 from gateway.core.reasons import Reason
+from gateway.core.runtime import bridge, compile_settings
 from gateway.core.tokens.binding import TokenRules, read_binding
 from gateway.core.tokens.dpop import Expected, Nonces, Proof, ProofRules, check
 from tests.support.dpop import proof, public, thumbprint
@@ -142,6 +143,17 @@ def test_nonces():
     assert judge(made(nonce=nonces.current(NOW - 600)), rules) is Reason.PROOF_NONCE
     assert isinstance(judge(made(nonce=Nonces((b"b" * 32,), 300.0).current(NOW)), rules), Proof)
     assert nonces.current(NOW) != nonces.current(NOW + 300)
+
+
+def test_nonces_while_keys_rotate():
+    """[11.7] A worker that still runs the old configuration knows what one of the new one gives."""
+    old = compile_settings(settings(dpop={"nonce": True}))
+    new = compile_settings(settings(dpop={"nonce": True}, secret_keys=["B" * 42 + "A=", "A" * 43 + "="]))
+    between = bridge(old, new)
+    for one in (old, new, between):
+        nonce = one.proofs.nonces.current(NOW)
+        assert all(each.proofs.nonces.holds(nonce, NOW) for each in (new, between))
+    assert between.proofs.nonces.current(NOW) == old.proofs.nonces.current(NOW)
 
 
 KEY, CERTIFICATE = thumbprint(), thumbprint(name="other")

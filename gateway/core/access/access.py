@@ -8,7 +8,7 @@ from gateway.core.access.bearer import judge_bearer
 from gateway.core.access.choosing import to_choose
 from gateway.core.access.credentials import BearerToken, SessionCookie, present
 from gateway.core.access.forgetting import forget, forget_session
-from gateway.core.access.possession import judge_possession
+from gateway.core.access.possession import judge_possession, use_up
 from gateway.core.access.publishing import publish
 from gateway.core.access.session import judge_session, why_over
 from gateway.core.access.to_login import begin
@@ -57,17 +57,18 @@ def _with_bearer(
     verdict = judge_bearer(context, route, bearer)
     if not isinstance(verdict, Identity):
         return refuse(context, verdict, bearer=True) if isinstance(verdict, Reason) else verdict
-    if verdict.binding is not None:
-        lack = judge_possession(context, bearer, verdict.binding)
-        if lack is not None:
-            return lack
+    proof = None if verdict.binding is None else judge_possession(context, bearer, verdict.binding)
+    if isinstance(proof, Refuse):
+        return proof
     if cookie is not None and cookie.opened is not None:
         other = cookie.opened.session
         if why_over(context, other) is not None:
             forget_session(context)
         elif (other.issuer, other.subject) != (verdict.issuer, verdict.subject):
             return refuse(context, Reason.CREDENTIALS_CONFLICT, bearer=True)
-    return _allowed(context, route, verdict, None)
+    found = _allowed(context, route, verdict, None)
+    # last, so that nothing is used up by what is refused
+    return found if proof is None or not isinstance(found, Forward) else use_up(context, proof) or found
 
 
 def _with_session(context: Context, route: Route, cookie: SessionCookie) -> Answer | Need:

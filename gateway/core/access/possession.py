@@ -21,7 +21,7 @@ from gateway.core.identity import Binding, Identity
 from gateway.core.reasons import Reason
 from gateway.core.tokens import dpop
 from gateway.core.tokens.binding import ANY, TokenRules
-from gateway.core.tokens.dpop import Expected
+from gateway.core.tokens.dpop import Expected, Proof
 from gateway.syntax.encoding import encode_base64url
 
 PURPOSE: Final = "dpop"
@@ -42,8 +42,12 @@ def unbound(bearer: BearerToken, identity: Identity, rules: TokenRules | None) -
     return Reason.TOKEN_UNBOUND if (rules or ANY).refuses(identity.binding) else None
 
 
-def judge_possession(context: Context, bearer: BearerToken, binding: Binding) -> Need | Refuse | None:
-    """Ask for the proof that a bound token is its presenter's: the need, or the refusal, or None: proven."""
+def judge_possession(context: Context, bearer: BearerToken, binding: Binding) -> Proof | Refuse | None:
+    """Ask for the proof that a bound token is its presenter's.
+
+    Returns:
+        The refusal; the proof of a key, which is good but perhaps not new; or None: it is proven.
+    """
     if binding.certificate is not None:
         shown = certificate_of(context)
         if shown is None:
@@ -56,7 +60,7 @@ def judge_possession(context: Context, bearer: BearerToken, binding: Binding) ->
     return refuse(context, found, bearer=True, by_key=True) if isinstance(found, Reason) else found
 
 
-def _judge_proof(context: Context, bearer: BearerToken, key: str) -> Need | Reason | None:
+def _judge_proof(context: Context, bearer: BearerToken, key: str) -> Proof | Reason:
     request, rules = context.request, context.knowledge.runtime.proofs
     proofs = request.values(PROOF)
     if not isinstance(bearer, ProofToken) or not proofs:
@@ -68,16 +72,21 @@ def _judge_proof(context: Context, bearer: BearerToken, key: str) -> Need | Reas
     expected = Expected(
         request.method.decode("latin-1"), _origin(context), _paths(context), token_of(line), key
     )
-    proof = dpop.check(proofs[0], expected, rules, context.now)
-    if isinstance(proof, Reason):
-        return proof
+    return dpop.check(proofs[0], expected, rules, context.now)
+
+
+def use_up(context: Context, proof: Proof) -> Need | Refuse | None:
+    """Use up a proof, once all else has been found good: the need, or the refusal, or None: it was new.
+
+    So a request that is refused for something else may be asked about twice, as nginx does.
+    """
     once = UseOnce(PURPOSE, proof.replay_id, proof.until + _CLOCKS)
     is_new = context.knowledge.fact(once, bool)
     if is_new is None:
         return once
     if proof.next_nonce:
         context.nonce = proof.next_nonce
-    return None if is_new else Reason.PROOF_REPLAYED
+    return None if is_new else refuse(context, Reason.PROOF_REPLAYED, bearer=True, by_key=True)
 
 
 def _origin(context: Context) -> str:

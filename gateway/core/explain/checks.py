@@ -115,16 +115,13 @@ def _judge_bearer(context: Context, route: Route, bearer: BearerToken, found: Ch
 
 
 def _check_possession(context: Context, bearer: BearerToken, binding: Binding, found: Checked) -> None:
-    lack = judge_possession(context, bearer, binding)
-    if lack is None:
-        found.checks.append(check("proof", "passed"))
-        return
-    # whoever does not prove it is nobody
-    found.identity = None
-    if isinstance(lack, Refuse):
-        found.checks.append(check("proof", "failed", lack.reason))
+    proof = judge_possession(context, bearer, binding)
+    if isinstance(proof, Refuse):
+        found.checks.append(check("proof", "failed", proof.reason))
+        # whoever does not prove it is nobody
+        found.identity = None
     else:
-        found.checks.append(check("proof", "unknown", None, need_of(lack)))
+        found.checks.append(check("proof", "passed"))
 
 
 def _judge_cookie(context: Context, cookie: SessionCookie, found: Checked, *, counts: bool) -> None:
