@@ -120,7 +120,20 @@ CLOSED_CASES = [
     ("alice", "POST", "/admin/help", SCRIPT, "app"),
     ("bob", "GET", "/admin/x", PAGE, "app"),
 ]
-VARIANTS = [({}, CASES), (CLOSED, CLOSED_CASES)]
+# tokens of the provider stand for these, good ones and one for somebody else's API
+BEARER = {"skip_jwt_bearer_tokens": True, "oidc_extra_audiences": ["demo-api"], "pass_access_token": True}
+BEARER_CASES = [
+    ("nobody", "GET", "/x", {**SCRIPT, "Authorization": "Bearer ALICE"}, "app"),
+    ("nobody", "POST", "/api/x", {**SCRIPT, **FORGED, "Authorization": "Bearer ALICE"}, "api"),
+    ("nobody", "GET", "/x", {**SCRIPT, "Authorization": "Bearer BOB"}, "refused"),
+    ("nobody", "GET", "/x", {**SCRIPT, "Authorization": "Bearer OTHER"}, "refused"),
+    ("nobody", "GET", "/x", {**SCRIPT, "Authorization": "Bearer x.y.z"}, "refused"),
+    ("nobody", "GET", "/x", {**SCRIPT, "Authorization": "Basic YTpi"}, "refused"),
+    ("nobody", "GET", "/static/x", SCRIPT, "app"),
+    ("alice", "GET", "/x", PAGE, "app"),
+    ("bob", "GET", "/x", PAGE, "refused"),
+]
+VARIANTS = [({}, CASES), (CLOSED, CLOSED_CASES), (BEARER, BEARER_CASES)]
 SECRETS = {
     "GATEWAY_CLIENT_SECRET": CLIENT_SECRET,
     "GATEWAY_SECRET_KEY": SECRET_KEY,
@@ -201,6 +214,12 @@ class Side:
             if each.seen:
                 seen = each.last()
                 told = {field: seen.headers.get(field) for field in (*IDENTITY, "Authorization")}
+                if (told["Authorization"] or "").startswith("Bearer "):
+                    # there it is another field that holds the access token, as the page says
+                    told["Authorization"] = None
+                    told["token"] = True
+                else:
+                    told["token"] = seen.headers.get("X-Forwarded-Access-Token") is not None
                 cookie = seen.headers.get("Cookie", "")
                 return name, {
                     "path": seen.path_qs,
@@ -245,14 +264,29 @@ async def oauth2_proxy(world: Moved):
         await process.wait()
 
 
-@pytest.fixture(params=VARIANTS, ids=["usual", "closed"])
+@pytest.fixture(params=VARIANTS, ids=["usual", "closed", "bearer"])
 async def moved(request, valkey_url, tmp_path):
     """The gateway of the translated configuration."""
     world = Moved(valkey_url, tmp_path)
     world.changes, world.cases = request.param
     async with world:
         world.provider.redirect_uris = (f"{world.base}/oauth2/callback",)
+        scope = "openid profile email groups"
+        tokens = {
+            "ALICE": world.provider.mint("alice", scope=scope, lifetime=3600, groups=["admins"]),
+            "BOB": world.provider.mint("bob", scope=scope, lifetime=3600),
+            "OTHER": world.provider.mint("alice", scope=scope, lifetime=3600, audience="other"),
+        }
+        world.cases = [
+            (*first, {name: _filled(value, tokens) for name, value in headers.items()}, expected)
+            for *first, headers, expected in world.cases
+        ]
         yield world
+
+
+def _filled(value: str, tokens: dict[str, str]) -> str:
+    scheme, _, name = value.partition(" ")
+    return f"{scheme} {tokens[name]}" if name in tokens else value
 
 
 async def test_it_serves_the_same_requests(moved: Moved):
@@ -266,7 +300,7 @@ async def test_it_serves_the_same_requests(moved: Moved):
                 assert (told["path"], told["method"], told["ours"]) == (path, method, False)
                 assert "mallory" not in str(told)
                 assert "m@evil.example" not in str(told)
-                if who == "nobody":
+                if who == "nobody" and not told["token"]:
                     assert {told[name] for name in IDENTITY} == {None}
                     assert told["Authorization"] == headers.get("Authorization")
     finally:
@@ -299,6 +333,39 @@ async def test_side_by_side(moved: Moved):
                     assert told_here == there_told, (who, method, path)
     finally:
         await ours.close()
+
+
+async def test_a_proxy_that_asks(valkey_url, tmp_path):
+    """[11, 11.10] Where nothing was forwarded (static:), nginx asks, and is told whom in the same fields."""
+    world = Moved(valkey_url, tmp_path)
+    world.changes = {
+        "upstreams": ["static://202"],
+        "set_xauthrequest": True,
+        "reverse_proxy": True,
+        "trusted_proxy_ips": ["127.0.0.1/32"],
+        "session_store_type": "redis",
+        "redis_connection_url": valkey_url.replace("unix://", "redis://"),
+    }
+    async with world:
+        world.provider.redirect_uris = (f"{world.base}/oauth2/callback",)
+        browser = world.browser()
+        url = f"http://127.0.0.1:{world.public_port}/oauth2/decide/nginx"
+
+        async def ask(path: str, cookie: str = "") -> tuple[int, dict[str, str]]:
+            headers = {"X-Original-URL": world.base + path, "X-Original-Method": "GET", "Cookie": cookie}
+            headers |= {"Host": "gateway.internal", "X-Real-IP": "192.0.2.1"}
+            async with browser.session.get(url, headers=headers) as answer:
+                return answer.status, dict(answer.headers)
+
+        assert (await ask("/page"))[0] == 401
+        assert (await ask("/static/x"))[0] == 200
+        login = await browser.get("/oauth2/login?return_to=/oauth2/userinfo")
+        assert (await browser.submit(login, username="alice", password="alice")).status == 200
+        cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies().items())
+        status, told = await ask("/page", cookie)
+        assert status == 200
+        assert (told["X-Auth-Request-User"], told["X-Auth-Request-Email"]) == ("alice", "alice@example.com")
+        assert (await ask("/static/x", cookie))[1]["X-Auth-Request-User"] == ""
 
 
 def test_the_version_is_the_one_of_the_table():

@@ -162,7 +162,7 @@ skip_auth_regex | list | | to | public routes, where it is a prefix or a path
 skip_auth_routes | list | | to | public routes, where it is a prefix or a path
 skip_auth_strip_headers | flag | true | no | no client can send a field by which identities are told, on any route
 skip_claims_from_profile_url | flag | | to | `userinfo: false`
-skip_jwt_bearer_tokens | flag | | to | `audiences`: access tokens; an ID token never counts as one
+skip_jwt_bearer_tokens | flag | | to | `audiences`, and `token_userinfo` for what a token does not say: access tokens; an ID token never counts as one
 skip_oidc_discovery | flag | | to | the endpoints that are named win; the discovery document has to be there all the same
 skip_provider_button | flag | | no | a navigation goes to the provider at once
 ssl_insecure_skip_verify | flag | | not | whoever can pose as the provider can be anybody: `ca_file` names its authority
