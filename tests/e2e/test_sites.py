@@ -91,7 +91,7 @@ async def test_a_ticket_is_used_once(world: SiteWorld):
     # whoever goes back in the browser is logged in already
     page = await alice.get(url, follow=False)
     assert (page.status, page.headers["Location"]) == (303, world.site("shop") + "/basket")
-    assert world.audit("site_join")[-1]["detail"] == "it was used before, or is too old"
+    assert world.audit("site_refused")[-1]["detail"] == "it was used before, or is too old"
 
 
 async def test_many_who_show_a_ticket_at_once(world: SiteWorld):
@@ -180,7 +180,7 @@ async def test_a_late_ticket(world: SiteWorld):
     world.clock.advance(31)
     page = await alice.get(url, follow=False)
     assert page.status == 400
-    assert world.audit("site_join")[-1]["detail"] == "it was used before, or is too old"
+    assert world.audit("site_refused")[-1]["detail"] == "it was used before, or is too old"
     assert (await alice.get(world.site("shop") + "/")).status == 200
 
 
@@ -541,3 +541,24 @@ async def test_who_is_logged_in_and_wishes_to_log_in(world: SiteWorld):
     page = await alice.get(world.site("shop") + "/.gateway/login?return_to=/y")
     assert (page.status, str(page.url)) == (200, world.site("shop") + "/y")
     assert len(world.audit("login")) == 2
+
+
+@MODES
+async def test_a_host_of_logins_that_is_a_site_as_well(valkey_url, tmp_path, mode: str):
+    """[11.2]: its own pages are logged in to without a ticket, and the others by it."""
+    world = SiteWorld(valkey_url, tmp_path, session={"mode": mode})
+    world.override["public_url"] = [world.site("*"), world.site("login")]
+    async with world:
+        alice = world.browser()
+        page = await alice.login(world.site("login") + "/home")
+        assert (page.status, str(page.url)) == (200, world.site("login") + "/home")
+        assert not world.audit("site_join")
+        page = await alice.get(world.site("wiki") + "/")
+        assert (page.status, str(page.url)) == (200, world.site("wiki") + "/")
+        world.clock.advance(61)
+        for site in ("login", "wiki", "login", "wiki"):
+            assert (await alice.fetch(world.site(site) + "/")).status == 200
+        assert world.provider.counts["token:refresh_token"] == 1
+        await log_out(world, alice, "login")
+        await asyncio.sleep(0.1)
+        assert (await alice.fetch(world.site("wiki") + "/")).status == 401

@@ -14,7 +14,7 @@ from tests.support.world import Browser, Page, World, merge
 
 
 class Balancer(AbstractResolver):
-    """Leads every name below localhost to one gateway after the other, as a balancer in front would."""
+    """Leads every name of a site to one gateway after the other, as a balancer in front would."""
 
     def __init__(self, ports: list[int]) -> None:
         self.ports = ports
@@ -24,7 +24,7 @@ class Balancer(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Return where the next connection leads."""
-        if host.endswith("localhost"):
+        if host.endswith(("localhost", ".test")):
             port = self.ports[next(self.turns) % len(self.ports)]
         return [
             ResolveResult(

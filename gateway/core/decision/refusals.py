@@ -8,6 +8,7 @@ from gateway.core.decision.context import Context
 from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
 from gateway.core.sessions.cookies import cleared_cookies
+from gateway.core.sessions.joining import JOIN
 
 MOST_REFERRER: Final = 4096
 
@@ -65,10 +66,12 @@ def other_account(context: Context, page: str | None, provider: str | None = Non
 def _page_of(context: Context) -> str | None:
     """Return the page that a person is on: this very one, or the one whose script or form asks.
 
-    A script's own request leads a person nowhere, and what a form sent cannot be sent again.
+    Of our own endpoints the one that a site asks by is a page. A script's own request leads a person nowhere,
+    and what a form sent cannot be sent again.
     """
     assert context.site is not None
-    is_own = context.target.path.startswith(context.knowledge.runtime.prefix)
+    prefix = context.knowledge.runtime.prefix
+    is_own = context.target.path.startswith(prefix) and context.target.path != prefix + JOIN.encode()
     if is_own or context.scripted or context.request.method not in (b"GET", b"HEAD"):
         referrers = [value for name, value in context.request.headers if name.lower() == b"referer"]
         start = context.site.origin.encode() + b"/"

@@ -271,7 +271,7 @@ def _refused(context: Context, state: str, detail: str) -> Step:
 def _failed(
     context: Context, reason: Reason, page: str, attempt: Attempt | None, detail: str | None = None
 ) -> Refuse:
-    return replace(failed(context, reason, attempt, detail, page=page), audit="site_join")
+    return replace(failed(context, reason, attempt, detail, page=page), audit="site_refused")
 
 
 def _joined(context: Context, granted: Granted, attempt: Attempt) -> Step:

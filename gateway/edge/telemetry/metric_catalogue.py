@@ -45,6 +45,7 @@ CATALOGUE: Final[dict[str, Meaning]] = {
     "gateway_request_faults_total": _counter("Requests that met a fault, by whose it was."),
     "gateway_refreshes_total": _counter("Session refreshes by how they ended."),
     "gateway_logins_total": _counter("Logins by how they ended."),
+    "gateway_site_joins_total": _counter("Tickets that sites took or refused."),
     "gateway_logouts_total": _counter("Sessions ended by their own person, or by the provider."),
     "gateway_revocations_total": _counter("Denylist entries written through this process' admin listener."),
     "gateway_streams_ended_total": _counter(

@@ -35,6 +35,8 @@ _EVENTS: Final = {
     "refresh_failed": ("refreshes", "failed"),
     "refresh_postponed": ("refreshes", "postponed"),
     "reuse_detected": ("refreshes", "reuse_detected"),
+    "site_join": ("site_joins", "completed"),
+    "site_refused": ("site_joins", "failed"),
     "logout": ("logouts", "completed"),
     "revocation": ("revocations", "written"),
     "stream_ended": ("streams_ended", "ended"),
