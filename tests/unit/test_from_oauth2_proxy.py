@@ -122,7 +122,7 @@ TRANSLATED = [
         "roles_claim",
         "realm_access.roles",
     ),
-    ({"provider": "keycloak-oidc", "allowed_roles": ["admin"]}, "providers.keycloak.access_token", "jwt"),
+    ({"provider": "keycloak-oidc", "allowed_roles": ["admin"]}, "providers.keycloak.userinfo", True),
     ({"provider": "keycloak-oidc", "keycloak_groups": ["/a"]}, "require.all.1.groups", ["/a"]),
     ({"provider": "entra-id", "entra_id_allowed_tenants": ["t"]}, "require.all.1.claims.tid", ["t"]),
     ({"auth_request_response_mode": "form_post"}, "providers.oidc.response_mode", "form_post"),

@@ -59,6 +59,19 @@ def _oidc(options: Options, draft: Draft) -> Provider | None:
     return {"issuer": issuer} | _userinfo(options)
 
 
+def _keycloak_oidc(options: Options, draft: Draft) -> Provider | None:
+    provider = _oidc(options, draft)
+    if provider is not None and options.items("allowed_roles"):
+        # an access token is read only where it is meant for us, and would count as a bearer token then
+        provider["userinfo"] = True
+        draft.note(
+            "allowed_roles",
+            "roles stand in Keycloak's access tokens alone by default: let its client scope roles add them to"
+            " UserInfo (mappers realm roles, client roles: Add to userinfo)",
+        )
+    return provider
+
+
 def _userinfo(options: Options) -> Provider:
     return {} if options.flag("skip_claims_from_profile_url") else {"userinfo": True}
 
@@ -120,7 +133,7 @@ _KINDS: Final[Mapping[str, Callable[[Options, Draft], Provider | None]]] = {
     "oidc": _oidc,
     "cidaas": _oidc,
     "adfs": _oidc,
-    "keycloak-oidc": _oidc,
+    "keycloak-oidc": _keycloak_oidc,
     "keycloak": _keycloak,
     "google": _google,
     "azure": _entra,
@@ -165,7 +178,11 @@ def _tokens(options: Options, draft: Draft, provider: Provider) -> Provider:
         if provider.get("userinfo"):
             # what a token does not say of somebody is asked for, as there
             tokens["token_userinfo"] = "5m"  # noqa: S105 - a duration
-        draft.note("skip_jwt_bearer_tokens", "access tokens count as bearer tokens; an ID token does not")
+        draft.note(
+            "skip_jwt_bearer_tokens",
+            "access tokens count as bearer tokens, and an ID token does not; who presents one needs an"
+            " e-mail address as everybody does, where email_domains says *",
+        )
     if extra:
         tokens["id_token_audiences"] = extra
     wanted = options.items("oidc_enabled_signing_algs")
@@ -179,8 +196,6 @@ def _tokens(options: Options, draft: Draft, provider: Provider) -> Provider:
     # absent is not false there
     is_lax = options.flag("insecure_oidc_allow_unverified_email")
     tokens["email_verified"] = "ignore" if is_lax else "assume"
-    if options.items("allowed_roles"):
-        tokens["access_token"] = "jwt"  # noqa: S105 - a kind of token
     claim = email_claim(options)
     if claim != "email":
         tokens["claims"] = {"email": claim}
@@ -250,7 +265,12 @@ def _bearer_only(options: Options, draft: Draft) -> dict[str, Provider]:
             continue
         known = next((each for each in found.values() if each["issuer"] == issuer), None)
         if known is None:
-            found[f"issuer-{place}"] = {"issuer": issuer, "bearer_only": True, "audiences": [audience]}
+            found[f"issuer-{place}"] = {
+                "issuer": issuer,
+                "bearer_only": True,
+                "audiences": [audience],
+                "email_verified": "assume",
+            }
         else:
             known["audiences"].append(audience)
     return found

@@ -15,7 +15,7 @@ _TABLE: Final = """
 acr_values | text | | to | `extra_authorization_parameters.acr_values`; that a login was so strong is asked for by `require: {acr: ...}`
 allow_query_semicolons | flag | | no | queries go on as they came
 allowed_groups | list | | to | `require: {groups: ...}` for all routes
-allowed_roles | list | | to | `require: {roles: ...}`, with `roles_claim: realm_access.roles` and `access_token: jwt` (keycloak-oidc)
+allowed_roles | list | | to | `require: {roles: ...}`, with `roles_claim: realm_access.roles` (keycloak-oidc); Keycloak has to add roles to UserInfo
 api_routes | list | | to | routes with `unauthenticated: reject`
 approval_prompt | text | force | to | of Google `prompt: consent`, which is what it means; other providers do not know it
 auth_logging | flag | true | no | logins, logouts and refusals are audit events, always
