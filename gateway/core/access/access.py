@@ -57,15 +57,17 @@ def _with_bearer(
     verdict = judge_bearer(context, route, bearer)
     if not isinstance(verdict, Identity):
         return refuse(context, verdict, bearer=True) if isinstance(verdict, Reason) else verdict
-    proof = None if verdict.binding is None else judge_possession(context, bearer, verdict.binding)
-    if isinstance(proof, Refuse):
-        return proof
     if cookie is not None and cookie.opened is not None:
         other = cookie.opened.session
         if why_over(context, other) is not None:
             forget_session(context)
         elif (other.issuer, other.subject) != (verdict.issuer, verdict.subject):
             return refuse(context, Reason.CREDENTIALS_CONFLICT, bearer=True)
+    if verdict.binding is None:
+        return _allowed(context, route, verdict, None)
+    proof = judge_possession(context, bearer, verdict.binding)
+    if isinstance(proof, Refuse):
+        return proof
     found = _allowed(context, route, verdict, None)
     # last, so that nothing is used up by what is refused
     return found if proof is None or not isinstance(found, Forward) else use_up(context, proof) or found
