@@ -16,10 +16,11 @@ from gateway.core.decision.places import locate, may_be_raw
 from gateway.core.decision.refusals import login_url, plain
 from gateway.core.endpoints import asked, logout, provider_logout
 from gateway.core.endpoints.callback import callback
-from gateway.core.endpoints.joining import join, ticket
+from gateway.core.endpoints.joining import join
 from gateway.core.endpoints.jwks import client_jwks, jwks
 from gateway.core.endpoints.login import login
 from gateway.core.endpoints.login_failure import interrupted
+from gateway.core.endpoints.ticket import ticket
 from gateway.core.endpoints.userinfo import userinfo
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.headers.kinds import FETCH_SITE

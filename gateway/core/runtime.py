@@ -99,13 +99,11 @@ class RuntimeConfig:
 def _site(public_url: str, domain: str | None = None) -> Site:
     parts = urlsplit(public_url.rstrip("/").lower())
     secure, authority = parts.scheme == "https", authority_of(parts)
-    # a cookie for a domain is none for its host alone
-    prefix = "__Secure-gateway-" if domain else "__Host-gateway-"
     return Site(
         origin=f"{parts.scheme}://{authority}",
         authority=authority.encode(),
         secure=secure,
-        cookie_prefix=prefix if secure else f"gateway-{port_of(parts)}-",
+        cookie_prefix="__Host-gateway-" if secure else f"gateway-{port_of(parts)}-",
         domain=domain or "",
     )
 

@@ -562,3 +562,63 @@ async def test_a_host_of_logins_that_is_a_site_as_well(valkey_url, tmp_path, mod
         await log_out(world, alice, "login")
         await asyncio.sleep(0.1)
         assert (await alice.fetch(world.site("wiki") + "/")).status == 401
+
+
+async def test_tabs_of_several_sites_before_anybody_has_logged_in(world: SiteWorld):
+    """[11.2]: each is sent to the provider, and comes to its page; there is one session for all of them."""
+    alice = world.browser()
+    links = {}
+    for site in SITES:
+        page = await alice.until(world.site(site) + "/tab", "/authorize")
+        links[site] = page.headers["Location"]
+    for site, link in links.items():
+        page = await alice.get(link)
+        if "password" in page.text:
+            page = await alice.submit(page, username="alice", password="alice")
+        assert (page.status, str(page.url)) == (200, world.site(site) + "/tab")
+    assert [line["reason"] for line in world.audit("login")] == [
+        "login_completed",
+        *["already_logged_in"] * 2,
+    ]
+    assert {line.get("outcome") for line in world.audit("login")[1:]} == {"repeated"}
+    assert len({line["session"] for line in world.audit("site_join")}) == 1
+
+
+async def test_tabs_in_which_somebody_else_logs_in(world: SiteWorld):
+    """R41 [11.2]: who types another name in the second tab is that one, everywhere."""
+    browser = world.browser()
+    links = [
+        (await browser.until(world.site(site) + "/", "/authorize")).headers["Location"] for site in SITES[:2]
+    ]
+    page = await browser.get(links[0])
+    page = await browser.submit(page, username="alice", password="alice")
+    assert "alice" in page.text
+    page = await browser.get(links[1])
+    page = await browser.submit(page, username="bob", password="bob")
+    assert "bob" in page.text
+    await asyncio.sleep(0.1)
+    assert (await browser.fetch(world.site("wiki") + "/")).status == 401
+
+
+async def test_r75_a_ticket_brings_no_older_generation(world: SiteWorld):
+    """R75 [11.2]: a site that has renewed the session while another ticket came keeps what it has."""
+    alice = world.browser()
+    await alice.login(world.site("wiki") + "/")
+    world.clock.advance(40)
+    links = [await alice.until(world.site("shop") + f"/{n}", "/join?request=") for n in range(2)]
+    urls = [await alice.until(page.headers["Location"], "ticket?ticket=") for page in links]
+    await alice.get(urls[0].headers["Location"])
+    # due now, and renewed behind a request's back
+    world.clock.advance(6)
+    for _ in range(200):
+        if (await alice.fetch(world.site("shop") + "/x")).set_cookies:
+            break
+        await asyncio.sleep(0.02)
+    else:
+        raise AssertionError("it was never renewed")
+    page = await alice.get(urls[1].headers["Location"], follow=False)
+    assert (page.status, page.headers["Location"]) == (303, world.site("shop") + "/1")
+    assert not [line for line in page.set_cookies if "-session=" in line or "-refresh=" in line]
+    world.clock.advance(61)
+    assert (await alice.fetch(world.site("shop") + "/x")).status == 200
+    assert not world.audit("reuse_detected")

@@ -8,17 +8,23 @@ from hypothesis import strategies as st
 
 from gateway.config.checks.every import warn
 from gateway.config.checks.problems import shown_path
+from gateway.core.decide import decide
 from gateway.core.decision.answers import Login, Refuse, Respond
-from gateway.core.decision.needs import Need, TakeTicket
+from gateway.core.decision.context import Context, Knowledge, Memory
+from gateway.core.decision.needs import Body, Need, Revoke, TakeTicket
 from gateway.core.headers.cookies import CookieChange, set_cookie_lines
-from gateway.core.runtime import compile_settings, problems, redirect_uris
-from gateway.core.sessions import joining
+from gateway.core.headers.request import Request
+from gateway.core.rules.denylist import Denylist
+from gateway.core.rules.entries import DenyEntry
+from gateway.core.runtime import RuntimeConfig, compile_settings, problems, redirect_uris
+from gateway.core.sessions import codec, joining
 from gateway.core.sessions.cookies import cleared_cookies
 from gateway.core.sessions.joining import JoinRequest, Ticket
+from gateway.core.sessions.model import Session
 from gateway.core.sessions.seal import NONCE_BYTES
 from gateway.syntax.authority import wildcard_of
 from tests.support.decisions import ask
-from tests.support.pure import settings
+from tests.support.pure import NOW, settings
 from tests.unit.test_config import with_changes
 
 WILD = "https://*.apps.example.com"
@@ -301,3 +307,62 @@ def test_the_store_is_asked_for_what_we_sealed_alone():
         assert isinstance(found, Refuse)
         assert not isinstance(found, Need)
         assert found.reason == "ticket_refused"
+
+
+def shared_session(known: RuntimeConfig) -> tuple[bytes, bytes]:
+    """Return the Cookie field of a session that several sites have."""
+    session = Session(
+        session_id="S" * 43,
+        provider="corporate",
+        issuer="https://login.example.com",
+        subject="alice",
+        sid="op-1",
+        claims={},
+        scopes=frozenset(),
+        login_at=NOW - 10,
+        ends_at=NOW + 1000,
+        seen_at=NOW - 10,
+        renewed_at=NOW - 10,
+        access_expires_at=NOW + 500,
+        is_shared=True,
+    )
+    site = known.sites[b"shop.example.com"]
+    sealed = known.ring.seal(site.purpose("session"), codec.encode_session(session), bytes(NONCE_BYTES))
+    return b"Cookie", f"{site.session_cookie}={sealed}".encode()
+
+
+@pytest.mark.parametrize("known", [KNOWN, DOMAIN])
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_a_logout_ends(known: RuntimeConfig, *, ended: bool):
+    """R43 [11.2]: by its sid also what tabs have begun in the very same moment.
+
+    A copy of a session that has ended ends nothing that came after it.
+    """
+    denylist = Denylist()
+    denylist.synchronised_at = NOW
+    if ended:
+        denylist.add(DenyEntry("session", "", "S" * 43, NOW + 1000, NOW + 1000))
+    knowledge = Knowledge(known, {}, denylist, Memory(), lambda _: None, lambda _: False, {Body(4096): b""})
+    host = b"shop.example.com"
+    fields = ((b"Host", host), shared_session(known))
+    found = decide(
+        Request(b"POST", b"/.gateway/logout", host, fields, "192.0.2.1"), knowledge, NOW, "request-1"
+    )
+    assert isinstance(found, Revoke)
+    told = [(entry.kind, entry.value) for entry in found.entries]
+    assert told == [("session", "S" * 43), *([] if ended else [("sid", "op-1")])]
+
+
+def test_nobody_else_in_the_domain_sets_the_secret_of_a_login():
+    """R39 [11.2]: with a cookie for a domain what a ticket is bound to is still __Host-, and is read so."""
+    site = DOMAIN.sites[b"shop.example.com"]
+    assert site.login_prefix == "__Host-gateway-login-"
+    assert site.loop_cookie.startswith("__Host-")
+    assert site.session_cookie == "__Secure-gateway-session"
+    cookies = b"__Secure-gateway-login-x=1; __Host-gateway-login-y=2; __Secure-gateway-session=3"
+    host = b"shop.example.com"
+    request = Request(b"GET", b"/", host, ((b"Host", host), (b"Cookie", cookies)), "192.0.2.1")
+    knowledge = Knowledge(DOMAIN, {}, Denylist(), Memory(), lambda _: None, lambda _: False, {})
+    found = Context(request, knowledge, NOW, "request-1").cookies
+    assert [name for name in found if name.startswith(site.login_prefix)] == ["__Host-gateway-login-y"]
+    assert found[site.session_cookie] == "3"

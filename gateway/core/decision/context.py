@@ -123,7 +123,11 @@ class Context:
         """The cookies of ours that the browser sent here. Not to be changed."""
         found = self._cookies
         if found is None:
-            found = self._cookies = {} if self.site is None else self.own_cookies(self.site.cookie_prefix)
+            site = self.site
+            found = {} if site is None else self.own_cookies(site.cookie_prefix)
+            if site is not None and site.domain:
+                found = {**found, **self.own_cookies(site.scoped_prefix)}
+            self._cookies = found
         return found
 
     def own_cookies(self, prefix: str) -> dict[str, str]:

@@ -40,6 +40,7 @@ from gateway.core.endpoints.authorization_response import (
     process_response,
 )
 from gateway.core.endpoints.claim_at_fault import claim_at_fault, tell_clock
+from gateway.core.endpoints.joining import logged_in_meanwhile
 from gateway.core.endpoints.login_failure import Attempt, failed, interrupted, provider_here, spent
 from gateway.core.endpoints.session_start import (
     Begun,
@@ -341,6 +342,8 @@ def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identi
     assert site is not None
     if (overtaken := _overtaken(context, attempt, session)) is not None:
         return overtaken
+    if (already := logged_in_meanwhile(context, attempt, session)) is not None:
+        return already
     if not begun.fits():
         size = renewal.cookie_size(session, begun.grant)
         return failed(context, Reason.LOGIN_COOKIE_TOO_LARGE, attempt, f"{size} characters")

@@ -21,7 +21,7 @@ from gateway.core.endpoints.session_start import is_login_site
 from gateway.core.fault import Fault
 from gateway.core.headers.cookies import CookieChange, Seal
 from gateway.core.reasons import Reason
-from gateway.core.rules.entries import DenyEntry, end_of, everything_of
+from gateway.core.rules.entries import AS_WRITTEN, DenyEntry, end_of, entry_expiry, everything_of
 from gateway.core.rules.origins import comes_from_own_page
 from gateway.core.sessions import renewal
 from gateway.core.sessions.cookies import cleared_cookies
@@ -103,9 +103,14 @@ def _no_proof(context: Context, opened: OpenedSession | None) -> Reason | None:
 def _entries(context: Context, session: Session, *, everywhere: bool) -> tuple[DenyEntry, ...]:
     settings = context.knowledge.runtime.settings
     one = end_of(session, context.now, settings.copies_last)
+    lifetime = settings.session.absolute_lifetime
+    is_alive = why_over(context, session) is None
+    if not everywhere and session.is_shared and session.sid is not None and is_alive:
+        # tabs that logged in at the very same moment have sessions of their own, of one login at the provider
+        expiry = entry_expiry(context.now, lifetime)
+        return (one, DenyEntry("sid", session.issuer, session.sid, context.now, expiry, AS_WRITTEN))
     if not everywhere:
         return (one,)
-    lifetime = settings.session.absolute_lifetime
     return (one, everything_of(session.issuer, session.subject, context.now, lifetime))
 
 

@@ -70,8 +70,10 @@ class Site:
     refresh_cookie: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "session_cookie", self.cookie_prefix + "session")
-        object.__setattr__(self, "refresh_cookie", self.cookie_prefix + "refresh")
+        # what is for a domain cannot be __Host-, and all else goes on to be: no other host can set it
+        prefix = self.scoped_prefix if self.domain else self.cookie_prefix
+        object.__setattr__(self, "session_cookie", prefix + "session")
+        object.__setattr__(self, "refresh_cookie", prefix + "refresh")
 
     @property
     def loop_cookie(self) -> str:
