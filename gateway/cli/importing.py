@@ -9,6 +9,7 @@ from gateway.cli.terminal import CommandError, complain, say
 def import_oauth2_proxy(options: argparse.Namespace) -> int:
     """Translate a configuration of oauth2-proxy, or say of each option why that cannot be."""
     from gateway.cli.oauth2_proxy.alpha import read_alpha  # noqa: PLC0415 - only this command needs them
+    from gateway.cli.oauth2_proxy.draft import printable  # noqa: PLC0415 - the same
     from gateway.cli.oauth2_proxy.options import Unreadable, read_file  # noqa: PLC0415 - the same
     from gateway.cli.oauth2_proxy.translate import translate  # noqa: PLC0415 - the same
 
@@ -17,20 +18,20 @@ def import_oauth2_proxy(options: argparse.Namespace) -> int:
         alpha = None if options.alpha_config is None else read_alpha(_read(Path(options.alpha_config)))
         read = read_file(_read(path), {} if alpha is None else alpha.options)
     except Unreadable as unreadable:
-        raise CommandError("\n".join(f"{path}: {each}" for each in unreadable.problems)) from None
+        raise CommandError("\n".join(f"{path}: {printable(each)}" for each in unreadable.problems)) from None
     base = path.parent
     draft = translate(read, options.public_url, lambda name: (base / name).read_text(), alpha)
     if draft.errors:
-        raise CommandError("\n".join(f"{path}: {each}" for each in draft.errors))
+        raise CommandError("\n".join(f"{path}: {printable(each)}" for each in draft.errors))
     text = draft.to_yaml(path.name)
     if options.output is None:
         say(text.rstrip("\n"))
     else:
         _write(Path(options.output), text)
     for note in draft.notes:
-        complain(f"{path}: {note} (not as it was)")
+        complain(f"{path}: {printable(note)} (not as it was)")
     for name, what in draft.variables.items():
-        complain(f"set {name}: {what}")
+        complain(f"set {name}: {printable(what)}")
     return 0
 
 

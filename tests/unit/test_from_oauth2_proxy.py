@@ -448,6 +448,13 @@ def test_no_request_gets_in_that_did_not(seed):
             assert str(port) in settings.upstreams[route.upstream].servers[0]
 
 
+def test_paths_of_our_own():
+    """[11] What is below the prefix needs no route; the path for balancers may be public besides."""
+    draft = imported({"skip_auth_routes": ["^/oauth2/", "^/oauth2/static/", "^/ping$", "^/ready$"]})
+    assert {each["path"] for each in checked(draft).model_dump()["routes"]} >= {"/ping", "/ready", "/"}
+    assert sum("own endpoints" in each for each in draft.notes) == 2
+
+
 def test_addresses_of_a_file():
     """[11] They stand in the file then; one that cannot be read refuses."""
     files = {"emails": '# people\nAlice@Example.com\n"bob@example.com",x\n\n'}
@@ -644,6 +651,40 @@ def test_a_file_of_environment_variables():
     assert options.text("client_id") == "app"
     assert options.items("email_domains") == ["a.example", "b.example"]
     assert options.flag("reverse_proxy")
+
+
+def test_nothing_of_a_file_breaks_out_of_its_place():
+    """[11] Neither a line of its own, nor a reference of ours, nor a way to make the command fail."""
+    assert checked(imported({"client_id": "${env:HOME}"})).providers["oidc"].client_id == "${env:HOME}"
+    for path in ("/a\nx: y", "/a b/", "/a%2Fb", "/a//b", "/../", "/\u00fc", "/a;b"):
+        draft = imported({"skip_auth_routes": [f"^{path}$"]})
+        assert any("canonical" in each or "prefix" in each for each in draft.errors), path
+        assert imported({"upstreams": [f"http://127.0.0.1:1{path}"]}).errors or "\n" in path
+        assert "\nx: y" not in draft.to_yaml("x")
+    alpha = read_alpha(
+        yaml.safe_dump(
+            {
+                "providers": [{"provider": "oidc"}],
+                "injectRequestHeaders": [
+                    {"name": "X\nroutes: []", "values": [{"secretSource": {"value": "eA=="}}]},
+                    {"name": "X", "values": [{"claimSource": {"claim": "id_token\nroutes: []"}}]},
+                ],
+            }
+        ).encode()
+    )
+    text = imported(alpha=alpha).to_yaml("x\nroutes: []")
+    assert "\nroutes: []" not in text
+    for url in ("http://[", "https://a:x", "http://h:99999", "", "//", "\x00"):
+        for name in (
+            "redirect_url",
+            "upstreams",
+            "redis_connection_url",
+            "login_url",
+            "resource",
+            "oidc_issuer_url",
+        ):
+            value = [url] if name == "upstreams" else url
+            imported({name: value, "session_store_type": "redis", "provider": "azure"}).to_yaml("x")
 
 
 def toml(given: dict) -> str:

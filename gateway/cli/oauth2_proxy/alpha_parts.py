@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gateway.cli.oauth2_proxy.addresses import split
 from gateway.cli.oauth2_proxy.alpha import Alpha, Document, rewritten
-from gateway.cli.oauth2_proxy.draft import Draft, Upstream
+from gateway.cli.oauth2_proxy.draft import Draft, Reference, Upstream
 from gateway.cli.oauth2_proxy.headers import user_claim
 from gateway.cli.oauth2_proxy.options import Options, read_duration
 from gateway.cli.oauth2_proxy.patterns import Place
-from gateway.cli.oauth2_proxy.routes import server_of, upstream_settings
+from gateway.cli.oauth2_proxy.routes import is_ours_to_give, server_of, upstream_settings
 
 _TIMEOUT: Final = 30.0
 # what a session there holds beside claims, and no upstream gets here
@@ -28,10 +29,13 @@ def put_alpha_upstreams(alpha: Alpha, draft: Draft) -> None:
         if found is None:
             continue
         place, route = found
+        if not is_ours_to_give(draft, "upstreamConfig", place):
+            continue
         if alpha.passes_raw and not route and not place.exact:
             route = {"raw_path": True}
         uri = str(each.get("uri", ""))
-        if not uri.startswith(("http://", "https://", "unix:///")):
+        is_server = uri.startswith(("http://", "https://")) and split(uri).hostname
+        if not is_server and not uri.startswith("unix:///"):
             draft.error(
                 "upstreamConfig",
                 "an upstream is no http://, https:// or unix:// URL: no files are served here",
@@ -138,9 +142,9 @@ def _reference(draft: Draft, name: str, source: object) -> str | None:
     if not isinstance(source, dict):
         return None
     if source.get("fromEnv"):
-        return f"${{env:{source['fromEnv']}}}"
+        return Reference(f"${{env:{source['fromEnv']}}}")
     if source.get("fromFile"):
-        return f"${{file:{source['fromFile']}}}"
+        return Reference(f"${{file:{source['fromFile']}}}")
     if source.get("value") is None:
         return None
     plain = "".join(sign if sign.isascii() and sign.isalnum() else "_" for sign in name).upper()

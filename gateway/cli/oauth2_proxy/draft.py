@@ -12,6 +12,12 @@ NO_BEARER: Final = "no-bearer-tokens"
 """What no token is meant for."""
 
 
+class Reference(str):
+    """What is sought elsewhere when the file is read: ``${env:NAME}`` or ``${file:PATH}``."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """An upstream as it was: ``place`` is what it is for. ``settings`` are ours beside the servers."""
@@ -45,12 +51,12 @@ class Draft:
     def variable(self, name: str, what: str) -> str:
         """Return a reference to a variable that has to hold a secret, and say so."""
         self.variables[name] = what
-        return f"${{env:{name}}}"
+        return Reference(f"${{env:{name}}}")
 
     def secret(self, option: str, value: str, path: str, variable: str) -> str | None:
         """Return a reference to a secret that stood in the file or in a file of its own; None without one."""
         if path:
-            return f"${{file:{path}}}"
+            return Reference(f"${{file:{path}}}")
         return self.variable(variable, f"the value of {option}") if value else None
 
     def note(self, option: str, text: str) -> None:
@@ -63,12 +69,28 @@ class Draft:
 
     def to_yaml(self, source: str) -> str:
         """Return the file, with what is not as it was above."""
-        lines = [f"# From {source}, a configuration of oauth2-proxy."]
+        lines = [f"# From {printable(source)}, a configuration of oauth2-proxy."]
         if self.variables:
             lines += ["#", "# To be set in the environment:"]
-            lines += [f"#   {name}: {what}" for name, what in self.variables.items()]
+            lines += [f"#   {name}: {printable(what)}" for name, what in self.variables.items()]
         if self.notes:
             lines += ["#", "# What is not as it was:"]
-            lines += [f"#   {note}" for note in self.notes]
-        body = yaml.safe_dump(self.sections, sort_keys=False, allow_unicode=True, width=110)
+            lines += [f"#   {printable(note)}" for note in self.notes]
+        body = yaml.safe_dump(_literal(self.sections), sort_keys=False, allow_unicode=True, width=110)
         return "\n".join([*lines, "", body])
+
+
+def printable(text: str) -> str:
+    """Return a text as one line that nothing breaks out of."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def _literal(value: Any) -> Any:  # noqa: ANN401 - whatever YAML has
+    """Return a value in which nothing but our own references is one."""
+    if isinstance(value, Reference):
+        return str(value)
+    if isinstance(value, str):
+        return value.replace("${", "$${")
+    if isinstance(value, dict):
+        return {_literal(name): _literal(each) for name, each in value.items()}
+    return [_literal(each) for each in value] if isinstance(value, list) else value

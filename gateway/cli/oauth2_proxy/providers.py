@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
+from gateway.cli.oauth2_proxy.addresses import split
 from gateway.cli.oauth2_proxy.draft import NO_BEARER, Draft
 from gateway.cli.oauth2_proxy.options import Options
 from gateway.cli.oauth2_proxy.server import callback_of
@@ -86,7 +86,7 @@ def _gitlab(options: Options, _: Draft) -> Provider:
 
 
 def _github(options: Options, _: Draft) -> Provider:
-    login = urlsplit(options.text("login_url"))
+    login = split(options.text("login_url"))
     issuer = f"{login.scheme}://{login.netloc}" if login.netloc else "https://github.com"
     return {"kind": "oauth2", "preset": "github", "issuer": issuer, "client_auth": "client_secret_post"}
 
@@ -106,7 +106,7 @@ def _entra(options: Options, draft: Draft) -> Provider | None:
     issuer = options.text("oidc_issuer_url")
     if not issuer and options.text("provider") == "azure":
         issuer = f"https://login.microsoftonline.com/{options.text('azure_tenant')}/v2.0"
-    parts = urlsplit(issuer).path.split("/")
+    parts = split(issuer).path.split("/")
     if not issuer or {"common", "organizations", "consumers"} & set(parts):
         where = "azure_tenant" if options.text("provider") == "azure" else "oidc_issuer_url"
         draft.error(where, "a tenant has to be named: its own issuer is what its tokens are known by")
@@ -234,7 +234,7 @@ def _parameters(options: Options, draft: Draft) -> Provider:
     elif is_google and options.text("approval_prompt") == "force":
         parameters["prompt"] = "consent"
     if resource := options.text("resource"):
-        if urlsplit(resource).scheme and not urlsplit(resource).fragment:
+        if split(resource).scheme and not split(resource).fragment:
             found["resources"] = [resource]
         else:
             parameters["resource"] = resource

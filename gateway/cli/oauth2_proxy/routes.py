@@ -8,12 +8,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
+from gateway.cli.oauth2_proxy.addresses import split
 from gateway.cli.oauth2_proxy.draft import Draft, Upstream
 from gateway.cli.oauth2_proxy.options import Options
 from gateway.cli.oauth2_proxy.patterns import NoPrefix, Place, places_of
 from gateway.cli.oauth2_proxy.server import written
+from gateway.config.checks.routes import check_path
 
 _NEGATED = re.compile(r"!?=")
 # of a route that looks at an identity, and of every route
@@ -42,7 +43,7 @@ def put_upstreams(options: Options, draft: Draft) -> None:
 
 
 def _put_upstream(options: Options, draft: Draft, text: str) -> None:
-    parts = urlsplit(text)
+    parts = split(text)
     settings = upstream_settings(
         timeout=options.seconds("upstream_timeout"),
         passes_host=options.flag("pass_host_header"),
@@ -55,7 +56,8 @@ def _put_upstream(options: Options, draft: Draft, text: str) -> None:
     elif parts.scheme in ("http", "https") and parts.hostname:
         path = parts.path or "/"
         place = Place(path, exact=not path.endswith("/"))
-        draft.upstreams.append(Upstream(place, server_of(text), settings))
+        if is_ours_to_give(draft, "upstreams", place):
+            draft.upstreams.append(Upstream(place, server_of(text), settings))
     elif parts.scheme == "unix" and parts.path:
         draft.upstreams.append(Upstream(Place("/"), f"unix:{parts.path}", settings))
     elif parts.scheme == "file":
@@ -66,7 +68,7 @@ def _put_upstream(options: Options, draft: Draft, text: str) -> None:
 
 def server_of(url: str) -> str:
     """Return a server as we have it: with a port, without a path."""
-    parts = urlsplit(url)
+    parts = split(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}:{port}"
@@ -206,6 +208,7 @@ def _places(option: str, expressions: Iterable[str], draft: Draft, text: str = "
                 option, f"{_shown(text or expression)}: this regular expression is no prefix: {error}"
             )
             continue
+        places = [each for each in places if is_ours_to_give(draft, option, each)]
         for each in places:
             if not each.is_whole:
                 draft.note(
@@ -214,6 +217,18 @@ def _places(option: str, expressions: Iterable[str], draft: Draft, text: str = "
                 )
         found += places
     return found
+
+
+def is_ours_to_give(draft: Draft, option: str, place: Place) -> bool:
+    """Tell whether there can be a route for a place, and say why not."""
+    if (message := check_path(place.path)) is not None:
+        draft.error(option, f"{_shown(place.path)}: {message}")
+        return False
+    prefix = draft.sections.get("prefix", "/")
+    if len(prefix) > 1 and f"{place.path}/".startswith(prefix):
+        draft.note(option, f"{place.path}: the gateway's own endpoints are there")
+        return False
+    return True
 
 
 def _distinct(places: Iterable[Place]) -> list[Place]:

@@ -1,8 +1,8 @@
 """Where it listens, behind which proxies, where sessions and the store are, what is logged."""
 
 from typing import Any, Final
-from urllib.parse import urlsplit
 
+from gateway.cli.oauth2_proxy.addresses import split
 from gateway.cli.oauth2_proxy.draft import Draft
 from gateway.cli.oauth2_proxy.options import Options
 from gateway.cli.oauth2_proxy.table import OPTIONS
@@ -33,7 +33,7 @@ def put_server(options: Options, draft: Draft, public_url: str | None) -> None:
 
 def _put_sites(options: Options, draft: Draft, public_url: str | None) -> None:
     redirect = options.text("redirect_url")
-    parts = urlsplit(public_url or redirect)
+    parts = split(public_url or redirect)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         draft.error(
             "redirect_url", "it names no site: give --public-url https://app.example.com, where browsers come"
@@ -72,7 +72,7 @@ def _sites(options: Options, draft: Draft, scheme: str, origin: str) -> dict[str
 
 def callback_of(options: Options, draft: Draft) -> str | None:
     """Return the path of the callback where it is not the usual one below the prefix."""
-    path, prefix = urlsplit(options.text("redirect_url")).path, options.text("proxy_prefix").rstrip("/")
+    path, prefix = split(options.text("redirect_url")).path, options.text("proxy_prefix").rstrip("/")
     if path in ("", "/", f"{prefix}/callback"):
         return None
     if path.startswith(f"{prefix}/"):
@@ -173,7 +173,7 @@ def _put_store(options: Options, draft: Draft) -> None:
         return
     if any(each.startswith("rediss://") for each in urls):
         tls = tls or {}
-    if any(urlsplit(each).password for each in urls) and not options.text("redis_password"):
+    if any(split(each).password for each in urls) and not options.text("redis_password"):
         redis["password"] = draft.variable("GATEWAY_REDIS_PASSWORD", "the password of the URLs of the store")
     if options.text("redis_username"):
         redis["username"] = options.text("redis_username")
@@ -189,7 +189,7 @@ def _put_url(options: Options, draft: Draft, redis: dict[str, Any]) -> bool:
     if not url:
         draft.error("redis_connection_url", "session_store_type is redis, and no server is named")
         return False
-    is_secret = urlsplit(url).password is not None
+    is_secret = split(url).password is not None
     redis["url"] = (
         draft.variable("GATEWAY_REDIS_URL", "the value of redis_connection_url") if is_secret else url
     )
@@ -208,7 +208,7 @@ def _store_tls(options: Options) -> dict[str, Any] | None:
 def _nodes(urls: list[str]) -> list[str]:
     found = []
     for url in urls:
-        parts = urlsplit(url if "://" in url else f"redis://{url}")
+        parts = split(url if "://" in url else f"redis://{url}")
         found.append(f"{parts.hostname}:{parts.port or 6379}")
     return found
 
