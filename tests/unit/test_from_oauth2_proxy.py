@@ -499,6 +499,8 @@ REFUSED = [
     ({"basic_auth_password": "p", "pass_access_token": True}, "pass_access_token"),
     ({"extra_jwt_issuers": ["x"], "skip_jwt_bearer_tokens": True}, "extra_jwt_issuers"),
     ({"oidc_audience_claims": ["azp"]}, "oidc_audience_claims"),
+    ({"skip_auth_routes": ["^/a=b"]}, "skip_auth_routes"),
+    ({"skip_auth_routes": ["FETCH=^/a/"]}, "skip_auth_routes"),
     ({"google_groups": ["g@example.com"]}, "google_groups"),
     ({"auth_request_response_mode": "fragment"}, "auth_request_response_mode"),
 ]

@@ -15,6 +15,7 @@ from gateway.cli.oauth2_proxy.options import Options
 from gateway.cli.oauth2_proxy.patterns import NoPrefix, Place, places_of
 from gateway.cli.oauth2_proxy.server import written
 from gateway.config.checks.routes import check_path
+from gateway.syntax.methods import METHODS
 
 _NEGATED = re.compile(r"!?=")
 # of a route that looks at an identity, and of every route
@@ -187,6 +188,9 @@ def _public(options: Options, draft: Draft) -> list[Public]:
 def _rule(
     option: str, text: str, method: str, expression: str, draft: Draft, *, is_negated: bool = False
 ) -> list[Public]:
+    if method and method.encode("utf-8", "replace") not in METHODS:
+        draft.error(option, f"{_shown(text)}: what stands before = is no method of requests")
+        return []
     places = _places(option, [expression], draft, text)
     if is_negated and any(not each.is_whole for each in places):
         draft.error(
