@@ -1,7 +1,9 @@
 """One login for several sites, when something is not as it should be."""
 
 import asyncio
+import html
 import json
+import re
 
 import pytest
 from yarl import URL
@@ -173,3 +175,45 @@ async def test_a_proxy_that_asks(valkey_url, tmp_path):
         assert page.status == 303
         assert page.headers["Location"].startswith(world.site("login") + "/.gateway/join?request=")
         assert any("-login-" in line for line in page.set_cookies)
+
+
+async def test_what_a_login_asks_for_reaches_the_provider(valkey_url, tmp_path):
+    """[11.5 11.2]: what the page's route wants, and what a link says, by way of the host of logins."""
+    routes = [
+        {
+            "path": "/strong/",
+            "upstream": "app",
+            "access": "required",
+            "require": {"acr": ["mfa", "hwk"], "max_age": "60s"},
+            "extra_authorization_parameters": {"ui_locales": "de"},
+        },
+        {"path": "/", "upstream": "app", "access": "required"},
+    ]
+    async with SiteWorld(valkey_url, tmp_path, routes=routes) as world:
+        browser = world.browser()
+        page = await browser.until(world.site("wiki") + "/strong/x", "/authorize")
+        sent = URL(page.headers["Location"], encoded=True).query
+        assert (sent["acr_values"], sent["max_age"], sent["ui_locales"]) == ("mfa hwk", "60", "de")
+        assert sent["redirect_uri"] == world.site("login") + "/.gateway/callback"
+        path = "/.gateway/login?return_to=/x&login_hint=a%40b.example&account=other&max_age=0"
+        page = await browser.until(world.site("wiki") + path, "/authorize")
+        sent = URL(page.headers["Location"], encoded=True).query
+        assert (sent["login_hint"], sent["prompt"], sent["max_age"]) == ("a@b.example", "select_account", "0")
+
+
+@MODES
+async def test_r85_whose_session_cannot_be_renewed_logs_in_anew(valkey_url, tmp_path, mode: str):
+    """R85 [11.2]: the page of an outage at the host of logins offers a login for the page of the site."""
+    async with SiteWorld(valkey_url, tmp_path, session={"mode": mode}) as world:
+        alice = world.browser()
+        await alice.login(world.site("wiki") + "/")
+        world.clock.advance(61)
+        world.provider.quirks.add("token-503-retry-after")
+        page = await alice.get(world.site("shop") + "/basket")
+        assert page.status == 503
+        link = html.unescape(re.search(r'href="([^"]*/.gateway/login[^"]*)"', page.text)[1])
+        assert link.startswith(world.site("login") + "/.gateway/login?return_to=")
+        world.provider.quirks.clear()
+        page = await alice.get(link)
+        page = await alice.submit(page, username="alice", password="alice")
+        assert (page.status, str(page.url)) == (200, world.site("shop") + "/basket")

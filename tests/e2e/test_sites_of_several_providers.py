@@ -101,3 +101,13 @@ async def test_who_wishes_for_a_provider_logs_in_there(two):
     page = await alice.submit(page, username="alice", password="alice")
     assert (page.status, page.url.path) == (200, "/y")
     assert world.upstream.last().headers["X-Forwarded-Issuer"] == partner.issuer
+
+
+async def test_a_wish_for_the_routes_own_provider(two):
+    """[11.4 11.2]: counts as well, though whoever the other one knows would be let in."""
+    world, partner, _ = two
+    alice = world.browser()
+    await alice.login(world.site("wiki") + "/")
+    page = await alice.get(world.site("shop") + "/.gateway/login?provider=demo&return_to=/x")
+    assert str(page.url).startswith(world.provider.issuer)
+    assert not str(page.url).startswith(partner.issuer)

@@ -66,10 +66,12 @@ def begin(
     max_age: int | None = None,
     returned: str = "",
     route: Route | None = None,
+    is_wish: bool = False,
 ) -> Login:
     """Send this browser to the provider; pending logins make room (R17).
 
-    ``route`` is that of the page, where the request itself is for none.
+    ``route`` is that of the page, where the request itself is for none. ``is_wish``: somebody has named the
+    provider, and a session of another one will not do.
     ``returned`` is the state of a login that came back in vain, and begins again by itself.
     """
     site = context.site
@@ -78,47 +80,20 @@ def begin(
     if return_to is None:
         return_to = (context.target.path + context.target.query).decode("latin-1")
     page = safe_return(site, return_to)
+    route = context.route or route
+    wanted = _Wanted(reason, page, provider, acr_values, max_age, returned, route, is_wish)
     if runtime.login_site is not None and site.origin != runtime.login_site.origin:
-        wanted = _Wanted(reason, page, provider, acr_values, max_age, returned, context.route or route)
         return _elsewhere(context, site, runtime.login_site, wanted)
     chosen = runtime.login_provider(provider)
     assert chosen is not None
     callback = pending.short_callback(chosen.callback, runtime.settings.prefix, chosen.name)
-    route = context.route or route
-    position = context.knowledge.denylist.position
-    coming = begin_pending(
-        bytes(SECRET_BYTES),
-        chosen.name,
-        pending.shown(page),
-        context.now,
-        callback,
-        position,
-        is_repeated=bool(returned),
-    )
-    return Login(
-        reason=reason,
-        provider=chosen.name,
-        origin=site.origin,
-        redirect_uri=site.origin + chosen.callback,
-        callback=callback,
-        return_to=page,
-        pending_cookie=site.login_prefix,
-        now=context.now,
-        max_age_seconds=int(runtime.settings.session.login_lifetime),
-        route=context.route,
-        cookies=pending.make_room(context, site, coming, returned),
-        acr_values=acr_values,
-        max_age=max_age,
-        client=context.forwarded.client,
-        position=position,
-        is_repeated=bool(returned),
-        parameters=() if route is None else route.parameters,
-    )
+    begun = _begun(context, site, wanted, chosen.name, callback)
+    return replace(begun, redirect_uri=site.origin + chosen.callback)
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A login that is wanted for a page of this site; ``returned`` and ``route`` are as in ``begin``."""
+    """A login that is wanted for a page of this site; its members are as in ``begin``."""
 
     reason: Reason
     page: str
@@ -127,17 +102,12 @@ class _Wanted:
     max_age: int | None
     returned: str
     route: Route | None
+    is_wish: bool
 
 
-def _elsewhere(context: Context, site: Site, host: Site, wanted: _Wanted) -> Login:
-    """Send this browser to the host where people log in for every site; it comes back with a ticket."""
-    runtime, route = context.knowledge.runtime, wanted.route
-    position, callback = context.knowledge.denylist.position, f"{runtime.settings.prefix}{TICKET}"
-    # a route's own provider is where a login goes; whoever else it admits comes in as well
-    admitted = None if route is None else route.providers
-    is_routes = route is not None and wanted.provider == route.provider
-    provider = "" if wanted.provider is None or is_routes else wanted.provider
-    first = (wanted.provider,) if is_routes and wanted.provider is not None else ()
+def _begun(context: Context, site: Site, wanted: _Wanted, provider: str, callback: str) -> Login:
+    """Return a login that comes back to ``callback``, as its cookie holds that; others make room for it."""
+    position, is_repeated = context.knowledge.denylist.position, bool(wanted.returned)
     coming = begin_pending(
         bytes(SECRET_BYTES),
         provider,
@@ -145,26 +115,40 @@ def _elsewhere(context: Context, site: Site, host: Site, wanted: _Wanted) -> Log
         context.now,
         callback,
         position,
-        is_repeated=bool(wanted.returned),
+        is_repeated=is_repeated,
     )
     return Login(
         reason=wanted.reason,
         provider=provider,
         origin=site.origin,
-        redirect_uri=f"{host.origin}{runtime.settings.prefix}{JOIN}",
+        redirect_uri="",
         callback=callback,
         return_to=wanted.page,
         pending_cookie=site.login_prefix,
         now=context.now,
-        max_age_seconds=int(runtime.settings.session.login_lifetime),
+        max_age_seconds=int(context.knowledge.runtime.settings.session.login_lifetime),
         route=context.route,
         cookies=pending.make_room(context, site, coming, wanted.returned),
         acr_values=wanted.acr_values,
         max_age=wanted.max_age,
         client=context.forwarded.client,
         position=position,
-        is_repeated=bool(wanted.returned),
-        parameters=() if route is None else route.parameters,
+        is_repeated=is_repeated,
+        parameters=() if wanted.route is None else wanted.route.parameters,
+    )
+
+
+def _elsewhere(context: Context, site: Site, host: Site, wanted: _Wanted) -> Login:
+    """Send this browser to the host where people log in for every site; it comes back with a ticket."""
+    route, prefix = wanted.route, context.knowledge.runtime.settings.prefix
+    # a route's own provider is where a login goes; whoever else it admits comes in as well
+    admitted = None if route is None else route.providers
+    is_routes = route is not None and wanted.provider == route.provider and not wanted.is_wish
+    provider = "" if wanted.provider is None or is_routes else wanted.provider
+    first = (wanted.provider,) if is_routes and wanted.provider is not None else ()
+    return replace(
+        _begun(context, site, wanted, provider, f"{prefix}{TICKET}"),
+        redirect_uri=f"{host.origin}{prefix}{JOIN}",
         by=host.origin,
         admits=() if admitted is None else tuple(dict.fromkeys((*first, *sorted(admitted)))),
         had=_held_in_vain(context),
@@ -221,7 +205,8 @@ def begin_for(
             other_account=asked.other_account,
         )
     if route is None:
-        return begin(context, reason, provider=provider, return_to=page, returned=returned)
+        is_wish = provider is not None
+        return begin(context, reason, provider=provider, return_to=page, returned=returned, is_wish=is_wish)
     require = route.require
     return begin(
         context,
@@ -232,4 +217,5 @@ def begin_for(
         max_age=require.max_age,
         returned=returned,
         route=route,
+        is_wish=provider is not None,
     )

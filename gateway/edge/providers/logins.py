@@ -70,10 +70,7 @@ class Logins:
         provider = runtime.providers.get(login.provider)
         if provider is None and not login.by:
             raise Fault("issuer", Reason.ISSUER_MISCONFIGURED, "the provider is no longer configured")
-        page = login.return_to
-        if len(page) > pending.MOST_PAGE_IN_STATE:
-            reference = await self._keep(page, login.client, login.max_age_seconds)
-            page = reference or (page if len(page) <= pending.MOST_INLINE else "")
+        page = await self._kept(login)
         begun = begin_pending(
             os.urandom(SECRET_BYTES),
             login.provider,
@@ -109,6 +106,14 @@ class Logins:
         # a form that the provider's page posts brings no other cookie
         by_form = provider.settings.response_mode == "form_post"
         return url, CookieChange(name, seal, login.max_age_seconds, cross_site=by_form)
+
+    async def _kept(self, login: Login) -> str:
+        """Return the page of a login, or the reference to one that is long; empty where it cannot be kept."""
+        page = login.return_to
+        if len(page) <= pending.MOST_PAGE_IN_STATE:
+            return page
+        reference = await self._keep(page, login.client, login.max_age_seconds)
+        return reference or (page if len(page) <= pending.MOST_INLINE else "")
 
     def _join(self, login: Login, state: str, verifier: str) -> str:
         """Return where the host is asked that people log in at for every site."""
