@@ -1,6 +1,6 @@
 """The demo provider's endpoints for the client itself: token, revocation, introspection."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiohttp import web
 
@@ -12,6 +12,9 @@ from gateway.demo.introspection import introspection_answer
 from gateway.demo.messages import error_json, json_answer, parameters
 from gateway.demo.registered import is_same_client
 from gateway.demo.state import ProviderState
+
+Shown: TypeAlias = tuple[bytes | None, str]
+"""With what a client has shown that a token is to be bound: a certificate, and a key's thumbprint."""
 
 _TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"
 
@@ -31,15 +34,15 @@ class ClientEndpoints:
         if (spoiled := await provider.spoiled(request, "token", f"token:{grant}")) is not None:
             return spoiled
         caller = await authenticate(provider, request, fields)
-        certificate = certificate_of(request)
+        shown = certificate_of(request), provider.proofs.key_of(request, f"{provider.base}/token")
         if caller != provider.client_id and grant not in ("authorization_code", "refresh_token"):
             raise OAuthError("unauthorized_client", "this is not for clients that register themselves")
         match grant:
             case "authorization_code":
-                answer = self._redeem(fields, certificate, caller)
+                answer = self._redeem(fields, shown, caller)
             case "refresh_token":
                 try:
-                    answer = self._refresh(fields, certificate, caller)
+                    answer = self._refresh(fields, shown, caller)
                 except OAuthError as error:
                     return self._refused_refresh(error)
             case "client_credentials":
@@ -106,12 +109,15 @@ class ClientEndpoints:
             return {"active": True, "token_type": "refresh_token", **found}
         claims = provider.read_access_token(token)
         # section 2.2: nothing more is told of a token that is not active
-        return {"active": False} if claims is None else {**claims, "active": True, "token_type": "Bearer"}
+        if claims is None:
+            return {"active": False}
+        kind = "DPoP" if "jkt" in claims.get("cnf", {}) else "Bearer"
+        return {**claims, "active": True, "token_type": kind}
 
     def _is_of(self, family: Family, caller: str) -> bool:
         return is_same_client(family.client_id or self._provider.client_id, caller)
 
-    def _redeem(self, fields: Fields, certificate: bytes | None, caller: str) -> dict[str, Any]:
+    def _redeem(self, fields: Fields, shown: Shown, caller: str) -> dict[str, Any]:
         for name in ("code", "redirect_uri", "code_verifier"):
             if not fields.get(name):
                 raise OAuthError("invalid_request", f"{name} is missing")
@@ -122,14 +128,17 @@ class ClientEndpoints:
             raise OAuthError("invalid_grant", "the code is another client's")
         self._provider.judge_resources(fields.resources, code.family.resources)
         return self._provider.issue(
-            code.family, nonce=code.nonce, resources=fields.resources, certificate=certificate
+            code.family, nonce=code.nonce, resources=fields.resources, certificate=shown[0], key=shown[1]
         )
 
-    def _refresh(self, fields: Fields, certificate: bytes | None, caller: str) -> dict[str, Any]:
+    def _refresh(self, fields: Fields, shown: Shown, caller: str) -> dict[str, Any]:
         provider = self._provider
         family = provider.grants.family_of(fields.get("refresh_token", ""))
         if family is not None and not self._is_of(family, caller):
             raise OAuthError("invalid_grant", "the refresh token is another client's")
+        if family is not None and family.client_id and family.key != shown[1]:
+            # RFC 9449 section 5: of a public client it is bound as well
+            raise OAuthError("invalid_grant", "the refresh token is bound to another key")
         leeway = "refresh-reuse-leeway" in provider.quirks
         found = provider.grants.present(fields.get("refresh_token", ""), leeway=leeway)
         if isinstance(found, dict):
@@ -139,7 +148,9 @@ class ClientEndpoints:
         if wanted is not None and not set(wanted.split()) <= set(found.scopes):
             raise OAuthError("invalid_scope", "more than was granted")
         provider.judge_resources(fields.resources, found.resources)
-        return provider.issue(found, at_refresh=True, resources=fields.resources, certificate=certificate)
+        return provider.issue(
+            found, at_refresh=True, resources=fields.resources, certificate=shown[0], key=shown[1]
+        )
 
     def _refused_refresh(self, error: OAuthError) -> web.Response:
         quirks = self._provider.quirks

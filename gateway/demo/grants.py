@@ -71,6 +71,7 @@ class Family:
     """One login and all tokens that came of it. Times are epoch seconds.
 
     ``client_id`` is whose it is where the client has registered itself, empty for the provider's own.
+    ``key`` is the thumbprint of the key that its tokens are bound to, if they are.
     """
 
     sid: str
@@ -86,6 +87,7 @@ class Family:
     rotated_at: float = 0.0
     answer: dict[str, Any] = field(default_factory=dict)
     client_id: str = ""
+    key: str = ""
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from gateway.demo.clients import ALGORITHMS, certificate_of, thumbprint_of
 from gateway.demo.grants import GRANTS, OAuthError
 from gateway.demo.messages import bearer_of, html_answer, json_answer, parameters, redirect
 from gateway.demo.pages import message
+from gateway.demo.proofs import ALGORITHMS as PROOF_ALGORITHMS
 from gateway.demo.state import ACR_VALUES, SCOPES, ProviderState
 
 
@@ -37,6 +38,7 @@ class OpenEndpoints:
                 "introspection_endpoint": f"{base}/introspect",
                 "introspection_signing_alg_values_supported": ["RS256"],
                 "registration_endpoint": f"{base}/register",
+                "dpop_signing_alg_values_supported": list(PROOF_ALGORITHMS),
                 "client_id_metadata_document_supported": provider.registered.trusted is not None,
                 "end_session_endpoint": f"{base}/logout",
                 "scopes_supported": list(SCOPES),
@@ -113,7 +115,8 @@ class OpenEndpoints:
             return web.Response(status=401, headers={"WWW-Authenticate": challenge}, text="401\n")
         bound = (claims.get("cnf") or {}).get("x5t#S256")
         shown = certificate_of(request)
-        if bound is not None and (shown is None or thumbprint_of(shown) != bound):
+        by_key = "jkt" in (claims.get("cnf") or {})
+        if by_key or (bound is not None and (shown is None or thumbprint_of(shown) != bound)):
             # RFC 8705 section 3: a bound token is good in no other hands
             return web.Response(status=401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
         scopes = tuple(str(claims["scope"]).split())

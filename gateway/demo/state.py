@@ -16,6 +16,7 @@ from gateway.demo.faults import Canned, Quirks, spoil
 from gateway.demo.grants import Family, Grants, OAuthError
 from gateway.demo.keys import SigningKeys
 from gateway.demo.people import known_people
+from gateway.demo.proofs import Proofs
 from gateway.demo.registered import RegisteredClients
 from gateway.demo.tokens import TokenFactory
 from gateway.syntax.urls import is_loopback
@@ -71,6 +72,7 @@ class ProviderState:
         held: events by endpoint or call, for which its answers wait.
         client: what the client is registered with.
         registered: the clients that nobody has set up.
+        proofs: those that have tokens bound to a key.
         pushed_requests: whether logins may be pushed, or have to be (RFC 9126).
         tls: with what it listens for clients that show a certificate, None: not at all.
         tls_port: where, once it does.
@@ -104,6 +106,7 @@ class ProviderState:
         self.lasting_tokens = {"github"}
         self.client = Registration()
         self.registered = RegisteredClients(clock)
+        self.proofs = Proofs(clock)
         self.pushed_requests: Literal["no", "offered", "required"] = "no"
         self.tls: ssl.SSLContext | None = None
         self.tls_port = 0
@@ -186,10 +189,12 @@ class ProviderState:
         at_refresh: bool = False,
         resources: tuple[str, ...] = (),
         certificate: bytes | None = None,
+        key: str = "",
     ) -> dict[str, Any]:
         """Return a successful token response (RFC 6749 section 5.1) for a login or a refresh.
 
-        The access token is for ``resources``, and bound to the ``certificate`` that the client showed.
+        The access token is for ``resources``, and bound to the ``certificate`` that the client
+        showed, or to the ``key`` whose thumbprint this is.
         """
         quirks = self._quirks
         scope = " ".join(family.scopes)
@@ -197,12 +202,14 @@ class ProviderState:
         more: dict[str, Any] = {"aud": list(wanted) if len(wanted) > 1 else wanted[0]} if wanted else {}
         if family.client_id:
             more["client_id"] = family.client_id
-        if certificate is not None:
-            more["cnf"] = {"x5t#S256": thumbprint_of(certificate)}
+        if certificate is not None or key:
+            shown = {} if certificate is None else {"x5t#S256": thumbprint_of(certificate)}
+            more["cnf"] = shown | ({"jkt": key} if key else {})
         access_token = self.mint(
             family.user, scope, sid=family.sid, auth_time=family.auth_time, acr=family.acr, **more
         )
-        answer: dict[str, Any] = self.bearer(access_token, scope)
+        answer: dict[str, Any] = self.bearer(access_token, scope) | ({"token_type": "DPoP"} if key else {})
+        family.key = key
         if "openid" in family.scopes and not (at_refresh and "no-id-token-at-refresh" in quirks):
             answer["id_token"] = self.tokens.id_token(
                 family, access_token, nonce=nonce, at_refresh=at_refresh

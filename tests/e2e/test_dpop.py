@@ -3,13 +3,15 @@
 import asyncio
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import ClientError
 from multidict import CIMultiDict
 
 from gateway.config.settings.root import Settings
-from tests.support.dpop import proof, thumbprint
+from tests.support.dpop import ath, proof, thumbprint
+from tests.support.mcp_parts import CALLBACK, Person
 from tests.support.ports import free_port
 from tests.support.store import ValkeyServer
 from tests.support.world import World, merge
@@ -269,3 +271,60 @@ async def test_streams_end_with_their_token(world: World):
         assert (await world.admin("POST", "/revoke", json={"sub": "alice"})).status == 200
         with pytest.raises(ClientError):
             await asyncio.wait_for(answer.content.read(), 5)
+
+
+FOUND = {"path": "/tools", "upstream": "app", "access": "required", "unauthenticated": "reject"}
+
+
+@pytest.mark.settings({"routes": [{**FOUND, "resource": {"scopes": ["api"]}, "bound_tokens": "dpop"}]})
+async def test_the_whole_way(world: World):
+    """[11.7, 11.11] Found, registered, logged in, bound to a key, called, refreshed."""
+    resource = f"{world.base}/tools"
+    world.provider.registered.resources.add(resource)
+    nobody = await world.browser().fetch("/tools")
+    assert nobody.headers["WWW-Authenticate"].startswith('DPoP realm="gateway", resource_metadata="')
+    told = json.loads((await world.browser().fetch("/.well-known/oauth-protected-resource/tools")).text)
+    assert told["dpop_bound_access_tokens_required"] is True
+    (issuer,) = told["authorization_servers"]
+    session = world.browser().session
+    server = await (await session.get(f"{issuer}/.well-known/oauth-authorization-server")).json()
+    metadata = {"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}
+    client = await (await session.post(server["registration_endpoint"], json=metadata)).json()
+    verifier = "v" * 43
+    asked = {
+        "response_type": "code",
+        "client_id": client["client_id"],
+        "redirect_uri": CALLBACK,
+        "scope": "api offline_access",
+        "state": "s",
+        "code_challenge": ath(verifier),
+        "code_challenge_method": "S256",
+        "resource": resource,
+    }
+    person = Person()
+    await person.open(f"{server['authorization_endpoint']}?{urlencode(asked)}")
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": client["client_id"],
+        "code": (await person.come_back()).code,
+        "redirect_uri": CALLBACK,
+        "code_verifier": verifier,
+    }
+
+    async def fetch_token(data: dict[str, str]) -> dict[str, Any]:
+        made = proof("", server["token_endpoint"], world.clock(), method="POST")
+        async with session.post(server["token_endpoint"], data=data, headers={"DPoP": made}) as answer:
+            return await answer.json()
+
+    tokens = await fetch_token(form)
+    assert tokens["token_type"] == "DPoP"
+    for _ in range(2):
+        assert await ask(world, shown(world, tokens["access_token"], "/tools"), "/tools") == (200, None)
+        stolen = shown(world, tokens["access_token"], "/tools", name="thief")
+        assert await ask(world, stolen, "/tools") == (401, "proof_invalid")
+        form = {
+            "grant_type": "refresh_token",
+            "client_id": client["client_id"],
+            "refresh_token": tokens["refresh_token"],
+        }
+        tokens = await fetch_token(form)

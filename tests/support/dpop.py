@@ -41,9 +41,19 @@ def proof(
     header: dict[str, Any] | None = None,
     **claims: Any,
 ) -> str:
-    """Return a proof for one request; claims and members of the header given as ``...`` are left out."""
+    """Return a proof for one request; claims and members of the header given as ``...`` are left out.
+
+    Without a token it is one for a token endpoint.
+    """
     kind = {"R": "RS", "P": "PS"}.get(alg[0], alg.replace("Ed25519", "EdDSA"))
-    body = {"jti": str(uuid.uuid4()), "htm": method, "htu": url, "iat": int(now), "ath": ath(token), **claims}
+    body = {
+        "jti": str(uuid.uuid4()),
+        "htm": method,
+        "htu": url,
+        "iat": int(now),
+        "ath": ath(token) if token else ...,
+        **claims,
+    }
     head = {"typ": "dpop+jwt", "alg": alg, "jwk": public(kind, name), **(header or {})}
     parts = [{key: value for key, value in each.items() if value is not ...} for each in (head, body)]
     return raw_sign(*parts, alg, private_key(kind, name))

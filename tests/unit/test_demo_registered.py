@@ -15,6 +15,7 @@ from aiohttp import web
 from gateway.demo.provider import DemoProvider
 from gateway.syntax.encoding import encode_base64url
 from tests.support.certificates import Authority
+from tests.support.dpop import proof, public, thumbprint
 
 pytestmark = pytest.mark.asyncio
 BACK = "http://127.0.0.1:3030/callback"
@@ -251,3 +252,60 @@ async def test_a_client_id_that_is_a_url(
             assert "cannot be known" in await caller.code(other)
     finally:
         await runner.cleanup()
+
+
+def shown(caller: Caller, **more: Any) -> dict[str, str]:
+    """Return the field with a proof for the token endpoint."""
+    url = f"{caller.provider.base}/token"
+    return {"DPoP": proof("", url, caller.provider.clock(), **{"method": "POST", **more})}
+
+
+async def test_tokens_that_are_bound_to_a_key(provider: DemoProvider):
+    """[11.7] RFC 9449 section 5: the access token, and of a public client the refresh token as well."""
+    caller = Caller(provider)
+    client_id = (await caller.register())[1]["client_id"]
+    fields = {"client_id": client_id, "redirect_uri": BACK, "code_verifier": VERIFIER}
+    form = {"grant_type": "authorization_code", **fields, "code": await caller.code(client_id)}
+    status, found = await caller.ask("POST", "/token", data=form, headers=shown(caller))
+    assert (status, found["token_type"]) == (200, "DPoP")
+    claims = provider.read_access_token(found["access_token"])
+    assert claims is not None
+    assert claims["cnf"] == {"jkt": thumbprint()}
+    refresh = {
+        "grant_type": "refresh_token",
+        "client_id": client_id,
+        "refresh_token": found["refresh_token"],
+    }
+    for headers in ({}, shown(caller, name="thief")):
+        status, refused = await caller.ask("POST", "/token", data=refresh, headers=headers)
+        assert (status, refused["error"]) == (400, "invalid_grant")
+    status, found = await caller.ask("POST", "/token", data=refresh, headers=shown(caller))
+    assert (status, found["token_type"]) == (200, "DPoP")
+    bearer = {"Authorization": f"Bearer {found['access_token']}"}
+    assert (await caller.ask("GET", "/userinfo", headers=bearer))[0] == 401
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "GET"},
+        {"htu": "https://elsewhere.example/token"},
+        {"iat": 1},
+        {"iat": ...},
+        {"jti": ...},
+        {"jti": "same"},
+        {"header": {"typ": "JWT"}},
+        {"header": {"jwk": ...}},
+        {"header": {"jwk": {"kty": "oct", "k": "AAAA"}}},
+        {"header": {"alg": "none"}},
+        {"alg": "RS256"},
+        {"name": "thief", "header": {"jwk": public()}},
+    ],
+)
+async def test_what_is_no_proof_at_the_provider(provider: DemoProvider, change: dict[str, Any]):
+    """[11.7] Nothing is bound, or issued, by a proof of something else."""
+    caller = Caller(provider)
+    data = {"grant_type": "client_credentials", "client_id": "demo", "client_secret": "demo-secret"}
+    assert (await caller.ask("POST", "/token", data=data, headers=shown(caller, jti="same")))[0] == 200
+    status, found = await caller.ask("POST", "/token", data=data, headers=shown(caller, **change))
+    assert (status, found["error"]) == (400, "invalid_dpop_proof")
