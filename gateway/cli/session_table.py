@@ -49,5 +49,6 @@ def _shown(name: str, value: object) -> str:
 
 
 def _plain(value: object) -> str:
+    value = " ".join(map(str, value)) if isinstance(value, list) else value
     # a user agent or a subject must not move the terminal's cursor
     return "".join(sign if sign.isprintable() else "?" for sign in str(value)[:300])

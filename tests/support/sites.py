@@ -102,6 +102,16 @@ class SiteWorld(World):
             self.ports.append(port)
         return self
 
+    async def told(self) -> None:
+        """Wait until every gateway knows of what was revoked so far."""
+        await self.eventually(lambda: len({each.denylist.position for each in self.gateways}) == 1)
+
+    async def ended(self, session: str) -> None:
+        """Wait until every gateway knows that a session has ended."""
+        await self.eventually(
+            lambda: all(each.denylist.why_ended(session, self.clock()) for each in self.gateways)
+        )
+
     def browser(self) -> SiteBrowser:
         """Return a new browser."""
         browser = SiteBrowser(self)

@@ -84,6 +84,7 @@ def test_what_forbids_to_start(changes: dict, where: list[str]):
         {"public_url": [WILD + ":8443", SHOP], "login_host": LOGIN},
         {"public_url": [WILD, "https://a.apps.example.com"], "login_host": "https://a.apps.example.com"},
         {"public_url": ["http://*.localhost:8080"], "login_host": "http://login.localhost:8080"},
+        {"public_url": ["https://*.example.com"], "login_host": LOGIN},
         {"cookie_domain": "example.com"},
         {"cookie_domain": "app.example.com"},
     ],
