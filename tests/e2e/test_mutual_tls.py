@@ -109,6 +109,25 @@ async def test_told_by_a_trusted_proxy(world: World, tmp_path: Path):
     assert await ask(good) == (200, None)
     assert "Client-Cert" not in world.upstream.last().headers
     assert await ask(pem) == (200, None)
+    assert await ask(quote(base64.b64encode(der(own)).decode(), safe="")) == (200, None)
+    hashed = hashlib.sha256(der(own)).hexdigest()
+    assert await ask(f'By=spiffe://x;Hash={hashed};Subject="a;b"') == (200, None)
+    for element in (
+        f"Hash={hashed[1:]}",
+        f"hash={hashed}",
+        f'Subject=";Hash={hashed[1:]}"',
+        "Hash=",
+        # whoever has a certificate has a say in its subject
+        f'Subject=";Hash={hashed};"',
+        f'Subject="Hash={hashed}"',
+        f'Subject="\\";Hash={hashed};"',
+        f"Hash={hashed};Hash={hashed}",
+        f'Subject="x;Hash={hashed}',
+        "Cert=x",
+    ):
+        assert await ask(element) == (401, "proof_missing")
+    assert await ask(f"Hash={hashed},Hash={hashed}") == (401, "proof_missing")
+    assert await ask(f"Hash={'0' * 64}") == (401, "proof_invalid")
     assert await ask() == (401, "proof_missing")
     assert await ask(f":{base64.b64encode(der(other)).decode()}:") == (401, "proof_invalid")
     # a proxy that adds its own line to its client's tells nothing

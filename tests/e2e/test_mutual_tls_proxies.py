@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,9 @@ import aiohttp
 import pytest
 
 from gateway.edge.store.embedded import tethered
+from tests.bench.processes import find_program
 from tests.e2e.test_mutual_tls import bound, x5t
+from tests.support import traefik
 from tests.support.certificates import Authority, Pair
 from tests.support.dpop import proof, thumbprint
 from tests.support.ports import free_port
@@ -64,7 +65,108 @@ frontend site
 backend gateway
     server one 127.0.0.1:{gateway}
 """
-PROXIES = {"nginx": (NGINX, ["-e", "stderr", "-c"]), "HAProxy": (HAPROXY, ["-f"])}
+CADDY = """\
+{{
+    admin off
+    auto_https off
+    storage file_system {directory}/caddy
+}}
+https://localhost:{port} {{
+    bind 127.0.0.1
+    tls {site.certificate} {site.key} {{
+        client_auth {{
+            mode verify_if_given
+            trust_pool file {authority}
+        }}
+    }}
+    reverse_proxy 127.0.0.1:{gateway} {{
+        {lines}
+    }}
+}}
+"""
+FILTERS = "type.googleapis.com/envoy.extensions.filters"
+ENVOY = """\
+static_resources:
+  listeners:
+    - address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
+      filter_chains:
+        - transport_socket:
+            name: tls
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+              common_tls_context:
+                tls_certificates:
+                  - certificate_chain: {{filename: {site.certificate}}}
+                    private_key: {{filename: {site.key}}}
+                validation_context: {{trusted_ca: {{filename: {authority}}}}}
+          filters:
+            - name: http
+              typed_config:
+                "@type": {filters}.network.http_connection_manager.v3.HttpConnectionManager
+                stat_prefix: site
+                use_remote_address: true
+                {lines}
+                http_filters:
+                  - name: router
+                    typed_config: {{"@type": {filters}.http.router.v3.Router}}
+                route_config:
+                  virtual_hosts:
+                    - name: site
+                      domains: ["*"]
+                      routes: [{{match: {{prefix: /}}, route: {{cluster: gateway}}}}]
+  clusters:
+    - name: gateway
+      type: STATIC
+      load_assignment:
+        cluster_name: gateway
+        endpoints:
+          - lb_endpoints:
+              - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {gateway}}}}}}}
+"""
+TRAEFIK = """\
+http:
+  routers:
+    site:
+      rule: "PathPrefix(`/`)"
+      entryPoints: [site]
+      tls: {{}}
+      middlewares: [certificate]
+      service: gateway
+  middlewares:
+    certificate:
+      {lines}
+  services:
+    gateway: {{loadBalancer: {{servers: [{{url: "http://127.0.0.1:{gateway}"}}]}}}}
+tls:
+  certificates: [{{certFile: {site.certificate}, keyFile: {site.key}}}]
+  options:
+    default:
+      clientAuth: {{caFiles: [{authority}], clientAuthType: VerifyClientCertIfGiven}}
+"""
+PROXIES: dict[str, tuple[str, list[str]]] = {
+    "nginx": (NGINX, ["-e", "stderr", "-c", "{file}"]),
+    "HAProxy": (HAPROXY, ["-f", "{file}"]),
+    "Caddy": (CADDY, ["run", "--adapter", "caddyfile", "--config", "{file}"]),
+    "Traefik": (
+        TRAEFIK,
+        [
+            "--entryPoints.site.address=127.0.0.1:{port}",
+            "--providers.file.filename={file}",
+            "--providers.file.watch=false",
+            "--global.checkNewVersion=false",
+            "--global.sendAnonymousUsage=false",
+            "--log.level=ERROR",
+        ],
+    ),
+    "Envoy": (ENVOY, ["--disable-hot-restart", "--log-level", "error", "-c", "{file}"]),
+}
+
+
+def program_of(name: str) -> str | None:
+    """Return where a proxy is, None where it is not installed."""
+    if name == "Traefik":
+        return str(traefik.program()) if traefik.program().exists() else None
+    return find_program(name.lower())
 
 
 def documented(name: str) -> tuple[str, str]:
@@ -79,12 +181,13 @@ def documented(name: str) -> tuple[str, str]:
 def running(name: str, directory: Path, **values: object) -> Iterator[None]:
     """Run a proxy with its configuration."""
     template, options = PROXIES[name]
-    program = shutil.which(name.lower()) or f"/usr/sbin/{name.lower()}"
-    if not Path(program).exists():
+    program = program_of(name)
+    if program is None:
         pytest.skip(f"no {name} on this machine")
-    file = directory / "proxy.conf"
-    file.write_text(template.format(directory=directory, **values))
-    process = subprocess.Popen(tethered([program, *options, str(file)]), stderr=subprocess.DEVNULL)
+    file = directory / "proxy.yaml"
+    file.write_text(template.format(directory=directory, filters=FILTERS, **values))
+    command = [program, *(each.format(file=file, **values) for each in options)]
+    process = subprocess.Popen(tethered(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield
     finally:

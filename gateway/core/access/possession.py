@@ -23,11 +23,13 @@ from gateway.core.tokens import dpop
 from gateway.core.tokens.binding import ANY, TokenRules
 from gateway.core.tokens.dpop import Expected, Proof
 from gateway.syntax.encoding import encode_base64url
+from gateway.syntax.tokens import split_quoted
 
 PURPOSE: Final = "dpop"
 # so long after it is too old here it may be good enough for a gateway whose clock is behind
 _CLOCKS: Final = 60.0
 _MOST_CERTIFICATE: Final = 16_384
+_HASH: Final = re.compile(r"Hash=([0-9a-f]{64})")
 _PEM: Final = re.compile(
     rb"-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*", re.ASCII
 )
@@ -116,18 +118,35 @@ def certificate_of(context: Context) -> str | None:
 
 
 def _read_certificate(value: bytes) -> str | None:
-    """Read a certificate as RFC 9440 has it, or percent-encoded PEM as nginx; None: no such thing."""
+    """Return the thumbprint of the one certificate that a proxy tells; None: it tells none that can be read.
+
+    Of the forms of RFC 9440, of PEM in percent-encoding (nginx, AWS), of its base64 alone (Traefik), and by
+    its SHA-256 in hexadecimal digits (Envoy's X-Forwarded-Client-Cert).
+    """
     if len(value) > _MOST_CERTIFICATE:
         return None
+    if b"Hash=" in value:
+        return _read_hash(value.decode("latin-1"))
     if value[:1] == b":" and value[-1:] == b":" and len(value) > 2:
         text = value[1:-1]
     else:
-        found = _PEM.fullmatch(unquote_to_bytes(value))
-        if found is None:
-            return None
-        text = b"".join(found[1].split())
+        plain = unquote_to_bytes(value)
+        found = _PEM.fullmatch(plain)
+        # what begins so is the DER of a certificate; those that signed it follow
+        bare = plain.partition(b",")[0] if plain.startswith(b"MI") else b""
+        text = bare if found is None else b"".join(found[1].split())
     try:
         der = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
     return encode_base64url(hashlib.sha256(der).digest()) if der else None
+
+
+def _read_hash(value: str) -> str | None:
+    """Return the thumbprint in X-Forwarded-Client-Cert; what stands in a subject, clients chose."""
+    elements = split_quoted(value, ",")
+    # of several nobody says which one is the client's
+    pairs = split_quoted(elements[0], ";") if elements is not None and len(elements) == 1 else None
+    hashes = [pair for pair in pairs or () if pair.startswith("Hash=")]
+    found = _HASH.fullmatch(hashes[0]) if len(hashes) == 1 else None
+    return None if found is None else encode_base64url(bytes.fromhex(found[1]))
