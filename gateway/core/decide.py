@@ -61,7 +61,7 @@ ENDPOINTS: dict[bytes, Endpoint] = {
     TICKET.encode(): ticket,
 }
 # what is the same for everybody, wherever it is asked for
-_ANYWHERE = frozenset((jwks, client_jwks))
+_ANYWHERE: Final = frozenset((jwks, client_jwks))
 
 
 def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) -> Answer | Need:

@@ -245,8 +245,12 @@ class Counter(Protocol):
         """It has ended, or is whole."""
 
 
-class Sharing(Protocol):
-    """Who counts who holds connections where they are scarce."""
+class Sharing:
+    """Who counts who holds connections where they are scarce.
+
+    Attributes:
+        is_counting: whether it does, at present.
+    """
 
     is_counting: bool
 
@@ -264,64 +268,66 @@ class Servers(Protocol):
         """Note the status of a response; called only where the server is ``attentive``."""
 
 
-class Pool(Protocol):
-    """The connections to an upstream: what an exchange asks of them."""
+class Pool:
+    """The connections to an upstream: what an exchange asks of them, and a connection of where it is from.
 
-    @property
-    def rotation(self) -> Servers:
-        """The upstream's servers."""
+    A class and no protocol, as ``Waiting``.
 
-    @property
-    def shares(self) -> Sharing:
-        """Who holds them."""
+    Attributes:
+        settings: the upstream's.
+        time: the coarse clock.
+        servers: the upstream's servers.
+        sharing: who holds connections, where they are scarce.
+        kept_for: how many seconds an unused connection is kept, unless its server tells.
+        heeds: whether what a server tells of that counts.
+    """
+
+    settings: UpstreamSettings
+    time: Clock
+    servers: Servers
+    sharing: Sharing
+    kept_for: float
+    heeds: bool
 
     def acquire(self, exchange: Waiting) -> None:
         """Attach a connection to the exchange, now or later; or fail it."""
+        raise NotImplementedError
 
     def enter(self, exchange: Waiting, body: RequestBody) -> None:
         """The same for one whose body has not arrived whole: perhaps when it has."""
+        raise NotImplementedError
+
+    def serve(self, exchange: Waiting, connection: Upstream) -> None:
+        """Attach a connection that was kept, or is new."""
+        raise NotImplementedError
 
     def retry(self, exchange: Waiting, failed: object) -> None:
         """Send the exchange once more, on a fresh connection: to another server than this, if that can be."""
+        raise NotImplementedError
 
     def cancel(self, exchange: Waiting) -> None:
         """Forget an exchange that waits."""
+        raise NotImplementedError
 
     def leave(self, exchange: Waiting) -> None:
         """An exchange has ended; called only where shares are counted."""
+        raise NotImplementedError
 
-
-class Home(Protocol):
-    """What a connection to a server asks of the pool that it is from."""
-
-    @property
-    def settings(self) -> UpstreamSettings:
-        """The upstream's settings."""
-
-    @property
-    def time(self) -> Clock:
-        """The coarse clock."""
-
-    @property
-    def rotation(self) -> Servers:
-        """The upstream's servers."""
-
-    @property
-    def kept_for(self) -> float:
-        """How many seconds an unused connection is kept, unless its server tells."""
-
-    @property
-    def heeds(self) -> bool:
-        """Whether what a server tells of that counts."""
+    def adopt(self, connection: Upstream) -> None:
+        """Count a connection that has been opened."""
+        raise NotImplementedError
 
     def release(self, connection: Upstream) -> None:
         """Take back a connection that may serve again."""
+        raise NotImplementedError
 
     def keep(self, connection: Upstream, client: Client) -> None:
         """Take back one that may serve this client's connection again, and no other."""
+        raise NotImplementedError
 
     def lost(self, connection: Upstream) -> None:
         """Note that a connection has ended."""
+        raise NotImplementedError
 
 
 class TunnelOfUpstream(Protocol):

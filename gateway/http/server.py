@@ -17,6 +17,7 @@ from gateway.http.downstream.exchange import GOING_AWAY, ClientExchange
 from gateway.http.downstream.proxy_protocol import HeaderPeers
 from gateway.http.downstream.tls_listener import Gate, Reception, bind
 from gateway.http.ports import Handler, Limits
+from gateway.http.roles import Pool
 from gateway.http.sockets import BACKLOG, as_protocol, file_of, find_ended, prepare_listener
 from gateway.http.upstream.pool import UpstreamPool
 from gateway.http.upstream.pools import Pools
@@ -96,6 +97,7 @@ class Server(Reception):
         self.draining = False
         self.least_progress = _LEAST_PROGRESS
         self.pools = Pools(upstreams, self)
+        self._by_name: Mapping[str, Pool] = self.pools
         self.entrance = Crowd(self, self.admission, self._note_empty)
         self.crowd = self.entrance
         self._clock = clock
@@ -225,9 +227,9 @@ class Server(Reception):
 
     # what connections call
 
-    def pool_of(self, upstream: str) -> UpstreamPool | None:
+    def pool_of(self, upstream: str) -> Pool | None:
         """Return where requests for an upstream are forwarded to; None where there is none of this name."""
-        return self.pools.get(upstream)
+        return self._by_name.get(upstream)
 
     def _note_empty(self) -> None:
         self._empty.set()

@@ -151,7 +151,7 @@ class Supervisor:
             admin=settings.admin.listen,
             store="redis" if url is None else "embedded",
             workers=len(fleet.slots),
-            code="compiled" if native.is_compiled(compiled) else "source",
+            modules="compiled" if native.is_compiled(compiled) else "interpreted",
         )
 
     async def _open_view(self) -> None:

@@ -9,13 +9,13 @@ import binascii
 import json
 from json.scanner import make_scanner
 from math import isfinite
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
-_MOST_DEPTH = 32
-_MOST_DIGITS = 40
+_MOST_DEPTH: Final = 32
+_MOST_DIGITS: Final = 40
 
 
 def _members(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -43,21 +43,21 @@ def _constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
 
-_WHITE = " \t\r\n"
+_WHITE: Final = " \t\r\n"
 # what ``JSONDecoder.decode`` calls, without its two searches for white space
-_SCAN = make_scanner(
+_SCAN: Final = make_scanner(
     json.JSONDecoder(  # type: ignore[arg-type] # what the scanner reads of its argument, a decoder has
         object_pairs_hook=_members, parse_int=_integer, parse_float=_real, parse_constant=_constant
     )
 )
 
-_BASE64URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_BASE64URL: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 # what is foreign here becomes what is foreign to the decoder
-_STANDARD = dict(zip(_BASE64URL, _BASE64URL.translate(bytes.maketrans(b"-_", b"+/")), strict=True))
-_TO_BASE64 = bytes(_STANDARD.get(byte, ord("!")) for byte in range(256))
-_PADDING = (b"", b"", b"==", b"=")
+_STANDARD: Final = dict(zip(_BASE64URL, _BASE64URL.translate(bytes.maketrans(b"-_", b"+/")), strict=True))
+_TO_BASE64: Final = bytes(_STANDARD.get(byte, ord("!")) for byte in range(256))
+_PADDING: Final = (b"", b"", b"==", b"=")
 # by what is left over of four: the characters that an encoder may end with, whose unused bits are zero
-_LAST = {2: _BASE64URL[::16], 3: _BASE64URL[::4]}
+_LAST: Final = {2: _BASE64URL[::16], 3: _BASE64URL[::4]}
 
 
 def parse_object(data: bytes, limit: int) -> dict[str, Json] | None:

@@ -7,33 +7,36 @@ hexadecimal digits become upper case (RFC 3986 section 6.2.2), and that form is 
 import re
 import unicodedata
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
-_ALPHANUMERIC = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-_UNRESERVED = _ALPHANUMERIC + b"-._~"
+_ALPHANUMERIC: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+_UNRESERVED: Final = _ALPHANUMERIC + b"-._~"
 # pchar (RFC 3986 section 3.3) and the brackets, which browsers send as they are
-_PATH = _UNRESERVED + b"!$&'()*+,;=:@[]%/"
+_PATH: Final = _UNRESERVED + b"!$&'()*+,;=:@[]%/"
 # No decision reads the query of a proxied request, so it may hold what browsers send unescaped: a lone "%"
 # and {}|\^` too. They always escape "<>, which only serve injection.
-_QUERY = bytes(set(range(0x21, 0x7F)) - set(b'#"<>'))
+_QUERY: Final = bytes(set(range(0x21, 0x7F)) - set(b'#"<>'))
 
-_PLAIN_TARGET = re.compile(rb"(/[A-Za-z0-9\-._~!$&'()*+,=:@/\[\]]*)(\?[\x21\x24-\x3b\x3d\x3f-\x7e]*)?")
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
-_REFUSED_ESCAPES = frozenset({*range(0x20), 0x7F, *b"./\\"})
+_PLAIN_TARGET: Final = re.compile(rb"(/[A-Za-z0-9\-._~!$&'()*+,=:@/\[\]]*)(\?[\x21\x24-\x3b\x3d\x3f-\x7e]*)?")
+_ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})?")
+_REFUSED_ESCAPES: Final = frozenset({*range(0x20), 0x7F, *b"./\\"})
 # "%25" before two digits is an escape to whoever decodes twice; the others are ASCII in overlong UTF-8
-_TWICE = re.compile(rb"%25[0-9A-Fa-f]{2}|%C[01]%[89AB][0-9A-F]|%E0%8[01]|%F0%80%8[01]|%F8%80%80|%FC%80%80%80")
+_TWICE: Final = re.compile(
+    rb"%25[0-9A-Fa-f]{2}|%C[01]%[89AB][0-9A-F]|%E0%8[01]|%F0%80%8[01]|%F8%80%80|%FC%80%80%80"
+)
 # Unicode's Default_Ignorable_Code_Point
-_INVISIBLE = re.compile(
+_INVISIBLE: Final = re.compile(
     "[\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164"
     "\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8\\U0001bca0-\\U0001bca3\\U0001d173-\\U0001d17a\\U000e0000-\\U000e0fff]+"
 )
-_BEYOND_ASCII = re.compile(rb"%[89A-F]")
+_BEYOND_ASCII: Final = re.compile(rb"%[89A-F]")
 # a segment that is empty or a dot segment by itself, or for those who cut it at ";", "?" or "#", or drop
 # spaces at a name's end
-_DOT_SEGMENT = re.compile(rb"/(?:\.{0,2}(?:%20)*(?:;|%3B)|\.{1,2}(?:%20)*(?:/|%3F|%23|\Z))")
+_DOT_SEGMENT: Final = re.compile(rb"/(?:\.{0,2}(?:%20)*(?:;|%3B)|\.{1,2}(?:%20)*(?:/|%3F|%23|\Z))")
 
 
-_PLAIN_PARTS = re.compile(
+_PLAIN_PARTS: Final = re.compile(
     rb"((/[A-Za-z0-9\-._~!$&'()*+,=:@\[\]]+/|/)[A-Za-z0-9\-._~!$&'()*+,=:@/\[\]]*)(\?[\x21\x24-\x3b\x3d\x3f-\x7e]*)?"
 )
 

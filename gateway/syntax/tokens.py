@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
-NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What the configuration calls things by."""
 
-_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-_FOLDED = bytes(
+_FOLDED: Final = bytes(
     byte + 32 if 0x41 <= byte <= 0x5A else byte if chr(byte).isascii() and chr(byte).isalnum() else 0x2D
     for byte in range(256)
 )

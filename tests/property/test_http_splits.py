@@ -62,7 +62,7 @@ def head_of(draw: random.Random) -> bytes:
 def sent(*pieces: bytes) -> tuple[bytes, bytes, bool]:
     """Return what the upstream gets, what the client gets, and whether its connection is to end."""
     server = Server(Handler(), {}, Limits(), clock=lambda: 0.0)
-    pool = server.pools["app"] = Pool(server)
+    pool = Pool(server)
     connection, transport = ClientConnection(server), Transport()
     connection.connection_made(transport)
     for piece in pieces:
@@ -154,7 +154,7 @@ def response_of(draw: random.Random) -> bytes:
 def answered(*pieces: bytes) -> tuple[list, bool, list, bool]:
     """Return what the client gets, whether its connection ends, how, and whether the upstream's does."""
     server = Server(Handler(), {}, Limits(), clock=lambda: 0.0)
-    pool = server.pools["app"] = Pool(server)
+    pool = Pool(server)
     connection, transport = ClientConnection(server), Transport()
     connection.connection_made(transport)
     connection.data_received(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")

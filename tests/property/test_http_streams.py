@@ -57,7 +57,7 @@ def run(data: bytes, at: list[int], response: bytes, response_cuts: list[int]) -
     """Feed a client's bytes and each response in pieces; return what came out on both sides."""
     server = Server(Handler(), {}, Limits(), clock=lambda: 0.0)
     server.loop = Loop()
-    pool = server.pools["app"] = Pool(server)
+    pool = Pool(server)
     connection = ClientConnection(server)
     transport = Transport()
     connection.connection_made(transport)

@@ -350,7 +350,7 @@ class Side:
         self.pipeline = Pipeline(self._knowledge(0), ways)
         self.pipeline._ids = map("request-%d".__mod__, itertools.count())
         self.server = Server(self.pipeline, {}, Limits(), clock=lambda: 0.0)
-        self.pool = self.server.pools["app"] = Pool(self.server)
+        self.pool = Pool(self.server)
 
     def _knowledge(self, which: int) -> Knowledge:
         state = self.state

@@ -5,8 +5,7 @@ from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.http.server import Server
 from gateway.http.upstream.connection import UpstreamConnection
 from gateway.http.upstream.origin import Origin
-from gateway.http.upstream.shares import Shares
-from gateway.http.upstream.uploads import Uploads
+from gateway.http.upstream.pool import UpstreamPool
 
 
 class Transport:
@@ -55,42 +54,27 @@ class Transport:
 
 
 class Pool:
-    """One upstream connection in memory, a new one when the last was given up."""
+    """The pool of the upstream ``app`` of a listener, whose connections are opened in memory, at once.
+
+    Attributes:
+        connections: all that were opened.
+    """
 
     def __init__(self, server: Server) -> None:
-        self.time = server
-        self.settings = UpstreamSettings(servers=("http://u:80",))
         self.connections: list[UpstreamConnection] = []
-        self.free: list[UpstreamConnection] = []
-        self.most_uploads = 1
-        self.uploads = Uploads(self)
-        self.shares = Shares()
-        self.rotation = self
-        self.kept_for = 60.0
-        self.heeds = True
+        self.exchanges: list[object] = []
+        self._pool = UpstreamPool(UpstreamSettings(servers=("http://u:80",)), server)
+        self._pool._opening = self
+        server.pools["app"] = self._pool
 
-    def enter(self, exchange, body) -> None:
-        self.uploads.enter(exchange, body)
-
-    def acquire(self, exchange) -> None:
-        if not self.free:
-            self.free.append(UpstreamConnection(self, Origin("http://u:80")))
-            self.free[-1].connection_made(Transport())
-            self.connections.append(self.free[-1])
-        exchange.attach(self.free.pop())
-
-    def release(self, connection: UpstreamConnection) -> None:
-        self.free.append(connection)
-
-    def keep(self, connection: UpstreamConnection, client: object) -> None:
-        """One that is a client's own serves nobody else: here nobody at all any more."""
-        connection.finish()
-
-    def cancel(self, exchange) -> None:
-        pass
-
-    def failed(self, origin: Origin, exchange: object) -> None:
-        pass
+    def begin(self, exchange, origin: Origin) -> None:
+        origin.busy += 1
+        origin.open += 1
+        connection = UpstreamConnection(self._pool, origin)
+        connection.connection_made(Transport())
+        self.connections.append(connection)
+        self._pool.adopt(connection)
+        self._pool.serve(exchange, connection)
 
     def written(self) -> bytes:
         return b"".join(each._transport.written for each in self.connections)

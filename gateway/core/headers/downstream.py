@@ -1,15 +1,16 @@
 """The head that a client gets of an upstream's response: forged cookies out, ours in (R54, R58, R59)."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from gateway.core.headers.kinds import CACHE_CONTROL, DROP, PASS, READ, SET_COOKIE, SHARED_CACHE
 from gateway.core.headers.lines import UNREAD, Line, LineTable
 from gateway.syntax.tokens import split_quoted
 
-SHARED_CACHES = frozenset({b"surrogate-control", b"edge-control", b"x-accel-expires"})
+SHARED_CACHES: Final = frozenset({b"surrogate-control", b"edge-control", b"x-accel-expires"})
 """What tells caches in between what they may keep, beside all that ends in ``cdn-cache-control``."""
 
-_OF_CACHES = SHARED_CACHES | {b"cache-control", b"expires", b"pragma"}
+_OF_CACHES: Final = SHARED_CACHES | {b"cache-control", b"expires", b"pragma"}
 
 
 def sort_response(lines: list[bytes], table: LineTable) -> tuple[list[bytes], list[Line]]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Final
 
 from gateway.core.sessions.model import Grant, Session, Source, Told
 from gateway.core.sessions.payload import (
@@ -20,8 +21,8 @@ from gateway.core.sessions.payload import (
 )
 from gateway.syntax.encoding import Json, encode_base64url
 
-MOST_UNCONFIRMED = 16
-VERSION = 2
+MOST_UNCONFIRMED: Final = 16
+VERSION: Final = 2
 """Of the payloads. Each version reads those before it, and ignores members that it does not know."""
 
 _SOURCES: dict[str, Source] = {"i": "id_token", "u": "userinfo", "a": "access_token"}

@@ -2,11 +2,12 @@
 
 import json
 import math
+from typing import Final
 
 from gateway.core.identity import Position
 from gateway.syntax.encoding import Json
 
-TIME_BYTES = 6
+TIME_BYTES: Final = 6
 
 
 def dump_json(value: Json) -> bytes:

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Final, Literal
 
 from gateway.config.settings.sessions import SessionSettings
 from gateway.core.identity import Claims
@@ -21,9 +21,9 @@ from gateway.core.sessions.seal import sealed_length
 from gateway.core.tokens.claims import read_time
 from gateway.syntax.encoding import Json, encode_base64url
 
-RESULT_PURPOSE = "refresh result"
-DEFAULT_ACCESS_LIFETIME = 300.0
-ROTATION = 72
+RESULT_PURPOSE: Final = "refresh result"
+DEFAULT_ACCESS_LIFETIME: Final = 300.0
+ROTATION: Final = 72
 """Bytes that the name of a rotation fills in a payload, with a margin."""
 
 
@@ -181,7 +181,7 @@ def seal_secret(grant: Grant) -> str:
     return grant.handle or grant.refresh_token
 
 
-MOST_SEALED = 15_000
+MOST_SEALED: Final = 15_000
 """Characters that four cookies of 4096 bytes hold beside their names and attributes, with a margin."""
 
 
@@ -250,5 +250,5 @@ def decode_outcome(data: bytes) -> RefreshOutcome | None:
     return Renewed(session, codec.grant_from(grant) if isinstance(grant, Mapping) else None)
 
 
-_REASONS = frozenset(reason.value for reason in Reason)
-_LATER_WORDS = frozenset({Reason.SESSION_TOO_LARGE})
+_REASONS: Final = frozenset(reason.value for reason in Reason)
+_LATER_WORDS: Final = frozenset({Reason.SESSION_TOO_LARGE})

@@ -7,6 +7,7 @@ Nonces come from the caller: this module draws nothing.
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -16,13 +17,13 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from gateway.core.memo import Generations
 from gateway.syntax.encoding import decode_base64url, encode_base64url
 
-NONCE_BYTES = 12
-_VERSION = b"\x01"
-_HINT_BYTES = 4
-_OVERHEAD = 1 + _HINT_BYTES + NONCE_BYTES + 16
-_MOST_PURPOSES = 1024
+NONCE_BYTES: Final = 12
+_VERSION: Final = b"\x01"
+_HINT_BYTES: Final = 4
+_OVERHEAD: Final = 1 + _HINT_BYTES + NONCE_BYTES + 16
+_MOST_PURPOSES: Final = 1024
 # far beyond any cookie or stored result
-_MOST_TEXT = 1 << 20
+_MOST_TEXT: Final = 1 << 20
 
 
 def sealed_length(payload_length: int) -> int:

@@ -21,10 +21,10 @@ from gateway.core.tokens.jws import Parsed, UnknownKey, Verified, authenticate, 
 from gateway.core.tokens.keys import KeySet
 
 # an explicit type of another kind ("logout+jwt", "dpop+jwt"...) says that this is no access token
-_OWN_TYPES = frozenset(("at+jwt", "okta-internal-at+jwt"))
-_HEADER_TYPES = _OWN_TYPES | {None, "jwt", "bearer", "access_token"}
+_OWN_TYPES: Final = frozenset(("at+jwt", "okta-internal-at+jwt"))
+_HEADER_TYPES: Final = _OWN_TYPES | {None, "jwt", "bearer", "access_token"}
 # what ID tokens carry (OIDC Core section 3.3.2.11); some providers' access tokens carry them, too
-_ID_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash")
+_ID_CLAIMS: Final = ("nonce", "at_hash", "c_hash", "s_hash")
 
 _MOST_SHARED: Final = 256
 _LONGEST_SHARED: Final = 512

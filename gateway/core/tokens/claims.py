@@ -1,13 +1,17 @@
 """Checks of registered claims that every kind of JWT shares (RFC 7519 section 4.1)."""
 
+from typing import Final
+
 from gateway.core.identity import Claims
 from gateway.core.reasons import Reason
 
-MOST_SUBJECT = 255
-MOST_IDENTIFIER = 1024
-_KINDS = {kind: kind for kind in ("bearer", "id", "refresh", "offline", "logout")} | {"access": "bearer"}
-_NEVER_NULL = frozenset({"exp", "iat"})
-_LAST_SECOND = 253402300799  # the end of the year 9999: beyond it, timers and calendars overflow
+MOST_SUBJECT: Final = 255
+MOST_IDENTIFIER: Final = 1024
+_KINDS: Final = {kind: kind for kind in ("bearer", "id", "refresh", "offline", "logout")} | {
+    "access": "bearer"
+}
+_NEVER_NULL: Final = frozenset({"exp", "iat"})
+_LAST_SECOND: Final = 253402300799  # the end of the year 9999: beyond it, timers and calendars overflow
 
 
 def read_time(claims: Claims, name: str) -> float | Reason | None:

@@ -20,11 +20,11 @@ from gateway.core.reasons import Reason
 from gateway.core.tokens.keys import MOST_KEY_ID, KeySet, PublicKey
 from gateway.syntax.encoding import decode_base64url, parse_object
 
-MOST_TOKEN = 16384
+MOST_TOKEN: Final = 16384
 
 
-_MOST_HEADERS = 256
-_LONGEST_HEADER = 512
+_MOST_HEADERS: Final = 256
+_LONGEST_HEADER: Final = 512
 
 _HASHES: Final = (SHA256(), SHA384(), SHA512())
 # RFC 7518 sections 3.3 and 3.5; made once, since every signature is checked with the same
@@ -32,7 +32,7 @@ _RSA: Final[dict[str, tuple[AsymmetricPadding, HashAlgorithm]]] = {
     **{f"RS{each.digest_size * 8}": (PKCS1v15(), each) for each in _HASHES},
     **{f"PS{each.digest_size * 8}": (PSS(MGF1(each), each.digest_size), each) for each in _HASHES},
 }
-_VERIFIERS = {
+_VERIFIERS: Final = {
     name: verifier
     for name, verifier in get_default_algorithms().items()
     if name in ALGORITHMS and name not in _RSA

@@ -6,7 +6,7 @@ RFC 7517 (JWK), RFC 7518 section 6 (parameters), RFC 8037 (OKP).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -26,12 +26,12 @@ from gateway.syntax.encoding import Json, decode_base64url
 
 PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
 
-MOST_KEYS = 100
-MOST_KEY_ID = 1024
+MOST_KEYS: Final = 100
+MOST_KEY_ID: Final = 1024
 
-_RSA_BITS = (2048, 8192)
-_MOST_EXPONENT_BITS = 33
-_RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+_RSA_BITS: Final = (2048, 8192)
+_MOST_EXPONENT_BITS: Final = 33
+_RSA_ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVES: dict[str, tuple[EllipticCurve, int, str]] = {
     "P-256": (SECP256R1(), 32, "ES256"),
     "P-384": (SECP384R1(), 48, "ES384"),

@@ -17,6 +17,7 @@ from gateway.core.fault import Fault
 MOST_VALUE: Final = 512
 MOST_FIELDS: Final = 32
 _PACKAGE: Final = str(Path(__file__).resolve().parent.parent.parent) + os.sep
+_COMPILED: Final = "gateway" + os.sep
 _MOST_DEPTH: Final = 3
 _MOST_FRAMES: Final = 12
 _MOST_CAUSES: Final = 4
@@ -130,8 +131,9 @@ def _own_frames(traceback: TracebackType | None) -> list[str]:
     frames: deque[str] = deque(maxlen=_MOST_FRAMES)
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if code.co_filename.startswith(_PACKAGE):
-            where = code.co_filename[len(_PACKAGE) :]
+        # compiled modules tell of themselves by relative names
+        where = code.co_filename.removeprefix(_PACKAGE).removeprefix(_COMPILED)
+        if where != code.co_filename:
             frames.append(f"gateway/{where}:{traceback.tb_lineno} {code.co_name}")
         traceback = traceback.tb_next
     return list(frames)

@@ -207,7 +207,7 @@ class ClientExchange(ClientRequest):
         if self._state == ExchangeState.FORWARDED and untouched and not self._retried and self._may_repeat:
             pool = self._pool
             assert pool is not None
-            if reused or pool.rotation.has_other(server):
+            if reused or pool.servers.has_other(server):
                 self._retried = True
                 pool.retry(self, server)
                 return
@@ -277,7 +277,7 @@ class ClientExchange(ClientRequest):
                 )
         finally:
             pool = self._pool
-            if pool is not None and pool.shares.is_counting:
+            if pool is not None and pool.sharing.is_counting:
                 pool.leave(self)
             self.connection.exchange_finished(self)
 

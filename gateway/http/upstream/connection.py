@@ -15,7 +15,7 @@ from gateway.http.messages.response_head import (
     check_partial_head,
     read_response_head,
 )
-from gateway.http.roles import Home, Served, Server
+from gateway.http.roles import Pool, Served, Server
 from gateway.http.sockets import read_left
 from gateway.http.states import UpstreamMove, UpstreamState
 from gateway.http.upstream.request import chunk_of, request_of
@@ -56,7 +56,7 @@ class UpstreamConnection(UpstreamTransport):
         "bound",
     )
 
-    def __init__(self, pool: Home, origin: Server) -> None:
+    def __init__(self, pool: Pool, origin: Server) -> None:
         super().__init__(pool, origin)
         self.bound = False
         self._buffer = b""
@@ -125,7 +125,7 @@ class UpstreamConnection(UpstreamTransport):
                 self._take_interim(exchange, head)
         except Fault as fault:
             if fault.source == "upstream":
-                self._pool.rotation.failed(self.origin, exchange)
+                self._pool.servers.failed(self.origin, exchange)
             exchange.fail(fault)
 
     def _take_more(self, data: bytes) -> None:
@@ -165,7 +165,7 @@ class UpstreamConnection(UpstreamTransport):
             self.bound = True
         origin.answers += 1
         if origin.attentive:
-            self._pool.rotation.answered(origin, status, exchange)
+            self._pool.servers.answered(origin, status, exchange)
         if status == 101:
             self._switch(exchange, head, rest)
             return
@@ -280,7 +280,7 @@ class UpstreamConnection(UpstreamTransport):
             reused = self._served
             if state == _HEAD and not (reused and self._untouched):
                 # a kept connection may end at any time: that alone is no failure
-                self._pool.rotation.failed(self.origin, exchange)
+                self._pool.servers.failed(self.origin, exchange)
             exchange.upstream_lost(self.origin, reused=reused, untouched=self._untouched)
 
     def sweep(self, now: float) -> None:
@@ -295,7 +295,7 @@ class UpstreamConnection(UpstreamTransport):
             # while the upload goes on, its own time-out is the client's
             due = settings.response_timeout if response_timeout is None else response_timeout
             if waited > due and (exchange.body_done or self.write_paused):
-                self._pool.rotation.failed(self.origin, exchange)
+                self._pool.servers.failed(self.origin, exchange)
                 exchange.fail(Fault("upstream", Reason.UPSTREAM_TIMEOUT, "no response head"))
         elif self._state == UpstreamState.BODY and not self._stream and not self._reading_paused:
             due = settings.idle_timeout if idle_timeout is None else idle_timeout

@@ -3,11 +3,11 @@
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
-from gateway.http.roles import Home, Server, Upstream, Waiting
+from gateway.http.roles import Pool, Server, Upstream, Waiting
 from gateway.http.sockets import is_own_lack
 from gateway.http.upstream.connection import UpstreamConnection
 from gateway.http.upstream.line import Line
@@ -16,16 +16,6 @@ from gateway.http.upstream.rotation import Rotation
 from gateway.http.upstream.tls import Version, client_context, version_of
 
 _MOST_TRIES: Final = 3
-
-
-class Stock(Home, Protocol):
-    """What is asked of the pool that the connections are for."""
-
-    def adopt(self, connection: Upstream) -> None:
-        """Count a connection that has been opened."""
-
-    def serve(self, exchange: Waiting, connection: Upstream) -> None:
-        """Attach a connection that was kept, or is new."""
 
 
 class Opening:
@@ -40,7 +30,7 @@ class Opening:
         OSError: a file of ``tls`` cannot be used.
     """
 
-    def __init__(self, pool: Stock, waiting: Line, rotation: Rotation) -> None:
+    def __init__(self, pool: Pool, waiting: Line, rotation: Rotation) -> None:
         self._pool = pool
         self._waiting = waiting
         self._settings = settings = pool.settings

@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Final, Generic, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
 from gateway.config.settings.upstreams import BreakerSettings
@@ -13,8 +13,8 @@ from gateway.http.sockets import as_protocol
 from gateway.http.upstream.breaker import Breaker, Lately
 from gateway.syntax.urls import authority_of, port_of
 
-UNIX = "unix:"
-_MOST_ADDRESSES = 6
+UNIX: Final = "unix:"
+_MOST_ADDRESSES: Final = 6
 
 AnyProtocol = TypeVar("AnyProtocol")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from gateway.config.settings.upstreams import UpstreamSettings
 from gateway.http.downstream.request_body import RequestBody
-from gateway.http.roles import Client, Clock, Server, Upstream, Waiting
+from gateway.http.roles import Client, Clock, Pool, Server, Upstream, Waiting
 from gateway.http.upstream.bound import Bound
 from gateway.http.upstream.connection import kept_for
 from gateway.http.upstream.health import Checks
@@ -16,7 +16,7 @@ from gateway.http.upstream.shares import Shares
 from gateway.http.upstream.uploads import Uploads
 
 
-class UpstreamPool:
+class UpstreamPool(Pool):
     """Connections to the servers of one upstream.
 
     A request takes the last idle connection of the server whose turn it is, else a new one, else its turn in
@@ -45,7 +45,9 @@ class UpstreamPool:
         self.heeds = settings.keepalive == "auto"
         self._connections: set[Upstream] = set()
         self.shares = Shares()
+        self.sharing = self.shares
         self.rotation = Rotation(settings, time, self._changed)
+        self.servers = self.rotation
         self._origins = self.rotation.servers
         self._waiting = Line(self, settings, self.rotation)
         self.uploads = Uploads(self)

@@ -8,7 +8,7 @@ connections are used, one address holds at most a quarter of them, and waits for
 from collections.abc import Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
-from gateway.http.roles import Member, Waiting
+from gateway.http.roles import Member, Sharing, Waiting
 
 AnyMember = TypeVar("AnyMember", bound=Member)
 
@@ -71,14 +71,14 @@ class Tally(Generic[AnyMember]):
         self._counts.clear()
 
 
-class Shares:
+class Shares(Sharing):
     """Who holds the connections of an upstream; counted only while they are scarce.
 
     Attributes:
         is_counting: whether they are.
     """
 
-    __slots__ = ("_tally", "is_counting")
+    __slots__ = ("_tally",)
 
     def __init__(self) -> None:
         self.is_counting = False

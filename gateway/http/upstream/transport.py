@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final, cast
 
-from gateway.http.roles import Home, Served, Server
+from gateway.http.roles import Pool, Served, Server
 from gateway.http.sockets import HIGH_WATER, end_writing, has_ended, has_news, keep_alive
 from gateway.http.states import UpstreamMove, UpstreamState
 
@@ -38,7 +38,7 @@ class UpstreamTransport:
 
     _transport: asyncio.Transport
 
-    def __init__(self, pool: Home, origin: Server) -> None:
+    def __init__(self, pool: Pool, origin: Server) -> None:
         self._pool = pool
         self.origin = origin
         self.exchange: Served | None = None
