@@ -101,6 +101,27 @@ def test_what_is_warned_of():
     assert not {"cookie_domain", "login_host"} & set(warned({"login_host": LOGIN}))
 
 
+def test_sites_of_different_providers_are_warned_of():
+    """R70 [11.2]: with one session for all sites each would log the other's people out."""
+    partner = {
+        "issuer": "https://partner.example.com",
+        "client_id": "app",
+        "client_secret": "s3cr3t",
+        "audiences": ["api"],
+        "callback": "/.gateway/callback/partner",
+    }
+    changes = {
+        "public_url": ["https://app.example.com", SHOP],
+        "providers/partner": partner,
+        "routes": [
+            {"path": "/", "upstream": "app", "access": "required", "hosts": [host], "providers": [name]}
+            for host, name in (("app.example.com", "corporate"), ("shop.example.com", "partner"))
+        ],
+    }
+    assert "routes[1]" not in warned(changes)
+    assert "routes[1]" in warned(changes | {"login_host": LOGIN})
+
+
 def test_routes_for_names_under_a_wildcard():
     """[11.2]: they can be logged in to, by name and by wildcard; a name beyond it cannot."""
     base = {"public_url": [WILD], "login_host": LOGIN, "routes/0/unauthenticated": "login"}

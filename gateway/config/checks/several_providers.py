@@ -65,6 +65,14 @@ def warn_providers(settings: Settings) -> Iterator[Problem]:
     sites = _sites(settings)
     for place, (index, route, names) in enumerate(guarded):
         for earlier, other, others in guarded[:place]:
+            if names.isdisjoint(others) and settings.login_host is not None:
+                yield Problem(
+                    ("routes", index),
+                    f"routes[{earlier}] admits other providers alone: with login_host a browser has one"
+                    " session for all sites, so going from one to the other is a new login each time, and"
+                    " ends the session of before; let both admit whoever goes to both",
+                )
+                break
             if names.isdisjoint(others) and _share_one(sites, route, other):
                 yield Problem(
                     ("routes", index),
