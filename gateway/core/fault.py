@@ -19,7 +19,7 @@ class Fault(Exception):  # noqa: N818 - a fault is the field's word, and says wh
     """
 
     def __init__(
-        self, source: FaultSource, reason: Reason, detail: str = "", retry_after: int | None = None
+        self, source: FaultSource, reason: Reason, detail: str = "", retry_after: float | None = None
     ) -> None:
         super().__init__(f"{source}: {reason}: {detail}")
         self.source: FaultSource = source

@@ -16,9 +16,9 @@ TOKEN = "the-one-refresh-token"
 class OneToken(DemoProvider):
     """Issues one refresh token for ever."""
 
-    def issue(self, family: Family, *, nonce: str | None = None, at_refresh: bool = False) -> dict[str, Any]:
+    def issue(self, family: Family, **more: Any) -> dict[str, Any]:
         """Return a token response with the one refresh token."""
-        answer = super().issue(family, nonce=nonce, at_refresh=at_refresh)
+        answer = super().issue(family, **more)
         self.grants._refresh_tokens[TOKEN] = family
         family.current = answer["refresh_token"] = TOKEN
         return answer

@@ -50,7 +50,7 @@ class Gateway:
 
     def knows(self, line: bytes, kind: int) -> Any:
         """Return what was found of a line that is remembered, None where it is not."""
-        found = self.lines.get(line) or self.lines._shelves[kind].old.get(line)
+        found = self.lines.known.get(line) or self.lines._shelves[kind].old.get(line)
         return None if found is None else found.found
 
 

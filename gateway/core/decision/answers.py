@@ -146,7 +146,7 @@ class Refuse:
     logout_url: str | None = None
     missing: tuple[str, ...] = ()
     contact: str | None = None
-    retry_after: int | None = None
+    retry_after: float | None = None
     detail: str | None = None
     provider: str | None = None
     claim: str | None = None

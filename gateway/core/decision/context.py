@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, overload
 
 from gateway.core.decision.needs import ExchangeToken, Need
 from gateway.core.headers.cookies import Site, read
@@ -51,7 +51,13 @@ class Knowledge:
     superseded: Callable[[str], bool] = lambda _: False
     exchanged: Callable[[ExchangeToken], Exchanged | TokenRefusal | None] = lambda _: None
 
-    def fact(self, need: Need, kind: "type[Fact] | tuple[type, ...]") -> "Fact | None":
+    @overload
+    def fact(self, need: Need, kind: "type[Fact]") -> "Fact | None": ...
+
+    @overload
+    def fact(self, need: Need, kind: tuple[type, ...]) -> Any: ...  # noqa: ANN401 - whoever asks says of which kinds
+
+    def fact(self, need: Need, kind: type | tuple[type, ...]) -> Any:
         """Return the answer to a need, or None where it has not been asked; the pipeline never stores None.
 
         Raises:
@@ -60,7 +66,7 @@ class Knowledge:
         answer = self.facts.get(need)
         if answer is not None and not isinstance(answer, kind):
             raise TypeError(f"{type(need).__name__} was answered with {type(answer).__name__}")
-        return cast("Fact | None", answer)
+        return answer
 
 
 _NOWHERE: Final = Target(b"/", b"")
