@@ -1,17 +1,22 @@
 """Single sign-on over three sites at two gateways in processes of their own, with one store."""
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, Self
 
 import pytest
 from aiohttp import WSMsgType
 from yarl import URL
 
+from gateway.core.sessions.joining import decode_ticket, encode_ticket, ticket_purpose
+from gateway.core.sessions.seal import KeyRing
 from tests.support.fleet import Fleet
 from tests.support.ports import free_port
 from tests.support.sites import SiteBrowser, SiteWorld
+from tests.support.world import SECRET_KEY
 
 pytestmark = pytest.mark.asyncio
 SITES = ("wiki", "files", "shop")
@@ -65,6 +70,20 @@ async def two_gateways(url: str, mode: str) -> AsyncIterator[tuple[SiteFleet, Si
             await two.__aexit__()
 
 
+def aged(fleet: SiteFleet, site: str, url: str, seconds: float) -> str:
+    """Return the address of a ticket as if it had been given some seconds earlier."""
+    ring, purpose, address = (
+        KeyRing((base64.b64decode(SECRET_KEY),)),
+        ticket_purpose(fleet.site(site)),
+        URL(url),
+    )
+    payload = ring.open(purpose, address.query["ticket"])
+    ticket = None if payload is None else decode_ticket(payload)
+    assert ticket is not None
+    older = replace(ticket, at=ticket.at - seconds)
+    return str(address.update_query(ticket=ring.seal(purpose, encode_ticket(older), bytes(12))))
+
+
 @pytest.mark.parametrize("mode", ["cookie", "redis"])
 async def test_single_sign_on_over_three_sites(valkey_url, mode: str):
     """[11.2]: one login; tickets replayed, stolen and late are refused; logout at one site ends all."""
@@ -96,6 +115,12 @@ async def test_single_sign_on_over_three_sites(valkey_url, mode: str):
         assert (await thief.get(url, follow=False)).status == 400, "stolen"
         assert (await alice.get(url, follow=False)).status == 400, "spent by the thief"
         assert not thief.at("plans")
+        url = await alice.ticket("drafts")
+        page = await alice.get(aged(one, "drafts", url, 31), follow=False)
+        assert page.status == 400, "late"
+        url = await alice.ticket("drafts")
+        page = await alice.get(aged(one, "drafts", url, 20), follow=False)
+        assert page.status == 303, "or the ticket before was refused for something else"
 
         # a socket of one site ends with the session, whichever site and gateway that ends at
         socket = await alice.session.ws_connect(one.site("files") + "/ws", origin=one.site("files"))
