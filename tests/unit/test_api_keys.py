@@ -323,3 +323,23 @@ def test_what_the_configuration_warns_of():
         {"path": "/", "api_keys": True, "require": {"scopes": ["x"]}},
         identity_headers={"X-Forwarded-User": "sub", "X-Forwarded-Issuer": "iss"},
     )
+
+
+def test_owners_who_look_like_people_are_warned_of_where_they_come_in():
+    """[11.8, 11.9, 11.1] By what a route tells, by user names, and by policies that ask for a name alone."""
+
+    def told(route: dict[str, Any], names: dict[str, str], **changes: Any) -> list[str]:
+        own = {"path": "/", "api_keys": True, "require": {"scopes": ["x"]}, **route}
+        found = warn(settings(own, api_keys={}, identity_headers=names, **changes))
+        return [str(each).partition(":")[0] for each in found if "API key" in str(each)]
+
+    issuer = {"X-Forwarded-User": "sub", "X-Forwarded-Issuer": "iss"}
+    basic = {"authorization": {"basic": {"username": "sub", "password": "x"}}}
+    assert told({}, issuer) == []
+    assert told({}, {"X-Forwarded-User": "sub"}) == ["identity_headers"]
+    assert told({"identity_headers": {"X-User": "sub"}}, issuer) == ["routes[0].identity_headers"]
+    assert told({"identity_headers": issuer}, {"X-Forwarded-User": "sub"}) == []
+    assert told(basic, issuer) == ["routes[0].authorization.basic"]
+    assert told({"require": {"scopes": ["x"], "claims": {"sub": "alice"}}}, issuer) == ["routes[0].require"]
+    by_issuer = {"claims": {"sub": "alice", "iss": "urn:token-gateway:api-keys"}, "scopes": ["x"]}
+    assert told({"require": by_issuer}, issuer) == []

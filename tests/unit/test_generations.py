@@ -277,6 +277,30 @@ def renewed(old: Request, knowledge: Knowledge, now: float = NOW, more: str = ""
     return found
 
 
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (True, 1),
+        (1, True),
+        (1, 1.0),
+        ([True], [1]),
+        ({"x": [True]}, {"x": [1]}),
+    ],
+)
+def test_r69_claims_of_another_type_are_another_identity(first: Any, then: Any):
+    """R69, R26 [11.1, 11.9]: what was found of ``true`` says nothing of 1, which a renewal has brought."""
+    known: dict[str, Any] = {
+        CLAIMS[0]: Renewed(replace(SESSION, generation=1, claims={"x": first}), GRANTS[1])
+    }
+    knowledge = replace(knowing(), recent_outcome=known.get)
+    old = request(0, 0, b"/x")
+    assert renewed(old, knowledge).identity is renewed(old, knowledge).identity
+    known[CLAIMS[1]] = Renewed(replace(SESSION, generation=2, claims={"x": then}), GRANTS[2])
+    identity = renewed(old, knowledge).identity
+    assert identity is not None
+    assert repr(identity.claims["x"]) == repr(then)
+
+
 def unremembered(forward: Forward) -> Forward:
     """Return a decision of which nothing is kept."""
     assert forward.live is not None

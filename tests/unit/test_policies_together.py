@@ -126,6 +126,17 @@ def test_networks(client: str, is_in: bool | None):
     assert verdict({"not": require}, client=client) is (None if is_in is False else Reason.POLICY_UNMET)
 
 
+@pytest.mark.parametrize("network", ["::ffff:10.0.0.0/104", "::ffff:a00:0/104", "::ffff:10.0.0.1"])
+def test_networks_of_ipv4_in_ipv6(network: str):
+    """[11.1]: clients are known by their IPv4 address; written so, too, a network keeps them in or out."""
+    keeps_out: dict[str, Any] = {"not": {"networks": [network]}}
+    for client, is_in in (("10.0.0.1", True), ("::ffff:10.0.0.1", True), ("11.0.0.1", False)):
+        assert verdict({"networks": [network]}, client=client) is (
+            None if is_in else Reason.NETWORK_FORBIDDEN
+        )
+        assert verdict(keeps_out, client=client) is (Reason.POLICY_UNMET if is_in else None)
+
+
 KNOWN: dict[str, Any] = {
     "groups": ["b"],
     "roles": ["b"],

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.foreign_identity import is_foreign
 from gateway.config.own_names import identity_names
-from gateway.config.requirements import certain
+from gateway.config.requirements import asked, certain
 from gateway.config.reserved_names import has_meaning
 from gateway.config.settings.api_keys import ApiKeySettings, ApiKeysSettings
 from gateway.config.settings.authorization import AuthorizationSettings
@@ -16,6 +16,9 @@ from gateway.syntax.dates import read_date
 from gateway.syntax.tokens import fold, is_token
 from gateway.syntax.urls import is_scope
 
+_ALIKE = (
+    "upstreams cannot tell the owner of an API key from a person of that name: add X-Forwarded-Issuer: iss"
+)
 _DATE = "write 2027-06-30, or 2027-06-30T12:00:00Z"
 
 
@@ -102,9 +105,28 @@ def warn_api_keys(settings: Settings) -> Iterator[Problem]:
                 ("routes", index, "authorization"),
                 "an API key is no access token, and none can be had for it: none gets in here",
             )
-    if taking and "iss" not in settings.identity_headers.values():
-        yield Problem(
-            ("identity_headers",),
-            "upstreams cannot tell the owner of an API key from a person of that name:"
-            " add X-Forwarded-Issuer: iss",
-        )
+    yield from _warn_alike(settings, taking)
+
+
+def _warn_alike(settings: Settings, taking: list[int]) -> Iterator[Problem]:
+    """Yield where the owner of a key is taken for the person of that name."""
+    own = [index for index in taking if settings.routes[index].identity_headers is not None]
+    if set(taking).difference(own) and "iss" not in settings.identity_headers.values():
+        yield Problem(("identity_headers",), _ALIKE)
+    for index in taking:
+        route, at = settings.routes[index], ("routes", index)
+        if index in own and "iss" not in (route.identity_headers or {}).values():
+            yield Problem((*at, "identity_headers"), _ALIKE)
+        found = route.authorization
+        basic = found.basic if isinstance(found, AuthorizationSettings) else None
+        if basic is not None and basic.username == "sub":
+            yield Problem(
+                (*at, "authorization", "basic"),
+                "a user name does not tell the owner of an API key from a person of that name",
+            )
+        is_named = any("sub" in (each.claims or {}) for each in asked(settings, route))
+        if is_named and not any("iss" in (each.claims or {}) for each in certain(settings, route)):
+            yield Problem(
+                (*at, "require"),
+                "whoever owns an API key under that name is let in like the person: ask for iss as well",
+            )

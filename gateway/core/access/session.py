@@ -46,15 +46,21 @@ def judge_session(context: Context, cookie: SessionCookie) -> Live | Need | Reas
         return cookie.gone
     verdict = _judge(context, opened)
     if isinstance(verdict, Live):
-        if verdict.identity == cookie.identity:
+        before = cookie.identity
+        if before is not None and _is_same(verdict.identity, before):
             # nothing of it is worked out twice: block, assertion, what it passed
-            verdict.identity = cookie.identity
+            verdict.identity = before
         else:
             cookie.identity = verdict.identity
     if isinstance(verdict, Live) and (kept := _keep(context, opened, verdict)) is not None:
         verdict.kept = cookie.kept = kept
         cookie.live = verdict
     return verdict
+
+
+def _is_same(identity: Identity, before: Identity) -> bool:
+    # to Python true is 1, and 1.0 as well; policies and upstreams tell them apart (R26)
+    return identity == before and repr(identity.claims) == repr(before.claims)
 
 
 def _giving(context: Context, cookie: SessionCookie, kept: KeptSession, live: Live) -> Live:

@@ -16,6 +16,8 @@ from gateway.core.rules.verdict import Check, Verdict, denied
 
 _MOST_CLIENTS: Final = 4096
 _MOST_CLIENT: Final = 64
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
+_FOURTH: Final = (1 << 32) - 1
 
 
 def named_methods(request: Request) -> list[bytes]:
@@ -68,10 +70,11 @@ def _within(texts: Iterable[str]) -> Callable[[str], bool | None]:
     fourth: list[tuple[int, int]] = []
     sixth: list[IPv6Network] = []
     for network in map(ip_network, texts):
-        if isinstance(network, IPv6Network):
+        if isinstance(network, IPv6Network) and not network.subnet_of(_MAPPED):
             sixth.append(network)
         else:
-            fourth.append((int(network.netmask), int(network.network_address)))
+            # a client in IPv6 that holds IPv4 (RFC 4291 section 2.5.5.2) is known by its IPv4 address
+            fourth.append((int(network.netmask) & _FOURTH, int(network.network_address) & _FOURTH))
     is_empty = not (fourth or sixth)
 
     def holds(text: str) -> bool | None:
