@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config.settings.root import Settings
 from gateway.demo.faults import QUIRKS
-from tests.support.world import Browser, Page, World, merge
+from tests.support.world import World, merge
 
 TESTS = Path(__file__).parents[1]
 
@@ -38,13 +38,6 @@ def test_every_switch_is_met_by_a_gateway():
 def reload(world: World, **provider: object) -> None:
     """Give the gateway its configuration anew, with settings of the provider changed."""
     world.gateway.reload(Settings.model_validate(merge(world.config(), {"providers": {"demo": provider}})))
-
-
-async def log_in(browser: Browser, world: World, *quirks: str) -> Page:
-    """Log in, with faults that begin once the provider has shown its form."""
-    form = await browser.get("/x")
-    world.provider.quirks.update(quirks)
-    return await browser.submit(form, username="alice", password="alice")
 
 
 @pytest.mark.asyncio
@@ -90,7 +83,9 @@ async def test_a_refusal_in_other_words(world: World, quirk: str):
 async def test_a_code_whose_answer_is_lost(world: World):
     """R60: the code is spent and the tokens never came: no session, a page, and the next login is well."""
     browser = world.browser()
-    page = await log_in(browser, world, "token-lost-after-commit")
+    form = await browser.get("/x")
+    world.provider.quirks.add("token-lost-after-commit")
+    page = await browser.submit(form, username="alice", password="alice")
     assert page.status == 503
     assert not any("-session=" in line for line in page.set_cookies)
     world.provider.quirks.clear()
@@ -115,13 +110,18 @@ async def test_a_refresh_whose_answer_is_lost(world: World):
 @pytest.mark.asyncio
 async def test_userinfo_of_no_use(world: World, shape: str):
     """R30 R60: a login that needs its answer waits for a better one, and says nothing of what came."""
-    reload(world, userinfo=True, timeout="300ms")
+    reload(world, userinfo=True)
+    browser = world.browser()
+    form = await browser.get("/x")
+    reload(world, userinfo=True, timeout="300ms" if shape == "slow" else "10s")
     world.provider.slow_seconds = 0.6
-    page = await log_in(world.browser(), world, f"userinfo-{shape}")
+    world.provider.quirks.add(f"userinfo-{shape}")
+    page = await browser.submit(form, username="alice", password="alice")
     assert page.status == 503
     assert "Traceback" not in page.text
     assert not any("-session=" in line for line in page.set_cookies)
     world.provider.quirks.clear()
+    reload(world, userinfo=True)
     world.clock.advance(61)
     assert (await world.browser().login()).status == 200
 
@@ -131,16 +131,20 @@ async def test_userinfo_of_no_use(world: World, shape: str):
 @pytest.mark.asyncio
 async def test_a_slow_provider_is_given_up(world: World, where: str, how: str):
     """R60: within the provider's time-out, at each of its endpoints; nobody comes in meanwhile."""
+    browser, headers = world.browser(), None
+    form = await browser.get("/x") if where in ("jwks", "token") else None
+    if where == "introspection":
+        headers = {"Authorization": "Bearer unheard-of"}
     reload(world, timeout="300ms", introspection="json")
     world.provider.slow_seconds = 0.6
-    if where in ("jwks", "token"):
-        page = await log_in(world.browser(), world, f"{where}-{how}")
+    world.provider.quirks.add(f"{where}-{how}")
+    if form is None:
+        page = await browser.get("/x", headers=headers)
     else:
-        world.provider.quirks.add(f"{where}-{how}")
-        headers = {"Authorization": "Bearer unheard-of"} if where == "introspection" else None
-        page = await world.browser().get("/x", headers=headers)
+        page = await browser.submit(form, username="alice", password="alice")
     assert page.status == 503
     assert not any("-session=" in line for line in page.set_cookies)
     world.provider.quirks.clear()
+    reload(world, introspection="json")
     world.clock.advance(61)
     assert (await world.browser().login()).status == 200
