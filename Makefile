@@ -5,7 +5,8 @@ PYTHON ?= $(shell for each in /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/p
   python3.11 python3.12 python3.13 python3; do \
   $$each -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
-JOBS ?= 2
+# tests wait more than they work
+JOBS ?= 3
 
 .PHONY: help setup native demo test check format bench bench-fleet soak lock clean
 

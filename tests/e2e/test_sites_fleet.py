@@ -99,7 +99,7 @@ async def test_single_sign_on_over_three_sites(valkey_url, mode: str):
             return one.events(event) + two.events(event)
 
         # logs are written in batches
-        await one.eventually(lambda: len(told("site_join")) == len(SITES))
+        await one.eventually(lambda: len(told("site_join")) == len(SITES) and told("login"))
         assert len(told("login")) == 1
         joined = told("site_join")
         assert {line["site"] for line in joined} == {one.site(site) for site in SITES}
