@@ -30,9 +30,24 @@ _IMPORT_ALL = """
 import importlib, pkgutil, sys
 sys.path.insert(0, sys.argv[1])
 import gateway
+def is_ours(each):
+    return each.__module__.startswith("gateway.")
+
+
+def is_compiled(name):
+    return not (getattr(sys.modules.get(name), "__file__", None) or ".py").endswith(".py")
+
+
 for module in pkgutil.walk_packages(gateway.__path__, "gateway."):
-    if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
+    if module.name.endswith("__main__"):
+        continue
+    found = importlib.import_module(module.name)
+    for each in vars(found).values():
+        # an interpreted class with a compiled base can be made, and no instance of it
+        if isinstance(each, type) and each.__module__ == module.name and not is_compiled(module.name):
+            bases = [base for base in each.__mro__ if is_ours(base) and is_compiled(base.__module__)]
+            if bases and not issubclass(each, BaseException):
+                sys.exit(f"{module.name}.{each.__name__} has a compiled base: compile it too")
 """
 
 

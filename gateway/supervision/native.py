@@ -24,6 +24,7 @@ HOT: Final = (
     "core/access/generations.py",
     "core/access/possession.py",
     "core/access/session.py",
+    "core/access/token_userinfo.py",
     "core/access/verification.py",
     "core/decision/answers.py",
     "core/decision/context.py",
