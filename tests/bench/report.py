@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.supervision import native
 from tests.bench.chart import Bar, Group, render
 from tests.bench.measure import Target, Verdict, counted, judge, middle, ratio, spread, void_reason
 from tests.bench.peers import GATEWAY, NGINX, PEERS
@@ -51,7 +52,8 @@ What is in the way where a target is missed: [performance.md](performance.md).
 - Latency and WebSocket rows: the project's own open-loop generator (`tests/bench/openloop.py`). Requests are
   due at times drawn beforehand (Poisson, the same for every peer), and a latency counts from the time at
   which a request was due.
-- The gateway runs its normal configuration. Its embedded store is a child of it, on its core, and counted.
+- The gateway runs its normal configuration; its modules on the way of a request are {modules}.
+  Its embedded store is a child of it, on its core, and counted.
 
 ## Who takes part, and in what they differ
 
@@ -215,7 +217,11 @@ def page(rows: Sequence[Row], setting: Setting) -> str:
     """Return the page of results in Markdown."""
     floors = ", ".join(f"{floor} x nginx {key}" for key, floor in FLOORS.items())
     lines = _PAGE.format(
-        floors=floors, machine=setting.machine, rounds=setting.rounds, seconds=f"{setting.seconds:g}"
+        floors=floors,
+        modules="compiled (`make native`)" if native.find() else "interpreted",
+        machine=setting.machine,
+        rounds=setting.rounds,
+        seconds=f"{setting.seconds:g}",
     ).splitlines()
     for peer in PEERS.values():
         version = setting.versions.get(peer.name, "")
