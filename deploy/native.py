@@ -80,11 +80,13 @@ def compile_in(folder: Path, opt: str) -> None:
     command: Any = Distribution({"name": "native", "ext_modules": extensions}).get_command_obj("build_ext")
     command.inplace = True
     command.build_temp = "o"
+    command.build_lib = "l"
     command.ensure_finalized()
     command.build_extensions = _in_parallel(command)
     command.run()
     shutil.rmtree("c")
     shutil.rmtree("o")
+    shutil.rmtree("l", ignore_errors=True)
 
 
 def _in_parallel(command: Any) -> Callable[[], None]:  # noqa: ANN401 - setuptools has no types
@@ -149,7 +151,7 @@ def install(package: Path, opt: str) -> None:
     if native.digest(package) != native.digest():
         sys.exit(f"native: {package} is of another source than {native.PACKAGE}")
     made = build(opt)
-    for file in made.rglob("*.so"):
+    for file in (*made.glob("*.so"), *(made / native.PACKAGE.name).rglob("*.so")):
         shutil.copy2(file, package.parent / file.relative_to(made))
 
 

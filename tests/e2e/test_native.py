@@ -1,6 +1,7 @@
 """The compiled form in real workers, and held against the same tests as the source."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,27 @@ async def test_workers_run_it(compiled: Path):
     async with Fleet(2) as fleet:
         for pid in (await fleet.pids()).values():
             assert f"{compiled}/gateway/core/decide." in loaded_by(pid)
+
+
+def test_it_goes_into_an_installed_package(compiled: Path, tmp_path: Path):
+    """[10.1]: of the same source it gets the extension modules, and runs them; of another none."""
+    package = tmp_path / "gateway"
+    shutil.copytree(native.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, str(TREE / "deploy" / "native.py"), "--into", str(package)]
+    subprocess.run(command, check=True, timeout=60)
+    code = "import gateway.worker, gateway.core.decide as d; print(d.__file__)"
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert Path(ran.stdout.strip()).suffix == ".so"
+    assert Path(ran.stdout.strip()).is_relative_to(tmp_path)
+    for file in package.rglob("*.so"):
+        file.unlink()
+    (package / "core" / "memo.py").write_text("")
+    assert subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 1
+    assert not list(package.rglob("*.so"))
 
 
 @pytest.mark.timeout(300)
