@@ -106,34 +106,21 @@ def compile_rules(
         settings.groups_claim,
         raw=settings.identity_encoding == "utf-8",
     )
-    own = own_names(settings)
     parts = [part for part in map(split_site, site_urls(settings)) if part is not None]
     https = [part for part in parts if part.scheme == "https"]
     secure = authorities(name(part).encode() for part in https for name in (authority_of, with_port))
     hsts = settings.tls.hsts if settings.tls is not None else None
     sources = sources_of(settings.forwarding)
-    more = _more(settings)
     prefixes = tuple(prefix.lower().encode() for prefix in cookie_prefixes)
-
     keys = key_lines(settings.api_keys)
-
-    told = settings.forwarding.client_certificate
-    certificate = b"" if told == "none" else told.lower().encode()
-
-    def classify(name: bytes) -> Kind:
-        if certificate and fold(name) == fold(certificate):
-            return kinds.CERTIFICATE if name.lower() == certificate else kinds.DROP
-        if keys is not None and fold(name) == keys.folded:
-            # in another spelling it is no key, and an upstream that folds names must not see it either
-            return kinds.AUTHORIZATION if name.lower() == keys.name else kinds.DROP
-        return kinds.FORWARDING if name.lower() in sources.names else _request_kind(name, own, more)
-
     proxies = Proxies(settings.trusted_proxies, secure, sources, budgets)
     return HeaderRules(
         proxies=proxies,
         identity=identity,
         cookie_prefixes=prefixes,
-        request_lines=LineTable(classify, _request_reader(prefixes), _ONCE_ASKED, budgets),
+        request_lines=LineTable(
+            _classifier(settings, sources.names, keys), _request_reader(prefixes), _ONCE_ASKED, budgets
+        ),
         response_lines=LineTable(
             _response_kind if hsts is None else _response_kind_with_hsts,
             _response_reader(prefixes),
@@ -147,6 +134,25 @@ def compile_rules(
             name for name, each in settings.providers.items() if each.email_verified == "ignore"
         ),
     )
+
+
+def _classifier(
+    settings: Settings, forwarding: frozenset[bytes], keys: KeyLines | None
+) -> Callable[[bytes], Kind]:
+    """Return what tells the kind of a request's field by its name."""
+    own, more = own_names(settings), _more(settings)
+    told = settings.forwarding.client_certificate
+    certificate = b"" if told == "none" else told.lower().encode()
+
+    def classify(name: bytes) -> Kind:
+        if certificate and fold(name) == fold(certificate):
+            return kinds.CERTIFICATE if name.lower() == certificate else kinds.DROP
+        if keys is not None and fold(name) == keys.folded:
+            # in another spelling it is no key, and an upstream that folds names must not see it either
+            return kinds.AUTHORIZATION if name.lower() == keys.name else kinds.DROP
+        return kinds.FORWARDING if name.lower() in forwarding else _request_kind(name, own, more)
+
+    return classify
 
 
 def _more(settings: Settings) -> _More:
