@@ -23,17 +23,25 @@ help:
 
 setup: .venv/.installed
 
-.venv/.installed: requirements-dev.lock pyproject.toml
+# what the gateway itself needs: all that the demo runs on
+.venv/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "Python 3.11 or newer with venv is needed (Debian: python3-venv); name one:" \
 	    "make PYTHON=/path/to/python3.11 ..."; exit 1; }
-	@echo "setting up .venv from requirements-dev.lock with $(PYTHON) ..."
+	@echo "setting up .venv from requirements.lock with $(PYTHON) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "token-gateway.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
 	@touch $@
 
-demo: setup
+# what tests and benchmarks need beside it; axe-core comes without the browser driver that its package asks for
+.venv/.installed: .venv/.runtime requirements-dev.lock requirements-tools.lock
+	@echo "adding the tools of requirements-dev.lock ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-tools.lock
+	@touch $@
+
+demo: .venv/.runtime
 	@exec $(BIN)/python -m gateway demo $(ARGS)
 
 check: setup
@@ -66,9 +74,9 @@ lock:
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
 	  --extra embedded pyproject.toml -o requirements.lock $(if $(UPGRADE),--upgrade)
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
-	  --extra embedded --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock $(if $(UPGRADE),--upgrade)
+	  --extra embedded --extra otel --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock $(if $(UPGRADE),--upgrade)
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
-	  --only-group build -c requirements-dev.lock pyproject.toml -o requirements-build.lock
+	  --group build -c requirements-dev.lock -o requirements-build.lock
 
 clean:
 	@rm -rf .venv .demo .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
