@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.browser import chromium, somebody
 from tests.support.world import World
 
 
@@ -17,3 +18,23 @@ async def world(request, valkey_url, tmp_path):
         override["session"] = override["session"] | {"rotation_grace": grace.args[0]}
     async with World(valkey_url, tmp_path, **override) as world:
         yield world
+
+
+@pytest.fixture(scope="module")
+def devtools():
+    """The address of the DevTools of a Chromium that serves this module."""
+    with chromium() as address:
+        yield address
+
+
+@pytest.fixture
+async def person(devtools):
+    """A browser context without a cookie, for any number of tabs."""
+    async with somebody(devtools) as person:
+        yield person
+
+
+@pytest.fixture
+async def tab(person):
+    """One tab in a context without a cookie."""
+    return await person.tab()
