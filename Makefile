@@ -77,6 +77,8 @@ lock:
 	  --extra embedded --extra otel --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock $(if $(UPGRADE),--upgrade)
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
 	  --group build -c requirements-dev.lock -o requirements-build.lock
+	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
+	  --group apps -o requirements-apps.lock $(if $(UPGRADE),--upgrade)
 
 clean:
 	@rm -rf .venv .demo .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
