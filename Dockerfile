@@ -31,8 +31,7 @@ WORKDIR /var/lib/gateway
 USER 10001:10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# asks the admin listener at its default address
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9090/livez', timeout=2)"]
+# asks the admin listener, where the configuration has it
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 CMD ["gateway", "healthcheck"]
 ENTRYPOINT ["gateway"]
 CMD ["run"]

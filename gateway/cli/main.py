@@ -1,4 +1,4 @@
-"""The command ``gateway``: run, demo, check, explain, revoke, sessions, reload, schema, keys, import.
+"""The command ``gateway``: its parsers, and how it ends; what each command does stands in its own module.
 
 Exit codes: 0 done; 1 it did not come to pass; 2 the command line is wrong (``argparse``'s own).
 Heavy imports stand inside the commands, so that each pays only for what it uses.
@@ -11,7 +11,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from gateway import __version__
-from gateway.cli import api_keys, commands, explaining, importing, running
+from gateway.cli import api_keys, commands, completion, explaining, healthcheck, importing, running
+from gateway.cli.arguments import Parser, add_config
+from gateway.cli.arguments import command as _command
 from gateway.cli.terminal import CommandError, complain
 
 # our session ids: 32 bytes in base64url (RFC 4648 section 5)
@@ -30,7 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     forbid_core_dumps()
     words = _guarded(list(sys.argv[1:] if arguments is None else arguments))
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     parser = _parser(words)
+    if not words:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
     options = parser.parse_args(words)
     try:
         command: Callable[[argparse.Namespace], int] = options.command
@@ -59,10 +66,10 @@ def _guarded(words: list[str]) -> list[str]:
     return [*kept, "--", *last] if last else kept
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gateway", description="An authenticating reverse proxy.")
+def _parser(words: Sequence[str]) -> Parser:
+    parser = Parser(prog="gateway", description="An authenticating reverse proxy.")
     parser.add_argument("--version", action="version", version=f"gateway {__version__}")
-    parsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    parsers = parser.add_commands("COMMAND")
     run = _command(parsers, "run", "serve until SIGTERM", commands.run)
     check = _command(parsers, "check", "check the configuration, list every problem", commands.check)
     explain = _command(parsers, "explain", "tell what would happen to a request", explaining.explain)
@@ -74,11 +81,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         running.reload,
     )
     for each in (run, check, explain, revoke, reload):
-        each.add_argument(
-            "--config",
-            metavar="FILE",
-            help="default: $GATEWAY_CONFIG, else gateway.yaml, else config/gateway.yaml",
-        )
+        add_config(each)
     check.add_argument(
         "--providers", action="store_true", help="ask each provider for its metadata and keys as well"
     )
@@ -90,22 +93,13 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _command(parsers, "schema", "print the JSON Schema of the configuration, for editors", commands.schema)
     _keys_arguments(parsers)
     _import_arguments(parsers)
+    healthcheck.add_arguments(parsers)
+    completion.add_arguments(parsers, lambda: _parser(["demo"]))
     demo = _command(parsers, "demo", "a provider, an upstream and a gateway to try it with", commands.demo)
     if "demo" in words[:1]:
         from gateway.demo.run import add_arguments  # noqa: PLC0415 - only this command needs the demo
 
         add_arguments(demo)
-    return parser
-
-
-def _command(
-    parsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    text: str,
-    run: Callable[[argparse.Namespace], int],
-) -> argparse.ArgumentParser:
-    parser = parsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    parser.set_defaults(command=run)
     return parser
 
 
@@ -156,13 +150,13 @@ def _admin_arguments(parser: argparse.ArgumentParser, *, changes: bool) -> None:
         parser.add_argument("--actor", metavar="NAME", help="kept in the audit log; default: user@host")
 
 
-def _sessions_arguments(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _sessions_arguments(parsers: "argparse._SubParsersAction[Parser]") -> None:
     sessions = parsers.add_parser(
         "sessions",
         help="who is logged in, where the store keeps sessions",
         description="Who is logged in: needs session.mode: redis.",
     )
-    actions = sessions.add_subparsers(metavar="ACTION", required=True)
+    actions = sessions.add_commands("ACTION")
     listed = _command(actions, "list", "list sessions, those seen last first", running.list_sessions)
     show = _command(actions, "show", "show one session", running.show_session)
     end = _command(actions, "end", "end one session, or those of a person", running.end_sessions)
@@ -183,13 +177,13 @@ def _sessions_arguments(parsers: "argparse._SubParsersAction[argparse.ArgumentPa
         each.add_argument("--json", action="store_true", help="print JSON, one session on each line")
 
 
-def _keys_arguments(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _keys_arguments(parsers: "argparse._SubParsersAction[Parser]") -> None:
     keys = parsers.add_parser("keys", help="secret keys, API keys", description="Secret keys and API keys.")
-    actions = keys.add_subparsers(metavar="ACTION", required=True)
+    actions = keys.add_commands("ACTION")
     _command(actions, "generate", "print a new secret key", commands.generate)
     api = actions.add_parser(
         "api", help="API keys for machines", description="API keys: need the section api_keys."
-    ).add_subparsers(metavar="ACTION", required=True)
+    ).add_commands("ACTION")
     create = _command(api, "create", "make an API key, and print it once", api_keys.create)
     create.add_argument("--owner", metavar="NAME", required=True, help="who answers for it; told as sub")
     create.add_argument(
@@ -209,10 +203,10 @@ def _keys_arguments(parsers: "argparse._SubParsersAction[argparse.ArgumentParser
         _admin_arguments(each, changes=each is not listed)
 
 
-def _import_arguments(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _import_arguments(parsers: "argparse._SubParsersAction[Parser]") -> None:
     whose = parsers.add_parser(
         "import", help="translate a configuration of oauth2-proxy", description="Translate a configuration."
-    ).add_subparsers(metavar="PRODUCT", required=True)
+    ).add_commands("PRODUCT")
     parser = _command(
         whose, "oauth2-proxy", "translate a configuration of oauth2-proxy 7.15", importing.import_oauth2_proxy
     )
@@ -233,5 +227,8 @@ def _time(text: str) -> float:
 
     if text.isascii() and text.isdecimal():
         return float(text)
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("write 2026-01-31T12:00:00Z, or seconds since 1970") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
