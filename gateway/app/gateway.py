@@ -88,6 +88,7 @@ class Gateway(Parts):
             ready=ready,
             revoke=self.revoke_one,
             terms=terms_of(settings),
+            audit=self.logs.audit,
             clock=self.clock,
             sessions=self.session_admin.answer,
             keys=self.key_admin.answer,

@@ -2,13 +2,16 @@
 
 import http.client
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlencode, urlsplit
 
+from gateway.config.settings.admin import ROLES, UNNAMED, AdminTokenSettings
 from gateway.config.settings.root import Settings
+from gateway.syntax.dates import read_date
 from gateway.syntax.urls import DEFAULT_PORTS, parse_listen
 
 _MOST_ANSWER = 1 << 20
@@ -43,14 +46,23 @@ def target_of(settings: Settings, without: str) -> Target:
     Raises:
         AdminError: there is no token.
     """
-    address, token = parse_listen(settings.admin.listen), settings.admin.token
-    if token is None:
+    address = parse_listen(settings.admin.listen)
+    tokens = sorted(settings.admin.named(), key=_is_over_or_may_little)
+    if not tokens:
         raise AdminError(f"admin.token is not set: {without}")
     if address is None:
         raise AdminError("admin.listen is no address")
     host = _WILD.get(address[0], address[0])
     name = f"admin.listen ({settings.admin.listen})"
-    return Target(host, address[1], False, name, "admin.token", token.get_secret_value())
+    token_name = "admin.token" if tokens[0][0] == UNNAMED else f"admin.tokens.{tokens[0][0]}"
+    return Target(host, address[1], False, name, token_name, tokens[0][1].token.get_secret_value())
+
+
+def _is_over_or_may_little(named: tuple[str, AdminTokenSettings]) -> tuple[bool, int]:
+    """Return what sorts a token that still lives and may most to the front; ``admin.token`` is one."""
+    _, each = named
+    ends = None if each.expires is None else read_date(each.expires)
+    return ends is not None and ends <= time.time(), -ROLES[each.role]
 
 
 def target_at(url: str, token_file: Path) -> Target:

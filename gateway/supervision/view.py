@@ -54,6 +54,7 @@ class View:
             keys=self._keys,
             explain=self._explain,
             terms=terms_of(settings),
+            audit=fleet.logs.audit,
             clock=CLOCK,
             limits=limits_of(settings.limits),
         )

@@ -13,7 +13,7 @@ import yaml
 from gateway.cli import main as cli
 from gateway.cli.healthcheck import healthcheck
 from gateway.config.settings.listener import LimitSettings
-from gateway.edge.admin.listener import _is_ours
+from gateway.edge.admin.hosts import is_ours
 from gateway.edge.telemetry import metrics
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from tests.support.configuration import TREE
@@ -129,7 +129,7 @@ def test_prometheus_can_scrape_what_is_deployed():
     assert admin["listen"] == f"0.0.0.0:{port}"
     services = yaml.safe_load(COMPOSE.read_text())["services"]
     assert set(services["prometheus"]["networks"]) & set(services[host]["networks"])
-    assert _is_ours([f"{host}:{port}"], frozenset())
+    assert is_ours([f"{host}:{port}"], frozenset())
     assert f'job="{job["job_name"]}"' in RULES.read_text()
     assert [(DEPLOY / "prometheus" / name).resolve() for name in scrape["rule_files"]] == [RULES]
     promtool = shutil.which("promtool")

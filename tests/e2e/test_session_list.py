@@ -275,7 +275,8 @@ async def test_what_a_revocation_met_and_who_asked(world: World):
     events = world.audit("revocation")
     assert len(events) == 8
     (event,) = [each for each in events if each.get("reason") == "left"]
-    assert (event["actor"], event["client"], event["value"]) == ("carol@desk", "127.0.0.1", "alice")
+    assert (event["on_behalf_of"], event["client"], event["value"]) == ("carol@desk", "127.0.0.1", "alice")
+    assert (event["actor"], event["actor_by"]) == ("token", "token")
     await logged_in(world, "bob")
     assert json.loads((await world.admin("POST", "/revoke", json={"all": True})).text)["sessions"] == 1
     await logged_in(world, "alice")
@@ -284,7 +285,8 @@ async def test_what_a_revocation_met_and_who_asked(world: World):
     page = await world.admin("DELETE", path)
     assert (page.status, json.loads(page.text)["ended"]) == (200, 1)
     event = world.audit("revocation")[-1]
-    assert (event["reason"], event["actor"], event["kind"]) == ("lost laptop", "carol", "session")
+    assert (event["reason"], event["on_behalf_of"], event["kind"]) == ("lost laptop", "carol", "session")
+    assert event["actor"] == "token"
 
 
 async def test_an_entry_lives_no_longer_than_the_session_that_it_names(world: World):

@@ -286,7 +286,8 @@ async def test_a_revocation_without_the_store_is_in_the_audit_log(tmp_path):
             assert (await world.admin("POST", "/revoke", json=body)).status == 503
             assert (await browser.fetch("/x")).status == 401
             (event,) = world.audit("revocation")
-            assert (event["actor"], event["reason"], event["value"]) == ("carol", "left", "alice")
+            assert (event["actor"], event["on_behalf_of"], event["reason"]) == ("token", "carol", "left")
+            assert event["value"] == "alice"
             assert event["postponed"] == "store_unavailable"
     finally:
         server.close()

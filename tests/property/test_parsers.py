@@ -135,7 +135,7 @@ def test_any_body_of_a_revocation(body: bytes):
         return
     assert encode_entry(entry)
     assert entry.expires >= 1e9 + 60
-    assert notes.keys() <= {"reason", "actor"}
+    assert notes.keys() <= {"reason", "on_behalf_of"}
 
 
 COOKIE = st.tuples(

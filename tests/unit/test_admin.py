@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from gateway.config.settings.listener import AdminSettings
+from gateway.config.settings.admin import AdminSettings, AdminTokenSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
@@ -40,17 +40,22 @@ class Asked:
     written: list[DenyEntry] = field(default_factory=list)
     mandates: list[dict[str, str]] = field(default_factory=list)
     limits: Limits | None = None
+    tokens: dict[str, AdminTokenSettings] = field(default_factory=dict)
+    events: list[dict[str, object]] = field(default_factory=list)
 
     async def __aenter__(self) -> Self:
         token = SecretStr(self.token) if self.token is not None else None
         # the configuration refuses an empty token; the listener must hold without that
-        settings = AdminSettings.model_construct(listen="127.0.0.1:0", token=token)
+        settings = AdminSettings.model_construct(
+            listen="127.0.0.1:0", token=token, tokens=self.tokens, hosts=()
+        )
         self.admin = Admin(
             settings,
             metrics=self._metrics,
             ready=self._ready,
             revoke=self._revoke,
             terms=Terms(self.issuers, LIFE, IDLE),
+            audit=self._audit,
             clock=lambda: NOW,
             limits=self.limits,
         )
@@ -60,6 +65,9 @@ class Asked:
 
     async def _metrics(self) -> tuple[bytes, str]:
         return b"gateway_up 1\n", "text/plain; version=0.0.4"
+
+    def _audit(self, event: str, **fields: object) -> None:
+        self.events.append({"event": event} | {key: each for key, each in fields.items() if each is not None})
 
     async def _ready(self) -> Readiness:
         return Readiness(self.checks)
@@ -226,7 +234,9 @@ async def test_a_revocation_is_answered_with_who_knows_of_it():
         assert document["missing"] == []
         assert document["seq"] == 7
         assert ask.written == [DenyEntry("sub", "https://one.example", "alice", NOW, NOW + LIFE, AS_WRITTEN)]
-        assert ask.mandates == [{"reason": "left the company", "client": "127.0.0.1"}]
+        assert ask.mandates == [
+            {"reason": "left the company", "client": "127.0.0.1", "actor": "token", "actor_by": "token"}
+        ]
 
 
 @pytest.mark.parametrize("note", ["", 1, [], {}, True, "x" * 1025], ids=repr)
@@ -237,7 +247,7 @@ async def test_notes_are_short_texts(name: str, note):
         status, *_ = await ask.revoke(json.dumps({"sub": "alice", name: note}).encode())
         assert (status, ask.written) == (400, [])
         assert (await ask.revoke(json.dumps({"sub": "alice", name: None}).encode()))[0] == 200
-        assert ask.mandates == [{"client": "127.0.0.1"}]
+        assert ask.mandates == [{"client": "127.0.0.1", "actor": "token", "actor_by": "token"}]
 
 
 async def test_a_store_that_is_down():

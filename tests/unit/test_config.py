@@ -34,7 +34,7 @@ OTHER_KEY = base64.urlsafe_b64encode(bytes((11 * n + 5) % 256 for n in range(32)
 BASE = {
     "public_url": "https://app.example.com",
     "listen": "0.0.0.0:8080",
-    "admin": {"token": "0123456789abcdef"},
+    "admin": {"token": "0123456789abcdefghijkl"},
     "secret_keys": [KEY],
     "providers": {
         "corporate": {
@@ -47,6 +47,7 @@ BASE = {
     "upstreams": {"app": {"servers": ["http://127.0.0.1:3000"]}},
     "routes": [{"path": "/", "upstream": "app", "access": "required"}],
 }
+NAMED = {"token": "abcdefghijklmnopqrstuvwxyz", "role": "read"}
 ROUTE = {"path": "/x/", "upstream": "app", "access": "required"}
 KEYED = {
     "providers/corporate/client_auth": "private_key_jwt",
@@ -127,6 +128,15 @@ CASES = [
     ({"listen": "127.0.0.1:9090"}, "admin.listen"),
     ({"admin/token": "short"}, "admin.token"),
     ({"admin/token": "sixteen chars äß"}, "admin.token"),
+    ({"admin/tokens": {"alice": {"token": "short", "role": "read"}}}, "admin.tokens.alice.token"),
+    ({"admin/tokens": {"token": NAMED}}, "admin.tokens.token"),
+    ({"admin/tokens": {"<b>": NAMED}}, "admin.tokens.?"),
+    ({"admin/tokens": {"ali\u202ece": NAMED}}, "admin.tokens.?"),
+    ({"admin/tokens": {"x" * 65: NAMED}}, "admin.tokens.?"),
+    ({"admin/tokens": {"alice": NAMED | {"expires": "tomorrow"}}}, "admin.tokens.alice.expires"),
+    ({"admin/tokens": {"alice": NAMED | {"expires": "2027-02-30"}}}, "admin.tokens.alice.expires"),
+    ({"admin/tokens": {"alice": NAMED, "bob": NAMED}}, "admin.tokens.bob.token"),
+    ({"admin/tokens": {"bob": NAMED | {"token": "0123456789abcdefghijkl"}}}, "admin.tokens.bob.token"),
     # prefix
     ({"prefix": "/"}, "prefix"),
     ({"prefix": "//"}, "prefix"),

@@ -3,10 +3,10 @@
 No message repeats a value, only names of settings, providers and upstreams: a value may be a secret.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+from gateway.config.checks.admin import check_admin, warn_admin
 from gateway.config.checks.api_keys import check_api_keys, warn_api_keys
 from gateway.config.checks.asking import check_asking, warn_asking
 from gateway.config.checks.assertions import check_assertions, warn_assertions
@@ -36,7 +36,6 @@ from gateway.syntax.tokens import is_token
 
 Check: TypeAlias = "Callable[[Settings], Iterator[Problem]]"
 
-_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _KNOWN_EXAMPLES = frozenset({bytes(range(32)), bytes(range(1, 33))})
 
 
@@ -56,15 +55,6 @@ def _check_listeners(settings: Settings) -> Iterator[Problem]:
             yield Problem(path, message)
     if urls.collide(settings.listen, settings.admin.listen):
         yield Problem(("admin", "listen"), "the public listener has this port: choose another one (R62)")
-    for index, name in enumerate(settings.admin.hosts):
-        if _HOST_NAME.fullmatch(name) is None:
-            yield Problem(("admin", "hosts", index), "write a host name alone, without scheme or port")
-    token = settings.admin.token
-    if token is not None and not urls.is_bearer(token.get_secret_value()):
-        yield Problem(
-            ("admin", "token"),
-            "at least 16 characters of A-Z a-z 0-9 . _ ~ + / - (gateway keys generate prints a good one)",
-        )
 
 
 def _check_prefix(settings: Settings) -> Iterator[Problem]:
@@ -114,6 +104,7 @@ def _check_keys(settings: Settings) -> Iterator[Problem]:
 CHECKS: tuple[Check, ...] = (
     check_sites,
     _check_listeners,
+    check_admin,
     check_tls,
     check_log,
     _check_prefix,
@@ -142,12 +133,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _warnings(settings: Settings) -> Iterator[Problem]:
-    admin = urls.parse_listen(settings.admin.listen)
-    if admin is not None and not urls.is_loopback(admin[0]) and settings.admin.token is None:
-        yield Problem(
-            ("admin", "listen"),
-            "other machines can read the metrics here, and without admin.token nobody can revoke anything",
-        )
+    yield from warn_admin(settings)
     yield from warn_sites(settings)
     yield from warn_forwarding(settings)
     yield from warn_asking(settings)

@@ -1,21 +1,10 @@
-"""Settings of the listeners: TLS, rate limits, bounds on clients, the admin listener, logs."""
+"""Settings of the public listener: TLS, what proxies tell, bounds on clients; and logs."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.config.settings.base import Duration, Model, Number, Secret, Text, as_duration
-
-
-class AdminSettings(Model):
-    """The admin listener: metrics and health need no token, every change does."""
-
-    listen: Text = "127.0.0.1:9090"
-    """Address and port of metrics, health and revocation; never the public listener's."""
-    token: Secret | None = None
-    """Bearer token of every change, at least 16 characters; without one nothing can be changed."""
-    hosts: tuple[Text, ...] = Field(default=(), max_length=16)
-    """More names by which the listener may be asked, beside addresses and names that are not public."""
+from gateway.config.settings.base import Duration, Model, Number, Text, as_duration
 
 
 class CertificateSettings(Model):

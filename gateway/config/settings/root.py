@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from gateway.config.settings.admin import AdminSettings
 from gateway.config.settings.api_keys import ApiKeysSettings
 from gateway.config.settings.asking import Asker
 from gateway.config.settings.assertions import AssertionSettings
@@ -20,7 +21,6 @@ from gateway.config.settings.base import (
 )
 from gateway.config.settings.dpop import DpopSettings
 from gateway.config.settings.listener import (
-    AdminSettings,
     ClientHeaderSettings,
     ForwardingSettings,
     LimitSettings,

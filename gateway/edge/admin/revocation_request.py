@@ -13,6 +13,7 @@ from gateway.syntax.encoding import Json, parse_object
 
 _KINDS: Final[tuple[EntryKind, ...]] = ("jti", "sid", "sub", "session", "key", "all")
 _NOTES: Final = ("reason", "actor")
+_TOLD_AS: Final = {"reason": "reason", "actor": "on_behalf_of"}
 _KNOWN: Final = frozenset((*_KINDS, *_NOTES, "provider", "before"))
 _MOST_VALUE: Final = 1024
 _MOST_AHEAD: Final = 10 * 365 * 86400.0
@@ -38,12 +39,18 @@ class Terms:
 
 
 Mandate: TypeAlias = Mapping[str, str]
-"""Who asks for a change and why, for the audit log: ``actor`` and ``reason`` as told, and ``client``."""
+"""Who asks for a change and why, for the audit log.
+
+``actor`` and ``actor_by`` as recognised, ``client``; ``reason`` and ``on_behalf_of`` as told.
+"""
 
 
 def mandate_of(fields: Mapping[str, Json]) -> dict[str, str]:
-    """Return what of a request's members is a note for the audit log. Raises Refused."""
-    return {name: _text(name, fields[name]) for name in _NOTES if fields.get(name) is not None}
+    """Return what of a request's members is a note for the audit log. Raises Refused.
+
+    The member ``actor`` is what a caller says of itself, and no actor that anybody has recognised.
+    """
+    return {_TOLD_AS[name]: _text(name, fields[name]) for name in _NOTES if fields.get(name) is not None}
 
 
 def parse_notes(body: bytes, limit: int) -> dict[str, str]:

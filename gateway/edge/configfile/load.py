@@ -1,6 +1,7 @@
 """Loads the configuration: one file in, settings out, or every problem at once with its path and line."""
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,6 +13,7 @@ from gateway.config.checks.problems import Problem
 from gateway.config.settings.root import Settings
 from gateway.edge.configfile.certificates import find_tls_files
 from gateway.edge.configfile.references import resolve
+from gateway.edge.configfile.token_dates import warn_token_dates
 from gateway.edge.configfile.validation import validate
 from gateway.edge.configfile.yaml import MOST_OCTETS, Document, read
 
@@ -107,7 +109,7 @@ def parse(octets: bytes, source: str, base: FilePath, environment: Mapping[str, 
     if problems or settings is None:
         located = [_located(each, document) for each in problems]
         raise ConfigurationError(source, located or [Problem((), "cannot be used")])
-    warnings = (*document.warnings, *warn(settings))
+    warnings = (*document.warnings, *warn(settings), *warn_token_dates(settings, time.time()))
     return Loaded(settings, [_located(each, document) for each in warnings])
 
 
