@@ -11,7 +11,7 @@ import pytest
 
 from gateway.cli import main as cli
 from gateway.cli.healthcheck import DEFAULT_LISTEN
-from gateway.config.settings.listener import AdminSettings
+from gateway.config.settings.admin import AdminSettings
 from tests.support.certificates import Authority
 from tests.support.configuration import TREE
 from tests.support.ports import free_port
