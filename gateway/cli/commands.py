@@ -113,7 +113,7 @@ def schema(_: argparse.Namespace) -> int:
     """Print the JSON Schema of the configuration."""
     import json  # noqa: PLC0415 - only this command needs them
 
-    from gateway.edge.configfile.load import schema as schema_of  # noqa: PLC0415 - the same
+    from gateway.edge.configfile.schema import schema as schema_of  # noqa: PLC0415 - the same
 
     say(json.dumps(schema_of(), indent=2))
     return 0

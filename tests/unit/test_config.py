@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import json
 
 import pytest
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from gateway.config.settings.root import Settings
 from gateway.core import decide
 from gateway.core.runtime import compile_settings
 from gateway.core.runtime import problems as check
+from gateway.edge.configfile.schema import schema
 from gateway.syntax.urls import (
     are_everybody,
     authority_of,
@@ -27,6 +29,7 @@ from gateway.syntax.urls import (
     split_url,
 )
 from tests.support.client_keys import pem
+from tests.support.configuration import TREE
 
 KEY = base64.b64encode(bytes((7 * n + 3) % 256 for n in range(32))).decode()
 OTHER_KEY = base64.urlsafe_b64encode(bytes((11 * n + 5) % 256 for n in range(32))).decode().rstrip("=")
@@ -996,3 +999,9 @@ def test_r53_a_field_of_another_meaning_tells_nothing_else(name: str):
     with pytest.raises(ValueError, match="identity_headers"):
         compile_settings(settings)
     assert problems({"forwarding": {"address": name}}) == ["forwarding.address"]
+
+
+def test_the_shipped_schema_is_the_settings_own():
+    """[12.cli]: else: python -m gateway schema > config/gateway.schema.json."""
+    shipped = json.loads((TREE / "config/gateway.schema.json").read_text(encoding="utf-8"))
+    assert shipped == schema(), "python -m gateway schema > config/gateway.schema.json"

@@ -10,7 +10,8 @@ import yaml
 
 from gateway.config.settings.base import parse_duration, written_names
 from gateway.config.settings.root import Settings
-from gateway.edge.configfile.load import ConfigurationError, load, load_settings, parse, schema, show
+from gateway.edge.configfile.load import ConfigurationError, load, load_settings, parse, show
+from gateway.edge.configfile.schema import schema
 from gateway.edge.configfile.validation import sections
 from tests.support.configuration import DOCS, KEY, READY, TREE, environment, rows, with_secrets
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path as FilePath
-from typing import Any
 
 from gateway.config.checks.every import warn
 from gateway.config.checks.problems import Problem
@@ -119,12 +118,3 @@ def _located(problem: Problem, document: Document) -> Problem:
         # a single text, which stands for a list of one
         path = path[:-1]
     return replace(problem, path=path, line=problem.line or document.line_of(path))
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of the configuration file, for editors and CI."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Settings.model_json_schema(),
-        "title": "Token Gateway configuration",
-    }
