@@ -8,13 +8,14 @@ BIN := .venv/bin
 # tests wait more than they work
 JOBS ?= 3
 
-.PHONY: help setup native demo test check format bench bench-fleet soak lock clean
+.PHONY: help setup native docs demo test check format bench bench-fleet soak lock clean
 
 help:
 	@echo "make demo     try it: provider, upstream, store and gateway in this terminal"
 	@echo "make test     everything: lint, types, import contracts, tests"
 	@echo "make check    the quick ones: lint, types, import contracts"
 	@echo "make native   compile what is on the way of every request; workers run it as long as the source is the same"
+	@echo "make docs     build the site into build/site/html"
 	@echo "make format   let ruff format and fix"
 	@echo "make bench    measure beside other proxies; QUICK=1 for a minute, and its floors"
 	@echo "make bench-fleet  from a revocation to the last worker's refusal, under load"
@@ -32,6 +33,7 @@ setup: .venv/.installed
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "token-gateway.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
+	@printf '#!%s\nimport sys\nfrom gateway.cli.main import main\nsys.exit(main())\n' "$(CURDIR)/$(BIN)/python" > $(BIN)/gateway && chmod 755 $(BIN)/gateway
 	@touch $@
 
 # what tests and benchmarks need beside it; axe-core comes without the browser driver that its package asks for
@@ -49,6 +51,10 @@ check: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# offline, with every link checked; what is made from the code is made anew
+docs: setup
+	@exec $(BIN)/python docs/build.py $(ARGS)
 
 # compiled, workers take half the time for a request; without a C compiler they run the source
 native: setup

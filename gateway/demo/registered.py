@@ -42,7 +42,7 @@ class RegisteredClients:
     """All such clients.
 
     Attributes:
-        resources: what they may ask tokens for (RFC 8707); each login has to name one.
+        resources: what they may ask tokens for (RFC 8707); where there are any, each login has to name one.
         trusted: by which authorities the servers of client ids that are URLs are known; None: there are none.
     """
 
@@ -115,7 +115,9 @@ class RegisteredClients:
         return client
 
     def judge_resources(self, wanted: tuple[str, ...]) -> None:
-        """Ask that a login is for a resource. Raises OAuthError: ``invalid_target``."""
+        """Ask that a login is for a resource, where some are known. Raises OAuthError: ``invalid_target``."""
+        if not wanted and not self.resources:
+            return
         if not wanted or not self.resources.issuperset(wanted):
             raise OAuthError("invalid_target", "name a resource that is known here")
 
