@@ -94,6 +94,8 @@ class Worker:
             "sessions": self._sessions,
             "keys": self._keys,
             "explain": self._explained,
+            "audit": self._audit,
+            "note": self._note,
         }
 
     @property
@@ -207,6 +209,18 @@ class Worker:
     async def _explained(self, message: dict[str, Json]) -> Json:
         answer = await self.gateway.explain_admin.answer(cast("dict[str, Json]", message["fields"]))
         return cast("Json", asdict(answer))
+
+    async def _audit(self, message: dict[str, Json]) -> Json:
+        answer = await self.gateway.audit_admin.answer(
+            str(message["action"]),
+            cast("dict[str, str]", message["fields"]),
+            cast("dict[str, str]", message["mandate"]),
+        )
+        return cast("Json", asdict(answer))
+
+    async def _note(self, message: dict[str, Json]) -> Json:
+        self.gateway.audit_writer.take(str(message["line"]), is_strangers=False)
+        return None
 
     async def _deny(self, message: dict[str, Json]) -> Json:
         self.gateway.revocations.deny(decode_entries(message["entries"]))

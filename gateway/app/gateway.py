@@ -60,6 +60,7 @@ class Gateway(Parts):
         self.metrics.register("http", self.server.readings)
         self.metrics.register("long_lived", self.long_lived.stats)
         self.metrics.register("log", self.logs.stats)
+        self.metrics.register("audit", self.audit_writer.stats)
         self.metrics.register("rate_limit", self.rate_limits.stats)
         self.metrics.register("api_keys", self.api_keys.stats)
         self.metrics.register("issuer", lambda: provider_readings(self.providers.stats()))
@@ -93,6 +94,7 @@ class Gateway(Parts):
             sessions=self.session_admin.answer,
             keys=self.key_admin.answer,
             explain=self.explain_admin.answer,
+            trail=self.audit_admin.answer,
             limits=limits_of(settings.limits),
         )
         self.closing.later(self.admin.close)
@@ -152,6 +154,7 @@ class Gateway(Parts):
         if settings.api_keys is not None:
             self.api_keys.reseal()
         self.recorder.access = settings.log.access
+        self.audit_writer.configure(settings.audit.keep)
         self.logs.configure(settings.log)
         self._know(runtime, Memory())
 

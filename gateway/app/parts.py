@@ -19,10 +19,13 @@ from gateway.core.reasons import Reason
 from gateway.core.rules.denylist import Denylist
 from gateway.core.runtime import RuntimeConfig, compile_settings
 from gateway.edge.admin.api_keys import KeyAdmin
+from gateway.edge.admin.audit import AuditAdmin
 from gateway.edge.admin.explain import ExplainAdmin, Known
 from gateway.edge.admin.readiness import Readiness, judge
 from gateway.edge.admin.sessions import SessionAdmin
 from gateway.edge.api_keys.records import ApiKeys
+from gateway.edge.audit.reading import AuditTrail
+from gateway.edge.audit.writing import AuditWriter
 from gateway.edge.clock import CLOCK
 from gateway.edge.limits.rate_limits import RateLimits
 from gateway.edge.limits.strangers import Strangers
@@ -126,6 +129,11 @@ class Parts:
         self.revocations = await open_denylist(
             self.settings, self.store, self.denylist, self.clock, self.logs, self.long_lived, closing
         )
+        self.audit_writer = AuditWriter(self.store, lambda: self.runtime.ring, self.clock, self.logs)
+        self.audit_writer.configure(self.settings.audit.keep)
+        closing.later(self.audit_writer.close)
+        self.audit_writer.start()
+        self.logs.keep = self.audit_writer.keep
         closing.later(self.providers.close)
         await self.providers.start()
         session = self.settings.session
@@ -159,6 +167,9 @@ class Parts:
         self.revoking.mark_keys = self.api_keys.clear
         self.key_admin = KeyAdmin(
             self.api_keys, self._knowledge, self.revoking.revoke, self.recorder.audit, self.clock
+        )
+        self.audit_admin = AuditAdmin(
+            AuditTrail(self.store, lambda: self.runtime.ring), self._knowledge, self.recorder.audit
         )
         self.logout_hints = LogoutHints(self.store, lambda: self.runtime.ring, self.clock)
         self.refresher = Refresher(
@@ -289,6 +300,7 @@ class Parts:
                 await self.api_keys.drain()
                 await self.leases.drain()
                 await self.sessions.drain()
+                await self.audit_writer.drain()
 
     async def close(self) -> None:
         """Close everything that was started, in the reverse order."""

@@ -15,7 +15,7 @@ from gateway.edge.admin.sessions import Answer
 from gateway.edge.clock import CLOCK
 from gateway.edge.configfile.load import Loaded
 from gateway.edge.revocation.denylist_writer import Acknowledgement
-from gateway.edge.tasks import stop
+from gateway.edge.tasks import Tasks, stop
 from gateway.edge.telemetry.metric_merge import snapshot
 from gateway.edge.telemetry.metrics import Metrics
 from gateway.http.ports import limits_of
@@ -53,12 +53,15 @@ class View:
             sessions=self._sessions,
             keys=self._keys,
             explain=self._explain,
+            trail=self._trail,
             terms=terms_of(settings),
             audit=fleet.logs.audit,
             clock=CLOCK,
             limits=limits_of(settings.limits),
         )
         self.reloader = Reloader(fleet, load, self.admin)
+        self._noting = Tasks()
+        fleet.logs.keep = self._note
         self._own = Metrics()
         self._own.register("workers", self._count)
         self._own.register("reload", self.reloader.stats)
@@ -73,6 +76,7 @@ class View:
     async def close(self) -> None:
         """Stop listening."""
         await stop(self._measuring)
+        await self._noting.close()
         await self.admin.close()
 
     async def _reload_now(self, mandate: Mandate) -> Reloaded:
@@ -134,6 +138,15 @@ class View:
     async def _keys(self, action: str, fields: Mapping[str, Json], mandate: Mandate) -> Answer:
         told = await self._ask_one("keys", action=action, fields=dict(fields), mandate=dict(mandate))
         return Answer(**cast("dict[str, object]", told))  # type: ignore[arg-type]
+
+    async def _trail(self, action: str, fields: Mapping[str, str], mandate: Mandate) -> Answer:
+        told = await self._ask_one("audit", action=action, fields=dict(fields), mandate=dict(mandate))
+        return Answer(**cast("dict[str, object]", told))  # type: ignore[arg-type]
+
+    def _note(self, _event: str, _fields: Mapping[str, object], line: str) -> None:
+        """Let a worker keep an audit event of this process, which has no store."""
+        if self._fleet.settings.audit.keep is not None:
+            self._noting.start(self._ask_one("note", line=line))
 
     async def _explain(self, fields: Mapping[str, Json]) -> Answer:
         """Ask the workers in turn until one knows enough to decide: each remembers what it has seen."""

@@ -12,6 +12,7 @@ from gateway.config.settings.admin import AdminSettings
 from gateway.config.settings.api_keys import ApiKeysSettings
 from gateway.config.settings.asking import Asker
 from gateway.config.settings.assertions import AssertionSettings
+from gateway.config.settings.audit import AuditSettings
 from gateway.config.settings.base import (
     UNION_TAGS,
     Model,
@@ -147,6 +148,8 @@ class Settings(Model):
     """Bounds on clients."""
     log: LogSettings = LogSettings()
     """Logs."""
+    audit: AuditSettings = AuditSettings()
+    """The audit log."""
 
     @property
     def copies_last(self) -> float:

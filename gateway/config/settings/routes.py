@@ -121,6 +121,8 @@ class RouteSettings(Model):
         | None
     ) = None
     """How often one caller may ask: a name of ``rate_limits``, or a section of its own; absent: no limit."""
+    audit: bool = False
+    """Whether each request is an audit event, ``access``: who was there, and what became of it."""
     websocket_origins: tuple[Text, ...] | None = Field(default=None, min_length=1)
     """Origins whose pages may open WebSockets with a session, beside the site's own; absent: none."""
 

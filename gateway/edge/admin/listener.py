@@ -69,6 +69,7 @@ class Admin:
         sessions: answers questions about sessions (``SessionAdmin.answer``); raises Fault.
         keys: answers what is asked of API keys (``KeyAdmin.answer``); raises Fault.
         explain: tells what would happen to a request (``ExplainAdmin.answer``); raises Fault.
+        trail: answers what is asked of the audit trail (``AuditAdmin.answer``); raises Fault.
         limits: bounds of clients, as outside.
     """
 
@@ -86,6 +87,7 @@ class Admin:
         sessions: Callable[[str, Mapping[str, str], Mandate], Awaitable[Answer]] | None = None,
         keys: Callable[[str, Mapping[str, Json], Mandate], Awaitable[Answer]] | None = None,
         explain: Callable[[Mapping[str, Json]], Awaitable[Answer]] | None = None,
+        trail: Callable[[str, Mapping[str, str], Mandate], Awaitable[Answer]] | None = None,
         limits: Limits | None = None,
     ) -> None:
         address = parse_listen(settings.listen)
@@ -95,6 +97,7 @@ class Admin:
         self._sessions = sessions
         self._keys = keys
         self._explain = explain
+        self._trail = trail
         self._metrics = metrics
         self._ready = ready
         self._revoke = revoke
@@ -152,6 +155,9 @@ class Admin:
             "/explain": {"POST": Guarded("read", self._post_explain)},
             "/sessions": {"GET": list_sessions, "DELETE": end_sessions},
             "/sessions/{id}": {"GET": list_sessions, "DELETE": end_sessions},
+            "/audit": {"GET": Guarded("read", self._get_trail), "DELETE": Guarded("all", self._forget)},
+            "/audit/chain": {"GET": Guarded("read", self._get_trail)},
+            "/audit/heads": {"GET": Guarded("read", self._get_trail)},
             "/keys": {"GET": Guarded("read", self._get_keys), "POST": Guarded("all", self._post_keys)},
             "/keys/{id}": {"DELETE": Guarded("revoke", self._delete_key)},
         }
@@ -243,6 +249,21 @@ class Admin:
             return problem(404, "This process cannot tell about API keys.")
         notes = mandate_of({name: fields.pop(name, None) for name in ("reason", "actor")})
         return _told(await self._keys(action, fields, _mandate(ask, operator, notes)))
+
+    async def _get_trail(self, ask: Ask, operator: Operator) -> Reply:
+        return await self._any_trail(ask, ask.path[1] if len(ask.path) > 1 else "list", operator)
+
+    async def _forget(self, ask: Ask, operator: Operator) -> Reply:
+        return await self._any_trail(ask, "forget", operator)
+
+    async def _any_trail(self, ask: Ask, action: str, operator: Operator) -> Reply:
+        if self._trail is None:
+            return problem(404, "This process cannot tell about the audit trail.")
+        fields = _fields_of(ask)
+        notes: dict[str, str] = {}
+        if action == "forget":
+            notes = mandate_of({name: fields.pop(name, None) for name in ("reason", "actor")})
+        return _told(await self._trail(action, fields, _mandate(ask, operator, notes)))
 
     async def _post_explain(self, ask: Ask, _operator: Operator) -> Reply:
         if self._explain is None:

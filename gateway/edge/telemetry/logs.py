@@ -68,6 +68,9 @@ class Logs:
         write: takes each line at once, without its line feed; standard error, gathered, when None.
         clock: wall time in seconds since the epoch, for the time stamps.
         worker: the number of the worker, which every line then ends with.
+
+    Attributes:
+        keep: takes each audit event beside, its fields and its line, where events are kept.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Logs:
         self._clock = clock
         self._second = -inf
         self._stamp = ""
+        self.keep: Callable[[str, Mapping[str, object], str], None] | None = None
 
     def configure(self, settings: LogSettings) -> None:
         """Go on with these settings."""
@@ -127,7 +131,9 @@ class Logs:
 
     def audit(self, event: str, **fields: object) -> None:
         """Write an audit event. Fields that are None are left out."""
-        self._line("info", event, fields)
+        line = self._line("info", event, fields)
+        if self.keep is not None:
+            self.keep(event, fields, line)
 
     def error(self, message: str, **fields: object) -> None:
         """Write an error of our own; an exception among the fields is told by type and our own frames."""
@@ -158,7 +164,7 @@ class Logs:
         self._stamp = time.strftime('{"time":"%Y-%m-%dT%H:%M:%S.', time.gmtime(second))
         return now - second
 
-    def _line(self, level: str, event: str, fields: Mapping[str, object]) -> None:
+    def _line(self, level: str, event: str, fields: Mapping[str, object]) -> str:
         now = self._clock()
         since = now - self._second
         if not 0.0 <= since < 1.0:
@@ -173,7 +179,9 @@ class Logs:
             for name, value in list(fields.items())[:MOST_FIELDS]
             if value is not None and name not in self._taken
         )
-        self._put(",".join(members) + self._end)
+        line = ",".join(members) + self._end
+        self._put(line)
+        return line
 
 
 def tell_kind(kind: Kind) -> str:

@@ -120,6 +120,12 @@ CATALOGUE: Final[dict[str, Meaning]] = {
     "gateway_workers_restarts_total": _counter("Workers that have ended unasked."),
     "gateway_reload_applied_total": _counter("Configurations that were taken over while running."),
     "gateway_reload_refused_total": _counter("Configurations that were refused while running."),
+    "gateway_audit_kept_total": _counter("Audit events that the store has taken."),
+    "gateway_audit_lost_total": _counter("Audit events that the store could not be given; the trail says so."),
+    "gateway_audit_skipped_total": _counter(
+        "Audit events of nobody in particular that were too many to be kept."
+    ),
+    "gateway_audit_waiting": _gauge("Audit events that wait for the store."),
     "gateway_log_dropped_lines_total": _counter("Log lines that nobody took."),
     "gateway_log_waiting_bytes": _gauge("Bytes of log lines that wait to be written."),
 }

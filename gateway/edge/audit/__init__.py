@@ -1,0 +1,1 @@
+"""The audit trail in the store: written behind everybody's back, read and forgotten on demand."""
