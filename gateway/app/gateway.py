@@ -153,7 +153,7 @@ class Gateway(Parts):
         self.strangers.configure(settings.limits.unknown_credentials_per_address)
         if settings.api_keys is not None:
             self.api_keys.reseal()
-        self.recorder.access = settings.log.access
+        self.recorder.configure(settings)
         self.audit_writer.configure(settings.audit.keep)
         self.logs.configure(settings.log)
         self._know(runtime, Memory())

@@ -95,6 +95,7 @@ class Parts:
         self.metrics = Metrics()
         self.metrics.expect_logins(self.runtime.login_names())
         self.recorder = Recorder(self.metrics, self.logs, access=settings.log.access)
+        self.recorder.configure(settings)
         self.denylist = Denylist()
         self.long_lived = Streams(self.denylist, clock, self.recorder.audit)
         self.providers = Providers(

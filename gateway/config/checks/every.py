@@ -10,6 +10,7 @@ from gateway.config.checks.admin import check_admin, warn_admin
 from gateway.config.checks.api_keys import check_api_keys, warn_api_keys
 from gateway.config.checks.asking import check_asking, warn_asking
 from gateway.config.checks.assertions import check_assertions, warn_assertions
+from gateway.config.checks.audit import check_audit
 from gateway.config.checks.authorization import check_authorization, warn_authorization
 from gateway.config.checks.bound_tokens import check_bound_tokens
 from gateway.config.checks.clients import check_clients
@@ -107,6 +108,7 @@ CHECKS: tuple[Check, ...] = (
     check_admin,
     check_tls,
     check_log,
+    check_audit,
     _check_prefix,
     _check_health_path,
     _check_methods,

@@ -146,7 +146,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """The head of a chain, kept apart from it. ``signature`` is by the chain's own key, which ``hint`` names."""
+    """The head of a chain, kept apart from it and signed by the chain's own key, which ``hint`` names."""
 
     chain: str
     hint: str
@@ -162,9 +162,7 @@ class Anchor:
         """Tell whether it is ours; None where its key is unknown."""
         seed = keys.seeds.get(self.hint)
         return (
-            None
-            if seed is None
-            else is_signed(seed, self.signature, "head", self.chain, self.seq, self.mac)
+            None if seed is None else is_signed(seed, self.signature, "head", self.chain, self.seq, self.mac)
         )
 
 

@@ -50,7 +50,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An entry with its place. ``personal`` is None where it was forgotten, or cannot be read: ``mark`` says."""
+    """An entry with its place.
+
+    ``personal`` is None where it was forgotten, which ``mark`` tells, or sealed by a key that is not there.
+    """
 
     place: str
     entry: Entry

@@ -110,8 +110,8 @@ end
 return told
 """)
 
-# KEYS: log, who, by. ARGV: the greatest and the least member, how many at most, the length of what names begin
-# with. Each is told with its place in the index, since one may be listed and gone.
+# KEYS: log, who, by. ARGV: the greatest and the least member, how many at most, and how long they are
+# before the place. What is listed and gone is told as empty.
 NAMED: Final = Script("""
 local told = {}
 for _, member in ipairs(redis.call('ZREVRANGEBYLEX', KEYS[3], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[3])) do

@@ -87,7 +87,7 @@ class AuditWriter:
         self.kept = self.lost = self.skipped = 0
 
     def configure(self, keep: KeepSettings | None) -> None:
-        """Go on with these bounds; with None nothing more is taken, and what is kept stays until it is old."""
+        """Go on with these bounds; with None nothing more is taken, and what is kept stays."""
         self._keep = keep
 
     def start(self) -> None:
@@ -148,7 +148,7 @@ class AuditWriter:
             self._woken.clear()
             try:
                 await self.flush()
-                await self._trim()
+                await self._trim_if_due()
             except Fault:
                 # the eye on the store tells of it
                 self._woken.set()
@@ -186,7 +186,7 @@ class AuditWriter:
         return {"time": stamp(self._clock()), "level": "info", "event": event, **fields}
 
     async def _begin(self, after: str) -> None:
-        """Begin a chain; its first entry names the heads of those that are there, so that none goes unseen."""
+        """Begin a chain. Its first entry names the heads that are there, so that none goes unseen."""
         heads = numbers_of(await self._store.execute("HGETALL", self._places.heads))
         firsts = numbers_of(await self._store.execute("HGETALL", self._places.firsts))
         spent = sorted(name for name, seq in heads.items() if firsts.get(name, 0) > seq)[:-_MOST_SPENT]
@@ -238,12 +238,15 @@ class AuditWriter:
         if self._keep is not None and length > self._keep.most:
             self._trimmed_at = -inf
 
-    async def _trim(self) -> None:
-        now = self._clock()
-        if self._keep is None or 0.0 <= now - self._trimmed_at < _TRIM_EVERY:
-            return
-        self._trimmed_at = now
-        await trim(self._store, keys_of(self._ring()), self._keep, now)
+    async def _trim_if_due(self) -> None:
+        if not 0.0 <= self._clock() - self._trimmed_at < _TRIM_EVERY:
+            await self.trim()
+
+    async def trim(self) -> None:
+        """Give up the oldest entries beyond the bounds. Raises Fault."""
+        now = self._trimmed_at = self._clock()
+        if self._keep is not None:
+            await trim(self._store, keys_of(self._ring()), self._keep, now)
 
     async def drain(self) -> None:
         """Write what waits, for two seconds at most."""
@@ -260,7 +263,11 @@ class AuditWriter:
 
 
 async def trim(store: Store, keys: Keys, keep: KeepSettings, now: float) -> None:
-    """Give up the oldest entries beyond the bounds; where each chain begins from then on is signed. Raises Fault."""
+    """Give up the oldest entries beyond the bounds, and sign where each chain begins by then.
+
+    Raises:
+        Fault: the store has not done it, or not all of it.
+    """
     places, oldest = Places(store), int((now - keep.for_) * 1000)
     for _ in range(_MOST_TRIMS):
         excess = int(await store.execute("XLEN", places.log)) - keep.most

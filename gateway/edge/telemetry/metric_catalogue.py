@@ -121,7 +121,9 @@ CATALOGUE: Final[dict[str, Meaning]] = {
     "gateway_reload_applied_total": _counter("Configurations that were taken over while running."),
     "gateway_reload_refused_total": _counter("Configurations that were refused while running."),
     "gateway_audit_kept_total": _counter("Audit events that the store has taken."),
-    "gateway_audit_lost_total": _counter("Audit events that the store could not be given; the trail says so."),
+    "gateway_audit_lost_total": _counter(
+        "Audit events that the store could not be given; the trail says so."
+    ),
     "gateway_audit_skipped_total": _counter(
         "Audit events of nobody in particular that were too many to be kept."
     ),

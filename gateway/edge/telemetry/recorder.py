@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from gateway.config.settings.root import Settings
 from gateway.core.outcome import Kind, Outcome
 from gateway.edge.telemetry.logs import Logs, tell_kind
 from gateway.edge.telemetry.metrics import Counters, Metrics
@@ -16,21 +17,53 @@ class Recorder:
         self._metrics = metrics
         self._logs = logs
         self.access = access
-        self._kinds: dict[Kind, tuple[Counters, str]] = {}
+        # by route: whether its requests are audit events
+        self._audited: frozenset[str] = frozenset()
+        self._kinds: dict[Kind, tuple[Counters, str, bool]] = {}
+
+    def configure(self, settings: Settings) -> None:
+        """Go on with these settings."""
+        self.access = settings.log.access
+        self._audited = frozenset(each.name or each.path for each in settings.routes if each.audit)
+        self._kinds.clear()
 
     def outcome(self, outcome: Outcome) -> None:
         """Take the one record of a finished request."""
         kind = outcome.kind
-        counters, told = self._kinds.get(kind) or self._learn(kind)
+        counters, told, is_audited = self._kinds.get(kind) or self._learn(kind)
         self._metrics.observe(outcome, counters)
         if self.access:
             self._logs.access(outcome, told)
+        if is_audited:
+            self._tell_access(outcome)
 
-    def _learn(self, kind: Kind) -> tuple[Counters, str]:
+    def _learn(self, kind: Kind) -> tuple[Counters, str, bool]:
         if len(self._kinds) >= _MOST_KNOWN:
             self._kinds.clear()
-        found = self._kinds[kind] = self._metrics.counters(kind), tell_kind(kind)
+        found = self._kinds[kind] = self._metrics.counters(kind), tell_kind(kind), kind[2] in self._audited
         return found
+
+    def _tell_access(self, outcome: Outcome) -> None:
+        """Write the audit event of a request, for routes that ask for it; never its query."""
+        method, host, route, decision, reason, status, _ = outcome.kind
+        who = outcome.identity
+        self.audit(
+            "access",
+            reason=reason,
+            request_id=outcome.request_id,
+            client=outcome.client,
+            issuer=None if who is None else who.issuer,
+            subject=None if who is None else who.subject,
+            session=None if who is None else who.session_id,
+            key=who.jti if who is not None and who.kind == "key" else None,
+            claims=dict(outcome.claims) or None,
+            method=method[:32].decode("latin-1"),
+            host=host.decode("latin-1"),
+            path=outcome.path,
+            route=route,
+            decision=decision,
+            status=status,
+        )
 
     def audit(self, event: str, **fields: object) -> None:
         """Take an audit event."""

@@ -1,0 +1,173 @@
+"""The audit trail in the store: who was where, asked over the admin listener."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.support.world import World
+
+KEPT = {
+    "audit": {"keep": {"for": "30d", "most": 1000}},
+    "log": {"claims": ["email"]},
+    "routes": [
+        {"path": "/admin/", "upstream": "app", "access": "required", "audit": True},
+        {"path": "/", "upstream": "app", "access": "required", "unauthenticated": "login"},
+    ],
+}
+pytestmark = [pytest.mark.asyncio, pytest.mark.settings(KEPT)]
+
+
+async def trail(world: World, query: str = "", path: str = "/audit", method: str = "GET") -> dict:
+    """Return what the admin listener tells, once what has happened is kept."""
+    await world.gateway.audit_writer.flush()
+    page = await world.admin(method, f"{path}?{query}")
+    assert page.status == 200, page.text
+    return json.loads(page.text)
+
+
+async def test_who_was_at_admin(world: World):
+    """[12.logs] Each request of a route that asks for it, by whom, never with its query; refusals too."""
+    alice, bob = world.browser(), world.browser()
+    await alice.login("/", "alice")
+    await bob.login("/", "bob")
+    assert (await alice.get("/admin/people?code=secret-of-a-query")).status == 200
+    assert (await alice.get("/elsewhere")).status == 200
+    found = (await trail(world, "path=/admin&event=access"))["entries"]
+    assert [(each["subject"], each["path"], each["status"]) for each in found] == [
+        ("alice", "/admin/people", 200)
+    ]
+    assert found[0]["claims"] == {"email": "alice@example.com"}
+    assert found[0]["route"] == "/admin/"
+    assert "secret-of-a-query" not in json.dumps(found)
+    assert not (await trail(world, "path=/adm"))["entries"]
+    alices = (await trail(world, "sub=alice"))["entries"]
+    assert [each["event"] for each in alices] == ["access", "login"]
+    session = alices[0]["session"]
+    assert (await trail(world, f"session={session}"))["entries"] == alices
+    assert not (await trail(world, "sub=alice&issuer=https://elsewhere.example"))["entries"]
+    ages = (
+        (await trail(world, "until=1000000000"))["entries"],
+        (await trail(world, "since=1000000000"))["entries"],
+    )
+    assert not ages[0]
+    assert {each["event"] for each in ages[1]} == {"access", "login", "chain_began"}
+
+
+async def test_pages_follow_one_another(world: World):
+    """The newest first; a cursor leads on, through the index as well as without one."""
+    for number in range(7):
+        world.gateway.recorder.audit("login", subject="alice" if number % 2 else "bob", detail=str(number))
+    told = [each["detail"] for each in (await trail(world, "event=login"))["entries"]]
+    assert told == ["6", "5", "4", "3", "2", "1", "0"]
+    for query, expected in (("event=login", told), ("sub=alice", ["5", "3", "1"])):
+        seen, before = [], ""
+        while before is not None:
+            page = await trail(world, f"{query}&limit=2" + (f"&before={before}" if before else ""))
+            assert len(page["entries"]) <= 2
+            seen += [each["detail"] for each in page["entries"]]
+            before = page["before"]
+        assert seen == expected
+
+
+async def test_a_person_is_forgotten(world: World):
+    """[12.logs] What is personal goes, what happened stays, and the trail says that this was done."""
+    for subject in ("alice", "bob", "alice"):
+        world.gateway.recorder.audit("login", subject=subject, client="192.0.2.7", reason="login_completed")
+    await trail(world)
+    answer = await trail(world, "sub=alice&reason=she+asked&actor=dpo", method="DELETE")
+    assert answer == {"forgotten": 2}
+    entries = (await trail(world))["entries"]
+    assert not (await trail(world, "sub=alice"))["entries"]
+    gone = [each for each in entries if each.get("forgotten")]
+    assert [each["event"] for each in gone] == ["login", "login"]
+    assert all(each.keys().isdisjoint({"subject", "client", "salt"}) for each in gone)
+    assert "alice" not in json.dumps(entries)
+    assert entries[0]["event"] == "audit_forgotten"
+    assert (entries[0]["entries"], entries[0]["reason"]) == (2, "she asked")
+
+
+@pytest.mark.settings({})
+async def test_off_by_default(world: World):
+    """Nothing is kept unless the configuration says so."""
+    world.gateway.recorder.audit("login", subject="alice")
+    await world.gateway.audit_writer.flush()
+    page = await world.admin("GET", "/audit")
+    assert page.status == 409
+    assert "audit.keep" in page.text
+    client = world.gateway.store
+    assert await client.execute("EXISTS", client.key("{audit}", "log")) == 0
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sub=",
+        "sub=a&sub=b",
+        "since=yesterday",
+        "since=nan",
+        "since=-1",
+        "until=9e99",
+        "limit=0",
+        "limit=1001",
+        "limit=%C2%B2",
+        "before=1-1-1",
+        "before=%2B",
+        "before=(1-1",
+        "what=ever",
+        f"sub={'x' * 1025}",
+    ],
+)
+async def test_questions_that_make_no_sense(world: World, query: str):
+    """400, whatever a parameter holds."""
+    assert (await world.admin("GET", f"/audit?{query}")).status == 400
+
+
+async def test_nobody_asks_without_a_token(world: World):
+    """Who was where is told to operators alone."""
+    for path in ("/audit", "/audit/chain", "/audit/heads"):
+        assert (await world.admin("GET", path, token=None)).status == 401
+    assert (await world.admin("DELETE", "/audit?sub=alice", token=None)).status == 401
+    assert (await world.admin("GET", "/audit/other")).status == 404
+
+
+async def test_what_is_personal_is_sealed_in_the_store(world: World):
+    """Whoever reads the store learns what happened, and nothing of whom."""
+    world.gateway.recorder.audit(
+        "login", subject="alice-the-subject", client="192.0.2.7", session="s-of-alice"
+    )
+    await trail(world)
+    store = world.gateway.store
+    kept = []
+    for name in ("log", "who", "by", "heads"):
+        key = store.key("{audit}", name)
+        kind = (await store.execute("TYPE", key)).decode()
+        command = {
+            "stream": ("XRANGE", key, "-", "+"),
+            "hash": ("HGETALL", key),
+            "zset": ("ZRANGE", key, 0, -1),
+        }
+        kept.append(repr(await store.execute(*command[kind])))
+    assert "login" in kept[0]
+    for word in ("alice-the-subject", "192.0.2.7", "s-of-alice"):
+        assert word not in "".join(kept)
+
+
+async def test_old_ones_make_room(world: World, valkey_url: str):
+    """[12.logs] Bound in number and in age; where a chain begins by then is signed."""
+    for number in range(1300):
+        world.gateway.recorder.audit("refresh", subject="alice", generation=number)
+        if number % 400 == 0:
+            await asyncio.sleep(0)
+    await world.gateway.audit_writer.flush()
+    await world.gateway.audit_writer.trim()
+    store = world.gateway.store
+    assert await store.execute("XLEN", store.key("{audit}", "log")) == 1000
+    assert await store.execute("HLEN", store.key("{audit}", "who")) == 1000
+    assert await store.execute("ZCARD", store.key("{audit}", "by")) == 1000
+    firsts = (await trail(world, path="/audit/heads"))["firsts"]
+    assert [text.split()[0] for text in firsts.values()] == ["302"]
+    world.clock.advance(31 * 86400)
+    await world.gateway.audit_writer.trim()
+    assert await store.execute("XLEN", store.key("{audit}", "log")) == 0
+    assert await store.execute("ZCARD", store.key("{audit}", "by")) == 0
