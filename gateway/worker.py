@@ -223,8 +223,7 @@ class Worker:
         return None
 
     async def _deny(self, message: dict[str, Json]) -> Json:
-        self.gateway.revocations.deny(decode_entries(message["entries"]))
-        return None
+        return self.gateway.revoking.deny(decode_entries(message["entries"]))
 
 
 def _explain(error: Exception) -> str:

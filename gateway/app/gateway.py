@@ -103,7 +103,7 @@ class Gateway(Parts):
     async def revoke_one(self, entries: list[DenyEntry], mandate: Mandate) -> Acknowledgement:
         """Revoke what one entry names, and tell what became of it. Raises Fault."""
         (entry,) = entries
-        return await self.revoking.revoke_one(self.session_admin, entry, mandate)
+        return await self.revoking.revoke_one((self.session_admin, self.key_admin), entry, mandate)
 
     def snapshot(self) -> list[Json]:
         """Return every metric as JSON, for the supervisor's view over all workers."""

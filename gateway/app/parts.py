@@ -151,7 +151,7 @@ class Parts:
         self.leases.announcements.start()
 
     def _make_sessions(self) -> None:
-        self.revoking = Revoking(self.revocations, self._knowledge, self.logs, self.metrics)
+        self.revoking = Revoking(self.revocations, self.long_lived, self._knowledge, self.logs, self.metrics)
         self.sessions = Sessions(
             self.store,
             self._knowledge,

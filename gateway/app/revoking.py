@@ -7,10 +7,12 @@ from gateway.core.decision.context import Knowledge
 from gateway.core.decision.needs import Revoke
 from gateway.core.fault import Fault
 from gateway.core.rules.entries import DenyEntry
+from gateway.edge.admin.api_keys import KeyAdmin
 from gateway.edge.admin.revocation_request import Mandate
 from gateway.edge.admin.sessions import SessionAdmin
 from gateway.edge.revocation.denylist_sync import Revocations
 from gateway.edge.revocation.denylist_writer import Acknowledgement
+from gateway.edge.revocation.streams import Streams
 from gateway.edge.telemetry.logs import Logs
 from gateway.edge.telemetry.metrics import Metrics
 
@@ -20,6 +22,7 @@ class Revoking:
 
     Args:
         revocations: the denylist.
+        streams: what is open and ends by it.
         knowledge: returns what is known now.
         logs: keep the audit log.
         metrics: count.
@@ -28,11 +31,13 @@ class Revoking:
     def __init__(
         self,
         revocations: Revocations,
+        streams: Streams,
         knowledge: Callable[[], Knowledge],
         logs: Logs,
         metrics: Metrics,
     ) -> None:
         self._revocations = revocations
+        self._streams = streams
         self._knowledge = knowledge
         self._logs = logs
         self._metrics = metrics
@@ -61,16 +66,30 @@ class Revoking:
         self._tell(entries, mandate)
         return acknowledgement
 
-    async def revoke_one(self, admin: SessionAdmin, entry: DenyEntry, mandate: Mandate) -> Acknowledgement:
-        """Revoke what one entry names, and tell what became of it, and of how many sessions. Raises Fault."""
-        met = await admin.met(entry)
+    async def revoke_one(
+        self, admins: tuple[SessionAdmin, KeyAdmin], entry: DenyEntry, mandate: Mandate
+    ) -> Acknowledgement:
+        """Revoke what one entry names, and tell what became of it, and what it met. Raises Fault."""
+        sessions, keys = [await each.met(entry) for each in admins]
         until = None
         if entry.kind not in ("jti", "session", "key"):
             providers = self._knowledge().runtime.providers.values()
             skews = [each.clock_skew for each in providers if entry.issuer in ("", each.issuer)]
             until = entry.before + max(skews, default=0.0)
-        told = await self.revoke([await admin.bounded(entry)], mandate)
-        return replace(told, sessions=met, tokens_refused_until=until)
+        entries = [await admins[0].bounded(entry)]
+        streams = self.deny(entries)
+        told = await self.revoke(entries, mandate)
+        return replace(told, sessions=sessions, keys=keys, streams=streams, tokens_refused_until=until)
+
+    def deny(self, entries: Sequence[DenyEntry]) -> int:
+        """Refuse here what entries name, and return how many open streams of this worker that has ended.
+
+        Raises:
+            ValueError: an entry of the wrong shape.
+        """
+        before = self._streams.ended
+        self._revocations.deny(entries)
+        return self._streams.ended - before
 
     def _clear(self, entries: Sequence[DenyEntry]) -> None:
         self.mark_keys(entries)

@@ -100,14 +100,16 @@ def target_at(url: str, token_file: Path) -> Target:
 class Acknowledgement:
     """Which workers know of a revocation, and which live ones did not say so in time.
 
-    ``sessions`` tells how many sessions it met, None where that cannot be told; bearer tokens with an ``iat``
-    until ``tokens_refused_until`` (epoch seconds) are refused, None where it names no such time.
+    ``sessions``, ``streams`` and ``keys`` tell how many it met, None where that cannot be told. Bearer tokens
+    with an ``iat`` until ``tokens_refused_until`` (epoch seconds) are refused, None where it names no time.
     """
 
     acknowledged: tuple[str, ...]
     missing: tuple[str, ...]
     sessions: int | None = None
     tokens_refused_until: float | None = None
+    streams: int | None = None
+    keys: int | None = None
 
 
 def revoke(target: Target, entry: Mapping[str, object]) -> Acknowledgement:
@@ -125,13 +127,18 @@ def revoke(target: Target, entry: Mapping[str, object]) -> Acknowledgement:
     acknowledged, missing = document.get("acknowledged"), document.get("missing")
     if not isinstance(acknowledged, list) or not isinstance(missing, list):
         raise AdminError(f"what listens at {target.name} is no gateway of this version")
-    sessions, until = document.get("sessions"), document.get("tokens_refused_until")
+    until = document.get("tokens_refused_until")
+    counts = {name: _count(document.get(name)) for name in ("sessions", "streams", "keys")}
     return Acknowledgement(
         tuple(map(_plain, acknowledged)),
         tuple(map(_plain, missing)),
-        sessions if isinstance(sessions, int) else None,
-        float(until) if isinstance(until, int | float) else None,
+        tokens_refused_until=float(until) if isinstance(until, int | float) else None,
+        **counts,
     )
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 @dataclass(frozen=True, slots=True)

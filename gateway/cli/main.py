@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from gateway import __version__
-from gateway.cli import api_keys, commands, completion, explaining, healthcheck, importing, running
+from gateway.cli import api_keys, commands, completion, explaining, healthcheck, importing, revoking, running
 from gateway.cli.arguments import Parser, add_config
 from gateway.cli.arguments import command as _command
 from gateway.cli.terminal import CommandError, complain
@@ -73,7 +73,7 @@ def _parser(words: Sequence[str]) -> Parser:
     run = _command(parsers, "run", "serve until SIGTERM", commands.run)
     check = _command(parsers, "check", "check the configuration, list every problem", commands.check)
     explain = _command(parsers, "explain", "tell what would happen to a request", explaining.explain)
-    revoke = _command(parsers, "revoke", "log out a token, a session, a person or everybody", running.revoke)
+    revoke = _command(parsers, "revoke", "log out a token, a session, a person or everybody", revoking.revoke)
     reload = _command(
         parsers,
         "reload",

@@ -1,4 +1,4 @@
-"""The commands that ask a running gateway: revoke, sessions, reload.
+"""The commands that ask a running gateway: sessions, reload; and how any of them asks.
 
 Each takes the parsed options and returns the exit code; raises CommandError.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gateway.cli.admin_client import Target
 
 
-def _target(options: argparse.Namespace, without: str) -> "Target":
+def target_of_options(options: argparse.Namespace, without: str) -> "Target":
     """Return the admin listener to ask; with ``--admin`` no configuration is read, so it may be broken."""
     from gateway.cli.admin_client import AdminError, target_at, target_of  # noqa: PLC0415 - an HTTP client
 
@@ -47,32 +47,6 @@ def mandate_of(options: argparse.Namespace) -> dict[str, str]:
     return {"actor": actor} | ({"reason": options.reason} if options.reason is not None else {})
 
 
-def revoke(options: argparse.Namespace) -> int:
-    """Revoke what the options name, at every worker."""
-    from gateway.cli import admin_client  # noqa: PLC0415 - an HTTP client
-
-    target = _target(options, "without one nothing can be revoked")
-    entry = {
-        name: value
-        for name in ("jti", "sid", "sub", "session", "key", "all", "provider", "before")
-        if (value := getattr(options, name)) is not None and value is not False
-    }
-    try:
-        answer = admin_client.revoke(target, entry | mandate_of(options))
-    except admin_client.AdminError as error:
-        raise CommandError(f"gateway: {error}") from None
-    for worker in answer.acknowledged:
-        say(f"acknowledged: {worker}")
-    if answer.sessions is not None:
-        say(f"sessions ended: {answer.sessions or 'none that lives is named by this'}")
-    if answer.tokens_refused_until is not None:
-        say(f"bearer tokens are refused that were issued until {moment(answer.tokens_refused_until)}")
-    if answer.missing:
-        complain("\n".join(f"not acknowledged: {worker}" for worker in answer.missing))
-        complain("these workers will refuse it once they reach the store again; until then they may not")
-    return 1 if answer.missing else 0
-
-
 def moment(seconds: float) -> str:
     """Return a time in UTC, at the end of its second."""
     from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - only one command needs it
@@ -89,7 +63,7 @@ def _asked(
 ) -> dict[str, object]:
     from gateway.cli.admin_client import AdminError, ask_sessions  # noqa: PLC0415 - an HTTP client
 
-    target = _target(options, "without one nothing is told about sessions")
+    target = target_of_options(options, "without one nothing is told about sessions")
     fields = {name: value for name in names if (value := getattr(options, name)) is not None} | more
     try:
         return ask_sessions(target, method, fields, getattr(options, "id", None) or "")
@@ -107,7 +81,7 @@ def ask_admin(
     """Ask the admin listener for JSON. Raises CommandError."""
     from gateway.cli.admin_client import AdminError, ask  # noqa: PLC0415 - an HTTP client
 
-    target = _target(options, "without one nothing is told or changed")
+    target = target_of_options(options, "without one nothing is told or changed")
     try:
         return ask(target, method, path, body, fields or {})
     except AdminError as error:
@@ -158,7 +132,7 @@ def reload(options: argparse.Namespace) -> int:
     """Let the running gateway read its configuration anew."""
     from gateway.cli import admin_client  # noqa: PLC0415 - an HTTP client
 
-    target = _target(options, "send the signal SIGHUP to the gateway instead")
+    target = target_of_options(options, "send the signal SIGHUP to the gateway instead")
     try:
         answer = admin_client.reload(target, mandate_of(options))
     except admin_client.AdminError as error:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final, cast
 
 from gateway.core.fault import Fault
@@ -127,9 +128,10 @@ class View:
         """Let every worker refuse at once, and one of them write; the others take over where it cannot."""
         data = encode_entries(entries)
         ready = [slot for slot in self._fleet.slots if slot.is_ready]
-        await asyncio.gather(*(_ask(slot, "deny", data) for slot in ready))
+        ended = sum(await asyncio.gather(*(_deny(slot, data) for slot in ready)))
         told = await self._ask_one("revoke", entries=data, mandate=dict(mandate))
-        return Acknowledgement(**cast("dict[str, object]", told))  # type: ignore[arg-type]
+        acknowledgement = Acknowledgement(**cast("dict[str, object]", told))  # type: ignore[arg-type]
+        return replace(acknowledgement, streams=ended + (acknowledgement.streams or 0))
 
     async def _sessions(self, action: str, fields: Mapping[str, str], mandate: Mandate) -> Answer:
         told = await self._ask_one("sessions", action=action, fields=dict(fields), mandate=dict(mandate))
@@ -179,6 +181,8 @@ async def _call(slot: Slot, order: str, **fields: Json) -> Json:
         raise Fault("store", Reason(reason), str(refused)) from None
 
 
-async def _ask(slot: Slot, order: str, entries: Json) -> None:
+async def _deny(slot: Slot, entries: Json) -> int:
+    """Let a worker refuse what entries name; return how many open streams that ended there."""
     with contextlib.suppress(Gone, Refused, TimeoutError):
-        await slot.call(order, entries=entries)
+        return cast("int", await slot.call("deny", entries=entries))
+    return 0

@@ -189,7 +189,9 @@ async def test_a_key_of_the_configuration(world: World):
     assert {each["source"] for each in listed.values()} == {"configuration"}
     assert listed[id_of(key)]["last_used"]
     assert not listed[id_of(late)]["last_used"]
-    assert (await world.admin("POST", "/revoke", json={"key": id_of(key)})).status == 200
+    for body, met in (({"key": id_of(key)}, 1), ({"key": id_of(new_key())}, 0), ({"sub": "alice"}, None)):
+        page = await world.admin("POST", "/revoke", json=body)
+        assert (page.status, json.loads(page.text)["keys"]) == (200, met)
     assert await fetch(world, "/x", key) == (401, "revoked")
     world.gateway.reload(Settings.model_validate(world.config()))
     assert await fetch(world, "/x", key) == (401, "key_unknown")

@@ -190,7 +190,7 @@ async def test_r49_revocation_closes_with_1008(world: World):
     await echoes(anybodys)
     gauge = world.gateway.long_lived.stats
     assert gauge()["open"] == 3
-    await revoke(world, sub="alice")
+    assert (await revoke(world, sub="alice"))["streams"] == 2
     assert [await code_of(ws) for ws in (hers, api)] == [1008, 1008]
     await echoes(his)
     await echoes(anybodys)
@@ -219,8 +219,8 @@ async def test_r49_every_kind_of_entry(world: World, kind: str):
     (login,) = [event for event in world.audit("login") if event["subject"] == "alice"]
     claims = json.loads((await browser.fetch("/.gateway/userinfo")).text)
     entry = {"session": login["session"], "sid": claims["sid"], "jti": "token-1", "all": True}[kind]
-    await revoke(world, **{kind: entry})
     ended = {"session": [hers], "sid": [hers], "jti": [api], "all": [hers, his, api]}[kind]
+    assert (await revoke(world, **{kind: entry}))["streams"] == len(ended)
     for ws in (hers, his, api):
         if ws in ended:
             assert await code_of(ws) == 1008

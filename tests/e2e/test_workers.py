@@ -113,8 +113,32 @@ async def test_gateway_revoke_names_every_worker(fleet: Fleet):
     """The command prints the acknowledgement of each worker, and until when tokens are refused."""
     code, text = await fleet.command("revoke", "--sub", "carol")
     assert code == 0, text
-    assert text.count("acknowledged: ") == len(text.splitlines()) - 1 == WORKERS
+    assert text.count("acknowledged: ") == len(text.splitlines()) - 3 == WORKERS
+    assert "sessions ended: cannot be told" in text
+    assert "open connections ended: none" in text
     assert "bearer tokens are refused that were issued until 2" in text
+
+
+async def test_what_a_revocation_met_is_told_of_all_workers(fleet: Fleet):
+    """[12.admin] Each worker ends its own WebSockets, and the answer is their sum; bob's go on."""
+    sockets = []
+    for user, count in (("alice", 8), ("bob", 2)):
+        browser = fleet.browser()
+        await browser.login(user=user)
+        for _ in range(count):
+            # a connection of its own, which any worker may take
+            client = browser.clone()
+            fleet.browsers.append(client)
+            sockets.append(
+                await client.session.ws_connect(f"{fleet.base}/ws", headers={"Origin": fleet.base})
+            )
+    code, text = await fleet.command("revoke", "--sub", "alice")
+    assert code == 0, text
+    assert "open connections ended: 8" in text
+    for ws in sockets[8:]:
+        await ws.send_str("still here")
+        assert (await ws.receive_str()).endswith("still here")
+        await ws.close()
 
 
 async def test_a_worker_that_is_killed_comes_back(fleet: Fleet):

@@ -410,6 +410,9 @@ def admin(status: int, answer: bytes):
             thread.join()
 
 
+UNTOLD = "sessions ended: cannot be told, where browsers keep them or the store is slow"
+
+
 def revoking(capsys, config, answer: bytes, *words: str, status: int = 200):
     with admin(status, answer) as (port, seen):
         config.write_text(CONFIG.replace("PORT", str(port)))
@@ -421,7 +424,7 @@ def test_revoke(capsys, config):
     answer = b'{"acknowledged": ["a:1", "b:2"], "missing": []}'
     code, out, err, seen = revoking(capsys, config, answer, "--sub", "alice", "--provider", "corporate")
     assert (code, err) == (0, "")
-    assert out == "acknowledged: a:1\nacknowledged: b:2\n"
+    assert out == f"acknowledged: a:1\nacknowledged: b:2\n{UNTOLD}\n"
     [(path, authorization, body)] = seen
     assert path == "/revoke"
     assert authorization == f"Bearer {TOKEN}"
@@ -584,17 +587,20 @@ def test_a_target_shows_no_token(token_file):
     ("told", "lines"),
     [
         ({"sessions": 3}, ["sessions ended: 3"]),
-        ({"sessions": 0}, ["sessions ended: none that lives is named by this"]),
-        ({"sessions": None, "tokens_refused_until": None}, []),
+        ({"sessions": 0, "streams": 0}, ["sessions ended: none", "open connections ended: none"]),
+        (
+            {"sessions": None, "streams": 2, "tokens_refused_until": None},
+            [UNTOLD, "open connections ended: 2"],
+        ),
         (
             {"tokens_refused_until": 1767225600.25},
-            ["bearer tokens are refused that were issued until 2026-01-01T00:00:01Z"],
+            [UNTOLD, "bearer tokens are refused that were issued until 2026-01-01T00:00:01Z"],
         ),
         (
             {"tokens_refused_until": 1e300},
-            ["bearer tokens are refused that were issued until the end of time"],
+            [UNTOLD, "bearer tokens are refused that were issued until the end of time"],
         ),
-        ({"sessions": "x", "tokens_refused_until": "x"}, []),
+        ({"sessions": "x", "streams": True, "tokens_refused_until": "x"}, [UNTOLD]),
     ],
 )
 def test_what_a_revocation_met(capsys, config, told, lines):
@@ -602,6 +608,52 @@ def test_what_a_revocation_met(capsys, config, told, lines):
     answer = json.dumps({"acknowledged": ["a"], "missing": []} | told).encode()
     code, out, *_ = revoking(capsys, config, answer, "--sub", "alice")
     assert (code, out.splitlines()) == (0, ["acknowledged: a", *lines])
+
+
+NONE_MET = "nothing that lives was met"
+ID = "x" * 43
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "doubt"),
+    [
+        (["--sub", "alice"], {"sessions": 0, "streams": 0}, NONE_MET),
+        (["--sub", "alice"], {"sessions": 0, "streams": 1}, None),
+        (["--sub", "alice"], {"sessions": 1, "streams": 0}, None),
+        (["--sub", "alice"], {"sessions": None, "streams": 0}, None),
+        (["--sub", " alice"], {"sessions": 1}, "white space"),
+        (["--session", ID], {"sessions": None}, None),
+        (["--session", ID], {"sessions": 0}, NONE_MET),
+        (["--session", "k3Qx0b"], {"sessions": None}, "43 characters"),
+        (["--jti", "x"], {"sessions": None, "streams": 0}, None),
+        (["--key", "x"], {"keys": 0}, NONE_MET),
+        (["--key", "x"], {"keys": 1}, None),
+        (["--key", "x"], {"keys": None}, None),
+        (["--all"], {"sessions": 0}, None),
+    ],
+)
+def test_a_revocation_that_met_nothing_is_warned_of(capsys, config, words, told, doubt):
+    """[12.admin] On standard error, where it can be told; it holds all the same, so the exit code is 0."""
+    answer = json.dumps({"acknowledged": ["a"], "missing": []} | told).encode()
+    code, _, err, seen = revoking(capsys, config, answer, *words)
+    assert (code, len(seen)) == (0, 1)
+    if doubt is None:
+        assert err == ""
+    else:
+        assert doubt in err
+        assert "(warning)" in err
+
+
+@pytest.mark.parametrize("option", ["--jti", "--sub", "--sid", "--session"])
+@pytest.mark.parametrize(
+    "token", ["eyJhbGciOiJSUzI1NiJ9.eyJqdGkiOiJ4In0.c2ln", " eyJh.eyJq. ", "eyJh..a.b.c"]
+)
+def test_a_token_in_place_of_its_name_is_sent_nowhere(capsys, config, option, token):
+    """[12.admin] Whoever pastes a whole token is told so; it gets into no log and no store."""
+    code, out, err, seen = revoking(capsys, config, b"{}", option, token)
+    assert (code, out, seen) == (1, "", [])
+    assert "whole token" in err
+    assert token.strip() not in err
 
 
 def test_a_taken_port_is_one_line(config, tmp_path, valkey_url):

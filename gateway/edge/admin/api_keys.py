@@ -1,14 +1,16 @@
 """What an operator may do about API keys: make one, list them, revoke one. Asked and answered as JSON."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from math import isfinite
 from typing import Final
 
 from gateway.core.decision.context import Knowledge
+from gateway.core.fault import Fault
 from gateway.core.rules.entries import DenyEntry, key_end
 from gateway.core.tokens.api_key import MOST_SCOPES, ApiKey
 from gateway.edge.admin.revocation_request import Mandate
-from gateway.edge.admin.sessions import Answer
+from gateway.edge.admin.sessions import COUNT_WITHIN, Answer
 from gateway.edge.api_keys.records import MOST_KEYS, ApiKeys
 from gateway.edge.revocation.denylist_writer import Acknowledgement
 from gateway.syntax.api_keys import is_key_id, is_owner, read_digest
@@ -67,6 +69,17 @@ class KeyAdmin:
             return await self._end(fields, mandate)
         except _Refusal as refusal:
             return Answer(refusal.status, detail=str(refusal))
+
+    async def met(self, entry: DenyEntry) -> int | None:
+        """Return how many API keys an entry is about to end; None where it names none, or nobody can tell."""
+        if entry.kind != "key" or self._knowledge().runtime.settings.api_keys is None:
+            return None
+        try:
+            async with asyncio.timeout(COUNT_WITHIN):
+                found = await self._keys.find(entry.value)
+        except (Fault, TimeoutError):
+            return None
+        return int(found is not None and not found.revoked_at)
 
     async def _create(self, fields: Mapping[str, Json], mandate: Mandate) -> Answer:
         key = self._read(fields)

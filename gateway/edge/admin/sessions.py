@@ -23,7 +23,7 @@ _KNOWN: Final[Mapping[str, frozenset[str]]] = {
     "show": frozenset({"id"}),
     "end": frozenset({"id", "sub", "sid", "provider"}),
 }
-_COUNT_WITHIN: Final = 2.0
+COUNT_WITHIN: Final = 2.0
 _NOTHING_KEPT: Final = (
     "session.mode is cookie: sessions are kept in the browsers, and nowhere else, so there is no list. "
     "POST /revoke ends them by sub, sid or session."
@@ -121,7 +121,7 @@ class SessionAdmin:
         if knowledge.runtime.settings.session.mode != "redis" or entry.kind in ("jti", "key"):
             return None
         try:
-            async with asyncio.timeout(_COUNT_WITHIN):
+            async with asyncio.timeout(COUNT_WITHIN):
                 if entry.kind == "session":
                     return int(await self._index.find(entry.value) is not None)
                 if entry.kind == "all" and not entry.issuer:

@@ -23,8 +23,10 @@ class Acknowledgement:
     """Which live workers hold the entries and which have not said so in time.
 
     ``replicated`` tells whether a replica of the store confirmed the write (WAIT 1); None without replicas.
-    ``sessions`` is how many sessions the entries met, None where nobody can tell. Bearer tokens with an
-    ``iat`` until ``tokens_refused_until`` (epoch seconds) are refused; None where the entry names no time.
+    ``sessions`` is how many sessions that live the entries met, ``streams`` how many open WebSockets, event
+    streams and other long exchanges of this gateway, ``keys`` how many API keys; None where nobody can tell.
+    Bearer tokens with an ``iat`` until ``tokens_refused_until`` (epoch seconds) are refused; None where the
+    entry names no time.
     """
 
     seq: int
@@ -33,6 +35,8 @@ class Acknowledgement:
     replicated: bool | None = None
     sessions: int | None = None
     tokens_refused_until: float | None = None
+    streams: int | None = None
+    keys: int | None = None
 
     def to_json(self) -> dict[str, Json]:
         """Return it as a JSON object."""

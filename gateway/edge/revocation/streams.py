@@ -49,12 +49,16 @@ class Streams:
         denylist: the worker's replica.
         clock: wall time in seconds since the epoch.
         audit: takes an audit event.
+
+    Attributes:
+        ended: how many have been ended.
     """
 
     def __init__(self, denylist: Denylist, clock: Callable[[], float], audit: Callable[..., None]) -> None:
         self._denylist = denylist
         self._clock = clock
         self._audit = audit
+        self.ended = 0
         self._streams: dict[Endable, _WatchedStream] = {}
         self._named: dict[Name, set[_WatchedStream]] = {}
         self._doomed: deque[tuple[_WatchedStream, Reason]] = deque()
@@ -113,6 +117,7 @@ class Streams:
 
     def _doom(self, stream: _WatchedStream, reason: Reason) -> None:
         self._forget(stream)
+        self.ended += not stream.exchange.aborted
         if not self._doomed:
             asyncio.get_running_loop().call_soon(self._reap)
         self._doomed.append((stream, reason))
