@@ -96,6 +96,8 @@ def _compile(source: str | ClaimSettings) -> _Source:
     for kind, paths in (("list_of", source.list_of), ("first_of", source.first_of)):
         if paths is not None:
             return _Source(kind, tuple(map(_path, paths)), default=source.default)
+    if source.keys_of is not None:
+        return _Source("keys_of", (_path(source.keys_of),), default=source.default)
     return _Source("path", (_path(source.path or ""),), default=source.default)
 
 
@@ -150,6 +152,9 @@ def _evaluate(source: _Source, claims: Claims) -> Json:
             found = _filled(source.pieces, claims)
         case "list_of":
             found = _listed(_lookup(claims, *path) for path in source.paths)
+        case "keys_of":
+            members = _lookup(claims, *source.paths[0])
+            found = _listed(members) if isinstance(members, dict) else None
         case _:
             # the only path, or the first that leads anywhere
             found = next((value for path in source.paths if _is_told(value := _lookup(claims, *path))), None)

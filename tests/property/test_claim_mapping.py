@@ -21,6 +21,7 @@ SOURCES = st.one_of(
     PATHS,
     st.lists(PATHS, min_size=1, max_size=3).map(lambda paths: {"first_of": paths}),
     st.lists(PATHS, min_size=1, max_size=3).map(lambda paths: {"list_of": paths}),
+    PATHS.map(lambda path: {"keys_of": path}),
     PATHS.map(lambda path: {"template": f"<{{{path}}}>"}),
 )
 

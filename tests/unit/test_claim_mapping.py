@@ -63,6 +63,14 @@ def made(source: Any, claims: dict[str, Any] | None = None, name: str = "made", 
          ["native", "admin", "staff", "editor", 7]),
         ({"list_of": ["truth", "one"]}, [True, 1]),
         ({"list_of": ["nowhere", "empty", "realm_access"]}, None),
+        ({"keys_of": "resource_access"}, ["my.app", "other"]),
+        ({"keys_of": r"resource_access.my\.app"}, ["roles"]),
+        ({"keys_of": "urn:roles"}, ["admin", "a b"]),
+        ({"keys_of": "groups"}, None),
+        ({"keys_of": "given_name", "default": "none"}, "none"),
+        ({"keys_of": "teams[]"}, None),
+        ({"keys_of": "nowhere"}, None),
+        ({"keys_of": "memberless"}, None),
         ({"value": "corporate"}, "corporate"),
         ({"value": ["a", "b"]}, ["a", "b"]),
         ({"value": False}, False),
@@ -78,7 +86,8 @@ def made(source: Any, claims: dict[str, Any] | None = None, name: str = "made", 
 )  # fmt: skip
 def test_what_a_source_leads_to(source: Any, value: Any) -> None:
     """[11.4]: each kind of source, and what leads nowhere is absent."""
-    found = made(source, CLAIMS | {"one": 1})
+    roles: dict[str, Any] = {"admin": {"1": "acme.example"}, "": {}, "a b": {}}
+    found = made(source, CLAIMS | {"one": 1, "urn:roles": roles, "memberless": {}})
     assert found == value
     assert type(found) is type(value)
 

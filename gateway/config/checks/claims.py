@@ -16,7 +16,7 @@ RESERVED = frozenset(
 )
 """Claims that nothing is mapped to: each is verified or judged as the protocol has it."""
 
-_KINDS = ("path", "first_of", "list_of", "value", "template")
+_KINDS = ("path", "first_of", "list_of", "keys_of", "value", "template")
 
 
 def check_claims(provider: ProviderSettings, at: Path) -> Iterator[Problem]:
@@ -39,8 +39,9 @@ def _check_source(source: ClaimSettings, at: Path) -> Iterator[Problem]:
         yield Problem(at, f"write one of {', '.join(_KINDS[:-1])} and {_KINDS[-1]}")
     if source.value is not None and source.default is not None:
         yield Problem((*at, "default"), "value is the same for everybody already: remove one of them")
-    if source.path is not None:
-        yield from _check_path(source.path, (*at, "path"))
+    for setting in ("path", "keys_of"):
+        if (path := getattr(source, setting)) is not None:
+            yield from _check_path(path, (*at, setting))
     for setting in ("first_of", "list_of"):
         for place, path in enumerate(getattr(source, setting) or ()):
             yield from _check_path(path, (*at, setting, place))

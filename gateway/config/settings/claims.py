@@ -18,6 +18,8 @@ class ClaimSettings(Model):
     """The first of these paths that leads to anything but an empty text or list."""
     list_of: tuple[Text, ...] | None = Field(default=None, min_length=1, max_length=16)
     """What all of these paths lead to, as one list without doubles."""
+    keys_of: Text | None = None
+    """The names of the members of the object at this path: roles that are told as an object (Zitadel)."""
     value: Constant | Annotated[tuple[Constant, ...], Field(min_length=1, max_length=100)] | None = None
     """The same for everybody."""
     template: Text | None = None
