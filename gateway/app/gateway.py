@@ -10,6 +10,7 @@ from gateway.core.rules.entries import DenyEntry
 from gateway.core.runtime import RuntimeConfig, bridge, compile_settings
 from gateway.edge.admin.readiness import Readiness
 from gateway.edge.admin.revocation_request import Mandate, terms_of
+from gateway.edge.certificate_watch import CertificateWatch
 from gateway.edge.revocation.denylist_writer import Acknowledgement
 from gateway.edge.telemetry.metric_merge import snapshot
 from gateway.edge.telemetry.metric_sources import provider_readings
@@ -99,6 +100,9 @@ class Gateway(Parts):
         )
         self.closing.later(self.admin.close)
         await self.admin.start()
+        watch = CertificateWatch(lambda: self.admin.certificates, self.logs, self.clock)
+        self.closing.later(watch.close)
+        watch.start()
 
     async def revoke_one(self, entries: list[DenyEntry], mandate: Mandate) -> Acknowledgement:
         """Revoke what one entry names, and tell what became of it. Raises Fault."""

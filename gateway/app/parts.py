@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.app.backing import open_denylist, open_store
-from gateway.app.certificates import CertificateWatch
 from gateway.app.closing import Closing
 from gateway.app.forgetting import Forgetting
 from gateway.app.needs import Resolvers
@@ -26,6 +25,7 @@ from gateway.edge.admin.sessions import SessionAdmin
 from gateway.edge.api_keys.records import ApiKeys
 from gateway.edge.audit.reading import AuditTrail
 from gateway.edge.audit.writing import AuditWriter
+from gateway.edge.certificate_watch import CertificateWatch
 from gateway.edge.clock import CLOCK
 from gateway.edge.limits.rate_limits import RateLimits
 from gateway.edge.limits.strangers import Strangers

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlencode, urlsplit
 
+from gateway.cli.admin_tls import Trust, context_of, why_not
 from gateway.config.settings.admin import ROLES, UNNAMED, AdminTokenSettings
 from gateway.config.settings.root import Settings
 from gateway.syntax.dates import read_date
@@ -26,11 +27,14 @@ class AdminError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An admin listener to ask. ``name`` is what messages call it, ``token_name`` its token."""
+    """An admin listener to ask. ``name`` is what messages call it, ``token_name`` its token.
+
+    ``tls`` is what its certificate is judged by, None where TLS is not spoken.
+    """
 
     host: str
     port: int
-    tls: bool
+    tls: "Trust | None"
     name: str
     token_name: str
     token: str = field(repr=False)
@@ -55,7 +59,8 @@ def target_of(settings: Settings, without: str) -> Target:
     host = _WILD.get(address[0], address[0])
     name = f"admin.listen ({settings.admin.listen})"
     token_name = "admin.token" if tokens[0][0] == UNNAMED else f"admin.tokens.{tokens[0][0]}"
-    return Target(host, address[1], False, name, token_name, tokens[0][1].token.get_secret_value())
+    tls = None if settings.admin.tls is None else Trust("own", settings.admin.tls.certificate)
+    return Target(host, address[1], tls, name, token_name, tokens[0][1].token.get_secret_value())
 
 
 def _is_over_or_may_little(named: tuple[str, AdminTokenSettings]) -> tuple[bool, int]:
@@ -65,12 +70,13 @@ def _is_over_or_may_little(named: tuple[str, AdminTokenSettings]) -> tuple[bool,
     return ends is not None and ends <= time.time(), -ROLES[each.role]
 
 
-def target_at(url: str, token_file: Path) -> Target:
+def target_at(url: str, token_file: Path, authorities: Path | None = None) -> Target:
     """Return the admin listener at a URL, without any configuration.
 
     Args:
-        url: ``http://host:port``, or ``https`` where something in front ends TLS.
+        url: ``http://host:port``, or ``https`` where TLS is spoken.
         token_file: holds the token and nothing else.
+        authorities: who may sign the listener's certificate, as PEM; the system's where None.
 
     Raises:
         AdminError: one of them cannot be used.
@@ -93,7 +99,12 @@ def target_at(url: str, token_file: Path) -> Target:
     if not token or len(text) > _MOST_TOKEN or not token.isascii() or not token.decode().isprintable():
         raise AdminError(f"--token-file {token_file} holds no token")
     name = f"--admin {parts.scheme}://{parts.hostname}:{port}"
-    return Target(parts.hostname, port, parts.scheme == "https", name, "token", token.decode())
+    tls = None
+    if parts.scheme == "https":
+        tls = Trust("system") if authorities is None else Trust("authorities", str(authorities))
+    elif authorities is not None:
+        raise AdminError("--admin-ca is for https, and --admin is http")
+    return Target(parts.hostname, port, tls, name, "token", token.decode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +178,7 @@ def reload(target: Target, mandate: Mapping[str, str]) -> Reloaded:
     if status == 401:
         raise AdminError(f"the running gateway has another {target.token_name}: send it SIGHUP instead")
     if status != 200:
-        raise AdminError(f"the gateway answered {status}: {_explanation(answer)}")
+        raise AdminError(_refusal(target, status, answer))
     changed, warnings = document.get("changed"), document.get("warnings")
     if not isinstance(changed, list) or not isinstance(warnings, list):
         raise AdminError(f"what listens at {target.name} is no gateway of this version")
@@ -208,15 +219,32 @@ def _answered(target: Target, path: str, body: str, method: str = "POST") -> byt
     if status == 401:
         raise AdminError(
             f"the running gateway has another {target.token_name}: restart it, or use its configuration"
+            f" ({_explanation(answer)})"
         )
     if status != 200:
-        raise AdminError(f"the gateway answered {status}: {_explanation(answer)}")
+        raise AdminError(_refusal(target, status, answer))
     return answer
 
 
+def _refusal(target: Target, status: int, answer: bytes) -> str:
+    what = f"the gateway answered {status}: {_explanation(answer)}"
+    if status == 403 and "needs the role" in what:
+        return f"{what} Use another token than {target.token_name}."
+    return what
+
+
+def _connection(target: Target) -> http.client.HTTPConnection:
+    if target.tls is None:
+        return http.client.HTTPConnection(target.host, target.port, timeout=_TIMEOUT)
+    context = context_of(target.tls)
+    return http.client.HTTPSConnection(target.host, target.port, timeout=_TIMEOUT, context=context)
+
+
 def _post(target: Target, path: str, body: str, method: str = "POST") -> tuple[int, bytes]:
-    kind = http.client.HTTPSConnection if target.tls else http.client.HTTPConnection
-    connection = kind(target.host, target.port, timeout=_TIMEOUT)
+    try:
+        connection = _connection(target)
+    except OSError as error:
+        raise AdminError(f"the certificate to trust cannot be used: {error.strerror or error}") from None
     headers = {"Authorization": f"Bearer {target.token}", "Content-Type": "application/json"}
     try:
         connection.request(method, path, body, headers)
@@ -224,8 +252,10 @@ def _post(target: Target, path: str, body: str, method: str = "POST") -> tuple[i
         return response.status, response.read(_MOST_ANSWER)
     except ConnectionRefusedError:
         raise AdminError(f"nothing listens at {target.name}: is the gateway running?") from None
+    except TimeoutError:
+        raise AdminError(f"{target.name} did not answer within {_TIMEOUT:g} s: is it the right port?") from None
     except (OSError, http.client.HTTPException) as error:
-        what = getattr(error, "strerror", None) or type(error).__name__
+        what = why_not(error, is_tls=target.tls is not None)
         raise AdminError(f"{target.name} cannot be asked: {what}") from None
     finally:
         connection.close()

@@ -22,9 +22,10 @@ def explain(options: argparse.Namespace) -> int:
     from gateway.cli.explain_text import tell  # noqa: PLC0415 - only this command needs them
     from gateway.cli.questions import json_of  # noqa: PLC0415 - the same
 
-    is_elsewhere = options.admin is not None or options.token_file is not None
+    elsewhere = (options.admin, options.token_file, options.admin_ca)
+    is_elsewhere = any(each is not None for each in elsewhere)
     if is_elsewhere and not options.live:
-        raise CommandError("gateway: --admin and --token-file are for --live, which asks a running gateway")
+        raise CommandError("gateway: --admin, --token-file and --admin-ca are for --live, which asks a running gateway")
     settings = None if is_elsewhere else load_configuration(options)[1].settings
     try:
         question = _question(options, settings)

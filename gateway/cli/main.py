@@ -145,6 +145,7 @@ def _admin_arguments(parser: argparse.ArgumentParser, *, changes: bool) -> None:
         help="the admin listener, without any configuration: http://127.0.0.1:9000; with --token-file",
     )
     parser.add_argument("--token-file", metavar="FILE", help="holds the admin token and nothing else")
+    parser.add_argument("--admin-ca", metavar="FILE", help="who may sign the certificate of an https --admin")
     if changes:
         parser.add_argument("--reason", metavar="TEXT", help="kept in the audit log")
         parser.add_argument("--actor", metavar="NAME", help="kept in the audit log; default: user@host")

@@ -24,11 +24,12 @@ def target_of_options(options: argparse.Namespace, without: str) -> "Target":
     from gateway.cli.admin_client import AdminError, target_at, target_of  # noqa: PLC0415 - an HTTP client
 
     try:
-        if options.admin is None and options.token_file is None:
+        if options.admin is None and options.token_file is None and options.admin_ca is None:
             return target_of(load_configuration(options)[1].settings, without)
         if options.admin is None or options.token_file is None or options.config is not None:
             raise CommandError("gateway: --admin and --token-file belong together, and replace --config")
-        return target_at(options.admin, Path(options.token_file))
+        authorities = None if options.admin_ca is None else Path(options.admin_ca)
+        return target_at(options.admin, Path(options.token_file), authorities)
     except AdminError as error:
         raise CommandError(f"gateway: {error}") from None
 

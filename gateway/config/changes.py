@@ -10,6 +10,8 @@ def needs_restart(old: Settings, new: Settings) -> list[str]:
     names = [name for name in _FIXED if getattr(old, name) != getattr(new, name)]
     if old.admin.listen != new.admin.listen:
         names.append("admin.listen")
+    if (old.admin.tls is None) != (new.admin.tls is None):
+        names.append("admin.tls")
     if (old.tls is None) != (new.tls is None):
         names.append("tls")
     if bool(old.proxy_protocol) != bool(new.proxy_protocol):

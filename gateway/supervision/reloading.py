@@ -10,7 +10,7 @@ from typing import Final
 from gateway.config.changes import changed_sections, needs_restart
 from gateway.config.settings.root import Settings
 from gateway.core.runtime import compile_settings
-from gateway.edge.admin.listener import Admin, Reloaded
+from gateway.edge.admin.listener import Admin, Reloaded, certificates_of
 from gateway.edge.admin.revocation_request import Mandate, terms_of
 from gateway.edge.configfile.load import ConfigurationError, Loaded
 from gateway.http.ports import limits_of
@@ -80,6 +80,7 @@ class Reloader:
             return Reloaded(errors=errors)
         try:
             compile_settings(new)
+            certificates = certificates_of(new.admin)
         except ValueError as error:
             return Reloaded(errors=[str(error)])
         async with self._fleet.unchanging() as slots:
@@ -87,7 +88,7 @@ class Reloader:
                 return Reloaded(errors=errors)
             self._fleet.settings = new
             await asyncio.gather(*(self._finish(slot) for slot in slots))
-        self._admin.configure(new.admin, terms_of(new), limits_of(new.limits))
+        self._admin.configure(new.admin, terms_of(new), limits_of(new.limits), certificates)
         self._fleet.logs.configure(new.log)
         return Reloaded(
             warnings=[str(each) for each in loaded.warnings],

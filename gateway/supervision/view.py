@@ -13,6 +13,7 @@ from gateway.edge.admin.listener import Admin, Reloaded
 from gateway.edge.admin.readiness import Readiness
 from gateway.edge.admin.revocation_request import Mandate, terms_of
 from gateway.edge.admin.sessions import Answer
+from gateway.edge.certificate_watch import CertificateWatch
 from gateway.edge.clock import CLOCK
 from gateway.edge.configfile.load import Loaded
 from gateway.edge.revocation.denylist_writer import Acknowledgement
@@ -68,15 +69,18 @@ class View:
         self._own.register("reload", self.reloader.stats)
         self._own.register("log", fleet.logs.stats)
         self._measuring: asyncio.Task[None] | None = None
+        self._watch = CertificateWatch(lambda: self.admin.certificates, fleet.logs, CLOCK)
 
     async def start(self, sockets: Sockets) -> None:
         """Serve on the sockets of the admin listener."""
         await self.admin.start(sockets)
+        self._watch.start()
         self._measuring = asyncio.get_running_loop().create_task(self._keep_measuring())
 
     async def close(self) -> None:
         """Stop listening."""
         await stop(self._measuring)
+        await self._watch.close()
         await self._noting.close()
         await self.admin.close()
 

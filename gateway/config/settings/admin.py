@@ -6,6 +6,7 @@ from typing import Final, Literal, TypeAlias
 from pydantic import Field
 
 from gateway.config.settings.base import Model, Secret, Text
+from gateway.config.settings.listener import CertificateSettings
 
 Role: TypeAlias = Literal["read", "revoke", "all"]
 ROLES: Final[Mapping[Role, int]] = {"read": 0, "revoke": 1, "all": 2}
@@ -35,6 +36,8 @@ class AdminSettings(Model):
     """Bearer token that may everything, at least 16 characters; without any nothing can be changed."""
     tokens: dict[Text, AdminTokenSettings] = Field(default_factory=dict, max_length=MOST_TOKENS)
     """More tokens by their names, which the audit log tells: one for each operator."""
+    tls: CertificateSettings | None = None
+    """TLS on the admin listener, by a certificate of its own; absent: plain HTTP."""
     hosts: tuple[Text, ...] = Field(default=(), max_length=16)
     """More names by which the listener may be asked, beside addresses and names that are not public."""
 

@@ -8,7 +8,7 @@ from gateway.config.settings.base import Duration, Model, Number, Text, as_durat
 
 
 class CertificateSettings(Model):
-    """One certificate of the public listener."""
+    """One certificate of a listener."""
 
     certificate: Text
     """PEM file: the certificate, then the intermediate ones."""

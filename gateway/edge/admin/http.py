@@ -11,6 +11,7 @@ from gateway.core.fault import Fault
 from gateway.core.headers.request import Header
 from gateway.core.headers.rules import plain_request_lines
 from gateway.edge.tasks import Tasks
+from gateway.http.downstream.certificates import Certificates
 from gateway.http.ports import Exchange, Limits, Rendered
 from gateway.http.server import Server
 from gateway.syntax.encoding import Json
@@ -108,6 +109,7 @@ class AdminServer:
         refused: answers what is no acceptable request head.
         limits: bounds of clients, the public listener's.
         clock: wall time in seconds since the epoch.
+        certificates: what TLS is spoken with; None: plain HTTP, for good.
     """
 
     def __init__(
@@ -116,12 +118,13 @@ class AdminServer:
         refused: Callable[[Fault], Reply],
         limits: Limits,
         clock: Callable[[], float],
+        certificates: Certificates | None = None,
     ) -> None:
         self._answer = answer
         self._refused = refused
         self._tasks = Tasks()
         self.request_lines = plain_request_lines()
-        self._server = Server(self, {}, limits, clock)
+        self._server = Server(self, {}, limits, clock, certificates)
         self._server.hostless = _HOSTLESS
 
     @property
@@ -129,9 +132,19 @@ class AdminServer:
         """The port that is listened on."""
         return self._server.port
 
+    @property
+    def certificates(self) -> Certificates | None:
+        """What TLS is spoken with, None where it is not spoken."""
+        return self._server.certificates
+
     def configure(self, limits: Limits) -> None:
         """Go on with these bounds."""
         self._server.configure({}, limits)
+
+    def certify(self, certificates: Certificates | None) -> None:
+        """Go on with these certificates; whether there are any is settled for good."""
+        if (certificates is None) == (self._server.certificates is None):
+            self._server.certificates = certificates
 
     async def start(self, host: str, port: int, sockets: Sequence[socket.socket]) -> None:
         """Listen on bound sockets, else on an address. Raises OSError: it is taken or not ours."""

@@ -11,6 +11,7 @@ from math import ceil
 from typing import Final
 
 from gateway.config.settings.admin import AdminSettings
+from gateway.config.settings.listener import TlsSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason, status_of
 from gateway.core.rules.entries import DenyEntry
@@ -30,6 +31,7 @@ from gateway.edge.admin.revocation_request import (
 from gateway.edge.admin.routes import Guarded, Open, Route, Routes, RouteTable, allowed
 from gateway.edge.admin.sessions import Answer
 from gateway.edge.revocation.denylist_writer import Acknowledgement
+from gateway.http.downstream.certificates import Certificates
 from gateway.http.ports import Limits
 from gateway.syntax.encoding import Json, parse_object
 from gateway.syntax.urls import is_loopback, parse_listen
@@ -71,6 +73,9 @@ class Admin:
         explain: tells what would happen to a request (``ExplainAdmin.answer``); raises Fault.
         trail: answers what is asked of the audit trail (``AuditAdmin.answer``); raises Fault.
         limits: bounds of clients, as outside.
+
+    Raises:
+        CertificateError: a file of ``tls`` cannot be used.
     """
 
     def __init__(
@@ -102,15 +107,23 @@ class Admin:
         self._ready = ready
         self._revoke = revoke
         self._clock = clock
-        self._server = AdminServer(self._answer, _refuse, limits or Limits(), clock)
+        certificates = certificates_of(settings)
+        self._server = AdminServer(self._answer, _refuse, limits or Limits(), clock, certificates)
         self.entrance = Entrance(audit, clock)
         self._routes = RouteTable(self._build_routes())
-        self.configure(settings, terms)
+        self.configure(settings, terms, certificates=certificates)
 
-    def configure(self, settings: AdminSettings, terms: Terms, limits: Limits | None = None) -> None:
-        """Go on with other tokens, other providers, other lifetimes and bounds; the address stays."""
+    def configure(
+        self,
+        settings: AdminSettings,
+        terms: Terms,
+        limits: Limits | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
+        """Go on with other tokens, providers, lifetimes, bounds and certificates; the address stays."""
         if limits is not None:
             self._server.configure(limits)
+        self._server.certify(certificates)
         self.entrance.tokens.configure(settings)
         self._names = frozenset(name.lower() for name in (self._host, *settings.hosts))
         self._terms = terms
@@ -123,7 +136,12 @@ class Admin:
     @property
     def is_private(self) -> bool:
         """Whether nobody on a network can read what is said here."""
-        return is_loopback(self._host)
+        return self.certificates is not None or is_loopback(self._host)
+
+    @property
+    def certificates(self) -> Certificates | None:
+        """What TLS is spoken with, None where it is not spoken."""
+        return self._server.certificates
 
     async def start(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Listen.
@@ -289,6 +307,13 @@ class Admin:
                 "workers": reloaded.workers,
             }
         )
+
+
+def certificates_of(settings: AdminSettings) -> Certificates | None:
+    """Return what TLS is to be spoken with. Raises CertificateError: a file cannot be used."""
+    if settings.tls is None:
+        return None
+    return Certificates(TlsSettings(certificate=settings.tls.certificate, key=settings.tls.key))
 
 
 async def _caught(answering: Awaitable[Reply]) -> Reply:

@@ -23,6 +23,9 @@ def find_tls_files(document: Document, base: FilePath) -> None:
     if isinstance(store, dict):
         _find_pair(document, base, store, ("redis", "tls"))
         _find_authorities(document, base, store, ("redis", "tls", "ca_file"))
+    admin = data.get("admin")
+    if isinstance(admin, dict) and isinstance(admin.get("tls"), dict):
+        _find_pair(document, base, admin["tls"], ("admin", "tls"))
     if isinstance(listener := data.get("tls"), dict):
         _find_pair(document, base, listener, ("tls",))
         many = listener.get("certificates")
