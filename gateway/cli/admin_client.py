@@ -253,7 +253,9 @@ def _post(target: Target, path: str, body: str, method: str = "POST") -> tuple[i
     except ConnectionRefusedError:
         raise AdminError(f"nothing listens at {target.name}: is the gateway running?") from None
     except TimeoutError:
-        raise AdminError(f"{target.name} did not answer within {_TIMEOUT:g} s: is it the right port?") from None
+        raise AdminError(
+            f"{target.name} did not answer within {_TIMEOUT:g} s: is it the right port?"
+        ) from None
     except (OSError, http.client.HTTPException) as error:
         what = why_not(error, is_tls=target.tls is not None)
         raise AdminError(f"{target.name} cannot be asked: {what}") from None

@@ -14,8 +14,8 @@ _END: Final = "-----END CERTIFICATE-----"
 class Trust:
     """What a certificate is judged by.
 
-    ``own``: it is the first one of ``file``, whatever name it has. ``authorities``: one of ``file`` has signed
-    it. ``system``: one that the system trusts has.
+    ``own``: it is the first one of ``file``, whatever name it has. ``authorities``: one of ``file`` has
+    signed it. ``system``: one that the system trusts has.
     """
 
     kind: Literal["own", "authorities", "system"]

@@ -25,7 +25,9 @@ def explain(options: argparse.Namespace) -> int:
     elsewhere = (options.admin, options.token_file, options.admin_ca)
     is_elsewhere = any(each is not None for each in elsewhere)
     if is_elsewhere and not options.live:
-        raise CommandError("gateway: --admin, --token-file and --admin-ca are for --live, which asks a running gateway")
+        raise CommandError(
+            "gateway: --admin, --token-file and --admin-ca are for --live, which asks a running gateway"
+        )
     settings = None if is_elsewhere else load_configuration(options)[1].settings
     try:
         question = _question(options, settings)

@@ -17,6 +17,7 @@ import pytest
 from gateway import __version__
 from gateway.cli import main as cli
 from gateway.cli.admin_client import AdminError, target_at, target_of
+from gateway.cli.admin_tls import Trust
 from gateway.cli.explain import build_request, explain
 from gateway.config.settings.root import Settings
 from tests.support import pure
@@ -579,7 +580,7 @@ def test_a_token_ends_before_the_line_does(tmp_path, end: str):
 def test_a_target_shows_no_token(token_file):
     """R16: neither does what is said of it."""
     target = target_at("https://gateway.test", token_file)
-    assert (target.host, target.port, target.tls) == ("gateway.test", 443, True)
+    assert (target.host, target.port, target.tls) == ("gateway.test", 443, Trust("system"))
     assert TOKEN not in repr(target)
 
 

@@ -357,6 +357,8 @@ def _refuse(fault: Fault) -> Reply:
     """Answer what is no acceptable request head."""
     if fault.reason is Reason.HOST_INVALID:
         return problem(421, _NOT_OURS)
+    if fault.reason is Reason.TLS_EXPECTED:
+        return problem(400, "TLS is spoken here: write https://.")
     return problem(status_of(fault.reason), f"This cannot be answered: {fault.reason}.")
 
 
