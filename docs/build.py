@@ -98,16 +98,27 @@ def _navigation(source: Path) -> None:
     text = index.read_text(encoding="utf-8")
     index.unlink()
     text = LINK.sub(lambda match: _from_above(match[1]) + match[2], text)
-    trees = []
+    trees: list[str] = []
+    listed: set[str] = set()
     parts = HEADING.split(text)[1:]
     for title, body in zip(parts[0::2], parts[1::2], strict=True):
         pages = list(dict.fromkeys(match[1] for match in LINK.finditer(body) if match[1].endswith(".md")))
         if title == "Reference":
             pages += [f"reference/{name}" for name in references.pages()]
-        trees.append(f"```{{toctree}}\n:hidden:\n:caption: {title}\n\n{chr(10).join(pages)}\n```\n")
+        trees.append(_tree(title, pages))
+        listed.update(pages)
+    readme = (source / "README.md").read_text(encoding="utf-8") if (source / "README.md").exists() else ""
+    more = dict.fromkeys(match[1] for match in LINK.finditer(readme) if match[1].startswith("docs/"))
+    trees.append(_tree("More", [each for each in more if each.endswith(".md") and each not in listed]))
     decisions = source / "docs/adr/README.md"
     decisions.write_text(decisions.read_text(encoding="utf-8") + _DECISIONS, encoding="utf-8")
     (source / "index.md").write_text(f"{text}\n{''.join(trees)}", encoding="utf-8")
+
+
+def _tree(title: str, pages: list[str]) -> str:
+    if not pages:
+        return ""
+    return f"```{{toctree}}\n:hidden:\n:caption: {title}\n\n{chr(10).join(pages)}\n```\n"
 
 
 def _from_above(path: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.cli.main import _parser
 from gateway.core.reasons import Reason, status_of
-from gateway.edge.configfile.load import schema
+from gateway.edge.configfile.schema import schema
 from gateway.edge.rendering.pages import TEXTS
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 
@@ -115,7 +115,7 @@ def _own_text(setting: Schema, whole: Schema) -> Schema:
     """Return what has the setting's description: itself, else the section that it is."""
     if setting.get("description"):
         return setting
-    for name in _referred(setting):
+    for name in _referred(setting, whole):
         if whole["$defs"][name].get("description"):
             return whole["$defs"][name]
     return setting
@@ -129,7 +129,7 @@ def _default(setting: Schema, whole: Schema) -> str:
     if "default" not in setting or setting["default"] is None:
         return ""
     value = setting["default"]
-    if isinstance(value, dict) and _referred(setting):
+    if isinstance(value, dict) and _referred(setting, whole):
         return ""
     if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_duration(setting, whole):
         return f"`{_duration(float(value))}`"
@@ -216,15 +216,16 @@ def _bounds(kind: Schema) -> str:
     return f" up to {most:,}" if least is None else f" {least} to {most:,}"
 
 
-def _referred(kind: Schema) -> list[str]:
+def _referred(kind: Schema, whole: Schema) -> list[str]:
     """Return the sections that a setting may be, at whatever depth."""
     if "$ref" in kind:
-        return [kind["$ref"].rpartition("/")[2]]
+        name = kind["$ref"].rpartition("/")[2]
+        return [name] if "properties" in whole["$defs"][name] else []
     inner = [*kind.get("anyOf", ()), *kind.get("oneOf", ())]
     inner += [
         each for each in (kind.get("items"), kind.get("additionalProperties")) if isinstance(each, dict)
     ]
-    return [name for each in inner for name in _referred(each)]
+    return [name for each in inner for name in _referred(each, whole)]
 
 
 def _sections(section: Schema, whole: Schema, path: str) -> Iterator[tuple[str, str]]:
@@ -233,9 +234,11 @@ def _sections(section: Schema, whole: Schema, path: str) -> Iterator[tuple[str, 
         place = f"{path}.{name}" if path else name
         for kind in [setting, *_kinds(setting, whole)]:
             if isinstance(kind.get("items"), dict):
-                yield from ((f"{place}[]", each) for each in _referred(kind["items"]))
+                yield from ((f"{place}[]", each) for each in _referred(kind["items"], whole))
             elif isinstance(kind.get("additionalProperties"), dict):
-                yield from ((f"{place}.NAME", each) for each in _referred(kind["additionalProperties"]))
+                yield from (
+                    (f"{place}.NAME", each) for each in _referred(kind["additionalProperties"], whole)
+                )
             elif "$ref" in kind:
                 yield place, kind["$ref"].rpartition("/")[2]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.reasons import Reason
-from gateway.edge.configfile.load import schema
+from gateway.edge.configfile.schema import schema
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from tests.support.configuration import TREE
 
