@@ -8,7 +8,7 @@ BIN := .venv/bin
 # tests wait more than they work
 JOBS ?= 3
 
-.PHONY: help setup native docs demo test check format bench bench-fleet soak lock clean
+.PHONY: help setup native docs demo test check format bench bench-fleet soak console-pictures lock clean
 
 help:
 	@echo "make demo     try it: provider, upstream, store and gateway in this terminal"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench    measure beside other proxies; QUICK=1 for a minute, and its floors"
 	@echo "make bench-fleet  from a revocation to the last worker's refusal, under load"
 	@echo "make soak     logins, refreshes, reloads, WebSockets: nothing may fail, nor memory grow by 1 MiB a minute; SECONDS=180"
+	@echo "make console-pictures  take the pictures of the console that docs/console.md shows"
 	@echo "make lock     resolve the dependencies anew (needs uv)"
 
 setup: .venv/.installed
@@ -42,6 +43,9 @@ setup: .venv/.installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-tools.lock
 	@touch $@
+
+console-pictures: setup
+	@$(BIN)/python -m tests.support.console_pictures docs/images/console
 
 demo: .venv/.runtime
 	@exec $(BIN)/python -m gateway demo $(ARGS)

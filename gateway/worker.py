@@ -14,6 +14,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Final, cast
 
+from gateway.app.describing import describe
 from gateway.app.gateway import Gateway, Prepared
 from gateway.app.parts import WorkerSlot
 from gateway.core.fault import Fault
@@ -96,6 +97,7 @@ class Worker:
             "explain": self._explained,
             "audit": self._audit,
             "note": self._note,
+            "describe": self._describe,
         }
 
     @property
@@ -221,6 +223,9 @@ class Worker:
     async def _note(self, message: dict[str, Json]) -> Json:
         self.gateway.audit_writer.take(str(message["line"]), is_strangers=False)
         return None
+
+    async def _describe(self, _message: dict[str, Json]) -> Json:
+        return describe(self.gateway)
 
     async def _deny(self, message: dict[str, Json]) -> Json:
         return self.gateway.revoking.deny(decode_entries(message["entries"]))

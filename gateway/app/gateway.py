@@ -1,7 +1,9 @@
 """One gateway: started, asked, configured anew and ended as a whole."""
 
+import os
 from dataclasses import dataclass, replace
 
+from gateway.app.describing import describe
 from gateway.app.parts import Parts
 from gateway.config.settings.root import Settings
 from gateway.core.decision.context import Memory
@@ -12,7 +14,7 @@ from gateway.edge.admin.readiness import Readiness
 from gateway.edge.admin.revocation_request import Mandate, terms_of
 from gateway.edge.certificate_watch import CertificateWatch
 from gateway.edge.revocation.denylist_writer import Acknowledgement
-from gateway.edge.telemetry.metric_merge import snapshot
+from gateway.edge.telemetry.metric_merge import Merged, Samples, snapshot
 from gateway.edge.telemetry.metric_sources import provider_readings
 from gateway.http.downstream.certificates import Certificates
 from gateway.http.ports import limits_of
@@ -98,11 +100,32 @@ class Gateway(Parts):
             trail=self.audit_admin.answer,
             limits=limits_of(settings.limits),
         )
+        if settings.admin.console is not None:
+            self._open_console(settings)
         self.closing.later(self.admin.close)
         await self.admin.start()
         watch = CertificateWatch(lambda: self.admin.certificates, self.logs, self.clock)
         self.closing.later(watch.close)
         watch.start()
+
+    def _open_console(self, settings: Settings) -> None:
+        from gateway.edge.admin.console.backing import Backing, WorkerState  # noqa: PLC0415
+        from gateway.edge.admin.console.console import Console  # noqa: PLC0415
+
+        def figures() -> Samples:
+            return Merged().samples([snapshot(self.metrics.families())])
+
+        async def workers() -> list[WorkerState]:
+            told, status = figures(), "ready" if self.ready().is_ready else "unready"
+            memory = told.total("gateway_process_resident_memory_bytes")
+            began = told.total("gateway_process_start_time_seconds")
+            return [WorkerState(0, os.getpid(), status, 0, memory or None, began or None, describe(self))]
+
+        # what this process has logged, it describes
+        backing = Backing(figures, workers, list, self.session_admin.answer, self.revoke_one)
+        self.admin.console = Console(
+            settings.admin, terms_of(settings), backing, self.admin.entrance, self.logs.audit, self.clock
+        )
 
     async def revoke_one(self, entries: list[DenyEntry], mandate: Mandate) -> Acknowledgement:
         """Revoke what one entry names, and tell what became of it. Raises Fault."""

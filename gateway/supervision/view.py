@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.core.rules.entries import DenyEntry
+from gateway.edge.admin.console.backing import Backing, WorkerState
+from gateway.edge.admin.console.console import Console
 from gateway.edge.admin.listener import Admin, Reloaded
 from gateway.edge.admin.readiness import Readiness
 from gateway.edge.admin.revocation_request import Mandate, terms_of
@@ -18,7 +20,7 @@ from gateway.edge.clock import CLOCK
 from gateway.edge.configfile.load import Loaded
 from gateway.edge.revocation.denylist_writer import Acknowledgement
 from gateway.edge.tasks import Tasks, stop
-from gateway.edge.telemetry.metric_merge import snapshot
+from gateway.edge.telemetry.metric_merge import Merged, Samples, snapshot
 from gateway.edge.telemetry.metrics import Metrics
 from gateway.http.ports import limits_of
 from gateway.supervision.channel import Gone, Refused
@@ -64,6 +66,12 @@ class View:
         self.reloader = Reloader(fleet, load, self.admin)
         self._noting = Tasks()
         fleet.logs.keep = self._note
+        backing = Backing(
+            self._figures, self._workers, lambda: list(fleet.logs.recent), self._sessions, self._revoke
+        )
+        self.admin.console = Console(
+            settings.admin, terms_of(settings), backing, self.admin.entrance, fleet.logs.audit, CLOCK
+        )
         self._own = Metrics()
         self._own.register("workers", self._count)
         self._own.register("reload", self.reloader.stats)
@@ -127,6 +135,29 @@ class View:
         except (Gone, Refused, TimeoutError):
             return {**about, "status": "silent"}
         return {**about, **told}
+
+    def _figures(self) -> Samples:
+        told = [slot.last for slot in self._fleet.slots]
+        return self._fleet.merged.samples([snapshot(self._own.families()), *told])
+
+    async def _workers(self) -> list[WorkerState]:
+        return list(await asyncio.gather(*(self._look(slot) for slot in self._fleet.slots)))
+
+    async def _look(self, slot: Slot) -> WorkerState:
+        state = cast("dict[str, Any]", await self._describe(slot))
+        about: dict[str, Any] = {}
+        with contextlib.suppress(Gone, Refused, TimeoutError):
+            about = cast("dict[str, Any]", await slot.call("describe", _STATUS_WITHIN))
+        process = Merged().samples([slot.last])
+        return WorkerState(
+            slot.number,
+            slot.pid,
+            str(state["status"]),
+            slot.restarts,
+            process.total("gateway_process_resident_memory_bytes") or None,
+            process.total("gateway_process_start_time_seconds") or None,
+            about,
+        )
 
     async def _revoke(self, entries: list[DenyEntry], mandate: Mandate) -> Acknowledgement:
         """Let every worker refuse at once, and one of them write; the others take over where it cannot."""

@@ -16,6 +16,9 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 _BEARER = re.compile(r"[A-Za-z0-9._~+/-]{16,}=*")
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,63}:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=%-]{1,2048}")
 _UNSAFE = frozenset('"<>\\^`{|}')
+# names that public DNS gives to nobody, so that no stranger's page can be rebound to them (RFC 6761, 6762;
+# ".internal" is reserved by ICANN; ".svc" is Kubernetes' own and no public domain)
+_PRIVATE: Final = (".localhost", ".local", ".internal", ".svc", ".test")
 _MAPPED = ip_network("::ffff:0:0/96")
 
 # the protocol's own parameters, which nothing may replace (RFC 6749, RFC 7636, RFC 9101, OIDC Core)
@@ -58,6 +61,16 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_public_name(host: str) -> bool:
+    """Tell whether a host, in lower case, is a name that public DNS may give to anybody."""
+    host = host.removesuffix(".")
+    try:
+        ip_address(host)
+    except ValueError:
+        return "." in host and not host.endswith(_PRIVATE)
+    return False
 
 
 def is_host(host: str) -> bool:

@@ -14,6 +14,7 @@ from gateway.config.checks.audit import check_audit
 from gateway.config.checks.authorization import check_authorization, warn_authorization
 from gateway.config.checks.bound_tokens import check_bound_tokens
 from gateway.config.checks.clients import check_clients
+from gateway.config.checks.console import check_console, warn_console
 from gateway.config.checks.forwarding import check_client_headers, check_forwarding, warn_forwarding
 from gateway.config.checks.header_names import check_header_names, warn_header_names
 from gateway.config.checks.introspection import warn_introspection
@@ -106,6 +107,7 @@ CHECKS: tuple[Check, ...] = (
     check_sites,
     _check_listeners,
     check_admin,
+    check_console,
     check_tls,
     check_log,
     check_audit,
@@ -136,6 +138,7 @@ CHECKS: tuple[Check, ...] = (
 
 def _warnings(settings: Settings) -> Iterator[Problem]:
     yield from warn_admin(settings)
+    yield from warn_console(settings)
     yield from warn_sites(settings)
     yield from warn_forwarding(settings)
     yield from warn_asking(settings)

@@ -139,6 +139,9 @@ def _extent(
 def warn_policies(settings: Settings) -> Iterator[Problem]:
     """Yield what is allowed and yet hardly meant."""
     sections = [each for route in settings.routes for each in asked(settings, route)]
+    console = settings.admin.console
+    if console is not None and console.require is not None:
+        sections.append(console.require)
     used = {name for each in sections for name in each.policies or ()}
     for name in settings.policies:
         if name not in used:

@@ -6,6 +6,7 @@ from typing import Final, Literal, TypeAlias
 from pydantic import Field
 
 from gateway.config.settings.base import Model, Secret, Text
+from gateway.config.settings.console import ConsoleSettings
 from gateway.config.settings.listener import CertificateSettings
 
 Role: TypeAlias = Literal["read", "revoke", "all"]
@@ -40,6 +41,8 @@ class AdminSettings(Model):
     """TLS on the admin listener, by a certificate of its own; absent: plain HTTP."""
     hosts: tuple[Text, ...] = Field(default=(), max_length=16)
     """More names by which the listener may be asked, beside addresses and names that are not public."""
+    console: ConsoleSettings | None = None
+    """The operator's console, under ``/console/``; absent: there is none."""
 
     def named(self) -> Iterator[tuple[str, AdminTokenSettings]]:
         """Yield every token with its name, ``token`` first."""

@@ -1,11 +1,6 @@
 """Whether a request's Host is a name of the admin listener's, and no stranger's (DNS rebinding)."""
 
-import ipaddress
-from typing import Final
-
-# names that public DNS gives to nobody, so that no stranger's page can be rebound to them (RFC 6761, 6762;
-# ".internal" is reserved by ICANN; ".svc" is Kubernetes' own and no public domain)
-_PRIVATE: Final = (".localhost", ".local", ".internal", ".svc", ".test")
+from gateway.syntax.urls import is_public_name
 
 
 def is_ours(fields: list[str], names: frozenset[str]) -> bool:
@@ -22,8 +17,4 @@ def is_ours(fields: list[str], names: frozenset[str]) -> bool:
     host = host.removesuffix(".")
     if not host:
         return False
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return host in names or "." not in host or host.endswith(_PRIVATE)
-    return True
+    return host in names or not is_public_name(host)

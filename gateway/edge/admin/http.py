@@ -20,27 +20,36 @@ _SECONDS_TO_END: Final = 1.0
 _CLOSED_UP: Final[tuple[Header, ...]] = (
     (b"Cache-Control", b"no-store"),
     (b"X-Content-Type-Options", b"nosniff"),
-    (b"Content-Security-Policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+NOTHING_RUNS: Final = "default-src 'none'; frame-ancestors 'none'"
+"""The Content-Security-Policy of what is no page."""
 # balancers ask these in HTTP/1.0 without a Host; no browser does that, so no name can be rebound to it
 _HOSTLESS: Final = frozenset({b"/livez", b"/readyz"})
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, closed up when it is sent."""
+    """An answer, closed up when it is sent: by ``policy``, its Content-Security-Policy.
+
+    ``cookies`` are values of Set-Cookie.
+    """
 
     status: int
     body: bytes
     content_type: str = "application/json; charset=utf-8"
     headers: Mapping[str, str] = field(default_factory=dict)
+    policy: str = NOTHING_RUNS
+    cookies: tuple[str, ...] = ()
 
     def render(self) -> Rendered:
         """Return it as the data plane sends it."""
-        headers = [*_CLOSED_UP, (b"Content-Type", self.content_type.encode("latin-1"))]
-        headers.extend(
-            (name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()
-        )
+        named = [
+            ("Content-Security-Policy", self.policy),
+            ("Content-Type", self.content_type),
+            *self.headers.items(),
+            *(("Set-Cookie", each) for each in self.cookies),
+        ]
+        headers = [*_CLOSED_UP, *((name.encode("latin-1"), value.encode("latin-1")) for name, value in named)]
         return self.status, headers, self.body
 
 
@@ -83,6 +92,11 @@ class Ask:
     def query(self) -> list[tuple[str, str]]:
         """The parameters in their order. Raises ValueError: more than a hundred."""
         return parse_qsl(self._query, keep_blank_values=True, max_num_fields=100)
+
+    @property
+    def target(self) -> str:
+        """Path and query as they were asked for."""
+        return self._exchange.request.target.decode("latin-1")
 
     @property
     def client(self) -> str:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.config.settings.admin import AdminSettings
 from gateway.config.settings.listener import TlsSettings
@@ -54,6 +54,22 @@ class Reloaded:
     warnings: Sequence[str] = ()
     changed: Sequence[str] = ()
     workers: int = 0
+
+
+class Pages(Protocol):
+    """The console, which answers everything under ``/console``."""
+
+    def configure(self, settings: AdminSettings, terms: Terms) -> None:
+        """Go on with other settings."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    async def answer(self, ask: Ask) -> Reply:
+        """Answer a request; never raises."""
+
+    async def close(self) -> None:
+        """End."""
 
 
 class Admin:
@@ -110,6 +126,8 @@ class Admin:
         certificates = certificates_of(settings)
         self._server = AdminServer(self._answer, _refuse, limits or Limits(), clock, certificates)
         self.entrance = Entrance(audit, clock)
+        self.console: Pages | None = None
+        """Set by whoever starts it; absent: there are no pages."""
         self._routes = RouteTable(self._build_routes())
         self.configure(settings, terms, certificates=certificates)
 
@@ -125,6 +143,8 @@ class Admin:
             self._server.configure(limits)
         self._server.certify(certificates)
         self.entrance.tokens.configure(settings)
+        if self.console is not None:
+            self.console.configure(settings, terms)
         self._names = frozenset(name.lower() for name in (self._host, *settings.hosts))
         self._terms = terms
 
@@ -153,9 +173,13 @@ class Admin:
             OSError: the address is taken or not ours.
         """
         await self._server.start(self._host, self._port, sockets)
+        if self.console is not None:
+            self.console.start()
 
     async def close(self) -> None:
         """Stop listening."""
+        if self.console is not None:
+            await self.console.close()
         await self._server.close()
 
     def _build_routes(self) -> Routes:
@@ -186,6 +210,9 @@ class Admin:
         if hosts and not is_ours(hosts, self._names):
             self.entrance.tell(ask, _NOWHERE, "host")
             return problem(421, _NOT_OURS)
+        if self.console is not None and ask.path[0] == "console":
+            # it judges by itself where a change comes from, and from whom
+            return await self.console.answer(ask)
         path = self._routes.find(ask.path)
         methods = self._routes.routes[path] if path is not None else {}
         route = methods.get("GET" if ask.method == "HEAD" else ask.method)

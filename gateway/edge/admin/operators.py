@@ -22,7 +22,9 @@ _REALM: Final = 'Bearer realm="gateway admin"'
 _TOLD: Final = RateLimitSettings(requests=20, per=60.0, by="address")
 """How many refusals of one address the audit log tells; those beyond are counted."""
 
-Why: TypeAlias = Literal["no_token", "unknown_token", "expired_token", "role", "origin", "host", "not_done"]
+Why: TypeAlias = Literal[
+    "no_token", "unknown_token", "expired_token", "role", "origin", "host", "cleartext", "not_done"
+]
 
 
 @dataclass(frozen=True, slots=True)

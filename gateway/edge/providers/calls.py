@@ -77,7 +77,13 @@ class ProviderCalls:
         """Return the figures of now."""
         published = self.published
         counts = dict(self._client.counts)
-        return ProviderStats(published.keys.age, counts, published.is_up, *published.key_counts())
+        return ProviderStats(
+            published.keys.age,
+            counts,
+            published.is_up,
+            *published.key_counts(),
+            last_trouble=published.last_trouble,
+        )
 
     async def retire(self) -> None:
         """Close once what is under way has ended."""

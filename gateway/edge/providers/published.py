@@ -60,6 +60,8 @@ class Published:
         self._allow_insecure_http = allow_insecure_http
         # by what is published: why its last fetch failed, empty where it did not
         self._troubles: dict[str, str] = {}
+        self.last_trouble: tuple[str, float] | None = None
+        """What went wrong last, and when (epoch seconds), however it is by now."""
         self._watching: asyncio.Task[None] | None = None
         self._told_keys: tuple[str, ...] = ()
         self.metadata = Cached(
@@ -107,6 +109,8 @@ class Published:
         """Take note of how a fetch went, and say so where that is news; no ``trouble`` is good."""
         before = self._troubles.get(call)
         self._troubles[call] = trouble
+        if trouble:
+            self.last_trouble = trouble, self._clock()
         if trouble and trouble != before:
             self._report("provider unusable", provider=self._name, call=call, detail=trouble)
         elif before and not trouble:

@@ -12,7 +12,8 @@ class ProviderStats:
     seconds, None before the first good fetch; ``keys`` are how many serve, ``keys_left_out`` how many do not.
     ``calls`` counts by (call, outcome); calls are ``metadata``, ``jwks``, ``token``, ``exchange``,
     ``userinfo``, ``introspection`` and ``revocation``; outcomes are ``ok``, ``unreachable`` (never sent),
-    ``unanswered``, ``refused`` (the answer is a no) and ``failed`` (the answer is no use).
+    ``unanswered``, ``refused`` (the answer is a no) and ``failed`` (the answer is no use). ``last_trouble``
+    is why a fetch failed last, and when (epoch seconds).
     """
 
     jwks_age: float | None
@@ -20,3 +21,4 @@ class ProviderStats:
     up: bool | None = None
     keys: int | None = None
     keys_left_out: int = 0
+    last_trouble: tuple[str, float] | None = None

@@ -4,6 +4,7 @@ import contextlib
 import re
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring_ascii as quote
 from math import inf
@@ -17,6 +18,7 @@ from gateway.edge.clock import CLOCK
 from gateway.edge.telemetry.log_values import MOST_FIELDS, MOST_VALUE, clean_text, encode, encode_member
 from gateway.edge.telemetry.log_writer import Writer
 
+MOST_RECENT: Final = 25
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 # most durations are short, and to write a number takes longer than to look it up
 _FEW: Final = 1000
@@ -71,6 +73,7 @@ class Logs:
 
     Attributes:
         keep: takes each audit event beside, its fields and its line, where events are kept.
+        recent: the newest lines about what went wrong, and about reloads, the oldest first.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Logs:
         self._second = -inf
         self._stamp = ""
         self.keep: Callable[[str, Mapping[str, object], str], None] | None = None
+        self.recent: deque[str] = deque(maxlen=MOST_RECENT)
 
     def configure(self, settings: LogSettings) -> None:
         """Go on with these settings."""
@@ -180,6 +184,8 @@ class Logs:
             if value is not None and name not in self._taken
         )
         line = ",".join(members) + self._end
+        if level != "info" or event == "reloaded":
+            self.recent.append(line)
         self._put(line)
         return line
 

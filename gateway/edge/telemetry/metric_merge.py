@@ -4,7 +4,7 @@ Counters and histograms are summed, those of processes that have ended included,
 backwards. A gauge is summed unless the catalogue says that the greatest or the least counts.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import add
 from typing import Final, TypeAlias, cast
 
@@ -51,6 +51,37 @@ class _Family:
         self.values[key] = value if known is None else self.merge(known, value)
 
 
+class Samples:
+    """Samples by their names, for whoever looks at single ones."""
+
+    def __init__(self, families: "Iterable[_Family]") -> None:
+        self._found: dict[str, list[tuple[Mapping[str, str], float]]] = {}
+        for family in families:
+            for (name, labels), value in family.values.items():
+                self._found.setdefault(name, []).append((dict(labels), value))
+
+    def total(self, name: str, **labels: str) -> float:
+        """Return the sum of a sample's values where its labels are these, 0 where there are none."""
+        return sum(value for found, value in self.all(name) if labels.items() <= found.items())
+
+    def least(self, name: str, otherwise: float, **labels: str) -> float:
+        """Return the least of a sample's values where its labels are these, else ``otherwise``."""
+        found = (value for each, value in self.all(name) if labels.items() <= each.items())
+        return min(found, default=otherwise)
+
+    def all(self, name: str) -> Sequence[tuple[Mapping[str, str], float]]:
+        """Return the values of a sample, each with its labels."""
+        return self._found.get(name, ())
+
+    def by(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
+        """Return the sums of a sample's values by some of its labels."""
+        sums: dict[tuple[str, ...], float] = {}
+        for found, value in self.all(name):
+            key = tuple(found.get(label, "") for label in labels)
+            sums[key] = sums.get(key, 0.0) + value
+        return sums
+
+
 class Merged:
     """The metrics of all processes, dead ones' totals included."""
 
@@ -64,6 +95,14 @@ class Merged:
 
     def render(self, living: Iterable[Snapshot]) -> tuple[bytes, str]:
         """Return the text of a scrape and its content type."""
+        # the registry is asked for nothing but its families
+        return generate_latest(_Collected(self._merge(living))), CONTENT_TYPE_LATEST
+
+    def samples(self, living: Iterable[Snapshot]) -> Samples:
+        """Return what a scrape would tell, to be looked at."""
+        return Samples(self._merge(living).values())
+
+    def _merge(self, living: Iterable[Snapshot]) -> "dict[str, _Family]":
         families: dict[str, _Family] = {}
         for each in living:
             _add(families, each)
@@ -71,8 +110,7 @@ class Merged:
             family = families.setdefault(name, _Family(name, ended.kind, ended.text))
             for key, value in ended.values.items():
                 family.add(key, value)
-        # the registry is asked for nothing but its families
-        return generate_latest(_Collected(families)), CONTENT_TYPE_LATEST
+        return families
 
 
 class _Collected:

@@ -1,0 +1,413 @@
+"""The console's parts: what is escaped, what is counted, who is let in, and for how long."""
+
+import re
+from html.parser import HTMLParser
+from math import inf
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from gateway.config.checks.every import check, warn
+from gateway.config.settings.admin import AdminSettings, AdminTokenSettings
+from gateway.config.settings.console import ConsoleSettings
+from gateway.config.settings.root import Settings
+from gateway.edge.admin.console import charts, html, login
+from gateway.edge.admin.console.backing import WorkerState
+from gateway.edge.admin.console.door import Attempts, is_private
+from gateway.edge.admin.console.history import History, Reading, percentile, read
+from gateway.edge.admin.console.layout import POLICY, Page, render
+from gateway.edge.admin.console.overview import Sight, overview
+from gateway.edge.admin.console.visits import MOST_VISITS, Visits
+from gateway.edge.admin.operators import Operator, Tokens
+from gateway.edge.telemetry.metric_merge import Merged
+
+NOW = 1_700_000_000.0
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "</style></title><svg onload=alert(1)>",
+    "{{csrf}}{{body}}",
+    "&lt;b&gt;&#x3c;",
+    "\u202etxt.exe\u2066\u200f",
+    "a\x00b\x1b[31mc\x7f\r\nSet-Cookie: x=1\u2028",
+    "\ud800 alone",
+    "javascript:alert(1)",
+    "A" * 10_000,
+    "\U0001f4a9" * 5_000,
+)
+
+
+class Seen(HTMLParser):
+    """Every element and attribute of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take one."""
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+def inert(text: str) -> None:
+    """Assert that a page runs nothing, loads nothing, and leads nowhere else."""
+    seen = Seen(text)
+    assert not {"script", "img", "iframe", "object", "embed", "base", "audio", "video"} & set(seen.tags)
+    for name, value in seen.attributes:
+        assert not name.startswith("on"), name
+        assert name != "style", "the policy would refuse it"
+        if name in ("href", "action", "src"):
+            assert value is not None
+            assert value.startswith(("/console/", "#")), value
+    # controls and what turns the direction of a text around
+    assert (
+        re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069\u200e\u200f\u2028\u2029]", text) is None
+    )
+
+
+@pytest.mark.parametrize("evil", HOSTILE, ids=range(len(HOSTILE)))
+def test_whatever_it_is_called_it_is_text(evil: str):
+    """[12.console] A hostile name anywhere on the overview stays a text, cut, and without disguise."""
+    history = History()
+    for at in range(3):
+        outcomes = {("forward", evil, "2xx"): 5.0 * at}
+        history.note(Reading(float(at) * 4, requests=5.0 * at, outcomes=outcomes, routes={(evil,): 5.0 * at}))
+    about = {
+        "modules": evil,
+        "store": evil,
+        "store_kind": evil,
+        "providers": {evil: {"up": False, "trouble": evil, "trouble_at": NOW - 5, "keys": 1, "age": 4.0}},
+        "certificates": {evil: NOW + 60},
+        "upstreams": {evil: [evil]},
+    }
+    line = {"time": evil, "level": "error", "message": evil, evil: [evil, {evil: evil}], "worker": 1}
+    busy, up = "gateway_http_upstream_server_busy", "gateway_store_up"
+    figures = Merged().samples(
+        [
+            [
+                [busy, "gauge", "", [[busy, {"upstream": evil, "server": "0"}, 1.0]]],
+                [up, "gauge", "", [[up, {}, 0.0]]],
+            ]
+        ]
+    )
+    sight = Sight(NOW, figures, history, [WorkerState(0, 1, evil, about=about)], [line])
+    told = render(overview(sight, is_live=True), Operator(evil, "read"), "csrf", ("stop", evil))
+    text = told.body.decode()
+    inert(text)
+    assert len(text) < 120_000
+    assert "&lt;script&gt;" in text or "<script>alert" not in text
+    assert told.headers["Refresh"] == "5; url=/console/?auto=1"
+
+
+@given(st.text(max_size=50), st.text(max_size=50))
+def test_an_element_holds_nothing_but_text(content: str, value: str):
+    """Whatever stands in an element or an attribute comes out again as that, or as a space."""
+    text = html.h("p", content, title=value)
+    seen = Seen(text)
+    assert seen.tags == ["p"]
+    assert [name for name, _ in seen.attributes] == ["title"]
+
+
+@pytest.mark.parametrize(
+    ("to", "safe"),
+    [
+        ("/console/people?q=alice%40example.com", "/console/people?q=alice%40example.com"),
+        ("/console/", "/console/"),
+        ("", "/console/"),
+        ("https://evil.example/", "/console/"),
+        ("//evil.example/", "/console/"),
+        ("/console/../metrics", "/console/"),
+        ("/console//evil.example", "/console/"),
+        ("/console/people\r\nSet-Cookie: a=b", "/console/"),
+        ("/console/people?q=<script>", "/console/"),
+        ("/console/login?out=1", "/console/"),
+        ("/console/" + "a" * 2000, "/console/"),
+        ("/metrics", "/console/"),
+    ],
+)
+def test_a_login_leads_to_a_page_of_the_console_alone(to: str, safe: str):
+    """[12.console] No address that somebody else wrote is followed after a login."""
+    assert login.safe(to) == safe
+    inert(render(login.page(login.Ways("p", has_tokens=True), to, "<b>")).body.decode())
+
+
+def test_a_browser_runs_nothing_of_it():
+    """[12.console] The policy lets in the one style sheet, and forms that post to the console itself."""
+    reply = render(Page("x", "y"))
+    _, headers, _ = reply.render()
+    policies = [value for name, value in headers if name == b"Content-Security-Policy"]
+    assert policies == [POLICY.encode()]
+    assert POLICY.startswith("default-src 'none'; style-src 'sha256-")
+    for each in ("form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"):
+        assert each in POLICY
+    assert "unsafe" not in POLICY
+
+
+# figures
+
+
+def buckets(*counts: float) -> dict[float, float]:
+    """Return a histogram with the bounds 1, 2, 4 and none."""
+    return dict(zip((1.0, 2.0, 4.0, inf), counts, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "wanted", "found"),
+    [
+        ((0, 0, 0, 0), (10, 10, 10, 10), 0.5, 0.5),
+        ((0, 0, 0, 0), (0, 10, 10, 10), 0.5, 1.5),
+        ((10, 10, 10, 10), (10, 20, 20, 20), 1.0, 2.0),
+        ((0, 0, 0, 0), (0, 0, 0, 10), 0.99, 4.0),
+        ((5, 5, 5, 5), (5, 5, 5, 5), 0.5, None),
+        ((9, 9, 9, 9), (1, 1, 1, 1), 0.5, None),
+    ],
+)
+def test_percentiles_of_what_came_between(before, after, wanted: float, found: float | None):
+    """[12.console] A percentile is of what two readings saw between them, and None where that was nothing."""
+    assert percentile(buckets(*before), buckets(*after), wanted) == found
+
+
+def test_rates_need_two_readings_and_survive_a_restart():
+    """[12.console] A rate is what a counter rose by; one that began anew counts from nought."""
+    history = History()
+    assert history.rate(lambda each: each.requests) is None
+    history.note(Reading(0.0, requests=100.0))
+    assert history.rate(lambda each: each.requests) is None
+    history.note(Reading(4.0, requests=108.0))
+    assert history.rate(lambda each: each.requests) == 2.0
+    history.note(Reading(8.0, requests=4.0))
+    assert history.line(lambda each: each.requests) == [2.0, 1.0]
+    for at in range(3, 1000):
+        history.note(Reading(4.0 * at, requests=4.0 * at))
+    assert history.reach == 600.0
+    assert history.rate(lambda each: each.requests) == pytest.approx(1.0)
+    assert len(history.line(lambda each: each.requests)) == 150
+
+
+def test_a_reading_of_nothing_is_a_reading():
+    """No figure that is lacking breaks the page: before the first request there are none."""
+    reading = read(Merged().samples([]), 1.0)
+    assert (reading.requests, reading.own, reading.upstreams) == (0.0, {}, {})
+    sight = Sight(NOW, Merged().samples([]), History(), [], [])
+    inert(render(overview(sight, is_live=False), Operator("o", "all"), "c").body.decode())
+
+
+def test_a_sparkline_says_what_it_shows():
+    """[12.console] Who cannot see the picture is told the lowest, the highest and the newest."""
+    drawn = charts.sparkline("Requests", [1.0, None, 3.0, 2.0], html.number)
+    assert 'aria-label="Requests: lowest 1, highest 3, newest 2"' in drawn
+    assert "style" not in drawn
+    assert "Not enough readings" in charts.sparkline("Requests", [None, 1.0], html.number)
+
+
+# operators
+
+
+def tokens_of(**tokens: str | None) -> Tokens:
+    """Return tokens by their names, each with its end."""
+    found = Tokens()
+    found.configure(
+        AdminSettings(
+            tokens={
+                name: AdminTokenSettings(token=SecretStr(f"{name}-" * 8), role="revoke", expires=ends)
+                for name, ends in tokens.items()
+            }
+        )
+    )
+    return found
+
+
+class Times:
+    """A clock that is set."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        """Return it."""
+        return self.now
+
+
+def test_a_session_idles_out_and_ends():
+    """[12.console] It goes on for as long as somebody does something, and no longer than it may."""
+    clock, tokens = Times(), tokens_of(carol=None)
+    visits = Visits(tokens, clock)
+    visits.configure(ConsoleSettings(idle_lifetime=100.0, absolute_lifetime=250.0))
+    held = tokens.find(b"carol-" * 8)
+    assert held is not None
+    handle = visits.begin(held.operator, held)
+    clock.now += 99
+    assert visits.find(handle) is not None
+    clock.now += 99
+    # a page that asks for itself is no use of it
+    assert visits.find(handle, is_use=False) is not None
+    clock.now += 2
+    assert visits.find(handle) is None
+    handle = visits.begin(held.operator, held)
+    for _ in range(5):
+        clock.now += 50
+        found = visits.find(handle)
+    assert found is None
+    for wrong in ("", "x" * 43, handle + "x", "ä" * 43, handle[:-1] + ("a" if handle[-1] != "a" else "b")):
+        assert visits.find(wrong) is None
+
+
+def test_a_token_that_is_gone_takes_its_sessions_along():
+    """[12.console] A token that was taken away, exchanged, or has expired: out with the next request."""
+    clock, tokens = Times(), tokens_of(carol=None, rita="2023-11-15")
+    visits = Visits(tokens, clock)
+    visits.configure(ConsoleSettings())
+    handles = {}
+    for name in ("carol", "rita"):
+        held = tokens.find(f"{name}-".encode() * 8)
+        assert held is not None
+        handles[name] = visits.begin(held.operator, held)
+    assert visits.find(handles["rita"]) is not None
+    clock.now += 7200
+    visits.configure(ConsoleSettings(idle_lifetime=8 * 3600.0))
+    assert visits.find(handles["rita"]) is None
+    assert visits.find(handles["carol"]) is not None
+    tokens.configure(AdminSettings(tokens={}))
+    assert visits.find(handles["carol"]) is None
+
+
+def test_a_role_that_was_taken_away_is_gone_at_once():
+    """[12.console] The role is the configuration's of now, not that of the log-in."""
+    tokens = tokens_of(carol=None)
+    visits = Visits(tokens, lambda: NOW)
+    visits.configure(ConsoleSettings())
+    held = tokens.find(b"carol-" * 8)
+    assert held is not None
+    handle = visits.begin(held.operator, held)
+    tokens.configure(
+        AdminSettings(tokens={"carol": AdminTokenSettings(token=SecretStr("carol-" * 8), role="read")})
+    )
+    visit = visits.find(handle)
+    assert visit is not None
+    assert visit.operator.role == "read"
+
+
+def test_who_logged_in_at_a_provider_is_out_once_others_are_admitted():
+    """[12.console] Another provider, policy or role, or no console: all of them are out."""
+    first = ConsoleSettings.model_validate(
+        {"url": "http://localhost:1", "provider": "p", "require": {"groups": ["ops"]}, "role": "all"}
+    )
+    for change in ({"provider": "q"}, {"require": None}, {"role": "read"}):
+        visits = Visits(Tokens(), lambda: NOW)
+        visits.configure(first)
+        handle = visits.begin(Operator("olga", "all", "login"), None, {"sub": "olga"})
+        visits.configure(first)
+        assert visits.find(handle) is not None
+        visits.configure(first.model_copy(update=change))
+        assert visits.find(handle) is None
+    visits.begin(Operator("olga", "all", "login"), None, {"sub": "olga"})
+    visits.configure(None)
+    assert len(visits) == 0
+
+
+def test_no_more_sessions_than_are_held():
+    """[12.console] Who logs in over and over fills no memory: the one unused for longest makes room."""
+    visits = Visits(Tokens(), lambda: NOW)
+    visits.configure(ConsoleSettings())
+    handles = [visits.begin(Operator("o", "read", "login"), None, {}) for _ in range(MOST_VISITS + 10)]
+    assert len(visits) == MOST_VISITS
+    assert visits.find(handles[-1]) is not None
+
+
+def test_attempts_of_one_address_and_of_all():
+    """[12.console] Ten a minute of one address, sixty of all; who is shut out takes none from others."""
+    clock = Times()
+    attempts = Attempts(clock)
+    assert [attempts.wait("10.0.0.1") for _ in range(10)] == [None] * 10
+    assert attempts.wait("10.0.0.1") == 6
+    for _ in range(1000):
+        attempts.wait("10.0.0.1")
+    others = [attempts.wait(f"10.0.1.{number}") for number in range(100)]
+    assert others.count(None) == 50
+    clock.now += 1
+    assert attempts.wait("10.0.2.1") is None
+
+
+@pytest.mark.parametrize(
+    ("address", "is_here"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("10.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("fe80::1%lo", False),
+        ("0.0.0.0", False),
+        ("localhost", False),
+        ("", False),
+    ],
+)
+def test_who_comes_over_a_network(address: str, is_here: bool):
+    """[12.console] Only this very machine is served without TLS; what is no address is not it."""
+    assert is_private(address) == is_here
+
+
+# configuration
+
+
+def minimal() -> dict[str, Any]:
+    """Return a configuration that has no problem."""
+    return {
+        "public_url": "https://app.example.com",
+        "secret_keys": ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh4="],
+        "providers": {
+            "idp": {"issuer": "https://idp.example.com", "client_id": "x", "client_secret": "y" * 20}
+        },
+        "upstreams": {"app": {"servers": ["http://127.0.0.1:1"]}},
+        "routes": [{"path": "/", "upstream": "app", "access": "required"}],
+    }
+
+
+_GOOD = {"url": "https://admin.internal", "provider": "idp", "require": {"groups": ["ops"]}}
+
+
+def problems_of(console: dict) -> list[str]:
+    """Return the problems of a console, each with its setting."""
+    settings = Settings.model_validate(minimal() | {"admin": {"console": console}})
+    return [
+        f"{'.'.join(map(str, each.path))}: {each.message}"
+        for each in check(settings)
+        if "console" in each.path
+    ]
+
+
+def test_who_may_be_an_operator_is_said():
+    """[12.console] A provider without a policy, or without a way back, makes nobody an operator."""
+    good = _GOOD
+    assert problems_of(good) == []
+    assert problems_of({}) == []
+    for change, at in (
+        ({"require": None}, "admin.console.require"),
+        ({"url": None}, "admin.console.url"),
+        ({"provider": "nobody"}, "admin.console.provider"),
+        ({"provider": None}, "admin.console.require"),
+        ({"require": {}}, "admin.console.require"),
+        ({"require": {"policies": ["none"]}}, "admin.console.require.policies.0"),
+        ({"require": {"networks": ["10.0.0.0/8"]}}, "admin.console.require.networks"),
+        ({"require": {"methods": ["GET"]}}, "admin.console.require.methods"),
+        ({"url": "http://admin.example.com"}, "admin.console.url"),
+        ({"url": "https://admin.example.com"}, "admin.console.url"),
+        ({"url": "https://admin.internal/x"}, "admin.console.url"),
+        ({"idle_lifetime": "8h", "absolute_lifetime": "1h"}, "admin.console.idle_lifetime"),
+    ):
+        found = problems_of({key: each for key, each in (good | change).items() if each is not None})
+        assert any(each.startswith(at) for each in found), (change, found)
+
+
+def test_a_console_that_nobody_can_enter_is_warned_of():
+    """[12.console] No token and no provider: said at the start."""
+    settings = Settings.model_validate(minimal() | {"admin": {"console": {}}})
+    assert any("nobody can log in" in each.message for each in warn(settings))
