@@ -17,6 +17,28 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("gateway check", "list every problem and warning of gateway.yaml with its line"),
         ("gateway check --providers", "ask the providers for their metadata and keys as well"),
     ),
+    "audit": (("gateway audit list --path /admin --since 24h", "who was at /admin since yesterday?"),),
+    "audit list": (
+        ("gateway audit list --path /admin --since 24h", "who was at /admin since yesterday?"),
+        ("gateway audit list --sub alice --json", "what has alice done, and what was done to her?"),
+    ),
+    "audit export": (
+        (
+            "gateway audit export --since 2026-01-01 --output january.jsonl",
+            "all of it since then, as JSON lines",
+        ),
+    ),
+    "audit forget": (
+        (
+            "gateway audit forget --sub alice --reason 'she asked'",
+            "what is personal goes, that it happened stays",
+        ),
+        ("gateway audit forget --sub alice --file audit.log.1", "in a file that was rotated"),
+    ),
+    "audit verify": (
+        ("gateway audit verify", "is what the store keeps complete and unaltered?"),
+        ("gateway audit verify audit.log.1 audit.log", "are these files? The oldest first"),
+    ),
     "healthcheck": (
         ("gateway healthcheck", "does it live? For a container's own health check"),
         ("gateway healthcheck --ready", "does it serve? For what sends requests there"),

@@ -11,7 +11,17 @@ import sys
 from collections.abc import Callable, Sequence
 
 from gateway import __version__
-from gateway.cli import api_keys, commands, completion, explaining, healthcheck, importing, revoking, running
+from gateway.cli import (
+    api_keys,
+    audit,
+    commands,
+    completion,
+    explaining,
+    healthcheck,
+    importing,
+    revoking,
+    running,
+)
 from gateway.cli.arguments import Parser, add_config
 from gateway.cli.arguments import command as _command
 from gateway.cli.terminal import CommandError, complain
@@ -92,6 +102,7 @@ def _parser(words: Sequence[str]) -> Parser:
     _sessions_arguments(parsers)
     _command(parsers, "schema", "print the JSON Schema of the configuration, for editors", commands.schema)
     _keys_arguments(parsers)
+    audit.add_arguments(parsers, _admin_arguments)
     _import_arguments(parsers)
     healthcheck.add_arguments(parsers)
     completion.add_arguments(parsers, lambda: _parser(["demo"]))

@@ -237,6 +237,11 @@ def _login_limit(settings: Settings) -> RateLimit | None:
     return compile_rate_limit(RateLimitSettings(requests=most, per=60.0, by="address"), "logins")
 
 
+def ring_of(settings: Settings) -> KeyRing:
+    """Return the secret keys of a configuration that was checked."""
+    return KeyRing(tuple(decode_secret_key(key.get_secret_value()) for key in settings.secret_keys))
+
+
 def _signing(settings: Settings, ring: KeyRing) -> SigningKeys | None:
     if all(each.assertion is None for each in settings.upstreams.values()):
         return None
@@ -261,7 +266,7 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
     ``remembers`` False: nothing is remembered of lines and paths, which changes no answer.
     """
     sites, providers = _sites(settings), _providers(settings)
-    ring = KeyRing(tuple(decode_secret_key(key.get_secret_value()) for key in settings.secret_keys))
+    ring = ring_of(settings)
     routes, prefix = compile_routes(settings), settings.prefix.encode()
     return RuntimeConfig(
         settings=settings,

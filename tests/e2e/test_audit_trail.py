@@ -1,11 +1,15 @@
 """The audit trail in the store: who was where, asked over the admin listener."""
 
 import asyncio
+import base64
 import json
 
 import pytest
+import yaml
 
-from tests.support.world import World
+from gateway.cli.main import main
+from gateway.edge.audit.writing import MOST_WAITING
+from tests.support.world import SECRET_KEY, World
 
 KEPT = {
     "audit": {"keep": {"for": "30d", "most": 1000}},
@@ -171,3 +175,125 @@ async def test_old_ones_make_room(world: World, valkey_url: str):
     await world.gateway.audit_writer.trim()
     assert await store.execute("XLEN", store.key("{audit}", "log")) == 0
     assert await store.execute("ZCARD", store.key("{audit}", "by")) == 0
+
+
+async def command(world: World, capsys, *words: str) -> tuple[int, str, str]:
+    """Run the command against this gateway; return its exit code and both outputs."""
+    path = world.tmp_path / "gateway.yaml"
+    data = world.config()
+    data["admin"]["listen"] = f"127.0.0.1:{world.gateway.admin_port}"
+    path.write_text(yaml.safe_dump(data))
+    code = await asyncio.to_thread(main, ["audit", *words, "--config", str(path)])
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+async def test_the_command(world: World, capsys):
+    """[12.logs] gateway audit list, export, forget and verify, as an operator has them."""
+    world.gateway.recorder.audit("login", subject="alice", path="/admin/\u202ex\x1b[31m", client="192.0.2.7")
+    world.gateway.recorder.audit("logout", subject="bob")
+    await world.gateway.audit_writer.flush()
+    code, out, _ = await command(world, capsys, "list", "--sub", "alice", "--since", "1h")
+    assert code == 0
+    assert len(out.splitlines()) == 1
+    assert "login  alice  -  /admin/?x?[31m" in out
+    code, out, _ = await command(world, capsys, "list", "--json", "--event", "logout")
+    assert [json.loads(line)["subject"] for line in out.splitlines()] == ["bob"]
+    target = world.tmp_path / "events.jsonl"
+    code, out, err = await command(world, capsys, "export", "--output", str(target))
+    assert (code, out, err) == (0, "", "3 events\n")
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert (await command(world, capsys, "export", "--output", str(target)))[0] == 1
+    code, out, _ = await command(world, capsys, "forget", "--sub", "alice", "--reason", "she asked")
+    assert (code, out) == (0, "forgotten: what is personal in 1 events\n")
+    await world.gateway.audit_writer.flush()
+    code, out, _ = await command(world, capsys, "verify")
+    assert code == 0, out
+    assert ": good: entries 1 to 4" in out
+    assert ", 1 forgotten" in out
+    assert out.endswith("1 chains, 4 entries: good\n")
+    code, out, _ = await command(world, capsys, "verify", "--json")
+    assert json.loads(out)["verdict"] == "good"
+
+
+async def test_the_store_is_tampered_with(world: World, capsys):
+    """[12.logs] Deleted, cut off, altered in the store itself: verify says which, and exits with 1."""
+    for number in range(5):
+        world.gateway.recorder.audit("refresh", subject="alice", generation=number)
+    await world.gateway.audit_writer.flush()
+    store = world.gateway.store
+    log, who = (store.key("{audit}", name) for name in ("log", "who"))
+    ids = [row[0] for row in await store.execute("XRANGE", log, "-", "+")]
+    held = await store.execute("HGET", who, ids[2])
+    await store.execute("HSET", who, ids[2], await store.execute("HGET", who, ids[3]))
+    code, out, _ = await command(world, capsys, "verify")
+    assert code == 1
+    assert "altered: entry 3: tells of a person otherwise than was written" in out
+    await store.execute("HDEL", who, ids[2])
+    code, out, _ = await command(world, capsys, "verify")
+    assert (code, "altered: entry 3: what is personal is gone" in out) == (1, True)
+    await store.execute("HSET", who, ids[2], held)
+    assert (await command(world, capsys, "verify"))[0] == 0
+    await store.execute("XDEL", log, ids[-1])
+    code, out, _ = await command(world, capsys, "verify")
+    assert (code, "cut off: entry 6: entry 6 is missing at its end" in out) == (1, True)
+    await store.execute("XDEL", log, ids[1])
+    code, out, _ = await command(world, capsys, "verify")
+    assert (code, "gap: entry 2: entry 2 is missing" in out) == (1, True)
+
+
+async def test_the_process_notices_a_trail_that_is_not_its_own(world: World):
+    """[12.logs] Taken away under a running process: it says so, and begins another chain that tells of it."""
+    world.gateway.recorder.audit("login", subject="alice")
+    await world.gateway.audit_writer.flush()
+    store = world.gateway.store
+    await store.execute(
+        "DEL", *(store.key("{audit}", name) for name in ("log", "who", "by", "heads", "firsts"))
+    )
+    world.gateway.recorder.audit("login", subject="bob")
+    await world.gateway.audit_writer.flush()
+    entries = (await trail(world))["entries"]
+    assert any(
+        each.get("message") == "the audit trail in the store is not as it was left" for each in world.lines
+    )
+    began = entries[-1]
+    assert (began["event"], began["seq"]) == ("chain_began", 1)
+    assert began["after"]
+
+
+async def test_another_secret_key(world: World, capsys):
+    """[12.logs] After a rotation older chains are verified; without the old key that cannot be told: 3."""
+    world.gateway.recorder.audit("login", subject="alice")
+    await world.gateway.audit_writer.flush()
+    other = base64.b64encode(bytes(range(100, 132))).decode()
+    world.override = {**world.override, "secret_keys": [other, SECRET_KEY]}
+    code, out, err = await command(world, capsys, "verify")
+    assert code == 0, (out, err)
+    world.override = {**world.override, "secret_keys": [other]}
+    code, out, _ = await command(world, capsys, "verify")
+    assert code == 3
+    assert "its key is not among secret_keys" in out
+
+
+async def test_while_the_store_is_away(world: World):
+    """[12.logs] Requests go on; what happens waits, up to a bound, and what is lost is told in the trail."""
+    writer = world.gateway.audit_writer
+    await writer.flush()
+    for number in range(MOST_WAITING + 25):
+        writer.take(json.dumps({"event": "refresh", "generation": number}), is_strangers=False)
+    assert writer.stats()["lost_total"] == 25
+    await writer.flush()
+    entries = (await trail(world, "event=audit_lost"))["entries"]
+    assert [each["count"] for each in entries] == [25]
+
+
+async def test_strangers_do_not_displace_what_is_kept(world: World):
+    """[12.logs] Refusals of nobody are not kept; other events of strangers are bounded, and counted."""
+    for _ in range(100):
+        world.gateway.recorder.audit("refusal", reason="no_credentials", client="198.51.100.1")
+        world.gateway.recorder.audit("login", reason="state_invalid", client="198.51.100.1")
+    world.gateway.recorder.audit("refusal", reason="policy", subject="alice")
+    entries = (await trail(world))["entries"]
+    assert [each["event"] for each in entries].count("login") == 60
+    assert [each["subject"] for each in entries if each["event"] == "refusal"] == ["alice"]
+    assert [each["count"] for each in entries if each["event"] == "audit_skipped"] == [40]

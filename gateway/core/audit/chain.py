@@ -119,6 +119,19 @@ def mac_of(seed: bytes, entry: Entry) -> str:
     return sign(seed, "entry", entry.chain, entry.seq, entry.prev, entry.public, entry.commitment)
 
 
+def name_chain(now: float, drawn: bytes) -> str:
+    """Return the name of a chain that begins now, epoch seconds; names are in the order of beginnings."""
+    return f"{int(now * 1000):011x}{drawn.hex()}"
+
+
+def read_began(chain: str) -> float | None:
+    """Return when a chain has begun, by its name; None for what is no name of ours."""
+    try:
+        return int(chain[:11], 16) / 1000
+    except ValueError:
+        return None
+
+
 class Chain:
     """A chain that grows. ``name`` is random; ``seq`` and ``mac`` are those of its last entry."""
 

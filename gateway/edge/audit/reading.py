@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.core.audit.chain import Entry, encode_mark, is_mark, read_entry
+from gateway.core.audit.chain import Entry, encode_mark, read_entry
+from gateway.core.audit.verify import SEALED
 from gateway.core.sessions.seal import KeyRing
 from gateway.edge.audit.places import PLACE, SEAL, Places, index_name, keys_of, member
 from gateway.edge.audit.scripts import FORGET, NAMED, NEWEST, OLDEST
@@ -170,15 +171,10 @@ class AuditTrail:
         kept = self._kept(row)
         if kept is None:
             return {"id": _text(row[0]), "entry": None}
-        is_ours = is_mark(keys_of(self._ring()), kept.entry, kept.mark) if kept.mark else None
-        return {
-            "id": kept.place,
-            "entry": _text(row[1]),
-            "personal": kept.personal,
-            "mark": kept.mark,
-            "is_forgotten": is_ours,
-            "is_sealed": bool(_text(row[2])) and not kept.mark,
-        }
+        # there, and sealed by a key that is not
+        is_sealed = kept.personal is None and not kept.mark and _text(row[2])
+        mark = SEALED if is_sealed else kept.mark
+        return {"id": kept.place, "entry": _text(row[1]), "personal": kept.personal, "mark": mark}
 
     async def anchors(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return the anchors of chains: their heads, and where each begins by now. Raises Fault."""

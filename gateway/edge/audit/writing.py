@@ -20,6 +20,7 @@ from gateway.core.audit.chain import (
     Keys,
     encode_entry,
     encode_first,
+    name_chain,
     read_entry,
     split,
 )
@@ -168,11 +169,7 @@ class AuditWriter:
             await self._send()
 
     def _take_batch(self) -> list[dict[str, Json]]:
-        batch = []
-        for event, count in self._unsaid.items():
-            if count:
-                self._unsaid[event] = 0
-                batch.append(self._own(event, count=count))
+        batch: list[dict[str, Json]] = []
         while self._queue and len(batch) < _BATCH:
             members = parse_object(self._queue.popleft().encode(), MOST_ENTRY)
             if members is None:
@@ -180,6 +177,11 @@ class AuditWriter:
                 self._unsaid["audit_lost"] += 1
             else:
                 batch.append(members)
+        # the newest are those that are lost, so this comes after what has waited
+        for event, count in self._unsaid.items() if not self._queue else ():
+            if count:
+                self._unsaid[event] = 0
+                batch.append(self._own(event, count=count))
         return batch
 
     def _own(self, event: str, **fields: Json) -> dict[str, Json]:
@@ -193,8 +195,7 @@ class AuditWriter:
         for where in (self._places.heads, self._places.firsts) if spent else ():
             await self._store.execute("HDEL", where, *spent)
         keys = keys_of(self._ring())
-        # names are in the order in which chains have begun
-        name = f"{int(self._clock() * 1000):011x}{os.urandom(8).hex()}"
+        name = name_chain(self._clock(), os.urandom(8))
         self._chain = Chain(name, keys.newest, keys.seeds[keys.newest])
         last: dict[str, Json] = {each: heads[each] for each in sorted(heads)[-_MOST_HEADS:]}
         began = self._own("chain_began", key_hint=keys.newest, heads=last, pid=os.getpid())
