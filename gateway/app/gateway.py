@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from gateway.app.describing import describe
 from gateway.app.parts import Parts
@@ -21,6 +22,9 @@ from gateway.http.ports import limits_of
 from gateway.http.upstream.pool import UpstreamPool
 from gateway.syntax.encoding import Json
 
+if TYPE_CHECKING:
+    from gateway.edge.telemetry.otlp.signals import Signals
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -29,6 +33,7 @@ class Prepared:
     runtime: RuntimeConfig
     pools: dict[str, UpstreamPool]
     certificates: Certificates | None
+    signals: "Signals | None"
 
 
 class Gateway(Parts):
@@ -64,6 +69,7 @@ class Gateway(Parts):
         self.metrics.register("long_lived", self.long_lived.stats)
         self.metrics.register("log", self.logs.stats)
         self.metrics.register("audit", self.audit_writer.stats)
+        self.metrics.register("telemetry", self.telemetry.readings)
         self.metrics.register("rate_limit", self.rate_limits.stats)
         self.metrics.register("api_keys", self.api_keys.stats)
         self.metrics.register("issuer", lambda: provider_readings(self.providers.stats()))
@@ -146,6 +152,7 @@ class Gateway(Parts):
             compile_settings(settings),
             self.server.build_pools(settings.upstreams),
             Certificates(settings.tls) if settings.tls is not None else None,
+            self.telemetry.prepare(settings.telemetry),
         )
         self._know(bridge(self.runtime, prepared.runtime), self.pipeline.knowledge.memory)
         return prepared
@@ -183,6 +190,7 @@ class Gateway(Parts):
         self.recorder.configure(settings)
         self.audit_writer.configure(settings.audit.keep)
         self.logs.configure(settings.log)
+        self.server.handler = self.telemetry.handler(self.pipeline, prepared.signals)
         self._know(runtime, Memory())
 
     def reload(self, settings: Settings) -> None:

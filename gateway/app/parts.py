@@ -12,6 +12,7 @@ from gateway.app.closing import Closing
 from gateway.app.forgetting import Forgetting
 from gateway.app.needs import Resolvers
 from gateway.app.revoking import Revoking
+from gateway.app.telemetry import Telemetry
 from gateway.config.settings.root import Settings
 from gateway.core.decision.context import Knowledge, Memory
 from gateway.core.reasons import Reason
@@ -96,6 +97,7 @@ class Parts:
         self.metrics.expect_logins(self.runtime.login_names())
         self.recorder = Recorder(self.metrics, self.logs, access=settings.log.access)
         self.recorder.configure(settings)
+        self.telemetry = Telemetry(self.logs, self.metrics, None if slot is None else slot.worker)
         self.denylist = Denylist()
         self.long_lived = Streams(self.denylist, clock, self.recorder.audit)
         self.providers = Providers(
@@ -118,6 +120,8 @@ class Parts:
         Raises:
             OSError: an address is taken or not ours. RuntimeError: no store can be started.
         """
+        # to be closed last, so that what the others say in the end is sent too
+        self.closing.later(self.telemetry.close)
         await self._start_store()
         self._make_sessions()
         self._make_pipeline()
@@ -247,8 +251,9 @@ class Parts:
 
     async def _start_server(self) -> None:
         settings = self.settings
+        signals = self.telemetry.prepare(settings.telemetry)
         self.server = Server(
-            self.pipeline,
+            self.telemetry.handler(self.pipeline, signals),
             settings.upstreams,
             limits_of(settings.limits),
             clock=self.clock,

@@ -22,8 +22,8 @@ _MEANT: Final = (
     | TAKEN
     | frozenset(
         b"authorization content-encoding content-range content-type cookie date forwarded host proxy range"
-        b" set-cookie via www-authenticate x-forwarded-for x-forwarded-host x-forwarded-port"
-        b" x-forwarded-prefix x-forwarded-proto x-real-ip x-request-id".split()
+        b" set-cookie traceparent tracestate via www-authenticate x-forwarded-for x-forwarded-host"
+        b" x-forwarded-port x-forwarded-prefix x-forwarded-proto x-real-ip x-request-id".split()
     )
 )
 

@@ -165,8 +165,9 @@ class Exchange(Protocol):
 class Handler(Protocol):
     """What the data plane calls: once for each well-formed request, and once for each refused head."""
 
-    request_lines: LineTable
-    """What the lines of a request are, under the present configuration."""
+    @property
+    def request_lines(self) -> LineTable:
+        """What the lines of a request are, under the present configuration."""
 
     def handle(self, exchange: Exchange) -> None:
         """Take one request; answer it now or later. Must not raise and must not block."""

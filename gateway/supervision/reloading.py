@@ -30,12 +30,16 @@ class Reloader:
         fleet: the workers.
         load: reads the configuration anew; raises ConfigurationError.
         admin: goes on with the new token.
+
+    Attributes:
+        on_applied: is told of settings that were taken over.
     """
 
     def __init__(self, fleet: Fleet, load: Callable[[], Loaded], admin: Admin) -> None:
         self._fleet = fleet
         self._load = load
         self._admin = admin
+        self.on_applied: Callable[[Settings], None] = lambda _: None
         self._turn = asyncio.Lock()
         self._applied = 0
         self._refused = 0
@@ -90,6 +94,7 @@ class Reloader:
             await asyncio.gather(*(self._finish(slot) for slot in slots))
         self._admin.configure(new.admin, terms_of(new), limits_of(new.limits), certificates)
         self._fleet.logs.configure(new.log)
+        self.on_applied(new)
         return Reloaded(
             warnings=[str(each) for each in loaded.warnings],
             changed=changed_sections(old, new),

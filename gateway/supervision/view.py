@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, cast
 
+from prometheus_client.metrics_core import Metric
+
+from gateway.config.settings.root import Settings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.core.rules.entries import DenyEntry
@@ -20,7 +23,8 @@ from gateway.edge.clock import CLOCK
 from gateway.edge.configfile.load import Loaded
 from gateway.edge.revocation.denylist_writer import Acknowledgement
 from gateway.edge.tasks import Tasks, stop
-from gateway.edge.telemetry.metric_merge import Merged, Samples, snapshot
+from gateway.edge.telemetry.exporting import Exporting
+from gateway.edge.telemetry.metric_merge import Merged, Samples, Snapshot, snapshot
 from gateway.edge.telemetry.metrics import Metrics
 from gateway.http.ports import limits_of
 from gateway.supervision.channel import Gone, Refused
@@ -72,10 +76,13 @@ class View:
         self.admin.console = Console(
             settings.admin, terms_of(settings), backing, self.admin.entrance, fleet.logs.audit, CLOCK
         )
+        self.reloader.on_applied = self._export
+        self._exporting = Exporting(fleet.logs, families=self._families, has_traces=False)
         self._own = Metrics()
         self._own.register("workers", self._count)
         self._own.register("reload", self.reloader.stats)
         self._own.register("log", fleet.logs.stats)
+        self._own.register("telemetry", self._exporting.readings)
         self._measuring: asyncio.Task[None] | None = None
         self._watch = CertificateWatch(lambda: self.admin.certificates, fleet.logs, CLOCK)
 
@@ -83,6 +90,7 @@ class View:
         """Serve on the sockets of the admin listener."""
         await self.admin.start(sockets)
         self._watch.start()
+        self._export(self._fleet.settings)
         self._measuring = asyncio.get_running_loop().create_task(self._keep_measuring())
 
     async def close(self) -> None:
@@ -90,6 +98,7 @@ class View:
         await stop(self._measuring)
         await self._watch.close()
         await self._noting.close()
+        await self._exporting.close()
         await self.admin.close()
 
     async def _reload_now(self, mandate: Mandate) -> Reloaded:
@@ -104,10 +113,23 @@ class View:
     async def _measure(self) -> None:
         await asyncio.gather(*(slot.measure() for slot in self._fleet.slots))
 
-    async def _metrics(self) -> tuple[bytes, str]:
+    def _export(self, settings: Settings) -> None:
+        """Send what these settings say from now on."""
+        try:
+            self._exporting.commit(self._exporting.prepare(settings.telemetry))
+        except (OSError, ImportError) as error:
+            # the workers, which have been asked first, would have refused them
+            self._fleet.logs.warning("telemetry cannot be sent", error=error)
+
+    async def _told(self) -> list[Snapshot]:
         await self._measure()
-        told = [slot.last for slot in self._fleet.slots]
-        return self._fleet.merged.render([snapshot(self._own.families()), *told])
+        return [snapshot(self._own.families()), *(slot.last for slot in self._fleet.slots)]
+
+    async def _families(self) -> Iterable[Metric]:
+        return self._fleet.merged.families(await self._told())
+
+    async def _metrics(self) -> tuple[bytes, str]:
+        return self._fleet.merged.render(await self._told())
 
     def _count(self) -> dict[str, float]:
         slots = self._fleet.slots

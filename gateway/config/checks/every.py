@@ -29,6 +29,7 @@ from gateway.config.checks.sessions import check_session
 from gateway.config.checks.several_providers import check_callbacks, warn_providers
 from gateway.config.checks.sites import check_sites, warn_sites
 from gateway.config.checks.store import check_store, warn_store
+from gateway.config.checks.telemetry import check_telemetry, warn_telemetry
 from gateway.config.checks.upgrade import warn_upgrade
 from gateway.config.checks.upstreams import check_upstreams, warn_upstreams
 from gateway.config.settings.root import Settings
@@ -133,6 +134,7 @@ CHECKS: tuple[Check, ...] = (
     check_api_keys,
     check_authorization,
     check_bound_tokens,
+    check_telemetry,
 )
 
 
@@ -155,6 +157,7 @@ def _warnings(settings: Settings) -> Iterator[Problem]:
     yield from warn_introspection(settings)
     yield from warn_upgrade(settings)
     yield from warn_store(settings)
+    yield from warn_telemetry(settings)
     if settings.allow_insecure_http:
         yield Problem(
             ("allow_insecure_http",), "whoever is on the network can read and replay cookies and tokens"

@@ -34,6 +34,7 @@ from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.routes import RouteSettings
 from gateway.config.settings.sessions import DenylistSettings, SessionSettings
 from gateway.config.settings.store import RedisSettings
+from gateway.config.settings.telemetry import TelemetrySettings
 from gateway.config.settings.upstreams import (
     UpstreamSettings,
 )
@@ -150,6 +151,8 @@ class Settings(Model):
     """Logs."""
     audit: AuditSettings = AuditSettings()
     """The audit log."""
+    telemetry: TelemetrySettings | None = None
+    """OpenTelemetry; absent: nothing is sent anywhere."""
 
     @property
     def copies_last(self) -> float:

@@ -45,23 +45,25 @@ PROOF: Final = 16
 """It proves possession of a key (RFC 9449), and goes on where credentials do."""
 CERTIFICATE: Final = 17
 """A trusted proxy tells its client's certificate in it, which does not go on."""
+TRACE: Final = 18
+"""It says which trace the request belongs to (W3C Trace Context), and is told anew."""
 
-READ: Final = 18
+READ: Final = 19
 """From here on fields go on as they came, and are read as well."""
-ACCEPT: Final = 18
-FETCH_MODE: Final = 19
-FETCH_SITE: Final = 20
-ORIGIN: Final = 21
-PURPOSE: Final = 22
-REQUESTED_WITH: Final = 23
-OVERRIDE: Final = 24
+ACCEPT: Final = 19
+FETCH_MODE: Final = 20
+FETCH_SITE: Final = 21
+ORIGIN: Final = 22
+PURPOSE: Final = 23
+REQUESTED_WITH: Final = 24
+OVERRIDE: Final = 25
 """It names another method than the request line."""
-DATE: Final = 25
-CONTENT_TYPE: Final = 26
-CACHE_CONTROL: Final = 27
-CHALLENGE: Final = 28
+DATE: Final = 26
+CONTENT_TYPE: Final = 27
+CACHE_CONTROL: Final = 28
+CHALLENGE: Final = 29
 """By its value a challenge may authenticate the connection (RFC 4559)."""
-SHARED_CACHE: Final = 29
+SHARED_CACHE: Final = 30
 """It tells caches in between, unlike browsers, what they may keep."""
 
 FRAMING: Final = {
@@ -77,6 +79,9 @@ FRAMING: Final = {
 
 DISGUISES: Final = HOP_BY_HOP - {b"http2-settings", b"trailers"} | {b"host", b"proxy-connection"}
 """Names that nothing else may look like: upstreams that fold ``_`` to ``-`` would take it for framing."""
+
+TRACE_NAMES: Final = frozenset({b"traceparent", b"tracestate"})
+"""The request's fields, by their lower-case names, that tell the trace where there are traces."""
 
 READ_NAMES: Final = {
     b"accept": ACCEPT,

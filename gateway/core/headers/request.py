@@ -20,6 +20,7 @@ from gateway.core.headers.kinds import (
     PURPOSE,
     READ,
     REQUESTED_WITH,
+    TRACE,
     UPGRADE,
     VOUCHED,
     Kind,
@@ -50,7 +51,8 @@ class Request:
         plain: path, first segment (with both its slashes) and query of a target that has one reading alone;
             None where that is not known.
         passed: the lines that go on whoever asks, in order.
-        read: those among them that decisions read, and what of proofs and certificates does not go on.
+        read: those among them that decisions read, and what of proofs, certificates and traces goes no
+            further.
         certificate: the thumbprint of the one that the client itself showed; there is none where it has not.
         authorization, cookies, vouched, loops: the lines of these kinds.
         told: the lines of named forwarding fields, as they came.
@@ -196,7 +198,7 @@ class Request:
             self.vouched = (*self.vouched, found)
         elif kind == LOOP:
             self.loops = (*self.loops, found)
-        elif kind in (PROOF, CERTIFICATE):
+        elif kind in (PROOF, CERTIFICATE, TRACE):
             self.read.append(found)
 
     def values(self, kind: Kind) -> list[bytes]:

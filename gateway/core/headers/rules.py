@@ -143,6 +143,7 @@ def _classifier(
     own, more = own_names(settings), _more(settings)
     told = settings.forwarding.client_certificate
     certificate = b"" if told == "none" else told.lower().encode()
+    is_traced = settings.telemetry is not None and settings.telemetry.traces is not None
 
     def classify(name: bytes) -> Kind:
         if certificate and fold(name) == fold(certificate):
@@ -150,6 +151,8 @@ def _classifier(
         if keys is not None and fold(name) == keys.folded:
             # in another spelling it is no key, and an upstream that folds names must not see it either
             return kinds.AUTHORIZATION if name.lower() == keys.name else kinds.DROP
+        if is_traced and name.lower() in kinds.TRACE_NAMES:
+            return kinds.TRACE
         return kinds.FORWARDING if name.lower() in forwarding else _request_kind(name, own, more)
 
     return classify

@@ -26,6 +26,8 @@ def find_tls_files(document: Document, base: FilePath) -> None:
     admin = data.get("admin")
     if isinstance(admin, dict) and isinstance(admin.get("tls"), dict):
         _find_pair(document, base, admin["tls"], ("admin", "tls"))
+    if isinstance(telemetry := data.get("telemetry"), dict):
+        _find_authorities(document, base, telemetry, ("telemetry", "ca_file"))
     if isinstance(listener := data.get("tls"), dict):
         _find_pair(document, base, listener, ("tls",))
         many = listener.get("certificates")

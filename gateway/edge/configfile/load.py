@@ -11,6 +11,7 @@ from gateway.config.checks.every import warn
 from gateway.config.checks.problems import Problem
 from gateway.config.settings.root import Settings
 from gateway.edge.configfile.certificates import find_tls_files
+from gateway.edge.configfile.extras import missing_extras
 from gateway.edge.configfile.references import resolve
 from gateway.edge.configfile.token_dates import warn_token_dates
 from gateway.edge.configfile.validation import validate
@@ -105,6 +106,8 @@ def parse(octets: bytes, source: str, base: FilePath, environment: Mapping[str, 
         find_tls_files(document, base)
         settings, found = validate(document)
         problems = [*document.problems, *found]
+        if settings is not None:
+            problems.extend(missing_extras(settings))
     if problems or settings is None:
         located = [_located(each, document) for each in problems]
         raise ConfigurationError(source, located or [Problem((), "cannot be used")])

@@ -99,6 +99,19 @@ class Logs:
         """Go on with these settings."""
         self._least = _LEVELS[settings.level]
 
+    def tee(self, take: Callable[[str], object] | None) -> None:
+        """Let each line go to ``take`` as well, which never raises; None: no longer."""
+        write = self._sink.write
+        if take is None:
+            self._put = write
+            return
+
+        def both(line: str) -> None:
+            write(line)
+            take(line)
+
+        self._put = both
+
     def access(self, outcome: Outcome, told: str) -> None:
         """Write the one line of a finished request. On the hot path: the line is put together by hand.
 

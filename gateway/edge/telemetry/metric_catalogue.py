@@ -129,6 +129,13 @@ CATALOGUE: Final[dict[str, Meaning]] = {
     ),
     "gateway_audit_waiting": _gauge("Audit events that wait for the store."),
     "gateway_log_dropped_lines_total": _counter("Log lines that nobody took."),
+    "gateway_telemetry_sent_total": _counter(
+        "Spans, log lines and scrapes that a collector took, by signal."
+    ),
+    "gateway_telemetry_dropped_total": _counter(
+        "Spans, log lines and scrapes that no collector took, by signal."
+    ),
+    "gateway_telemetry_waiting": _gauge("Spans, log lines and scrapes that wait to be sent, by signal."),
     "gateway_log_waiting_bytes": _gauge("Bytes of log lines that wait to be written."),
 }
 

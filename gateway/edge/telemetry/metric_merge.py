@@ -98,6 +98,10 @@ class Merged:
         # the registry is asked for nothing but its families
         return generate_latest(_Collected(self._merge(living))), CONTENT_TYPE_LATEST
 
+    def families(self, living: Iterable[Snapshot]) -> Iterable[Metric]:
+        """Return the families of all processes as one."""
+        return _Collected(self._merge(living)).collect()
+
     def samples(self, living: Iterable[Snapshot]) -> Samples:
         """Return what a scrape would tell, to be looked at."""
         return Samples(self._merge(living).values())
