@@ -8,6 +8,7 @@ from gateway.app.describing import describe
 from gateway.app.parts import Parts
 from gateway.config.settings.root import Settings
 from gateway.core.decision.context import Memory
+from gateway.core.endpoints import sessions
 from gateway.core.endpoints.provider_logout import FRONTCHANNEL_LIMITS
 from gateway.core.rules.entries import DenyEntry
 from gateway.core.runtime import RuntimeConfig, bridge, compile_settings
@@ -182,7 +183,12 @@ class Gateway(Parts):
         self.configure_server(settings)
         self.server.certificates = prepared.certificates
         self.rate_limits.configure(
-            (*runtime.routes.limits, *filter(None, (runtime.login_limit,)), *FRONTCHANNEL_LIMITS)
+            (
+                *runtime.routes.limits,
+                *filter(None, (runtime.login_limit,)),
+                *FRONTCHANNEL_LIMITS,
+                sessions.LIMIT,
+            )
         )
         self.strangers.configure(settings.limits.unknown_credentials_per_address)
         if settings.api_keys is not None:

@@ -21,8 +21,10 @@ from gateway.core.decision.needs import (
     Keys,
     KeyUsed,
     KnownSid,
+    ListSession,
     Metadata,
     Need,
+    OwnSessions,
     Random,
     RedeemCode,
     Refresh,
@@ -46,6 +48,7 @@ from gateway.edge.refresh.lease import Leases
 from gateway.edge.refresh.refresher import Refresher
 from gateway.edge.sessions.kept_pages import KeptPages
 from gateway.edge.sessions.logout_hints import LogoutHints
+from gateway.edge.sessions.noted import NotedSessions
 from gateway.edge.sessions.records import Sessions
 from gateway.edge.sessions.tickets import Tickets
 from gateway.edge.store.store import Store
@@ -60,6 +63,7 @@ class Resolvers:
     leases: Leases
     refresher: Refresher
     sessions: Sessions
+    noted: NotedSessions
     kept_pages: KeptPages
     tickets: Tickets
     logout_hints: LogoutHints
@@ -86,6 +90,7 @@ class Resolvers:
             SessionRecord: self.sessions.fetch,
             Replaced: self._replaced,
             SaveSession: self.sessions.save,
+            OwnSessions: self.noted.fetch,
             KnownSid: self.sessions.knows_sid,
             KeepTicket: self.tickets.keep,
             TakeTicket: self.tickets.take,
@@ -105,6 +110,8 @@ class Resolvers:
             self.logout_hints.start(need)
         elif isinstance(need, EndLater):
             self.sessions.end_later(need)
+        elif isinstance(need, ListSession):
+            self.noted.start(need)
         elif isinstance(need, Touch):
             self.sessions.start(need)
         else:

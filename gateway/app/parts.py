@@ -39,6 +39,7 @@ from gateway.edge.refresh.refresher import Refresher
 from gateway.edge.revocation.streams import Streams
 from gateway.edge.sessions.kept_pages import KeptPages
 from gateway.edge.sessions.logout_hints import LogoutHints
+from gateway.edge.sessions.noted import NotedSessions
 from gateway.edge.sessions.records import Sessions
 from gateway.edge.sessions.tickets import Tickets
 from gateway.edge.telemetry.logs import Logs
@@ -165,6 +166,7 @@ class Parts:
             self.revocations.put_off,
         )
         self.revoking.clear_records = self.sessions.clear
+        self.noted = NotedSessions(self.sessions.index, self._knowledge, self.clock)
         self.session_admin = SessionAdmin(
             self.sessions.index, self._knowledge, self.revoking.revoke, self.clock
         )
@@ -187,6 +189,7 @@ class Parts:
             self._refreshed,
             self.sessions,
             self.logout_hints.start,
+            self.noted.renewed,
         )
         self.token_revocations = TokenRevocations(self.providers.revoke_token, self.recorder.audit)
         self.exchanges = Exchanges(
@@ -194,6 +197,7 @@ class Parts:
         )
         for each in (
             self.sessions,
+            self.noted,
             self.api_keys,
             self.logout_hints,
             self.token_revocations,
@@ -223,6 +227,7 @@ class Parts:
             self.leases,
             self.refresher,
             self.sessions,
+            self.noted,
             self.kept_pages,
             Tickets(self.store, lambda: self.runtime.ring, self.clock),
             self.logout_hints,
@@ -305,6 +310,7 @@ class Parts:
                 await self.logout_hints.drain()
                 await self.api_keys.drain()
                 await self.leases.drain()
+                await self.noted.drain()
                 await self.sessions.drain()
                 await self.audit_writer.drain()
 

@@ -93,7 +93,7 @@ class Revoking:
 
     def _clear(self, entries: Sequence[DenyEntry]) -> None:
         self.mark_keys(entries)
-        if self._knowledge().runtime.settings.session.mode == "redis":
+        if self._knowledge().runtime.settings.session.lists_sessions:
             self.clear_records(entries)
 
     def _tell(self, entries: list[DenyEntry], mandate: Mandate, postponed: str | None = None) -> None:

@@ -20,6 +20,7 @@ from gateway.core.endpoints.joining import join
 from gateway.core.endpoints.jwks import client_jwks, jwks
 from gateway.core.endpoints.login import login
 from gateway.core.endpoints.login_failure import interrupted
+from gateway.core.endpoints.sessions import sessions
 from gateway.core.endpoints.ticket import ticket
 from gateway.core.endpoints.userinfo import userinfo
 from gateway.core.headers.cookies import CookieChange
@@ -42,6 +43,17 @@ _ONCE: Final = frozenset((b"origin", b"access-control-request-method", b"access-
 # all that browsers say in Sec-Fetch-Site (Fetch Metadata)
 _FETCH_SITES: Final = frozenset((b"cross-site", b"none", b"same-origin", b"same-site"))
 
+# answers of our own that renew the session which asks
+_OF_SESSION: Final = frozenset(
+    (
+        Reason.USERINFO,
+        Reason.TICKET_GIVEN,
+        Reason.SESSIONS_SHOWN,
+        Reason.SESSIONS_ENDED,
+        Reason.NO_SUCH_SESSION,
+    )
+)
+
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 RAW_PATH_HINT: Final = "A route lets such paths pass as they are with raw_path: true."
@@ -56,6 +68,7 @@ ENDPOINTS: dict[bytes, Endpoint] = {
     b"backchannel-logout": provider_logout.backchannel,
     b"frontchannel-logout": provider_logout.frontchannel,
     b"userinfo": userinfo,
+    b"sessions": sessions,
     b"jwks.json": jwks,
     JOIN.encode(): join,
     TICKET.encode(): ticket,
@@ -352,7 +365,7 @@ def due_cookies(
 
 def timely_cookies(answer: Refuse | Respond, knowledge: Knowledge, age: float) -> tuple[CookieChange, ...]:
     """Return the cookies of an answer of our own: as ``due_cookies``, but of logins and logouts always."""
-    is_of_session = answer.route is not None or answer.reason in (Reason.USERINFO, Reason.TICKET_GIVEN)
+    is_of_session = answer.route is not None or answer.reason in _OF_SESSION
     if not is_of_session or not _is_late(knowledge, age):
         return answer.cookies
     return tuple(change for change in answer.cookies if change.value is None)

@@ -29,6 +29,8 @@ class Reason(StrEnum):
     LOGGED_OUT = "logged_out"
     LOGOUT_CONFIRM = "logout_confirm"
     USERINFO = "userinfo"
+    SESSIONS_SHOWN = "sessions_shown"
+    SESSIONS_ENDED = "sessions_ended"
     KEYS_PUBLISHED = "keys_published"
     METADATA_PUBLISHED = "metadata_published"
     # 400: the request cannot be judged
@@ -88,6 +90,7 @@ class Reason(StrEnum):
     ORIGINAL_UNREADABLE = "original_unreadable"
     # 404, 405, 421
     ROUTE_UNKNOWN = "route_unknown"
+    NO_SUCH_SESSION = "no_such_session"
     METHOD_UNSUPPORTED = "method_unsupported"
     METHOD_UNKNOWN = "method_unknown"
     HOST_UNKNOWN = "host_unknown"
@@ -135,6 +138,7 @@ _STATUS: dict[Reason, int] = {
             Reason.AUTHENTICATED,
             Reason.ANONYMOUS,
             Reason.USERINFO,
+            Reason.SESSIONS_SHOWN,
             Reason.KEYS_PUBLISHED,
             Reason.METADATA_PUBLISHED,
         ),
@@ -155,6 +159,7 @@ _STATUS: dict[Reason, int] = {
             Reason.TICKET_GIVEN,
             Reason.SITE_JOINED,
             Reason.LOGGED_OUT,
+            Reason.SESSIONS_ENDED,
         ),
         303,
     ),
@@ -178,6 +183,7 @@ _STATUS: dict[Reason, int] = {
     Reason.AUTHENTICATION_TOO_WEAK: 401,
     Reason.AUTHENTICATION_TOO_OLD: 401,
     Reason.ROUTE_UNKNOWN: 404,
+    Reason.NO_SUCH_SESSION: 404,
     Reason.METHOD_UNSUPPORTED: 405,
     Reason.REQUEST_TIMEOUT: 408,
     Reason.BODY_TOO_LARGE: 413,

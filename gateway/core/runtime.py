@@ -28,6 +28,7 @@ from gateway.core.headers.request import Header
 from gateway.core.headers.rules import HeaderRules, compile_rules
 from gateway.core.provider import Provider
 from gateway.core.rules.authorization import needs_access_token
+from gateway.core.rules.network_names import NetworkNames, compile_networks
 from gateway.core.rules.places import MOST, Places
 from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.rules.routes import RouteTable, compile_routes
@@ -40,6 +41,7 @@ from gateway.core.tokens.signing import SigningKeys
 from gateway.syntax.encoding import Json, decode_secret_key
 from gateway.syntax.urls import authority_of, port_of, with_port
 
+_NO_NAMES: Final = NetworkNames()
 _SETTING: Final = re.compile(r"[a-z_]{3,32}(?=[\[: ])")
 
 
@@ -57,6 +59,7 @@ class RuntimeConfig:
     configuration, by their ids. ``signing`` are the keys of assertions, None where no upstream gets any.
     ``sieve`` sorts what proxies ask by, None where none does. ``proofs`` is what is asked of proofs of a key.
     ``login_site`` is where people log in for every site, None where each site has a login of its own.
+    ``networks`` are those that have names.
     """
 
     settings: Settings
@@ -81,6 +84,7 @@ class RuntimeConfig:
     sieve: Sieve | None = None
     proofs: ProofRules = field(kw_only=True)
     login_site: Site | None = None
+    networks: NetworkNames = _NO_NAMES
 
     def default_provider(self) -> Provider | None:
         """Return the provider that a login uses when nothing names one: the first that has logins."""
@@ -305,6 +309,7 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
         login_site=None
         if settings.login_host is None
         else _site(settings.login_host, settings.cookie_domain),
+        networks=compile_networks(settings.networks),
     )
 
 

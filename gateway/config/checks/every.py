@@ -25,7 +25,7 @@ from gateway.config.checks.provider_kinds import check_choice, check_logins, war
 from gateway.config.checks.providers import check_providers
 from gateway.config.checks.rate_limits import check_rate_limits
 from gateway.config.checks.routes import check_path, check_routes, warn_routes
-from gateway.config.checks.sessions import check_session
+from gateway.config.checks.sessions import check_networks, check_session
 from gateway.config.checks.several_providers import check_callbacks, warn_providers
 from gateway.config.checks.sites import check_sites, warn_sites
 from gateway.config.checks.store import check_store, warn_store
@@ -126,6 +126,7 @@ CHECKS: tuple[Check, ...] = (
     check_clients,
     check_callbacks,
     check_session,
+    check_networks,
     check_upstreams,
     check_rate_limits,
     check_routes,

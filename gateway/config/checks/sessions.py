@@ -2,8 +2,27 @@
 
 from collections.abc import Iterator
 
-from gateway.config.checks.problems import Problem
+from gateway.config.checks.problems import Path, Problem
 from gateway.config.settings.root import Settings
+from gateway.syntax import urls
+
+
+def check_networks(settings: Settings) -> Iterator[Problem]:
+    """Yield every problem of ``networks``."""
+    named: dict[str, str] = {}
+    for name, networks in settings.networks.items():
+        if not name.isprintable() or name != name.strip():
+            yield Problem(("networks", name), "write a name that can be read, without spaces around it")
+        if not networks:
+            yield Problem(("networks", name), "name at least one network, or leave the name out")
+        for index, network in enumerate(networks):
+            at: Path = ("networks", name, index)
+            if (message := urls.judge_network(network)) is not None:
+                is_everybody = not message.startswith("write")
+                yield Problem(at, "this network is everybody's" if is_everybody else message)
+            elif network in named:
+                yield Problem(at, "this network has a name already")
+            named[network] = name
 
 
 def check_session(settings: Settings) -> Iterator[Problem]:

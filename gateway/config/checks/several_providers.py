@@ -14,7 +14,7 @@ from gateway.syntax import urls
 ENDPOINTS = frozenset(
     (
         *("jwks.json", "login", "join", "ticket", "logout", "logged-out", "userinfo"),
-        *("backchannel-logout", "frontchannel-logout"),
+        *("backchannel-logout", "frontchannel-logout", "sessions"),
     )
 )
 """What stands below ``prefix`` beside the callbacks."""

@@ -6,7 +6,7 @@ Each section's model stands beside this one; what spans several fields is checke
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag
 
 from gateway.config.settings.admin import AdminSettings
 from gateway.config.settings.api_keys import ApiKeysSettings
@@ -54,6 +54,8 @@ PublicUrls = Annotated[
     BeforeValidator(_one_or_many, json_schema_input_type=Text | Annotated[list[Text], Field(min_length=1)]),
 ]
 
+
+NetworkName = Annotated[str, StringConstraints(min_length=1, max_length=60)]
 
 # the entry of a session's end outlives its copies by so many seconds at least
 _SOON_STALE: Final = 30.0
@@ -112,6 +114,8 @@ class Settings(Model):
     """Whether people choose where to log in, where those of several providers come in; false: the first."""
     session: SessionSettings = SessionSettings()
     """Browser sessions."""
+    networks: dict[NetworkName, tuple[Text, ...]] = Field(default_factory=dict, max_length=100)
+    """Networks by the names under which people are shown where they have logged in."""
     denylist: DenylistSettings = DenylistSettings()
     """Revocation."""
     upstreams: dict[Text, UpstreamSettings] = Field(min_length=1)

@@ -25,6 +25,14 @@ class SessionSettings(Model):
     claims_max_age: Duration | None = None
     """The age from which on what a provider told of somebody does not count; absent: as idle_lifetime."""
 
+    index: bool = False
+    """Whether the store has a list of the sessions that browsers keep, too; mode redis has one always."""
+
+    @property
+    def lists_sessions(self) -> bool:
+        """Whether the store can tell who is logged in."""
+        return self.index or self.mode == "redis"
+
     @property
     def lasts_without_refresh(self) -> float:
         """``without_refresh`` in seconds, or what stands in for it; no longer than any session lasts."""

@@ -248,6 +248,30 @@ class JoinSite:
 
 
 @dataclass(frozen=True, slots=True)
+class ListSession:
+    """Put a session that browsers keep on the list, or one more site of it. Background only. Answer: None.
+
+    ``address`` and ``agent`` are the browser's, ``site`` is the origin where it begins.
+    """
+
+    session: Session = field(compare=False, repr=False)
+    address: str
+    agent: str
+    site: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSessions:
+    """The sessions that a person has. Answer: core.sessions.listed.OwnedSessions.
+
+    ``issuer`` and ``subject`` say whose: the same subject of another issuer is somebody else.
+    """
+
+    issuer: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class Touch:
     """A session of the store was in use at ``seen_at`` (epoch seconds). Background only. Answer: None."""
 
@@ -360,6 +384,8 @@ Need: TypeAlias = (
     | KeepTicket
     | TakeTicket
     | JoinSite
+    | ListSession
+    | OwnSessions
 )
 
 EFFECTS: tuple[type, ...] = (

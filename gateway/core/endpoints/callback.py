@@ -45,6 +45,7 @@ from gateway.core.endpoints.login_failure import Attempt, failed, interrupted, p
 from gateway.core.endpoints.session_start import (
     Begun,
     given,
+    listed,
     new_session,
     presented_session,
     put_off,
@@ -366,5 +367,5 @@ def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identi
         identity=identity,
         audit="login",
         details={"provider": session.provider},
-        background=(*put_off(context, begun), *hint),
+        background=(*put_off(context, begun), *hint, *listed(context, session)),
     )

@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from gateway.core.access.credentials import SessionCookie, session_cookie
 from gateway.core.access.session import why_over
 from gateway.core.decision.context import Context
-from gateway.core.decision.needs import EndLater, Need, Replaced, Revoke, SaveSession, SessionRecord
+from gateway.core.decision.needs import (
+    EndLater,
+    ListSession,
+    Need,
+    Replaced,
+    Revoke,
+    SaveSession,
+    SessionRecord,
+)
 from gateway.core.headers import cookies as jar
 from gateway.core.headers.cookies import CookieChange, Site
 from gateway.core.identity import Claims
@@ -15,7 +23,7 @@ from gateway.core.rules.entries import end_of
 from gateway.core.sessions import claim_sources, renewal
 from gateway.core.sessions.cookies import handle_cookie, session_cookies
 from gateway.core.sessions.model import Grant, OpenedSession, Renewed, Session
-from gateway.core.sessions.record import record_name
+from gateway.core.sessions.record import MOST_AGENT, record_name
 from gateway.syntax.encoding import Json
 
 
@@ -142,17 +150,35 @@ def replaced(context: Context, begun: Begun) -> Need | None:
         return Revoke((end_of(previous.session, context.now, idle),))
     if not begun.handle:
         return None
-    agents = [value for name, value in context.request.headers if name.lower() == b"user-agent"]
     save = SaveSession(
         record_name(begun.handle),
         begun.handle,
         Renewed(session, begun.grant),
         context.forwarded.client,
-        agents[0].decode("latin-1") if agents else "",
+        agent_of(context),
         previous.session.session_id if previous is not None else former_session(context),
         site.origin,
     )
     return save if save not in facts else None
+
+
+def agent_of(context: Context) -> str:
+    """Return what a browser says of itself, empty where it says nothing."""
+    agents = (value for name, value in context.request.headers if name.lower() == b"user-agent")
+    return next(agents, b"").decode("latin-1")
+
+
+def listed(context: Context, session: Session) -> tuple[ListSession, ...]:
+    """Return what puts a session that browsers keep on the list, where the configuration wants one.
+
+    Behind the answer's back: nobody waits for it, and no login fails for want of it.
+    """
+    runtime, site = context.knowledge.runtime, context.site
+    assert site is not None
+    if runtime.keeps_records or not runtime.settings.session.index:
+        return ()
+    agent = agent_of(context)[:MOST_AGENT]
+    return (ListSession(session, context.forwarded.client, agent, site.origin),)
 
 
 def given(context: Context, site: Site, begun: Begun) -> tuple[CookieChange, ...]:

@@ -21,7 +21,7 @@ from gateway.core.decision.needs import (
 )
 from gateway.core.decision.refusals import plain
 from gateway.core.endpoints.login_failure import Attempt, failed, spent
-from gateway.core.endpoints.session_start import Begun, given, is_same_person, presented_session
+from gateway.core.endpoints.session_start import Begun, given, is_same_person, listed, presented_session
 from gateway.core.endpoints.way_back import begun_here, page_wanted
 from gateway.core.reasons import Reason
 from gateway.core.rules.entries import end_of
@@ -165,8 +165,11 @@ def _joined(context: Context, granted: Granted, attempt: Attempt) -> Step:
         identity=identity_of(session, session.claims, session.scopes),
         audit="site_join",
         details={"provider": session.provider, "site": site.origin},
-        background=_put_off(
-            before, session, is_over=before is None or why_over(context, before.session) is not None
+        background=(
+            *_put_off(
+                before, session, is_over=before is None or why_over(context, before.session) is not None
+            ),
+            *listed(context, session),
         ),
     )
 

@@ -43,6 +43,8 @@ NEEDS: dict[type, str] = {
     needs.KeepTicket: "a ticket for another site",
     needs.TakeTicket: "what a ticket stands for, used up",
     needs.JoinSite: "a session at one more site",
+    needs.ListSession: "a session on the list",
+    needs.OwnSessions: "the sessions that somebody has",
 }
 """What each need names, in words."""
 DOES: tuple[type, ...] = needs.EFFECTS

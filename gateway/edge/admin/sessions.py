@@ -25,7 +25,7 @@ _KNOWN: Final[Mapping[str, frozenset[str]]] = {
 }
 COUNT_WITHIN: Final = 2.0
 _NOTHING_KEPT: Final = (
-    "session.mode is cookie: sessions are kept in the browsers, and nowhere else, so there is no list. "
+    "session.mode is cookie: sessions are kept in the browsers, and without session.index there is no list. "
     "POST /revoke ends them by sub, sid or session."
 )
 
@@ -87,7 +87,7 @@ class SessionAdmin:
 
     def _check(self, action: str, fields: Mapping[str, str]) -> None:
         runtime = self._knowledge().runtime
-        if runtime.settings.session.mode != "redis":
+        if not runtime.settings.session.lists_sessions:
             raise _Refusal(409, _NOTHING_KEPT)
         known = _KNOWN[action]
         if not fields.keys() <= known:

@@ -34,7 +34,8 @@ class Records(Protocol):
 class Refresher:
     """Renews sessions, remembers how recent refreshes ended, and confirms rotations.
 
-    ``records`` is where sessions are kept in ``session.mode: redis``.
+    ``records`` is where sessions are kept in ``session.mode: redis``; ``on_renewed`` takes each session that
+    this worker has renewed.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Refresher:
         on_event: Callable[..., None],
         records: Records | None = None,
         keep_hint: Callable[[KeepHint], None] = lambda _: None,
+        on_renewed: Callable[[Session], None] = lambda _: None,
     ) -> None:
         self._runtime = runtime
         self._tokens = tokens
@@ -58,6 +60,7 @@ class Refresher:
         self._on_event = on_event
         self._records = records
         self._renewals = Renewals(tokens, clock, on_event, keep_hint)
+        self._on_renewed = on_renewed
         self._outcomes = RecentOutcomes(clock)
         self._running: SingleFlight[None] = SingleFlight("a refresh behind a request's back")
         self._peeks: SingleFlight[RefreshOutcome | None] = SingleFlight("a look for a result")
@@ -225,6 +228,8 @@ class Refresher:
             await self._install(grant, outcome)
             if is_own and isinstance(outcome, SessionOver):
                 await self._end_quietly(runtime, session)
+            elif is_own and isinstance(outcome, Renewed):
+                self._on_renewed(outcome.session)
             return outcome, is_own
         if isinstance(found, Spent):
             return await self._reused(runtime, session), is_own

@@ -7,7 +7,7 @@ itself. Lists are read in bounded pages. Nothing here leads to a token: that tak
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import inf, isfinite
 
 from gateway.core.decision.context import Knowledge
 from gateway.core.sessions.model import Session
@@ -29,6 +29,8 @@ from gateway.syntax.encoding import Json
 MOST_PAGE = 1000
 MOST_SITES = 100
 """How many sites of a session are told; it may have more."""
+MOST_NOTED = 1000
+"""How many sessions of one person are on the list of those that browsers keep."""
 _MOST_SCANNED = 5000
 _BATCH = 50
 _MARGIN = 300
@@ -130,6 +132,29 @@ class SessionIndex:
                 for name in self._newest_names(about)
             ),
         )
+
+    async def note(self, about: About, seen_at: float, until: float, nonce: bytes, site: str) -> None:
+        """Tell that a session which its browser keeps was in use, and lasts ``until`` at most. Raises Fault.
+
+        Of what is on the list already only the times change, and a site more is added.
+        """
+        sealed = self._ring.seal(ABOUT_PURPOSE, encode_about(about), nonce)
+        life, score = max(1, int((until - seen_at) * 1000)), round(until, 3)
+        key, place = self._listed(about.session_id), encode_position(about.position)
+        await asyncio.gather(
+            self._store.run_patiently(
+                scripts.NOTE, [key], [sealed, round(seen_at, 3), life, place, site, MOST_SITES]
+            ),
+            *(
+                self._store.run_patiently(scripts.INDEX, [self._index(name)], arguments)
+                for name, arguments in self._noted_in(about, score, life)
+            ),
+        )
+
+    def _noted_in(self, about: About, score: float, life: int) -> list[tuple[str, list[Argument]]]:
+        everybody, *own = self._newest_names(about)
+        arguments: list[Argument] = [about.session_id, score, life, _MARGIN]
+        return [(everybody, arguments), *((name, [*arguments, MOST_NOTED]) for name in own)]
 
     async def join(self, session_id: str, site: str) -> None:
         """Put one more site on the list of a session. Raises Fault."""
@@ -276,7 +301,8 @@ class SessionIndex:
 
     def _lives(self, listed: Listed) -> bool:
         knowledge, now = self._knowledge(), self._clock()
-        idle = knowledge.runtime.settings.session.idle_lifetime
+        # of what browsers keep, the list has only the times of logins and refreshes, and forgets by itself
+        idle = knowledge.runtime.settings.session.idle_lifetime if knowledge.runtime.keeps_records else inf
         if now >= min(listed.about.ends_at, listed.seen_at + idle):
             return False
         return not knowledge.denylist.judge_session(as_session(listed.about, listed.seen_at), now)

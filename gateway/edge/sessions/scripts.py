@@ -62,6 +62,26 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1
 """)
 
+# what is known of it stays: a refresh knows nothing of the browser; without a site none is added
+NOTE = Script("""
+redis.call('HSETNX', KEYS[1], 'm', ARGV[1])
+if (tonumber(redis.call('HGET', KEYS[1], 's') or '') or 0) < tonumber(ARGV[2]) then
+  redis.call('HSET', KEYS[1], 's', ARGV[2])
+end
+if ARGV[4] ~= '' then redis.call('HSETNX', KEYS[1], 'p', ARGV[4]) end
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+if ARGV[5] == '' then return 1 end
+local count, told = 0, redis.call('HGET', KEYS[1], 't') or ''
+for each in string.gmatch(told, '[^ ]+') do
+  if each == ARGV[5] then return 1 end
+  count = count + 1
+end
+if count < tonumber(ARGV[6]) then
+  redis.call('HSET', KEYS[1], 't', told == '' and ARGV[5] or told .. ' ' .. ARGV[5])
+end
+return 1
+""")
+
 JOIN = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local count, told = 0, redis.call('HGET', KEYS[1], 't') or ''
@@ -84,11 +104,13 @@ return found
 """
 )
 
-# what has idled out goes by the store's own clock, with a margin for the workers' clocks
+# what has idled out goes by the store's own clock, with a margin for the workers' clocks; of more than the
+# fifth argument says, where there is one, those go that idle out first
 INDEX = Script("""
 local id, score, life, margin = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 redis.call('ZADD', KEYS[1], score, id)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1] - margin)
+if ARGV[5] then redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -(tonumber(ARGV[5]) + 1)) end
 if redis.call('PTTL', KEYS[1]) < life then redis.call('PEXPIRE', KEYS[1], life) end
 return 1
 """)

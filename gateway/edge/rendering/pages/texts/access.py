@@ -26,6 +26,20 @@ ACCESS: Final[dict[Reason, Text]] = {
     Reason.METADATA_PUBLISHED: fine("This is what clients need to know of this resource."),
     Reason.USERINFO: fine("This is who you are logged in as."),
     Reason.KEYS_PUBLISHED: fine("These are the keys that the gateway is known by."),
+    Reason.SESSIONS_SHOWN: Text(
+        "These are the sessions that you have.",
+        "Where you are logged in",
+        "These are the devices on which you are logged in with this account.",
+        actions=(),
+        tone="ask",
+    ),
+    Reason.SESSIONS_ENDED: fine("The sessions have ended."),
+    Reason.NO_SUCH_SESSION: Text(
+        "You have no session of this id.",
+        "This session is not there",
+        "It has ended by now, or it never was one of yours.",
+        actions=("retry", "home"),
+    ),
     Reason.LOGIN_REQUIRED: log_in("A login is required."),
     Reason.CREDENTIALS_CONFLICT: bad_request(
         "The bearer token and the session name different people.",
