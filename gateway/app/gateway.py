@@ -15,6 +15,7 @@ from gateway.core.runtime import RuntimeConfig, bridge, compile_settings
 from gateway.edge.admin.readiness import Readiness
 from gateway.edge.admin.revocation_request import Mandate, terms_of
 from gateway.edge.certificate_watch import CertificateWatch
+from gateway.edge.rendering.pages.edition import Pages, compile_pages
 from gateway.edge.revocation.denylist_writer import Acknowledgement
 from gateway.edge.telemetry.metric_merge import Merged, Samples, snapshot
 from gateway.edge.telemetry.metric_sources import provider_readings
@@ -32,6 +33,7 @@ class Prepared:
     """A configuration that is ready to be gone on with; nothing can fail any more."""
 
     runtime: RuntimeConfig
+    pages: Pages
     pools: dict[str, UpstreamPool]
     certificates: Certificates | None
     signals: "Signals | None"
@@ -151,6 +153,7 @@ class Gateway(Parts):
         """
         prepared = Prepared(
             compile_settings(settings),
+            compile_pages(settings),
             self.server.build_pools(settings.upstreams),
             Certificates(settings.tls) if settings.tls is not None else None,
             self.telemetry.prepare(settings.telemetry),
@@ -173,6 +176,7 @@ class Gateway(Parts):
             # a count goes on
             runtime.signing.signed += self.runtime.signing.signed
         self.runtime = runtime
+        self.pipeline.pages = prepared.pages
         self.settings = settings = runtime.settings
         self.providers.configure(runtime.providers, allow_insecure_http=settings.allow_insecure_http)
         self.logins.configure(runtime)

@@ -36,6 +36,7 @@ from gateway.edge.providers.providers import Providers
 from gateway.edge.providers.token_revocations import TokenRevocations
 from gateway.edge.refresh.lease import LONGEST_CALL, Leases
 from gateway.edge.refresh.refresher import Refresher
+from gateway.edge.rendering.pages.edition import compile_pages
 from gateway.edge.revocation.streams import Streams
 from gateway.edge.sessions.kept_pages import KeptPages
 from gateway.edge.sessions.logout_hints import LogoutHints
@@ -245,7 +246,7 @@ class Parts:
             limiter=self.rate_limits,
             watcher=self.long_lived,
         )
-        self.pipeline = Pipeline(knowledge, ways)
+        self.pipeline = Pipeline(knowledge, ways, compile_pages(self.settings))
         known = Known(self.providers.said, self.api_keys.known, self.rate_limits.look)
         self.explain_admin = ExplainAdmin(self._knowledge, known, self.clock)
         self.forgetting = Forgetting(self._knowledge, self.clock)

@@ -20,6 +20,7 @@ from gateway.core.endpoints.joining import join
 from gateway.core.endpoints.jwks import client_jwks, jwks
 from gateway.core.endpoints.login import login
 from gateway.core.endpoints.login_failure import interrupted
+from gateway.core.endpoints.logo import logo
 from gateway.core.endpoints.sessions import sessions
 from gateway.core.endpoints.ticket import ticket
 from gateway.core.endpoints.userinfo import userinfo
@@ -70,11 +71,13 @@ ENDPOINTS: dict[bytes, Endpoint] = {
     b"userinfo": userinfo,
     b"sessions": sessions,
     b"jwks.json": jwks,
+    b"logo": logo,
+    b"logo-dark": logo,
     JOIN.encode(): join,
     TICKET.encode(): ticket,
 }
 # what is the same for everybody, wherever it is asked for
-_ANYWHERE: Final = frozenset((jwks, client_jwks))
+_ANYWHERE: Final = frozenset((jwks, client_jwks, logo))
 
 
 def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) -> Answer | Need:

@@ -16,6 +16,7 @@ class Fault(Exception):  # noqa: N818 - a fault is the field's word, and says wh
         detail: for the log alone; never holds a secret, never reaches a client.
         retry_after: seconds after which a retry makes sense, or None.
         html: whether a person's browser asks, where the request itself could not be read.
+        languages: its Accept-Language then.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class Fault(Exception):  # noqa: N818 - a fault is the field's word, and says wh
         self.detail = detail
         self.retry_after = retry_after
         self.html = False
+        self.languages = b""
 
     def copy(self) -> Self:
         """Return another one that says the same, for another caller: raised, each gathers a traceback."""

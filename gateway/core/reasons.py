@@ -33,6 +33,7 @@ class Reason(StrEnum):
     SESSIONS_ENDED = "sessions_ended"
     KEYS_PUBLISHED = "keys_published"
     METADATA_PUBLISHED = "metadata_published"
+    LOGO_SHOWN = "logo_shown"
     # 400: the request cannot be judged
     REQUEST_MALFORMED = "request_malformed"
     PATH_AMBIGUOUS = "path_ambiguous"
@@ -141,6 +142,7 @@ _STATUS: dict[Reason, int] = {
             Reason.SESSIONS_SHOWN,
             Reason.KEYS_PUBLISHED,
             Reason.METADATA_PUBLISHED,
+            Reason.LOGO_SHOWN,
         ),
         200,
     ),

@@ -22,14 +22,16 @@ from gateway.core.decide import (
 from gateway.core.decision.answers import Answer, Forward, Login, Refuse, Respond
 from gateway.core.decision.context import Knowledge
 from gateway.core.decision.needs import MOST_NEEDS, Admit, Body, Need, Refresh
+from gateway.core.endpoints.asked import meant
 from gateway.core.fault import Fault
 from gateway.core.headers import cookies as jar
 from gateway.core.headers.cookies import CookieChange
-from gateway.core.headers.request import Header, Request
+from gateway.core.headers.request import Header, Request, accept_language
 from gateway.core.outcome import Outcome
 from gateway.core.reasons import Reason
 from gateway.core.rules.rate_limit import Allowance, RateLimit, fields
 from gateway.core.sessions.seal import NONCE_BYTES
+from gateway.edge.rendering.pages.edition import PLAIN, Edition, Pages
 from gateway.edge.rendering.render import render_fault, render_refuse, render_respond
 from gateway.edge.tasks import Tasks
 from gateway.http.ports import Exchange, Rendered, Unencrypted
@@ -102,10 +104,14 @@ class Ways:
 
 
 class Pipeline:
-    """The data plane's handler: turns exchanges into answers. ``knowledge`` is swapped whole on reload."""
+    """The data plane's handler: turns exchanges into answers.
 
-    def __init__(self, knowledge: Knowledge, ways: Ways) -> None:
+    ``knowledge`` and ``pages``, which people see, are swapped whole on reload.
+    """
+
+    def __init__(self, knowledge: Knowledge, ways: Ways, pages: Pages | None = None) -> None:
         self._knowledge = knowledge
+        self.pages = Pages((PLAIN,)) if pages is None else pages
         # what the lines of a request are, under the present configuration
         self.request_lines = knowledge.runtime.rules.request_lines
         self.ways = ways
@@ -170,9 +176,11 @@ class Pipeline:
         """Render the refusal of bytes that are no acceptable request head."""
         request_id = next(self._ids)
         if isinstance(fault, Unencrypted):
-            rendered = render_refuse(_lead_to_tls(fault.request, self.knowledge), request_id)
+            edition = self.edition(fault.request)
+            rendered = render_refuse(_lead_to_tls(fault.request, self.knowledge), request_id, edition)
         else:
-            rendered = render_fault(fault, fault.html, request_id)
+            edition = self.pages.edition(fault.languages)
+            rendered = render_fault(fault, fault.html, request_id, edition=edition)
         client = self.knowledge.runtime.rules.proxies.sender(peer)
         self.ways.recorder.outcome(
             Outcome(
@@ -240,9 +248,11 @@ class Pipeline:
         transaction.decided = perf_counter()
         audit(self.ways.recorder, transaction, answer)
         if isinstance(answer, Refuse):
-            rendered = render_refuse(answer, transaction.request_id)
+            edition = self.edition(transaction.exchange.request) if answer.html else PLAIN
+            rendered = render_refuse(answer, transaction.request_id, edition)
         else:
-            rendered = render_respond(answer, transaction.request_id)
+            edition = PLAIN if answer.page is None else self.edition(transaction.exchange.request)
+            rendered = render_respond(answer, transaction.request_id, edition)
             for need in answer.background:
                 self.ways.background(need)
         changes = timely_cookies(answer, transaction.knowledge, self.clock() - transaction.asked)
@@ -322,6 +332,10 @@ class Pipeline:
             lines.extend(written)
         return lines
 
+    def edition(self, request: Request) -> Edition:
+        """Return what a page is of that answers a request: its language, and whose it looks."""
+        return self.pages.edition(accept_language(meant(request)))
+
     def note(self, transaction: Transaction, fault: Fault) -> None:
         """Take down a fault that the caller is told of; its detail is for the log alone."""
         transaction.reason, transaction.decided, transaction.fault = fault.reason, perf_counter(), fault
@@ -351,10 +365,12 @@ class Pipeline:
         if login is not None:
             login = replace(login, reason=fault.reason, retry_after=fault.retry_after)
             audit(self.ways.recorder, transaction, login)
-            self._respond(transaction, render_refuse(login, transaction.request_id), ())
+            edition = self.edition(request) if login.html else PLAIN
+            self._respond(transaction, render_refuse(login, transaction.request_id, edition), ())
             return
         html = wants_html(request, knowledge)
-        self._respond(transaction, render_fault(fault, html, transaction.request_id, login_url), ())
+        edition = self.edition(request) if html else PLAIN
+        self._respond(transaction, render_fault(fault, html, transaction.request_id, login_url, edition), ())
 
     def _broken(self, transaction: Transaction, error: Exception) -> None:
         self.ways.recorder.error(

@@ -19,6 +19,7 @@ from gateway.core.outcome import Decision, Kind, Outcome
 from gateway.core.reasons import Reason
 from gateway.core.rules.origins import cors_fields, without_cors
 from gateway.core.rules.routes import Route
+from gateway.edge.rendering.pages.edition import PLAIN, Edition
 from gateway.edge.rendering.render import render_fault
 from gateway.http.ports import Exchange, Rendered, Response
 
@@ -42,6 +43,9 @@ class Way(Protocol):
 
     def note(self, transaction: "Transaction", fault: Fault) -> None:
         """Take down a fault that the caller is told of."""
+
+    def edition(self, request: Request) -> Edition:
+        """Return what a page is of that answers a request."""
 
     def outlive(self, transaction: "Transaction") -> None:
         """Watch an exchange that outlives its decision."""
@@ -162,8 +166,10 @@ class Transaction:
     def on_fault(self, fault: Fault) -> Rendered:
         """Render what the caller sees when the upstream could not answer."""
         self.pipeline.note(self, fault)
-        html = wants_html(self.exchange.request, self.knowledge)
-        status, headers, body = render_fault(fault, html, self.request_id)
+        request = self.exchange.request
+        html = wants_html(request, self.knowledge)
+        edition = self.pipeline.edition(request) if html else PLAIN
+        status, headers, body = render_fault(fault, html, self.request_id, edition=edition)
         return status, [*headers, *self.extra, *self.cors], body
 
     def on_long_lived(self) -> None:

@@ -63,7 +63,7 @@ def test_every_reason_has_a_whole_page(reason: Reason):
     outline = Outline(
         pages.refusal(reason, ID, offers=pages.Offers(login=LOGIN), detail="why", retry_after=5)
     )
-    assert outline.tags("html") == [{"lang": "en"}]
+    assert outline.tags("html") == [{"lang": "en", "dir": "ltr"}]
     assert len(outline.tags("main")) == 1
     assert outline.texts["h1"] == outline.texts["title"]
     assert len(outline.texts["h1"]) == 1

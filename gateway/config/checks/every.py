@@ -19,6 +19,7 @@ from gateway.config.checks.forwarding import check_client_headers, check_forward
 from gateway.config.checks.header_names import check_header_names, warn_header_names
 from gateway.config.checks.introspection import warn_introspection
 from gateway.config.checks.listener import check_log, check_tls, warn_listener
+from gateway.config.checks.pages import check_pages
 from gateway.config.checks.policies import warn_policies
 from gateway.config.checks.problems import Path, Problem
 from gateway.config.checks.provider_kinds import check_choice, check_logins, warn_kinds
@@ -128,6 +129,7 @@ CHECKS: tuple[Check, ...] = (
     check_session,
     check_networks,
     check_upstreams,
+    check_pages,
     check_rate_limits,
     check_routes,
     check_header_names,

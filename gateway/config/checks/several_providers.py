@@ -13,7 +13,7 @@ from gateway.syntax import urls
 
 ENDPOINTS = frozenset(
     (
-        *("jwks.json", "login", "join", "ticket", "logout", "logged-out", "userinfo"),
+        *("jwks.json", "logo", "logo-dark", "login", "join", "ticket", "logout", "logged-out", "userinfo"),
         *("backchannel-logout", "frontchannel-logout", "sessions"),
     )
 )

@@ -28,6 +28,7 @@ from gateway.config.settings.listener import (
     LogSettings,
     TlsSettings,
 )
+from gateway.config.settings.pages import PagesSettings
 from gateway.config.settings.policies import ContactText, Require
 from gateway.config.settings.providers import ProviderSettings
 from gateway.config.settings.rate_limits import RateLimitSettings
@@ -128,6 +129,8 @@ class Settings(Model):
     """What every identity must hold, beside what its route requires."""
     contact: ContactText | None = None
     """Whom a refused person may ask: an e-mail address, a URL, or words."""
+    pages: PagesSettings = PagesSettings()
+    """The pages that people see."""
     rate_limits: dict[Text, RateLimitSettings] = Field(default_factory=dict, max_length=1000)
     """Rate limits by name; routes that name the same one count together."""
     identity_headers: dict[Text, Text] = Field(

@@ -253,12 +253,20 @@ def _is_line(line: bytes) -> bool:
     return True
 
 
-def asks_for_page(data: bytes, table: LineTable) -> bool:
-    """Tell whether a person's browser navigates by such a head, which need not be a whole or a good one."""
+def asks_for_page(data: bytes, table: LineTable) -> tuple[bool, bytes]:
+    """Tell whether a person's browser navigates by such a head, which need not be a whole or a good one.
+
+    The second is its Accept-Language.
+    """
     pairs: list[Header] = []
     for line in data.split(b"\n")[1:]:
         name, _, value = line.partition(b":")
         pairs.append((name.strip(), value.strip()))
     request = Request(b"GET", b"/", b"", tuple(pairs), "")
     request.sort(table)
-    return request.wants_html
+    return request.wants_html, accept_language(request)
+
+
+def accept_language(request: Request) -> bytes:
+    """Return the value of Accept-Language, of several fields joined; empty without one."""
+    return b",".join([value for name, value in request.headers if name.lower() == b"accept-language"])

@@ -12,6 +12,7 @@ from gateway.config.checks.problems import Problem
 from gateway.config.settings.root import Settings
 from gateway.edge.configfile.certificates import find_tls_files
 from gateway.edge.configfile.extras import missing_extras
+from gateway.edge.configfile.pages import find_page_files
 from gateway.edge.configfile.references import resolve
 from gateway.edge.configfile.token_dates import warn_token_dates
 from gateway.edge.configfile.validation import validate
@@ -104,6 +105,7 @@ def parse(octets: bytes, source: str, base: FilePath, environment: Mapping[str, 
     settings, problems = None, list(document.problems)
     if isinstance(document.data, dict):
         find_tls_files(document, base)
+        find_page_files(document, base, environment)
         settings, found = validate(document)
         problems = [*document.problems, *found]
         if settings is not None:

@@ -20,6 +20,8 @@ from gateway.core.headers.request import Header
 from gateway.core.identity import Identity
 from gateway.core.reasons import Reason, status_of
 from gateway.edge.rendering import pages
+from gateway.edge.rendering.pages.branding import LOGO, LOGO_DARK
+from gateway.edge.rendering.pages.edition import PLAIN, Edition, policy
 
 Rendered: TypeAlias = "tuple[int, list[Header], bytes]"
 
@@ -43,41 +45,30 @@ _BASE: Final[tuple[Header, ...]] = (
     (b"X-Content-Type-Options", b"nosniff"),
 )
 _NO_REFERRER: Final[Header] = (b"Referrer-Policy", b"no-referrer")
-# with no-referrer a browser sends "Origin: null" with the form's POST (Fetch standard section 3.2), which the
-# check of the logout's origin rightly refuses
-_OWN_REFERRER: Final[Header] = (b"Referrer-Policy", b"same-origin")
-
-
-def _policy(*more: str) -> Header:
-    directives = ("default-src 'none'", *more, "base-uri 'none'", "frame-ancestors 'none'")
-    return b"Content-Security-Policy", "; ".join(directives).encode()
-
-
-_STYLE: Final = f"style-src '{pages.STYLE_HASH}'"
-_HTML: Final[tuple[Header, ...]] = (*_BASE, (b"Content-Type", b"text/html; charset=utf-8"))
-_PAGE: Final[tuple[Header, ...]] = (*_HTML, _NO_REFERRER, _policy(_STYLE, "form-action 'none'"))
-# form-action also judges where the answer redirects to, which may be the provider's end_session_endpoint
-_FORM_PAGE: Final[tuple[Header, ...]] = (*_HTML, _OWN_REFERRER, _policy(_STYLE))
 _PROBLEM: Final[tuple[Header, ...]] = (
     *_BASE,
     _NO_REFERRER,
-    _policy(),
+    policy(),
     (b"Content-Type", b"application/problem+json"),
 )
-_JSON: Final[tuple[Header, ...]] = (*_BASE, _NO_REFERRER, _policy(), (b"Content-Type", b"application/json"))
+_JSON: Final[tuple[Header, ...]] = (*_BASE, _NO_REFERRER, policy(), (b"Content-Type", b"application/json"))
 _REDIRECT: Final[tuple[Header, ...]] = (*_BASE, _NO_REFERRER)
 
 
-def render_refuse(answer: Refuse, request_id: str) -> Rendered:
-    """Return the answer to a refused request, without its cookies."""
+def render_refuse(answer: Refuse, request_id: str, edition: Edition = PLAIN) -> Rendered:
+    """Return the answer to a refused request, without its cookies.
+
+    ``edition`` is what a page is of; a problem document is English, whoever asks.
+    """
     reason = answer.reason
     status = status_of(reason)
     retry_after = _retry_after(status, answer.retry_after)
     if answer.html:
-        headers = list(_PAGE)
+        headers = edition.headers()
         body = pages.refusal(
             reason,
             request_id,
+            edition=edition,
             offers=_offers(answer),
             detail=answer.detail,
             retry_after=retry_after,
@@ -98,16 +89,18 @@ def render_refuse(answer: Refuse, request_id: str) -> Rendered:
     return status, headers, body
 
 
-def render_fault(fault: Fault, html: bool, request_id: str, login_url: str | None = None) -> Rendered:
+def render_fault(
+    fault: Fault, html: bool, request_id: str, login_url: str | None = None, edition: Edition = PLAIN
+) -> Rendered:
     """Return the answer to a request that met a fault; the fault's detail is for the log alone.
 
     ``login_url`` is where a person could log in anew, if that may help.
     """
     refusal = Refuse(reason=fault.reason, html=html, retry_after=fault.retry_after, login_url=login_url)
-    return render_refuse(refusal, request_id)
+    return render_refuse(refusal, request_id, edition)
 
 
-def render_respond(answer: Respond, request_id: str) -> Rendered:
+def render_respond(answer: Respond, request_id: str, edition: Edition = PLAIN) -> Rendered:
     """Return an answer of the gateway's own endpoints, without its cookies.
 
     Raises:
@@ -122,7 +115,7 @@ def render_respond(answer: Respond, request_id: str) -> Rendered:
     if answer.location is not None:
         headers = [*_REDIRECT, (b"Location", _location(answer.location))]
     elif answer.page is not None:
-        headers, body = _named_page(answer)
+        headers, body = _named_page(answer, edition)
     elif answer.json is not None:
         headers = list(_JSON)
         body = json.dumps(answer.json, separators=(",", ":")).encode()
@@ -151,16 +144,23 @@ def _name_of(person: Identity) -> str:
     return next((each for each in named if isinstance(each, str) and each), person.subject)
 
 
-def _named_page(answer: Respond) -> tuple[list[Header], bytes]:
+def _named_page(answer: Respond, edition: Edition) -> tuple[list[Header], bytes]:
+    if answer.page in (LOGO, LOGO_DARK):
+        logo = edition.brand.logos.get(answer.page)
+        # a reload may have taken it away meanwhile
+        return (list(_REDIRECT), b"") if logo is None else logo.answer(answer.values.get("version", ""))
     if answer.page == "logout_confirm":
-        return list(_FORM_PAGE), pages.logout_confirm(answer.values["action"])
+        return edition.headers(form=True), pages.logout_confirm(answer.values["action"], edition)
+    headers = edition.headers()
     if answer.page == "logged_out":
         at_provider = answer.values.get("provider_session") == "ended"
-        return list(_PAGE), pages.logged_out(answer.values["login_url"], at_provider=at_provider)
+        login_url = answer.values["login_url"]
+        return headers, pages.logged_out(login_url, at_provider=at_provider, edition=edition)
     if answer.page == "choose":
-        return list(_PAGE), pages.choose(answer.choices, remembered="remembered" in answer.values)
+        remembered = "remembered" in answer.values
+        return headers, pages.choose(answer.choices, remembered=remembered, edition=edition)
     if answer.page == "page_lost":
-        return list(_PAGE), pages.page_lost()
+        return headers, pages.page_lost(edition)
     raise ValueError(f"no page named {answer.page}")
 
 

@@ -237,7 +237,7 @@ class ClientConnection(ClientReader):
                 self.close(unread=False)
         elif waited > limits.head_timeout:
             fault = Fault("client", Reason.REQUEST_TIMEOUT, "head")
-            fault.html = asks_for_page(self.ahead, self.server.handler.request_lines)
+            fault.html, fault.languages = asks_for_page(self.ahead, self.server.handler.request_lines)
             self.refuse(fault)
 
     def _sweep_body(self, waited: float) -> None:

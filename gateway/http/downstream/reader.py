@@ -124,13 +124,13 @@ class ClientReader(ClientWriter):
             self.ahead = data[end:]
             self.take_head(data[:end])
         except Fault as fault:
-            fault.html = asks_for_page(data, self.server.handler.request_lines)
+            fault.html, fault.languages = asks_for_page(data, self.server.handler.request_lines)
             raise
         return True
 
     def refuse_head(self, fault: Fault, data: bytes) -> None:
         """Answer a head that is no acceptable one, and close."""
-        fault.html = asks_for_page(data, self.server.handler.request_lines)
+        fault.html, fault.languages = asks_for_page(data, self.server.handler.request_lines)
         self.refuse(fault)
 
     def take_head(self, data: bytes) -> None:

@@ -1,11 +1,12 @@
 """A template of slots that escapes by default."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Final
 
-_SLOT: Final = re.compile(r"\{\{([a-z_]+)\}\}")
+SLOT: Final = re.compile(r"\{\{([a-z_]+)\}\}")
+_STYLE: Final = re.compile(r"<style\b[^>]*>(.*?)</style>", re.DOTALL | re.IGNORECASE)
 
 
 class Markup(str):
@@ -18,9 +19,10 @@ class Template:
     """HTML with ``{{name}}`` slots. What fills one is escaped unless it is ``Markup``."""
 
     def __init__(self, text: str) -> None:
-        pieces = _SLOT.split(text)
+        pieces = SLOT.split(text)
         self._texts = pieces[0::2]
         self._names = pieces[1::2]
+        self._whole = text
 
     def render(self, values: Mapping[str, str]) -> Markup:
         """Return the HTML with every slot filled.
@@ -32,6 +34,12 @@ class Template:
         for name, text in zip(self._names, self._texts[1:], strict=True):
             parts += (escaped(values[name]), text)
         return Markup("".join(parts))
+
+    def styles(self) -> Iterator[str]:
+        """Yield the style sheets that stand in it, without those that fill a slot."""
+        for match in _STYLE.finditer(self._whole):
+            if SLOT.search(match[1]) is None:
+                yield match[1]
 
 
 def escaped(text: str) -> Markup:

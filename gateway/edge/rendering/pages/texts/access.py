@@ -24,6 +24,7 @@ ACCESS: Final[dict[Reason, Text]] = {
     Reason.SERVER_OPTIONS: fine("These methods are known here."),
     Reason.KEYS_PUBLISHED: fine("These are the keys of what is signed here."),
     Reason.METADATA_PUBLISHED: fine("This is what clients need to know of this resource."),
+    Reason.LOGO_SHOWN: fine("This is the logo of this site."),
     Reason.USERINFO: fine("This is who you are logged in as."),
     Reason.KEYS_PUBLISHED: fine("These are the keys that the gateway is known by."),
     Reason.SESSIONS_SHOWN: Text(

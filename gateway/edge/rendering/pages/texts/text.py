@@ -25,7 +25,7 @@ class Text:
 
 
 CONTACT: Final = "If it goes on, tell whoever runs this site the request ID below."
-WAIT: Final = "Wait{{moment}} and try again. If you were logged in, you still are."
+WAIT: Final = "Wait {{moment}} and try again. If you were logged in, you still are."
 PROXY: Final = (
     "For whoever runs a proxy in front: it has to send the Host that the browser asked for (in nginx: "
     "proxy_set_header Host $host), or forwarding.host names the field in which it does."
