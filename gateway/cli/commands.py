@@ -1,4 +1,4 @@
-"""The commands that work on a configuration or on nothing: run, check, schema, keys, demo.
+"""The commands that work on a configuration or on nothing: run, schema, keys, demo.
 
 Each takes the parsed options and returns the exit code; raises CommandError. Heavy imports stand inside, so
 that each pays only for what it uses.
@@ -7,7 +7,6 @@ that each pays only for what it uses.
 import argparse
 import gc
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.cli.configuration import load_configuration, warn
@@ -72,41 +71,6 @@ def why_not_started(error: OSError, loaded: "Loaded") -> str:
         place = f" ({error.filename})" if error.filename else ""
         return f"permission denied{place}: ports below 1024 need a capability, and state_dir must be writable"
     return error.strerror or str(error)
-
-
-def check(options: argparse.Namespace) -> int:
-    """Check the configuration, and tell what may be amiss though it is good."""
-    from gateway.edge.providers.proxy import proxied  # noqa: PLC0415 - only this command asks
-    from gateway.edge.store.check import check_store  # noqa: PLC0415 - a client of the store
-    from gateway.edge.store.state_dir import look  # noqa: PLC0415 - as above
-
-    path, loaded = load_configuration(options)
-    warn(path, loaded)
-    count = len(loaded.warnings)
-    if (warning := check_store(loaded.settings)) is not None:
-        complain(f"{path}: redis: {warning} (warning)")
-        count += 1
-    if loaded.settings.redis is None:
-        for warning in look(Path(loaded.settings.state_dir)):
-            complain(f"{path}: state_dir: {warning} (warning)")
-            count += 1
-    for warning in proxied(loaded.settings):
-        complain(f"{path}: {warning} (warning)")
-        count += 1
-    if options.providers:
-        from gateway.edge.providers.check import check_providers  # noqa: PLC0415 - a client of the providers
-
-        for warning in check_providers(loaded.settings):
-            complain(f"{path}: {warning} (warning)")
-            count += 1
-    say(f"{path}: good" + (f", with {count} warning{'s' if count > 1 else ''}" if count else ""))
-    from gateway.core.runtime import key_uris, redirect_uris  # noqa: PLC0415 - as above
-
-    for name, uris in redirect_uris(loaded.settings).items():
-        say(f"register at provider {name}: {' '.join(uris)}")
-    for name, uri in key_uris(loaded.settings).items():
-        say(f"jwks_uri for provider {name}: {uri}")
-    return 0
 
 
 def schema(_: argparse.Namespace) -> int:

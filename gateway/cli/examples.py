@@ -15,7 +15,8 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     ),
     "check": (
         ("gateway check", "list every problem and warning of gateway.yaml with its line"),
-        ("gateway check --providers", "ask the providers for their metadata and keys as well"),
+        ("gateway check --online", "ask the providers, the store and the upstreams whether all is well"),
+        ("gateway check --online --json > check.json", "the same, for a program"),
     ),
     "audit": (("gateway audit list --path /admin --since 24h", "who was at /admin since yesterday?"),),
     "audit list": (

@@ -14,6 +14,7 @@ from gateway import __version__
 from gateway.cli import (
     api_keys,
     audit,
+    checking,
     commands,
     completion,
     explaining,
@@ -81,7 +82,7 @@ def _parser(words: Sequence[str]) -> Parser:
     parser.add_argument("--version", action="version", version=f"gateway {__version__}")
     parsers = parser.add_commands("COMMAND")
     run = _command(parsers, "run", "serve until SIGTERM", commands.run)
-    check = _command(parsers, "check", "check the configuration, list every problem", commands.check)
+    checking.add_arguments(parsers)
     explain = _command(parsers, "explain", "tell what would happen to a request", explaining.explain)
     revoke = _command(parsers, "revoke", "log out a token, a session, a person or everybody", revoking.revoke)
     reload = _command(
@@ -90,11 +91,8 @@ def _parser(words: Sequence[str]) -> Parser:
         "let the running gateway read its configuration anew, without an end",
         running.reload,
     )
-    for each in (run, check, explain, revoke, reload):
+    for each in (run, explain, revoke, reload):
         add_config(each)
-    check.add_argument(
-        "--providers", action="store_true", help="ask each provider for its metadata and keys as well"
-    )
     _explain_arguments(explain)
     _revoke_arguments(revoke)
     for each in (revoke, reload):

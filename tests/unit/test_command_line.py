@@ -16,7 +16,7 @@ from tests.support.configuration import TREE
 DOCS = (TREE / "docs/cli.md").read_text()
 # "WHERE" and "WHY" of the synopsis, and the options of commands that docs/cli.md leaves to --help
 WORDS = {
-    "WHERE": {"--config", "--admin", "--token-file"},
+    "WHERE": {"--config", "--admin", "--token-file", "--admin-ca"},
     "WHY": {"--reason", "--actor"},
 }
 LEFT_TO_HELP = {"demo"}

@@ -127,13 +127,15 @@ def test_without_a_listener(asked):
 
 
 def test_over_tls(asked, tmp_path):
-    """[12.cli]: ``--admin https://``, whatever the certificate says: nothing secret is sent there."""
+    """[12.cli]: with ``admin.tls`` or ``https://``, whoever's certificate it is: no secret is sent."""
     pair = Authority(tmp_path).issue("elsewhere.example")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.certificate, pair.key)
     with answering(ALIVE, context=context) as (port, _):
         assert asked(None, "--admin", f"https://127.0.0.1:{port}")[0] == 0
         assert asked(None, "--admin", f"http://127.0.0.1:{port}")[0] == 1
+        tls = f"tls: {{certificate: {pair.certificate}, key: {pair.key}}}"
+        assert asked(f'{{listen: "127.0.0.1:{port}", {tls}}}')[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -47,11 +47,11 @@ async def _check_one(providers: Providers, name: str, settings: ProviderSettings
     except Fault as fault:
         return [f"providers.{name}: {fault.detail}"]
     unusable = [f"providers.{name}: {detail} (not used)" for _, _, detail in metadata.unusable]
-    told = [*_told_of_client(metadata, settings), *_told_of(keys)]
+    told = [*told_of_client(metadata, settings), *told_of_keys(keys)]
     return [*unusable, *(f"providers.{name}: {text}" for text in told)]
 
 
-def _told_of_client(metadata: ProviderMetadata, settings: ProviderSettings) -> list[str]:
+def told_of_client(metadata: ProviderMetadata, settings: ProviderSettings) -> list[str]:
     """Return where what the provider says of its clients does not fit how the gateway is one."""
     method, told = settings.client_auth, []
     known = {each.removeprefix("self_signed_") for each in metadata.token_auth_methods}
@@ -69,6 +69,7 @@ def _told_of_client(metadata: ProviderMetadata, settings: ProviderSettings) -> l
     return told
 
 
-def _told_of(keys: KeySet) -> list[str]:
+def told_of_keys(keys: KeySet) -> list[str]:
+    """Return which keys of a provider are left out and why, and that none is left."""
     left_out = [f"left out of the key set: {each}" for each in keys.left_out[:_MOST_TOLD]]
     return left_out if keys.keys else ["no key of the provider can be used", *left_out]

@@ -189,8 +189,13 @@ class ProviderClient:
             return f"the proxy answered {error.status}"
         if isinstance(error, aiohttp.ClientProxyConnectionError):
             return f"the proxy cannot be reached ({error.os_error.strerror or 'no connection'})"
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            certificate = error.certificate_error
+            why = getattr(certificate, "verify_message", None) or "it cannot be trusted"
+            return f"its certificate is refused: {why}"
         if isinstance(error, aiohttp.ClientConnectorError):
-            return str(error)
+            why = error.os_error.strerror or "no connection"
+            return f"no connection to {error.host}:{error.port}: {why}"
         if isinstance(error, TimeoutError):
             return f"no success within {self._settings.timeout:g} s"
         return type(error).__name__

@@ -1,0 +1,1 @@
+"""What ``gateway check --online`` asks of everything that the configuration names."""
