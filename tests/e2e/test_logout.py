@@ -171,6 +171,7 @@ async def test_a_script_logs_out(world: World):
     sent = {"Origin": world.base, "Sec-Fetch-Site": "same-origin"}
     page = await browser.fetch("/.gateway/logout", method="POST", headers=sent)
     assert page.status == 200
+    assert page.headers["Clear-Site-Data"] == '"cache"'
     page = await browser.get(json.loads(page.text)["logout_url"])
     assert (page.status, page.url.path) == (200, "/.gateway/logged-out")
     assert (await browser.fetch("/x")).status == 401

@@ -186,6 +186,12 @@ class Tab:
         await self.command("Page.navigate", url=url)
         await self.until("document.readyState === 'complete'")
 
+    async def go(self, steps: int) -> None:
+        """Go back (below 0) or forward in this tab's history, as its buttons do."""
+        history = await self.command("Page.getNavigationHistory")
+        entry = history["entries"][history["currentIndex"] + steps]
+        await self.command("Page.navigateToHistoryEntry", entryId=entry["id"])
+
     async def at(self, url: str) -> None:
         """Wait until this page is shown in full."""
         await self.until(f"location.href === {url!r} && document.readyState === 'complete'")
