@@ -1,0 +1,65 @@
+{{- define "gateway.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "gateway.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains (include "gateway.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "gateway.name" .) | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "gateway.selector" -}}
+app.kubernetes.io/name: {{ include "gateway.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "gateway.labels" -}}
+{{ include "gateway.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "gateway.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "gateway.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "gateway.secret" -}}
+{{- default (include "gateway.fullname" .) .Values.secrets.existing -}}
+{{- end -}}
+
+{{- define "gateway.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What would start and serve nobody well is refused here, with what to do. */}}
+{{- define "gateway.check" -}}
+{{- $many := or (gt (int .Values.replicas) 1) .Values.autoscaling.enabled -}}
+{{- if and $many (not .Values.config.redis) -}}
+{{- fail "several replicas share one store: set config.redis, or replicas: 1 and autoscaling.enabled: false" -}}
+{{- end -}}
+{{- if and (not .Values.secrets.existing) (not .Values.secrets.values) -}}
+{{- fail "name a Secret by secrets.existing (keys: secret-key, admin-token, client-secret), or give secrets.values" -}}
+{{- end -}}
+{{- if not (and .Values.config.listen (hasSuffix ":8080" .Values.config.listen)) -}}
+{{- fail "config.listen is the container's port: 0.0.0.0:8080" -}}
+{{- end -}}
+{{- if not (and .Values.config.admin (hasSuffix ":9090" (toString .Values.config.admin.listen))) -}}
+{{- fail "config.admin.listen is the container's port that probes ask: 0.0.0.0:9090" -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled (not .Values.autoscaling.cpuUtilization) (not .Values.autoscaling.requestsPerSecond) -}}
+{{- fail "autoscaling needs cpuUtilization or requestsPerSecond" -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,215 @@
+"""The chart and the plain manifests: rendered by Helm, held against the schemas of Kubernetes and others."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from gateway.config.settings.listener import LimitSettings
+from gateway.edge.configfile.load import parse
+from tests.deploy.test_deployment import tool
+from tests.support import helm
+from tests.support.configuration import TREE
+
+FOLDER = TREE / "deploy/kubernetes"
+VERSIONS = ("1.29", "1.33")
+GATEWAY = {"secret-key": "p9U/689CfGpE5xWWMlzcr9J7hTQZuClwclrw3S8uaqs=", "admin-token": "t" * 32}
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    """Helm."""
+    found = helm.program()
+    if found is None:
+        pytest.skip("Helm is not here (python -m tests.support.helm builds it, with Go)")
+    return found
+
+
+def documents(text: str) -> list[dict[str, Any]]:
+    """Return the manifests of a file."""
+    return [each for each in yaml.safe_load_all(text) if each]
+
+
+def validate(manifest: dict[str, Any]) -> None:
+    """Hold a manifest against the schema of its kind, nothing unknown allowed; skip where there is none."""
+    group = manifest["apiVersion"].partition("/")[0]
+    if group not in ("gateway.networking.k8s.io", "monitoring.coreos.com"):
+        for version in VERSIONS:
+            kubernetes_validate.validate(manifest, version, strict=True)
+        return
+    schema = helm.custom_schema(manifest["kind"], manifest["apiVersion"].rpartition("/")[2])
+    if schema is None:
+        pytest.skip(f"the schema of {manifest['kind']} is not here (python -m tests.support.helm fetches it)")
+    jsonschema.validate(manifest, closed(schema))
+
+
+def closed(schema: Any) -> Any:
+    """Return a schema that allows no unknown members, as the API server does where it is told to."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: closed(value) for name, value in schema.items()}
+    if str(made.get("pattern", "")).startswith("^(?i)"):
+        # as Go writes it
+        made["pattern"] = made["pattern"].replace("^(?i)", "(?i)^")
+    if isinstance(made.get("properties"), dict) and made.get("type") == "object":
+        made.setdefault("additionalProperties", False)
+        made["properties"].setdefault("metadata", {"type": "object"})
+    return made
+
+
+def settings_of(manifests: list[dict[str, Any]], tmp_path: Path) -> Any:
+    """Return the settings of the configuration in its ConfigMap, as the pod reads them."""
+    (config,) = (each for each in manifests if each["kind"] == "ConfigMap")
+    (deployment,) = (each for each in manifests if each["kind"] == "Deployment")
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    (mount,) = (each["mountPath"] for each in container["volumeMounts"] if each["name"] == "secrets")
+    text = config["data"]["gateway.yaml"]
+    for name in set(re.findall(re.escape(mount) + r"/([a-z-]+)", text)):
+        (tmp_path / name).write_text(GATEWAY.get(name, "made-up-secret"))
+        (tmp_path / name).chmod(0o600)
+    text = text.replace(mount, str(tmp_path))
+    return parse(text.encode(), "gateway.yaml", tmp_path, {}).settings
+
+
+@pytest.mark.parametrize("values", ["small", "large"])
+def test_the_chart(program: Path, tmp_path: Path, values: str):
+    """[12.kubernetes]: it is linted, every manifest is valid, and the gateway takes its configuration."""
+    file = helm.CHART / f"ci/{values}.yaml"
+    linted = subprocess.run(
+        [program, "lint", "--strict", helm.CHART, "-f", file], check=False, capture_output=True, text=True
+    )
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+    done = helm.rendered(program, "-f", str(file))
+    assert done.returncode == 0, done.stderr
+    manifests = documents(done.stdout)
+    for manifest in manifests:
+        validate(manifest)
+    settings = settings_of(manifests, tmp_path)
+    assert settings.listen.endswith(":8080")
+    kinds = {each["kind"] for each in manifests}
+    assert {"ConfigMap", "Deployment", "Service"} <= kinds
+    if values == "large":
+        assert kinds >= {
+            *("HorizontalPodAutoscaler", "HTTPRoute", "Ingress", "NetworkPolicy", "PodDisruptionBudget"),
+            *("PrometheusRule", "ServiceMonitor"),
+        }
+        assert "Secret" not in kinds
+
+
+def containers(manifests: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield each pod's specification with each of its containers."""
+    for manifest in manifests:
+        pod = manifest["spec"] if manifest["kind"] == "Pod" else None
+        if manifest["kind"] == "Deployment":
+            pod = manifest["spec"]["template"]["spec"]
+        for container in () if pod is None else pod["containers"]:
+            assert pod is not None
+            yield pod, container
+
+
+def test_pods_are_confined_and_have_time(program: Path):
+    """[12.kubernetes]: no root, nothing writable, no token of the cluster; they end once drained."""
+    manifests = documents(helm.rendered(program, "-f", str(helm.CHART / "ci/large.yaml")).stdout)
+    found = list(containers(manifests))
+    assert len(found) == 2
+    for pod, container in found:
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] == 10001
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+    pod, container = found[0]
+    waits = float(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert pod["terminationGracePeriodSeconds"] >= waits + LimitSettings().drain_timeout
+    assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    assert container["image"] == f"token-gateway@{digest}"
+
+
+def test_a_change_of_the_configuration_replaces_the_pods(program: Path):
+    """[12.kubernetes]: also of a Secret of the chart's own; an existing Secret is rotated by a reload."""
+
+    def checksums(*words: str) -> dict[str, str]:
+        done = helm.rendered(program, "-f", str(helm.CHART / "ci/small.yaml"), *words)
+        (pods,) = (each for each in documents(done.stdout) if each["kind"] == "Deployment")
+        return pods["spec"]["template"]["metadata"]["annotations"]
+
+    before = checksums()
+    changed = checksums("--set", "config.public_url=https://other.example.com")
+    rotated = checksums("--set", "secrets.values.client-secret=another")
+    assert before["checksum/config"] != changed["checksum/config"]
+    assert before["checksum/secret"] == changed["checksum/secret"]
+    assert before["checksum/secret"] != rotated["checksum/secret"]
+    assert "checksum/config" not in (checksums("--set", "rollOnChange=false") or {})
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ((), "name a Secret"),
+        (("--set", "secrets.existing=x,config.redis=null"), "set config.redis"),
+        (("--set", "secrets.existing=x,config.listen=0.0.0.0:80"), "config.listen"),
+        (("--set", "secrets.existing=x,config.admin.listen=127.0.0.1:9000"), "config.admin.listen"),
+        (
+            ("--set", "secrets.existing=x,autoscaling.enabled=true,autoscaling.cpuUtilization=null"),
+            "autoscaling needs",
+        ),
+        (("--set", "secrets.existing=x,replicas=many"), "replicas"),
+        (("--set", "secrets.existing=x,replica=3"), "replica"),
+        (("--set", "secrets.existing=x,service.type=Everything"), "service"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_made(program: Path, words: tuple[str, ...], complaint: str):
+    """[12.kubernetes]: what would serve nobody, and names that there are not, are refused with what to do."""
+    done = helm.rendered(program, *words)
+    assert done.returncode != 0
+    assert complaint in done.stderr
+
+
+def test_the_plain_manifests_are_the_chart_s(program: Path):
+    """[12.kubernetes]: python -m tests.support.helm --write makes them."""
+    for name, text in helm.plain(program).items():
+        assert (FOLDER / name).read_text(encoding="utf-8") == text, name
+
+
+@pytest.mark.parametrize("name", helm.PLAIN)
+def test_plain_manifests(name: str, tmp_path: Path):
+    """[12.kubernetes]: every one is valid, without Helm too, and the gateway takes the configuration."""
+    manifests = documents((FOLDER / name).read_text(encoding="utf-8"))
+    assert manifests
+    for manifest in manifests:
+        validate(manifest)
+    if name == "token-gateway.yaml":
+        assert settings_of(manifests, tmp_path).redis is not None
+
+
+def test_the_schema_of_values_is_one():
+    """[12.kubernetes]: and the chart's own values hold by it."""
+    schema = json.loads((helm.CHART / "values.schema.json").read_text())
+    jsonschema.Draft7Validator.check_schema(schema)
+    values = yaml.safe_load((helm.CHART / "values.yaml").read_text())
+    jsonschema.validate(values, schema)
+    assert set(schema["properties"]) - {"global"} == set(values)
+
+
+def test_versions_are_the_package_s():
+    """[12.releases]: the chart is made for the version that stands in pyproject.toml."""
+    chart = yaml.safe_load((helm.CHART / "Chart.yaml").read_text())
+    version = re.search(r'^version = "(.*)"$', (TREE / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version is not None
+    assert chart["appVersion"] == version[1]
+    assert tool("check-jsonschema")
