@@ -98,6 +98,7 @@ class Worker:
             "audit": self._audit,
             "note": self._note,
             "describe": self._describe,
+            "people": self._people,
         }
 
     @property
@@ -194,6 +195,14 @@ class Worker:
 
     async def _sessions(self, message: dict[str, Json]) -> Json:
         answer = await self.gateway.session_admin.answer(
+            str(message["action"]),
+            cast("dict[str, str]", message["fields"]),
+            cast("dict[str, str]", message["mandate"]),
+        )
+        return cast("Json", asdict(answer))
+
+    async def _people(self, message: dict[str, Json]) -> Json:
+        answer = await self.gateway.people_admin.answer(
             str(message["action"]),
             cast("dict[str, str]", message["fields"]),
             cast("dict[str, str]", message["mandate"]),

@@ -131,7 +131,14 @@ class Gateway(Parts):
             return [WorkerState(0, os.getpid(), status, 0, memory or None, began or None, describe(self))]
 
         # what this process has logged, it describes
-        backing = Backing(figures, workers, list, self.session_admin.answer, self.revoke_one)
+        backing = Backing(
+            figures,
+            workers,
+            list,
+            self.session_admin.answer,
+            self.people_admin.answer,
+            self.revoke_one,
+        )
         self.admin.console = Console(
             settings.admin, terms_of(settings), backing, self.admin.entrance, self.logs.audit, self.clock
         )

@@ -33,6 +33,7 @@ from gateway.core.rules.places import MOST, Places
 from gateway.core.rules.rate_limit import RateLimit, compile_rate_limit
 from gateway.core.rules.routes import RouteTable, compile_routes
 from gateway.core.rules.sends import claims_told
+from gateway.core.sessions.called import CLAIMS as CALLED
 from gateway.core.sessions.seal import KeyRing
 from gateway.core.tokens import api_key
 from gateway.core.tokens.client_keys import jwk_set
@@ -170,6 +171,9 @@ def _kept_claims(settings: Settings) -> frozenset[str]:
     if any(name.rpartition(".")[2] == EMAIL for name in told):
         names.add(VERIFIED)
     names |= _required_claims(settings)
+    if settings.admin.console is not None and settings.session.lists_sessions:
+        # operators look for people by what they are called
+        names.update(CALLED)
     return frozenset(names | {name.partition(".")[0] for name in names})
 
 

@@ -71,7 +71,12 @@ class View:
         self._noting = Tasks()
         fleet.logs.keep = self._note
         backing = Backing(
-            self._figures, self._workers, lambda: list(fleet.logs.recent), self._sessions, self._revoke
+            self._figures,
+            self._workers,
+            lambda: list(fleet.logs.recent),
+            self._sessions,
+            self._people,
+            self._revoke,
         )
         self.admin.console = Console(
             settings.admin, terms_of(settings), backing, self.admin.entrance, fleet.logs.audit, CLOCK
@@ -192,6 +197,10 @@ class View:
 
     async def _sessions(self, action: str, fields: Mapping[str, str], mandate: Mandate) -> Answer:
         told = await self._ask_one("sessions", action=action, fields=dict(fields), mandate=dict(mandate))
+        return Answer(**cast("dict[str, object]", told))  # type: ignore[arg-type]
+
+    async def _people(self, action: str, fields: Mapping[str, str], mandate: Mandate) -> Answer:
+        told = await self._ask_one("people", action=action, fields=dict(fields), mandate=dict(mandate))
         return Answer(**cast("dict[str, object]", told))  # type: ignore[arg-type]
 
     async def _keys(self, action: str, fields: Mapping[str, Json], mandate: Mandate) -> Answer:

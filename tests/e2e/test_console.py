@@ -1,10 +1,13 @@
 """The operator's console in a whole gateway: who is let in, what they see, and what keeps others out."""
 
+import html
 import json
+import re
 
 import pytest
 
-from tests.support.console import TOKENS, Desk, csrf_of, words_of
+from gateway.edge.admin import people
+from tests.support.console import TOKENS, Desk, csrf_of, inert, words_of
 from tests.support.world import World
 
 pytestmark = pytest.mark.settings({"admin": {"console": {}, "tokens": TOKENS}})
@@ -138,3 +141,205 @@ async def test_without_its_section_there_is_none(world: World):
             403,
             404,
         )
+
+
+# people
+
+CONSOLE = {"admin": {"console": {}, "tokens": TOKENS}}
+KEPT = {"session": {"mode": "redis", "rotation_grace": "60s"}}
+LISTED = {"session": {"index": True, "rotation_grace": "60s"}}
+
+
+@pytest.mark.parametrize("term", ["alice", "ALICE@example.com", "lice@exa", "Alice Ex", "aLiCe eXaMpLe"])
+@pytest.mark.parametrize(
+    "mode", [pytest.param(None, marks=pytest.mark.settings(CONSOLE | each)) for each in (KEPT, LISTED)]
+)
+async def test_a_person_is_found_by_what_they_are_called(world: World, mode: None, term: str):
+    """[12.console] By name, address or subject, whole or in part, in whatever case, in both modes."""
+    for user in ("alice", "bob"):
+        await world.browser().login("/", user)
+    await world.gateway.noted.drain()
+    async with Desk(world.gateway.admin_port) as desk:
+        await desk.log_in("rita")
+        page = await desk.get("people", params={"q": term})
+        assert page.status == 200
+        assert "alice@example.com" in words_of(page)
+        assert "bob@example.com" not in words_of(page)
+        assert "provider=demo&amp;sub=alice" in page.text
+        assert "bob@example.com" in words_of(await desk.get("people"))
+        page = await desk.get("people", params={"q": "nobody-of-this-name"})
+        assert "Nobody who is logged in" in words_of(page)
+
+
+@pytest.mark.settings(CONSOLE | KEPT)
+async def test_a_session_is_ended_with_a_reason(world: World):
+    """[12.console] Asked why, told what it met, audited with actor and reason; the browser is out at once."""
+    laptop, phone = world.browser(), world.browser()
+    for browser in (laptop, phone):
+        await browser.login("/", "alice")
+    async with Desk(world.gateway.admin_port) as desk:
+        await desk.log_in("carol")
+        page = await desk.get("person?provider=demo&sub=alice")
+        assert "Sessions (2)" in words_of(page)
+        first = re.findall(r'href="/console/(end\?kind=session&amp;value=[^"]*)"', page.text)[1]
+        page = await desk.get(html.unescape(first))
+        assert "This ends 1 session." in words_of(page)
+        for nothing in ("", "   ", "...", "x" * 301):
+            refused = await desk.send(page, "end", reason=nothing)
+            assert refused.status == 400
+        assert (await laptop.fetch("/x")).status == (await phone.fetch("/x")).status == 200
+        done = await desk.send(page, "end", reason="left on the train <b>")
+        assert done.url.path == "/console/person"
+        assert "Done. It met 1 session. 1 of 1 workers hold it." in words_of(done)
+        assert "Sessions (1)" in words_of(done)
+        # told once
+        assert "Done." not in words_of(await desk.get("people"))
+        assert sorted([(await laptop.fetch("/x")).status, (await phone.fetch("/x")).status]) == [200, 401]
+        # the form sent once more meets nothing
+        again = await desk.send(page, "end", reason="again")
+        assert "It met no session that lives." in words_of(again)
+    event = world.audit("revocation")[0]
+    assert (event["actor"], event["actor_by"], event["kind"]) == ("carol", "token", "session")
+    assert (event["reason"], event["client"]) == ("left on the train <b>", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param(name, marks=pytest.mark.settings(CONSOLE | each))
+        for name, each in (("kept", KEPT), ("listed", LISTED), ("unlisted", {}))
+    ],
+)
+async def test_everything_of_a_person_ends(world: World, mode: str):
+    """[12.console] Of all devices, in every mode; nobody else's; where there is no list it says so."""
+    browsers = {user: world.browser() for user in ("alice", "bob")}
+    for user, browser in browsers.items():
+        await browser.login("/", user)
+    await world.gateway.noted.drain()
+    async with Desk(world.gateway.admin_port) as desk:
+        await desk.log_in("alan")
+        page = await desk.get("people")
+        assert ("So nobody can be looked for" in words_of(page)) == (mode == "unlisted")
+        page = await desk.get("end?kind=sub&value=alice&provider=demo")
+        page = await desk.send(page, "end", reason="left the company")
+        assert "Done." in words_of(page)
+    assert (await browsers["alice"].fetch("/x")).status == 401
+    assert (await browsers["bob"].fetch("/x")).status == 200
+    assert world.audit("revocation")[0]["actor"] == "alan"
+
+
+@pytest.mark.settings(CONSOLE | KEPT)
+async def test_a_token_is_revoked_by_pasting_it(world: World):
+    """[12.console] Only its jti, iss and exp are read; the token is in no page and in no log."""
+    token = world.provider.mint("alice", "openid api", jti="the-jti")
+    assert (await call(world, token)).status == 200
+    async with Desk(world.gateway.admin_port) as desk:
+        page = await desk.get("login")
+        page = await desk.log_in("carol")
+        page = await desk.get("token")
+        page = await desk.send(page, "token", pasted=f"Bearer {token}\n", provider="demo")
+        assert "the-jti" in page.text
+        assert token not in page.text
+        assert "alice" not in page.text
+        page = await desk.send(page, "end", reason="found in a chat")
+        assert "Done." in words_of(page)
+        assert token not in page.text
+        for wrong in ("a b", "eyJ.eyJ.x", "eyJhbGciOiJub25lIn0.e30.", "x" * 2000, ""):
+            refused = await desk.ask(
+                "POST", "token", data={"csrf": csrf_of(page), "pasted": wrong, "provider": "demo"}
+            )
+            assert refused.status == 400
+            assert 'name="reason"' not in refused.text
+    assert (await call(world, token)).status == 401
+    assert token not in json.dumps(world.lines)
+    assert world.audit("revocation")[0]["value"] == "the-jti"
+
+
+async def call(world: World, token: str):
+    """Call the API with a bearer token."""
+    return await world.browser().fetch("/api/x", headers={"Authorization": f"Bearer {token}"})
+
+
+@pytest.mark.settings(CONSOLE | KEPT)
+async def test_a_role_that_looks_ends_nothing(world: World):
+    """[12.console] `read` is shown no button, and is refused the action all the same, however it is asked."""
+    browser = world.browser()
+    await browser.login("/", "alice")
+    async with Desk(world.gateway.admin_port) as desk:
+        page = await desk.log_in("rita")
+        csrf = csrf_of(page)
+        for path in ("people", "person?provider=demo&sub=alice", "token"):
+            page = await desk.get(path)
+            assert page.status == 200
+            assert "console/end" not in page.text
+        assert (await desk.get("end?kind=sub&value=alice&provider=demo")).status == 403
+        data = {"csrf": csrf, "kind": "sub", "value": "alice", "provider": "demo", "reason": "no"}
+        assert (await desk.ask("POST", "end", data=data)).status == 403
+        assert (await desk.ask("POST", "token", data={"csrf": csrf, "pasted": "x"})).status == 403
+    assert (await browser.fetch("/x")).status == 200
+    refused = world.audit("admin_refused")
+    assert {(each["why"], each["actor"]) for each in refused} == {("role", "rita")}
+
+
+@pytest.mark.settings(CONSOLE | KEPT)
+async def test_people_who_are_called_like_attacks(world: World):
+    """[12.console] Names, addresses, user agents and reasons of any content change no page and no line."""
+    evil = "<script>alert(1)</script>\"'{{csrf}}\u202e\u0000\u001b[2J"
+    world.provider.accounts["mallory"] = {
+        "password": "mallory",
+        "name": evil,
+        "email": f"{evil}@example.com",
+        "preferred_username": evil,
+        "groups": [evil],
+    }
+    browser = world.browser()
+    page = await browser.get("/", headers={"User-Agent": "<img src=x onerror=alert(1)>"})
+    await browser.submit(page, username="mallory", password="mallory")
+    await world.browser().login("/", "alice")
+    async with Desk(world.gateway.admin_port) as desk:
+        await desk.log_in("carol")
+        for term in ("", evil[:20], "<script>", "%00", "A" * 10_000, "\u202e", "' OR 1=1 --"):
+            page = await desk.get("people", params={"q": term})
+            assert page.status == 200
+            inert(page.text)
+        for path in (
+            "person?provider=demo&sub=mallory",
+            "people?cursor=<script>",
+            "people?cursor=99999.99999",
+            "people?q=a&q=b",
+            "people?" + "&".join(f"a{number}=1" for number in range(200)),
+            "person?provider=<script>&sub=x",
+            "person?provider=demo&sub=" + "x" * 5000,
+            "end?kind=<script>&value=x",
+            "end?kind=session&value=" + "%3Cscript%3E",
+            "end?kind=sub&provider=demo&value=" + "A" * 5000,
+            "<script>",
+            "%3Cscript%3E/../..",
+        ):
+            page = await desk.get(path)
+            assert page.status in (200, 400, 404), path
+            inert(page.text)
+        page = await desk.get("end?kind=sub&value=mallory&provider=demo")
+        page = await desk.send(page, "end", reason=evil)
+        inert(page.text)
+        assert page.status == 200
+    assert len(world.audit("revocation")) == 1
+
+
+@pytest.mark.settings(CONSOLE | KEPT)
+async def test_a_search_goes_on_where_a_page_ends(world: World, monkeypatch):
+    """[12.console] However many there are, a page is bounded, and the next one begins where it ended."""
+    for each in ("MOST_PAGE", "_MOST_PEOPLE"):
+        monkeypatch.setattr(people, each, 2)
+    for user in ("alice", "bob", "alice", "bob", "alice"):
+        await world.browser().login("/", user)
+    async with Desk(world.gateway.admin_port) as desk:
+        await desk.log_in("rita")
+        page, seen = await desk.get("people"), 0
+        while True:
+            seen += sum(map(int, re.findall(r'data-label="Sessions"[^>]*><span>(\d+)<', page.text)))
+            following = re.search(r'href="/console/(people\?cursor=[^"]*)"', page.text)
+            if following is None:
+                break
+            page = await desk.get(html.unescape(following[1]))
+        assert seen == 5

@@ -2,6 +2,7 @@
 
 import html
 import re
+from html.parser import HTMLParser
 from typing import Any, Self
 
 import aiohttp
@@ -85,3 +86,34 @@ def words_of(page: Page) -> str:
     """Return what a page says, without its elements."""
     body = page.text.partition("<main")[2]
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", body)))
+
+
+class Seen(HTMLParser):
+    """Every element and attribute of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take one."""
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+def inert(text: str) -> None:
+    """Assert that a page runs nothing, loads nothing, and leads nowhere else."""
+    seen = Seen(text)
+    assert not {"script", "img", "iframe", "object", "embed", "base", "audio", "video"} & set(seen.tags)
+    for name, value in seen.attributes:
+        assert not name.startswith("on"), name
+        assert name != "style", "the policy would refuse it"
+        if name in ("href", "action", "src"):
+            assert value is not None
+            assert value.startswith(("/console/", "#")), value
+    # controls and what turns the direction of a text around
+    assert (
+        re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069\u200e\u200f\u2028\u2029]", text) is None
+    )

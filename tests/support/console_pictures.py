@@ -11,6 +11,10 @@ from tests.support.browser import Person, Tab, chromium
 from tests.support.fleet import Fleet
 
 TOKEN = "carols-token-0123456789-ABCDEFGH"
+AGENTS = (
+    "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Safari/604.1",
+)
 LOOKS = (("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390))
 
 
@@ -36,9 +40,11 @@ async def busy(fleet: Fleet, rounds: int) -> None:
     """Let people come and go for a while."""
     people = []
     for name in ("alice", "bob"):
-        browser = fleet.browser()
-        await browser.login("/reports", name)
-        people.append(browser)
+        for agent in AGENTS:
+            browser = fleet.browser()
+            browser.session.headers["User-Agent"] = agent
+            await browser.login("/reports", name)
+            people.append(browser)
     for number in range(rounds):
         for browser in people:
             await browser.get(f"/reports/{number}")
@@ -63,6 +69,14 @@ async def story(fleet: Fleet, devtools: str, folder: Path, rounds: int) -> None:
         await tab.until("document.title.startsWith('Overview') && document.readyState === 'complete'")
         await tab.open(f"{console}?live=off")
         await take(tab, "overview", folder)
+        for name, path in (
+            ("people", "people"),
+            ("person", "person?provider=demo&sub=alice"),
+            ("end", "end?kind=sub&value=alice&provider=demo"),
+            ("token", "token"),
+        ):
+            await tab.open(console + path)
+            await take(tab, name, folder)
         await person.leave()
 
 

@@ -1,7 +1,5 @@
 """The console's parts: what is escaped, what is counted, who is let in, and for how long."""
 
-import re
-from html.parser import HTMLParser
 from math import inf
 from typing import Any
 
@@ -23,6 +21,7 @@ from gateway.edge.admin.console.overview import Sight, overview
 from gateway.edge.admin.console.visits import MOST_VISITS, Visits
 from gateway.edge.admin.operators import Operator, Tokens
 from gateway.edge.telemetry.metric_merge import Merged
+from tests.support.console import Seen, inert
 
 NOW = 1_700_000_000.0
 HOSTILE = (
@@ -39,37 +38,6 @@ HOSTILE = (
     "A" * 10_000,
     "\U0001f4a9" * 5_000,
 )
-
-
-class Seen(HTMLParser):
-    """Every element and attribute of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take one."""
-        self.tags.append(tag)
-        self.attributes += attrs
-
-
-def inert(text: str) -> None:
-    """Assert that a page runs nothing, loads nothing, and leads nowhere else."""
-    seen = Seen(text)
-    assert not {"script", "img", "iframe", "object", "embed", "base", "audio", "video"} & set(seen.tags)
-    for name, value in seen.attributes:
-        assert not name.startswith("on"), name
-        assert name != "style", "the policy would refuse it"
-        if name in ("href", "action", "src"):
-            assert value is not None
-            assert value.startswith(("/console/", "#")), value
-    # controls and what turns the direction of a text around
-    assert (
-        re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069\u200e\u200f\u2028\u2029]", text) is None
-    )
 
 
 @pytest.mark.parametrize("evil", HOSTILE, ids=range(len(HOSTILE)))

@@ -118,7 +118,7 @@ class SessionAdmin:
     async def met(self, entry: DenyEntry) -> int | None:
         """Return how many sessions that live an entry is about to end; None where nobody can tell."""
         knowledge = self._knowledge()
-        if knowledge.runtime.settings.session.mode != "redis" or entry.kind in ("jti", "key"):
+        if not knowledge.runtime.settings.session.lists_sessions or entry.kind in ("jti", "key"):
             return None
         try:
             async with asyncio.timeout(COUNT_WITHIN):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from math import inf, isfinite
 
 from gateway.core.decision.context import Knowledge
+from gateway.core.sessions.called import NOBODY, Called, folded
 from gateway.core.sessions.model import Session
 from gateway.core.sessions.record import (
     ABOUT_PURPOSE,
@@ -23,6 +24,7 @@ from gateway.core.sessions.record import (
 from gateway.core.sessions.seal import KeyRing
 from gateway.edge.revocation.denylist_log import decode_place, encode_position
 from gateway.edge.sessions import scripts
+from gateway.edge.sessions.called import CalledIndex
 from gateway.edge.store.store import Argument, Store
 from gateway.syntax.encoding import Json
 
@@ -42,13 +44,15 @@ _ALL = "all"
 class Listed:
     """One session as the list shows it, with the names of its records. ``seen_at`` is epoch seconds.
 
-    ``sites`` are the origins where it has begun, the first first.
+    ``sites`` are the origins where it has begun, the first first. ``called`` is what its person is called,
+    where operators may look for them by that.
     """
 
     about: About
     seen_at: float
     records: tuple[str, ...]
     sites: tuple[str, ...] = ()
+    called: Called = NOBODY
 
     def to_json(self) -> dict[str, Json]:
         """Return it as a JSON object; times are epoch seconds."""
@@ -65,16 +69,21 @@ class Listed:
             "address": about.address,
             "user_agent": about.agent,
             "sites": list(self.sites),
+            **self.called.to_json(),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which sessions to list: all, those of a subject or of a ``sid``; of some providers (names)."""
+    """Which sessions to list: all, those of a subject or of a ``sid``; of some providers (names).
+
+    Or those of whoever is ``called`` so, by e-mail address or user name.
+    """
 
     subject: str | None = None
     sid: str | None = None
     providers: tuple[str, ...] = ()
+    called: str | None = None
 
 
 class SessionIndex:
@@ -90,6 +99,7 @@ class SessionIndex:
         self._store = store
         self._knowledge = knowledge
         self._clock = clock
+        self.called = CalledIndex(store, knowledge, self._index, self._listed)
 
     @property
     def _ring(self) -> KeyRing:
@@ -166,13 +176,14 @@ class SessionIndex:
         """Tell that a session was in use, and under which records it is kept now. Raises Fault."""
         life, score = int(lifetime * 1000), round(seen_at + lifetime, 3)
         key, joined = self._listed(session.session_id), " ".join(records)
+        names = [*self._names(session), *self.called.lists(self.called.by_session(session))]
         is_listed, *_ = await asyncio.gather(
             self._store.run_patiently(scripts.UPDATE, [key], [round(seen_at, 3), joined, life]),
             *(
                 self._store.run_patiently(
                     scripts.REINDEX, [self._index(name)], [session.session_id, score, life]
                 )
-                for name in self._names(session)
+                for name in names
             ),
         )
         if is_listed and records and session.sid is not None:
@@ -200,7 +211,7 @@ class SessionIndex:
             ),
             *(
                 self._store.execute("ZREM", self._index(name), session_id)
-                for name in self._names(listed.about)
+                for name in (*self._names(listed.about), *self.called.lists(listed.called))
             ),
         )
         await self._store.execute("DEL", self._listed(session_id))
@@ -267,6 +278,8 @@ class SessionIndex:
         return await self._read(session_id)
 
     def _wanted_names(self, wanted: Filter) -> list[str]:
+        if wanted.called is not None:
+            return self.called.wanted(wanted.called)
         if wanted.subject is None and wanted.sid is None:
             return [_ALL]
         kind, value = ("sub", wanted.subject) if wanted.subject is not None else ("sid", wanted.sid)
@@ -289,7 +302,8 @@ class SessionIndex:
         if not is_session_id(session_id):
             return None
         key = self._listed(session_id)
-        sealed, seen, records, place, sites = await self._store.execute("HMGET", key, "m", "s", "r", "p", "t")
+        reply = await self._store.execute("HMGET", key, "m", "s", "r", "p", "t", "n")
+        sealed, seen, records, place, sites, called = reply
         if sealed is None or len(sealed) > _MOST_TEXT:
             return None
         payload = self._ring.open(ABOUT_PURPOSE, sealed.decode("latin-1"))
@@ -297,7 +311,8 @@ class SessionIndex:
         if about is None or about.session_id != session_id:
             return None
         names, origins = (tuple((each or b"").decode("latin-1").split()) for each in (records, sites))
-        return Listed(replace(about, position=decode_place(place)), time_of(seen), names, origins)
+        about = replace(about, position=decode_place(place))
+        return Listed(about, time_of(seen), names, origins, self.called.open(session_id, called))
 
     def _lives(self, listed: Listed) -> bool:
         knowledge, now = self._knowledge(), self._clock()
@@ -314,6 +329,7 @@ def _fits(listed: Listed, wanted: Filter) -> bool:
         (not wanted.providers or about.provider in wanted.providers)
         and (wanted.subject is None or about.subject == wanted.subject)
         and (wanted.sid is None or about.sid == wanted.sid)
+        and (wanted.called is None or folded(wanted.called) in listed.called.exact)
     )
 
 

@@ -73,6 +73,7 @@ class NotedSessions:
         about = begun(session, address, agent)
         with contextlib.suppress(Fault):
             await self._index.note(about, now, until, os.urandom(NONCE_BYTES), site)
+            await self._index.called.write(session, until, max(0.001, until - now))
             # it may have ended while this was under way, and what ended it has looked before
             if self._knowledge().denylist.judge_session(session, self._clock()):
                 listed = await self._index.read(session.session_id)

@@ -124,6 +124,7 @@ class Sessions:
         about = begun(session, need.address, need.agent)
         lifetime = self._lifetime(session, now)
         await self.index.add(about, now, need.record, lifetime, os.urandom(NONCE_BYTES), need.site)
+        await self.index.called.write(session, now + lifetime, lifetime)
         await self._keep(need.handle, need.current, now, lifetime)
         if need.replaces:
             # the new session stands whatever becomes of the old one

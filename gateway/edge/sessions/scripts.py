@@ -82,6 +82,13 @@ end
 return 1
 """)
 
+# only of what is on the list, which goes by itself
+CALL = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], 'n', ARGV[1])
+return 1
+""")
+
 JOIN = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local count, told = 0, redis.call('HGET', KEYS[1], 't') or ''

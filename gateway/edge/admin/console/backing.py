@@ -42,6 +42,7 @@ class Backing:
         workers: tells of each process that serves.
         recent: returns the newest log lines of this process about what went wrong, as JSON.
         sessions: ``SessionAdmin.answer`` of one that serves.
+        people: ``PeopleAdmin.answer`` of one that serves.
         revoke: writes entries and tells which workers hold them; raises Fault.
     """
 
@@ -49,4 +50,5 @@ class Backing:
     workers: Callable[[], Awaitable[list[WorkerState]]]
     recent: Callable[[], list[str]]
     sessions: Question
+    people: Question
     revoke: Callable[[list[DenyEntry], Mandate], Awaitable[Acknowledgement]]

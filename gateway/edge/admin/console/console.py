@@ -11,6 +11,7 @@ from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.edge.admin.console import login, overview
 from gateway.edge.admin.console.backing import Backing
+from gateway.edge.admin.console.desk import Desk
 from gateway.edge.admin.console.door import (
     COOKIE,
     Attempts,
@@ -23,6 +24,7 @@ from gateway.edge.admin.console.door import (
 from gateway.edge.admin.console.history import READ_EVERY, History, read
 from gateway.edge.admin.console.html import h
 from gateway.edge.admin.console.layout import ROOT, Page, message, moved, render
+from gateway.edge.admin.console.requests import parameters, who
 from gateway.edge.admin.console.visits import Visit, Visits
 from gateway.edge.admin.http import Ask, Reply, problem
 from gateway.edge.admin.operators import Entrance
@@ -66,8 +68,19 @@ class Console:
         self.visits = Visits(entrance.tokens, clock)
         self._attempts = Attempts(monotonic)
         self._reading: asyncio.Task[None] | None = None
-        self._pages: Mapping[str, Showing] = {"": self._overview}
-        self._actions: Mapping[str, tuple[Role, Doing]] = {}
+        self._terms = terms
+        desk = Desk(backing, lambda: self._terms, clock)
+        self._pages: Mapping[str, Showing] = {
+            "": self._overview,
+            "people": desk.search,
+            "person": desk.person,
+            "end": desk.ask_to_end,
+            "token": desk.token,
+        }
+        self._actions: Mapping[str, tuple[Role, Doing]] = {
+            "end": ("revoke", desk.end),
+            "token": ("revoke", desk.name_token),
+        }
         self.configure(settings, terms)
 
     def configure(self, settings: AdminSettings, terms: Terms) -> None:
@@ -168,7 +181,7 @@ class Console:
             return render(message("This did not come from the console", _FOREIGN, status=403), *_of(visit))
         if name == "logout":
             self.visits.end(handle)
-            self._audit("console_logout", **_who(ask, visit))
+            self._audit("console_logout", **who(ask, visit))
             return moved(ROOT + "login?out=1", origin.set(COOKIE, "", lifetime=0))
         if name not in self._actions:
             return render(message("There is no such page", status=404), *_of(visit))
@@ -231,16 +244,6 @@ _FOREIGN: Final = (
 )
 
 
-def parameters(ask: Ask) -> dict[str, str]:
-    """Return the parameters of a request; of what is there twice, or is too much, nothing."""
-    try:
-        query = ask.query
-    except ValueError:
-        return {}
-    found = dict(query)
-    return found if len(found) == len(query) else {}
-
-
 def newest_first(lines: list[str]) -> list[Mapping[str, Any]]:
     """Return log lines as mappings, the newest first; what is none is left out."""
     found: list[Mapping[str, Any]] = []
@@ -256,11 +259,6 @@ def newest_first(lines: list[str]) -> list[Mapping[str, Any]]:
 
 def _of(visit: Visit | None) -> "tuple[Any, ...]":
     return () if visit is None else (visit.operator, visit.csrf)
-
-
-def _who(ask: Ask, visit: Visit) -> dict[str, str]:
-    """Return who acts, for the audit log."""
-    return {"actor": visit.operator.name, "actor_by": visit.operator.how, "client": ask.client}
 
 
 def _in_the_clear() -> Page:

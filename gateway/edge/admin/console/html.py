@@ -12,6 +12,8 @@ NOTHING: Final = Markup("")
 _NONE: Final = Markup("\u2013")
 _EMPTY: Final = frozenset({"input", "br", "meta", "link"})
 _NAME: Final = re.compile(r"[a-z][A-Za-z0-9-]*")
+# the end of the year 9998
+_LAST: Final = 253_370_764_800
 _UNITS: Final = ((1e-6, "µs"), (1e-3, "ms"), (1.0, "s"))
 _SPANS: Final = ((86400 * 2, 86400, "d"), (3600 * 2, 3600, "h"), (60 * 2, 60, "min"), (0, 1, "s"))
 
@@ -98,14 +100,26 @@ def facts(pairs: Iterable[tuple[str, str | None]]) -> Markup:
 
 def moment(at: float | None, now: float) -> Markup:
     """Return a time (epoch seconds) with how long ago it was, or how soon it will be."""
-    if at is None or not 0 < at < 253_370_764_800:
+    if at is None or not 0 < at < _LAST:
         return _NONE
+    stamp, about = _told(at, now)
+    return joined([stamp, " ", h("span", about, class_="soft")])
+
+
+def ago(at: float | None, now: float) -> Markup:
+    """Return how long ago a time was, or how soon it will be, with the time itself below: for tables."""
+    if at is None or not 0 < at < _LAST:
+        return _NONE
+    stamp, about = _told(at, now)
+    return h("span", h("span", about), stamp, class_="ago")
+
+
+def _told(at: float, now: float) -> tuple[Markup, str]:
     when = datetime.fromtimestamp(at, UTC)
-    shown = when.strftime("%Y-%m-%d %H:%M:%S")
     away = now - at
     about = f"{span(away)} ago" if away >= 0 else f"in {span(-away)}"
-    stamp = h("time", f"{shown} UTC", datetime=when.isoformat(timespec="seconds"))
-    return joined([stamp, " ", h("span", about, class_="soft")])
+    shown = when.strftime("%Y-%m-%d %H:%M:%S")
+    return h("time", f"{shown} UTC", datetime=when.isoformat(timespec="seconds")), about
 
 
 def span(seconds: float) -> str:
