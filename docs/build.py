@@ -50,7 +50,7 @@ def mirror(source: Path) -> None:
             shutil.copy(TREE / name, source / name)
     for folder in FOLDERS:
         for path in sorted((TREE / folder).rglob("*")):
-            if path.is_file() and path.suffix not in (".py", ".pyc"):
+            if path.is_file() and (folder == "config" or path.suffix not in (".py", ".pyc")):
                 (target := source / path.relative_to(TREE)).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(path, target)
     (source / "reference").mkdir()

@@ -177,7 +177,7 @@ async def test_r64_nothing_that_a_client_forges_comes_through(world: BehindWorld
         assert not world.upstream.seen
 
 
-def test_nobody_keeps_unused_connections_for_longer_than_the_gateway():
+async def test_nobody_keeps_unused_connections_for_longer_than_the_gateway():
     """[12.behind]: each file has a time for them, below limits.idle_timeout; HAProxy's default is seconds."""
     found = {
         "nginx.conf": r"keepalive_timeout (\d+)s",

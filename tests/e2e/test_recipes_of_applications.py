@@ -242,7 +242,7 @@ async def test_a_single_page_application(valkey_url: str, tmp_path):
         assert page.headers["Access-Control-Allow-Origin"] == "https://partner.example.com"
 
 
-def test_every_recipe_is_written_of_and_tested():
+async def test_every_recipe_is_written_of_and_tested():
     """[12.recipes]: docs/recipes.md names each file, and says how it is tested."""
     text = (TREE / "docs/recipes.md").read_text(encoding="utf-8")
     for path in sorted(RECIPES.glob("*/*.yaml")):

@@ -148,7 +148,7 @@ async def test_cognito_s_bearer_tokens_as_the_comment_says(valkey_url: str, tmp_
         assert page.status == 200, json.loads(page.text)
 
 
-def test_every_recipe_has_a_recording():
+async def test_every_recipe_has_a_recording():
     """[12.recipes]: but GitHub's, whose API the demo provider has (tests/e2e/test_oauth2.py)."""
     names = {path.stem for path in (RECIPES / "providers").glob("*.yaml")}
     assert names == {each.recipe for each in RECORDINGS} | {"github"}
