@@ -15,7 +15,8 @@ from gateway.config.settings.admin import AdminSettings, AdminTokenSettings
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.core.rules.entries import AS_WRITTEN, DenyEntry
-from gateway.edge.admin.listener import MOST_BODY, Admin
+from gateway.edge.admin.answering import MOST_BODY
+from gateway.edge.admin.listener import Admin
 from gateway.edge.admin.readiness import Readiness
 from gateway.edge.admin.revocation_request import Refused, Terms, parse_revocation
 from gateway.edge.revocation.denylist_writer import Acknowledgement

@@ -7,14 +7,20 @@ Host is refused (DNS rebinding), and so is a change that carries an Origin (CSRF
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Final, Protocol
 
 from gateway.config.settings.admin import AdminSettings
 from gateway.config.settings.listener import TlsSettings
-from gateway.core.fault import Fault
-from gateway.core.reasons import Reason, status_of
 from gateway.core.rules.entries import DenyEntry
+from gateway.edge.admin.answering import (
+    MOST_BODY,
+    NOT_OURS,
+    RETRY_AFTER,
+    caught,
+    fields_of,
+    refuse,
+    told,
+)
 from gateway.edge.admin.explain import MOST_QUESTION
 from gateway.edge.admin.hosts import is_ours
 from gateway.edge.admin.http import AdminServer, Ask, Reply, problem, reply
@@ -22,7 +28,6 @@ from gateway.edge.admin.operators import Entrance, Operator
 from gateway.edge.admin.readiness import Readiness
 from gateway.edge.admin.revocation_request import (
     Mandate,
-    Refused,
     Terms,
     mandate_of,
     parse_notes,
@@ -36,9 +41,6 @@ from gateway.http.ports import Limits
 from gateway.syntax.encoding import Json, parse_object
 from gateway.syntax.urls import is_loopback, parse_listen
 
-MOST_BODY: Final = 16_384
-_RETRY_AFTER: Final = 5
-_NOT_OURS: Final = "Ask by IP address, as localhost, or by a name in admin.hosts."
 _READS: Final = ("GET", "HEAD")
 _NOWHERE: Final = "-"
 
@@ -124,7 +126,7 @@ class Admin:
         self._revoke = revoke
         self._clock = clock
         certificates = certificates_of(settings)
-        self._server = AdminServer(self._answer, _refuse, limits or Limits(), clock, certificates)
+        self._server = AdminServer(self._answer, refuse, limits or Limits(), clock, certificates)
         self.entrance = Entrance(audit, clock)
         self.console: Pages | None = None
         """Set by whoever starts it; absent: there are no pages."""
@@ -192,6 +194,7 @@ class Admin:
             "/metrics": {"GET": Open(self._get_metrics)},
             "/livez": {"GET": Open(self._get_livez)},
             "/readyz": {"GET": Open(self._get_readyz)},
+            "/openapi.json": {"GET": Open(_get_description)},
             "/revoke": {"POST": Guarded("revoke", self._post_revoke)},
             "/reload": {"POST": Guarded("all", self._post_reload)},
             "/explain": {"POST": Guarded("read", self._post_explain)},
@@ -209,7 +212,7 @@ class Admin:
         hosts = [value.decode("latin-1") for value in ask.fields(b"host")]
         if hosts and not is_ours(hosts, self._names):
             self.entrance.tell(ask, _NOWHERE, "host")
-            return problem(421, _NOT_OURS)
+            return problem(421, NOT_OURS)
         if self.console is not None and ask.path[0] == "console":
             # it judges by itself where a change comes from, and from whom
             return await self.console.answer(ask)
@@ -224,11 +227,11 @@ class Admin:
         if route is None:
             return problem(405, f"There is {self._offered()}.", {"Allow": allowed(methods)})
         if isinstance(route, Open):
-            return await _caught(route.answer(ask))
+            return await caught(route.answer(ask))
         operator = self.entrance.judge(ask, route.role, path)
         if isinstance(operator, Reply):
             return operator
-        answered = await _caught(route.answer(ask, operator))
+        answered = await caught(route.answer(ask, operator))
         if answered.status >= 400 and ask.method not in _READS:
             self.entrance.tell(ask, path, "not_done", operator, answered.status)
         return answered
@@ -245,7 +248,7 @@ class Admin:
 
     async def _get_readyz(self, _ask: Ask) -> Reply:
         readiness = await self._ready()
-        headers = {} if readiness.is_ready else {"Retry-After": str(_RETRY_AFTER)}
+        headers = {} if readiness.is_ready else {"Retry-After": str(RETRY_AFTER)}
         return reply(readiness.to_json(), 200 if readiness.is_ready else 503, headers)
 
     async def _post_revoke(self, ask: Ask, operator: Operator) -> Reply:
@@ -268,16 +271,16 @@ class Admin:
     async def _any_sessions(self, ask: Ask, action: str, operator: Operator) -> Reply:
         if self._sessions is None:
             return problem(404, "This process cannot tell about sessions.")
-        fields = _fields_of(ask)
+        fields = fields_of(ask)
         if len(ask.path) > 1:
             fields["id"] = ask.path[1]
         notes: dict[str, str] = {}
         if action == "end":
             notes = mandate_of({name: fields.pop(name, None) for name in ("reason", "actor")})
-        return _told(await self._sessions(action, fields, _mandate(ask, operator, notes)))
+        return told(await self._sessions(action, fields, _mandate(ask, operator, notes)))
 
     async def _get_keys(self, ask: Ask, operator: Operator) -> Reply:
-        return await self._any_keys(ask, "list", dict(_fields_of(ask)), operator)
+        return await self._any_keys(ask, "list", dict(fields_of(ask)), operator)
 
     async def _post_keys(self, ask: Ask, operator: Operator) -> Reply:
         fields = parse_object(await ask.read(MOST_BODY), MOST_BODY)
@@ -286,14 +289,14 @@ class Admin:
         return await self._any_keys(ask, "create", fields, operator)
 
     async def _delete_key(self, ask: Ask, operator: Operator) -> Reply:
-        fields: dict[str, Json] = {**_fields_of(ask), "id": ask.path[-1]}
+        fields: dict[str, Json] = {**fields_of(ask), "id": ask.path[-1]}
         return await self._any_keys(ask, "revoke", fields, operator)
 
     async def _any_keys(self, ask: Ask, action: str, fields: dict[str, Json], operator: Operator) -> Reply:
         if self._keys is None:
             return problem(404, "This process cannot tell about API keys.")
         notes = mandate_of({name: fields.pop(name, None) for name in ("reason", "actor")})
-        return _told(await self._keys(action, fields, _mandate(ask, operator, notes)))
+        return told(await self._keys(action, fields, _mandate(ask, operator, notes)))
 
     async def _get_trail(self, ask: Ask, operator: Operator) -> Reply:
         return await self._any_trail(ask, ask.path[1] if len(ask.path) > 1 else "list", operator)
@@ -304,11 +307,11 @@ class Admin:
     async def _any_trail(self, ask: Ask, action: str, operator: Operator) -> Reply:
         if self._trail is None:
             return problem(404, "This process cannot tell about the audit trail.")
-        fields = _fields_of(ask)
+        fields = fields_of(ask)
         notes: dict[str, str] = {}
         if action == "forget":
             notes = mandate_of({name: fields.pop(name, None) for name in ("reason", "actor")})
-        return _told(await self._trail(action, fields, _mandate(ask, operator, notes)))
+        return told(await self._trail(action, fields, _mandate(ask, operator, notes)))
 
     async def _post_explain(self, ask: Ask, _operator: Operator) -> Reply:
         if self._explain is None:
@@ -316,7 +319,7 @@ class Admin:
         fields = parse_object(await ask.read(MOST_QUESTION), MOST_QUESTION)
         if fields is None:
             return problem(400, "The body must be one JSON object.")
-        return _told(await self._explain(fields))
+        return told(await self._explain(fields))
 
     async def _post_reload(self, ask: Ask, operator: Operator) -> Reply:
         if self._reload is None:
@@ -336,23 +339,17 @@ class Admin:
         )
 
 
+async def _get_description(_ask: Ask) -> Reply:
+    from gateway.edge.admin.openapi import describe  # noqa: PLC0415 - only who asks for it needs it
+
+    return reply(describe())
+
+
 def certificates_of(settings: AdminSettings) -> Certificates | None:
     """Return what TLS is to be spoken with. Raises CertificateError: a file cannot be used."""
     if settings.tls is None:
         return None
     return Certificates(TlsSettings(certificate=settings.tls.certificate, key=settings.tls.key))
-
-
-async def _caught(answering: Awaitable[Reply]) -> Reply:
-    """Return an answer; every one is a problem document where there is none."""
-    try:
-        return await answering
-    except Refused as refused:
-        return problem(400, str(refused))
-    except Fault as fault:
-        return _from_fault(fault)
-    except Exception as error:  # noqa: BLE001 - as said
-        return problem(500, f"Something failed inside the gateway: {type(error).__name__}.")
 
 
 def _judges_origin(route: Route | None) -> bool:
@@ -362,39 +359,3 @@ def _judges_origin(route: Route | None) -> bool:
 def _mandate(ask: Ask, operator: Operator, notes: Mapping[str, str]) -> Mandate:
     """Return who asks, as recognised, and what they say of it."""
     return {**notes, "actor": operator.name, "actor_by": operator.how, "client": ask.client}
-
-
-def _fields_of(ask: Ask) -> dict[str, str]:
-    """Return the parameters of a question. Raises Refused: too many, or one of them twice."""
-    try:
-        query = ask.query
-    except ValueError:
-        raise Refused("That are too many parameters.") from None
-    fields = dict(query)
-    if len(fields) != len(query) or "id" in fields:
-        raise Refused("Each parameter at most once.")
-    return fields
-
-
-def _told(answer: Answer) -> Reply:
-    return reply(answer.document) if answer.status == 200 else problem(answer.status, answer.detail)
-
-
-def _refuse(fault: Fault) -> Reply:
-    """Answer what is no acceptable request head."""
-    if fault.reason is Reason.HOST_INVALID:
-        return problem(421, _NOT_OURS)
-    if fault.reason is Reason.TLS_EXPECTED:
-        return problem(400, "TLS is spoken here: write https://.")
-    return problem(status_of(fault.reason), f"This cannot be answered: {fault.reason}.")
-
-
-def _from_fault(fault: Fault) -> Reply:
-    if fault.reason is Reason.BODY_TOO_LARGE:
-        return problem(413, f"The body may have {MOST_BODY} bytes.")
-    if fault.source == "client":
-        return _refuse(fault)
-    status = status_of(fault.reason)
-    wait = min(max(ceil(fault.retry_after or _RETRY_AFTER), 1), 3600)
-    headers = {"Retry-After": str(wait)} if status == 503 else {}
-    return problem(status, f"It is not certain that this took effect: {fault.reason}. Try again.", headers)

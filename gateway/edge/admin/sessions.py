@@ -155,7 +155,7 @@ class SessionAdmin:
 
     async def _end(self, fields: Mapping[str, str], mandate: Mandate) -> Answer:
         named = [name for name in ("id", "sub", "sid") if name in fields]
-        if len(named) != 1:
+        if len(named) != 1 or (named == ["id"] and "provider" in fields):
             raise _Refusal(400, "Name the sessions to end by one of id, sub and sid.")
         if named == ["id"]:
             found = [await self._one(fields)]

@@ -186,7 +186,8 @@ class AuditTrail:
 def _newest(question: Question) -> str | None:
     """Return the newest place to look at, None where there can be none."""
     if question.before is not None:
-        return f"({question.before}"
+        # nothing is before the first place that there can be
+        return f"({question.before}" if _order(question.before) > (0, 0) else None
     if question.until is not None:
         return str(max(int(question.until * 1000), 0))
     return "+"
