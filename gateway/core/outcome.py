@@ -1,11 +1,14 @@
 """What came of a request: the one record that metrics and logs are fed from."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from gateway.core.headers.request import Header
 from gateway.core.identity import Identity
 from gateway.core.reasons import Reason
+
+CORRELATION: Final = b""
+"""Among the headers of an outcome: under no name stands the id that a trusted proxy gave the request."""
 
 Decision: TypeAlias = Literal["forward", "refuse", "login", "respond", "allow", "abort"]
 

@@ -12,6 +12,7 @@ from gateway.config.checks.problems import Problem
 from gateway.config.checks.several_providers import CLIENT_KEYS, admitted
 from gateway.config.own_names import identity_names, own_names
 from gateway.config.requirements import asked
+from gateway.config.settings.listener import LogSettings
 from gateway.config.settings.providers import EMAIL
 from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.root import Settings
@@ -54,7 +55,8 @@ class RuntimeConfig:
     ``by_callback`` is by what follows the prefix in the path of a provider's callback.
     ``hsts`` is Strict-Transport-Security by the authority of an https site, empty where it is not sent.
     ``places`` remembers where paths lead. ``login_limit`` bounds how many logins one address may complete.
-    ``logged_headers`` are lower case, ``log_claims`` name people in the log.
+    ``logged_headers`` are lower case, ``log_claims`` name people in the log. ``proxy_request_id`` is
+    the field, lower case, in which trusted proxies name a request; empty where that is not told.
     ``choices`` are the providers among which people choose where no route says which, none where they do not.
     ``keeps_records``: the store keeps the sessions, not the browsers. ``api_keys`` are those of the
     configuration, by their ids. ``signing`` are the keys of assertions, None where no upstream gets any.
@@ -77,6 +79,7 @@ class RuntimeConfig:
     places: Places = field(kw_only=True)
     login_limit: RateLimit | None = None
     logged_headers: frozenset[bytes] = frozenset()
+    proxy_request_id: bytes = b""
     keeps_records: bool = False
     log_claims: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
@@ -167,7 +170,7 @@ def _required_claims(settings: Settings) -> set[str]:
 def _kept_claims(settings: Settings) -> frozenset[str]:
     names = {"sub", "sid", "acr", "amr", "auth_time", settings.groups_claim}
     told = claims_told(settings)
-    names.update(told, settings.log.claims)
+    names.update(told, logged_claims(settings.log))
     if any(name.rpartition(".")[2] == EMAIL for name in told):
         names.add(VERIFIED)
     names |= _required_claims(settings)
@@ -245,6 +248,20 @@ def _login_limit(settings: Settings) -> RateLimit | None:
     return compile_rate_limit(RateLimitSettings(requests=most, per=60.0, by="address"), "logins")
 
 
+def logged_headers(log: LogSettings) -> frozenset[bytes]:
+    """Return which fields access lines repeat, lower case; the id of a trusted proxy's is one of them."""
+    names = {name.lower().encode() for name in log.request_headers}
+    if log.format == "combined":
+        names |= {b"user-agent", b"referer"}
+    return frozenset(names | ({log.proxy_request_id.lower().encode()} if log.proxy_request_id else set()))
+
+
+def logged_claims(log: LogSettings) -> tuple[str, ...]:
+    """Return which claims access lines tell."""
+    is_named = log.format == "combined" and log.user not in ("sub", "none")
+    return tuple(dict.fromkeys((*log.claims, *((log.user,) if is_named else ()))))
+
+
 def ring_of(settings: Settings) -> KeyRing:
     """Return the secret keys of a configuration that was checked."""
     return KeyRing(tuple(decode_secret_key(key.get_secret_value()) for key in settings.secret_keys))
@@ -302,9 +319,10 @@ def compile_settings(settings: Settings, *, remembers: bool = True) -> RuntimeCo
         },
         hsts=_hsts(settings, sites),
         login_limit=_login_limit(settings),
-        logged_headers=frozenset(name.lower().encode() for name in settings.log.request_headers),
+        logged_headers=logged_headers(settings.log),
+        proxy_request_id=(settings.log.proxy_request_id or "").lower().encode(),
         keeps_records=settings.session.mode == "redis",
-        log_claims=tuple(settings.log.claims),
+        log_claims=logged_claims(settings.log),
         choices=_choices(settings),
         signing=_signing(settings, ring),
         api_keys=_api_keys(settings),

@@ -1,6 +1,7 @@
 """One request on its way through the pipeline: its answer, and what its record will say."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
@@ -15,14 +16,17 @@ from gateway.core.headers.forwarded import Forwarded
 from gateway.core.headers.request import Header, Request
 from gateway.core.headers.rules import forwarded_of
 from gateway.core.identity import Identity, find_claim
-from gateway.core.outcome import Decision, Kind, Outcome
+from gateway.core.outcome import CORRELATION, Decision, Kind, Outcome
 from gateway.core.reasons import Reason
 from gateway.core.rules.origins import cors_fields, without_cors
 from gateway.core.rules.routes import Route
+from gateway.core.runtime import RuntimeConfig
 from gateway.edge.rendering.pages.edition import PLAIN, Edition
 from gateway.edge.rendering.render import render_fault
 from gateway.http.ports import Exchange, Rendered, Response
 
+# what correlates lines of several programs: a word of these
+_ID: Final = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
 MOST_NAMED: Final = 256
 """Characters of a claim that names a person in the log."""
 
@@ -221,14 +225,24 @@ class Transaction:
                 identity,
                 named_by(identity, names) if names and identity is not None else (),
                 None if fault is None else fault.source,
-                logged(request, runtime.logged_headers) if runtime.logged_headers else (),
+                logged(request, runtime) if runtime.logged_headers else (),
             )
         )
 
 
-def logged(request: Request, names: frozenset[bytes]) -> tuple[Header, ...]:
+def logged(request: Request, runtime: RuntimeConfig) -> tuple[Header, ...]:
     """Return the fields of a request that the log repeats."""
-    return tuple(header for header in request.headers if header[0].lower() in names)
+    names, own = runtime.logged_headers, runtime.proxy_request_id
+    found = tuple(header for header in request.headers if header[0].lower() in names)
+    return found if not own else correlated(found, own, runtime.rules.proxies.is_trusted(request.peer))
+
+
+def correlated(found: tuple[Header, ...], own: bytes, is_trusted: bool) -> tuple[Header, ...]:
+    """Return the fields with the id that a trusted proxy gave under no name; one of anybody else is none."""
+    ids = [value for name, value in found if name.lower() == own]
+    rest = tuple(header for header in found if header[0].lower() != own)
+    is_id = is_trusted and len(ids) == 1 and _ID.fullmatch(ids[0]) is not None
+    return ((CORRELATION, ids[0]), *rest) if is_id else rest
 
 
 def named_by(identity: Identity, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

@@ -1,18 +1,19 @@
-"""Checks of the audit log."""
+"""Checks of what logs and the audit log are asked to tell of routes."""
 
 from collections.abc import Iterator
 
 from gateway.config.checks.problems import Problem
 from gateway.config.settings.root import Settings
+from gateway.config.settings.routes import RouteSettings
 
 
 def check_audit(settings: Settings) -> Iterator[Problem]:
     """Yield what is wrong with what is asked of the audit log."""
-    asked: dict[str, bool] = {}
+    asked: dict[str, RouteSettings] = {}
     for index, route in enumerate(settings.routes):
         name = route.name or route.path
-        if asked.setdefault(name, route.audit) != route.audit:
-            yield Problem(
-                ("routes", index, "audit"),
-                f"another route that logs call {name} has it otherwise: give one of them a name",
-            )
+        other = asked.setdefault(name, route)
+        for setting in ("audit", "log"):
+            if getattr(other, setting) != getattr(route, setting):
+                why = f"another route that logs call {name} has it otherwise: give one of them a name"
+                yield Problem(("routes", index, setting), why)

@@ -19,6 +19,15 @@ def check_log(settings: Settings) -> Iterator[Problem]:
     for index, claim in enumerate(settings.log.claims):
         if not claim or claim.strip() != claim:
             yield Problem(("log", "claims", index), "write a claim's name without white space")
+    if settings.log.user.strip() != settings.log.user:
+        yield Problem(("log", "user"), "write a claim's name without white space, sub or none")
+    own, at_own = settings.log.proxy_request_id, ("log", "proxy_request_id")
+    if own is not None and not is_token(own):
+        yield Problem(at_own, "not the name of a header field (RFC 9110 section 5.6.2)")
+    elif own is not None and _SECRET_NAME.search(own):
+        yield Problem(at_own, "such a field may hold a secret, and secrets stand in no log")
+    elif own is not None and not settings.trusted_proxies:
+        yield Problem(at_own, "nobody is believed: name trusted_proxies")
     for index, name in enumerate(settings.log.request_headers):
         at: Path = ("log", "request_headers", index)
         if not is_token(name):

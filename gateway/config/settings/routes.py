@@ -23,6 +23,10 @@ def _rate_limit_kind(value: object) -> str:
     return UNION_TAGS[1] if isinstance(value, dict | RateLimitSettings) else UNION_TAGS[0]
 
 
+def _log_kind(value: object) -> str:
+    return UNION_TAGS[0] if isinstance(value, bool) else UNION_TAGS[1]
+
+
 class CorsSettings(Model):
     """Preflights that the gateway answers itself (Fetch standard, CORS protocol). Never ``*``."""
 
@@ -121,6 +125,14 @@ class RouteSettings(Model):
         | None
     ) = None
     """How often one caller may ask: a name of ``rate_limits``, or a section of its own; absent: no limit."""
+    log: (
+        Annotated[
+            Annotated[bool, Tag(UNION_TAGS[0])] | Annotated[float, Field(ge=0, le=1), Tag(UNION_TAGS[1])],
+            Discriminator(_log_kind),
+        ]
+        | None
+    ) = None
+    """Whether its requests get access lines, or which share of them; absent: as ``log`` has it for all."""
     audit: bool = False
     """Whether each request is an audit event, ``access``: who was there, and what became of it."""
     websocket_origins: tuple[Text, ...] | None = Field(default=None, min_length=1)

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from gateway.config.settings.listener import LogSettings
 from gateway.core.headers.request import Header
 from gateway.core.identity import Identity
-from gateway.core.outcome import Kind, Outcome
+from gateway.core.outcome import CORRELATION, Kind, Outcome
 from gateway.edge.clock import CLOCK
 from gateway.edge.telemetry.log_values import MOST_FIELDS, MOST_VALUE, clean_text, encode, encode_member
 from gateway.edge.telemetry.log_writer import Writer
@@ -32,7 +32,10 @@ class Sink(Protocol):
     """Where lines go."""
 
     def write(self, line: str) -> None:
-        """Take one line without its line feed; never blocks, never raises."""
+        """Take an access line without its line feed; never blocks, never raises."""
+
+    def tell(self, level: str, event: str, line: str, fields: Mapping[str, object]) -> None:
+        """Take any other line with what it tells; never blocks, never raises."""
 
     def close(self) -> None:
         """Get out what is held."""
@@ -54,6 +57,9 @@ class _Direct:
         except Exception:  # noqa: BLE001 - a broken log must not break a request
             self._dropped += 1
 
+    def tell(self, level: str, event: str, line: str, fields: Mapping[str, object]) -> None:  # noqa: ARG002 - a sink
+        self.write(line)
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -68,6 +74,8 @@ class Logs:
         settings: ``level`` is the least level of ``info`` and ``error`` messages; audit events are always
             written.
         write: takes each line at once, without its line feed; standard error, gathered, when None.
+        sink: where lines go, in place of ``write``.
+        audit: where audit events go, as JSON; where all lines go when None.
         clock: wall time in seconds since the epoch, for the time stamps.
         worker: the number of the worker, which every line then ends with.
 
@@ -83,11 +91,20 @@ class Logs:
         *,
         clock: Callable[[], float] = CLOCK,
         worker: int | None = None,
+        sink: Sink | None = None,
+        audit: Sink | None = None,
     ) -> None:
         self._end = "}" if worker is None else f',"worker":{worker}}}'
         self._taken = {"time", "level", "event", *(() if worker is None else ("worker",))}
-        self._sink: Sink = _Direct(write) if write is not None else Writer(_stderr())
-        self._put = self._sink.write
+        if sink is None:
+            sink = _Direct(write) if write is not None else Writer(_stderr())
+        self._sink: Sink = sink
+        self._audit: Sink | None = audit
+        self._put: Callable[[str], object] = sink.write
+        self._take: Callable[[str], object] | None = None
+        self._worker = worker
+        self._format: Callable[[Outcome, float], str] | None = None
+        self._rewrite: Callable[[str], str] | None = None
         self.configure(settings)
         self._clock = clock
         self._second = -inf
@@ -98,19 +115,34 @@ class Logs:
     def configure(self, settings: LogSettings) -> None:
         """Go on with these settings."""
         self._least = _LEVELS[settings.level]
+        self._format = self._rewrite = None
+        if settings.format != "json":
+            # most have no need of them
+            from gateway.edge.telemetry import log_formats  # noqa: PLC0415
+
+            self._format = log_formats.format_of(settings, self._worker)
+            self._rewrite = log_formats.to_logfmt if settings.format == "logfmt" else None
+        self._choose()
 
     def tee(self, take: Callable[[str], object] | None) -> None:
         """Let each line go to ``take`` as well, which never raises; None: no longer."""
-        write = self._sink.write
+        self._take = take
+        self._choose()
+
+    def _choose(self) -> None:
+        """Choose where access lines in JSON go; with another format only to whoever takes them beside."""
+        write, take = self._sink.write, self._take
         if take is None:
             self._put = write
-            return
+        elif self._format is not None:
+            self._put = take
+        else:
 
-        def both(line: str) -> None:
-            write(line)
-            take(line)
+            def both(line: str) -> None:
+                write(line)
+                take(line)
 
-        self._put = both
+            self._put = both
 
     def access(self, outcome: Outcome, told: str) -> None:
         """Write the one line of a finished request. On the hot path: the line is put together by hand.
@@ -118,6 +150,10 @@ class Logs:
         ``told`` is what ``tell_kind`` tells of its kind.
         """
         now = self._clock()
+        if self._format is not None:
+            self._sink.write(self._format(outcome, now))
+            if self._take is None:
+                return
         since = now - self._second
         if not 0.0 <= since < 1.0:
             since = self._tick(now)
@@ -148,7 +184,13 @@ class Logs:
 
     def audit(self, event: str, **fields: object) -> None:
         """Write an audit event. Fields that are None are left out."""
-        line = self._line("info", event, fields)
+        line = self._made("info", event, fields)
+        if self._audit is None:
+            self._out("info", event, line, fields)
+        else:
+            self._audit.tell("info", event, line, fields)
+            if self._take is not None:
+                self._take(line)
         if self.keep is not None:
             self.keep(event, fields, line)
 
@@ -168,11 +210,16 @@ class Logs:
 
     def stats(self) -> Mapping[str, float]:
         """Return figures for the metrics: lines dropped, bytes waiting."""
-        return self._sink.stats()
+        told = self._sink.stats()
+        if self._audit is None:
+            return told
+        return {**told, **{f"audit_{name}": value for name, value in self._audit.stats().items()}}
 
     def close(self) -> None:
         """Get out what is held. Lines that come later are still taken."""
         self._sink.close()
+        if self._audit is not None:
+            self._audit.close()
 
     def _tick(self, now: float) -> float:
         """Begin another second, and return what has passed of it."""
@@ -181,7 +228,16 @@ class Logs:
         self._stamp = time.strftime('{"time":"%Y-%m-%dT%H:%M:%S.', time.gmtime(second))
         return now - second
 
-    def _line(self, level: str, event: str, fields: Mapping[str, object]) -> str:
+    def _line(self, level: str, event: str, fields: Mapping[str, object]) -> None:
+        self._out(level, event, self._made(level, event, fields), fields)
+
+    def _out(self, level: str, event: str, line: str, fields: Mapping[str, object]) -> None:
+        told = line if self._rewrite is None else self._rewrite(line)
+        self._sink.tell(level, event, told, fields)
+        if self._take is not None:
+            self._take(line)
+
+    def _made(self, level: str, event: str, fields: Mapping[str, object]) -> str:
         now = self._clock()
         since = now - self._second
         if not 0.0 <= since < 1.0:
@@ -199,7 +255,6 @@ class Logs:
         line = ",".join(members) + self._end
         if level != "info" or event == "reloaded":
             self.recent.append(line)
-        self._put(line)
         return line
 
 
@@ -233,9 +288,13 @@ def _who(identity: Identity, claims: tuple[tuple[str, str], ...]) -> str:
 def _encode_headers(headers: tuple[Header, ...]) -> str:
     # a client chooses how many there are, so the first of each name counts
     told: dict[str, str] = {}
+    correlated = ""
     for name, value in headers:
-        told.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
-    return f',"request_headers":{encode(told)}'
+        if name == CORRELATION:
+            correlated = f',"proxy_request_id":{quote(value.decode("latin-1"))}'
+        else:
+            told.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
+    return f'{correlated},"request_headers":{encode(told)}' if told else correlated
 
 
 def _stderr() -> int:
