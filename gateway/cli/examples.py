@@ -50,6 +50,12 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("gateway completion zsh > ~/.zfunc/_gateway", "zsh, where fpath has ~/.zfunc"),
         ("gateway completion fish > ~/.config/fish/completions/gateway.fish", "fish, from now on"),
     ),
+    "doctor": (
+        ("gateway doctor", "walk through a login at the first public_url, and look at each step"),
+        ("gateway doctor --url https://app.example.com/page", "from another page, or another machine"),
+        ("gateway doctor login_loop", "what does the word at the foot of the page mean, and what helps?"),
+        ("gateway doctor --log gateway.log --request-id 4f1c2d", "why did this login fail?"),
+    ),
     "explain": (
         ("gateway explain /api/orders", "what would become of this request?"),
         ("gateway explain --curl saved.txt --live", "of a saved curl command, at the running gateway"),

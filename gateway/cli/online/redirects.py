@@ -32,13 +32,13 @@ _FATAL: Final = frozenset(
     {"unauthorized_client", "invalid_scope", "unsupported_response_type", "access_denied", "invalid_target"}
 )
 # words with which providers say, in a page or in an address, that they do not know the redirect URI or client
-_STRANGE_URI: Final = re.compile(
+STRANGE_URI: Final = re.compile(
     r"redirect_uri_mismatch|invalid_redirect_uri|AADSTS50011|AADSTS500113|redirect[ _]uri\b[^<>]{0,80}"
     r"(?:invalid|mismatch|not (?:valid|registered|allowed|match|in the list))"
     r"|(?:invalid|unregistered|mismatching)\b[^<>]{0,40}redirect[ _-]?uri|callback url mismatch",
     re.IGNORECASE,
 )
-_STRANGE_CLIENT: Final = re.compile(
+STRANGE_CLIENT: Final = re.compile(
     r"AADSTS700016|AADSTS70001\b|client not found|invalid[ _]client|unknown client|client[ _]id\b[^<>]{0,60}"
     r"(?:invalid|unknown|not found|not exist)|no client of that name",
     re.IGNORECASE,
@@ -97,7 +97,7 @@ class Dry:
 
     def _refused(self, uri: str, detail: str) -> Finding:
         # only a pushed request is refused before a browser is sent anywhere
-        if _STRANGE_URI.search(detail):
+        if STRANGE_URI.search(detail):
             return self._finding("no", uri, detail, _REGISTER)
         return self._finding("cannot be told", uri, detail)
 
@@ -112,12 +112,12 @@ class Dry:
         # a login page may quote what it was asked, so only what else is an error is searched for loose words
         strict = re.search(r"redirect_uri_mismatch|AADSTS50011\d?|AADSTS700016", text)
         if is_error or strict:
-            if _STRANGE_CLIENT.search(text):
+            if STRANGE_CLIENT.search(text):
                 detail = f"the provider answered {seen.status} and does not know the client"
                 return [
                     self._finding("no", uri, detail, "compare client_id, and the issuer's tenant or realm")
                 ]
-            if _STRANGE_URI.search(text):
+            if STRANGE_URI.search(text):
                 detail = f"the provider answered {seen.status} and does not know it"
                 return [self._finding("no", uri, detail, _REGISTER)]
         detail = f"the provider answered {seen.status} with a page of its own"
@@ -140,7 +140,7 @@ class Dry:
         try:
             other = await self._see(strange)
         except Fault as fault:
-            if _STRANGE_URI.search(fault.detail):
+            if STRANGE_URI.search(fault.detail):
                 return self._finding("yes", uri, "the provider refuses another one, and not this one")
             return unsure
         except NotSeenError:

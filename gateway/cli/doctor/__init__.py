@@ -1,0 +1,1 @@
+"""What ``gateway doctor`` finds out about a login that fails."""

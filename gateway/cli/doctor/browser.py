@@ -1,0 +1,111 @@
+"""What walks through a login: a browser's requests without a browser, one at a time, nothing followed."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from gateway.http.client_tls import client_context
+
+_MOST_BODY: Final = 262_144
+NAVIGATION: Final[Mapping[str, str]] = {
+    "Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Site": "none",
+    "Upgrade-Insecure-Requests": "1",
+    "User-Agent": "Mozilla/5.0 (gateway doctor)",
+}
+"""What a browser says that opens a page."""
+PROGRAM: Final[Mapping[str, str]] = {"Accept": "application/problem+json", "User-Agent": "gateway doctor"}
+"""What a program says that wants to know the reason."""
+
+
+class NoAnswerError(Exception):
+    """There was no answer; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An answer. ``ahead`` is by how many seconds our clock is ahead of its Date, None without one."""
+
+    url: str
+    status: int
+    location: str
+    headers: Mapping[str, str]
+    set_cookies: Sequence[str] = field(repr=False)
+    body: str = field(repr=False)
+    ahead: float | None = None
+
+
+async def get(
+    url: str,
+    within: float,
+    *,
+    headers: Mapping[str, str] = NAVIGATION,
+    cookies: Mapping[str, str] | None = None,
+    ca_file: str | None = None,
+) -> Page:
+    """Ask for a URL.
+
+    Args:
+        url: absolute.
+        within: seconds.
+        headers: of the request.
+        cookies: to send, by name.
+        ca_file: whose certificates are believed; the system's authorities without one.
+
+    Raises:
+        NoAnswerError: no answer.
+    """
+    sent = dict(headers)
+    if cookies:
+        sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    try:
+        context = client_context(ca_file)
+    except OSError:
+        raise NoAnswerError(f"{ca_file or 'the certificates of the system'} cannot be used") from None
+    try:
+        async with (
+            asyncio.timeout(within),
+            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=True) as session,
+            session.get(URL(url, encoded=True), allow_redirects=False, headers=sent, ssl=context) as response,
+        ):
+            octets = bytearray()
+            async for piece in response.content.iter_any():
+                octets += piece
+                if len(octets) > _MOST_BODY:
+                    response.close()
+                    break
+    except TimeoutError:
+        raise NoAnswerError(f"no answer within {within:g} s") from None
+    except aiohttp.ClientConnectorCertificateError as error:
+        why = getattr(error.certificate_error, "verify_message", "") or "it cannot be trusted"
+        raise NoAnswerError(f"its certificate is refused: {why}") from None
+    except aiohttp.ClientConnectorError as error:
+        raise NoAnswerError(f"no connection: {error.os_error.strerror or 'it fails'}") from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise NoAnswerError(f"no HTTP answer ({type(error).__name__})") from None
+    return Page(
+        url,
+        response.status,
+        response.headers.get("Location", ""),
+        {name.lower(): value for name, value in response.headers.items()},
+        response.headers.getall("Set-Cookie", []),
+        octets[:_MOST_BODY].decode("utf-8", "replace"),
+        _ahead(response.headers.get("Date")),
+    )
+
+
+def _ahead(date: str | None) -> float | None:
+    if date is None:
+        return None
+    try:
+        return time.time() - (parsedate_to_datetime(date).timestamp() + 0.5)
+    except (ValueError, TypeError, OverflowError):
+        return None
