@@ -1,33 +1,19 @@
 """A gateway behind real proxies, by the files of config/proxies/front/; ALB and Cloudflare as they send."""
 
 import asyncio
-import hashlib
 import re
 from collections.abc import AsyncIterator
 
 import pytest
 from yarl import URL
 
-from tests.support.before import BEFORE, CLIENT, BehindWorld, reached_through
+from tests.support.before import BEFORE, CLIENT, SETTINGS, BehindWorld, many_groups, reached_through
 from tests.support.fronts import SHIPPED, Front, raw
 from tests.support.shaped import RAY, TRACE, ShapedWorld, alb, cloudflare
 from tests.support.world import NAVIGATE
 
 pytestmark = pytest.mark.asyncio
 PATIENCE = 20.0
-RULES = {"access": "required", "require": {"groups": ["admins"]}}
-ROUTES = [
-    {"path": "/", "upstream": "app", "access": "public", "hosts": ["intern.test"], "name": "intern"},
-    {"path": "/open/", "upstream": "app", "access": "public"},
-    {"path": "/raw/", "upstream": "app", "access": "public", "raw_path": True},
-    {"path": "/few/", "upstream": "app", "access": "public", "rate_limit": "few"},
-    {"path": "/", "upstream": "app", **RULES},
-]
-SETTINGS = {
-    "routes": ROUTES,
-    "rate_limits": {"few": {"requests": 2, "per": "1h", "by": "address"}},
-    "identity_headers": {"X-Forwarded-User": "sub", "X-Forwarded-Email": "email"},
-}
 FORGED = [
     {"X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "intern.test"},
     {"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "6.6.6.6", "X-Forwarded-Port": "6666"},
@@ -57,11 +43,6 @@ async def world(front: Front, valkey_url: str, tmp_path) -> AsyncIterator[Behind
     """A gateway behind such a proxy."""
     async with reached_through(front, valkey_url, tmp_path, **SETTINGS) as started:
         yield started
-
-
-def many_groups() -> list[str]:
-    """Return groups that make a session of several cookies, however they are packed."""
-    return ["admins", *(hashlib.sha256(str(number).encode()).hexdigest()[:24] for number in range(330))]
 
 
 async def test_r64_a_whole_visit(world: BehindWorld):

@@ -1,6 +1,7 @@
 """Real proxies through which everything reaches the gateway, each with the file of config/proxies/front/."""
 
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,24 @@ from tests.support.fronts import Front, FrontBrowser, FrontWorld, Place, _main
 from tests.support.sites import Balancer
 
 CLIENT = "127.0.0.2"
+RULES = {"access": "required", "require": {"groups": ["admins"]}}
+ROUTES = [
+    {"path": "/", "upstream": "app", "access": "public", "hosts": ["intern.test"], "name": "intern"},
+    {"path": "/open/", "upstream": "app", "access": "public"},
+    {"path": "/raw/", "upstream": "app", "access": "public", "raw_path": True},
+    {"path": "/few/", "upstream": "app", "access": "public", "rate_limit": "few"},
+    {"path": "/", "upstream": "app", **RULES},
+]
+SETTINGS = {
+    "routes": ROUTES,
+    "rate_limits": {"few": {"requests": 2, "per": "1h", "by": "address"}},
+    "identity_headers": {"X-Forwarded-User": "sub", "X-Forwarded-Email": "email"},
+}
+
+
+def many_groups() -> list[str]:
+    """Return groups that make a session of several cookies, however they are packed."""
+    return ["admins", *(hashlib.sha256(str(number).encode()).hexdigest()[:24] for number in range(330))]
 
 
 def _nginx(program: str, place: Place) -> list[str]:
