@@ -98,7 +98,7 @@ async def world(application: Application, valkey_url: str, tmp_path):
 
 
 async def test_a_visit(world: ApplicationWorld, application: Application, tab: Tab):
-    """[12.recipes], R38, R57: the shell for nobody, a login by a script and back, changes, events, the end."""
+    """[12.recipes], R38, R57: a shell for nobody, a login by a script and back, changes, events, the end."""
     await tab.open(f"{world.base}/")
     assert await tab.run("document.querySelector('#who').textContent") == "?"
     place = f"{world.base}/list?sort=name#/open/7"
