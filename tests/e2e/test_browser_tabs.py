@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.browser import NEEDS_CHROMIUM, Person, Tab
+from tests.support.browser import NEEDS_CHROMIUM, Person, Tab, somebody
 from tests.support.certificates import Authority
 from tests.support.world import World
 
@@ -26,10 +26,15 @@ SOCKET = """
 """
 
 
+def in_mode(mode: str) -> dict[str, object]:
+    """Return the settings of a mode, with a list of sessions."""
+    return {"mode": mode, "index": True, "rotation_grace": "60s"}
+
+
 @pytest.fixture(params=["cookie", "redis"])
 async def world(request, valkey_url, tmp_path):
     """A gateway, in each mode."""
-    async with World(valkey_url, tmp_path, session={"mode": request.param, "rotation_grace": "60s"}) as world:
+    async with World(valkey_url, tmp_path, session=in_mode(request.param)) as world:
         yield world
 
 
@@ -167,12 +172,41 @@ async def test_a_websocket_ends_with_its_session(world: World, tab: Tab):
     assert await tab.run("fetch('/x').then(answer => answer.status)") == 401
 
 
+async def test_a_person_ends_a_session_that_she_does_not_know(world: World, person: Person, devtools: str):
+    """[12.sessions]: without script, by keyboard, by names that are read out; the other browser is out."""
+    async with somebody(devtools) as else_where:
+        there, tab = await else_where.tab(), await person.tab()
+        await there.log_in(f"{world.base}/page", "alice")
+        await tab.log_in(f"{world.base}/page", "alice")
+        await tab.command("Accessibility.enable")
+        await tab.command("Emulation.setScriptExecutionDisabled", value=True)
+        await tab.open(f"{world.base}/.gateway/sessions")
+        grounds = set()
+        for scheme in ("light", "dark"):
+            await tab.emulate(scheme, 320)
+            grounds.add(await tab.run("getComputedStyle(document.querySelector('.sessions li')).color"))
+            assert await tab.run("document.documentElement.scrollWidth") <= 320
+        assert len(grounds) == 2
+        tree = (await tab.command("Accessibility.getFullAXTree"))["nodes"]
+        buttons = [each["name"]["value"] for each in tree if each["role"]["value"] == "button"]
+        assert set(buttons) == {"End this session: Chrome on Linux", "End all others"}
+        await tab.run("document.querySelector('button[name=session]').focus()")
+        for kind, text in (("keyDown", {"text": "\r"}), ("keyUp", {})):
+            await tab.command(
+                "Input.dispatchKeyEvent", type=kind, key="Enter", windowsVirtualKeyCode=13, **text
+            )
+        await tab.at(f"{world.base}/.gateway/sessions?ended=1")
+        assert "You are logged in nowhere else." in await tab.text()
+        await there.open(f"{world.base}/page")
+        assert await there.run("document.querySelector('h1').innerText") == "Your session has ended"
+        assert tab.complaints == []
+
+
 @pytest.fixture(params=["cookie", "redis"])
 async def tls_world(request, valkey_url, tmp_path):
     """An https site, in each mode."""
     tls = Authority(tmp_path).issue("localhost").written
-    session = {"mode": request.param, "rotation_grace": "60s"}
-    world = World(valkey_url, tmp_path, tls=tls, session=session)
+    world = World(valkey_url, tmp_path, tls=tls, session=in_mode(request.param))
     world.base = world.base.replace("http://", "https://")
     async with world:
         yield world

@@ -221,11 +221,48 @@ async def test_too_often(world: World):
     assert (await bob.fetch(PAGE)).status == 200
 
 
+async def test_the_page(world: World):
+    """[12.sessions]: by forms without script: one ends, all others end, and the page says so."""
+    alice, other = (
+        await logged_in(world),
+        await logged_in(world, agent="<script>Windows NT Firefox/1</script>"),
+    )
+    another = await logged_in(world, agent='"><img src=x onerror=alert(1)>')
+    page = await alice.get(PAGE)
+    assert page.status == 200
+    policy = page.headers["Content-Security-Policy"]
+    assert "script-src" not in policy
+    assert {"default-src 'none'", "frame-ancestors 'none'", "form-action 'self'"} <= set(policy.split("; "))
+    assert page.text.count("Firefox on Windows") >= 2
+    assert "An unknown device" in page.text
+    assert not [each for each in ("<script", "<img", "127.0.0.1", "Mozilla", "onerror") if each in page.text]
+    hers = next(each["id"] for each in await own(other) if each["this"])
+    page = await alice.submit(page, session=hers)
+    assert (page.status, page.history) == (200, [303])
+    assert "One session has ended." in page.text
+    assert (await other.fetch("/x")).status == 401
+    page = await alice.submit(page, others="1")
+    assert "One session has ended." in page.text
+    assert "You are logged in nowhere else." in page.text
+    assert (await another.fetch("/x")).status == 401
+    ((mine),) = await own(alice)
+    page = await alice.submit(page, session=mine["id"])
+    assert str(page.url) == f"{world.base}/.gateway/logout"
+    assert f'href="{PAGE}"' in page.text
+    german = await alice.get(f"{PAGE}?ended=0012", headers={"Accept-Language": "de"})
+    assert "12 Sitzungen sind beendet." in german.text
+    for odd in ("1%3Cb%3E", "99999", "-1", "1&ended=2", "%D9%A1", ""):
+        page = await alice.get(f"{PAGE}?ended={odd}")
+        assert (page.status, 'role="status"' in page.text) == (200, False), odd
+
+
 @pytest.mark.settings({"networks": {"Office <b>": ["127.0.0.0/8"], "VPN": ["10.8.0.0/16"]}})
 async def test_named_networks(world: World):
     """[12.sessions]: a network has the name that the configuration gives."""
-    (mine,) = await own(await logged_in(world))
+    alice = await logged_in(world)
+    (mine,) = await own(alice)
     assert (mine["network"], mine["network_kind"]) == ("Office <b>", "named")
+    assert "<dd>Office &lt;b&gt;</dd>" in (await alice.get(PAGE)).text
 
 
 async def test_an_expired_access_token_is_renewed_first(world: World):

@@ -55,8 +55,11 @@ def logout(context: Context) -> Respond | Refuse | Need:
     The form field ``everywhere=1`` ends every session and token of this person.
     """
     if context.request.method == b"GET":
-        action = f"{context.knowledge.runtime.settings.prefix}logout"
-        return Respond(Reason.LOGOUT_CONFIRM, 200, page="logout_confirm", values={"action": action})
+        settings = context.knowledge.runtime.settings
+        values = {"action": f"{settings.prefix}logout"}
+        if settings.session.lists_sessions:
+            values["sessions"] = f"{settings.prefix}sessions"
+        return Respond(Reason.LOGOUT_CONFIRM, 200, page="logout_confirm", values=values)
     if context.request.method != b"POST":
         return plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET", "POST"))
     assert context.site is not None

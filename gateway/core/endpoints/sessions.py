@@ -215,6 +215,7 @@ def _shown(context: Context, site: Site, live: Live, owned: OwnedSessions) -> Re
         Reason.SESSIONS_SHOWN,
         200,
         json={"sessions": rows, "more": owned.is_more},
+        page="sessions" if context.wants_html else None,
         values={
             "action": _page(context),
             "token": page_tokens(runtime.ring, own)[0],

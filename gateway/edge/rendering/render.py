@@ -22,6 +22,7 @@ from gateway.core.reasons import Reason, status_of
 from gateway.edge.rendering import pages
 from gateway.edge.rendering.pages.branding import LOGO, LOGO_DARK
 from gateway.edge.rendering.pages.edition import PLAIN, Edition, policy
+from gateway.edge.rendering.pages.own_sessions import own_sessions
 
 Rendered: TypeAlias = "tuple[int, list[Header], bytes]"
 
@@ -150,7 +151,14 @@ def _named_page(answer: Respond, edition: Edition) -> tuple[list[Header], bytes]
         # a reload may have taken it away meanwhile
         return (list(_REDIRECT), b"") if logo is None else logo.answer(answer.values.get("version", ""))
     if answer.page == "logout_confirm":
-        return edition.headers(form=True), pages.logout_confirm(answer.values["action"], edition)
+        return edition.headers(form=True), pages.logout_confirm(
+            answer.values["action"], edition, sessions=answer.values.get("sessions")
+        )
+    if answer.page == "sessions":
+        assert answer.json is not None
+        assert answer.identity is not None
+        person = _name_of(answer.identity)[:_MOST_DETAIL]
+        return _to_itself(edition), own_sessions(edition, answer.json, answer.values, person)
     headers = edition.headers()
     if answer.page == "logged_out":
         at_provider = answer.values.get("provider_session") == "ended"
@@ -162,6 +170,14 @@ def _named_page(answer: Respond, edition: Edition) -> tuple[list[Header], bytes]
     if answer.page == "page_lost":
         return headers, pages.page_lost(edition)
     raise ValueError(f"no page named {answer.page}")
+
+
+def _to_itself(edition: Edition) -> list[Header]:
+    """Return the header fields of a page whose forms lead nowhere but to this site."""
+    return [
+        (name, value + b"; form-action 'self'" if name == b"Content-Security-Policy" else value)
+        for name, value in edition.headers(form=True)
+    ]
 
 
 def _retry_after(status: int, wanted: float | None) -> int | None:

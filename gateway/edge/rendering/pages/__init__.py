@@ -47,6 +47,7 @@ _FORM: Final = Template(
     '<button class="button first" type="submit">{{logout}}</button>'
     '<button class="button" type="submit" name="everywhere" value="1">{{everywhere}}</button></form>'
 )
+_WHERE: Final = Template('<p class="below"><a href="{{link}}">{{text}}</a></p>')
 
 
 def refusal(
@@ -99,8 +100,11 @@ def _missing(edition: Edition, words: tuple[str, ...]) -> Markup:
     return Markup(f"<h2>{edition.say('heading', 'missing')}</h2>\n<ul>{items}</ul>\n")
 
 
-def logout_confirm(action: str, edition: Edition = PLAIN) -> bytes:
-    """Return the page that asks whether to log out; its form posts to ``action``."""
+def logout_confirm(action: str, edition: Edition = PLAIN, *, sessions: str | None = None) -> bytes:
+    """Return the page that asks whether to log out; its form posts to ``action``.
+
+    ``sessions`` is where people see where they are logged in, None where nobody can.
+    """
     form = _FORM.render(
         {
             "action": link_of(action) or "",
@@ -109,7 +113,10 @@ def logout_confirm(action: str, edition: Edition = PLAIN) -> bytes:
         }
     )
     stay = f'<a class="button" href="/">{edition.say("button", "stay")}</a>'
-    return edition.page(Reason.LOGOUT_CONFIRM.value, below=group([form, stay]))
+    where = NOTHING
+    if (link := link_of(sessions)) is not None:
+        where = _WHERE.render({"link": link, "text": edition.say("session", "where")})
+    return edition.page(Reason.LOGOUT_CONFIRM.value, below=Markup(group([form, stay]) + where))
 
 
 def choose(choices: Iterable[tuple[str, str]], *, remembered: bool, edition: Edition = PLAIN) -> bytes:

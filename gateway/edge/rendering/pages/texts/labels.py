@@ -6,6 +6,7 @@
 from typing import Final
 
 from gateway.core.phrases import PHRASES
+from gateway.edge.rendering.pages.texts.sessions import SESSIONS
 
 LABELS: Final[dict[str, dict[str, str | tuple[str, ...]]]] = {
     "button": {
@@ -38,4 +39,5 @@ LABELS: Final[dict[str, dict[str, str | tuple[str, ...]]]] = {
         "many": "{{seconds}} seconds",
     },
     "phrase": dict(PHRASES),
+    **SESSIONS,
 }

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from gateway.edge.rendering.pages.texts.german.sessions import SESSIONS
+
 LABELS: Final[dict[str, dict[str, str | tuple[str, ...]]]] = {
     "button": {
         "login": "Anmelden",
@@ -50,4 +52,5 @@ LABELS: Final[dict[str, dict[str, str | tuple[str, ...]]]] = {
         "max_age": "eine frischere Anmeldung",
         "not_kept_out": "ein Konto, das hier nicht ausgeschlossen ist",
     },
+    **SESSIONS,
 }
