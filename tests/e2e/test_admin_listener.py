@@ -214,6 +214,33 @@ async def test_renewed_files_are_taken_over(fleet: SecureFleet, run):
     assert "admin.tls: this change needs a restart" in text
 
 
+async def test_a_reload_takes_tokens_over_and_the_log_says_who_acts(fleet: SecureFleet):
+    """[12.admin] Through the supervisor: new tokens count, old ones do not; refusals are audited, too."""
+    known = len(fleet.events("admin_refused"))
+    data = fleet.config()
+    data["admin"]["tokens"] = {"rob": {"token": "rob-0123456789abcdefghij", "role": "all"}}
+    fleet.path.write_text(yaml.safe_dump(data))
+    assert (await fleet.admin("GET", "/keys", READER))[0] == 200
+    assert (await fleet.admin("POST", "/reload", json={"reason": "r", "actor": "eve"}))[0] == 200
+    assert (await fleet.admin("GET", "/keys", READER))[0] == 401
+    body = {"sub": "nobody", "actor": "token"}
+    assert (await fleet.admin("POST", "/revoke", "rob-0123456789abcdefghij", json=body))[0] == 200
+    fleet.write()
+    assert (await fleet.admin("POST", "/reload", "rob-0123456789abcdefghij"))[0] == 200
+    await fleet.eventually(lambda: len(fleet.events("admin_refused")) > known)
+    *_, refused = fleet.events("admin_refused")
+    assert (refused["why"], refused["endpoint"], refused["method"]) == ("unknown_token", "/keys", "GET")
+    (by_rob,) = await fleet.eventually(
+        lambda: [each for each in fleet.events("revocation") if each["actor"] == "rob"]
+    )
+    assert (by_rob["on_behalf_of"], by_rob["actor_by"]) == ("token", "token")
+    await fleet.eventually(lambda: fleet.events("reloaded")[-1]["actor"] == "rob")
+    *_, before, last = fleet.events("reloaded")
+    assert (before["actor"], before["on_behalf_of"], before["reason"]) == ("token", "eve", "r")
+    assert last["actor"] == "rob"
+    assert READER not in fleet.log.read_text()
+
+
 async def test_answers_are_as_described(fleet: SecureFleet):
     """[12.admin] Each operation that answers JSON has something to tell, and its members are described."""
     described = Described(json.loads((await fleet.admin("GET", "/openapi.json"))[1]))
