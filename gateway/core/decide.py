@@ -10,10 +10,11 @@ from typing import Final, TypeAlias
 from gateway.core.access import access, generations
 from gateway.core.decision.allowance import allowance_of
 from gateway.core.decision.answers import Answer, Forward, Login, Refuse, Respond
+from gateway.core.decision.causes import Cause
 from gateway.core.decision.context import Context, Knowledge
 from gateway.core.decision.needs import Admit, Need
 from gateway.core.decision.places import locate, may_be_raw
-from gateway.core.decision.refusals import login_url, plain
+from gateway.core.decision.refusals import login_link, login_url, plain
 from gateway.core.endpoints import asked, logout, provider_logout
 from gateway.core.endpoints.callback import callback
 from gateway.core.endpoints.joining import join
@@ -29,6 +30,7 @@ from gateway.core.headers.kinds import FETCH_SITE
 from gateway.core.headers.loops import MOST_PASSES, passes
 from gateway.core.headers.request import Request
 from gateway.core.headers.rules import forwarded_of
+from gateway.core.phrases import Phrase
 from gateway.core.reasons import Reason
 from gateway.core.rules.policies import named_methods
 from gateway.core.rules.rate_limit import RateLimit
@@ -57,7 +59,7 @@ _OF_SESSION: Final = frozenset(
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-RAW_PATH_HINT: Final = "A route lets such paths pass as they are with raw_path: true."
+RAW_PATH_HINT: Final = Phrase.of("raw_path")
 
 Endpoint: TypeAlias = Callable[[Context], Answer | Need]
 
@@ -88,7 +90,7 @@ def decide(request: Request, knowledge: Knowledge, now: float, request_id: str) 
         if (asking := asked.asker_of(request, knowledge.runtime)) is not None:
             # it tells of the original in fields of its own
             return _asked(context, *asking)
-        told = f"What {forwarded.unreadable} says cannot be read, or it is absent."
+        told = Phrase.of("forwarding_unreadable", what=forwarded.unreadable)
         return replace(plain(context, Reason.FORWARDING_UNREADABLE), detail=told)
     if request.loops and _has_looped(context):
         return plain(context, Reason.LOOP_DETECTED)
@@ -213,7 +215,9 @@ def _by_scheme(context: Context, login: Login) -> Answer:
         return login
     if context.cookies or not _FETCH_SITES.isdisjoint(context.request.values(FETCH_SITE)):
         return replace(login, told_http=True)
-    return plain(context, Reason.LOGIN_INSECURE)
+    # for a browser that did come over http this is the way; for any other the proxy is to be mended first
+    url = login_link(context, login.return_to, login.provider or None)
+    return replace(plain(context, Reason.LOGIN_INSECURE), login_url=url, cause=Cause.NO_TLS)
 
 
 def interrupted_login(request: Request, knowledge: Knowledge, now: float, request_id: str) -> Refuse | None:

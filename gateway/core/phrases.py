@@ -25,6 +25,27 @@ PHRASES: Final[dict[str, str]] = {
     "acr": "a stronger login",
     "max_age": "a more recent login",
     "not_kept_out": "an account that is not kept out here",
+    "access_token": "the access token, which access_token: jwt verifies",
+    "access_token_clock": "the access token, which access_token: jwt verifies: {{clock}}",
+    "ask_for": "Ask for {{url}}",
+    "asked_forged": "The field {{name}} tells an identity elsewhere, and the proxy in front would pass it"
+    " on.",
+    "asked_here": "The gateway answers this itself: the proxy in front has to send it there.",
+    "asked_other_host": "The original is for another host than this proxy asks about.",
+    "asked_preflight": "A proxy that asks lets no preflight through: it answers by itself, or a public route"
+    " opens OPTIONS.",
+    "characters": "{{number}} characters",
+    "clock_ahead": "the provider's clock is {{seconds}} s ahead of this one",
+    "clock_expired": "it expired {{seconds}} s ago by this clock",
+    "code_too_long": "its code is too long to be kept",
+    "forwarding_unreadable": "What {{what}} says cannot be read, or it is absent.",
+    "no_id_token": "no ID token came",
+    "raw_path": "A route lets such paths pass as they are with raw_path: true.",
+    "ticket_elsewhere": "it is no ticket for this site",
+    "ticket_of_other": "it is not for this browser",
+    "ticket_used": "it was used before, or is too old",
+    "userinfo_other": "UserInfo is about somebody else",
+    "userinfo_refused": "UserInfo refused the access token; its status is logged",
 }
 """The English texts by name; ``{{names}}`` and others are slots."""
 

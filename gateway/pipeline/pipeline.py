@@ -20,6 +20,7 @@ from gateway.core.decide import (
     wants_html,
 )
 from gateway.core.decision.answers import Answer, Forward, Login, Refuse, Respond
+from gateway.core.decision.causes import cause_of
 from gateway.core.decision.context import Knowledge
 from gateway.core.decision.needs import MOST_NEEDS, Admit, Body, Need, Refresh
 from gateway.core.endpoints.asked import meant
@@ -28,6 +29,7 @@ from gateway.core.headers import cookies as jar
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.headers.request import Header, Request, accept_language
 from gateway.core.outcome import Outcome
+from gateway.core.phrases import Phrase
 from gateway.core.reasons import Reason
 from gateway.core.rules.rate_limit import Allowance, RateLimit, fields
 from gateway.core.sessions.seal import NONCE_BYTES
@@ -363,7 +365,8 @@ class Pipeline:
         request, knowledge = transaction.exchange.request, transaction.knowledge
         login = interrupted_login(request, knowledge, self.clock(), transaction.request_id)
         if login is not None:
-            login = replace(login, reason=fault.reason, retry_after=fault.retry_after)
+            cause = cause_of(fault.reason) or ""
+            login = replace(login, reason=fault.reason, retry_after=fault.retry_after, cause=cause)
             audit(self.ways.recorder, transaction, login)
             edition = self.edition(request) if login.html else PLAIN
             self._respond(transaction, render_refuse(login, transaction.request_id, edition), ())
@@ -387,5 +390,5 @@ def _lead_to_tls(request: Request, knowledge: Knowledge) -> Refuse:
     # no redirect: what was sent has been seen by everybody on the way, and a client must learn of it
     site = knowledge.runtime.sites.get(request.host)
     origin = f"https://{request.host.decode('ascii')}" if site is None or not site.secure else site.origin
-    hint = f"Ask for {origin}{request.target.decode('latin-1')}"
+    hint = Phrase.of("ask_for", url=f"{origin}{request.target.decode('latin-1')}")
     return Refuse(Reason.TLS_EXPECTED, html=wants_html(request, knowledge), detail=hint)

@@ -231,5 +231,6 @@ async def test_a_proxy_that_says_http_of_an_https_site(valkey_url, tmp_path):
             assert refused.status == 400
             assert "X-Forwarded-Proto" in refused.text
             assert "login_insecure" in refused.text
+            assert f'href="{site}/.gateway/login?return_to=/secret&amp;provider=demo"' in refused.text
         (line,) = [each for each in proxied.world.lines if "says http" in str(each.get("message"))]
         assert (line["level"], line["site"]) == ("warning", site)

@@ -6,7 +6,7 @@ import signal
 import pytest
 import pytest_asyncio
 
-from tests.support.fleet import Client, Fleet, load
+from tests.support.fleet import TREE, Client, Fleet, load
 from tests.support.world import ADMIN_TOKEN, SECRET_KEY, Upstream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -167,3 +167,46 @@ def signal_and_forget(pid: int) -> None:
     import os
 
     os.kill(pid, signal.SIGKILL)
+
+
+async def test_pages_of_ones_own_are_reloaded_or_refused(fleet: Fleet):
+    """[12.pages]: both workers show what was read; a bad template leaves all as it was, a gone file too."""
+    own = fleet.directory / "own"
+    own.mkdir(exist_ok=True)
+    (fleet.directory / "logo.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0h4"/></svg>'
+    )
+    shipped = (TREE / "gateway/edge/rendering/pages/page.html").read_text()
+    (own / "page.html").write_text(shipped.replace("</main>", "<p>By us.</p></main>"))
+    pages = {"name": "Example Ltd", "logo": "logo.svg", "templates": "own", "languages": ["de", "en"]}
+    fleet.write(pages=pages)
+    line = await hang_up(fleet)
+    assert line["changed"] == ["pages"]
+
+    async def shown() -> set[tuple[bool, ...]]:
+        found = set()
+        for _ in range(12):
+            browser = fleet.browser()
+            page = await browser.get("/.gateway/nothing", headers={"Accept-Language": "fr, en;q=0.1"})
+            logo = await browser.get("/.gateway/logo")
+            found.add(
+                (
+                    "<p>By us.</p>" in page.text,
+                    "There is no such page - Example Ltd" in page.text,
+                    page.headers["Vary"] == "Accept-Language",
+                    logo.headers["Content-Type"] == "image/svg+xml",
+                )
+            )
+        return found
+
+    assert await shown() == {(True,) * 4}
+    (own / "page.html").write_text(shipped.replace("</main>", "{{nobody}}<script>x</script></main>"))
+    line = await hang_up(fleet, "error")
+    assert any("own/page.html:17: there is no slot {{nobody}}" in each for each in line["errors"])
+    assert any("own/page.html:17: <script> has no place" in each for each in line["errors"])
+    (own / "page.html").unlink()
+    (fleet.directory / "logo.svg").unlink()
+    assert await shown() == {(True,) * 4}
+    code, text = await fleet.command("reload")
+    assert (code, "logo.svg: there is no such file" in text) == (1, True)
+    assert await shown() == {(True,) * 4}

@@ -87,6 +87,7 @@ async def test_a_ticket_is_used_once(world: SiteWorld):
     page = await before.get(url, follow=False)
     assert page.status == 400
     assert "ticket_refused" in page.text
+    assert f'href="{world.site("shop")}/.gateway/login?return_to=/basket"' in page.text
     assert not before.at("shop").get(f"gateway-{world.public_port}-session")
     # whoever goes back in the browser is logged in already
     page = await alice.get(url, follow=False)

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from gateway.core.decision.answers import Refuse, Respond
+from gateway.core.decision.causes import MENDERS, Cause, cause_of
 from gateway.core.phrases import PHRASES, Phrase
 from gateway.core.reasons import Reason
 from gateway.edge.rendering import pages
@@ -129,6 +130,12 @@ def every_page(found: Pages, field: bytes) -> dict[str, bytes]:
         for reason in Reason
         for seconds in (None, 1, 7)
     }
+    shown |= {
+        f"cause {each}": render_refuse(
+            Refuse(Reason.LOGIN_DENIED, html=True, login_url=LOGIN, detail="x_y", cause=each), ID, edition
+        )
+        for each in Cause
+    }
     for name, answer in {
         "confirm": Respond(Reason.LOGOUT_CONFIRM, 200, page="logout_confirm", values={"action": "/x"}),
         "out": Respond(Reason.LOGGED_OUT, 200, page="logged_out", values={"login_url": LOGIN}),
@@ -208,6 +215,31 @@ def test_a_language_of_ones_own():
     assert texts_of("fr", texts["fr"])["group_missing"]["advice"] == ("Demandez.",)
     shown = pages.refusal(Reason.GROUP_MISSING, ID, edition=found.edition(b"fr"))
     assert b"<ul><li>Demandez.</li></ul>" in shown
+
+
+@pytest.mark.parametrize(
+    ("reason", "code", "found"),
+    [
+        (Reason.LOGIN_DENIED, "access_denied", Cause.CANCELLED),
+        (Reason.LOGIN_DENIED, "interaction_required", Cause.MORE_AT_PROVIDER),
+        (Reason.LOGIN_DENIED, "server_error", Cause.PROVIDER_TROUBLE),
+        (Reason.LOGIN_DENIED, "unauthorized_client", Cause.CLIENT_SETUP),
+        (Reason.LOGIN_DENIED, "invalid_scope", Cause.SCOPE_SETUP),
+        (Reason.LOGIN_DENIED, "<made up>", Cause.PROVIDER_TROUBLE),
+        (Reason.ISSUER_MISCONFIGURED, None, Cause.SETUP),
+        (Reason.LOGIN_REFUSED, "invalid_grant", Cause.CODE_REFUSED),
+        (Reason.LOGIN_REFUSED, "invalid_request", Cause.CLIENT_SETUP),
+        (Reason.LOGIN_REFUSED, None, Cause.PROVIDER_TROUBLE),
+        (Reason.TOKEN_NOT_YET_VALID, None, Cause.CLOCKS),
+        (Reason.TOKEN_CLAIMS, "sub", Cause.CLAIMS_MISSING),
+        (Reason.TOKEN_AUDIENCE, None, Cause.WRONG_CLIENT),
+        (Reason.ROUTE_UNKNOWN, "access_denied", None),
+    ],
+)
+def test_what_probably_happened(reason: Reason, code: str | None, found: Cause | None):
+    """[12.pages]: by the reason, and by the code of RFC 6749 that the provider has answered with."""
+    assert cause_of(reason, code) is found
+    assert set(MENDERS) == set(Cause)
 
 
 def test_nothing_that_clients_send_is_kept():

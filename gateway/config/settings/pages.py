@@ -19,6 +19,9 @@ MOST_TEMPLATE: Final = 64 * 1024
 MOST_TEXT: Final = 2000
 """Characters of one text of a page."""
 
+MOST_LINES: Final = 20
+"""Texts in a list of them."""
+
 SHIPPED: Final = ("en", "de")
 """The languages that need no texts of the configuration, the default first."""
 
@@ -47,7 +50,7 @@ LogoFile: TypeAlias = Annotated[
 PageText: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=MOST_TEXT)]
 
 TextGroups: TypeAlias = Annotated[
-    dict[Text, dict[Text, PageText | Annotated[tuple[PageText, ...], Field(max_length=20)]]],
+    dict[Text, dict[Text, PageText | Annotated[tuple[PageText, ...], Field(max_length=MOST_LINES)]]],
     Field(max_length=1000),
     BeforeValidator(
         _are_read, json_schema_input_type=Text | dict[Text, dict[Text, PageText | list[PageText]]]

@@ -50,6 +50,11 @@ def note(context: Context, site: Site, page: str, *, came_back: bool) -> CookieC
     return CookieChange(site.loop_cookie, Seal(site.purpose("recent"), encode_recent(recent)), LOOP_SECONDS)
 
 
+def forgotten(site: Site) -> CookieChange:
+    """Return the change that forgets the rounds: a person has read why they stopped, and begins anew."""
+    return CookieChange(site.loop_cookie, None, 0, (site.loop_cookie,))
+
+
 def _recent(context: Context, site: Site) -> list[tuple[float, str]]:
     payload = context.knowledge.runtime.ring.open(
         site.purpose("recent"), context.cookies.get(site.loop_cookie, "")

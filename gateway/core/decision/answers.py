@@ -127,8 +127,9 @@ class Refuse:
     What can help a person: ``login_url`` is where to log in, ``account_url`` where to do so with another
     account, ``logout_url`` where to end the session that was presented, ``retry_url`` where to try again if
     not at this very address. ``provider`` and ``claim`` say of a login that failed whose it was, and which
-    claim was at fault. ``audit`` names the audit event, where it is not a refusal. Where
-    ``proof_algorithms`` are told the DPoP scheme is asked for, with ``nonce`` where proofs have to hold one.
+    claim was at fault, ``cause`` what probably happened to it (``causes``). ``audit`` names the audit
+    event, where it is not a refusal. Where ``proof_algorithms`` are told the DPoP scheme is asked for, with
+    ``nonce`` where proofs have to hold one.
     """
 
     reason: Reason
@@ -150,6 +151,7 @@ class Refuse:
     detail: str | None = None
     provider: str | None = None
     claim: str | None = None
+    cause: str = ""
     audit: str | None = None
     cookies: tuple[CookieChange, ...] = ()
     allow: tuple[str, ...] = ()

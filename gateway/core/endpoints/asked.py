@@ -21,6 +21,7 @@ from gateway.core.headers import originals
 from gateway.core.headers.cookies import CookieChange
 from gateway.core.headers.originals import Original, Told
 from gateway.core.headers.request import Header, Request
+from gateway.core.phrases import Phrase
 from gateway.core.reasons import Reason, status_of
 from gateway.core.runtime import RuntimeConfig
 from gateway.syntax.methods import METHODS
@@ -34,12 +35,9 @@ AUTHORIZATION: Final = b"X-Gateway-Authorization"
 ENDPOINT: Final = b"decide/"
 """What follows the prefix in the path of these endpoints."""
 
-NO_PREFLIGHT: Final = (
-    "A proxy that asks lets no preflight through: it answers by itself, or a public route opens OPTIONS."
-)
-_HERE: Final = "The gateway answers this itself: the proxy in front has to send it there."
-_OTHER_HOST: Final = "The original is for another host than this proxy asks about."
-_FORGED: Final = "The field {name} tells an identity elsewhere, and the proxy in front would pass it on."
+NO_PREFLIGHT: Final = Phrase.of("asked_preflight")
+_HERE: Final = Phrase.of("asked_here")
+_OTHER_HOST: Final = Phrase.of("asked_other_host")
 # so soon that a person hardly notices
 _AGAIN: Final = 1
 
@@ -114,7 +112,7 @@ def original_of(context: Context, asker: Asker, rest: bytes) -> Request | Refuse
     restored = request.about = runtime.sieve.restored(request, original, sifted)
     if sifted.forged is not None:
         name = sifted.forged[:64].decode("latin-1")
-        return replace(plain(context, Reason.IDENTITY_FORGED), detail=_FORGED.format(name=name))
+        return replace(plain(context, Reason.IDENTITY_FORGED), detail=Phrase.of("asked_forged", name=name))
     if (
         original.method not in METHODS
         and original.method.decode("latin-1") not in runtime.settings.extra_methods

@@ -16,6 +16,7 @@ from gateway.core.access.to_login import begin_for
 from gateway.core.access.verification import checked, key_set
 from gateway.core.decision.allowance import allowance_of
 from gateway.core.decision.answers import Login, Refuse, Respond
+from gateway.core.decision.causes import Cause
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import (
     Admit,
@@ -41,7 +42,14 @@ from gateway.core.endpoints.authorization_response import (
 )
 from gateway.core.endpoints.claim_at_fault import claim_at_fault, tell_clock
 from gateway.core.endpoints.joining import logged_in_meanwhile
-from gateway.core.endpoints.login_failure import Attempt, failed, interrupted, provider_here, spent
+from gateway.core.endpoints.login_failure import (
+    Attempt,
+    failed,
+    interrupted,
+    provider_here,
+    spent,
+    unknown_here,
+)
 from gateway.core.endpoints.session_start import (
     Begun,
     given,
@@ -54,6 +62,7 @@ from gateway.core.endpoints.session_start import (
 from gateway.core.endpoints.way_back import begun_here, page_wanted
 from gateway.core.headers.cookies import CookieChange, Site
 from gateway.core.identity import Claims, Identity
+from gateway.core.phrases import Phrase
 from gateway.core.provider import Provider, ProviderMetadata, TokenRefusal, TokenSet
 from gateway.core.reasons import Reason
 from gateway.core.sessions import renewal
@@ -80,7 +89,8 @@ def callback(context: Context) -> Step:
         return _posted(context, site)
     if context.request.method != b"GET":
         refusal = plain(context, Reason.METHOD_UNSUPPORTED, allow=("GET", "POST") if by_form else ("GET",))
-        return replace(refusal, provider=provider_here(context), audit="login")
+        begin_anew = interrupted(context).retry_url
+        return replace(refusal, provider=provider_here(context), audit="login", login_url=begin_anew)
     response = process_response(context.target.query[1:], needs_code=not by_form)
     if response is None:
         return _malformed(context, site, context.target.query[1:])
@@ -129,9 +139,7 @@ def _posted(context: Context, site: Site) -> Step:
             if isinstance(page, KeptPage):
                 return page
             attempt = Attempt(begun, page, response.state, name)
-            return failed(
-                context, Reason.LOGIN_RESPONSE_MALFORMED, attempt, "its code is too long to be kept"
-            )
+            return failed(context, Reason.LOGIN_RESPONSE_MALFORMED, attempt, Phrase.of("code_too_long"))
         changes = (change,)
     back = f"{site.origin}{context.target.path.decode()}?state={quote(response.state, safe='')}"
     return Respond(Reason.LOGIN_RETURNED, 303, location=back, cookies=changes)
@@ -142,7 +150,8 @@ def _answered(context: Context, site: Site, response: AuthorizationResponse, att
     runtime, begun = context.knowledge.runtime, attempt.begun
     provider = runtime.login_provider(begun.provider)
     if provider is None:
-        return failed(context, Reason.LOGIN_STATE_UNKNOWN, attempt)
+        gone = Cause.PROVIDER_GONE
+        return failed(context, Reason.LOGIN_STATE_UNKNOWN, attempt, cause=gone)
     # RFC 9700 section 4.4: an answer that came by another provider's callback is another provider's (R71)
     if context.target.path.decode() != pending.callback_path(begun, runtime.settings.prefix):
         return failed(context, Reason.LOGIN_ISSUER_MISMATCH, attempt)
@@ -189,7 +198,9 @@ def _stranger(context: Context, reason: Reason, state: str, attempt: Attempt | N
         # the person did nothing wrong: single sign-on brings them to their page
         again = begin_for(context, Reason.LOGIN_EVICTED, page, provider, state)
         return replace(again, cookies=(*again.cookies, *cookies), audit="login")
-    return failed(context, reason, attempt, page=page)
+    name = pending.state_cookie_name(site.login_prefix, state)
+    cause = None if attempt is not None else unknown_here(context, site, name)
+    return failed(context, reason, attempt, page=page, cause=cause)
 
 
 def _redeem(context: Context, provider: Provider, attempt: Attempt, response: AuthorizationResponse) -> Step:
@@ -219,7 +230,7 @@ def _redeem(context: Context, provider: Provider, attempt: Attempt, response: Au
     if isinstance(claims, Reason):
         claim = claim_at_fault(tokens.id_token or "", claims, provider, context.now)
         came = tokens.id_token
-        detail = tell_clock(came, claims, context.now) if came else "no ID token came"
+        detail = tell_clock(came, claims, context.now) if came else Phrase.of("no_id_token")
         return failed(context, claims, attempt, detail, claim=claim)
     if not isinstance(claims, dict):
         return claims
@@ -279,13 +290,11 @@ def _with_userinfo(
                 context,
                 Reason.TOKEN_CLAIMS,
                 attempt,
-                "UserInfo refused the access token; its status is logged",
+                Phrase.of("userinfo_refused"),
             )
         # OIDC Core section 5.3.2: a response about somebody else must not be used (R30)
         if claims is not None and userinfo.get("sub") != claims["sub"]:
-            return failed(
-                context, Reason.TOKEN_CLAIMS, attempt, "UserInfo is about somebody else", claim="sub"
-            )
+            return failed(context, Reason.TOKEN_CLAIMS, attempt, Phrase.of("userinfo_other"), claim="sub")
     found = dict(userinfo or {}) if claims is None else claims
     return _with_session(context, provider, attempt, tokens, found, userinfo)
 
@@ -313,9 +322,9 @@ def _with_session(
         claim = claim_at_fault(tokens.access_token, identity, provider, context.now)
         if identity is Reason.TOKEN_AUDIENCE:
             claim = "aud"
-        detail = "the access token, which access_token: jwt verifies"
+        detail: str = Phrase.of("access_token")
         if (clock := tell_clock(tokens.access_token, identity, context.now)) is not None:
-            detail = f"{detail}: {clock}"
+            detail = Phrase.of("access_token_clock", clock=clock)
         return failed(context, identity, attempt, detail, claim=claim)
     if not isinstance(identity, Identity):
         return identity
@@ -347,7 +356,9 @@ def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identi
         return already
     if not begun.fits():
         size = renewal.cookie_size(session, begun.grant)
-        return failed(context, Reason.LOGIN_COOKIE_TOO_LARGE, attempt, f"{size} characters")
+        return failed(
+            context, Reason.LOGIN_COOKIE_TOO_LARGE, attempt, Phrase.of("characters", number=str(size))
+        )
     if (need := replaced(context, begun)) is not None:
         return need
     changes = [

@@ -1,6 +1,7 @@
 """Which claim or header parameter a refused ID token failed by: for the operator, decided on by nobody."""
 
 from gateway.core.identity import Claims
+from gateway.core.phrases import Phrase
 from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
 from gateway.core.tokens.claims import read_audience, read_identifier, read_subject, read_time
@@ -54,10 +55,12 @@ def tell_clock(token: str, reason: Reason, now: float) -> str | None:
         return None
     if reason is Reason.TOKEN_EXPIRED:
         expires = read_time(parsed.claims, "exp")
-        return f"it expired {now - expires:.0f} s ago by this clock" if isinstance(expires, float) else None
+        if not isinstance(expires, float):
+            return None
+        return Phrase.of("clock_expired", seconds=f"{now - expires:.0f}")
     begins = [read_time(parsed.claims, name) for name in ("iat", "nbf")]
     latest = max((each for each in begins if isinstance(each, float)), default=now)
-    return f"the provider's clock is {latest - now:.0f} s ahead of this one"
+    return Phrase.of("clock_ahead", seconds=f"{latest - now:.0f}")
 
 
 def _malformed(claims: Claims) -> str | None:

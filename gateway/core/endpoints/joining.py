@@ -16,6 +16,7 @@ from gateway.core.access.credentials import SessionCookie, session_cookie
 from gateway.core.access.session import identity_of, judge_session, why_over
 from gateway.core.access.to_login import asked_in, begin_for
 from gateway.core.decision.answers import Live, Login, Refuse, Respond
+from gateway.core.decision.causes import Cause
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import (
     KeepTicket,
@@ -95,7 +96,7 @@ def _too_late(context: Context, home: Site, asked: JoinRequest) -> Refuse:
     payload = context.knowledge.runtime.ring.open(pending.page_purpose(home.origin), sealed)
     page = "/" if payload is None else payload.decode("utf-8", "replace")
     link = f"{home.origin}{context.knowledge.runtime.settings.prefix}login?return_to={quote(page, safe='/')}"
-    return Refuse(Reason.LOGIN_STATE_UNKNOWN, html=context.wants_html, login_url=link)
+    return Refuse(Reason.LOGIN_STATE_UNKNOWN, html=context.wants_html, login_url=link, cause=Cause.TOO_LATE)
 
 
 def _will_do(context: Context, live: Live, asked: JoinRequest, *, has_logged_in: bool) -> bool:

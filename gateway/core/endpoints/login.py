@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import quote
 
+from gateway.core.access import pending
 from gateway.core.access.choosing import MOST_LINK, choose
 from gateway.core.access.to_login import begin_for, safe_return
 from gateway.core.decision.answers import Login, Refuse, Respond
 from gateway.core.decision.context import Context
-from gateway.core.decision.needs import Body
-from gateway.core.decision.refusals import plain, refuse
+from gateway.core.decision.needs import Body, KeptPage
+from gateway.core.decision.refusals import login_link, plain, refuse
 from gateway.core.endpoints.session_start import is_login_site
+from gateway.core.endpoints.way_back import page_wanted
 from gateway.core.headers.cookies import Site
 from gateway.core.provider import Provider
 from gateway.core.reasons import Reason
@@ -28,13 +30,14 @@ _PARAMETERS = (
     "account",
     "acr_values",
     "max_age",
+    "resume",
 )
 # RFC 9470 section 3; what a provider is asked for, whoever wishes it
 _ACR_VALUES = re.compile(r"[!#-\[\]-~]{1,256}(?: [!#-\[\]-~]{1,256}){0,9}")
 _MAX_AGE = re.compile(r"[0-9]{1,9}")
 
 
-def login(context: Context) -> Login | Refuse | Respond | Body:
+def login(context: Context) -> Login | Refuse | Respond | Body | KeptPage:
     """Begin a login that was asked for by its own endpoint, or by a third party (OIDC Core section 4).
 
     ``iss``, ``login_hint`` and ``target_link_uri`` are the third party's, by GET or POST; ``provider`` and
@@ -57,19 +60,13 @@ def login(context: Context) -> Login | Refuse | Respond | Body:
     # however long, a return URL never stands in the way of a login: safe_return judges it
     fields = forms.read_parameters(data, _PARAMETERS)
     if fields is None:
-        return plain(context, Reason.REQUEST_MALFORMED)
-    name, issuer = fields.get("provider"), fields.get("iss")
-    provider: Provider | None = None
-    if name is not None or issuer is not None:
-        provider = runtime.providers.get(name) if name is not None else runtime.by_issuer.get(issuer or "")
-        if provider is None or issuer not in (None, provider.issuer) or provider.settings.bearer_only:
-            return plain(context, Reason.REQUEST_MALFORMED)
-    elif runtime.default_provider() is None:
-        return plain(context, Reason.REQUEST_MALFORMED)
-    hint = fields.get("login_hint", "")
-    if len(hint) > _MOST_HINT or not hint.isprintable():
-        return plain(context, Reason.REQUEST_MALFORMED)
-    wanted = fields.get("return_to") or fields.get("target_link_uri") or "/"
+        return _unclear(context, forms.read_parameters(data, ("return_to",)) or {})
+    provider, hint = _provider_of(context, fields), fields.get("login_hint", "")
+    if isinstance(provider, Reason) or len(hint) > _MOST_HINT or not hint.isprintable():
+        return _unclear(context, fields)
+    wanted = _wanted(context, fields)
+    if isinstance(wanted, KeptPage):
+        return wanted
     if (home := _home_of(context, wanted)) is not None:
         return _at_home(home, runtime.settings.prefix, fields)
     page = safe_return(site, wanted)
@@ -78,7 +75,42 @@ def login(context: Context) -> Login | Refuse | Respond | Body:
     answer = begin_for(context, Reason.LOGIN_STARTED, page, provider.name if provider is not None else None)
     is_other = fields.get("account") == "other" or answer.other_account
     answer = replace(answer, login_hint=hint or answer.login_hint, other_account=is_other)
-    return _stronger(answer, fields) or plain(context, Reason.REQUEST_MALFORMED)
+    return _stronger(answer, fields) or _unclear(context, fields)
+
+
+def _provider_of(context: Context, fields: Mapping[str, str]) -> Provider | Reason | None:
+    """Return the provider that a link names, None where it names none, or why nobody logs in there."""
+    runtime = context.knowledge.runtime
+    name, issuer = fields.get("provider"), fields.get("iss")
+    if name is None and issuer is None:
+        return Reason.REQUEST_MALFORMED if runtime.default_provider() is None else None
+    provider = runtime.providers.get(name) if name is not None else runtime.by_issuer.get(issuer or "")
+    if provider is None or issuer not in (None, provider.issuer) or provider.settings.bearer_only:
+        return Reason.REQUEST_MALFORMED
+    return provider
+
+
+def _wanted(context: Context, fields: Mapping[str, str]) -> str | KeptPage:
+    """Return the page that a link to a login leads to.
+
+    ``resume`` is a state of ours that came back while the store could not say which page it was for.
+    """
+    known = pending.page_of(context, fields["resume"]) if fields.get("resume") else None
+    if known is not None:
+        page = page_wanted(context, known)
+        return page if isinstance(page, KeptPage) else page or "/"
+    return fields.get("return_to") or fields.get("target_link_uri") or "/"
+
+
+def _unclear(context: Context, fields: Mapping[str, str]) -> Refuse:
+    """Refuse a link to a login that cannot be followed; another one leads to the page that it is for."""
+    site = context.site
+    assert site is not None
+    refusal = plain(context, Reason.REQUEST_MALFORMED)
+    if context.knowledge.runtime.default_provider() is None:
+        return refusal
+    page = safe_return(site, fields.get("return_to") or fields.get("target_link_uri") or "/")
+    return replace(refusal, login_url=login_link(context, page, None))
 
 
 def _home_of(context: Context, wanted: str) -> Site | None:

@@ -1,15 +1,17 @@
 """How a login ends without a session: what its page offers, and what the records say of it (R86)."""
 
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
-from gateway.core.access import pending
+from gateway.core.access import pending, rounds
 from gateway.core.decision.answers import Refuse
+from gateway.core.decision.causes import Cause, cause_of
 from gateway.core.decision.context import Context
 from gateway.core.decision.needs import KeptPage
 from gateway.core.decision.refusals import login_link, other_account
 from gateway.core.endpoints.authorization_response import process_response
 from gateway.core.headers import cookies as jar
-from gateway.core.headers.cookies import CookieChange
+from gateway.core.headers.cookies import CookieChange, Site
 from gateway.core.reasons import Reason
 from gateway.core.sessions.pending import PendingLogin
 
@@ -47,14 +49,22 @@ def failed(
     *,
     page: str = "/",
     claim: str | None = None,
+    cause: Cause | None = None,
 ) -> Refuse:
-    """Refuse a login: its cookie goes, and a new one leads to the page that was wanted."""
+    """Refuse a login: its cookie goes, and a new one leads to the page that was wanted.
+
+    ``cause`` is what probably happened, None where the reason and the provider's code say it.
+    """
     assert context.site is not None
     name = provider_here(context)
     if attempt is not None:
         name, page = attempt.begun.provider, attempt.page
     if not page.startswith("/"):
         page = "/"
+    cookies = (spent(context, attempt),) if attempt is not None else ()
+    if reason is Reason.LOGIN_LOOP:
+        # else the way on that the page offers would end here again
+        cookies = (*cookies, rounds.forgotten(context.site))
     return Refuse(
         reason=reason,
         html=context.wants_html,
@@ -63,8 +73,9 @@ def failed(
         account_url=other_account(context, page),
         provider=name,
         claim=claim,
+        cause=cause or cause_of(reason, detail) or "",
         audit="login",
-        cookies=(spent(context, attempt),) if attempt is not None else (),
+        cookies=cookies,
     )
 
 
@@ -86,9 +97,24 @@ def interrupted(context: Context) -> Refuse:
     # what the store keeps of it was asked for first
     page = context.knowledge.fact(KeptPage(page), str) or page
     url = _anew(context, page if page.startswith("/") else "/", name)
+    if page.startswith("@") and response is not None:
+        # the store could not say which page it is: the state leads there once it can
+        url = f"{url}{'&' if '?' in url else '?'}resume={quote(response.state, safe='')}"
     return Refuse(Reason.INTERNAL_ERROR, html=context.wants_html, retry_url=url, provider=name, audit="login")
+
+
+def unknown_here(context: Context, site: Site, name: str) -> Cause:
+    """Return why this browser seems not to have begun the login whose answer it brings.
+
+    ``name`` is that of the login's cookie.
+    """
+    if name in context.cookies:
+        begun = pending.open_pending(context, site, name)
+        return Cause.UNREADABLE_COOKIE if begun is None else Cause.TOO_LATE
+    return Cause.OTHER_LOGIN if context.cookies else Cause.NO_COOKIES
 
 
 def _anew(context: Context, page: str, provider: str | None) -> str:
     """Return where to log in for a page: elsewhere, where a reload has taken the provider away meanwhile."""
-    return login_link(context, page, provider if provider in context.knowledge.runtime.providers else None)
+    is_there = provider is not None and context.knowledge.runtime.login_provider(provider) is not None
+    return login_link(context, page, provider if is_there else None)

@@ -23,6 +23,7 @@ from gateway.core.decision.refusals import plain
 from gateway.core.endpoints.login_failure import Attempt, failed, spent
 from gateway.core.endpoints.session_start import Begun, given, is_same_person, listed, presented_session
 from gateway.core.endpoints.way_back import begun_here, page_wanted
+from gateway.core.phrases import Phrase
 from gateway.core.reasons import Reason
 from gateway.core.rules.entries import end_of
 from gateway.core.sessions import renewal
@@ -69,7 +70,7 @@ def ticket(context: Context) -> Step:
     payload = runtime.ring.open(ticket_purpose(site.origin), text)
     shown = None if payload is None else decode_ticket(payload)
     if shown is None:
-        return _refused(context, state, "it is no ticket for this site")
+        return _refused(context, state, Phrase.of("ticket_elsewhere"))
     granted: Granted | NoTicket | None = context.knowledge.fact(
         take := TakeTicket(shown.secret), (Granted, NoTicket)
     )
@@ -79,9 +80,9 @@ def ticket(context: Context) -> Step:
     name = pending.state_cookie_name(site.login_prefix, state)
     browser = _Shown(shown, state, name, begun_here(context, site, name, state))
     if isinstance(granted, NoTicket) or abs(context.now - shown.at) > TICKET_SECONDS:
-        return _refused(context, state, "it was used before, or is too old")
+        return _refused(context, state, Phrase.of("ticket_used"))
     if not _is_of_this_browser(context, browser, granted):
-        return _refused(context, state, "it is not for this browser")
+        return _refused(context, state, Phrase.of("ticket_of_other"))
     assert browser.begun is not None
     page = page_wanted(context, browser.begun.return_to)
     if isinstance(page, KeptPage):

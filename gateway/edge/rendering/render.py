@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 from urllib.parse import quote as percent
 
 from gateway.core.decision.answers import Allow, Refuse, Respond
+from gateway.core.decision.causes import cause_of
 from gateway.core.fault import Fault
 from gateway.core.headers.request import Header
 from gateway.core.identity import Identity
@@ -74,6 +75,7 @@ def render_refuse(answer: Refuse, request_id: str, edition: Edition = PLAIN) -> 
             detail=answer.detail,
             retry_after=retry_after,
             lack=pages.Lack(answer.missing, answer.contact or ""),
+            cause=answer.cause,
         )
     else:
         headers = list(_PROBLEM)
@@ -97,7 +99,13 @@ def render_fault(
 
     ``login_url`` is where a person could log in anew, if that may help.
     """
-    refusal = Refuse(reason=fault.reason, html=html, retry_after=fault.retry_after, login_url=login_url)
+    refusal = Refuse(
+        reason=fault.reason,
+        html=html,
+        retry_after=fault.retry_after,
+        login_url=login_url,
+        cause=cause_of(fault.reason) or "" if html else "",
+    )
     return render_refuse(refusal, request_id, edition)
 
 

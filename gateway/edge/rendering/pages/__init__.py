@@ -59,6 +59,7 @@ def refusal(
     detail: str | None = None,
     retry_after: int | None = None,
     lack: Lack = _NO_LACK,
+    cause: str = "",
 ) -> bytes:
     """Return the page of a refusal or fault.
 
@@ -70,6 +71,7 @@ def refusal(
         detail: text that is safe to show; it may come from a provider and is escaped.
         retry_after: seconds after which trying again makes sense.
         lack: what the person lacks, and whom to ask.
+        cause: what probably happened to a login, one of ``causes.Cause``.
     """
     text = edition.texts[reason]
     actions = [button(edition, each, offers) for each in text.actions]
@@ -90,6 +92,7 @@ def refusal(
         footer=footer(rows),
         person=person,
         seconds=retry_after,
+        cause=cause,
     )
 
 

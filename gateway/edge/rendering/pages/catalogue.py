@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
 from gateway.config.checks.problems import suggestion
+from gateway.config.settings.pages import MOST_LINES, MOST_TEXT
 from gateway.edge.rendering.pages.texts import ENGLISH, german
 
 OneText: TypeAlias = "str | tuple[str, ...]"
@@ -63,11 +64,15 @@ def _judge(text: object, known: OneText) -> str | None:
         return _judge_slots(text, slots_of(known))
     if not isinstance(text, list | tuple) or not all(isinstance(each, str) and each.strip() for each in text):
         return "write a list of texts"
+    if len(text) > MOST_LINES:
+        return f"more than {MOST_LINES} texts"
     slots = {"moment"}
     return next((found for each in text if (found := _judge_slots(each, slots)) is not None), None)
 
 
 def _judge_slots(text: str, known: set[str]) -> str | None:
+    if len(text) > MOST_TEXT:
+        return f"more than {MOST_TEXT} characters"
     for match in _SLOT.finditer(text):
         if match[1] not in known:
             shown = ", ".join(f"{{{{{each}}}}}" for each in sorted(known)) or "none"

@@ -25,6 +25,7 @@ from typing import Final
 
 from gateway.config.settings.pages import PagesSettings
 from gateway.config.settings.root import Settings
+from gateway.core.decision.causes import MENDERS, Cause
 from gateway.core.headers.request import Header
 from gateway.edge.rendering.pages.branding import LOGO, LOGO_DARK, PAGE, Branding, Logo, branding
 from gateway.edge.rendering.pages.catalogue import Groups, texts_of
@@ -80,7 +81,7 @@ class Edition:
         self.texts = {name: _told(text, groups[name]) for name, text in PAGES.items()}
         self._groups = groups
         self._said: dict[tuple[str, str], Template] = {}
-        self._frames: dict[str, Template] = {}
+        self._frames: dict[tuple[str, str], Template] = {}
         told: list[Header] = [(b"Content-Language", language.encode())]
         if varies:
             told.append((b"Vary", b"Accept-Language"))
@@ -123,6 +124,7 @@ class Edition:
         footer: Markup = _NOTHING,
         person: Markup = _NOTHING,
         seconds: int | None = None,
+        cause: str = "",
     ) -> bytes:
         """Return a page.
 
@@ -132,14 +134,15 @@ class Edition:
             footer: what stands at the end.
             person: who is logged in.
             seconds: for how long to wait, where the text says it.
+            cause: what probably happened, one of ``causes.Cause``; empty where nothing is said.
         """
-        frame = self._frames.get(name)
+        frame = self._frames.get((name, cause))
         if frame is None:
-            frame = self._frames[name] = self._framed(name)
+            frame = self._frames[name, cause] = self._framed(name, cause)
         values = {"person": person, "actions": below, "footer": footer, "moment": self.moment(seconds)}
         return frame.render(values).encode("utf-8")
 
-    def _framed(self, name: str) -> Template:
+    def _framed(self, name: str, cause: str) -> Template:
         """Return a page with only that left open which differs from one showing to the next."""
         text, brand = self.texts[name], self.brand
         layouts = brand.layouts
@@ -158,13 +161,20 @@ class Edition:
                 "style": brand.style,
                 "tone": text.tone,
                 "mark": Markup(f'<svg viewBox="0 0 24 24" focusable="false">{_MARKS[text.tone]}</svg>'),
-                "content": self._content(text),
+                "content": self._content(text, cause),
             }
         )
         return Template(filled)
 
-    def _content(self, text: Text) -> Markup:
+    def _content(self, text: Text, cause: str) -> Markup:
         parts = [f"<p>{escaped(text.message)}</p>"]
+        if cause:
+            mender = MENDERS[Cause(cause)]
+            parts += [
+                f"<h2>{self.say('heading', 'happened')}</h2>",
+                f"<p>{self.say('happened', cause)}</p>",
+                f"<p><strong>{self.say('mender', mender)}</strong> {self.say('mend', cause)}</p>",
+            ]
         if text.advice:
             items = "".join(f"<li>{escaped(each)}</li>" for each in text.advice)
             parts.append(f"<h2>{self.say('heading', 'advice')}</h2>\n<ul>{items}</ul>")

@@ -54,7 +54,7 @@ _FORBIDDEN: Final = {
 _LINK: Final = re.compile(r"https?://[^\s\\]+|mailto:[^\s\\]+|/(?![/\\])[^\s\\]*|#[^\s\\]*|\{\{logo\}\}")
 _LOADS: Final = re.compile(r"@import|url\(|expression\(", re.IGNORECASE)
 _QUOTED: Final = re.compile(r"""=\s*(?:"[^"]*"|'[^']*')""")
-_ANY: Final = re.compile(r"\{\{(.*?)\}\}|\{\{|\{%|\{#", re.DOTALL)
+_ANY: Final = re.compile(r"\{\{([^{}]*)\}\}|\{\{|\{%")
 
 
 def problems(name: str, text: str) -> Iterator[tuple[int | None, str]]:
@@ -157,6 +157,8 @@ class _Judge(HTMLParser):
             self._say(f"{name}: {_FORBIDDEN[name]}")
         elif name == "src" and (tag != "img" or value != "{{logo}}"):
             self._say('src: pages load nothing but the logo, <img src="{{logo}}" alt="{{name}}">')
+        elif name in ("href", "xlink:href") and tag != "a" and not value.startswith("#"):
+            self._say(f"{name}: pages load nothing but the logo")
         elif name in ("href", "xlink:href") and _LINK.fullmatch(value) is None:
             self._say(f"{name}: link to https://..., mailto:... or a path")
         for each in names:

@@ -111,4 +111,6 @@ def told(edition: Edition, text: str) -> str:
 
 
 def _value(edition: Edition, value: Value, link: str) -> str:
+    if isinstance(value, str):
+        return told(edition, value)
     return listed(value, edition.label("phrase", link if link in PHRASES else "or"))

@@ -6,6 +6,7 @@
 from typing import Final
 
 from gateway.core.phrases import PHRASES
+from gateway.edge.rendering.pages.texts.causes import CAUSES
 from gateway.edge.rendering.pages.texts.sessions import SESSIONS
 
 LABELS: Final[dict[str, dict[str, str | tuple[str, ...]]]] = {
@@ -21,6 +22,7 @@ LABELS: Final[dict[str, dict[str, str | tuple[str, ...]]]] = {
     "heading": {
         "advice": "What you can do",
         "missing": "What is missing",
+        "happened": "What probably happened",
     },
     "label": {
         "reason": "Reason",
@@ -40,4 +42,5 @@ LABELS: Final[dict[str, dict[str, str | tuple[str, ...]]]] = {
     },
     "phrase": dict(PHRASES),
     **SESSIONS,
+    **CAUSES,
 }

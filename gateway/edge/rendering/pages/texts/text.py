@@ -50,12 +50,13 @@ def log_in(sentence: str) -> Text:
 
 
 def bad_request(sentence: str, message: str, *advice: str) -> Text:
-    """Return the text of a request that cannot be understood."""
+    """Return the text of a request that cannot be understood; that may have been one for a login."""
     return Text(
         sentence,
         "This request cannot be understood",
         message,
         ("Check the address for typing errors, or begin at the start page.", *advice, CONTACT),
+        ("login", "home"),
     )
 
 

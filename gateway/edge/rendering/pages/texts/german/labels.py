@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from gateway.edge.rendering.pages.texts.german.causes import CAUSES
 from gateway.edge.rendering.pages.texts.german.sessions import SESSIONS
 
 LABELS: Final[dict[str, dict[str, str | tuple[str, ...]]]] = {
@@ -17,6 +18,7 @@ LABELS: Final[dict[str, dict[str, str | tuple[str, ...]]]] = {
     "heading": {
         "advice": "Was Sie tun können",
         "missing": "Was fehlt",
+        "happened": "Was wahrscheinlich geschehen ist",
     },
     "label": {
         "reason": "Grund",
@@ -51,6 +53,27 @@ LABELS: Final[dict[str, dict[str, str | tuple[str, ...]]]] = {
         "acr": "eine stärkere Anmeldung",
         "max_age": "eine frischere Anmeldung",
         "not_kept_out": "ein Konto, das hier nicht ausgeschlossen ist",
+        "access_token": "das Access-Token, das access_token: jwt prüft",
+        "access_token_clock": "das Access-Token, das access_token: jwt prüft: {{clock}}",
+        "ask_for": "Fragen Sie nach {{url}}",
+        "asked_forged": "Das Feld {{name}} sagt anderswo, wer jemand ist, und der Proxy gäbe es weiter.",
+        "asked_here": "Das Gateway antwortet hierauf selbst: Der Proxy muss die Anfrage dorthin senden.",
+        "asked_other_host": "Das Original ist für einen anderen Host als den, nach dem dieser Proxy fragt.",
+        "asked_preflight": "Ein Proxy, der fragt, lässt keinen Preflight durch: Er antwortet selbst, oder "
+        "eine öffentliche Route lässt OPTIONS zu.",
+        "characters": "{{number}} Zeichen",
+        "clock_ahead": "die Uhr des Anmeldedienstes geht gegenüber dieser {{seconds}} s vor",
+        "clock_expired": "nach dieser Uhr ist es vor {{seconds}} s abgelaufen",
+        "code_too_long": "sein Code ist zu lang, um ihn zu behalten",
+        "forwarding_unreadable": "Was {{what}} sagt, ist nicht lesbar oder fehlt.",
+        "no_id_token": "es kam kein ID-Token",
+        "raw_path": "Eine Route lässt solche Pfade unverändert durch, mit raw_path: true.",
+        "ticket_elsewhere": "es ist kein Ticket für diese Website",
+        "ticket_of_other": "es ist nicht für diesen Browser",
+        "ticket_used": "es wurde schon benutzt oder ist zu alt",
+        "userinfo_other": "UserInfo spricht von jemand anderem",
+        "userinfo_refused": "UserInfo hat das Access-Token abgelehnt; der Status steht im Protokoll",
     },
     **SESSIONS,
+    **CAUSES,
 }
