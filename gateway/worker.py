@@ -25,10 +25,11 @@ from gateway.http.downstream.certificates import CertificateError
 from gateway.supervision.channel import Channel, Gone
 from gateway.supervision.descriptors import watch
 from gateway.supervision.messages import decode_entries, decode_settings
-from gateway.syntax.encoding import Json
+from gateway.syntax.encoding import Json, parse_object
 
 _ORPHANS_DRAIN: Final = 3.0
 _YOUNG_OBJECTS: Final = 50_000
+_MOST_LINE: Final = 1 << 20
 
 Order = Callable[[dict[str, Json]], Awaitable[Json]]
 
@@ -230,7 +231,9 @@ class Worker:
         return cast("Json", asdict(answer))
 
     async def _note(self, message: dict[str, Json]) -> Json:
-        self.gateway.audit_writer.take(str(message["line"]), is_strangers=False)
+        line = str(message["line"])
+        fields = parse_object(line.encode(), _MOST_LINE) or {}
+        self.gateway.audit_writer.keep(str(fields.get("event")), fields, line)
         return None
 
     async def _describe(self, _message: dict[str, Json]) -> Json:

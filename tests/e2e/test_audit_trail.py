@@ -292,8 +292,13 @@ async def test_strangers_do_not_displace_what_is_kept(world: World):
     for _ in range(100):
         world.gateway.recorder.audit("refusal", reason="no_credentials", client="198.51.100.1")
         world.gateway.recorder.audit("login", reason="state_invalid", client="198.51.100.1")
+        world.gateway.recorder.audit("admin_refused", why="unknown_token", client="198.51.100.1")
+        world.gateway.recorder.audit("admin_refused", why="role", actor="rita", client="192.0.2.1")
     world.gateway.recorder.audit("refusal", reason="policy", subject="alice")
-    entries = (await trail(world))["entries"]
-    assert [each["event"] for each in entries].count("login") == 60
+    entries = (await trail(world, "limit=1000"))["entries"]
+    strangers = [each for each in entries if each.get("client") == "198.51.100.1"]
+    assert {each["event"] for each in strangers} == {"login", "admin_refused"}
+    assert len(strangers) == 60
+    assert [each.get("actor") for each in entries].count("rita") == 100
     assert [each["subject"] for each in entries if each["event"] == "refusal"] == ["alice"]
-    assert [each["count"] for each in entries if each["event"] == "audit_skipped"] == [40]
+    assert [each["count"] for each in entries if each["event"] == "audit_skipped"] == [140]

@@ -36,7 +36,9 @@ MOST_WAITING: Final = 10_000
 """Events that wait for the store; more are lost, and counted."""
 MOST_STRANGERS: Final = 60
 """Events of nobody in particular that are kept in a minute: strangers must not displace what is kept."""
-STRANGERS: Final = frozenset({"access", "login", "logout_refused", "refusal", "site_refused"})
+STRANGERS: Final = frozenset(
+    {"access", "admin_refused", "login", "logout_refused", "refusal", "site_refused"}
+)
 """Events that anybody may cause; those of nobody in particular are bounded, and refusals are not kept."""
 GATHER: Final = 0.2
 _PAUSE: Final = 1.0
@@ -109,7 +111,8 @@ class AuditWriter:
         if self._keep is None:
             return
         # what anybody may cause, as often as they like
-        is_strangers = fields.get("subject") is None and event in STRANGERS
+        nobody = fields.get("subject") is None and fields.get("actor") is None
+        is_strangers = nobody and event in STRANGERS
         if event == "refusal" and is_strangers:
             return
         self.take(line, is_strangers=is_strangers)
