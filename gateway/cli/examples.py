@@ -6,6 +6,7 @@ from typing import Final
 EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "": (
         ("gateway demo", "try it on this machine: a provider, an upstream and a gateway"),
+        ("gateway init", "write a first configuration"),
         ("gateway check", "is the configuration good?"),
         ("gateway run", "serve"),
     ),
@@ -55,6 +56,11 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("gateway doctor --url https://app.example.com/page", "from another page, or another machine"),
         ("gateway doctor login_loop", "what does the word at the foot of the page mean, and what helps?"),
         ("gateway doctor --log gateway.log --request-id 4f1c2d", "why did this login fail?"),
+    ),
+    "init": (
+        ("gateway init", "ask six questions, and write gateway.yaml and its secrets"),
+        ("gateway init --provider google --who @example.com", "ask for the rest alone"),
+        ("gateway init --output staging/gateway.yaml --online", "elsewhere, and ask the provider first"),
     ),
     "explain": (
         ("gateway explain /api/orders", "what would become of this request?"),

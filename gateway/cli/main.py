@@ -26,6 +26,7 @@ from gateway.cli import (
 from gateway.cli.arguments import Parser, add_config
 from gateway.cli.arguments import command as _command
 from gateway.cli.doctor import command as doctor
+from gateway.cli.init import command as initial
 from gateway.cli.terminal import CommandError, complain
 
 # our session ids: 32 bytes in base64url (RFC 4648 section 5)
@@ -103,6 +104,7 @@ def _parser(words: Sequence[str]) -> Parser:
     _keys_arguments(parsers)
     audit.add_arguments(parsers, _admin_arguments)
     _import_arguments(parsers)
+    initial.add_arguments(parsers)
     healthcheck.add_arguments(parsers)
     doctor.add_arguments(parsers)
     completion.add_arguments(parsers, lambda: _parser(["demo"]))

@@ -1,0 +1,1 @@
+"""``gateway init``: six questions, and a first configuration."""
