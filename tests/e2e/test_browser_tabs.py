@@ -144,6 +144,20 @@ async def test_a_logout_in_another_tab_and_the_way_back(world: World, person: Pe
     assert not held_values(await person.cookies(world.base))
 
 
+async def test_nobody_sees_the_pages_of_who_was_here_before(world: World, tab: Tab):
+    """R41 [12.browser]: bob logs in after alice, who has not logged out: "back" shows none of her pages."""
+    secret = f"{world.base}/secret"
+    await tab.log_in(secret, "alice")
+    await tab.open(f"{world.base}/.gateway/login?account=other&return_to=/page")
+    await tab.sign_in("bob")
+    await tab.at(f"{world.base}/page")
+    history = await tab.command("Page.getNavigationHistory")
+    (there,) = [place for place, each in enumerate(history["entries"]) if each["url"] == secret]
+    await tab.go(there - history["currentIndex"])
+    await tab.at(secret)
+    assert (await tab.text()).startswith("hello bob")
+
+
 async def test_back_after_a_login(world: World, tab: Tab):
     """R4 [12.browser]: "back" from the page leads to no callback that is sent again, and to no error."""
     await tab.open(f"{world.base}/public/start")

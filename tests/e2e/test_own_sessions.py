@@ -96,7 +96,9 @@ async def test_one_session_ends(world: World):
     assert await end(alice, f"session={there['id']}") == (200, {"ended": 1})
     message = await socket.receive(5)
     assert message.data == 1008
-    assert (await other.fetch("/x")).status == 401
+    page = await other.fetch("/x")
+    # and that browser keeps nothing of what it was shown
+    assert (page.status, page.headers["Clear-Site-Data"]) == (401, '"cache"')
     await world.eventually(lambda: worker.denylist.why_ended(there["id"], world.clock()))
     assert [each["this"] for each in await own(alice)] == [True]
     assert (await alice.fetch("/x")).status == 200
@@ -194,6 +196,35 @@ async def test_other_sites_pages_end_nothing(world: World):
     answer = await alice.request("POST", PAGE, follow=False, headers=own_page, data=form)
     assert (answer.status, answer.headers["Location"]) == (303, f"{world.base}{PAGE}?ended=1")
     assert (await other.fetch("/x")).status == 401
+
+
+async def test_huge_and_odd_inputs(world: World):
+    """[12.sessions]: each has a bound, and whatever cannot be read ends nothing."""
+    alice, other = await logged_in(world), await logged_in(world)
+    own_page = {**NAVIGATE, "Origin": world.base}
+    form = "others=1&token=" + "x" * 2000
+    headers = {**own_page, "Content-Type": "application/x-www-form-urlencoded"}
+    answer = await alice.request("POST", PAGE, follow=False, headers=headers, data=form)
+    assert answer.status == 413
+    for body in (b"\xff=\x00", b"others", b"&&&", b"token=%ff", "tökén=1".encode(), b"others=1;token=x"):
+        answer = await alice.request("POST", PAGE, follow=False, headers=headers, data=body)
+        assert answer.status == 400, body
+    assert (await end(alice, "session=" + "x" * 6000))[0] == 404
+    page = await alice.fetch(PAGE, method="HEAD")
+    assert (page.status, page.text) == (200, "")
+    assert (await other.fetch("/x")).status == 200
+
+
+async def test_a_session_that_was_replaced_is_not_shown(world: World):
+    """R41 [12.sessions]: whoever logs in anew in the same browser has one session there, and not two."""
+    alice = await logged_in(world)
+    await alice.submit(await alice.get("/.gateway/login?account=other"), username="alice", password="alice")
+    await noted(world)
+    assert [each["this"] for each in await own(alice)] == [True]
+    world.clock.advance(61)
+    for gateway in world.gateways:
+        await gateway.sessions.drain()
+    assert [each["this"] for each in await own(alice)] == [True]
 
 
 async def test_whoever_is_nobody_here(world: World):
@@ -320,6 +351,22 @@ async def test_requests_write_nothing(cookie_world: World):
     (hers,) = [each for each in await own(watcher) if each["id"] == mine["id"]]
     assert hers["last_seen"] == pytest.approx(world.clock(), abs=5)
     assert (hers["browser"], hers["since"]) == ("Firefox", mine["since"])
+
+
+async def test_operators_see_the_list_as_well(cookie_world: World):
+    """[12.sessions]: what people are shown of their own sessions operators can ask for, and end."""
+    world = cookie_world
+    alice = await logged_in(world)
+    await logged_in(world, "bob")
+    listed = json.loads((await world.admin("GET", "/sessions")).text)["sessions"]
+    assert sorted(each["subject"] for each in listed) == ["alice", "bob"]
+    (mine,) = await own(alice)
+    page = await world.admin("DELETE", f"/sessions/{mine['id']}")
+    assert (page.status, json.loads(page.text)["ended"]) == (200, 1)
+    assert (await alice.fetch("/x")).status == 401
+    await world.gateway.sessions.drain()
+    listed = json.loads((await world.admin("GET", "/sessions")).text)["sessions"]
+    assert [each["subject"] for each in listed] == ["bob"]
 
 
 async def test_the_list_forgets(cookie_world: World):

@@ -52,6 +52,7 @@ from gateway.core.endpoints.login_failure import (
 )
 from gateway.core.endpoints.session_start import (
     Begun,
+    forgets,
     given,
     listed,
     new_session,
@@ -374,6 +375,7 @@ def _complete(context: Context, attempt: Attempt, begun: Begun, identity: Identi
         303 if attempt.page else 200,
         location=site.origin + attempt.page if attempt.page else None,
         page=None if attempt.page else "page_lost",
+        headers=forgets(context, session),
         cookies=tuple(changes),
         identity=identity,
         audit="login",

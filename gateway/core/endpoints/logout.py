@@ -7,7 +7,6 @@ Connect RP-Initiated Logout 1.0), and the refresh token is revoked there (RFC 70
 import hmac
 import json
 from dataclasses import dataclass
-from typing import Final
 from urllib.parse import quote
 
 from gateway.core.access.credentials import session_cookie
@@ -18,10 +17,9 @@ from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Body, EndSession, Need, Random, Revoke, RevokeToken, SessionRecord
 from gateway.core.decision.refusals import plain, refuse
 from gateway.core.endpoints import id_token_hint
-from gateway.core.endpoints.session_start import is_login_site
+from gateway.core.endpoints.session_start import FORGET_PAGES, is_login_site
 from gateway.core.fault import Fault
 from gateway.core.headers.cookies import CookieChange, Seal
-from gateway.core.headers.request import Header
 from gateway.core.reasons import Reason
 from gateway.core.rules.entries import AS_WRITTEN, DenyEntry, end_of, entry_expiry, everything_of
 from gateway.core.rules.origins import comes_from_own_page
@@ -34,8 +32,6 @@ from gateway.syntax.encoding import encode_base64url
 
 MOST_FORM = 4096
 _STATE_BYTES = 32
-# or the button "back" shows what the browser keeps of the pages of who has left (W3C Clear Site Data)
-_FORGET: Final[Header] = (b"Clear-Site-Data", b'"cache"')
 _BACK_PURPOSE = "logged out at"
 _MOST_NEWS = 8
 
@@ -138,7 +134,7 @@ def _ended(context: Context, opened: OpenedSession | None, written: tuple[DenyEn
         location=onwards.location if is_page else None,
         # a script cannot follow a redirect to another origin: it navigates there itself
         json=None if is_page else {"logout_url": onwards.location},
-        headers=(_FORGET,),
+        headers=(FORGET_PAGES,),
         cookies=(
             *cleared_cookies(site, context.cookies),
             *(CookieChange(name, None, 0, (name,)) for name in own),

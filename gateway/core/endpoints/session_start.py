@@ -1,6 +1,7 @@
 """The session that a login begins: what it holds, which one it replaces, and the cookies that give it."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from gateway.core.access.credentials import SessionCookie, session_cookie
 from gateway.core.access.session import why_over
@@ -16,6 +17,7 @@ from gateway.core.decision.needs import (
 )
 from gateway.core.headers import cookies as jar
 from gateway.core.headers.cookies import CookieChange, Site
+from gateway.core.headers.request import Header
 from gateway.core.identity import Claims
 from gateway.core.provider import Provider, TokenSet
 from gateway.core.reasons import Reason
@@ -25,6 +27,9 @@ from gateway.core.sessions.cookies import handle_cookie, session_cookies
 from gateway.core.sessions.model import Grant, OpenedSession, Renewed, Session
 from gateway.core.sessions.record import MOST_AGENT, record_name
 from gateway.syntax.encoding import Json
+
+FORGET_PAGES: Final[Header] = (b"Clear-Site-Data", b'"cache"')
+"""Has a browser forget what it keeps of a site's pages (W3C Clear Site Data): or "back" shows them still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,19 @@ def replaced(context: Context, begun: Begun) -> Need | None:
         site.origin,
     )
     return save if save not in facts else None
+
+
+def forgets(context: Context, session: Session) -> tuple[Header, ...]:
+    """Return what has a browser forget the pages of whoever had a session here before, if that is not she.
+
+    Where the cookie leads nowhere any more, nobody can tell whose it was.
+    """
+    cookie = session_cookie(context)
+    if not isinstance(cookie, SessionCookie):
+        return ()
+    if cookie.opened is not None and is_same_person(cookie.opened.session, session):
+        return ()
+    return (FORGET_PAGES,)
 
 
 def agent_of(context: Context) -> str:

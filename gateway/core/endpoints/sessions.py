@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from gateway.core.access.credentials import session_cookie
 from gateway.core.access.forgetting import forget_session
+from gateway.core.access.generations import replacement
 from gateway.core.access.session import judge_session
 from gateway.core.decision.allowance import allowance_of
 from gateway.core.decision.answers import Live, Refuse, Respond
@@ -202,7 +203,12 @@ def _own(context: Context, site: Site) -> Respond | Refuse:
 
 def _shown(context: Context, site: Site, live: Live, owned: OwnedSessions) -> Respond:
     runtime, own = context.knowledge.runtime, live.session.session_id
-    found = [each for each in owned.sessions if each.about.session_id != own]
+    replaced = context.knowledge.superseded
+    found = [
+        each
+        for each in owned.sessions
+        if each.about.session_id != own and not replaced(replacement(each.about.session_id))
+    ]
     here = next((each for each in owned.sessions if each.about.session_id == own), None)
     if here is None:
         # it began before there was a list, or the store has lost it

@@ -21,7 +21,14 @@ from gateway.core.decision.needs import (
 )
 from gateway.core.decision.refusals import plain
 from gateway.core.endpoints.login_failure import Attempt, failed, spent
-from gateway.core.endpoints.session_start import Begun, given, is_same_person, listed, presented_session
+from gateway.core.endpoints.session_start import (
+    Begun,
+    forgets,
+    given,
+    is_same_person,
+    listed,
+    presented_session,
+)
 from gateway.core.endpoints.way_back import begun_here, page_wanted
 from gateway.core.phrases import Phrase
 from gateway.core.reasons import Reason
@@ -158,6 +165,7 @@ def _joined(context: Context, granted: Granted, attempt: Attempt) -> Step:
         303 if attempt.page else 200,
         location=site.origin + attempt.page if attempt.page else None,
         page=None if attempt.page else "page_lost",
+        headers=forgets(context, session),
         cookies=(
             *(() if _is_newer(context, before, session) else given(context, site, begun)),
             spent(context, attempt),

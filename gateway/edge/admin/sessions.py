@@ -132,7 +132,7 @@ class SessionAdmin:
 
     async def bounded(self, entry: DenyEntry) -> DenyEntry:
         """Return the entry, no longer than the session that it names lives, where that is known."""
-        if entry.kind == "session" and self._knowledge().runtime.settings.session.mode == "redis":
+        if entry.kind == "session" and self._knowledge().runtime.settings.session.lists_sessions:
             with contextlib.suppress(Fault):
                 listed = await self._index.read(entry.value)
                 if listed is not None and listed.about.ends_at < entry.expires:

@@ -16,6 +16,7 @@ from urllib.parse import quote as percent
 
 from gateway.core.decision.answers import Allow, Refuse, Respond
 from gateway.core.decision.causes import cause_of
+from gateway.core.endpoints.session_start import FORGET_PAGES
 from gateway.core.fault import Fault
 from gateway.core.headers.request import Header
 from gateway.core.identity import Identity
@@ -32,6 +33,8 @@ _RETRY_AFTER: Final = 5
 _MOST_RETRY: Final = 3600
 _MOST_DETAIL: Final = 300
 _STEP_UP: Final = frozenset({Reason.AUTHENTICATION_TOO_WEAK, Reason.AUTHENTICATION_TOO_OLD})
+# ends of a session that somebody wanted, or something serious: not those of time alone
+_TAKEN_AWAY: Final = frozenset({Reason.REVOKED, Reason.SESSION_ENDED, Reason.SESSION_REUSED})
 _PROOF_ERRORS: Final = {
     Reason.PROOF_INVALID: "invalid_dpop_proof",
     Reason.PROOF_EXPIRED: "invalid_dpop_proof",
@@ -89,6 +92,8 @@ def render_refuse(answer: Refuse, request_id: str, edition: Edition = PLAIN) -> 
         headers.append((b"Allow", ", ".join(answer.allow or _ALLOW).encode("ascii", "ignore")))
     if retry_after is not None:
         headers.append((b"Retry-After", b"%d" % retry_after))
+    if reason in _TAKEN_AWAY and answer.cookies:
+        headers.append(FORGET_PAGES)
     return status, headers, body
 
 
