@@ -58,15 +58,15 @@ def _met(kind: str, answer: "Acknowledgement") -> Iterator[str]:
     elif kind != "jti":
         yield f"sessions ended: {_UNKNOWN if answer.sessions is None else answer.sessions or 'none'}"
     if answer.streams is not None:
-        yield f"open connections ended: {answer.streams or 'none'}"
+        yield f"open connections ended at this gateway: {answer.streams or 'none'}"
 
 
 def _doubts(kind: str, value: str, answer: "Acknowledgement") -> Iterator[str]:
     """Yield why a revocation may not have been what was meant."""
     known = answer.keys if kind == "key" else answer.sessions
     if kind != "all" and known == 0 and not answer.streams:
-        where = "keys api list" if kind == "key" else "sessions list"
-        yield f"nothing that lives was met: is the {kind} right? gateway {where} tells what there is"
+        what, where = ("API key", "keys api list") if kind == "key" else ("session", "sessions list")
+        yield f"no {what} that lives was met: is the {kind} right? gateway {where} tells what there is"
     if value != value.strip():
         yield f"the {kind} has white space around it, and counts with it"
     elif kind == "session" and _SESSION.fullmatch(value) is None:

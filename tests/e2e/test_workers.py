@@ -115,7 +115,7 @@ async def test_gateway_revoke_names_every_worker(fleet: Fleet):
     assert code == 0, text
     assert text.count("acknowledged: ") == len(text.splitlines()) - 3 == WORKERS
     assert "sessions ended: cannot be told" in text
-    assert "open connections ended: none" in text
+    assert "open connections ended at this gateway: none" in text
     assert "bearer tokens are refused that were issued until 2" in text
 
 
@@ -134,7 +134,7 @@ async def test_what_a_revocation_met_is_told_of_all_workers(fleet: Fleet):
             )
     code, text = await fleet.command("revoke", "--sub", "alice")
     assert code == 0, text
-    assert "open connections ended: 8" in text
+    assert "open connections ended at this gateway: 8" in text
     for ws in sockets[8:]:
         await ws.send_str("still here")
         assert (await ws.receive_str()).endswith("still here")

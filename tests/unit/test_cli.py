@@ -588,10 +588,13 @@ def test_a_target_shows_no_token(token_file):
     ("told", "lines"),
     [
         ({"sessions": 3}, ["sessions ended: 3"]),
-        ({"sessions": 0, "streams": 0}, ["sessions ended: none", "open connections ended: none"]),
+        (
+            {"sessions": 0, "streams": 0},
+            ["sessions ended: none", "open connections ended at this gateway: none"],
+        ),
         (
             {"sessions": None, "streams": 2, "tokens_refused_until": None},
-            [UNTOLD, "open connections ended: 2"],
+            [UNTOLD, "open connections ended at this gateway: 2"],
         ),
         (
             {"tokens_refused_until": 1767225600.25},
@@ -611,7 +614,7 @@ def test_what_a_revocation_met(capsys, config, told, lines):
     assert (code, out.splitlines()) == (0, ["acknowledged: a", *lines])
 
 
-NONE_MET = "nothing that lives was met"
+NONE_MET = "that lives was met: is the "
 ID = "x" * 43
 
 

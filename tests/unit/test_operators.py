@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from gateway.config.settings.admin import AdminSettings, AdminTokenSettings
@@ -239,6 +241,48 @@ def test_dates_of_tokens_are_warned_of():
         "admin.tokens.soon.expires: this token expires on 2023-11-20",
         "admin.tokens.over.expires: this token expired on 2023-11-01",
     ]
+
+
+def test_check_tells_the_line_of_a_token_that_ends(tmp_path):
+    """[12.admin] ``gateway check`` and each start read the file itself, secrets from elsewhere included."""
+    from gateway.edge.configfile.load import load
+
+    (tmp_path / "rita").write_text(READER)
+    path = tmp_path / "gateway.yaml"
+    path.write_text(
+        "public_url: https://app.example.com\n"
+        "secret_keys: [Wm8dQh5sE1cP0nJ6yTfLr2VxKaUoBgZiMv4RtH9pXkA=]\n"
+        "providers:\n"
+        "  one: {issuer: https://login.example.com, client_id: app, client_secret: x, audiences: [a]}\n"
+        "upstreams: {app: {servers: [http://127.0.0.1:3000]}}\n"
+        "routes: [{path: /, upstream: app, access: required}]\n"
+        "admin:\n"
+        "  tokens:\n"
+        "    rita: {token: '${file:rita}', role: read, expires: 2020-01-01}\n"
+    )
+    loaded = load(path)
+    (told,) = [each for each in loaded.warnings if each.path[0] == "admin"]
+    assert (told.line, str(told)) == (
+        9,
+        "admin.tokens.rita.expires: this token expired on 2020-01-01 00:00 UTC: it is refused",
+    )
+    assert READER not in repr(loaded)
+
+
+@given(
+    st.lists(st.binary(max_size=80), max_size=3), st.sampled_from([b"", b"Bearer ", b"bEARER  ", b"Basic "])
+)
+def test_no_other_bytes_are_a_token(fields: list[bytes], scheme: bytes):
+    """[12.admin] Whatever a client sends: only the very token, alone, as a bearer token."""
+    from gateway.edge.admin.operators import _presented
+
+    tokens = Tokens()
+    tokens.configure(AdminSettings(tokens=TOKENS))
+    sent = [scheme + each for each in fields]
+    assert tokens.find(_presented(sent)) is None
+    good = scheme + READER.encode()
+    assert (tokens.find(_presented([good])) is not None) == scheme.lower().startswith(b"bearer")
+    assert not sent or tokens.find(_presented([good, *sent])) is None
 
 
 @pytest.mark.parametrize("token", ["0123456789abcdef", "a" * 40, "abcabcabcabcabcabcabcabc"])

@@ -330,6 +330,7 @@ _PROBLEMS: Final = {
 }
 _HEADERS: Final[dict[int, dict[str, Json]]] = {
     401: {"WWW-Authenticate": {"description": "RFC 6750 section 3.", "schema": _ANY_TEXT}},
+    503: {"Retry-After": {"description": "Seconds.", "schema": {"type": "string"}}},
     405: {"Allow": {"description": "The methods of this path.", "schema": _ANY_TEXT}},
 }
 
