@@ -1,163 +1,22 @@
-"""Jupyter, Streamlit and a container registry, as they are, behind a gateway with a login."""
+"""Streamlit, Socket.IO, WebDAV and a container registry, as they are, behind a gateway with a login."""
 
+import asyncio
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Iterator
 
-import aiohttp
 import pytest
-from aiohttp import WSMsgType
-from yarl import URL
 
 from gateway.syntax.api_keys import compose, id_of
 from tests.support import apps
 from tests.support.browser import NEEDS_CHROMIUM, Tab
-from tests.support.recipes import RECIPES, SECRET, ApplicationWorld
+from tests.support.recipes import ApplicationWorld
 from tests.support.running import Running, running
 from tests.support.world import Browser, Page, World
 
 pytestmark = pytest.mark.asyncio
 PATIENCE = 60.0
-PREPARE = "python -m tests.support.apps prepares it"
-
-
-def interpreter() -> str:
-    """Return the Python that has the applications, or skip."""
-    found = apps.python()
-    if found is None:
-        pytest.skip(f"the applications of requirements-apps.lock are not installed: {PREPARE}")
-    return str(found)
-
-
-@pytest.fixture(scope="module")
-def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A Jupyter Server with the configuration that is shipped beside its recipe."""
-    options = (
-        *("--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=@port", "--ServerApp.port_retries=0"),
-        *("--ServerApp.base_url=/jupyter/", f"--config={RECIPES / 'apps' / 'jupyter_config.py'}"),
-    )
-    directory = tmp_path_factory.mktemp("jupyter")
-    command = (interpreter(), "-m", "jupyter_server", *options)
-    with running(directory, *command, JUPYTER_TOKEN=SECRET, JUPYTER_PLATFORM_DIRS="1") as started:
-        yield started
-
-
-@pytest.fixture
-async def notebooks(jupyter: Running, valkey_url: str, tmp_path):
-    """A gateway with Jupyter's recipe."""
-    override = {"upstreams": {"jupyter": {"servers": [jupyter.url]}}}
-    async with ApplicationWorld("jupyter", valkey_url, tmp_path, **override) as world:
-        world.set_groups("data-science")
-        yield world
-
-
-async def opened(world: World) -> Browser:
-    """Log alice in, at a page by which Jupyter gives its own cookie against forgery (XSRF)."""
-    alice = world.browser()
-    page = await alice.login("/jupyter/nothing")
-    assert any(line.startswith("_xsrf=") and "Path=/jupyter/" in line for line in page.set_cookies)
-    assert (page.status, "Jupyter" in page.text) == (404, True)
-    return alice
-
-
-def xsrf(browser: Browser) -> str:
-    """Return the value of that cookie."""
-    held = browser.jar.filter_cookies(URL(f"{browser.world.base}/jupyter/"))
-    return held["_xsrf"].value
-
-
-async def send(browser: Browser, path: str, method: str, data: object = None, **headers: str) -> Page:
-    """Send JSON as the page's own script does."""
-    own = {"Origin": browser.world.base, "Sec-Fetch-Site": "same-origin", "X-XSRFToken": xsrf(browser)}
-    return await browser.fetch(path, method=method, json=data, headers=own | headers)
-
-
-def message(code: str) -> dict[str, object]:
-    """Return what asks a kernel to execute something (Jupyter's messaging protocol 5.3)."""
-    session = uuid.uuid4().hex
-    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "version": "5.3"}
-    content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
-    return {
-        "channel": "shell",
-        "header": header | {"session": session, "username": "", "date": ""},
-        "parent_header": {},
-        "metadata": {},
-        "content": content | {"allow_stdin": False, "stop_on_error": True},
-    }
-
-
-async def printed(ws: aiohttp.ClientWebSocketResponse, code: str) -> str:
-    """Have a kernel execute something, and return what it prints."""
-    await ws.send_json(message(code))
-    while True:
-        told = await ws.receive_json(timeout=PATIENCE)
-        if told["msg_type"] == "stream":
-            return str(told["content"]["text"])
-
-
-async def test_jupyter_s_kernels(notebooks: ApplicationWorld):
-    """[12.recipes], R49: identity, a kernel's WebSocket with much in it, and its end by a revocation."""
-    alice, bob = await opened(notebooks), notebooks.browser()
-    page = await alice.fetch("/jupyter/api/me")
-    assert json.loads(page.text)["identity"]["username"] == "alice", page.text
-    # no other site's page starts anything: the gateway looks where it is from, Jupyter for its cookie's value
-    strange = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
-    page = await send(alice, "/jupyter/api/kernels", "POST", {"name": "python3"}, **strange)
-    assert (page.status, json.loads(page.text)["reason"]) == (403, "origin_forbidden")
-    page = await send(alice, "/jupyter/api/kernels", "POST", {"name": "python3"}, **{"X-XSRFToken": "x"})
-    assert (page.status, "XSRF" in page.text) == (403, True)
-    page = await send(alice, "/jupyter/api/kernels", "POST", {"name": "python3"})
-    assert page.status == 201, page.text
-    kernel = json.loads(page.text)["id"]
-    url = alice.url(f"/jupyter/api/kernels/{kernel}/channels?session_id=")
-    ws = await alice.session.ws_connect(f"{url}1", origin=notebooks.base, max_msg_size=0)
-    assert await printed(ws, "print(6 * 7)") == "42\n"
-    assert len(await printed(ws, "print('x' * 900_000)")) == 900_001
-    # the subprotocol that JupyterLab asks for
-    newer = await alice.session.ws_connect(
-        f"{url}2", origin=notebooks.base, protocols=("v1.kernel.websocket.jupyter.org",)
-    )
-    assert newer.protocol == "v1.kernel.websocket.jupyter.org"
-    await newer.close()
-    assert (await bob.login("/jupyter/api/status", "bob")).status == 403
-    assert (await notebooks.admin("POST", "/revoke", json={"sub": "alice"})).status == 200
-    while (told := await ws.receive(timeout=PATIENCE)).type is WSMsgType.TEXT:
-        pass
-    assert (told.type, told.data) == (WSMsgType.CLOSE, 1008)
-
-
-async def test_jupyter_alone_lets_nobody_in(jupyter: Running, notebooks: ApplicationWorld):
-    """[12.recipes]: whoever reaches its port has no token, and a name in a header is none."""
-    async with aiohttp.ClientSession() as session:
-        for headers in ({}, {"X-Forwarded-User": "alice"}, {"Authorization": "token x"}):
-            async with session.get(f"{jupyter.url}/jupyter/api/contents", headers=headers) as answer:
-                assert answer.status == 403
-    # what a client itself sends as Authorization never gets there
-    page = await notebooks.browser().fetch(
-        "/jupyter/api/me", headers={"Authorization": f"token {SECRET}", "X-Forwarded-User": "alice"}
-    )
-    assert page.status == 401
-
-
-async def test_jupyter_s_files(notebooks: ApplicationWorld):
-    """[12.recipes]: an upload of megabytes, a download, names with spaces and signs, and a redirect."""
-    alice = await opened(notebooks)
-    text = "x" * 4_000_000
-    data = {"type": "file", "format": "text", "content": text}
-    name = "/jupyter/api/contents/a%20b%2C%20%C3%A4%3B1.txt"
-    page = await send(alice, name, "PUT", data)
-    assert page.status == 201, page.text[:300]
-    # Jupyter compares where a link was with the host that was asked for
-    link = {"Referer": f"{notebooks.base}/jupyter/lab"}
-    page = await alice.fetch(name.replace("api/contents", "files"), headers=link)
-    assert (page.status, page.text) == (200, text)
-    assert (await send(alice, name, "DELETE")).status == 204
-    # where it sends somebody is at the site that was asked for
-    page = await alice.fetch("/jupyter/view")
-    location = URL(page.headers.get("Location", "/"))
-    assert location.host in (None, "localhost")
 
 
 STREAMLIT = """\
@@ -180,7 +39,7 @@ def streamlit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     directory = tmp_path_factory.mktemp("streamlit")
     (directory / "page.py").write_text(STREAMLIT)
     options = ("--server.headless=true", "--server.address=127.0.0.1", "--browser.gatherUsageStats=false")
-    command = (interpreter(), "-m", "streamlit", "run", "page.py", "--server.port=@port", *options)
+    command = (apps.interpreter(), "-m", "streamlit", "run", "page.py", "--server.port=@port", *options)
     with running(directory, *command) as started:
         yield started
 
@@ -212,7 +71,7 @@ async def test_streamlit(streamlit: Running, valkey_url: str, tmp_path, tab: Tab
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A container registry that asks nobody who they are."""
     if not apps.registry().exists():
-        pytest.skip(f"the container registry is not built: {PREPARE}, with Go")
+        pytest.skip("the container registry is not built: python -m tests.support.apps does it, with Go")
     directory = tmp_path_factory.mktemp("registry")
     (directory / "config.yml").write_text(
         "version: 0.1\nlog: {level: error}\nstorage: {inmemory: {}, delete: {enabled: true}}\n"
@@ -312,3 +171,117 @@ async def made(world: World, *scopes: str) -> str:
     page = await world.admin("POST", "/keys", json=told)
     assert page.status == 200, page.text
     return key
+
+
+CHAT = """\
+import socketio
+
+server = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins=[])
+
+
+@server.event
+async def connect(sid, environ):
+    await server.emit("who", environ.get("HTTP_X_FORWARDED_USER", "nobody"), to=sid)
+
+
+@server.event
+async def say(sid, text):
+    await server.emit("said", text)
+
+
+app = socketio.ASGIApp(server)
+"""
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server of Socket.IO, which by default takes pages of its own host alone."""
+    directory = tmp_path_factory.mktemp("chat")
+    (directory / "chat.py").write_text(CHAT)
+    options = ("--host=127.0.0.1", "--port=@port", "--log-level=warning", "--no-access-log")
+    with running(directory, apps.interpreter(), "-m", "uvicorn", "chat:app", *options) as started:
+        yield started
+
+
+async def test_socket_io(chat: Running, valkey_url: str, tmp_path):
+    """[12.recipes]: long polls, posts between them, the upgrade to a WebSocket; nothing for another site."""
+    override = {"upstreams": {"app": {"servers": [chat.url]}}}
+    async with World(valkey_url, tmp_path, **override) as world:
+        alice = world.browser()
+        await alice.login("/socket.io/?EIO=4&transport=polling")
+        own = {"Origin": world.base, "Sec-Fetch-Site": "same-origin"}
+        poll = "/socket.io/?EIO=4&transport=polling"
+        page = await alice.fetch(poll, headers=own)
+        sid = json.loads(page.text[1:])["sid"]
+        poll += f"&sid={sid}"
+        sent = {**own, "Content-Type": "text/plain;charset=UTF-8"}
+        assert (await alice.fetch(poll, method="POST", data="40", headers=sent)).text == "OK"
+        texts = (await alice.fetch(poll, headers=own)).text
+        while '["who"' not in texts:
+            texts += (await alice.fetch(poll, headers=own)).text
+        assert '["who","alice"]' in texts
+        # a poll that waits is answered by what a post brings
+        waiting = asyncio.create_task(alice.fetch(poll, headers=own))
+        assert (await alice.fetch(poll, method="POST", data='42["say","x"]', headers=sent)).text == "OK"
+        assert '42["said","x"]' in (await waiting).text
+        ws = await alice.session.ws_connect(
+            alice.url(poll.replace("polling", "websocket")), origin=world.base
+        )
+        await ws.send_str("2probe")
+        assert await ws.receive_str(timeout=PATIENCE) == "3probe"
+        await ws.send_str("5")
+        await ws.send_str('42["say","over the socket"]')
+        while (text := await ws.receive_str(timeout=PATIENCE)) != '42["said","over the socket"]':
+            assert text in ("6", "2"), text
+        await ws.close()
+        strange = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+        page = await alice.fetch(poll, method="POST", data="42", headers=sent | strange)
+        assert (page.status, json.loads(page.text)["reason"]) == (403, "origin_forbidden")
+
+
+@pytest.fixture(scope="module")
+def dav(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A WebDAV share."""
+    directory = tmp_path_factory.mktemp("dav")
+    (directory / "files").mkdir()
+    options = ("--host=127.0.0.1", "--port=@port", f"--root={directory / 'files'}", "--auth=anonymous")
+    with running(
+        directory, apps.interpreter(), "-m", "wsgidav.server.server_cli", *options, "--no-config"
+    ) as started:
+        yield started
+
+
+async def test_webdav(dav: Running, valkey_url: str, tmp_path):
+    """[12.recipes]: its methods, what is copied where (Destination), locks, and names with signs in them."""
+    routes = [{"path": "/", "upstream": "app", "access": "required", "raw_path": True}]
+    async with World(valkey_url, tmp_path, routes=routes, upstreams={"app": {"servers": [dav.url]}}) as world:
+        client = world.browser()
+        token = {"Authorization": f"Bearer {world.provider.mint('alice')}"}
+
+        async def ask(method: str, path: str, data: object = None, **headers: str) -> Page:
+            return await client.fetch(path, method=method, data=data, headers=token | headers)
+
+        name = "/a%20b/%C3%A4%23%3Bc.txt"
+        assert (await client.fetch("/", method="PROPFIND")).status == 401
+        assert (await ask("MKCOL", "/a%20b")).status == 201
+        assert (await ask("PUT", name, b"x" * 900_000, Expect="100-continue")).status == 201
+        page = await ask("PROPFIND", "/a%20b", Depth="1")
+        assert page.status == 207
+        assert name in page.text
+        # an absolute URL at the name that was asked for
+        place = f"{world.base}/a%20b/copy.txt"
+        assert (await ask("COPY", name, Destination=place, Overwrite="F")).status == 201
+        assert (await ask("MOVE", name, Destination=place, Overwrite="F")).status == 412
+        lock = (
+            '<?xml version="1.0"?><D:lockinfo xmlns:D="DAV:"><D:lockscope><D:exclusive/></D:lockscope>'
+            "<D:locktype><D:write/></D:locktype></D:lockinfo>"
+        )
+        page = await ask("LOCK", "/a%20b/copy.txt", lock, Timeout="Second-60")
+        assert page.status == 200
+        held = page.headers["Lock-Token"]
+        assert (await ask("PUT", "/a%20b/copy.txt", b"y")).status == 423
+        assert (await ask("PUT", "/a%20b/copy.txt", b"y", If=f"({held})")).status == 204
+        assert (await ask("UNLOCK", "/a%20b/copy.txt", **{"Lock-Token": held})).status == 204
+        page = await ask("GET", "/a%20b/copy.txt")
+        assert (page.status, page.text) == (200, "y")
+        assert (await ask("DELETE", "/a%20b")).status == 204

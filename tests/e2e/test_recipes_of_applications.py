@@ -1,6 +1,6 @@
 """Each application's recipe behind a real gateway, with what that application asks for and checks.
 
-Jupyter and the registry run for real in test_real_applications.py, the tools of agents in test_mcp.py.
+Jupyter and the registry run for real (test_jupyter.py, test_real_applications.py), agents in test_mcp.py.
 """
 
 import asyncio

@@ -53,6 +53,15 @@ def python() -> Path | None:
     return found if (environment() / ".complete").exists() else None
 
 
+def interpreter() -> str:
+    """Return that interpreter's path, or skip the test."""
+    if (found := python()) is None:
+        import pytest
+
+        pytest.skip("requirements-apps.lock is not installed: python -m tests.support.apps does it")
+    return str(found)
+
+
 def registry() -> Path:
     """Return where the container registry is once it is built."""
     return _cache() / f"registry-{REGISTRY}" / "registry"
