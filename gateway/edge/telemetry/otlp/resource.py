@@ -4,6 +4,7 @@ import os
 import platform
 import uuid
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from opentelemetry.proto.common.v1.common_pb2 import (
@@ -22,6 +23,7 @@ from gateway.syntax.encoding import Json
 SCOPE: Final = InstrumentationScope(name="gateway", version=gateway.__version__)
 
 _MOST_DEPTH: Final = 4
+_EVER_NEW: Final = frozenset({"url.path", "gateway.request_id"})
 
 
 def resource_of(settings: TelemetrySettings, worker: int | None) -> Resource:
@@ -48,6 +50,19 @@ def resource_of(settings: TelemetrySettings, worker: int | None) -> Resource:
 def key_values(told: Mapping[str, Json]) -> list[KeyValue]:
     """Return attributes as the protocol has them; null is left out."""
     return [KeyValue(key=name, value=any_value(value)) for name, value in told.items() if value is not None]
+
+
+def attributes(told: Mapping[str, str | int | float | bool]) -> list[KeyValue]:
+    """Return attributes of which most come again and again: those are remembered, which takes a third off."""
+    return [
+        KeyValue(key=name, value=any_value(value)) if name in _EVER_NEW else _remembered(name, value)
+        for name, value in told.items()
+    ]
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _remembered(name: str, value: str | float | bool) -> KeyValue:
+    return KeyValue(key=name, value=any_value(value))
 
 
 def any_value(value: Json, depth: int = 0) -> AnyValue:

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from gateway.edge.telemetry.otlp.resource import SCOPE, key_values
+from gateway.edge.telemetry.otlp.resource import SCOPE, attributes
 from gateway.edge.telemetry.otlp.spans import Kind, Span
 
 _KINDS: Final[dict[Kind, "trace_pb2.Span.SpanKind.ValueType"]] = {
@@ -48,7 +48,7 @@ def _message(span: Span) -> trace_pb2.Span:
         kind=_KINDS[span.kind],
         start_time_unix_nano=span.started,
         end_time_unix_nano=span.ended,
-        attributes=key_values(span.attributes),
+        attributes=attributes(span.attributes),
         status=trace_pb2.Status(code=_FAILED, message=span.failed) if span.failed else None,
         flags=0x100 | 1,
     )
