@@ -88,8 +88,8 @@ class Gateway(Parts):
         # a worker has none, and an HTTP server more is not cheap to load
         from gateway.edge.admin.listener import Admin  # noqa: PLC0415
 
-        async def metrics() -> tuple[bytes, str]:
-            return self.metrics.render()
+        async def metrics(accept: str) -> tuple[bytes, str]:
+            return self.metrics.render(accept)
 
         async def ready() -> Readiness:
             return self.ready()

@@ -133,8 +133,8 @@ class View:
     async def _families(self) -> Iterable[Metric]:
         return self._fleet.merged.families(await self._told())
 
-    async def _metrics(self) -> tuple[bytes, str]:
-        return self._fleet.merged.render(await self._told())
+    async def _metrics(self, accept: str) -> tuple[bytes, str]:
+        return self._fleet.merged.render(await self._told(), accept)
 
     def _count(self) -> dict[str, float]:
         slots = self._fleet.slots

@@ -64,7 +64,8 @@ class Asked:
         self.session = aiohttp.ClientSession(f"http://127.0.0.1:{self.admin.port}")
         return self
 
-    async def _metrics(self) -> tuple[bytes, str]:
+    async def _metrics(self, accept: str) -> tuple[bytes, str]:
+        self.accepted = accept
         return b"gateway_up 1\n", "text/plain; version=0.0.4"
 
     def _audit(self, event: str, **fields: object) -> None:

@@ -79,7 +79,7 @@ class Admin:
 
     Args:
         settings: where to listen, and who may do what.
-        metrics: returns the text of a scrape and its content type.
+        metrics: returns the text of a scrape and its content type, as an Accept field asks for it.
         ready: returns what is wrong, if anything.
         revoke: writes entries and tells which workers hold them; raises Fault.
         terms: what entries are made by.
@@ -100,7 +100,7 @@ class Admin:
         self,
         settings: AdminSettings,
         *,
-        metrics: Callable[[], Awaitable[tuple[bytes, str]]],
+        metrics: Callable[[str], Awaitable[tuple[bytes, str]]],
         ready: Callable[[], Awaitable[Readiness]],
         revoke: Callable[[list[DenyEntry], Mandate], Awaitable[Acknowledgement]],
         terms: Terms,
@@ -239,8 +239,9 @@ class Admin:
     def _offered(self) -> str:
         return ", ".join(f"{' and '.join(methods)} {path}" for path, methods in self._routes.routes.items())
 
-    async def _get_metrics(self, _ask: Ask) -> Reply:
-        body, content_type = await self._metrics()
+    async def _get_metrics(self, ask: Ask) -> Reply:
+        accept = b",".join(ask.fields(b"accept")).decode("latin-1")
+        body, content_type = await self._metrics(accept)
         return Reply(200, body, content_type)
 
     async def _get_livez(self, _ask: Ask) -> Reply:

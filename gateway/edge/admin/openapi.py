@@ -39,8 +39,11 @@ _HEALTH: Final[dict[str, dict[str, Json]]] = {
             "getMetrics",
             "Metrics of all workers",
             {
-                "description": "Prometheus' text format; docs/metrics.md names each.",
-                "content": {"text/plain": {"schema": {"type": "string"}}},
+                "description": "OpenMetrics where it is accepted, else Prometheus' text format.",
+                "content": {
+                    "text/plain": {"schema": {"type": "string"}},
+                    "application/openmetrics-text": {"schema": {"type": "string"}},
+                },
             },
         )
     },

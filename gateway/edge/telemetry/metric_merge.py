@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import add
 from typing import Final, TypeAlias, cast
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 
+from gateway.edge.telemetry.exposition import expose
 from gateway.edge.telemetry.metric_catalogue import Merge, merge_of
 from gateway.syntax.encoding import Json
 
@@ -93,10 +93,9 @@ class Merged:
         totals = [family for family in last if cast("list[Json]", family)[1] in SUMMED_TYPES]
         _add(self._ended, totals)
 
-    def render(self, living: Iterable[Snapshot]) -> tuple[bytes, str]:
-        """Return the text of a scrape and its content type."""
-        # the registry is asked for nothing but its families
-        return generate_latest(_Collected(self._merge(living))), CONTENT_TYPE_LATEST
+    def render(self, living: Iterable[Snapshot], accept: str = "") -> tuple[bytes, str]:
+        """Return the text of a scrape and its content type, as an Accept field asks for it."""
+        return expose(_Collected(self._merge(living)), accept)
 
     def families(self, living: Iterable[Snapshot]) -> Iterable[Metric]:
         """Return the families of all processes as one."""

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Final, TypeAlias
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 import gateway
 from gateway.core.outcome import Kind, Outcome
 from gateway.core.reasons import Reason
+from gateway.edge.telemetry.exposition import expose
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from gateway.edge.telemetry.metric_sources import Family, Source, families_of
 
@@ -164,9 +165,9 @@ class Metrics(Collector):
         """Return the families of a scrape."""
         return iter(self._registry.collect())
 
-    def render(self) -> tuple[bytes, str]:
-        """Return the text of a scrape and its content type."""
-        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """Return the text of a scrape and its content type, as an Accept field asks for it."""
+        return expose(self._registry, accept)
 
     def describe(self) -> Iterable[Family]:
         """Promise nothing: families appear at scrape time."""
