@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 from redis.exceptions import MovedError, ResponseError
 
+from gateway.cli.online.names import Names
+from gateway.cli.online.running import answer
+from gateway.cli.online.store import checks as store_checks
 from gateway.config.settings.store import RedisSettings
 from gateway.config.store_address import StoreAddress, address_of
 from gateway.core.decision.needs import Confirm, Revoke, SessionRecord, Touch, UseOnce
@@ -25,6 +28,7 @@ from gateway.edge.store.cluster import Cluster, _redirection, read_slots
 from gateway.edge.store.store import Script, Store
 from tests.contract.test_rate_limits import HOURLY
 from tests.contract.test_sessions import Desk
+from tests.support import pure
 from tests.support.ports import free_port
 from tests.support.redis import HOST, ClusterStore
 from tests.support.store import ValkeyServer, eventually
@@ -65,6 +69,17 @@ async def follower(store: Store, name: str) -> Revocations:
     revocations = Revocations(store, Denylist(), time.time, worker_id=name)
     await revocations.start()
     return revocations
+
+
+async def test_check_online_asks_a_cluster(cluster: ClusterStore):
+    """[12.cli]: each server that is named, and what any of them says of itself."""
+    asked = pure.settings({"path": "/"}, redis={**cluster.settings, "timeout": 5})
+    found = await answer(store_checks(asked, Names(), 10.0), 20.0)
+    assert len([each for each in found if each.question.endswith(" reached")]) == len(asked.redis.cluster)
+    answers = {each.question: each.answer for each in found}
+    assert answers["does it answer"] == "yes"
+    assert answers["does it permit every command"] == "yes"
+    assert {each.answer for each in found if "reached" in each.question} == {"yes"}
 
 
 async def test_values_are_used_once_on_every_server(cluster: ClusterStore, store: Store):

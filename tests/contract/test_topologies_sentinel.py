@@ -6,6 +6,9 @@ import time
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from gateway.cli.online.names import Names
+from gateway.cli.online.running import answer
+from gateway.cli.online.store import checks as store_checks
 from gateway.config.settings.store import RedisSettings
 from gateway.config.store_address import StoreAddress, address_of
 from gateway.core.decision.needs import Revoke
@@ -18,6 +21,7 @@ from gateway.edge.revocation.denylist_sync import Revocations
 from gateway.edge.store.clients import OneServer, Opener
 from gateway.edge.store.sentinel import Sentinels, _read
 from gateway.edge.store.store import Script, Store
+from tests.support import pure
 from tests.support.ports import free_port
 from tests.support.redis import HOST, Replicated
 from tests.support.store import ValkeyServer, eventually
@@ -53,6 +57,21 @@ async def follower(store: Store, name: str) -> Revocations:
 
 def holds(revocations: Revocations, value: str) -> bool:
     return any(each.value == value for each in revocations._denylist.entries(0))
+
+
+async def test_check_online_asks_sentinels(replicated: Replicated):
+    """[12.cli]: each Sentinel that is named, and the master that they name; one that is gone is a no."""
+    here = replicated.settings
+    gone = f"{HOST}:{free_port()}"
+    nodes = [*here["sentinel"]["nodes"], gone]
+    told = {**here, "sentinel": {**here["sentinel"], "nodes": nodes}, "timeout": 5}
+    found = await answer(store_checks(pure.settings({"path": "/"}, redis=told), Names(), 10.0), 20.0)
+    reached = {each.question: each.answer for each in found if each.question.endswith(" reached")}
+    assert reached.pop(f"is {gone} reached") == "no"
+    assert set(reached.values()) == {"yes"}
+    answers = {each.question: each.answer for each in found}
+    assert answers["does it answer"] == "yes"
+    assert answers["does it permit every command"] == "yes"
 
 
 async def test_the_master_is_found(replicated: Replicated, store: Store):

@@ -183,6 +183,19 @@ async def test_a_provider_that_is_not_well(valkey_url, tmp_path):
         assert "gateway check --online" in finding.advice
 
 
+async def test_a_login_for_several_sites(valkey_url, tmp_path):
+    """[12.cli]: by way of login_host, where the provider sends people back to."""
+    world = World(valkey_url, tmp_path)
+    site = world.base.replace("localhost", "127.0.0.1")
+    world.override = {"public_url": [site], "login_host": world.base}
+    async with world:
+        findings = await walked(world, f"{site}/wanted")
+        assert wrong(findings) == []
+        begun = next(each for each in findings if each.question == "does a login begin")
+        assert begun.detail.startswith(world.base)
+        assert await walked(world, f"{site}/wanted", knows=False)
+
+
 async def test_nobody_at_the_address():
     """[12.cli]: a closed port is a no, and nothing else is claimed."""
     (finding,) = await Walk(Start(f"http://127.0.0.1:{free_port()}/", WITHIN)).go()

@@ -109,6 +109,7 @@ LOG = [
         event="login", reason="login_refused", request_id="r3", provider="corporate", detail="invalid_client"
     ),
     b"gateway[12]: " + line(event="login", reason="token_expired", request_id="r4", claim="exp"),
+    line(event="login", reason="login_denied", request_id="r8", detail="gateway_doctor"),
     line(event="refusal", reason="group_missing", request_id="r5"),
     line(event="request", reason="login_refused", request_id="r3", status=400),
     line(event="site_refused", reason="ticket_refused", request_id="r6", detail="it is not for this browser"),

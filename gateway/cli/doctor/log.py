@@ -8,6 +8,8 @@ from gateway.core.diagnoses import DIAGNOSES
 from gateway.core.reasons import Reason
 from gateway.syntax.encoding import Json, parse_object
 
+PROBE: Final = "gateway_doctor"
+"""The error with which ``gateway doctor`` itself comes to a callback, in the provider's place."""
 MOST_LOG: Final = 256 << 20
 """Bytes of a log that are read, its last ones."""
 _MOST_LINE: Final = 1 << 16
@@ -59,7 +61,7 @@ def failures(lines: Iterable[bytes], request_id: str | None = None) -> list[Fail
         # what was refused elsewhere is no login, unless it is the one that is asked about
         if event in ("refusal", "request") and request_id is None:
             continue
-        if reason in _ENDED_WELL and request_id is None:
+        if (reason in _ENDED_WELL or line.get("detail") == PROBE) and request_id is None:
             continue
         if not reason or (event == "request" and name in found):
             continue

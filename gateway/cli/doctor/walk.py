@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 from gateway.cli.doctor import cookies as jar
 from gateway.cli.doctor.browser import NAVIGATION, PROGRAM, NoAnswerError, Page, get
+from gateway.cli.doctor.log import PROBE
 from gateway.cli.online.findings import Answer, Finding
 from gateway.cli.online.redirects import STRANGE_CLIENT, STRANGE_URI
 from gateway.core.diagnoses import DIAGNOSES
@@ -59,6 +60,7 @@ class Walk:
     start: Start
     findings: list[Finding] = field(default_factory=list)
     _kept: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
+    _lost: list[tuple[str, str]] = field(default_factory=list)
 
     async def go(self) -> list[Finding]:
         """Return what was found, step by step."""
@@ -121,7 +123,10 @@ class Walk:
     def _keep(self, page: Page) -> None:
         host = urlsplit(page.url).hostname or ""
         for cookie in map(jar.read, page.set_cookies):
-            if jar.judge(cookie, page.url) is None:
+            wrong = jar.judge(cookie, page.url)
+            if wrong is not None and not _is_removal(cookie):
+                self._lost.append((cookie.name, wrong))
+            elif wrong is None:
                 self._kept.setdefault(host, {})[cookie.name] = cookie.value
 
     async def _ended(self, page: Page) -> None:
@@ -166,17 +171,15 @@ class Walk:
             await self._come_back(back, state)
 
     def _look_at_cookies(self, page: Page) -> None:
-        found = [jar.read(each) for each in page.set_cookies]
-        set_here = [each for each in found if each.value and each.attributes.get("max-age") != "0"]
+        set_here = [each for each in map(jar.read, page.set_cookies) if not _is_removal(each)]
         if not set_here:
             advice = "a proxy in front takes Set-Cookie away: let it pass every one"
             self._say("login", _KEEPS, "no", f"{_shown(page.url)} set none", advice)
             return
-        for cookie in set_here:
-            wrong = jar.judge(cookie, page.url)
-            if wrong is not None:
-                self._say("login", _KEEPS, "no", f"{cookie.name}: {wrong}", _cookie_advice(wrong))
-                return
+        # of another site that was on the way, too
+        for name, wrong in self._lost:
+            self._say("login", _KEEPS, "no", f"{name}: {wrong}", _cookie_advice(wrong))
+            return
         self._say("login", _KEEPS, "yes", f"{len(set_here)}, of {sum(each.size for each in set_here)} octets")
         size = sum(len(name) + len(value) + 3 for name, value in self._sent_to(page.url).items())
         if size > _MOST_COOKIES:
@@ -244,7 +247,7 @@ class Walk:
 
     async def _come_back(self, back: str, state: str) -> None:
         """Ask the callback as a browser whose login the provider has refused."""
-        answer = {"error": "access_denied", "state": state}
+        answer = {"error": PROBE, "state": state}
         if len(self.start.issuers) == 1:
             answer["iss"] = self.start.issuers[0]
         try:
@@ -265,6 +268,10 @@ class Walk:
             known = DIAGNOSES.get(reason)
             detail = f"{reason}. {known.cause}" if known is not None else reason.value
             self._say("login", _REMEMBERED, "no", detail, "; ".join(known.look) if known is not None else "")
+
+
+def _is_removal(cookie: jar.Cookie) -> bool:
+    return not cookie.value or cookie.attributes.get("max-age") == "0"
 
 
 def _reason_in(page: Page) -> Reason | None:

@@ -139,7 +139,7 @@ KNOWN: Final[Mapping[str, Known]] = {
 }
 """By the name that is asked for."""
 GENERIC: Final = Known(
-    "an OpenID Connect provider",
+    "the provider",
     "its issuer: https://login.example.com",
     settings={"scopes": "[openid, profile, email]"},
     note="groups: the provider has to tell them in a claim of that name (groups_claim names another)",
