@@ -144,6 +144,7 @@ async def test_a_logout_in_another_tab_and_the_way_back(world: World, person: Pe
     assert not held_values(await person.cookies(world.base))
 
 
+@pytest.mark.parametrize("world", ["redis"], indirect=True)
 async def test_nobody_sees_the_pages_of_who_was_here_before(world: World, tab: Tab):
     """R41 [12.browser]: bob logs in after alice, who has not logged out: "back" shows none of her pages."""
     secret = f"{world.base}/secret"
@@ -158,6 +159,7 @@ async def test_nobody_sees_the_pages_of_who_was_here_before(world: World, tab: T
     assert (await tab.text()).startswith("hello bob")
 
 
+@pytest.mark.parametrize("world", ["cookie"], indirect=True)
 async def test_back_after_a_login(world: World, tab: Tab):
     """R4 [12.browser]: "back" from the page leads to no callback that is sent again, and to no error."""
     await tab.open(f"{world.base}/public/start")
@@ -176,6 +178,7 @@ async def test_back_after_a_login(world: World, tab: Tab):
     assert world.provider.counts["token:authorization_code"] == 1
 
 
+@pytest.mark.parametrize("world", ["cookie"], indirect=True)
 async def test_a_websocket_ends_with_its_session(world: World, tab: Tab):
     """R74 [12.browser]: a revocation closes it, and the page sees why: 1008; the next request is 401."""
     await tab.log_in(f"{world.base}/page", "alice")
@@ -186,6 +189,7 @@ async def test_a_websocket_ends_with_its_session(world: World, tab: Tab):
     assert await tab.run("fetch('/x').then(answer => answer.status)") == 401
 
 
+@pytest.mark.parametrize("world", ["cookie"], indirect=True)
 async def test_a_person_ends_a_session_that_she_does_not_know(world: World, person: Person, devtools: str):
     """[12.sessions]: without script, by keyboard, by names that are read out; the other browser is out."""
     async with somebody(devtools) as else_where:

@@ -87,6 +87,14 @@ def test_the_base_is_good():
 
 
 CASES = [
+    # networks by name, see [12.sessions]
+    ({"networks": {"Office": ["10.0.0.0/33"]}}, "networks.Office[0]"),
+    ({"networks": {"Office": ["10.0.0.1/8"]}}, "networks.Office[0]"),
+    ({"networks": {"Office": ["0.0.0.0/0"]}}, "networks.Office[0]"),
+    ({"networks": {"Office": ["::ffff:0:0/96"]}}, "networks.Office[0]"),
+    ({"networks": {"Office": []}}, "networks.Office"),
+    ({"networks": {"Office": ["10.0.0.0/8"], "VPN": ["10.0.0.0/8"]}}, "networks.VPN[0]"),
+    ({"networks": {" Office": ["10.0.0.0/8"]}}, "networks.?"),
     # public URLs, see R13, R39
     ({"public_url": "http://app.example.com"}, "public_url[0]"),
     ({"public_url": "http://10.0.0.1"}, "public_url[0]"),
@@ -1005,3 +1013,11 @@ def test_the_shipped_schema_is_the_settings_own():
     """[12.cli]: else: python -m gateway schema > config/gateway.schema.json."""
     shipped = json.loads((TREE / "config/gateway.schema.json").read_text(encoding="utf-8"))
     assert shipped == schema(), "python -m gateway schema > config/gateway.schema.json"
+
+
+@pytest.mark.parametrize("name", ["Of\nfice", "\u202eeciffO", "\x1b[31mOffice", "Office\u200b"])
+def test_a_networks_name_can_be_read(name: str):
+    """[12.sessions]: no control, no direction mark and nothing invisible: people are shown it."""
+    assert [each.path for each in check(with_changes({"networks": {name: ["10.0.0.0/8"]}}))] == [
+        ("networks", name)
+    ]
