@@ -98,8 +98,10 @@ class Worker:
             "explain": self._explained,
             "audit": self._audit,
             "note": self._note,
+            "met": self._met,
             "describe": self._describe,
             "people": self._people,
+            "console_login": self._console_login,
         }
 
     @property
@@ -210,6 +212,12 @@ class Worker:
         )
         return cast("Json", asdict(answer))
 
+    async def _console_login(self, message: dict[str, Json]) -> Json:
+        answer = await self.gateway.operator_logins.answer(
+            str(message["action"]), cast("dict[str, str]", message["fields"]), {}
+        )
+        return cast("Json", asdict(answer))
+
     async def _keys(self, message: dict[str, Json]) -> Json:
         answer = await self.gateway.key_admin.answer(
             str(message["action"]),
@@ -235,6 +243,9 @@ class Worker:
         fields = parse_object(line.encode(), _MOST_LINE) or {}
         self.gateway.audit_writer.keep(str(fields.get("event")), fields, line)
         return None
+
+    async def _met(self, message: dict[str, Json]) -> Json:
+        return await self.gateway.met(decode_entries(message["entries"]))
 
     async def _describe(self, _message: dict[str, Json]) -> Json:
         return describe(self.gateway)

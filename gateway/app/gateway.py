@@ -137,6 +137,7 @@ class Gateway(Parts):
             list,
             self.session_admin.answer,
             self.people_admin.answer,
+            self.operator_logins.answer,
             self.revoke_one,
         )
         self.admin.console = Console(
@@ -147,6 +148,11 @@ class Gateway(Parts):
         """Revoke what one entry names, and tell what became of it. Raises Fault."""
         (entry,) = entries
         return await self.revoking.revoke_one((self.session_admin, self.key_admin), entry, mandate)
+
+    async def met(self, entries: list[DenyEntry]) -> dict[str, Json]:
+        """Return how many sessions and API keys one entry is about to end; None where nobody can tell."""
+        (entry,) = entries
+        return {"sessions": await self.session_admin.met(entry), "keys": await self.key_admin.met(entry)}
 
     def snapshot(self) -> list[Json]:
         """Return every metric as JSON, for the supervisor's view over all workers."""

@@ -21,6 +21,7 @@ from gateway.core.runtime import RuntimeConfig, compile_settings
 from gateway.edge.admin.api_keys import KeyAdmin
 from gateway.edge.admin.audit import AuditAdmin
 from gateway.edge.admin.explain import ExplainAdmin, Known
+from gateway.edge.admin.operator_logins import OperatorLogins
 from gateway.edge.admin.people import PeopleAdmin
 from gateway.edge.admin.readiness import Readiness, judge
 from gateway.edge.admin.sessions import SessionAdmin
@@ -172,6 +173,7 @@ class Parts:
         self.session_admin = SessionAdmin(
             self.sessions.index, self._knowledge, self.revoking.revoke, self.clock
         )
+        self.operator_logins = OperatorLogins(self.providers, self._knowledge, self.clock)
         self.people_admin = PeopleAdmin(self.sessions.index, self._knowledge)
         self.api_keys = ApiKeys(self.store, self._knowledge, self.strangers, self.clock)
         self.revoking.mark_keys = self.api_keys.clear

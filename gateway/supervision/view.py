@@ -39,6 +39,10 @@ _MEASURE_EVERY: Final = 2.0
 # a balancer waits for the whole answer about as long as for one worker
 _STATUS_WITHIN: Final = 0.5
 _PUBLISH_WITHIN: Final = 5.0
+# nobody is refused before that is known, or given up
+_COUNT_WITHIN: Final = 0.5
+# a provider is asked for keys, tokens and UserInfo
+_LOGIN_WITHIN: Final = 45.0
 
 
 class View:
@@ -76,6 +80,7 @@ class View:
             lambda: list(fleet.logs.recent),
             self._sessions,
             self._people,
+            self._logins,
             self._revoke,
         )
         self.admin.console = Console(
@@ -190,10 +195,13 @@ class View:
         """Let every worker refuse at once, and one of them write; the others take over where it cannot."""
         data = encode_entries(entries)
         ready = [slot for slot in self._fleet.slots if slot.is_ready]
+        # what refuses it already counts it no more
+        met = await _met(ready[0], data) if ready else {}
         ended = sum(await asyncio.gather(*(_deny(slot, data) for slot in ready)))
         told = await self._ask_one("revoke", entries=data, mandate=dict(mandate))
         acknowledgement = Acknowledgement(**cast("dict[str, object]", told))  # type: ignore[arg-type]
-        return replace(acknowledgement, streams=ended + (acknowledgement.streams or 0))
+        streams = ended + (acknowledgement.streams or 0)
+        return replace(acknowledgement, streams=streams, sessions=met.get("sessions"), keys=met.get("keys"))
 
     async def _sessions(self, action: str, fields: Mapping[str, str], mandate: Mandate) -> Answer:
         told = await self._ask_one("sessions", action=action, fields=dict(fields), mandate=dict(mandate))
@@ -201,6 +209,17 @@ class View:
 
     async def _people(self, action: str, fields: Mapping[str, str], mandate: Mandate) -> Answer:
         told = await self._ask_one("people", action=action, fields=dict(fields), mandate=dict(mandate))
+        return Answer(**cast("dict[str, object]", told))  # type: ignore[arg-type]
+
+    async def _logins(self, action: str, fields: Mapping[str, str], _mandate: Mandate) -> Answer:
+        """Ask one worker once: a code that it has redeemed serves nobody else."""
+        slot = next((slot for slot in self._fleet.slots if slot.is_ready), None)
+        if slot is None:
+            raise Fault("gateway", Reason.OVERLOADED, "no worker is ready")
+        try:
+            told = await _call(slot, "console_login", _LOGIN_WITHIN, action=action, fields=dict(fields))
+        except (Gone, TimeoutError):
+            raise Fault("gateway", Reason.OVERLOADED, "the worker has not answered") from None
         return Answer(**cast("dict[str, object]", told))  # type: ignore[arg-type]
 
     async def _keys(self, action: str, fields: Mapping[str, Json], mandate: Mandate) -> Answer:
@@ -238,13 +257,20 @@ class View:
         raise Fault("gateway", Reason.OVERLOADED, "no worker is ready")
 
 
-async def _call(slot: Slot, order: str, **fields: Json) -> Json:
+async def _call(slot: Slot, order: str, patience: float = _PUBLISH_WITHIN, /, **fields: Json) -> Json:
     """Return what a worker answers. Raises Fault, Gone, TimeoutError."""
     try:
-        return await slot.call(order, _PUBLISH_WITHIN, **fields)
+        return await slot.call(order, patience, **fields)
     except Refused as refused:
         reason = refused.kind if refused.kind in set(Reason) else Reason.INTERNAL_ERROR
         raise Fault("store", Reason(reason), str(refused)) from None
+
+
+async def _met(slot: Slot, entries: Json) -> "dict[str, int | None]":
+    """Return how many sessions and keys entries are about to end, nothing where that is not known soon."""
+    with contextlib.suppress(Gone, Refused, TimeoutError):
+        return cast("dict[str, int | None]", await slot.call("met", _COUNT_WITHIN, entries=entries))
+    return {}
 
 
 async def _deny(slot: Slot, entries: Json) -> int:

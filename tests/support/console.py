@@ -1,13 +1,16 @@
 """An operator's browser at the console, without a window: cookies, forms, and what a page says."""
 
+import contextlib
 import html
 import re
+from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from typing import Any, Self
 
 import aiohttp
 
-from tests.support.world import Page
+from tests.support.fleet import Fleet
+from tests.support.world import Page, merge
 
 TOKENS = {
     "carol": {"token": "carols-token-0123456789-ABCDEFGH", "role": "revoke"},
@@ -16,6 +19,18 @@ TOKENS = {
 }
 # over HTTP a browser's own fields; nothing else of it matters here
 _SENT = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Site": "same-origin"}
+
+
+@contextlib.asynccontextmanager
+async def operated(workers: int, **override: Any) -> AsyncIterator[Fleet]:
+    """Run a gateway whose operators log in by the tokens, or as the demo's admins at its provider."""
+    fleet = Fleet(workers, **override)
+    url = f"http://localhost:{fleet.admin_port}"
+    console = {"url": url, "provider": "demo", "require": {"groups": ["admins"]}, "role": "revoke"}
+    fleet.override = merge(fleet.override, {"admin": {"console": console, "tokens": TOKENS}})
+    async with fleet:
+        fleet.provider.redirect_uris = (*fleet.provider.redirect_uris, f"{url}/console/callback")
+        yield fleet
 
 
 class Desk:

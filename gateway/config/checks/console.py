@@ -44,8 +44,10 @@ def _check_provider(settings: Settings, console: ConsoleSettings, name: str) -> 
     provider = settings.providers.get(name)
     if provider is None:
         yield Problem((*_AT, "provider"), "no provider has this name in providers")
-    elif provider.kind != "oidc":
-        yield Problem((*_AT, "provider"), "operators log in where ID tokens are issued: kind: oidc")
+    elif provider.kind != "oidc" or provider.bearer_only:
+        yield Problem(
+            (*_AT, "provider"), "operators log in where ID tokens are issued: kind: oidc, not bearer_only"
+        )
     if console.url is None:
         yield Problem((*_AT, "url"), "required with provider: it is where browsers come back to")
     if console.require is None:

@@ -14,17 +14,17 @@ from gateway.edge.admin.console.backing import Backing
 from gateway.edge.admin.console.desk import Desk
 from gateway.edge.admin.console.door import (
     COOKIE,
-    Attempts,
     Origin,
     has_token,
     is_from_elsewhere,
     is_private,
     read_form,
 )
+from gateway.edge.admin.console.entry import Entry
 from gateway.edge.admin.console.history import READ_EVERY, History, read
 from gateway.edge.admin.console.html import h
 from gateway.edge.admin.console.layout import ROOT, Page, message, moved, render
-from gateway.edge.admin.console.requests import parameters, who
+from gateway.edge.admin.console.requests import parameters
 from gateway.edge.admin.console.visits import Visit, Visits
 from gateway.edge.admin.http import Ask, Reply, problem
 from gateway.edge.admin.operators import Entrance
@@ -61,12 +61,11 @@ class Console:
     ) -> None:
         self._backing = backing
         self._entrance = entrance
-        self._audit = audit
         self._clock = clock
         self._monotonic = monotonic
         self.history = History()
         self.visits = Visits(entrance.tokens, clock)
-        self._attempts = Attempts(monotonic)
+        self._entry = Entry(self.visits, entrance.tokens, backing.logins, audit, clock, monotonic)
         self._reading: asyncio.Task[None] | None = None
         self._terms = terms
         desk = Desk(backing, lambda: self._terms, clock)
@@ -88,6 +87,7 @@ class Console:
         self._settings = settings
         self._terms = terms
         self.visits.configure(settings.console)
+        self._entry.configure(settings.console)
         if self._reading is not None and settings.console is None:
             self._reading.cancel()
             self._reading = None
@@ -149,16 +149,19 @@ class Console:
         if fields is None:
             return render(message("This form cannot be read", status=400))
         if name == "login":
-            return self._log_in(ask, origin, fields)
+            return self._entry.by_token(ask, origin, fields)
         return await self._do(ask, origin, name, fields)
 
     async def _show(self, ask: Ask, origin: Origin, name: str) -> Reply:
-        handle = origin.read(ask, COOKIE)
-        visit = self.visits.find(handle, is_use="auto" not in parameters(ask))
+        if name == "login/provider":
+            return await self._entry.begin(ask, origin)
+        if name == "callback":
+            return await self._entry.finish(ask, origin)
+        visit, handle = await self._entry.find(ask, origin)
         if name == "login":
             if visit is not None:
                 return moved(ROOT)
-            return render(login.page(self._console, parameters(ask).get("to", "")))
+            return self._entry.page(parameters(ask).get("to", ""))
         showing = self._pages.get(name)
         if showing is None:
             return render(message("There is no such page", status=404), *_of(visit))
@@ -167,22 +170,19 @@ class Console:
                 return render(login.come_again(ask.target))
             cookies = (origin.set(COOKIE, "", lifetime=0),) if handle else ()
             to = "" if "auto" in parameters(ask) or not name else ask.target
-            return render(login.page(self._console, to, is_over=bool(handle), status=401), cookies=cookies)
+            return self._entry.page(to, is_over=bool(handle), status=401, cookies=cookies)
         page = await showing(ask, visit)
         return render(page, visit.operator, visit.csrf, visit.take_news())
 
     async def _do(self, ask: Ask, origin: Origin, name: str, fields: Mapping[str, str]) -> Reply:
-        handle = origin.read(ask, COOKIE)
-        visit = self.visits.find(handle)
+        visit, _ = await self._entry.find(ask, origin)
         if visit is None:
-            return render(login.page(self._console, "", is_over=True, status=401))
+            return self._entry.page("", is_over=True, status=401)
         if not has_token(visit, fields):
             self._entrance.tell(ask, ROOT + name[:40], "origin", visit.operator, 403)
             return render(message("This did not come from the console", _FOREIGN, status=403), *_of(visit))
         if name == "logout":
-            self.visits.end(handle)
-            self._audit("console_logout", **who(ask, visit))
-            return moved(ROOT + "login?out=1", origin.set(COOKIE, "", lifetime=0))
+            return self._entry.leave(ask, origin, visit)
         if name not in self._actions:
             return render(message("There is no such page", status=404), *_of(visit))
         role, doing = self._actions[name]
@@ -192,32 +192,6 @@ class Console:
             return render(message("You may not do this", text, status=403), *_of(visit))
         done = await doing(ask, visit, fields)
         return moved(done) if isinstance(done, str) else render(done, *_of(visit))
-
-    def _log_in(self, ask: Ask, origin: Origin, fields: Mapping[str, str]) -> Reply:
-        """Log in by a token that was typed in."""
-        to = fields.get("to", "")
-        if (wait := self._attempts.wait(ask.client)) is not None:
-            page = login.page(self._console, to, f"Too many attempts. Try again in {wait} s.", status=429)
-            return render(page)
-        held = self._entrance.tokens.find(fields.get("token", "").strip().encode("utf-8", "replace"))
-        is_over = held is not None and held.is_over(self._clock())
-        if held is None or is_over:
-            why = "expired_token" if is_over else "unknown_token"
-            actor = None if held is None else held.operator.name
-            self._audit("console_login", outcome="failed", why=why, actor=actor, client=ask.client)
-            text = "This token has expired." if is_over else "This is no admin token."
-            return render(login.page(self._console, to, text, status=401))
-        self.visits.end(origin.read(ask, COOKIE))
-        handle = self.visits.begin(held.operator, held)
-        self._audit(
-            "console_login",
-            outcome="completed",
-            actor=held.operator.name,
-            actor_by=held.operator.how,
-            role=held.operator.role,
-            client=ask.client,
-        )
-        return moved(login.safe(to), origin.set(COOKIE, handle))
 
     async def _overview(self, ask: Ask, _visit: Visit) -> Page:
         workers = await self._backing.workers()
@@ -230,12 +204,6 @@ class Console:
             newest_first([*lines, *self._backing.recent()]),
         )
         return overview.overview(sight, is_live=parameters(ask).get("live") != "off")
-
-    @property
-    def _console(self) -> login.Ways:
-        console = self._settings.console
-        provider = None if console is None else console.provider
-        return login.Ways(provider, has_tokens=bool(self._entrance.tokens))
 
 
 _FOREIGN: Final = (

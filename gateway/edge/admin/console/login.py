@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlencode
 
 from gateway.edge.admin.console.html import cut, h, joined
 from gateway.edge.admin.console.layout import ROOT, Page
@@ -43,9 +44,10 @@ def page(ways: Ways, to: str, problem: str = "", *, is_over: bool = False, statu
     pieces: list[Markup] = []
     where = h("input", type="hidden", name="to", value=safe(to)) if safe(to) != ROOT else None
     if ways.provider is not None:
+        # no form: browsers hold what a form's answer leads on to against form-action
+        query = f"?{urlencode({'to': safe(to)})}" if where is not None else ""
         name = f"Log in with {cut(ways.provider, 60)}"
-        go = h("button", name, type="submit", class_="button first")
-        pieces.append(h("form", where, go, method="get", action=f"{ROOT}login/provider"))
+        pieces.append(h("p", h("a", name, href=f"{ROOT}login/provider{query}", class_="button first")))
     if ways.provider is not None and ways.has_tokens:
         pieces.append(h("p", "or with an admin token", class_="or"))
     if ways.has_tokens:
@@ -76,7 +78,9 @@ def _token_form(where: Markup | None, *, is_first: bool) -> Markup:
     )
     kind = "button first" if is_first else "button"
     go = h("button", "Log in", type="submit", class_=kind)
-    return h("form", where, entry, go, method="post", action=f"{ROOT}login")
+    # for managers of passwords
+    user = h("input", type="text", name="user", autocomplete="username", hidden=True)
+    return h("form", where, user, entry, go, method="post", action=f"{ROOT}login")
 
 
 def come_again(target: str) -> Page:
