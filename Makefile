@@ -82,7 +82,7 @@ soak: native
 
 lock:
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
-	  --extra embedded pyproject.toml -o requirements.lock $(if $(UPGRADE),--upgrade)
+	  --extra embedded --extra otel pyproject.toml -o requirements.lock $(if $(UPGRADE),--upgrade)
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
 	  --extra embedded --extra otel --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock $(if $(UPGRADE),--upgrade)
 	@uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
