@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from yarl import URL
 
-from tests.support.before import BEFORE, CLIENT, SETTINGS, BehindWorld, many_groups, reached_through
+from tests.support.before import BEFORE, CLIENT, SETTINGS, BehindWorld, many_groups, reached_through, without
 from tests.support.fronts import SHIPPED, Front, raw
 from tests.support.shaped import RAY, TRACE, ShapedWorld, alb, cloudflare
 from tests.support.world import NAVIGATE
@@ -156,6 +156,32 @@ async def test_r64_nothing_that_a_client_forges_comes_through(world: BehindWorld
         world.upstream.seen.clear()
         assert await raw(world, target, "Accept: */*") in (301, 308, 400, 401, 404)
         assert not world.upstream.seen
+
+
+LACKING = [
+    ("nginx", "proxy_bu", "site.conf", 502),
+    ("nginx", "large_client_header_buffers", "site.conf", 400),
+    ("haproxy", "tune.bufsize", "haproxy.cfg", 400),
+]
+
+
+@pytest.mark.parametrize(("name", "word", "file", "status"), LACKING)
+async def test_r40_what_the_lines_on_cookies_are_for(
+    name: str, word: str, file: str, status: int, valkey_url: str, tmp_path
+):
+    """R40 [12.behind]: without them people with many groups cannot log in, or cannot go on."""
+    front = without(BEFORE[name], word, file)
+    if front.program is None:
+        pytest.skip(f"{front.name} is not installed ({front.package})")
+    async with reached_through(front, valkey_url, tmp_path, **SETTINGS) as world:
+        world.provider.accounts["alice"]["groups"] = many_groups()
+        alice = world.browser()
+        page = await alice.login("/page")
+        if page.status == 200:
+            alice.jar.update_cookies({"app": "x" * 4000}, URL(world.base))
+            page = await alice.fetch("/x")
+        assert page.status == status
+        assert "hello" not in page.text
 
 
 async def test_nobody_keeps_unused_connections_for_longer_than_the_gateway():

@@ -159,3 +159,18 @@ async def reached_through(
     settings = {"asked_by": [], "health_path": "/healthz", **override}
     async with BehindWorld(front, store_url, tmp_path, **settings) as world:
         yield world
+
+
+def without(front: Front, word: str, file: str) -> Front:
+    """Return a proxy whose file lacks the lines with a word: for a test of what they are for."""
+
+    def command(program: str, place: Place) -> list[str]:
+        found = front.command(program, place)
+        path = place.directory / file
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if word not in line or line.lstrip().startswith("#")]
+        assert len(kept) < len(lines), word
+        path.write_text("".join(kept), encoding="utf-8")
+        return found
+
+    return Front(front.name, front.package, command)

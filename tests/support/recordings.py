@@ -249,12 +249,12 @@ RECORDINGS = (
             "response_types_supported": ["code", "id_token", "id_token token"],
             "code_challenge_methods_supported": ["S256"],
         },
-        {"aud": [CLIENT, PROJECT], "azp": CLIENT, "client_id": CLIENT, "amr": ["pwd"], "sid": "V1_1"}
-        | {ROLES: {"admin": {"1": "acme.zitadel.cloud"}, "editor": {"1": "acme.zitadel.cloud"}}}
-        | {"preferred_username": "alice@acme", "email": "a@example.com", "email_verified": True},
+        {"aud": [CLIENT, PROJECT], "azp": CLIENT, "client_id": CLIENT, "amr": ["pwd"], "sid": "V1_1"},
         {"aud": [CLIENT, PROJECT], "client_id": CLIENT, "jti": "V2_1", "nbf": 1},
         told={"X-Forwarded-Groups": "admin,editor", "X-Forwarded-Preferred-Username": "alice@acme"},
         stranger={ROLES: {"editor": {"1": "acme.zitadel.cloud"}}},
+        userinfo={ROLES: {"admin": {"1": "acme.zitadel.cloud"}, "editor": {"1": "acme.zitadel.cloud"}}}
+        | {"preferred_username": "alice@acme", "email": "a@example.com", "email_verified": True},
         ends_at="https://acme-abc123.zitadel.cloud/oidc/v1/end_session",
     ),
     Recording(
