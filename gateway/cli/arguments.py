@@ -71,6 +71,9 @@ class Parser(argparse.ArgumentParser):
         elif (match := _UNKNOWN.search(message)) is not None:
             known = _OPTION.findall(self.format_usage())
             word = match["word"].partition("=")[0]
+            if self.children and word.startswith("--"):
+                owner = next((each for each in self.children.values() if word in each.format_usage()), None)
+                return "" if owner is None else f" - it follows the command: {owner.prog} {word}"
         else:
             return ""
         near = get_close_matches(word, known, 1, 0.6)

@@ -26,6 +26,7 @@ def find_configuration(given: str | None) -> Path:
             return place
     raise CommandError(
         f"gateway: no configuration: name it with --config or GATEWAY_CONFIG, or write {_PLACES[0]}"
+        " (gateway init asks what goes in)"
     )
 
 

@@ -420,6 +420,20 @@ async def test_an_upstream_s_health(tmp_path):
     assert "no socket" in answers[f"is it reached ({gone})"].detail
 
 
+async def test_what_takes_telemetry(certificates):
+    """[12.cli]: each collector once, over TLS by its own authority."""
+    ours, _, contexts = certificates
+    async with listening(contexts["good"]) as port:
+        gone = f"http://127.0.0.1:{free_port()}"
+        section = {"endpoint": f"https://127.0.0.1:{port}", "ca_file": str(ours.file)}
+        section |= {"traces": {}, "metrics": {}, "logs": {"endpoint": f"{gone}/v1/logs"}}
+        nobody = "127.0.0.1:1"
+        given = settings(f"http://{nobody}", f"redis://{nobody}", [f"http://{nobody}"], telemetry=section)
+        findings = await ask_everything(given, WITHIN)
+    assert told(findings, "telemetry", str(port)).answer == "yes"
+    assert told(findings, "telemetry", gone).answer == "no"
+
+
 async def test_our_own_certificates(certificates):
     """[12.cli]: their dates, and whether they bear the names under which browsers come."""
     _, pairs, _ = certificates

@@ -119,6 +119,7 @@ def test_no_example_is_of_nothing():
         ("revoke --sub a --before soon", "write 2026-01-31T12:00:00Z"),
         ("healthcheck --timeout 0", "more than 0"),
         ("check extra", "unrecognized arguments: extra"),
+        ("--online check", "it follows the command: gateway check --online"),
     ],
 )
 def test_a_slip_is_guessed(words, told, capsys):
@@ -213,3 +214,18 @@ def test_other_shells_read_theirs(shell, check, capsys, tmp_path):
     assert all(path.split()[-1] in script.read_text() for path in LEAVES)
     if shutil.which(shell):
         subprocess.run([shell, *check, script], check=True, timeout=30)
+
+
+def commands_in(text: str) -> Iterator[str]:
+    """Yield the command lines of this command that a page shows at a prompt, continued lines as one."""
+    text = re.sub(r"\\\n\s*", "", text)
+    for line in re.findall(r"^\s*\$ gateway (.*)$", text, re.MULTILINE):
+        yield re.split(r"\s+[|>#](?:\s|$)|\s+2?>", line)[0]
+
+
+@pytest.mark.parametrize("page", sorted((TREE / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_commands_in_the_documentation_parse(page):
+    """[12.cli]: what a page shows at a prompt is understood by the command."""
+    for line in commands_in(page.read_text(encoding="utf-8")):
+        words = shlex.split(line)
+        assert cli._parser(words).parse_args(words).command, line

@@ -9,8 +9,10 @@ import pytest
 from gateway.cli import main as cli
 from gateway.cli.doctor.cookies import judge, read
 from gateway.cli.doctor.log import failures
+from gateway.config.settings.listener import LogSettings
 from gateway.core.diagnoses import DIAGNOSES
 from gateway.core.reasons import Reason
+from gateway.edge.telemetry.logs import Logs
 from tests.support.configuration import TREE
 
 # where a login's end is decided, and what it asks
@@ -132,6 +134,23 @@ def test_what_a_log_says():
     (one,) = failures(LOG, "r5")
     assert (one.reason, one.known) == ("group_missing", None)
     assert failures(LOG, "r9") == []
+
+
+def test_a_log_in_logfmt(tmp_path):
+    """[12.cli]: as ``log.format: logfmt`` writes it, by the gateway's own writer."""
+    lines: list[str] = []
+    logs = Logs(LogSettings(format="logfmt"), write=lines.append)
+    logs.audit("login", reason="login_refused", request_id="r1", provider="corporate", detail='a "b" = c\n')
+    logs.audit("login", reason="login_completed", request_id="r2")
+    logs.audit("login", reason="token_expired", request_id="r3", claim="exp")
+    assert "event=login" in lines[0]
+    found = failures(each.encode() for each in lines)
+    assert [(each.request_id, each.known) for each in found] == [
+        ("r1", Reason.LOGIN_REFUSED),
+        ("r3", Reason.TOKEN_EXPIRED),
+    ]
+    assert found[0].detail.startswith('a "b" = c')
+    assert failures([b'event="', b"event=login reason=", b'event=login reason="\\x" request_id=r']) == []
 
 
 @pytest.fixture

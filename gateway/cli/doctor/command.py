@@ -113,7 +113,7 @@ def _by_log(options: argparse.Namespace) -> int:
     if not found:
         which = f" of request id {options.request_id}" if options.request_id is not None else ""
         raise CommandError(
-            f"gateway: there is no failed login{which} in it: it takes the gateway's JSON lines"
+            f"gateway: there is no failed login{which} in it: it takes the gateway's lines, JSON or logfmt"
             " (the audit log, where that is a file of its own)"
         )
     if options.json:

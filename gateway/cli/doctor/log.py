@@ -1,5 +1,7 @@
 """What a log says of logins that failed: audit events ``login`` and ``site_refused``, and refusals."""
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +19,7 @@ _ENDED_WELL: Final = frozenset(
     {"login_completed", "already_logged_in", "login_evicted", "login_returned", "login_started"}
 )
 _EVENTS: Final = frozenset({"login", "site_refused", "refusal", "request"})
-_MARK: Final = b'"event"'
+_LOGFMT: Final = re.compile(r'(?:^| )([a-z_]+)=("(?:[^"\\]|\\.)*"|[^" ]*)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,24 @@ def failures(lines: Iterable[bytes], request_id: str | None = None) -> list[Fail
 
 def _events(lines: Iterable[bytes]) -> Iterator[Mapping[str, Json]]:
     for line in lines:
-        start = line.find(b"{")
-        if start < 0 or len(line) > _MOST_LINE or _MARK not in line:
+        if len(line) > _MOST_LINE or b"event" not in line:
             continue
-        document = parse_object(line[start:].strip(), _MOST_LINE)
+        start = line.find(b"{")
+        document = parse_object(line[start:].strip(), _MOST_LINE) if start >= 0 else None
+        if document is None and b"event=" in line:
+            document = _logfmt(line.decode("utf-8", "replace").rstrip())
         if document is not None and document.get("event") in _EVENTS:
             yield document
+
+
+def _logfmt(line: str) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    for name, text in _LOGFMT.findall(line):
+        try:
+            found[name] = json.loads(text) if text.startswith('"') else text
+        except ValueError:
+            continue
+    return found
 
 
 def _text(line: Mapping[str, Json], name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from gateway.cli.online import certificates, store, upstreams
+from gateway.cli.online import certificates, store, telemetry, upstreams
 from gateway.cli.online.findings import Check, Finding
 from gateway.cli.online.names import QUESTION, Names
 from gateway.cli.online.providers import ProviderChecks
@@ -40,6 +40,7 @@ async def ask_everything(settings: Settings, within: float) -> list[Finding]:
             *providers.checks(),
             *store.checks(settings, names, each),
             *upstreams.checks(settings, names, each),
+            *telemetry.checks(settings, names, each),
         ]
         return await answer(checks, within)
     finally:
