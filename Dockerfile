@@ -1,24 +1,32 @@
-# The gateway as a small image: packages with pinned hashes, compiled where it counts, no compiler in it, no root.
+# The gateway as a small image: the released wheel, packages with pinned hashes, compiled where it counts; no compiler
+# in it, no root.
 FROM python:3.12 AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python -m venv /opt/venv
-COPY requirements.lock /tmp/requirements.lock
+RUN python -m venv /opt/venv && python -m venv /opt/build
+COPY requirements.lock requirements-build.lock /tmp/
 RUN /opt/venv/bin/pip install --require-hashes --only-binary :all: -r /tmp/requirements.lock \
-    && /opt/venv/bin/pip uninstall -y pip
-COPY gateway /opt/venv/lib/python3.12/site-packages/gateway
-# the modules on the way of every request, compiled by tools that stay in this stage
-COPY requirements-build.lock /tmp/requirements-build.lock
-RUN python -m venv /opt/build \
     && /opt/build/bin/pip install --require-hashes --only-binary :all: \
         -r /tmp/requirements.lock -r /tmp/requirements-build.lock
+COPY pyproject.toml README.md LICENSE /src/
+COPY config /src/config
+COPY deploy /src/deploy
 COPY gateway /src/gateway
-COPY deploy/native.py /src/deploy/native.py
-RUN /opt/build/bin/python /src/deploy/native.py --into /opt/venv/lib/python3.12/site-packages/gateway
-RUN printf '#!/opt/venv/bin/python\nimport sys\nfrom gateway.cli.main import main\nsys.exit(main())\n' > /opt/venv/bin/gateway \
-    && chmod 0755 /opt/venv/bin/gateway \
-    && /opt/venv/bin/python -m compileall -q /opt/venv/lib/python3.12/site-packages/gateway
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /dist /src \
+    && /opt/venv/bin/pip install --no-deps --no-index /dist/*.whl \
+    && /opt/venv/bin/pip uninstall -y setuptools pip
+# the modules on the way of every request, compiled by tools that stay in this stage
+RUN /opt/build/bin/python /src/deploy/native.py \
+    --into "$(/opt/venv/bin/python -c 'import gateway; print(gateway.__path__[0])')"
+# what it consists of, as CycloneDX tells it
+RUN /opt/build/bin/cyclonedx-py environment /opt/venv/bin/python --output-reproducible \
+        --output-file /opt/venv/share/token-gateway/sbom.cdx.json \
+    && /opt/venv/bin/python -m compileall -q /opt/venv/lib
 
 FROM python:3.12-slim
+LABEL org.opencontainers.image.title="Token Gateway" \
+      org.opencontainers.image.description="An authenticating reverse proxy" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="0.1.0"
 RUN groupadd --system --gid 10001 gateway \
     && useradd --system --uid 10001 --gid gateway --home-dir /var/lib/gateway --create-home gateway
 COPY --from=build /opt/venv /opt/venv

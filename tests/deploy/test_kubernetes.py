@@ -14,7 +14,6 @@ import yaml
 
 from gateway.config.settings.listener import LimitSettings
 from gateway.edge.configfile.load import parse
-from tests.deploy.test_deployment import tool
 from tests.support import helm
 from tests.support.configuration import TREE
 
@@ -204,12 +203,3 @@ def test_the_schema_of_values_is_one():
     values = yaml.safe_load((helm.CHART / "values.yaml").read_text())
     jsonschema.validate(values, schema)
     assert set(schema["properties"]) - {"global"} == set(values)
-
-
-def test_versions_are_the_package_s():
-    """[12.releases]: the chart is made for the version that stands in pyproject.toml."""
-    chart = yaml.safe_load((helm.CHART / "Chart.yaml").read_text())
-    version = re.search(r'^version = "(.*)"$', (TREE / "pyproject.toml").read_text(), re.MULTILINE)
-    assert version is not None
-    assert chart["appVersion"] == version[1]
-    assert tool("check-jsonschema")
