@@ -8,7 +8,7 @@ BIN := .venv/bin
 # tests wait more than they work
 JOBS ?= 3
 
-.PHONY: help setup native docs demo test check format bench bench-fleet soak console-pictures lock clean
+.PHONY: help setup native docs demo test check format bench bench-fleet soak console-pictures page-pictures lock clean
 
 help:
 	@echo "make demo     try it: provider, upstream, store and gateway in this terminal"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-fleet  from a revocation to the last worker's refusal, under load"
 	@echo "make soak     logins, refreshes, reloads, WebSockets: nothing may fail, nor memory grow by 1 MiB a minute; SECONDS=180"
 	@echo "make console-pictures  take the pictures of the console that docs/console.md shows"
+	@echo "make page-pictures     take the pictures of the pages that docs/pages.md shows"
 	@echo "make lock     resolve the dependencies anew (needs uv)"
 
 setup: .venv/.installed
@@ -46,6 +47,9 @@ setup: .venv/.installed
 
 console-pictures: setup
 	@$(BIN)/python -m tests.support.console_pictures docs/images/console
+
+page-pictures: setup
+	@$(BIN)/python -m tests.support.screenshots docs/images/pages
 
 demo: .venv/.runtime
 	@exec $(BIN)/python -m gateway demo $(ARGS)

@@ -15,12 +15,13 @@ from gateway.core.reasons import Reason, status_of
 from gateway.edge.configfile.load import ConfigurationError, parse
 from gateway.edge.rendering.pages.edition import compile_pages
 from gateway.edge.rendering.pages.kinds import KINDS, kind_of
-from gateway.edge.rendering.pages.layouts import NEEDED
-from gateway.edge.rendering.pages.texts import PAGES
+from gateway.edge.rendering.pages.layouts import NEEDED, SLOTS
+from gateway.edge.rendering.pages.texts import ENGLISH, PAGES
 from gateway.edge.rendering.render import render_refuse
 from gateway.supervision.messages import decode_settings, encode_settings
 from gateway.syntax.colours import contrast
-from tests.support.configuration import KEY
+from tests.support.configuration import KEY, TREE
+from tests.support.screenshots import FOLDER, SHOWN
 
 ID = "5f3a9c01d2e400000017"
 MINIMAL = f"""\
@@ -36,7 +37,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
 GOOD = """\
 <!doctype html>
 <html lang="{{lang}}" dir="{{dir}}">
-<head><meta charset="utf-8"><title>{{window}}</title><style>{{style}}</style>
+<head><meta charset="utf-8">{{icon}}<title>{{window}}</title><style>{{style}}</style>
 <style>.mine { color: #123456; }</style></head>
 <body class="{{tone}}"><main><img src="{{logo}}" alt="{{name}}">
 <h1>{{title}}</h1>{{person}}{{content}}{{actions}}{{footer}}</main>
@@ -323,6 +324,22 @@ def test_an_accent_can_be_read_everywhere(colour: str):
         assert contrast(accent.colour, ground.card) >= 4.5
         assert contrast(accent.colour, accent.soft) >= 4.5
         assert contrast(accent.colour, accent.text) >= 4.5
+
+
+def test_pictures_of_every_page():
+    """[12.pages]: light, dark and at 390 pixels, as `make page-pictures` takes them, and small."""
+    pictures = {each.name: each.stat().st_size for each in FOLDER.iterdir()}
+    assert set(pictures) == {f"{name}-{look}.png" for name in SHOWN for look in ("light", "dark", "390")}
+    assert sum(pictures.values()) < 1_500_000
+
+
+def test_the_page_on_pages_names_every_group():
+    """[12.pages]: docs/pages.md tells of every group of texts, every slot and every template."""
+    text = (TREE / "docs/pages.md").read_text()
+    groups = set(ENGLISH) - {reason.value for reason in Reason}
+    assert [name for name in groups if f"`{name}`" not in text] == []
+    assert [slot for slot in SLOTS if f"{{{{{slot}}}}}" not in text] == []
+    assert [kind for kind in KINDS if f"`{kind}.html`" not in text] == []
 
 
 def test_kinds_of_pages():

@@ -25,7 +25,7 @@ authenticated_emails_file | text | | to | `claims: {email: [...]}` with the addr
 azure_graph_group_field | text | | not! | groups are told by their ids alone: names can be given to other groups
 azure_tenant | text | common | to | the issuer `https://login.microsoftonline.com/<tenant>/v2.0`; of `common` anybody's tenant comes in, so one has to be named
 backend_logout_url | text | | no | a logout goes on at the provider's `end_session_endpoint` by itself, and revokes the refresh token
-banner | text | | not | pages say what happened and whom to ask (`contact`)
+banner | text | | not | `pages.texts` has what pages say, `contact` whom to ask
 basic_auth_password | text | | to | `authorization: {basic: ...}` of the routes, its password from `${env:GATEWAY_BASIC_PASSWORD}`
 bearer_token_login_fallback | flag | true | no | a token that does not count is 401 with its reason, for machines as for people
 bitbucket_repository | text | | not! | there is no preset for Bitbucket
@@ -49,8 +49,8 @@ cookie_samesite | text | | no | `Lax`, always
 cookie_secret | text | | no | sessions begin anew under a key of ours: `gateway keys generate`
 cookie_secret_file | text | | no | sessions begin anew under a key of ours: `gateway keys generate`
 cookie_secure | flag | true | no | always for an `https://` site
-custom_sign_in_logo | text | | not | the pages are the gateway's own
-custom_templates_dir | text | | not | the pages are the gateway's own
+custom_sign_in_logo | text | | not | write the file into `pages.logo`, which takes no URL
+custom_templates_dir | text | | not | its templates have expressions: `pages.templates` takes slots alone
 disable_keep_alives | flag | | to | `upstreams.*.max_idle: 0`
 display_htpasswd_form | flag | true | no | there are no passwords here
 email_domains | list | | to | `require: {email_domains: ...}`; of subdomains `claims: {email: {matches: ...}}`; `*`: whoever has an address
@@ -61,7 +61,7 @@ errors_to_info_log | flag | | no | all lines go to standard error, each with its
 exclude_logging_paths | list | | not | every request that reaches a route has its line; leave lines out where logs are gathered
 extra_jwt_issuers | list | | to | providers with `bearer_only: true`
 flush_interval | duration | 1s | no | responses go on as they come
-footer | text | | not | pages say what happened and whom to ask (`contact`)
+footer | text | | not | `pages.templates` has what stands below, `contact` whom to ask
 force_code_challenge_method | text | | no | PKCE with S256, always
 force_https | flag | | not | whoever speaks http to a TLS port gets 400: let the proxy or balancer in front redirect
 force_json_errors | flag | | to | `unauthenticated: reject` on every route

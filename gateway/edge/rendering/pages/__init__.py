@@ -74,7 +74,9 @@ def refusal(
         cause: what probably happened to a login, one of ``causes.Cause``.
     """
     text = edition.texts[reason]
-    actions = [button(edition, each, offers) for each in text.actions]
+    actions: list[Markup] = []
+    for each in text.actions:
+        actions.append(button(edition, each, offers, is_next=any(actions)))
     if text.actions and not any(actions):
         actions = [button(edition, "home", offers)]
     rows = [(edition.label("label", "reason"), reason.value)]

@@ -156,6 +156,7 @@ class Edition:
                 "window": _closed(f"{text.title} - {brand.name}" if brand.name else text.title),
                 "name": _closed(brand.name),
                 "brand": self._brand(),
+                "icon": self._icon(),
                 "logo": brand.logo_url(LOGO),
                 "contact": _closed(brand.contact),
                 "style": brand.style,
@@ -175,10 +176,20 @@ class Edition:
                 f"<p>{self.say('happened', cause)}</p>",
                 f"<p><strong>{self.say('mender', mender)}</strong> {self.say('mend', cause)}</p>",
             ]
-        if text.advice:
-            items = "".join(f"<li>{escaped(each)}</li>" for each in text.advice)
+        items = "".join(f"<li>{escaped(each)}</li>" for each in text.advice)
+        if items and cause and MENDERS[Cause(cause)] == "you":
+            # what is likeliest was said just now
+            more = self.say("heading", "more_advice")
+            parts.append(f"<details><summary>{more}</summary>\n<ul>{items}</ul></details>")
+        elif items:
             parts.append(f"<h2>{self.say('heading', 'advice')}</h2>\n<ul>{items}</ul>")
         return Markup("\n".join(parts))
+
+    def _icon(self) -> Markup:
+        """Return the logo as the icon, which a browser would look for elsewhere; nothing without one."""
+        if not self.brand.logos:
+            return _NOTHING
+        return Template('<link rel="icon" href="{{logo}}">\n').render({"logo": self.brand.logo_url(LOGO)})
 
     def _brand(self) -> Markup:
         brand = self.brand

@@ -17,7 +17,7 @@ from gateway.edge.rendering.pages.template import SLOT
 TEXTS: Final = frozenset({"contact", "dir", "lang", "logo", "name", "title", "tone", "window"})
 """Slots of plain text, which may stand in attributes as well."""
 
-PARTS: Final = frozenset({"actions", "brand", "content", "footer", "mark", "person"})
+PARTS: Final = frozenset({"actions", "brand", "content", "footer", "icon", "mark", "person"})
 """Slots of HTML, which stand between elements."""
 
 NEEDED: Final = ("lang", "title", "content", "actions", "footer")

@@ -49,8 +49,8 @@ def link_of(url: str | None) -> str | None:
     return None
 
 
-def button(edition: Edition, action: Action, offers: Offers) -> Markup:
-    """Return the button of an action, nothing where it leads nowhere."""
+def button(edition: Edition, action: Action, offers: Offers, *, is_next: bool = False) -> Markup:
+    """Return the button of an action, nothing where it leads nowhere; ``is_next``: another is likelier."""
     words = edition.say("button", action)
     if action == "home":
         return Markup(f'<a class="button" href="/">{words}</a>')
@@ -64,7 +64,7 @@ def button(edition: Edition, action: Action, offers: Offers) -> Markup:
     )
     if link is None:
         return NOTHING
-    kind = "button" if action in ("account", "logout") else "button first"
+    kind = "button" if action in ("account", "logout") or is_next else "button first"
     return Template('<a class="{{kind}}" href="{{link}}">{{text}}</a>').render(
         {"kind": kind, "link": link, "text": words}
     )

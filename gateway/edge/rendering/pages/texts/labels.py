@@ -21,6 +21,7 @@ LABELS: Final[dict[str, dict[str, str | tuple[str, ...]]]] = {
     },
     "heading": {
         "advice": "What you can do",
+        "more_advice": "If that does not help",
         "missing": "What is missing",
         "happened": "What probably happened",
     },

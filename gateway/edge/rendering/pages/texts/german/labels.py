@@ -17,6 +17,7 @@ LABELS: Final[dict[str, dict[str, str | tuple[str, ...]]]] = {
     },
     "heading": {
         "advice": "Was Sie tun können",
+        "more_advice": "Wenn das nicht hilft",
         "missing": "Was fehlt",
         "happened": "Was wahrscheinlich geschehen ist",
     },
