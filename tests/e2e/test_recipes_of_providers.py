@@ -148,6 +148,24 @@ async def test_cognito_s_bearer_tokens_as_the_comment_says(valkey_url: str, tmp_
         assert page.status == 200, json.loads(page.text)
 
 
+async def test_auth0_s_older_logout_as_the_comment_says(valkey_url: str, tmp_path):
+    """[12.recipes]: without an end_session_endpoint in discovery, /v2/logout with returnTo and client_id."""
+    (auth0,) = (each for each in RECORDINGS if each.recipe == "auth0")
+    world = ProviderWorld(auth0, valkey_url, tmp_path)
+    world.text = world.text.replace("# end_session_endpoint:", "end_session_endpoint:")
+    async with world:
+        del world.recorded.discovery["end_session_endpoint"]
+        browser = world.browser()
+        await browser.get("/x")
+        headers = {**NAVIGATE, "Origin": world.base}
+        page = await browser.request("POST", "/.gateway/logout", follow=False, headers=headers)
+        location = urlsplit(page.headers["Location"])
+        fields = dict(parse_qsl(location.query, strict_parsing=True))
+        assert location.path == "/v2/logout"
+        assert fields["returnTo"] == f"{world.base}/.gateway/logged-out"
+        assert fields["client_id"] == world.client_id
+
+
 async def test_every_recipe_has_a_recording():
     """[12.recipes]: but GitHub's, whose API the demo provider has (tests/e2e/test_oauth2.py)."""
     names = {path.stem for path in (RECIPES / "providers").glob("*.yaml")}
