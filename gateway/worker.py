@@ -18,9 +18,11 @@ from gateway.app.describing import describe
 from gateway.app.gateway import Gateway, Prepared
 from gateway.app.parts import WorkerSlot
 from gateway.core.fault import Fault
+from gateway.edge.audit.anchoring import anchor
 from gateway.edge.process import protect
 from gateway.edge.tasks import Tasks
 from gateway.edge.telemetry.logs import Logs
+from gateway.edge.telemetry.outlets import open_logs
 from gateway.http.downstream.certificates import CertificateError
 from gateway.supervision.channel import Channel, Gone
 from gateway.supervision.descriptors import watch
@@ -99,6 +101,7 @@ class Worker:
             "audit": self._audit,
             "note": self._note,
             "met": self._met,
+            "anchor": self._anchor,
             "describe": self._describe,
             "people": self._people,
             "console_login": self._console_login,
@@ -151,7 +154,7 @@ class Worker:
         assert isinstance(descriptors, list)
         assert store_url is None or isinstance(store_url, str)
         sockets = tuple(socket.socket(fileno=each) for each in descriptors)  # type: ignore[arg-type]
-        logs = Logs(settings.log, worker=number)
+        logs = open_logs(settings, number)
         asyncio.get_running_loop().set_exception_handler(partial(tell_what_broke, logs))
         gateway = Gateway(settings, logs=logs, slot=WorkerSlot(number, sockets, store_url))
         await gateway.start()
@@ -249,6 +252,10 @@ class Worker:
 
     async def _describe(self, _message: dict[str, Json]) -> Json:
         return describe(self.gateway)
+
+    async def _anchor(self, message: dict[str, Json]) -> Json:
+        await anchor(self.gateway.store, str(message["chain"]), str(message["text"]))
+        return None
 
     async def _deny(self, message: dict[str, Json]) -> Json:
         return self.gateway.revoking.deny(decode_entries(message["entries"]))

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from gateway.app.backing import open_denylist, open_store
@@ -26,6 +27,7 @@ from gateway.edge.admin.people import PeopleAdmin
 from gateway.edge.admin.readiness import Readiness, judge
 from gateway.edge.admin.sessions import SessionAdmin
 from gateway.edge.api_keys.records import ApiKeys
+from gateway.edge.audit.anchoring import Anchoring
 from gateway.edge.audit.reading import AuditTrail
 from gateway.edge.audit.writing import AuditWriter
 from gateway.edge.certificate_watch import CertificateWatch
@@ -47,6 +49,7 @@ from gateway.edge.sessions.records import Sessions
 from gateway.edge.sessions.tickets import Tickets
 from gateway.edge.telemetry.logs import Logs
 from gateway.edge.telemetry.metrics import Metrics
+from gateway.edge.telemetry.outlets import file_head, open_logs
 from gateway.edge.telemetry.recorder import Recorder
 from gateway.http.downstream.balancer import BalancerAnswer
 from gateway.http.downstream.certificates import Certificates
@@ -96,7 +99,7 @@ class Parts:
         self.slot = slot
         self.clock = clock
         self.runtime: RuntimeConfig = compile_settings(settings)
-        self.logs = logs if logs is not None else Logs(settings.log)
+        self.logs = logs if logs is not None else open_logs(settings)
         self.metrics = Metrics()
         self.metrics.expect_logins(self.runtime.login_names())
         self.recorder = Recorder(self.metrics, self.logs, access=settings.log.access)
@@ -143,6 +146,10 @@ class Parts:
         closing.later(self.audit_writer.close)
         self.audit_writer.start()
         self.logs.keep = self.audit_writer.keep
+        if self.settings.audit.to.startswith("file:"):
+            anchoring = Anchoring(self.store, partial(file_head, self.logs))
+            closing.later(anchoring.close)
+            anchoring.start()
         closing.later(self.providers.close)
         await self.providers.start()
         session = self.settings.session
@@ -300,7 +307,9 @@ class Parts:
 
     def ready(self) -> Readiness:
         """Tell whether this process serves, and what is wrong."""
-        return judge(self.settings, self.denylist, self.store.trouble, self.clock())
+        readiness = judge(self.settings, self.denylist, self.store.trouble, self.clock())
+        troubles = self.logs.troubles()
+        return replace(readiness, troubles={**readiness.troubles, **troubles}) if troubles else readiness
 
     async def drain(self, bound: float | None = None) -> None:
         """Stop accepting; let requests and refreshes end within ``limits.drain_timeout``, or ``bound``."""

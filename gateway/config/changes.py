@@ -12,6 +12,13 @@ def needs_restart(old: Settings, new: Settings) -> list[str]:
         names.append("admin.listen")
     if (old.admin.tls is None) != (new.admin.tls is None):
         names.append("admin.tls")
+    opened = (("log", ("to", "syslog")), ("audit", ("to", "sync")))
+    names += [
+        f"{section}.{name}"
+        for section, settings in opened
+        for name in settings
+        if getattr(getattr(old, section), name) != getattr(getattr(new, section), name)
+    ]
     if (old.tls is None) != (new.tls is None):
         names.append("tls")
     if bool(old.proxy_protocol) != bool(new.proxy_protocol):

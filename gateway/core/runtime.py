@@ -12,7 +12,7 @@ from gateway.config.checks.problems import Problem
 from gateway.config.checks.several_providers import CLIENT_KEYS, admitted
 from gateway.config.own_names import identity_names, own_names
 from gateway.config.requirements import asked
-from gateway.config.settings.listener import LogSettings
+from gateway.config.settings.logs import LogSettings
 from gateway.config.settings.providers import EMAIL
 from gateway.config.settings.rate_limits import RateLimitSettings
 from gateway.config.settings.root import Settings

@@ -17,6 +17,7 @@ from gateway.config.settings.root import Settings
 from gateway.edge.configfile.load import Loaded
 from gateway.edge.store.embedded import EmbeddedValkey
 from gateway.edge.telemetry.logs import Logs
+from gateway.edge.telemetry.outlets import open_logs
 from gateway.supervision import descriptors, native
 from gateway.supervision.fleet import Fleet
 from gateway.supervision.slot import Slot
@@ -74,7 +75,7 @@ class Supervisor:
     """
 
     def __init__(self, settings: Settings, load: Callable[[], Loaded], *, logs: Logs | None = None) -> None:
-        self.fleet = Fleet(settings, logs if logs is not None else Logs(settings.log))
+        self.fleet = Fleet(settings, logs if logs is not None else open_logs(settings))
         self._load = load
         self._embedded: EmbeddedValkey | None = None
         self._sockets: list[Sockets] = []

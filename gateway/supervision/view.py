@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from prometheus_client.metrics_core import Metric
 
 from gateway.config.settings.root import Settings
+from gateway.core.audit.chain import Anchor
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.core.rules.entries import DenyEntry
@@ -26,6 +27,7 @@ from gateway.edge.tasks import Tasks, stop
 from gateway.edge.telemetry.exporting import Exporting
 from gateway.edge.telemetry.metric_merge import Merged, Samples, Snapshot, snapshot
 from gateway.edge.telemetry.metrics import Metrics
+from gateway.edge.telemetry.outlets import file_head
 from gateway.http.ports import limits_of
 from gateway.supervision.channel import Gone, Refused
 from gateway.supervision.fleet import Fleet
@@ -73,6 +75,7 @@ class View:
         )
         self.reloader = Reloader(fleet, load, self.admin)
         self._noting = Tasks()
+        self._anchored: Anchor | None = None
         fleet.logs.keep = self._note
         backing = Backing(
             self._figures,
@@ -119,6 +122,15 @@ class View:
         while True:
             await asyncio.sleep(_MEASURE_EVERY)
             await self._measure()
+            await self._anchor()
+
+    async def _anchor(self) -> None:
+        """Let a worker anchor what this process has written to the audit file."""
+        head = file_head(self._fleet.logs)
+        if head is not None and head is not self._anchored:
+            with contextlib.suppress(Fault):
+                await self._ask_one("anchor", chain=head.chain, text=head.encode())
+                self._anchored = head
 
     async def _measure(self) -> None:
         await asyncio.gather(*(slot.measure() for slot in self._fleet.slots))

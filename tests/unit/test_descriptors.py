@@ -13,7 +13,7 @@ TREE = Path(__file__).parents[2]
 # in a process of its own, since a limit that was lowered stays so
 SCRIPT = """
 import asyncio, json, os, resource, sys
-from gateway.config.settings.listener import LogSettings
+from gateway.config.settings.logs import LogSettings
 from gateway.config.settings.root import Settings
 from gateway.edge.telemetry.logs import Logs
 from gateway.supervision.descriptors import prepare, watch

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.checks.every import check
-from gateway.config.settings.listener import LogSettings
+from gateway.config.settings.logs import LogSettings
 from gateway.config.settings.root import Settings
 from gateway.core.outcome import CORRELATION, Outcome
 from gateway.core.reasons import Reason

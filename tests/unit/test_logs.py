@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from gateway.config.settings.listener import LogSettings
+from gateway.config.settings.logs import LogSettings
 from gateway.core.fault import Fault
 from gateway.core.outcome import Outcome
 from gateway.core.reasons import Reason
@@ -520,7 +520,7 @@ async def test_standard_error_is_the_default():
     """Without a sink lines go to standard error, and nothing else does."""
     program = (
         "from gateway.edge.telemetry.logs import Logs\n"
-        "from gateway.config.settings.listener import LogSettings\n"
+        "from gateway.config.settings.logs import LogSettings\n"
         "logs = Logs(LogSettings()); logs.info('started', listen='x'); logs.close()"
     )
     process = await asyncio.create_subprocess_exec(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from gateway.config.changes import changed_sections, needs_restart
-from gateway.config.settings.listener import LogSettings
+from gateway.config.settings.logs import LogSettings
 from gateway.config.settings.root import Settings
 from gateway.core.rules.entries import DenyEntry
 from gateway.edge.telemetry.logs import Logs

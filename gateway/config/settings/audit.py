@@ -1,10 +1,10 @@
 """Settings of the audit log: where its lines go, and whether the store keeps what they tell."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from gateway.config.settings.base import Duration, Model, Number
+from gateway.config.settings.base import Duration, Model, Number, Text
 
 
 class KeepSettings(Model):
@@ -21,5 +21,9 @@ class KeepSettings(Model):
 class AuditSettings(Model):
     """The audit log."""
 
+    to: Annotated[Text, Field(pattern=r"^(log|stderr|stdout|syslog|journald|file:/.+)$")] = "log"
+    """Where events go: ``log`` is where all lines go, ``file:/path`` a file of their own, chained."""
+    sync: Literal["never", "second", "each"] = "second"
+    """When a file is forced to disk: never, a second after a write at the latest, or after each write."""
     keep: KeepSettings | None = None
     """Events in the store as well, chained, for ``gateway audit``; absent: none is kept there."""

@@ -106,26 +106,3 @@ class LimitSettings(Model):
     """The longest time that a client may refuse to read, or take less than 240 bytes a second."""
     drain_timeout: Duration = 30.0
     """How long open requests may go on after SIGTERM."""
-
-
-class LogSettings(Model):
-    """Structured logs on standard error."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least severe lines that are written."""
-    access: bool = True
-    """Whether every request gets a line."""
-    claims: tuple[Text, ...] = Field(default=(), max_length=16)
-    """Claims by which lines name a person, such as ``email``, beside issuer and subject; none by default."""
-    request_headers: tuple[Text, ...] = Field(default=(), max_length=16)
-    """Header fields of the request that access lines repeat, such as ``User-Agent``; none by default."""
-    format: Literal["json", "combined", "logfmt"] = "json"
-    """How access lines are written: ``combined`` as Apache has it; ``logfmt`` is for the other lines, too."""
-    user: Text = "sub"
-    """Whom ``combined`` names as the user: ``sub``, another claim such as ``email``, or ``none``."""
-    proxy_request_id: Text | None = None
-    """The field in which trusted proxies name a request, such as ``X-Request-ID``; absent: it is not told."""
-    sample: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """The share of requests that get a line, chosen by their ids: the same ones everywhere."""
-    sample_errors: bool = True
-    """Whether refusals, aborted requests and 5xx get a line whatever the share is."""

@@ -25,9 +25,9 @@ from gateway.config.settings.listener import (
     ClientHeaderSettings,
     ForwardingSettings,
     LimitSettings,
-    LogSettings,
     TlsSettings,
 )
+from gateway.config.settings.logs import LogSettings
 from gateway.config.settings.pages import PagesSettings
 from gateway.config.settings.policies import ContactText, Require
 from gateway.config.settings.providers import ProviderSettings

@@ -59,8 +59,8 @@ class AuditAdmin:
                 return await self._forget(fields, mandate)
             if action == "chain":
                 return await self._chain(fields)
-            heads, firsts = await self._trail.anchors()
-            return Answer(200, {"heads": dict(heads), "firsts": dict(firsts)})
+            anchors = await self._trail.anchors()
+            return Answer(200, {name: dict(told) for name, told in anchors.items()})
         except _Refusal as refusal:
             return Answer(refusal.status, detail=str(refusal))
 

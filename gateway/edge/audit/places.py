@@ -20,11 +20,11 @@ _NAME_CHARS: Final = 24
 class Places:
     """The keys of the trail."""
 
-    __slots__ = ("by", "firsts", "heads", "log", "trimming", "who")
+    __slots__ = ("by", "files", "firsts", "heads", "log", "who")
 
     def __init__(self, store: Store) -> None:
-        self.log, self.who, self.by, self.heads, self.firsts, self.trimming = (
-            store.key("{audit}", name) for name in ("log", "who", "by", "heads", "firsts", "trimming")
+        self.log, self.who, self.by, self.heads, self.firsts, self.files = (
+            store.key("{audit}", name) for name in ("log", "who", "by", "heads", "firsts", "files")
         )
 
 

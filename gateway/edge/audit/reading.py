@@ -176,11 +176,14 @@ class AuditTrail:
         mark = SEALED if is_sealed else kept.mark
         return {"id": kept.place, "entry": _text(row[1]), "personal": kept.personal, "mark": mark}
 
-    async def anchors(self) -> tuple[dict[str, str], dict[str, str]]:
-        """Return the anchors of chains: their heads, and where each begins by now. Raises Fault."""
-        heads = await self._store.execute("HGETALL", self._places.heads)
-        firsts = await self._store.execute("HGETALL", self._places.firsts)
-        return _texts(heads), _texts(firsts)
+    async def anchors(self) -> dict[str, dict[str, str]]:
+        """Return the anchors of chains: their heads, where each begins by now, and the heads of files.
+
+        Raises:
+            Fault: the store cannot tell.
+        """
+        places = {"heads": self._places.heads, "firsts": self._places.firsts, "files": self._places.files}
+        return {name: _texts(await self._store.execute("HGETALL", place)) for name, place in places.items()}
 
 
 def _newest(question: Question) -> str | None:

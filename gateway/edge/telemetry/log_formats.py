@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from json.encoder import encode_basestring_ascii as quote
 from typing import Final, TypeAlias
 
-from gateway.config.settings.listener import LogSettings
+from gateway.config.settings.logs import LogSettings
 from gateway.core.headers.request import Header
 from gateway.core.outcome import CORRELATION, Outcome
 from gateway.edge.telemetry.log_values import MOST_FIELDS, clean_text, encode_member

@@ -73,7 +73,7 @@ class Writer:
         if self._timer is None:
             self._schedule()
 
-    def tell(self, level: str, event: str, line: str, fields: Mapping[str, object]) -> None:  # noqa: ARG002 - of sinks
+    def tell(self, level: str, event: str, line: str) -> None:  # noqa: ARG002 - a sink's
         """Take one ASCII line that is no access line."""
         self.write(self._prefixes.get(level, "") + line)
 
@@ -102,6 +102,11 @@ class Writer:
     def stats(self) -> Mapping[str, float]:
         """Return how many lines were dropped and how many bytes wait."""
         return {"dropped_lines_total": float(self.dropped), "waiting_bytes": float(self._held + self._open)}
+
+    @property
+    def trouble(self) -> str | None:
+        """A reader that stalls is seen by what waits."""
+        return None
 
     def _schedule(self) -> None:
         try:

@@ -10,7 +10,7 @@ from json.encoder import encode_basestring_ascii as quote
 from math import inf
 from typing import Final, Protocol
 
-from gateway.config.settings.listener import LogSettings
+from gateway.config.settings.logs import LogSettings
 from gateway.core.headers.request import Header
 from gateway.core.identity import Identity
 from gateway.core.outcome import CORRELATION, Kind, Outcome
@@ -34,14 +34,18 @@ class Sink(Protocol):
     def write(self, line: str) -> None:
         """Take an access line without its line feed; never blocks, never raises."""
 
-    def tell(self, level: str, event: str, line: str, fields: Mapping[str, object]) -> None:
-        """Take any other line with what it tells; never blocks, never raises."""
+    def tell(self, level: str, event: str, line: str) -> None:
+        """Take any other line; never blocks, never raises."""
 
     def close(self) -> None:
         """Get out what is held."""
 
     def stats(self) -> Mapping[str, float]:
         """Return figures for the metrics."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why lines are not taken now, None where they are."""
 
 
 class _Direct:
@@ -57,7 +61,7 @@ class _Direct:
         except Exception:  # noqa: BLE001 - a broken log must not break a request
             self._dropped += 1
 
-    def tell(self, level: str, event: str, line: str, fields: Mapping[str, object]) -> None:  # noqa: ARG002 - a sink
+    def tell(self, level: str, event: str, line: str) -> None:  # noqa: ARG002 - a sink's
         self.write(line)
 
     def close(self) -> None:
@@ -65,6 +69,11 @@ class _Direct:
 
     def stats(self) -> Mapping[str, float]:
         return {"dropped_lines_total": float(self._dropped)}
+
+    @property
+    def trouble(self) -> str | None:
+        """Nothing is known of what takes them."""
+        return None
 
 
 class Logs:
@@ -81,6 +90,7 @@ class Logs:
 
     Attributes:
         keep: takes each audit event beside, its fields and its line, where events are kept.
+        audited: where audit events go, None where all lines go there.
         recent: the newest lines about what went wrong, and about reloads, the oldest first.
     """
 
@@ -99,7 +109,7 @@ class Logs:
         if sink is None:
             sink = _Direct(write) if write is not None else Writer(_stderr())
         self._sink: Sink = sink
-        self._audit: Sink | None = audit
+        self.audited: Sink | None = audit
         self._put: Callable[[str], object] = sink.write
         self._take: Callable[[str], object] | None = None
         self._worker = worker
@@ -185,10 +195,10 @@ class Logs:
     def audit(self, event: str, **fields: object) -> None:
         """Write an audit event. Fields that are None are left out."""
         line = self._made("info", event, fields)
-        if self._audit is None:
-            self._out("info", event, line, fields)
+        if self.audited is None:
+            self._out("info", event, line)
         else:
-            self._audit.tell("info", event, line, fields)
+            self.audited.tell("info", event, line)
             if self._take is not None:
                 self._take(line)
         if self.keep is not None:
@@ -211,15 +221,20 @@ class Logs:
     def stats(self) -> Mapping[str, float]:
         """Return figures for the metrics: lines dropped, bytes waiting."""
         told = self._sink.stats()
-        if self._audit is None:
+        if self.audited is None:
             return told
-        return {**told, **{f"audit_{name}": value for name, value in self._audit.stats().items()}}
+        return {**told, **{f"audit_{name}": value for name, value in self.audited.stats().items()}}
+
+    def troubles(self) -> dict[str, str]:
+        """Return why lines are not taken now, by where that is: ``log``, ``audit``."""
+        sinks = (("log", self._sink), ("audit", self.audited))
+        return {name: sink.trouble for name, sink in sinks if sink is not None and sink.trouble is not None}
 
     def close(self) -> None:
         """Get out what is held. Lines that come later are still taken."""
         self._sink.close()
-        if self._audit is not None:
-            self._audit.close()
+        if self.audited is not None:
+            self.audited.close()
 
     def _tick(self, now: float) -> float:
         """Begin another second, and return what has passed of it."""
@@ -229,11 +244,11 @@ class Logs:
         return now - second
 
     def _line(self, level: str, event: str, fields: Mapping[str, object]) -> None:
-        self._out(level, event, self._made(level, event, fields), fields)
+        self._out(level, event, self._made(level, event, fields))
 
-    def _out(self, level: str, event: str, line: str, fields: Mapping[str, object]) -> None:
+    def _out(self, level: str, event: str, line: str) -> None:
         told = line if self._rewrite is None else self._rewrite(line)
-        self._sink.tell(level, event, told, fields)
+        self._sink.tell(level, event, told)
         if self._take is not None:
             self._take(line)
 

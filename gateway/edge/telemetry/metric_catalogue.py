@@ -136,6 +136,10 @@ CATALOGUE: Final[dict[str, Meaning]] = {
         "Spans, log lines and scrapes that no collector took, by signal."
     ),
     "gateway_telemetry_waiting": _gauge("Spans, log lines and scrapes that wait to be sent, by signal."),
+    "gateway_log_cut_lines_total": _counter("Log lines that were too long for syslog, and lost their ends."),
+    "gateway_log_audit_dropped_lines_total": _counter("Audit lines that their own destination did not take."),
+    "gateway_log_audit_cut_lines_total": _counter("The same of audit lines that go there by themselves."),
+    "gateway_log_audit_waiting_bytes": _gauge("Bytes of audit lines that wait for their own destination."),
     "gateway_log_waiting_bytes": _gauge("Bytes of log lines that wait to be written."),
 }
 
