@@ -137,6 +137,7 @@ class Gateway(Parts):
             list,
             self.session_admin.answer,
             self.people_admin.answer,
+            self.audit_admin.answer,
             self.operator_logins.answer,
             self.revoke_one,
         )

@@ -83,6 +83,7 @@ class View:
             lambda: list(fleet.logs.recent),
             self._sessions,
             self._people,
+            self._trail,
             self._logins,
             self._revoke,
         )

@@ -86,6 +86,7 @@ PAGES = (
     "person?provider=demo&sub=alice",
     "end?kind=sub&value=alice&provider=demo",
     "token",
+    "trail?sub=alice",
     "nothing-of-the-kind",
 )
 

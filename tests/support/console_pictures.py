@@ -8,13 +8,20 @@ from pathlib import Path
 import aiohttp
 
 from tests.support.browser import Person, Tab, chromium
+from tests.support.console import TOKENS, operated
 from tests.support.fleet import Fleet
 
-TOKEN = "carols-token-0123456789-ABCDEFGH"
+TOKEN = TOKENS["carol"]["token"]
+ROUTES = [
+    {"path": "/public/", "upstream": "app", "access": "public"},
+    {"path": "/reports", "upstream": "app", "access": "required", "unauthenticated": "login", "audit": True},
+    {"path": "/", "upstream": "app", "access": "required", "unauthenticated": "login"},
+]
 AGENTS = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Safari/604.1",
 )
+MOST_HEIGHT = 2200
 LOOKS = (("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390))
 
 
@@ -28,7 +35,7 @@ async def take(tab: Tab, name: str, folder: Path) -> None:
             "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
         )
         size = (await tab.command("Page.getLayoutMetrics"))["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": width, "height": size["height"], "scale": 1}
+        clip = {"x": 0, "y": 0, "width": width, "height": min(size["height"], MOST_HEIGHT), "scale": 1}
         shot = await tab.command(
             "Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True
         )
@@ -74,6 +81,7 @@ async def story(fleet: Fleet, devtools: str, folder: Path, rounds: int) -> None:
             ("person", "person?provider=demo&sub=alice"),
             ("end", "end?kind=sub&value=alice&provider=demo"),
             ("token", "token"),
+            ("trail", "trail?path=/reports"),
         ):
             await tab.open(console + path)
             await take(tab, name, folder)
@@ -82,8 +90,7 @@ async def story(fleet: Fleet, devtools: str, folder: Path, rounds: int) -> None:
 
 async def main(folder: Path, rounds: int) -> None:
     """Take them all into a folder."""
-    tokens = {"carol": {"token": TOKEN, "role": "revoke"}}
-    async with Fleet(2, admin={"console": {}, "tokens": tokens}, session={"mode": "redis"}) as fleet:
+    async with operated(2, session={"mode": "redis"}, audit={"keep": {}}, routes=ROUTES) as fleet:
         with chromium() as devtools:
             await story(fleet, devtools, folder, rounds)
 

@@ -43,6 +43,7 @@ class Backing:
         recent: returns the newest log lines of this process about what went wrong, as JSON.
         sessions: ``SessionAdmin.answer`` of one that serves.
         people: ``PeopleAdmin.answer`` of one that serves.
+        trail: ``AuditAdmin.answer`` of one that serves.
         logins: ``OperatorLogins.answer`` of one that serves.
         revoke: writes entries and tells which workers hold them; raises Fault.
     """
@@ -52,5 +53,6 @@ class Backing:
     recent: Callable[[], list[str]]
     sessions: Question
     people: Question
+    trail: Question
     logins: Question
     revoke: Callable[[list[DenyEntry], Mandate], Awaitable[Acknowledgement]]

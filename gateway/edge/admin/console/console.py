@@ -25,6 +25,7 @@ from gateway.edge.admin.console.history import READ_EVERY, History, read
 from gateway.edge.admin.console.html import h
 from gateway.edge.admin.console.layout import ROOT, Page, message, moved, render
 from gateway.edge.admin.console.requests import parameters
+from gateway.edge.admin.console.trail import Trail
 from gateway.edge.admin.console.visits import Visit, Visits
 from gateway.edge.admin.http import Ask, Reply, problem
 from gateway.edge.admin.operators import Entrance
@@ -75,6 +76,7 @@ class Console:
             "person": desk.person,
             "end": desk.ask_to_end,
             "token": desk.token,
+            "trail": Trail(backing, lambda: self._terms, clock).show,
         }
         self._actions: Mapping[str, tuple[Role, Doing]] = {
             "end": ("revoke", desk.end),

@@ -20,7 +20,7 @@ POLICY: Final = (
     f"default-src 'none'; style-src '{_STYLE_HASH}'; form-action 'self'; base-uri 'none';"
     " frame-ancestors 'none'"
 )
-_WAYS: Final = (("", "Overview"), ("people", "People"), ("token", "Tokens"))
+_WAYS: Final = (("", "Overview"), ("people", "People"), ("token", "Tokens"), ("trail", "Audit trail"))
 
 
 @dataclass(frozen=True, slots=True)
