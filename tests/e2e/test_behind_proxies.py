@@ -25,6 +25,7 @@ FORGED = [
     {"X_Forwarded_For": "6.6.6.6", "X_Forwarded_User": "mallory"},
     {"Connection": "X-Forwarded-For, X-Forwarded-Proto, Host, Cookie", "X-Forwarded-For": "6.6.6.6"},
     {"Connection": "close, X-Forwarded-For"},
+    {"X-Request-ID": "forged-1", "CF-Ray": "forged-1"},
     {"X-Original-URL": "/open/x", "X-Rewrite-URL": "/open/x", "X-HTTP-Method-Override": "DELETE"},
 ]
 
@@ -41,7 +42,9 @@ def front(request: pytest.FixtureRequest) -> Front:
 @pytest.fixture
 async def world(front: Front, valkey_url: str, tmp_path) -> AsyncIterator[BehindWorld]:
     """A gateway behind such a proxy."""
-    async with reached_through(front, valkey_url, tmp_path, **SETTINGS) as started:
+    # Traefik writes none, so there it would be the client's
+    told = {} if front.name == "traefik" else {"log": {"proxy_request_id": "X-Request-ID"}}
+    async with reached_through(front, valkey_url, tmp_path, **SETTINGS, **told) as started:
         yield started
 
 
@@ -141,6 +144,10 @@ async def test_r64_nothing_that_a_client_forges_comes_through(world: BehindWorld
         for word in ("6.6.6.6", "intern.test", "mallory", "6666", "x.y.z"):
             assert word not in told, (forged, told)
     assert {line["client"] for line in world.audit("request")} == {CLIENT}
+    # the proxy's own name for a request is told, where it has one; a client's is not
+    named = [line.get("proxy_request_id") for line in world.audit("request")]
+    assert "forged-1" not in named
+    assert len(set(named)) == len(named) or world.front.name == "traefik"
     # a fresh forgery gives no fresh allowance
     statuses = [(await nobody.fetch("/few/x", headers=forged)).status for forged in FORGED[:5]]
     assert statuses == [200, 200, 429, 429, 429]
@@ -219,9 +226,13 @@ async def test_r64_as_a_balancer_sends(file: str, valkey_url: str, tmp_path):
             told = str(list(world.upstream.last().headers.items()))
             for word in ("6.6.6.6", "intern.test", "mallory", "6666", "x.y.z"):
                 assert word not in told, (forged, told)
-        # what tells of the way, and of nobody, goes on
+        # what tells of the way, and of nobody, goes on, and is in the log beside the gateway's own
         name, value = ("X-Amzn-Trace-Id", TRACE) if file == "alb.yaml" else ("CF-Ray", RAY)
         assert world.told(name) == [value]
+        forged = {"X-Amzn-Trace-Id": "Root=forged-1", "CF-Ray": "forged-1"}
+        assert (await nobody.fetch("/open/x", headers=forged)).status == 200
+        assert {line.get("proxy_request_id") for line in world.audit("request")} <= {value, None}
+        assert value in {line.get("proxy_request_id") for line in world.audit("request")}
         assert {line["client"] for line in world.audit("request")} == {CLIENT}
         headers = {**NAVIGATE, "Origin": world.base}
         page = await alice.request("POST", "/.gateway/logout", follow=True, headers=headers)

@@ -39,9 +39,11 @@ def alb(lines: Lines) -> Lines | None:
     if sum(len(name) + len(value) + 4 for name, value in lines) > 64 * _KB:
         return None
     lines = _appended(lines, "X-Forwarded-For", CLIENT)
+    began = [value for name, value in lines if name.lower() == "x-amzn-trace-id"]
+    trace = ";".join((TRACE.replace("Root", "Self"), *began)) if began else TRACE
     lines = _without(lines, "x-forwarded-proto", "x-forwarded-port", "x-amzn-trace-id")
     return [
-        *lines, ("X-Forwarded-Proto", "https"), ("X-Forwarded-Port", "443"), ("X-Amzn-Trace-Id", TRACE),
+        *lines, ("X-Forwarded-Proto", "https"), ("X-Forwarded-Port", "443"), ("X-Amzn-Trace-Id", trace),
     ]  # fmt: skip
 
 
@@ -73,7 +75,7 @@ class ShapedWorld(BehindWorld):
         **override: Any,
     ) -> None:
         told = yaml.safe_load((SHIPPED / "front" / file).read_text(encoding="utf-8"))
-        taken = ("health_path", "forwarding", "session", "limits")
+        taken = ("health_path", "forwarding", "session", "limits", "log")
         settings = {"asked_by": [], **{name: told[name] for name in taken if name in told}, **override}
         super().__init__(Front(file, "", lambda _program, _place: []), store_url, tmp_path, **settings)
         self.shape = shape
