@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.cli.main import _parser
 from gateway.core.reasons import Reason, status_of
+from gateway.edge.admin.openapi import describe
 from gateway.edge.configfile.schema import schema
 from gateway.edge.rendering.pages import TEXTS
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
@@ -47,6 +48,11 @@ worth an alert.
 
 | Metric | Type | Over several workers | Meaning |
 |---|---|---|---|"""
+_ADMIN = """# Every admin endpoint
+
+Made from the description that the admin listener serves at `/openapi.json` (OpenAPI 3.1). [The admin
+API](../docs/admin-api.md) has an example of each.
+"""
 _COMMANDS = """# Every command
 
 What `--help` says. [Command line](../docs/cli.md) tells what the commands are for.
@@ -64,6 +70,7 @@ def pages() -> dict[str, str]:
         "reason-words.md": reasons(),
         "metric-names.md": metrics(),
         "commands.md": commands(),
+        "admin-endpoints.md": admin_endpoints(),
     }
 
 
@@ -265,6 +272,28 @@ def metrics() -> str:
         merged = meaning.merge if meaning.type == "gauge" else "sum"
         rows.append(f"| `{name}` | {meaning.type} | {merged} | {_cell(meaning.text)} |")
     return "\n".join(rows) + "\n"
+
+
+def admin_endpoints() -> str:
+    """Return the page of every endpoint of the admin listener, from its own description."""
+    told = [_ADMIN]
+    for path, methods in describe()["paths"].items():
+        for method, about in methods.items():
+            if method == "parameters":
+                continue
+            if not about.get("summary"):
+                raise Undocumented(f"{method} {path}")
+            told.append(f"## {method.upper()} `{path}`\n\n{about['summary']}.\n")
+            rows = [
+                f"| `{each['name']}` | {each['in']} | {_cell(each.get('description', ''))} |"
+                for each in (*methods.get("parameters", ()), *about.get("parameters", ()))
+                if "name" in each
+            ]
+            if rows:
+                told += ["| Parameter | In | |\n|---|---|---|", *rows, ""]
+            answers = ", ".join(f"`{status}`" for status in about["responses"])
+            told.append(f"Answers: {answers}.\n")
+    return "\n".join(told)
 
 
 def commands() -> str:

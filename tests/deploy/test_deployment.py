@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -13,10 +14,13 @@ import yaml
 from gateway.cli import main as cli
 from gateway.cli.healthcheck import healthcheck
 from gateway.config.settings.listener import LimitSettings
+from gateway.core.runtime import redirect_uris
 from gateway.edge.admin.hosts import is_ours
+from gateway.edge.configfile.load import parse
 from gateway.edge.telemetry import metrics
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from tests.support.configuration import TREE
+from tests.support.world import SECRET_KEY
 
 DEPLOY = TREE / "deploy"
 UNIT = DEPLOY / "gateway.service"
@@ -119,6 +123,34 @@ def test_compose_and_its_configuration_agree():
     assert "app" in compose["services"]
     port = compose["services"]["gateway"]["ports"][0].rpartition(":")[2]
     assert configuration["listen"] == f"0.0.0.0:{port}"
+
+
+def test_compose_with_a_provider(tmp_path: Path):
+    """[12.compose]: Dex beside it: the files agree about the issuer, the client and where it is reached."""
+    path = DEPLOY / "compose.dex.yaml"
+    lint(tool("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", str(path))
+    compose, base = yaml.safe_load(path.read_text()), yaml.safe_load(COMPOSE.read_text())
+    assert set(compose["services"]) - {"dex"} <= set(base["services"])
+    for service in compose["services"].values():
+        for volume in service["volumes"]:
+            assert (DEPLOY / volume.partition(":")[0]).exists()
+    service = compose["services"]["dex"]
+    dex = yaml.safe_load((DEPLOY / "dex.yaml").read_text())
+    text = (DEPLOY / "gateway.dex.yaml").read_text()
+    for name in set(re.findall(r"/run/secrets/([a-z-]+)", text)):
+        (tmp_path / name).write_text(SECRET_KEY if name == "gateway-secret-key" else "x" * 32)
+        assert name in base["secrets"]
+    settings = parse(text.replace("/run/secrets", str(tmp_path)).encode(), "x", tmp_path, {}).settings
+    provider = settings.providers["dex"]
+    (client,) = dex["staticClients"]
+    assert provider.issuer == dex["issuer"]
+    assert provider.client_id == client["id"]
+    assert client["redirectURIs"] == redirect_uris(settings)["dex"][:1]
+    assert f"'{client['secret']}'" in path.read_text()
+    host = urlsplit(dex["issuer"])
+    assert host.hostname in service["networks"]["front"]["aliases"]
+    assert service["ports"] == [f"127.0.0.1:{host.port}:{host.port}"]
+    assert dex["web"]["http"] == f"0.0.0.0:{host.port}"
 
 
 def test_prometheus_can_scrape_what_is_deployed():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.reasons import Reason
+from gateway.edge.admin.openapi import describe
 from gateway.edge.configfile.schema import schema
 from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from tests.support.configuration import TREE
@@ -87,6 +88,13 @@ def test_every_reason_and_metric_is_in_the_reference(site: Path):
         assert f">{name}</span>" in metrics
 
 
+def test_every_admin_endpoint_is_in_the_reference(site: Path):
+    """[12.docs]: each path, from the description that is served."""
+    text = (site / "reference/admin-endpoints.html").read_text(encoding="utf-8")
+    for path in describe()["paths"]:
+        assert f">{path}</span>" in text
+
+
 def test_what_is_dead_fails_the_build(tmp_path: Path):
     """[12.docs]: a link, an anchor, a page that nothing leads to; seen in a site of few pages."""
     docs = tmp_path / "docs"
@@ -96,11 +104,11 @@ def test_what_is_dead_fails_the_build(tmp_path: Path):
     (docs / "adr").mkdir()
     (docs / "adr/README.md").write_text("# Decisions\n\nNone.\n")
     (docs / "adr/0001-none.md").write_text("# 1. None\n")
-    for name in ("configuration.md", "cli.md", "reasons.md", "metrics.md", "logs.md"):
+    for name in ("admin-api.md", "configuration.md", "cli.md", "reasons.md", "metrics.md", "logs.md"):
         (docs / name).write_text(f"# {name}\n")
     (docs / "index.md").write_text(
         "# Site\n\n## Reference\n\n[1](configuration.md) [2](cli.md) [3](reasons.md) [4](metrics.md)"
-        " [5](logs.md) [6](adr/README.md)\n"
+        " [5](logs.md) [6](adr/README.md) [7](admin-api.md)\n"
     )
     (tmp_path / "config").mkdir()
     (tmp_path / "config/gateway.yaml").write_text("")
