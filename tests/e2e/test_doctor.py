@@ -101,8 +101,7 @@ def wrong(findings: list[Finding]) -> list[str]:
     return [each.to_line() for each in findings if each.answer != "yes"]
 
 
-@pytest.mark.parametrize("knows", [True, False], ids=["with a configuration", "from outside"])
-@pytest.mark.parametrize("path", ["/", "/api/orders", "/public/"])
+@pytest.mark.parametrize(("path", "knows"), [("/", True), ("/api/orders", False), ("/public/", True)])
 async def test_a_login_that_is_well(valkey_url, tmp_path, path, knows):
     """[12.cli]: as far as the provider's page and back: yes, from a page that asks for it or not."""
     async with World(valkey_url, tmp_path) as world:

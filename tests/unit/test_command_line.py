@@ -157,52 +157,48 @@ def completed(tmp_path_factory):
         assert cli.main(["completion", "bash"]) == 0
     script.write_text("\n".join(lines))
 
-    def complete(line: str) -> list[str]:
-        words = line.split(" ")
-        array = " ".join(map(shlex.quote, words))
+    def complete(*lines: str) -> list[set[str]]:
+        told = [f"source {script}", "how=$(complete -p gateway); how=${how#*-F }; how=${how%% *}"]
+        for line in lines:
+            words = line.split(" ")
+            told += [
+                f"COMP_WORDS=({' '.join(map(shlex.quote, words))}); COMP_CWORD={len(words) - 1}",
+                f"COMP_LINE={shlex.quote(line)}; COMP_POINT={len(line)}; COMPREPLY=(); $how",
+                'printf "%s " "${COMPREPLY[@]}"; echo',
+            ]
         done = subprocess.run(
-            [
-                "bash",
-                "--norc",
-                "-c",
-                (
-                    f"source {script}; COMP_WORDS=({array}); COMP_CWORD={len(words) - 1}\n"
-                    f"COMP_LINE={shlex.quote(line)}; COMP_POINT={len(line)}\n"
-                    "how=$(complete -p gateway); how=${how#*-F }; ${how%% *}\n"
-                    'printf "%s\\n" "${COMPREPLY[@]}"'
-                ),
-            ],
+            ["bash", "--norc", "-c", "\n".join(told)],
             capture_output=True,
             text=True,
             check=True,
-            timeout=30,
+            timeout=60,
             cwd=directory,
         )
         assert done.stderr == ""
-        return done.stdout.split()
+        return [set(each.split()) for each in done.stdout.splitlines()]
 
     return complete
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("gateway ", {path for path in EVERY if path and " " not in path}),
-        ("gateway che", {"check"}),
-        ("gateway keys api ", {"create", "list", "revoke"}),
-        ("gateway completion z", {"zsh"}),
-        ("gateway run --config a-f", {"a-file.yaml"}),
-    ],
-)
-def test_bash_completes(completed, line, expected):
+def test_bash_completes(completed):
     """[12.cli]: commands, actions, choices and files, asked of bash itself."""
-    assert expected <= set(completed(line))
+    expected = {
+        "gateway ": {path for path in EVERY if path and " " not in path},
+        "gateway che": {"check"},
+        "gateway keys api ": {"create", "list", "revoke"},
+        "gateway completion z": {"zsh"},
+        "gateway run --config a-f": {"a-file.yaml"},
+    }
+    found = completed(*expected)
+    for (line, words), told in zip(expected.items(), found, strict=True):
+        assert words <= told, line
 
 
-@pytest.mark.parametrize("path", sorted(set(LEAVES) - LEFT_TO_HELP))
-def test_bash_completes_every_option(completed, path):
+def test_bash_completes_every_option(completed):
     """[12.cli]: of each command, every option that it has."""
-    assert options(LEAVES[path]) <= set(completed(f"gateway {path} --"))
+    paths = sorted(set(LEAVES) - LEFT_TO_HELP)
+    for path, told in zip(paths, completed(*(f"gateway {path} --" for path in paths)), strict=True):
+        assert options(LEAVES[path]) <= told, path
 
 
 @pytest.mark.parametrize(("shell", "check"), [("zsh", ["-n"]), ("fish", ["-n"]), ("tcsh", ["-n"])])
