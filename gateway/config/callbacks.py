@@ -1,6 +1,11 @@
 """The paths of the providers' callbacks."""
 
+from typing import Final
+
 from gateway.config.settings.root import Settings
+
+CONSOLE_CALLBACK: Final = "/console/callback"
+"""Where the provider sends an operator back to, at the console's own origin."""
 
 
 def callback_paths(settings: Settings) -> dict[str, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.config.callbacks import callback_paths, login_providers
+from gateway.config.callbacks import CONSOLE_CALLBACK, callback_paths, login_providers
 from gateway.config.checks.every import check
 from gateway.config.checks.problems import Problem
 from gateway.config.checks.several_providers import CLIENT_KEYS, admitted
@@ -136,13 +136,18 @@ def _sites(settings: Settings) -> dict[bytes, Site]:
 def redirect_uris(settings: Settings) -> dict[str, list[str]]:
     """Return by provider what is to be registered there: where logins, and logouts, come back to."""
     origins = [_site(url).origin for url in callback_urls(settings)]
-    return {
+    found = {
         name: [
             *(origin + path for origin in origins),
             *(f"{origin}{settings.prefix}logged-out" for origin in origins),
         ]
         for name, path in callback_paths(settings).items()
     }
+    console = settings.admin.console
+    if console is not None and console.provider is not None and console.url is not None:
+        # operators come back to the admin listener
+        found.setdefault(console.provider, []).append(console.url.rstrip("/") + CONSOLE_CALLBACK)
+    return found
 
 
 def key_uris(settings: Settings) -> dict[str, str]:

@@ -735,3 +735,17 @@ def test_an_id_may_begin_with_a_hyphen(words, guarded):
     """One session id in 64 does, and is no option."""
     assert cli._guarded(words) == guarded
     assert cli._parser(guarded).parse_args(guarded)
+
+
+def test_check_says_what_to_register_for_the_console(capsys, config):
+    """[12.cli]: where operators log in at a provider, it sends them back to the console as well."""
+    console = '{url: "http://127.0.0.1:PORT", provider: corporate, require: {groups: [operators]}}'
+    config.write_text(
+        CONFIG.replace('"${env:ADMIN_TOKEN}"}', f'"${{env:ADMIN_TOKEN}}", console: {console}}}').replace(
+            "PORT", "9090"
+        )
+    )
+    code, out, _ = run(capsys, "check", "--config", str(config))
+    assert code == 0
+    (line,) = [each for each in out.splitlines() if each.startswith("register at")]
+    assert line.endswith(" http://127.0.0.1:9090/console/callback")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
+from gateway.config.callbacks import CONSOLE_CALLBACK
 from gateway.config.settings.console import ConsoleSettings
 from gateway.core.endpoints.authorization_response import AuthorizationResponse, process_response
 from gateway.core.sessions.pending import (
@@ -28,7 +29,6 @@ from gateway.edge.admin.console.login import safe
 from gateway.edge.admin.console.requests import parameters
 from gateway.edge.admin.http import Ask
 
-CALLBACK: Final = "/console/callback"
 _PURPOSE: Final = "console login"
 _SECONDS: Final = 600
 _MOST_USED: Final = 4096
@@ -73,10 +73,10 @@ class ProviderLogin:
             return f"{_url(settings)}/console/login/provider?{query}", ""
         provider = settings.provider or ""
         begun = begin_pending(
-            os.urandom(SECRET_BYTES), provider, safe(told.get("to", "")), self._clock(), CALLBACK
+            os.urandom(SECRET_BYTES), provider, safe(told.get("to", "")), self._clock(), CONSOLE_CALLBACK
         )
         fields = {
-            "redirect_uri": _url(settings) + CALLBACK,
+            "redirect_uri": _url(settings) + CONSOLE_CALLBACK,
             "state": begun.state,
             "nonce": begun.nonce,
             "verifier": begun.verifier,
@@ -99,7 +99,7 @@ class ProviderLogin:
             word = "".join(letter for letter in response.error[:_MOST_WORD] if letter.isprintable())
             raise Refusal("login_denied", f"The provider did not log you in: {word}.")
         fields = {
-            "redirect_uri": _url(settings) + CALLBACK,
+            "redirect_uri": _url(settings) + CONSOLE_CALLBACK,
             "code": response.code,
             "iss": response.issuer or "",
             "nonce": begun.nonce,
