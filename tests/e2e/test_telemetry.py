@@ -396,8 +396,19 @@ async def test_a_tunnel_is_one_span(valkey_url, tmp_path, collector):
 
 
 async def test_workers_and_supervisor_tell(collector):
-    """[12.otel]: workers tell spans and lines, the supervisor metrics of all, each as itself."""
-    async with Fleet(2, telemetry={"endpoint": collector.url} | EVERYTHING) as fleet:
+    """[12.otel]: off, no process has loaded it; by a reload workers tell spans, the supervisor metrics."""
+    async with Fleet(2) as fleet:
+        processes = [fleet.process.pid, *(await fleet.pids()).values()]
+
+        def loaded() -> set[bool]:
+            # what encodes is an extension module
+            return {"/google/_upb/" in Path(f"/proc/{pid}/maps").read_text() for pid in processes}
+
+        assert loaded() == {False}
+        fleet.write(telemetry={"endpoint": collector.url} | EVERYTHING)
+        code, text = await fleet.command("reload")
+        assert code == 0, text
+        assert loaded() == {True}
         browser = fleet.browser()
         assert (await browser.fetch("/public/x")).status == 200
         await browser.close()
