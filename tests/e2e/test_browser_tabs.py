@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.browser import NEEDS_CHROMIUM, Person, Tab, somebody
 from tests.support.certificates import Authority
+from tests.support.sites import SiteWorld
 from tests.support.world import World
 
 pytestmark = NEEDS_CHROMIUM
@@ -218,6 +219,35 @@ async def test_a_person_ends_a_session_that_she_does_not_know(world: World, pers
         await there.open(f"{world.base}/page")
         assert await there.run("document.querySelector('h1').innerText") == "Your session has ended"
         assert tab.complaints == []
+
+
+@pytest.mark.parametrize("mode", ["cookie"])
+async def test_one_login_for_several_sites(valkey_url, tmp_path, person: Person, mode: str):
+    """R39 [12.browser]: past a provider's ``form-action``; six tabs restored, one refresh; out everywhere."""
+    async with SiteWorld(valkey_url, tmp_path, session=in_mode(mode)) as world:
+        world.provider.post_logout_redirect_uris = (f"{world.site('login')}/.gateway/logged-out",)
+        wiki = await person.tab()
+        await wiki.log_in(f"{world.site('wiki')}/page", "alice")
+        entries = (await wiki.command("Page.getNavigationHistory"))["entries"]
+        assert not any("/.gateway/" in each["url"] for each in entries)
+        world.clock.advance(world.provider.access_lifetime + 61)
+        pages = [f"{world.site(each)}/{each}{turn}" for turn in (1, 2) for each in ("wiki", "shop", "files")]
+        tabs = [wiki, *[await person.tab() for _ in pages[1:]]]
+        pairs = tuple(zip(tabs, pages, strict=True))
+        await asyncio.gather(*(tab.command("Page.navigate", url=page) for tab, page in pairs))
+        for tab, page in pairs:
+            await tab.at(page)
+            assert (await tab.text()).startswith("hello alice")
+        assert world.provider.counts["token:authorization_code"] == 1
+        assert world.provider.counts["token:refresh_token"] == 1
+        assert not world.audit("reuse_detected")
+        await wiki.open(f"{world.site('wiki')}/.gateway/logout")
+        await wiki.click("form button")
+        # over the provider, and from the host where people log in on to the site
+        await wiki.until("location.pathname === '/.gateway/logged-out' && document.readyState === 'complete'")
+        assert await wiki.run("location.origin") == world.site("wiki")
+        for tab in tabs[1:3]:
+            assert await tab.run("fetch('/x').then(answer => answer.status)") == 401
 
 
 @pytest.fixture(params=["cookie", "redis"])

@@ -623,3 +623,26 @@ async def test_r75_a_ticket_brings_no_older_generation(world: SiteWorld):
     world.clock.advance(61)
     assert (await alice.fetch(world.site("shop") + "/x")).status == 200
     assert not world.audit("reuse_detected")
+
+
+async def test_no_form_is_behind_a_redirect_to_another_site(world: SiteWorld):
+    """[12.browser]: browsers hold redirects to a form's ``form-action``: after a login a page leads on."""
+    alice = world.browser()
+    page = await alice.get(world.site("wiki") + "/page")
+    page = await alice.send(page, {"username": "alice", "password": "alice"}, follow=False)
+    hosts = []
+    while page.onwards:
+        url = page.url.join(URL(page.onwards, encoded=True))
+        hosts.append((url.host, "Location" in page.headers))
+        page = await alice.get(str(url), follow=False)
+    names = {site: URL(world.site(site)).host for site in ("login", "wiki")}
+    assert hosts == [
+        (names["login"], True),
+        (names["login"], True),
+        (names["wiki"], False),
+        (names["wiki"], True),
+    ]
+    assert (page.status, page.text.startswith("hello alice")) == (200, True)
+    # nobody who is logged in there is held up by a page
+    page = await alice.until(world.site("shop") + "/", "ticket?ticket=")
+    assert page.status == 303

@@ -63,8 +63,8 @@ class SiteBrowser(Browser):
     async def until(self, path: str, part: str) -> Page:
         """Navigate until an answer leads to an address with this part, which is not followed."""
         page = await self.get(path, follow=False)
-        while page.status == 303:
-            location = str(page.url.join(URL(page.headers["Location"], encoded=True)))
+        while page.onwards:
+            location = str(page.url.join(URL(page.onwards, encoded=True)))
             if part in location:
                 return page
             page = await self.get(location, follow=False)
@@ -73,7 +73,7 @@ class SiteBrowser(Browser):
     async def ticket(self, site: str, path: str = "/") -> str:
         """Return the address that a ticket for a site leads to, without going there."""
         page = await self.until(self.world.site(site) + path, "ticket?ticket=")
-        return str(page.headers["Location"])
+        return page.onwards
 
 
 class SiteWorld(World):

@@ -142,6 +142,11 @@ class Page:
     history: list[int] = field(default_factory=list)
 
     @property
+    def onwards(self) -> str:
+        """Where a browser goes on to by itself, empty where it stays."""
+        return str(self.headers.get("Location", self.headers.get("Refresh", "").partition("url=")[2]))
+
+    @property
     def set_cookies(self) -> list[str]:
         """The Set-Cookie fields of the answer."""
         return self.headers.getall("Set-Cookie", [])
@@ -181,12 +186,19 @@ class Browser:
             method, url, allow_redirects=follow, headers=headers, **more
         ) as answer:
             history = [each.status for each in answer.history]
-            return Page(
+            page = Page(
                 answer.status, answer.headers, await answer.text(errors="replace"), answer.url, history
             )
+        if follow and "Refresh" in page.headers:
+            return await self.get(page.onwards)
+        return page
 
     async def submit(self, page: Page, **fields: str) -> Page:
         """Fill in and send the page's form; follow where it leads."""
+        return await self.send(page, fields, follow=True)
+
+    async def send(self, page: Page, fields: dict[str, str], *, follow: bool) -> Page:
+        """Fill in and send the page's form."""
         action = re.search(r'<form[^>]*action="([^"]*)"', page.text)
         target = page.url.join(URL(html.unescape(action[1]), encoded=True)) if action else page.url
         hidden = dict(
@@ -194,7 +206,11 @@ class Browser:
         )
         data = {name: html.unescape(value) for name, value in hidden.items()} | fields
         return await self.request(
-            "POST", str(target), follow=True, headers={**NAVIGATE, "Origin": str(target.origin())}, data=data
+            "POST",
+            str(target),
+            follow=follow,
+            headers={**NAVIGATE, "Origin": str(target.origin())},
+            data=data,
         )
 
     async def login(self, path: str = "/", user: str = "alice") -> Page:

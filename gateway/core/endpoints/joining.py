@@ -7,6 +7,7 @@ somebody else by a link, and whoever sees a ticket has nothing.
 """
 
 import hmac
+from dataclasses import replace
 from typing import TypeAlias
 from urllib.parse import quote
 
@@ -25,6 +26,7 @@ from gateway.core.decision.needs import (
     SessionRecord,
 )
 from gateway.core.decision.refusals import login_link, plain, refuse
+from gateway.core.endpoints.going_on import going_on
 from gateway.core.endpoints.login_failure import Attempt, spent
 from gateway.core.endpoints.session_start import (
     is_login_site,
@@ -77,7 +79,7 @@ def join(context: Context) -> Step:
     verdict = judge_session(context, cookie) if isinstance(cookie, SessionCookie) else None
     if isinstance(verdict, Live):
         if _will_do(context, verdict, asked, has_logged_in=has_logged_in):
-            return _give(context, verdict, home, asked)
+            return _give(context, verdict, home, asked, has_logged_in=has_logged_in)
     elif verdict is not None and not isinstance(verdict, Reason):
         return verdict
     return _log_in(context, page if has_logged_in else page + _AFTER)
@@ -166,7 +168,9 @@ def _log_in(context: Context, page: str) -> Respond | Login:
     return begin_for(context, Reason.LOGIN_REQUIRED, page)
 
 
-def _give(context: Context, live: Live, home: Site, asked: JoinRequest) -> Respond | Need:
+def _give(
+    context: Context, live: Live, home: Site, asked: JoinRequest, *, has_logged_in: bool
+) -> Respond | Need:
     """Keep the session for that site and that browser, and send it there with the ticket."""
     runtime, current = context.knowledge.runtime, live.current
     assert current is not None
@@ -181,14 +185,11 @@ def _give(context: Context, live: Live, home: Site, asked: JoinRequest) -> Respo
     shown = Ticket(secret, asked.challenge, context.now)
     sealed = runtime.ring.seal(ticket_purpose(home.origin), encode_ticket(shown), nonce)
     state = quote(asked.state, safe="")
-    return Respond(
-        Reason.TICKET_GIVEN,
-        303,
-        location=f"{home.origin}{runtime.settings.prefix}{TICKET}?ticket={sealed}&state={state}",
-        cookies=live.cookies,
-        identity=live.identity,
-        background=live.background,
-    )
+    url = f"{home.origin}{runtime.settings.prefix}{TICKET}?ticket={sealed}&state={state}"
+    given = Respond(Reason.TICKET_GIVEN, 303, location=url)
+    if has_logged_in:
+        given = going_on(context, Reason.TICKET_GIVEN, url)
+    return replace(given, cookies=live.cookies, identity=live.identity, background=live.background)
 
 
 def _handle(context: Context) -> str:

@@ -17,6 +17,7 @@ from gateway.core.decision.context import Context
 from gateway.core.decision.needs import Body, EndSession, Need, Random, Revoke, RevokeToken, SessionRecord
 from gateway.core.decision.refusals import plain, refuse
 from gateway.core.endpoints import id_token_hint
+from gateway.core.endpoints.going_on import going_on
 from gateway.core.endpoints.session_start import FORGET_PAGES, is_login_site
 from gateway.core.fault import Fault
 from gateway.core.headers.cookies import CookieChange, Seal
@@ -205,7 +206,7 @@ def _leads_on(context: Context) -> Respond | None:
     if site is None or site == here or site.origin.encode() != payload:
         return None
     url = f"{site.origin}{runtime.settings.prefix}logged-out?state={quote(state, safe='')}"
-    return Respond(Reason.LOGGED_OUT, 303, location=url)
+    return going_on(context, Reason.LOGGED_OUT, url)
 
 
 def _forgotten(context: Context) -> tuple[CookieChange, ...]:

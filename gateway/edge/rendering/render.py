@@ -180,6 +180,8 @@ def _named_page(answer: Respond, edition: Edition) -> tuple[list[Header], bytes]
     if answer.page == "choose":
         remembered = "remembered" in answer.values
         return headers, pages.choose(answer.choices, remembered=remembered, edition=edition)
+    if answer.page == "going_on":
+        return headers, pages.going_on(answer.reason, answer.values["url"], edition)
     if answer.page == "page_lost":
         return headers, pages.page_lost(edition)
     raise ValueError(f"no page named {answer.page}")

@@ -33,6 +33,7 @@ __all__ = [
     "Text",
     "choose",
     "compile_pages",
+    "going_on",
     "logged_out",
     "logout_confirm",
     "page_lost",
@@ -47,6 +48,7 @@ _FORM: Final = Template(
     '<button class="button first" type="submit">{{logout}}</button>'
     '<button class="button" type="submit" name="everywhere" value="1">{{everywhere}}</button></form>'
 )
+_GO_ON: Final = Template('<a class="button first" href="{{link}}">{{text}}</a>')
 _WHERE: Final = Template('<p class="below"><a href="{{link}}">{{text}}</a></p>')
 
 
@@ -152,6 +154,12 @@ def choose(choices: Iterable[tuple[str, str]], *, remembered: bool, edition: Edi
 def page_lost(edition: Edition = PLAIN) -> bytes:
     """Return the page after a login for a page whose address was too long to be remembered."""
     return edition.page("page_lost", below=group([button(edition, "home", _NO_OFFERS)]))
+
+
+def going_on(reason: Reason, url: str, edition: Edition = PLAIN) -> bytes:
+    """Return the page from which a browser goes on by itself, or by its button."""
+    link = {"link": link_of(url) or "", "text": edition.say("button", "go_on")}
+    return edition.page(reason.value, below=group([_GO_ON.render(link)]))
 
 
 def logged_out(login_url: str, *, at_provider: bool = False, edition: Edition = PLAIN) -> bytes:

@@ -18,6 +18,7 @@ LABELS: Final[dict[str, dict[str, str | tuple[str, ...]]]] = {
         "logout": "Log out",
         "logout_everywhere": "Log out everywhere",
         "stay": "Stay logged in",
+        "go_on": "Go on",
     },
     "heading": {
         "advice": "What you can do",

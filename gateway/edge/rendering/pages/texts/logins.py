@@ -39,7 +39,13 @@ LOGINS: Final[dict[Reason, Text]] = {
         "So many logins were begun in this browser that this one was forgotten; it begins again."
     ),
     Reason.ALREADY_LOGGED_IN: fine("You are logged in already."),
-    Reason.TICKET_GIVEN: fine("You are logged in; you go on to the site that you came from."),
+    Reason.TICKET_GIVEN: Text(
+        "The session goes on to the site that asked for it.",
+        "You are logged in",
+        "You go on to the site that you came from.",
+        actions=(),
+        tone="good",
+    ),
     Reason.SITE_JOINED: fine("You are logged in at this site as well."),
     Reason.LOGGED_OUT: Text(
         "The session has ended.",

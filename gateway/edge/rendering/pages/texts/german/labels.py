@@ -14,6 +14,7 @@ LABELS: Final[dict[str, dict[str, str | tuple[str, ...]]]] = {
         "logout": "Abmelden",
         "logout_everywhere": "Überall abmelden",
         "stay": "Angemeldet bleiben",
+        "go_on": "Weiter",
     },
     "heading": {
         "advice": "Was Sie tun können",

@@ -37,7 +37,7 @@ LOGINS: Final[dict[Reason, Words]] = {
         "Neuem."
     ),
     Reason.ALREADY_LOGGED_IN: fine("Sie sind schon angemeldet."),
-    Reason.TICKET_GIVEN: fine("Sie sind angemeldet; es geht weiter zu der Seite, von der Sie kamen."),
+    Reason.TICKET_GIVEN: words("Sie sind angemeldet", "Es geht weiter zu der Seite, von der Sie kamen."),
     Reason.SITE_JOINED: fine("Sie sind auch bei dieser Website angemeldet."),
     Reason.LOGGED_OUT: words(
         "Sie sind abgemeldet",
