@@ -142,6 +142,11 @@ async def test_minio_s_ways_of_uploading(valkey_url: str, tmp_path):
         assert f" {len(body)}".encode() in answer
         seen = world.upstream.last().headers
         assert (seen["Content-Encoding"], seen["X-Amz-Trailer"]) == ("aws-chunked", "x-amz-checksum-crc32")
+        # an empty object has a length, too
+        for method, target in (("PUT", "/bucket/folder/"), ("POST", "/bucket/x?uploads")):
+            answer = await raw(world, method, target, *lines[:2], "Content-Length: 0")
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert world.upstream.last().headers.get("Content-Length") == "0"
         nobody = world.browser()
         assert (await nobody.fetch("/api/v1/session")).status == 401
         world.set_groups("storage")

@@ -35,6 +35,8 @@ async def test_what_a_recipe_does(world: ProviderWorld):
     told = world.upstream.last().headers
     for name, value in {"X-Forwarded-User": "alice", **recording.told}.items():
         assert told.get(name, "") == value, name
+    # what applications' recipes ask for; Google has none
+    assert "X-Forwarded-Preferred-Username" in told or recording.recipe == "google"
     _asked(recording, provider, the_client(world))
     assert (await browser.get(recording.guarded)).status == 200
     await _bearers(world, recording)
