@@ -9,7 +9,7 @@ import pytest
 from gateway.cli import main as cli
 from gateway.cli.doctor.cookies import judge, read
 from gateway.cli.doctor.log import failures
-from gateway.config.settings.listener import LogSettings
+from gateway.config.settings.logs import LogSettings
 from gateway.core.diagnoses import DIAGNOSES
 from gateway.core.reasons import Reason
 from gateway.edge.telemetry.logs import Logs
