@@ -1,5 +1,6 @@
 """``gateway doctor`` walks through a login, behind a proxy that is good and then wrong in each way."""
 
+import asyncio
 import contextlib
 import ssl
 import time
@@ -193,6 +194,43 @@ async def test_a_login_for_several_sites(valkey_url, tmp_path):
         begun = next(each for each in findings if each.question == "does a login begin")
         assert begun.detail.startswith(world.base)
         assert await walked(world, f"{site}/wanted", knows=False)
+
+
+HOSTILE = [
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + b"<form>" * 200_000,
+    b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: javascript:alert(1)\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: /?client_id=a&redirect_uri=%1b%5b2J&state=%00\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: /?client_id=a&redirect_uri=http://%5b::1&state=a\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: //\xe2\x80\xaegnp.example/?client_id=1\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: /?client_id=1\r\nSet-Cookie: a\x7f=" + b"x" * 6000 + b"\r\n\r\n",
+    b'HTTP/1.1 503 X\r\nX-Request-ID: 1\r\nContent-Length: 26\r\n\r\n{"reason": ["login_loop"]}',
+    b"HTTP/1.1 400 X\r\nX-Request-ID: 1\r\nContent-Length: 9\r\n\r\n\xff\xfe\x1b[2J\x00ab",
+    b"HTTP/1.1 200 OK\r\nDate: a long time ago\r\nContent-Length: 0\r\n\r\n",
+    b"SSH-2.0-OpenSSH\r\n",
+    b"",
+]
+
+
+@pytest.mark.parametrize("answer", HOSTILE)
+async def test_a_hostile_site(answer):
+    """[12.cli]: whatever answers, it comes to an end, breaks nothing and drives no terminal."""
+
+    async def serve(reader, writer):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        findings = await Walk(Start(f"http://127.0.0.1:{port}/", WITHIN)).go()
+    assert findings
+    for each in findings:
+        assert each.to_line().isprintable()
+        assert len(each.to_line()) < 2000
 
 
 async def test_nobody_at_the_address():

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Final
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from yarl import URL
@@ -94,12 +95,20 @@ async def get(
     return Page(
         url,
         response.status,
-        response.headers.get("Location", ""),
+        location_of(url, response.headers.get("Location", "")),
         {name.lower(): value for name, value in response.headers.items()},
         response.headers.getall("Set-Cookie", []),
         octets[:_MOST_BODY].decode("utf-8", "replace"),
         _ahead(response.headers.get("Date")),
     )
+
+
+def location_of(url: str, location: str) -> str:
+    """Return where an answer of a URL leads, empty where that is no address."""
+    try:
+        return location if urlsplit(urljoin(url, location)) else ""
+    except ValueError:
+        return ""
 
 
 def _ahead(date: str | None) -> float | None:

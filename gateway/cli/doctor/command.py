@@ -182,6 +182,7 @@ def _by_walk(options: argparse.Namespace) -> int:
     import asyncio  # noqa: PLC0415 - only this way needs them
 
     from gateway.cli.doctor.walk import Walk  # noqa: PLC0415 - a client
+    from gateway.cli.online.findings import plain  # noqa: PLC0415 - as above
 
     findings = asyncio.run(Walk(_start(options)).go())
     is_well = all(finding.answer != "no" for finding in findings)
@@ -192,7 +193,7 @@ def _by_walk(options: argparse.Namespace) -> int:
         say(finding.to_line())
     first = next((finding for finding in findings if finding.answer == "no"), None)
     if first is not None:
-        complain(f"probably this is why: {first.detail or first.question}")
+        complain(f"probably this is why: {plain(first.detail or first.question)}")
         return 1
     complain(
         "as far as a login goes without a person, all is well: log in, and give me the word at the foot of"

@@ -115,9 +115,8 @@ class Walk:
         return None
 
     async def _get(self, url: str, headers: Mapping[str, str] = NAVIGATION) -> Page:
-        host = urlsplit(url).hostname or ""
         return await get(
-            url, self.start.within, headers=headers, cookies=self._kept.get(host), ca_file=self.start.ca_file
+            url, self.start.within, headers=headers, cookies=self._sent_to(url), ca_file=self.start.ca_file
         )
 
     def _keep(self, page: Page) -> None:
@@ -188,7 +187,9 @@ class Walk:
             )
 
     def _sent_to(self, url: str) -> Mapping[str, str]:
-        return self._kept.get(urlsplit(url).hostname or "", {})
+        # what comes from elsewhere may be no URL
+        parts = split_url(url)
+        return {} if parts is None else self._kept.get(parts.hostname or "", {})
 
     def _look_at_redirect(self, page: Page, back: str) -> None:
         here, there = _origin(page.url), _origin(back)

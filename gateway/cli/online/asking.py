@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Final
+from urllib.parse import urljoin
 
 import aiohttp
 from yarl import URL
@@ -69,8 +70,16 @@ async def see(url: str, settings: ProviderSettings, within: float) -> Seen:
         # what the library says may quote the request
         raise NotSeenError(f"no answer ({type(error).__name__})") from None
     ahead = _ahead(response.headers.get("Date"), (asked_at + heard_at) / 2)
-    location = response.headers.get("Location", "")
+    location = _location(url, response.headers.get("Location", ""))
     return Seen(response.status, location, body, ahead, (heard_at - asked_at) / 2 + 0.5)
+
+
+def _location(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location) if location else ""
+    except ValueError:
+        # such as http://[::1
+        return ""
 
 
 async def _body(response: aiohttp.ClientResponse) -> str:

@@ -33,13 +33,13 @@ class Finding:
         """Return it for a person, in a line."""
         detail = f": {plain(self.detail)}" if self.detail else ""
         advice = f" - {plain(self.advice)}" if self.advice else ""
-        return f"{self.answer:<{_WIDTH}}  {plain(self.subject)}: {self.question}{detail}{advice}"
+        return f"{self.answer:<{_WIDTH}}  {plain(self.subject)}: {plain(self.question)}{detail}{advice}"
 
     def to_json(self) -> dict[str, Json]:
         """Return it for a program."""
         told: dict[str, Json] = {
             "subject": plain(self.subject),
-            "question": self.question,
+            "question": plain(self.question),
             "answer": self.answer,
         }
         told |= {"detail": plain(self.detail)} if self.detail else {}

@@ -18,6 +18,7 @@ from gateway.edge.store.embedded import find_server
 from gateway.edge.store.store import explain, open_servers
 from gateway.edge.store.watch import KEEPS_ALL
 from gateway.http.client_tls import client_context
+from gateway.syntax.urls import is_loopback
 
 _SUBJECT: Final = "redis"
 _ANSWERS: Final = "does it answer"
@@ -26,6 +27,7 @@ _LASTS: Final = "does it keep everything over a restart"
 _WRITES: Final = "can it write its files"
 _PERMITS: Final = "does it permit every command"
 _RECENT: Final = "is it recent enough"
+_ENCRYPTED: Final = "is the way to it encrypted, or nobody else's"
 _LEAST: Final = (6, 2)
 
 # what the gateway sends: a key stands for any that begins with redis.prefix
@@ -83,7 +85,15 @@ def checks(settings: Settings, names: Names, within: float) -> list[Check]:
         return [Check("state_dir", _ANSWERS, _embedded, within)]
     address = address_of(settings.redis)
     asked = partial(_asked, settings, address, min(0.4 * within, max(3.0, settings.redis.timeout)))
-    return [*_reached(address, names, within), Check(_SUBJECT, _ANSWERS, asked, within)]
+    found = [*_reached(address, names, within), Check(_SUBJECT, _ANSWERS, asked, within)]
+    if address.tls is None and not all(is_loopback(host) for host, _ in address.nodes):
+        found.append(Check(_SUBJECT, _ENCRYPTED, _in_the_clear, within))
+    return found
+
+
+async def _in_the_clear() -> Sequence[Finding]:
+    detail = "it is not: whether anybody else is on this network cannot be told from here"
+    return [Finding(_SUBJECT, _ENCRYPTED, "cannot be told", detail, "write rediss:// across machines")]
 
 
 async def _embedded() -> Sequence[Finding]:
