@@ -294,3 +294,5 @@ async def test_cookies_as_the_browser_holds_them(tls_world: World, tab: Tab):
     whole = {"__Host-gateway-session", "__Host-gateway-refresh"}
     assert names == (whole if mode == "cookie" else {"__Host-gateway-session"})
     assert world.provider.counts["token:refresh_token"] == 1
+    await log_out(tab, world)
+    assert not await tab.person.cookies(f"{world.base}/.gateway/x")
