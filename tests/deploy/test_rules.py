@@ -204,6 +204,8 @@ CASES = [
     Case("GatewayDenylistGarbage", 0, plain("gateway_denylist_garbage_total", "1x45")),
     Case("GatewayRateLimitsUnshared", 1, plain("gateway_rate_limit_unshared_total", "0+9x45")),
     Case("GatewayRateLimitsUnshared", 0, plain("gateway_rate_limit_unshared_total", "9x45")),
+    Case("GatewayAuditLinesDropped", 1, plain("gateway_log_audit_dropped_lines_total", "0x35 9x10")),
+    Case("GatewayAuditLinesDropped", 0, plain("gateway_log_audit_dropped_lines_total", "9x45")),
     Case("GatewayAuditLost", 1, plain("gateway_audit_lost_total", "0x35 1x10")),
     Case("GatewayAuditLost", 0, plain("gateway_audit_lost_total", "1x45")),
     Case("GatewayTelemetryDropped", 1, plain("gateway_telemetry_dropped_total", "0+9x45", ',signal="logs"')),
