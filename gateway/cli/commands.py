@@ -73,10 +73,15 @@ def why_not_started(error: OSError, loaded: "Loaded") -> str:
     return error.strerror or str(error)
 
 
-def schema(_: argparse.Namespace) -> int:
-    """Print the JSON Schema of the configuration."""
+def schema(options: argparse.Namespace) -> int:
+    """Print the JSON Schema of the configuration, or of audit events."""
     import json  # noqa: PLC0415 - only this command needs them
 
+    if options.audit:
+        from gateway.core.audit.schema import schema as audit_schema  # noqa: PLC0415 - the same
+
+        say(json.dumps(audit_schema(), indent=2))
+        return 0
     from gateway.edge.configfile.schema import schema as schema_of  # noqa: PLC0415 - the same
 
     say(json.dumps(schema_of(), indent=2))

@@ -90,7 +90,10 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("gateway sessions end k3Qx0b --reason 'lost laptop'", "one session, by its id as listed"),
         ("gateway sessions end --sub alice", "every session of a person"),
     ),
-    "schema": (("gateway schema > gateway.schema.json", "for an editor, or for CI"),),
+    "schema": (
+        ("gateway schema > gateway.schema.json", "for an editor, or for CI"),
+        ("gateway schema --audit > audit-event.schema.json", "for whoever reads audit events"),
+    ),
     "keys": (("gateway keys generate", "a new key for secret_keys"),),
     "keys generate": (("gateway keys generate > secret-key", "a new key for secret_keys, into a file"),),
     "keys api": (("gateway keys api list", "which API keys are there?"),),

@@ -100,7 +100,10 @@ def _parser(words: Sequence[str]) -> Parser:
     for each in (revoke, reload):
         _admin_arguments(each, changes=True)
     _sessions_arguments(parsers)
-    _command(parsers, "schema", "print the JSON Schema of the configuration, for editors", commands.schema)
+    schema = _command(
+        parsers, "schema", "print the JSON Schema of the configuration, for editors", commands.schema
+    )
+    schema.add_argument("--audit", action="store_true", help="that of audit events, in its stead")
     _keys_arguments(parsers)
     audit.add_arguments(parsers, _admin_arguments)
     _import_arguments(parsers)

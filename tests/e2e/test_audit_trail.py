@@ -190,13 +190,13 @@ async def command(world: World, capsys, *words: str) -> tuple[int, str, str]:
 
 async def test_the_command(world: World, capsys):
     """[12.logs] gateway audit list, export, forget and verify, as an operator has them."""
-    world.gateway.recorder.audit("login", subject="alice", path="/admin/\u202ex\x1b[31m", client="192.0.2.7")
+    world.gateway.recorder.audit("access", subject="alice", path="/admin/\u202ex\x1b[31m", client="192.0.2.7")
     world.gateway.recorder.audit("logout", subject="bob")
     await world.gateway.audit_writer.flush()
     code, out, _ = await command(world, capsys, "list", "--sub", "alice", "--since", "1h")
     assert code == 0
     assert len(out.splitlines()) == 1
-    assert "login  alice  -  /admin/?x?[31m" in out
+    assert "access  alice  -  /admin/?x?[31m" in out
     code, out, _ = await command(world, capsys, "list", "--json", "--event", "logout")
     assert [json.loads(line)["subject"] for line in out.splitlines()] == ["bob"]
     target = world.tmp_path / "events.jsonl"

@@ -21,6 +21,7 @@ from gateway.core.sessions.model import Grant, Session
 from gateway.core.sessions.seal import KeyRing
 from gateway.demo.provider import DemoProvider
 from gateway.demo.upstream import DemoUpstream
+from tests.support.audit_events import hold
 from tests.support.ports import free_port
 from tests.support.world import (
     ADMIN_TOKEN,
@@ -197,7 +198,7 @@ class Fleet:
             map(int, Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split())
         )
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: object = None, *_: object) -> None:
         for browser in self.browsers:
             await browser.close()
         if self.process is not None and self.process.returncode is None:
@@ -208,7 +209,12 @@ class Fleet:
             await self.process.wait()
         await self.upstream.close()
         await self.provider.close()
+        whole = self.log.read_text().rpartition("\n")[0].splitlines() if kind is None else []
         shutil.rmtree(self.directory, ignore_errors=True)
+        for line in whole:
+            # most are access lines, and take long to read
+            if line.startswith("{") and '"event":"request"' not in line:
+                hold(json.loads(line))
 
 
 def inode_of(local: int, remote: int) -> str:

@@ -18,6 +18,7 @@ from gateway.app.gateway import Gateway
 from gateway.config.settings.root import Settings
 from gateway.demo.provider import DemoProvider
 from gateway.edge.telemetry.logs import Logs
+from tests.support.audit_events import hold
 from tests.support.ports import free_port
 
 SECRET_KEY = base64.b64encode(bytes(range(32))).decode()
@@ -354,7 +355,7 @@ class World:
             await asyncio.sleep(0.025)
         raise AssertionError("it never happened")
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: object = None, *_: object) -> None:
         for browser in self.browsers:
             await browser.close()
         for gateway in self.gateways:
@@ -362,6 +363,8 @@ class World:
         with contextlib.suppress(Exception):
             await self.upstream.close()
         await self.provider.close()
+        for line in self.lines if kind is None else ():
+            hold(line)
 
 
 def merge(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:

@@ -260,7 +260,7 @@ _AUDIT: Final[dict[str, dict[str, Json]]] = {
         "get": operation(
             "getAuditHeads",
             "The anchors of the chains",
-            answer("The anchors.", "AuditHeads", {"heads": {}, "firsts": {}}),
+            answer("The anchors.", "AuditHeads", {"heads": {}, "firsts": {}, "files": {}}),
             role="read",
         )
     },

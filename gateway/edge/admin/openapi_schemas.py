@@ -310,6 +310,7 @@ SCHEMAS: Final[dict[str, Json]] = {
         {
             "heads": {"type": "object", "additionalProperties": _ANY_TEXT},
             "firsts": {"type": "object", "additionalProperties": _ANY_TEXT},
+            "files": {"type": "object", "additionalProperties": _ANY_TEXT},
         },
     ),
 }
