@@ -21,6 +21,7 @@ from gateway.config.settings.root import Settings
 from gateway.demo.provider import DemoProvider
 from tests.support.certificates import Authority
 from tests.support.configuration import KEY, TREE
+from tests.support.oauth2 import CALLBACK, section
 from tests.support.ports import free_port
 from tests.support.store import ValkeyServer
 from tests.support.world import merge
@@ -209,6 +210,40 @@ async def showing(pages: Pages):
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize("kind", ["offered", "required"])
+async def test_requests_that_are_pushed(store, kind):
+    """[12.cli]: as a login would; what the provider refuses there is a no as well."""
+    async with provider() as demo, listening() as port:
+        demo.pushed_requests = kind
+        servers = [f"http://127.0.0.1:{port}"]
+        assert problems(await ask_everything(settings(demo.issuer, store, servers), WITHIN)) == []
+        assert demo.counts["par"]
+        other = settings(demo.issuer, store, servers, providers={"corporate": {"callback": "/other"}})
+        found = told(await ask_everything(other, WITHIN), "providers.corporate", "redirect URI")
+    assert (found.answer, found.detail.count("invalid_redirect_uri")) == ("no", 1), found
+
+
+@pytest.mark.parametrize("service", ["github", "gitlab", "discord", "generic"])
+async def test_a_provider_without_openid(store, service):
+    """[12.cli]: OAuth 2.0 alone: reached, its client, its redirect URI; wrong ones are a no."""
+    async with provider() as demo, listening() as port:
+        demo.redirect_uris = (f"{BASE}{CALLBACK}",)
+        known = section(demo.base, service, client_id="app", client_secret=SECRET)
+        servers = [f"http://127.0.0.1:{port}"]
+
+        async def asked(**changes):
+            providers = {"service": {**known, **changes}}
+            base = settings(demo.issuer, store, servers)
+            given = Settings.model_validate({**base.model_dump(by_alias=True), "providers": providers})
+            return await ask_everything(given, WITHIN)
+
+        assert problems(await asked()) == []
+        wrong = told(await asked(client_secret="made-up"), "providers.service", "credentials")
+        strange = told(await asked(callback="/other"), "providers.service", "redirect URI")
+    assert wrong.answer == "no"
+    assert strange.answer == "no"
 
 
 async def test_a_clock_that_is_wrong(store):

@@ -61,6 +61,7 @@ class Dry:
         self._settings = settings
         self._providers = providers
         self._within = within
+        self._prompt: list[tuple[str, str]] = [("prompt", "none")]
 
     async def ask(self, redirect_uri: str) -> Sequence[Finding]:
         """Tell whether this redirect URI is registered."""
@@ -69,7 +70,7 @@ class Dry:
         except Fault:
             return [self._finding("cannot be told", redirect_uri, "its metadata cannot be had")]
         try:
-            seen = await self._see(redirect_uri)
+            seen = await self._see_somehow(redirect_uri)
         except Fault as fault:
             return [self._refused(redirect_uri, fault.detail)]
         except NotSeenError as error:
@@ -79,6 +80,16 @@ class Dry:
             return findings
         return [await self._compared(redirect_uri, seen, findings[0])]
 
+    async def _see_somehow(self, redirect_uri: str) -> Seen:
+        """Return what the provider answers; as a login would ask, where it takes no other push."""
+        try:
+            return await self._see(redirect_uri)
+        except Fault as fault:
+            if not any(word in fault.detail for word in _NOBODY):
+                raise
+        self._prompt = []
+        return await self._see(redirect_uri)
+
     async def _see(self, redirect_uri: str) -> Seen:
         """Return what the provider answers. Raises Fault, NotSeenError."""
         parameters = parameters_of(
@@ -87,7 +98,7 @@ class Dry:
             state=secrets.token_urlsafe(24),
             nonce=secrets.token_urlsafe(24),
             verifier=secrets.token_urlsafe(32),
-            extra=[("prompt", "none")],
+            extra=self._prompt,
         )
         url = await self._providers.authorization_url(self._name, parameters, lambda: None)
         return await see(url, self._settings, self._within)

@@ -53,6 +53,9 @@ async def _check_one(providers: Providers, name: str, settings: ProviderSettings
 
 def told_of_client(metadata: ProviderMetadata, settings: ProviderSettings) -> list[str]:
     """Return where what the provider says of its clients does not fit how the gateway is one."""
+    if settings.kind != "oidc":
+        # it publishes no metadata, so what is known of it says nothing of that
+        return []
     method, told = settings.client_auth, []
     known = {each.removeprefix("self_signed_") for each in metadata.token_auth_methods}
     if method not in known and method != "none":
