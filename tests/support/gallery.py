@@ -62,8 +62,13 @@ ANSWERS: Final[dict[str, Refuse | Respond]] = {
         Reason.LOGGED_OUT, 200, page="logged_out", values={"login_url": _LINK, "provider_session": "ended"}
     ),
     "sign-out": Respond(
-        Reason.LOGOUT_CONFIRM, 200, page="logout_confirm", values={"action": "/.gateway/logout"}
+        Reason.LOGOUT_CONFIRM,
+        200,
+        page="logout_confirm",
+        values={"action": "/.gateway/logout", "sessions": "/.gateway/sessions"},
     ),
+    # without the field by which a browser goes on by itself
+    "going-on": Respond(Reason.TICKET_GIVEN, 200, page="going_on", values={"url": _LINK}),
     "page-lost": Respond(Reason.LOGIN_COMPLETED, 200, page="page_lost"),
     "forbidden": _refuse(
         Reason.GROUP_MISSING,
