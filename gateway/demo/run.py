@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.app.gateway import Gateway
+from gateway.config.callbacks import CONSOLE_CALLBACK
 from gateway.config.settings.root import Settings
 from gateway.core.fault import Fault
 from gateway.demo.narrator import Narrator
@@ -131,7 +132,7 @@ class Demo:
         self.provider = DemoProvider(
             client_id=client.client_id,
             client_secret=client.client_secret.get_secret_value(),
-            redirect_uris=(f"{settings.public_url[0]}{settings.prefix}callback",),
+            redirect_uris=(f"{settings.public_url[0]}{settings.prefix}callback", *_of_console(settings)),
             audience=client.audiences[0],
             port=_port(client.issuer),
         )
@@ -175,6 +176,7 @@ class Demo:
     open      {site}/          log in as alice / alice or bob / bob
               {site}/admin/    for the group admins: alice, not bob
               {site}/public/   for everybody
+    console   {admin}/console/   for operators: alice again
     metrics   {admin}/metrics
     provider  {issuer}/.well-known/openid-configuration
 
@@ -194,6 +196,12 @@ class Demo:
   Access tokens live {lifetime:g} seconds. Stay logged in, reload now and then, and watch them being renewed.
   Configuration: {self._config}. Ctrl-C ends the demo.
 """
+
+
+def _of_console(settings: Settings) -> tuple[str, ...]:
+    """Return where browsers come back to that log in to the console."""
+    console = settings.admin.console
+    return () if console is None or console.url is None else (console.url + CONSOLE_CALLBACK,)
 
 
 class _Signals:

@@ -3,12 +3,15 @@
 import html
 import json
 import re
+import socket
 
 import pytest
 
 from gateway.config.settings.root import Settings
 from gateway.edge.admin import people
+from tests.support.certificates import Authority
 from tests.support.console import TOKENS, Desk, csrf_of, inert, words_of
+from tests.support.ports import free_port
 from tests.support.world import World
 
 pytestmark = pytest.mark.settings({"admin": {"console": {}, "tokens": TOKENS}})
@@ -122,6 +125,56 @@ async def test_a_foreign_host_and_a_link_from_elsewhere(world: World):
         assert (await desk.ask("PUT", "login")).status == 405
         page = await desk.get(f"{desk.origin}/console")
         assert page.url.path == "/console/"
+
+
+async def test_over_tls_the_cookie_is_for_this_host_alone(valkey_url, tmp_path):
+    """[12.console] `__Host-`, Secure and the whole site; the origin is https, and no other counts."""
+    authority = Authority(tmp_path)
+    admin = {"console": {}, "tokens": TOKENS, "tls": authority.issue("localhost").written}
+    async with World(valkey_url, tmp_path, admin=admin) as world:
+        desk = Desk(world.gateway.admin_port, scheme="https", trust=authority.trusting())
+        async with desk:
+            page = await desk.ask("POST", "login", follow=False, data={"token": TOKENS["rita"]["token"]})
+            assert page.status == 303
+            (cookie,) = page.set_cookies
+            assert cookie.startswith("__Host-gateway-console=")
+            assert cookie.endswith("; Path=/; Secure; HttpOnly; SameSite=Strict")
+            page = await desk.get()
+            assert page.status == 200
+            data = {"csrf": csrf_of(page)}
+            plain = {"Origin": desk.origin.replace("https", "http")}
+            assert (await desk.ask("POST", "logout", headers=plain, data=data)).status == 403
+            assert (await desk.send(page, "logout")).status == 200
+
+
+async def test_without_tls_a_network_is_refused(valkey_url, tmp_path):
+    """[12.console] Over plain HTTP only this machine is answered, whatever the Host says; a page says why."""
+    address = own_address()
+    if address is None:
+        pytest.skip("this machine has no address but the loopback's")
+    admin = {"listen": f"0.0.0.0:{free_port()}", "console": {}, "tokens": TOKENS}
+    async with World(valkey_url, tmp_path, admin=admin) as world:
+        port = world.gateway.admin_port
+        async with Desk(port, address) as desk, Desk(port) as here:
+            for host in (f"{address}:{port}", f"localhost:{port}", f"127.0.0.1:{port}"):
+                page = await desk.get(headers={"Host": host})
+                assert page.status == 403
+                assert "Not without TLS" in words_of(page)
+            assert (await desk.ask("POST", "login", data={"token": TOKENS["rita"]["token"]})).status == 403
+            assert (await here.log_in()).status == 200
+        assert {each["why"] for each in world.audit("admin_refused")} == {"cleartext"}
+
+
+def own_address() -> str | None:
+    """Return an address of this machine that is not the loopback's, None where it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # nothing is sent; the route tells the address
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        address = str(probe.getsockname()[0])
+    return None if address.startswith("127.") else address
 
 
 async def test_the_listener_goes_on_as_before(world: World):

@@ -210,6 +210,21 @@ async def test_a_configuration_that_asks_for_more_lets_nobody_stay(world: World)
         assert (await desk.get()).status == 401
 
 
+async def test_nobody_who_may_have_been_revoked_is_let_in(world: World):
+    """[12.console] R44: where the replica is too old to tell, no log-in at a provider counts."""
+    async with Desk(world.gateway.admin_port) as desk, Desk(world.gateway.admin_port) as other:
+        await log_in(desk, world)
+        back = await answered(other, world, "alice")
+        assert (await desk.get()).status == 200
+        await world.gateway.revocations.close()
+        world.clock.jump(300)
+        assert (await desk.get()).status == 401
+        page = await other.get(back)
+        assert page.status == 403
+        assert "denylist_stale" in words_of(page)
+        assert (await other.log_in("rita")).status == 200
+
+
 async def test_another_name_leads_to_the_right_one(world: World):
     """[12.console] Cookies are for one host: whoever comes by another is sent there first, once."""
     async with Desk(world.gateway.admin_port, "127.0.0.1") as desk:

@@ -1,6 +1,8 @@
 """One night at the console: real workers, a real store, a real browser, from the log-in to the last line."""
 
 import asyncio
+import os
+import signal
 
 import aiohttp
 import pytest
@@ -8,7 +10,7 @@ import pytest_asyncio
 
 from tests.support.axe import violations
 from tests.support.browser import NEEDS_CHROMIUM, Tab, somebody
-from tests.support.console import TOKENS, operated
+from tests.support.console import TOKENS, Desk, operated, words_of
 from tests.support.fleet import Fleet
 
 pytestmark = [*NEEDS_CHROMIUM, pytest.mark.asyncio(loop_scope="module")]
@@ -124,3 +126,35 @@ async def test_a_page_that_is_live_asks_for_itself_again(fleet: Fleet, tab):
     await other.click("header button")
     await other.until("document.title.startsWith('Log in')")
     await tab.until("document.title.startsWith('Log in')")
+
+
+async def test_a_reload_decides_who_stays(fleet: Fleet):
+    """[12.console] A token that was exchanged, a console that was switched off: out with the next request."""
+    changed = {"tokens": {"carol": {"token": "another-token-of-carol-0123456789"}}}
+    async with Desk(fleet.admin_port) as desk:
+        assert (await desk.log_in("carol")).status == 200
+        assert (await desk.get()).status == 200
+        for admin, status in ((changed, 401), ({"console": None}, 404), ({}, 401)):
+            fleet.write(admin=admin)
+            assert (await fleet.admin("POST", "/reload"))[0] == 200
+            assert (await desk.get()).status == status
+        assert (await desk.log_in("carol")).status == 200
+        page = await desk.get("?live=off")
+        # by whom, and what has changed
+        assert "reloaded changed: admin" in words_of(page)
+
+
+async def test_a_worker_that_ends_is_told_of(fleet: Fleet):
+    """[12.console] What needs a look stands first; the page is there while a worker is not."""
+    async with Desk(fleet.admin_port) as desk:
+        await desk.log_in("rita")
+        for pid in (await fleet.pids()).values():
+            os.kill(pid, signal.SIGKILL)
+        # whatever the workers do, it answers
+        assert (await desk.get()).status == 200
+
+        async def told() -> bool:
+            return "Workers have ended unasked" in words_of(await desk.get())
+
+        await fleet.eventually(told)
+        await fleet.eventually(fleet.is_ready)

@@ -3,6 +3,7 @@
 import contextlib
 import html
 import re
+import ssl
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from typing import Any, Self
@@ -39,12 +40,22 @@ class Desk:
     Args:
         port: of the admin listener.
         host: by which it is asked.
+        scheme: of its URL.
+        trust: by which its certificate is verified.
     """
 
-    def __init__(self, port: int, host: str = "localhost") -> None:
-        self.origin = f"http://{host}:{port}"
+    def __init__(
+        self,
+        port: int,
+        host: str = "localhost",
+        *,
+        scheme: str = "http",
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        self.origin = f"{scheme}://{host}:{port}"
         self.jar = aiohttp.CookieJar(unsafe=True, quote_cookie=False)
-        self.client = aiohttp.ClientSession(cookie_jar=self.jar)
+        connector = aiohttp.TCPConnector(ssl=trust if trust is not None else True)
+        self.client = aiohttp.ClientSession(cookie_jar=self.jar, connector=connector)
 
     async def __aenter__(self) -> Self:
         return self

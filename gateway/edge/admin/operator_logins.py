@@ -115,6 +115,8 @@ class OperatorLogins:
         return await self._providers.authorization_url(terms.provider.name, parameters, lambda: None)
 
     async def _finish(self, terms: _Terms, fields: Mapping[str, str]) -> dict[str, Json]:
+        # before the code is spent
+        self._judge_replica()
         provider, issuer = terms.provider, fields.get("iss") or None
         metadata = await self._providers.metadata(Metadata(provider.name))
         # RFC 9207 section 2.4: a promised issuer that is missing is as bad as a wrong one (R6)
@@ -185,10 +187,18 @@ class OperatorLogins:
             "email": called.email if told.get("email_verified") is True else "",
         }
 
+    def _judge_replica(self) -> None:
+        """Refuse where the replica cannot tell who was revoked, as the configuration wants it (R44)."""
+        knowledge, settings = self._knowledge(), self._knowledge().runtime.settings.denylist
+        is_fresh = knowledge.denylist.is_fresh(self._clock(), settings.max_staleness)
+        if not is_fresh and settings.when_stale == "refuse":
+            raise _Refusal(Reason.DENYLIST_STALE)
+
     def _judge_still(self, terms: _Terms, fields: Mapping[str, str]) -> None:
         """Judge a person who has logged in by the configuration and the denylist of now. Raises _Refusal."""
         if fields.get("terms") != terms.digest:
             raise _Refusal(Reason.SESSION_ENDED, "the configuration asks for something else now")
+        self._judge_replica()
         since = float(fields["since"])
         about = About(
             "", fields["provider"], fields["issuer"], fields["subject"], fields["sid"] or None,

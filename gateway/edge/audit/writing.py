@@ -37,7 +37,7 @@ MOST_WAITING: Final = 10_000
 MOST_STRANGERS: Final = 60
 """Events of nobody in particular that are kept in a minute: strangers must not displace what is kept."""
 STRANGERS: Final = frozenset(
-    {"access", "admin_refused", "login", "logout_refused", "refusal", "site_refused"}
+    {"access", "admin_refused", "console_login", "login", "logout_refused", "refusal", "site_refused"}
 )
 """Events that anybody may cause; those of nobody in particular are bounded, and refusals are not kept."""
 GATHER: Final = 0.2

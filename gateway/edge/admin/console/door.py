@@ -79,7 +79,8 @@ class Origin:
     def cookie(self, name: str) -> str:
         """Return the full name of a cookie: no other host, and no plain http, can set it where that is so."""
         # cookies know no ports, so what is for this one is told by its name
-        return f"__Host-{name}" if self.is_secure else f"{name}-{self.host.rpartition(':')[2]}"
+        port = self.host.rpartition(":")[2]
+        return f"__Host-{name}" if self.is_secure else f"{name}-{port if port.isdecimal() else 'http'}"
 
     def set(self, name: str, value: str, *, lifetime: int | None = None, site: str = "Strict") -> str:
         """Return the value of Set-Cookie; a ``lifetime`` is in seconds, 0 clears it."""
