@@ -184,10 +184,11 @@ async def test_who_is_refused_is_told_so(world: FrontWorld):
     assert world.told("Authorization") in ([], [""])
     await bob.login("/", "bob")
     world.upstream.seen.clear()
-    page = await bob.get("/admin/x")
+    page = await bob.get("/admin/x", headers={"Accept-Language": "de"})
     assert page.status == 403
     assert page.headers["Content-Type"].startswith("text/html")
     assert "group_missing" in page.text
+    assert "<li>die Gruppe admins</li>" in page.text
     assert "frame-ancestors" in page.headers["Content-Security-Policy"]
     page = await bob.fetch("/x", method="POST", headers={"Sec-Fetch-Site": "cross-site"})
     assert (page.status, json.loads(page.text)["reason"]) == (403, "origin_forbidden")

@@ -1,6 +1,8 @@
 """What people see of requests that cannot be read, and what the server says of itself."""
 
 import asyncio
+import re
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -65,6 +67,25 @@ async def test_a_person_never_sees_json(world: World, head: bytes, status: int):
 
 
 @pytest.mark.settings(ROUTES)
+@pytest.mark.parametrize(("head", "status"), BAD.values(), ids=BAD)
+async def test_they_are_told_in_their_language(world: World, head: bytes, status: int):
+    """[12.pages]: of a head that cannot be read as well; a program reads English, garbage asks for none."""
+    host = host_of(world)
+    answer = await ask(world, head % (HTML + b"Accept-Language: de-CH, en;q=0.5\r\n", host))
+    assert (answer.status, answer.get("content-language"), answer.get("vary")) == (
+        status,
+        "de",
+        "Accept-Language",
+    )
+    assert b'<html lang="de"' in answer.body
+    answer = await ask(world, head % (HTML + b"Accept-Language: \xff;q=\x80,,;,*;q=9\r\n", host))
+    assert answer.get("content-language") == "en"
+    answer = await ask(world, head % (b"Accept-Language: de\r\n", host))
+    assert answer.get("content-language") is None
+    assert b'"detail":"' in answer.body
+
+
+@pytest.mark.settings(ROUTES)
 async def test_options_of_the_server(world: World):
     """[3.6]: ``OPTIONS *`` is answered here with the methods that are taken, and reaches no upstream."""
     answer = await ask(world, b"OPTIONS * HTTP/1.1\r\nHost: %b\r\n\r\n" % host_of(world))
@@ -101,3 +122,32 @@ async def test_a_connection_too_many_is_told_in_words(world: World):
     finally:
         for client in clients:
             client.writer.transport.abort()
+
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 4"><path d="M0 0h4v4z"/></svg>'
+BRAND = {
+    "contact": "it@example.com",
+    "pages": {"name": "A & B", "logo": f"data:image/svg+xml;base64,{b64encode(SVG.encode()).decode()}"},
+}
+
+
+@pytest.mark.settings(BRAND)
+async def test_a_logo_is_shown_to_anybody(world: World):
+    """[12.pages]: under any host, as pages are; opened by itself it runs nothing; pages name its address."""
+    host = host_of(world)
+    page = await ask(world, b"GET /x HTTP/1.1\r\n%bHost: elsewhere.example\r\n\r\n" % HTML)
+    assert (page.status, b"img-src 'self'" in page.get("content-security-policy").encode()) == (421, True)
+    (path,) = set(re.findall(rb'src="(/[^"]*)"', page.body))
+    assert b"A &amp; B" in page.body
+    assert b'<a href="mailto:it@example.com">' in page.body
+    for name in (host, b"elsewhere.example"):
+        logo = await ask(world, b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (path, name))
+        assert (logo.status, logo.get("content-type"), logo.body) == (200, "image/svg+xml", SVG.encode())
+        assert "immutable" in logo.get("cache-control")
+        assert "sandbox" in logo.get("content-security-policy")
+        assert logo.get("x-content-type-options") == "nosniff"
+    stale = await ask(world, b"GET /.gateway/logo?v=x HTTP/1.1\r\nHost: %b\r\n\r\n" % host)
+    assert (stale.status, stale.get("cache-control")) == (200, "public, max-age=60")
+    posted = await ask(world, b"POST /.gateway/logo HTTP/1.1\r\nHost: %b\r\nContent-Length: 0\r\n\r\n" % host)
+    assert (posted.status, posted.get("allow")) == (405, "GET")
+    assert (await ask(world, b"GET /.gateway/logo-dark HTTP/1.1\r\nHost: %b\r\n\r\n" % host)).status == 404

@@ -139,7 +139,9 @@ class Edition:
         frame = self._frames.get((name, cause))
         if frame is None:
             frame = self._frames[name, cause] = self._framed(name, cause)
-        values = {"person": person, "actions": below, "footer": footer, "moment": self.moment(seconds)}
+        values: dict[str, str] = {"person": person, "actions": below, "footer": footer}
+        if "moment" in frame.slots:
+            values["moment"] = self.moment(seconds)
         return frame.render(values).encode("utf-8")
 
     def _framed(self, name: str, cause: str) -> Template:

@@ -53,6 +53,7 @@ _FORBIDDEN: Final = {
 }
 _LINK: Final = re.compile(r"https?://[^\s\\]+|mailto:[^\s\\]+|/(?![/\\])[^\s\\]*|#[^\s\\]*|\{\{logo\}\}")
 _LOADS: Final = re.compile(r"@import|url\(|expression\(", re.IGNORECASE)
+_DECLARATION: Final = re.compile(r"<!(?!--)(?!(?<=^<!)doctype html>)|<\?|<!--+>|--!>", re.IGNORECASE)
 _QUOTED: Final = re.compile(r"""=\s*(?:"[^"]*"|'[^']*')""")
 _ANY: Final = re.compile(r"\{\{([^{}]*)\}\}|\{\{|\{%")
 
@@ -69,6 +70,12 @@ def problems(name: str, text: str) -> Iterator[tuple[int | None, str]]:
     elif name == STYLE:
         yield from _style_problems(text)
     else:
+        declared = [text.count("\n", 0, each.start()) + 1 for each in _DECLARATION.finditer(text)]
+        for line in declared:
+            yield line, "no declaration but <!doctype html> at the beginning"
+        if declared:
+            # what follows is read in more than one way
+            return
         judge = _Judge(text)
         yield from judge.problems
         for slot in NEEDED:

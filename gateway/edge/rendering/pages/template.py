@@ -16,12 +16,16 @@ class Markup(str):
 
 
 class Template:
-    """HTML with ``{{name}}`` slots. What fills one is escaped unless it is ``Markup``."""
+    """HTML with ``{{name}}`` slots. What fills one is escaped unless it is ``Markup``.
+
+    ``slots`` are their names.
+    """
 
     def __init__(self, text: str) -> None:
         pieces = SLOT.split(text)
         self._texts = pieces[0::2]
         self._names = pieces[1::2]
+        self.slots = frozenset(self._names)
         self._whole = text
 
     def render(self, values: Mapping[str, str]) -> Markup:
