@@ -12,6 +12,21 @@ PROGRAM = "gateway"
 Run = Callable[[argparse.Namespace], int]
 _CHOICE = re.compile(r"invalid choice: '?(?P<word>[^'\s]*)'? \(choose from (?P<known>.*)\)")
 _UNKNOWN = re.compile(r"unrecognized arguments: (?P<word>\S+)")
+# what the same is called elsewhere
+_ALSO_CALLED = {
+    "start": "run",
+    "serve": "run",
+    "validate": "check",
+    "lint": "check",
+    "test": "check",
+    "status": "healthcheck",
+    "health": "healthcheck",
+    "setup": "init",
+    "configure": "init",
+    "logout": "revoke",
+    "why": "explain",
+    "diagnose": "doctor",
+}
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 
 
@@ -25,7 +40,8 @@ class Parser(argparse.ArgumentParser):
     children: "dict[str, Parser]"
 
     def __init__(self, *arguments: object, **named: object) -> None:
-        super().__init__(*arguments, **named)  # type: ignore[arg-type] # as the library has it
+        # what is short for one option today may be short for two tomorrow, or for another
+        super().__init__(*arguments, **{"allow_abbrev": False, **named})  # type: ignore[arg-type] # as the library
         self.formatter_class = argparse.RawDescriptionHelpFormatter
         self.children = {}
 
@@ -55,7 +71,7 @@ class Parser(argparse.ArgumentParser):
         """Parse; what a command does not know is its own error, so that its own usage is shown."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown and not self.children:
-            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+            self.error(f"unrecognized arguments: {' '.join(_without_values(unknown))}")
         return found, unknown
 
     def error(self, message: str) -> NoReturn:
@@ -67,10 +83,12 @@ class Parser(argparse.ArgumentParser):
 
         if (match := _CHOICE.search(message)) is not None:
             known = re.findall(r"[\w-]+", match["known"])
-            word = match["word"]
+            word = _ALSO_CALLED.get(match["word"], match["word"])
         elif (match := _UNKNOWN.search(message)) is not None:
             known = _OPTION.findall(self.format_usage())
             word = match["word"].partition("=")[0]
+            if word.endswith((".yaml", ".yml")) and "--config" in known:
+                return f" - write --config {word}"
             if self.children and word.startswith("--"):
                 owner = next((each for each in self.children.values() if word in each.format_usage()), None)
                 return "" if owner is None else f" - it follows the command: {owner.prog} {word}"
@@ -78,6 +96,18 @@ class Parser(argparse.ArgumentParser):
             return ""
         near = get_close_matches(word, known, 1, 0.6)
         return f" - did you mean {near[0]}?" if near else ""
+
+
+def _without_values(words: "Sequence[str]") -> list[str]:
+    """Return unknown words without what may be a secret: the value of an option that was misspelt."""
+    shown: list[str] = []
+    is_value = False
+    for word in words:
+        is_option = word.startswith("-")
+        if is_option or not is_value:
+            shown.append(word.partition("=")[0] if is_option else word)
+        is_value = is_option and "=" not in word
+    return shown
 
 
 def command(parsers: "argparse._SubParsersAction[Parser]", name: str, text: str, run: Run) -> Parser:

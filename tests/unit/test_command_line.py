@@ -119,6 +119,13 @@ def test_no_example_is_of_nothing():
         ("revoke --sub a --before soon", "write 2026-01-31T12:00:00Z"),
         ("healthcheck --timeout 0", "more than 0"),
         ("check extra", "unrecognized arguments: extra"),
+        ("check gateway.yaml", "write --config gateway.yaml"),
+        ("serve", "did you mean run?"),
+        ("status", "did you mean healthcheck?"),
+        ("diagnose", "did you mean doctor?"),
+        ("init --client-secret hunter2", "did you mean --client-secret-file?"),
+        ("init --client-secret=hunter2", "did you mean --client-secret-file?"),
+        ("revoke --al", "one of the arguments"),
         ("--online check", "it follows the command: gateway check --online"),
     ],
 )
@@ -130,6 +137,7 @@ def test_a_slip_is_guessed(words, told, capsys):
     err = capsys.readouterr().err
     assert told in err.splitlines()[-1]
     assert err.startswith("usage: gateway ")
+    assert "hunter2" not in err
     assert "_" not in err.splitlines()[-1].partition("invalid")[2].partition(" value")[0]
 
 
