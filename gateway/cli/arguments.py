@@ -90,8 +90,10 @@ class Parser(argparse.ArgumentParser):
             if word.endswith((".yaml", ".yml")) and "--config" in known:
                 return f" - write --config {word}"
             if self.children and word.startswith("--"):
-                owner = next((each for each in self.children.values() if word in each.format_usage()), None)
-                return "" if owner is None else f" - it follows the command: {owner.prog} {word}"
+                is_known = any(
+                    word in _OPTION.findall(each.format_usage()) for each in self.children.values()
+                )
+                return f" - it follows the command: {self.prog} COMMAND {word}" if is_known else ""
         else:
             return ""
         near = get_close_matches(word, known, 1, 0.6)

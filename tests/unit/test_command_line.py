@@ -126,7 +126,7 @@ def test_no_example_is_of_nothing():
         ("init --client-secret hunter2", "did you mean --client-secret-file?"),
         ("init --client-secret=hunter2", "did you mean --client-secret-file?"),
         ("revoke --al", "one of the arguments"),
-        ("--online check", "it follows the command: gateway check --online"),
+        ("--online check", "it follows the command: gateway COMMAND --online"),
     ],
 )
 def test_a_slip_is_guessed(words, told, capsys):
