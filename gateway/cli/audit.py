@@ -167,8 +167,11 @@ def _forget_in_files(options: argparse.Namespace) -> int:
     from gateway.core.audit.lines import forget, read_line  # noqa: PLC0415 - one command needs it
 
     keys, count = _keys(options), 0
+    current = load_configuration(options)[1].settings.audit.to.removeprefix("file:")
     for name in options.file:
         path = Path(name)
+        if path.resolve() == Path(current).resolve():
+            raise CommandError(f"gateway: {name} is being written to: move it away first, as logrotate does")
         made = path.with_name(f"{path.name}.forgetting")
         try:
             with path.open("rb") as lines, os.fdopen(_made(made, path), "wb") as file:

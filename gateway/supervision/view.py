@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, cast
@@ -40,6 +41,7 @@ from gateway.syntax.encoding import Json
 _MEASURE_EVERY: Final = 2.0
 # a balancer waits for the whole answer about as long as for one worker
 _STATUS_WITHIN: Final = 0.5
+_MOST_NOTES: Final = 1000
 _PUBLISH_WITHIN: Final = 5.0
 # nobody is refused before that is known, or given up
 _COUNT_WITHIN: Final = 0.5
@@ -75,6 +77,7 @@ class View:
         )
         self.reloader = Reloader(fleet, load, self.admin)
         self._noting = Tasks()
+        self._notes: deque[str] = deque(maxlen=_MOST_NOTES)
         self._anchored: Anchor | None = None
         fleet.logs.keep = self._note
         backing = Backing(
@@ -124,6 +127,8 @@ class View:
             await asyncio.sleep(_MEASURE_EVERY)
             await self._measure()
             await self._anchor()
+            with contextlib.suppress(Fault):
+                await self._hand_over()
 
     async def _anchor(self) -> None:
         """Let a worker anchor what this process has written to the audit file."""
@@ -246,7 +251,17 @@ class View:
     def _note(self, _event: str, _fields: Mapping[str, object], line: str) -> None:
         """Let a worker keep an audit event of this process, which has no store."""
         if self._fleet.settings.audit.keep is not None:
-            self._noting.start(self._ask_one("note", line=line))
+            self._notes.append(line)
+            self._noting.start(self._hand_over())
+
+    async def _hand_over(self) -> None:
+        """Hand over what waits; where no worker is ready, it waits on."""
+        while self._notes:
+            line = self._notes[0]
+            await self._ask_one("note", line=line)
+            # somebody else may have handed it over meanwhile
+            if self._notes and self._notes[0] is line:
+                self._notes.popleft()
 
     async def _explain(self, fields: Mapping[str, Json]) -> Answer:
         """Ask the workers in turn until one knows enough to decide: each remembers what it has seen."""

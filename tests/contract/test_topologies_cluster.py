@@ -12,12 +12,18 @@ from redis.exceptions import MovedError, ResponseError
 from gateway.cli.online.names import Names
 from gateway.cli.online.running import answer
 from gateway.cli.online.store import checks as store_checks
+from gateway.config.settings.audit import KeepSettings
+from gateway.config.settings.logs import LogSettings
 from gateway.config.settings.store import RedisSettings
 from gateway.config.store_address import StoreAddress, address_of
 from gateway.core.decision.needs import Confirm, Revoke, SessionRecord, Touch, UseOnce
 from gateway.core.fault import Fault
 from gateway.core.rules.denylist import Denylist
 from gateway.core.rules.entries import DenyEntry
+from gateway.core.sessions.seal import KeyRing
+from gateway.edge.audit.anchoring import anchor
+from gateway.edge.audit.reading import AuditTrail, Question
+from gateway.edge.audit.writing import AuditWriter
 from gateway.edge.limits.rate_limits import RateLimits
 from gateway.edge.refresh.lease import Leases
 from gateway.edge.refresh.outcomes import Stored, Success
@@ -26,6 +32,7 @@ from gateway.edge.sessions.index import Filter
 from gateway.edge.store.clients import Opener
 from gateway.edge.store.cluster import Cluster, _redirection, read_slots
 from gateway.edge.store.store import Script, Store
+from gateway.edge.telemetry.logs import Logs
 from tests.contract.test_rate_limits import HOURLY
 from tests.contract.test_sessions import Desk
 from tests.support import pure
@@ -304,3 +311,22 @@ async def test_a_cluster_keeps_clients_of_its_members_alone(cluster: ClusterStor
     await servers.ask(None, [("PING",)])
     assert ("192.0.2.1", 1) not in servers._clients
     await servers.close()
+
+
+async def test_the_audit_trail(store: Store):
+    """[12.logs] Each script of it stays within one slot, and what is asked of it is answered."""
+    ring = KeyRing((bytes(range(32)),))
+    writer = AuditWriter(store, lambda: ring, time.time, Logs(LogSettings(), write=lambda _: None))
+    writer.configure(KeepSettings.model_validate({"most": 100}))
+    trail = AuditTrail(store, lambda: ring)
+    for number in range(150):
+        writer.take(f'{{"event":"login","subject":"s{number % 3}"}}', is_strangers=False)
+    await writer.flush()
+    await writer.trim()
+    assert len((await trail.read(Question(limit=1000))).entries) == 100
+    assert len((await trail.read(Question(subject="s1", limit=1000))).entries) == 33
+    assert await trail.forget("s1") == 33
+    entries, after = await trail.walk("", 1000)
+    assert (len(entries), after) == (100, None)
+    await anchor(store, "chain", "7 k m s")
+    assert (await trail.anchors())["files"] == {"chain": "7 k m s"}

@@ -116,6 +116,14 @@ ATTACKS = {
         lambda t: (t.rows.pop(), t.heads.update({t.chain.name: f"5 new {t.rows[-1][0].mac} {'0' * 64}"})),
         "altered",
     ),
+    "the anchor names another key": (
+        lambda t: t.heads.update({t.chain.name: t.heads[t.chain.name].replace(" new ", " mine ")}),
+        "altered",
+    ),
+    "what names the key goes, and an entry is altered": (
+        lambda t: (t.heads.clear(), t.rows.__setitem__(0, altered(t.rows[0], public="{}"))),
+        "altered",
+    ),
     "the anchor is garbage": (lambda t: t.heads.update({t.chain.name: "six"}), "altered"),
     "its beginning is forged": (
         lambda t: (t.rows.pop(0), t.firsts.update({t.chain.name: f"2 new {'0' * 64}"})),

@@ -15,6 +15,8 @@ from gateway.syntax.encoding import Json, parse_object
 
 MOST_PAGE: Final = 1000
 """Entries of one answer."""
+MOST_ANSWER: Final = 1 << 19
+"""Bytes of the entries of one answer, but for the last of them."""
 MOST_LOOKED: Final = 20_000
 """Entries that one question looks at; the answer says from where on to ask again."""
 _BATCH: Final = 500
@@ -85,6 +87,7 @@ class AuditTrail:
     async def read(self, question: Question) -> Page:
         """Return the events that are asked for, the newest first. Raises Fault: the store cannot tell."""
         found: list[dict[str, Json]] = []
+        size = 0
         names = self._index_names(question)
         newest, looked = _newest(question), 0
         while newest is not None and looked < MOST_LOOKED:
@@ -93,7 +96,8 @@ class AuditTrail:
                 kept = self._kept(row)
                 if kept is not None and _is_meant(question, told := self._told(kept)):
                     found.append(told)
-                    if len(found) >= min(question.limit, MOST_PAGE):
+                    size += len(kept.entry.public) + len(kept.personal or "")
+                    if len(found) >= min(question.limit, MOST_PAGE) or size > MOST_ANSWER:
                         return Page(found, kept.place)
             looked += len(rows)
             newest = f"({_text(rows[-1][0])}" if len(rows) == _BATCH else None
@@ -164,8 +168,14 @@ class AuditTrail:
         start = f"({after}" if after else "-"
         places = self._places
         rows = await self._store.run(OLDEST, [places.log, places.who], [start, "+", limit])
-        told = [self._raw(row) for row in rows]
-        return told, _text(rows[-1][0]) if len(rows) == limit else None
+        told: list[dict[str, Json]] = []
+        size = 0
+        for row in rows:
+            told.append(self._raw(row))
+            size += len(_text(row[1])) + len(_text(row[2]))
+            if size > MOST_ANSWER:
+                break
+        return told, _text(rows[len(told) - 1][0]) if len(told) == limit or size > MOST_ANSWER else None
 
     def _raw(self, row: tuple[Any, Any, Any]) -> dict[str, Json]:
         kept = self._kept(row)
