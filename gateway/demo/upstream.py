@@ -34,6 +34,7 @@ _LINKS = (
     ("/api/whoami", "for bearer tokens"),
     ("/public/", "for everybody"),
     ("/.gateway/userinfo", "who am I?"),
+    ("/.gateway/sessions", "where am I logged in?"),
     ("/.gateway/logout", "log out"),
 )
 

@@ -42,7 +42,7 @@ _FLAGS = (
     "--remote-debugging-port=0",
 )
 _DOMAINS = ("Page", "Log", "Runtime", "Network")
-_PASSWORD = "document.querySelector('[name=password]') !== null"
+_PASSWORD = "document.querySelector('[name=password]') !== null && document.readyState === 'complete'"
 
 Event = dict[str, Any]
 
