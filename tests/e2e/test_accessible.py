@@ -9,7 +9,7 @@ import pytest
 from gateway.core.decision.answers import Refuse, Respond
 from gateway.edge.rendering.pages.edition import Edition
 from tests.support.browser import NEEDS_CHROMIUM, Tab
-from tests.support.gallery import ANSWERS, BRANDED, SHIPPED, every_refusal, render, served
+from tests.support.gallery import ANSWERS, BRANDED, OWN, SHIPPED, every_refusal, render, served
 
 _FOUND = find_spec("axe_playwright_python")
 AXE = Path(_FOUND.origin).parent / "axe.min.js" if _FOUND is not None and _FOUND.origin else None
@@ -80,6 +80,20 @@ async def test_axe_finds_nothing_under_a_brand_in_german(tab: Tab):
             for scheme in ("light", "dark"):
                 await tab.emulate(scheme, NARROW)
                 await judge(tab, f"{name} {scheme}", NARROW)
+    assert [each for each in tab.complaints if "security" in each.lower()] == []
+
+
+async def test_a_template_of_ones_own_under_its_policy(tab: Tab):
+    """[12.pages]: both of its styles pass, by their hashes; nothing is found on it, in either language."""
+    async with served() as base:
+        await begin(tab, f"{base}/own/en/login-failed")
+        assert await tab.run("getComputedStyle(document.querySelector('.house')).letterSpacing") == "2px"
+        assert await tab.run("getComputedStyle(document.body).marginLeft") == "7px"
+        await tab.emulate("light", NARROW)
+        for language in (b"en", b"de"):
+            for name in ("login-failed", "forbidden", "choose", "sign-out"):
+                await show(tab, ANSWERS[name], OWN.edition(language))
+                await judge(tab, name, NARROW)
     assert [each for each in tab.complaints if "security" in each.lower()] == []
 
 

@@ -44,6 +44,35 @@ BRANDED: Final = compile_pages(
     )
 )
 
+_TEMPLATE: Final = """\
+<!doctype html>
+<html lang="{{lang}}" dir="{{dir}}">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{window}}</title>
+<style>{{style}}</style>
+<style>
+.house { letter-spacing: 2px; }
+</style>
+</head>
+<body class="{{tone}}">
+<main><p class="house">{{name}}</p><h1>{{title}}</h1>
+{{person}}{{content}}{{actions}}{{footer}}
+<p><a href="https://example.com/imprint">Imprint</a></p></main>
+</body>
+</html>
+"""
+OWN: Final = compile_pages(
+    settings(
+        pages={
+            "name": "Seven",
+            "templates": {
+                "page.html": _TEMPLATE,
+                "style.css": "body { margin: 7px; } a { color: #00439c; background: #ffffff; }\n",
+            },
+        }
+    )
+)
+
 
 def _refuse(reason: Reason, **more: object) -> Refuse:
     return Refuse(reason, html=True, **more)  # type: ignore[arg-type]
@@ -165,9 +194,9 @@ def render(answer: Refuse | Respond, edition: Edition) -> Rendered:
 
 @contextlib.asynccontextmanager
 async def served(answers: dict[str, Refuse | Respond] | None = None) -> AsyncIterator[str]:
-    """Serve pages under ``/<shipped or branded>/<language>/<name>``; yields where."""
+    """Serve pages under ``/<shipped, branded or own>/<language>/<name>``; yields where."""
     shown = ANSWERS if answers is None else answers
-    brands: dict[str, Pages] = {"shipped": SHIPPED, "branded": BRANDED}
+    brands: dict[str, Pages] = {"shipped": SHIPPED, "branded": BRANDED, "own": OWN}
 
     async def page(request: web.Request) -> web.Response:
         found = brands[request.match_info["brand"]]
