@@ -98,9 +98,7 @@ class Exporter(Generic[Item]):
         self._ends.set()
         self._wake.set()
         if self._task is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_WITHIN):
-                    await asyncio.shield(self._task)
+            await asyncio.wait({self._task}, timeout=CLOSE_WITHIN)
             await stop(self._task)
         self._is_closed = True
         self.dropped += len(self._queue) + len(self._underway)
