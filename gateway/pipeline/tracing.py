@@ -247,6 +247,8 @@ class _Traced:
         trace.add(span_name(outcome), "server", trace.span_id, trace.parent_id, begun, ended, told, failed)
         for span in trace.spans:
             self._tracing.offer(span)
+        # what the request has started may hold its context for long
+        trace.spans = []
 
 
 def _timed(kind: type, resolver: Resolver, tracer: Tracer) -> Resolver:
