@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -85,7 +87,23 @@ async def story(fleet: Fleet, devtools: str, folder: Path, rounds: int) -> None:
         ):
             await tab.open(console + path)
             await take(tab, name, folder)
+        await in_trouble(fleet, tab, console)
+        await take(tab, "trouble", folder)
         await person.leave()
+
+
+async def in_trouble(fleet: Fleet, tab: Tab, console: str) -> None:
+    """Let the provider go away and a worker end, and wait until the overview tells of both."""
+    await fleet.provider.close()
+    os.kill((await fleet.pids())[1], signal.SIGKILL)
+    await fleet.eventually(fleet.is_ready)
+    for _ in range(60):
+        await tab.open(f"{console}?live=off")
+        said = await tab.text()
+        if "is unusable" in said and "have ended unasked" in said:
+            return
+        await asyncio.sleep(1)
+    raise AssertionError(said)
 
 
 async def main(folder: Path, rounds: int) -> None:

@@ -1,5 +1,6 @@
 """The console's parts: what is escaped, what is counted, who is let in, and for how long."""
 
+import json
 from math import inf
 from typing import Any
 
@@ -14,13 +15,17 @@ from gateway.config.settings.console import ConsoleSettings
 from gateway.config.settings.root import Settings
 from gateway.edge.admin.console import charts, html, login
 from gateway.edge.admin.console.backing import WorkerState
+from gateway.edge.admin.console.console import newest_first
 from gateway.edge.admin.console.door import Attempts, is_private
+from gateway.edge.admin.console.ending import entry_of, read_pasted, reason_of
 from gateway.edge.admin.console.history import History, Reading, percentile, read
 from gateway.edge.admin.console.layout import POLICY, Page, render
 from gateway.edge.admin.console.overview import Sight, overview
 from gateway.edge.admin.console.visits import MOST_VISITS, Visits
 from gateway.edge.admin.operators import Operator, Tokens
+from gateway.edge.admin.revocation_request import Refused, Terms
 from gateway.edge.telemetry.metric_merge import Merged
+from gateway.syntax.encoding import encode_base64url
 from tests.support.console import Seen, inert
 
 NOW = 1_700_000_000.0
@@ -379,3 +384,69 @@ def test_a_console_that_nobody_can_enter_is_warned_of():
     """[12.console] No token and no provider: said at the start."""
     settings = Settings.model_validate(minimal() | {"admin": {"console": {}}})
     assert any("nobody can log in" in each.message for each in warn(settings))
+
+
+# garbage
+
+TERMS = Terms({"idp": "https://idp.example.com", "other": "https://other.example.com"}, 3600.0, 60.0)
+ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.lists(st.integers(), max_size=2),
+)
+
+
+@given(st.text(max_size=200))
+def test_whatever_is_pasted_is_a_name_or_refused(text: str):
+    """[12.console] Any text is a jti, or is none."""
+    try:
+        named = read_pasted(text)
+    except Refused:
+        return
+    assert named.jti.split() == [named.jti]
+
+
+@given(st.dictionaries(st.sampled_from(["jti", "iss", "exp", "sub"]), ANYTHING))
+def test_a_token_of_any_claims_is_named_or_refused(claims: dict[str, Any]):
+    """[12.console] What is no text or no time counts as not told, however large it is."""
+    payload = encode_base64url(json.dumps(claims).encode())
+    try:
+        named = read_pasted(f"eyJhbGciOiJub25lIn0.{payload}.x")
+    except Refused:
+        assert not (isinstance(claims.get("jti"), str) and claims["jti"])
+        return
+    assert named.jti == claims["jti"]
+    assert named.expires is None or 0 < named.expires < 1e12
+    html.moment(named.expires, NOW)
+
+
+@given(st.dictionaries(st.sampled_from(["kind", "value", "provider", "reason", "x"]), st.text(max_size=40)))
+def test_a_form_of_anything_is_an_entry_or_refused(fields: dict[str, str]):
+    """[12.console] Nothing but the four kinds, each of a provider that there is; never everybody."""
+    try:
+        entry = entry_of(fields, TERMS, NOW)
+    except Refused:
+        return
+    assert entry.kind in ("sub", "session", "sid", "jti")
+    assert entry.value == fields["value"]
+    assert entry.issuer in ("", *TERMS.issuers.values())
+
+
+@pytest.mark.parametrize("reason", ["", " ", "\t\n", "...", "\u202e", "x" * 301])
+def test_a_reason_says_something(reason: str):
+    """[12.console] An empty reason is none, however it is written."""
+    with pytest.raises(Refused):
+        reason_of({"reason": reason})
+    assert reason_of({"reason": "  left  "}) == "left"
+
+
+@pytest.mark.parametrize(
+    "line", ["", "{", "[]", "null", '{"time": 1}', '{"time": "0001-01-01"}', "[" * 10_000]
+)
+def test_a_line_of_anything_breaks_no_page(line: str):
+    """Lines of the log come from other processes: what is none is left out."""
+    sight = Sight(NOW, Merged().samples([]), History(), [], newest_first([line]))
+    inert(render(overview(sight, is_live=False), Operator("o", "read"), "c").body.decode())

@@ -43,7 +43,8 @@ class Desk:
         answer = await self._backing.people("search", fields, who(ask, visit))
         term = cut(fields.get("q", ""), 200)
         if answer.status != 200:
-            found = people.Found(term, trouble=answer.detail)
+            hint = people.BY_ID if answer.status == 409 else ""
+            found = people.Found(term, trouble=f"{answer.detail} {hint}")
         else:
             told_of: Mapping[str, Any] = answer.document
             found = people.Found(term, told_of["people"], told_of["cursor"], told_of["is_exact"])

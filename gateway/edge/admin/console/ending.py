@@ -15,6 +15,7 @@ from gateway.syntax.encoding import decode_base64url, parse_object
 _MOST_BODY: Final = 16_384
 _MOST_PAYLOAD: Final = 32_768
 _MOST_VALUE: Final = 1024
+_LATEST: Final = 1e12
 
 
 def entry_of(fields: Mapping[str, str], terms: Terms, now: float) -> DenyEntry:
@@ -93,5 +94,7 @@ def _read_token(payload: str) -> Named:
     jti, issuer, expires = (claims.get(name) for name in ("jti", "iss", "exp"))
     if not isinstance(jti, str) or not 0 < len(jti) <= _MOST_VALUE:
         raise Refused("This token has no jti, so it cannot be revoked alone: end everything of its person.")
-    is_time = isinstance(expires, int | float) and not isinstance(expires, bool)
-    return Named(jti, issuer if isinstance(issuer, str) else None, float(expires) if is_time else None)  # type: ignore[arg-type]
+    end: float | None = None
+    if isinstance(expires, int | float) and not isinstance(expires, bool) and 0 < expires < _LATEST:
+        end = float(expires)
+    return Named(jti, issuer if isinstance(issuer, str) else None, end)

@@ -85,9 +85,10 @@ def _card(title: str, value: str, unit: str, below: str, chart: Markup) -> Marku
 
 def _cards(sight: Sight) -> Markup:
     samples = sight.samples
+    connections = samples.total("gateway_http_client_connections")
     open_now = (
         f"{number(samples.total('gateway_http_requests_in_flight'))} under way, "
-        f"{number(samples.total('gateway_http_client_connections'))} connections"
+        f"{number(connections)} connection{'' if connections == 1 else 's'}"
     )
     cards = [
         _rate_card(sight, "Requests", lambda each: each.requests, 1.0, open_now),
@@ -140,7 +141,7 @@ def _share(sight: Sight, figure: Callable[[Reading], float]) -> str:
 
 
 def _lately(sight: Sight, figure: Callable[[Reading], float]) -> str:
-    return number((sight.history.rate(figure, 600.0) or 0.0) * min(sight.history.reach, 600.0))
+    return number(round((sight.history.rate(figure, 600.0) or 0.0) * min(sight.history.reach, 600.0)))
 
 
 def _decisions(sight: Sight) -> Markup:
@@ -181,4 +182,4 @@ def _busiest(
     found = [(key, rises(key, 600.0) * history.reach, value) for key, value in figure(newest).items()]
     found.sort(key=lambda each: (-each[1], -each[2], each[0]))
     for key, lately, _ in found[:_MOST_ROWS]:
-        yield key, rises(key, 60.0), lately
+        yield key, rises(key, 60.0), round(lately)

@@ -88,21 +88,27 @@ def providers(samples: Samples, workers: Sequence[WorkerState], now: float) -> M
             if name not in told or (about.get("up") is False and told[name].get("up") is not False):
                 told[name] = about
     calls = samples.by("gateway_issuer_calls_total", "provider", "outcome")
-    rows = []
+    rows, errors = [], []
     for name, about in list(told.items())[:_MOST_ROWS]:
         failed = sum(
             value for (of, outcome), value in calls.items() if of == name and outcome not in ("ok", "refused")
         )
         up = about.get("up")
         state = badge("not asked yet") if up is None else badge(*(("up", "good") if up else ("down", "stop")))
-        trouble, since = str(about.get("trouble") or about.get("last_trouble") or ""), about.get("trouble_at")
-        shown = None if not trouble else h("span", cut(trouble), " ", moment(since, now) if since else None)
         left_out = about.get("left_out") or 0
         keys = number(about.get("keys")) + (f" ({left_out} left out)" if left_out else "")
-        age = about.get("age")
-        rows.append((cut(name, 80), state, keys, duration_of(age), number(failed), shown or "none"))
-    heads = ("Provider", "State", "#Keys", "#Keys' age", "#Failed calls", "Last error")
-    return section("Providers", table("Providers", heads, rows, "No worker has told yet."), id_="providers")
+        rows.append((cut(name, 80), state, keys, duration_of(about.get("age")), number(failed)))
+        if about.get("trouble"):
+            errors.append(
+                h("li", h("strong", cut(name, 80)), " ", moment(about.get("trouble_at"), now), ": ",
+                  cut(str(about["trouble"])))
+            )  # fmt: skip
+    heads = ("Provider", "State", "#Keys", "#Keys' age", "#Failed calls")
+    last = h("h3", "What went wrong last") if errors else None
+    shown = table("Providers", heads, rows, "No worker has told yet.")
+    return section(
+        "Providers", shown, last, h("ul", *errors, class_="errors") if errors else None, id_="providers"
+    )
 
 
 def duration_of(seconds: float | None) -> str:
@@ -204,5 +210,5 @@ def _plain(value: object) -> str:
 def _time_of(line: Mapping[str, Any]) -> float | None:
     try:
         return datetime.fromisoformat(str(line.get("time"))).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

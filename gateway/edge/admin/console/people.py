@@ -19,6 +19,7 @@ KINDS: Final[Mapping[str, str]] = {
     "jti": "one access token",
 }
 """What can be ended, by the kind of the entry that ends it."""
+BY_ID: Final = "So nobody can be looked for. What is known by its id can be ended all the same."
 
 
 def link(way: str, **fields: str | None) -> str:
@@ -58,10 +59,7 @@ def search(found: Found, providers: Sequence[str], now: float, *, may_end: bool)
     bar = h("form", h("div", entry, go, class_="fields"), method="get", action=f"{ROOT}people", role="search")
     pieces = [h("div", h("h1", "People"), class_="top"), h("section", bar)]
     if found.trouble:
-        text = (
-            f"{found.trouble} So nobody can be looked for. What is known by its id can be ended all the same."
-        )
-        pieces.append(h("p", text, class_="news warn"))
+        pieces.append(h("p", found.trouble, class_="news warn"))
     else:
         pieces.append(_people(found, now))
     if may_end:

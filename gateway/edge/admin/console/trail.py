@@ -240,5 +240,5 @@ def _said(told: Iterable[tuple[str, Any]]) -> str:
 def _time_of(entry: Mapping[str, Any]) -> float | None:
     try:
         return datetime.fromisoformat(str(entry.get("time"))).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

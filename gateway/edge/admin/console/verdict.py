@@ -37,7 +37,7 @@ def judge(
         *_workers(samples, history, workers),
         *_store(samples, workers),
         *_providers(workers),
-        *_upstreams(samples),
+        *_upstreams(samples, workers),
         *_certificates(workers, now),
         *_logs(samples, history, lines),
     ]
@@ -82,17 +82,22 @@ def _providers(workers: Sequence[WorkerState]) -> Iterator[Trouble]:
         yield Trouble("stop", f"Provider {name} is unusable", why, "providers")
 
 
-def _upstreams(samples: Samples) -> Iterator[Trouble]:
+def _upstreams(samples: Samples, workers: Sequence[WorkerState]) -> Iterator[Trouble]:
+    known: Mapping[str, Sequence[str]]
+    known = next((each.about["upstreams"] for each in workers if "upstreams" in each.about), {})
     for labels, value in samples.all("gateway_http_upstream_server_breaker"):
         if value:
-            yield Trouble("stop", "A breaker is open", _server(labels), "upstreams")
+            yield Trouble("stop", "A breaker is open", _server(labels, known), "upstreams")
     for labels, value in samples.all("gateway_http_upstream_server_healthy"):
         if not value:
-            yield Trouble("warn", "A server is not well", _server(labels), "upstreams")
+            yield Trouble("warn", "A server is not well", _server(labels, known), "upstreams")
 
 
-def _server(labels: Mapping[str, str]) -> str:
-    return f"{labels.get('upstream', '')}, server {labels.get('server', '')}"
+def _server(labels: Mapping[str, str], known: Mapping[str, Sequence[str]]) -> str:
+    upstream, place = labels.get("upstream", ""), labels.get("server", "")
+    addresses = known.get(upstream, ())
+    is_known = place.isdecimal() and int(place) < len(addresses)
+    return f"{upstream}, {addresses[int(place)] if is_known else f'server {place}'}"
 
 
 def _certificates(workers: Sequence[WorkerState], now: float) -> Iterator[Trouble]:
