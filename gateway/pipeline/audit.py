@@ -33,7 +33,7 @@ def audit(log: AuditLog, transaction: Transaction, answer: Refuse | Respond, **m
         fields |= {"route": answer.route.name if answer.route else None, "detail": answer.detail}
         fields |= {"missing": list(answer.missing) or None}
         if answer.audit is not None:
-            fields |= {"provider": answer.provider, "claim": answer.claim}
+            fields |= {"provider": answer.provider, "claim": answer.claim, "cause": answer.cause or None}
         log.audit(answer.audit or "refusal", **fields)
     elif answer.audit is not None:
         log.audit(answer.audit, **fields | answer.details)

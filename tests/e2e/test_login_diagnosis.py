@@ -120,6 +120,17 @@ async def loop(world: World, browser: Browser) -> Page:
     return page
 
 
+async def revoked(world: World, browser: Browser) -> Page:
+    """Come back after everything of the person has ended, twice: one login begins again by itself."""
+    location = await callback_of(world, browser, WANTED)
+    for _ in range(2):
+        assert (await world.admin("POST", "/revoke", json={"sub": "alice"})).status == 200
+        page = await browser.get(location, follow=False)
+        if page.status == 303:
+            location = await callback_of(world, browser, page.headers["Location"])
+    return page
+
+
 CASES: dict[str, tuple[Case, Reason, Cause | None]] = {
     "no cookies": (no_cookies, Reason.LOGIN_STATE_UNKNOWN, Cause.NO_COOKIES),
     "another login": (other_login, Reason.LOGIN_STATE_UNKNOWN, Cause.OTHER_LOGIN),
@@ -153,6 +164,7 @@ CASES: dict[str, tuple[Case, Reason, Cause | None]] = {
     "issuer": (faulty("invalid-iss"), Reason.TOKEN_ISSUER, Cause.WRONG_ISSUER),
     "signature": (faulty("invalid-sig-rs256"), Reason.TOKEN_SIGNATURE, Cause.SIGNATURE_SETUP),
     "nonce": (faulty("nonce-invalid"), Reason.TOKEN_NONCE, Cause.MIXED_UP),
+    "revoked": (revoked, Reason.REVOKED, Cause.ENDED_MEANWHILE),
     "loop": (loop, Reason.LOGIN_LOOP, Cause.COOKIES_LOST),
 }
 # these have worlds of their own, below or in tests of sites
@@ -174,6 +186,7 @@ async def test_every_failed_login_says_why_and_leads_on(world: World):
         assert (page.status, reason.value in page.text) == (status_of(reason), True), name
         assert told(page) == HAPPENED[cause], name
         assert f"<strong>{WORDS[MENDERS[cause]]}</strong>" in page.text, name
+        assert world.audit("login")[-1]["cause"] == cause, name
         link = offered(page.text, "Log in") or offered(page.text, "Try again")
         assert link is not None, name
         # in the very browser that failed
@@ -198,23 +211,20 @@ async def test_a_diagnosis_in_german(world: World):
     assert "No credentials were presented." in script.text
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
+async def test_a_link_that_cannot_be_followed_keeps_its_page(world: World):
+    """[12.pages]: a bookmark of a login at a provider that is gone leads to a login for the same page."""
+    for query in (
         "provider=nobody",
         "provider=demo&provider=demo",
         "login_hint=" + "x" * 300,
         "iss=https%3A%2F%2Fevil.example",
         "acr_values=%22",
         "max_age=soon",
-    ],
-)
-async def test_a_link_that_cannot_be_followed_keeps_its_page(world: World, query: str):
-    """[12.pages]: a bookmark of a login at a provider that is gone leads to a login for the same page."""
-    browser = world.browser()
-    page = await browser.get(f"/.gateway/login?return_to={quote(WANTED, safe='')}&{query}", follow=False)
-    assert (page.status, "request_malformed" in page.text) == (400, True)
-    assert await go_on(world, browser, offered(page.text, "Log in")) == world.base + WANTED
+    ):
+        browser = world.browser()
+        page = await browser.get(f"/.gateway/login?return_to={quote(WANTED, safe='')}&{query}", follow=False)
+        assert (page.status, "request_malformed" in page.text) == (400, True), query
+        assert await go_on(world, browser, offered(page.text, "Log in")) == world.base + WANTED, query
 
 
 async def test_a_callback_by_another_method_leads_on(world: World):

@@ -43,6 +43,7 @@ MEMBERS: Final[Mapping[str, tuple[str, Mapping[str, Json]]]] = {
     "provider": ("The configured name of the provider", _TEXT),
     "detail": ("More about the reason", _TEXT),
     "claim": ("The claim or header parameter at fault", _TEXT),
+    "cause": ("What probably happened to a login, as its page says in words", _TEXT),
     "route": ("The name of the route", _TEXT),
     "missing": ("What a policy asks for in vain", _TEXTS),
     "outcome": ("How it ended", _one_of("completed", "failed", "repeated")),
@@ -115,7 +116,7 @@ COMMON: Final = (
 )
 """Members that any event may have."""
 _OPERATOR: Final = ("actor", "actor_by", "on_behalf_of")
-_LOGIN: Final = ("provider", "detail", "claim", "route", "missing", "outcome")
+_LOGIN: Final = ("provider", "detail", "claim", "cause", "route", "missing", "outcome")
 
 EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "login": _LOGIN,
