@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gateway.cli.online.store import EVERYWHERE, SOMETIMES
 from gateway.config.settings.root import Settings
 from gateway.core.endpoints.sessions import page_tokens
 from gateway.core.sessions.codec import decode_session
@@ -456,3 +457,27 @@ async def test_a_session_of_several_sites(valkey_url, tmp_path, mode: str):
         await world.ended(hers["id"])
         for site in ("wiki", "shop", "login"):
             assert (await alice.fetch(world.site(site) + "/.gateway/userinfo")).status == 401
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_user_of_the_store_that_may_do_no_more_than_is_told(tmp_path, mode: str):
+    """[12.sessions]: the commands of docs/store.md, as `check --online` asks for them, will do."""
+    server = ValkeyServer().start()
+    try:
+        known = {command[0] for command in (*EVERYWHERE, *SOMETIMES)}
+        known |= {"CLIENT", "SELECT", "UNSUBSCRIBE"}
+        with server.client() as client:
+            client.execute_command("ACL", "SETUSER", "default", "-@all", *(f"+{each}" for each in known))
+        async with World(server.url, tmp_path, session=in_mode(mode)) as world:
+            alice, other = await logged_in(world), await logged_in(world)
+            world.clock.advance(70)
+            for browser in (alice, other):
+                assert (await browser.fetch("/x")).status == 200
+            await noted(world)
+            assert len(await own(alice)) == 2
+            assert await end(alice, "others=1") == (200, {"ended": 1})
+            await world.gateway.sessions.drain()
+            assert len(await own(alice)) == 1
+            assert not [line for line in world.lines if line.get("event") == "error"]
+    finally:
+        server.close()

@@ -65,7 +65,7 @@ EVERYWHERE: Final = (
 )
 """Commands that any configuration needs."""
 SOMETIMES: Final = (("ZRANGE", "{key}", "0", "1"), ("ZCARD", "{key}"))
-"""Commands of ``session.mode: redis``, and of ``api_keys``."""
+"""Commands of a list of sessions, and of ``api_keys``."""
 
 # asks the store whether each would be permitted, and does none of them (Redis 7, Valkey)
 _ASK_PERMISSIONS: Final = """
@@ -244,7 +244,7 @@ def _writing(told: Mapping[str, str]) -> list[Finding]:
 
 async def _permissions(settings: Settings, servers: Servers, within: float) -> Finding:
     assert settings.redis is not None
-    needs_more = settings.session.mode == "redis" or settings.api_keys is not None
+    needs_more = settings.session.lists_sessions or settings.api_keys is not None
     key = f"{settings.redis.prefix}check"
     commands = [
         [part.replace("{key}", key) for part in command]

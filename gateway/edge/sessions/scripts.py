@@ -64,11 +64,14 @@ return 1
 
 # what is known of it stays: a refresh knows nothing of the browser; without a site none is added
 NOTE = Script("""
-redis.call('HSETNX', KEYS[1], 'm', ARGV[1])
+local function once(field, value)
+  if not redis.call('HGET', KEYS[1], field) then redis.call('HSET', KEYS[1], field, value) end
+end
+once('m', ARGV[1])
 if (tonumber(redis.call('HGET', KEYS[1], 's') or '') or 0) < tonumber(ARGV[2]) then
   redis.call('HSET', KEYS[1], 's', ARGV[2])
 end
-if ARGV[4] ~= '' then redis.call('HSETNX', KEYS[1], 'p', ARGV[4]) end
+if ARGV[4] ~= '' then once('p', ARGV[4]) end
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 if ARGV[5] == '' then return 1 end
 local count, told = 0, redis.call('HGET', KEYS[1], 't') or ''
@@ -117,7 +120,10 @@ INDEX = Script("""
 local id, score, life, margin = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 redis.call('ZADD', KEYS[1], score, id)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', redis.call('TIME')[1] - margin)
-if ARGV[5] then redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -(tonumber(ARGV[5]) + 1)) end
+if ARGV[5] then
+  local every = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '+inf')
+  for place = 1, #every - tonumber(ARGV[5]) do redis.call('ZREM', KEYS[1], every[place]) end
+end
 if redis.call('PTTL', KEYS[1]) < life then redis.call('PEXPIRE', KEYS[1], life) end
 return 1
 """)
