@@ -43,12 +43,13 @@ th, td { text-align: left; vertical-align: top; padding: .4rem .75rem .4rem 0;
 th { white-space: nowrap; font-weight: 600; }
 td { overflow-wrap: anywhere; font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 td.why { color: var(--soft); font-family: inherit; }
+td.why:not(:empty) { min-width: 13rem; }
 tr.identity th, tr.identity td { background: var(--mark); color: var(--mark-ink);
   padding-left: .5rem; }
 code, pre { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: .88em; }
 pre { overflow-x: auto; background: var(--paper); border-radius: .45rem; padding: .75rem;
   margin: 0 0 1rem; }
-@media (max-width: 36rem) { th, td { display: block; padding-right: 0; }
+@media (max-width: 36rem) { th, td, td.why:not(:empty) { display: block; min-width: 0; padding-right: 0; }
   td { border-top: 0; padding-top: 0; } }
 """
 

@@ -176,6 +176,7 @@ class Demo:
     open      {site}/          log in as alice / alice or bob / bob
               {site}/admin/    for the group admins: alice, not bob
               {site}/public/   for everybody
+              {site}/.gateway/sessions   where one is logged in
     console   {admin}/console/   for operators: alice again
     metrics   {admin}/metrics
     provider  {issuer}/.well-known/openid-configuration

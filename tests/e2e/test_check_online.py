@@ -15,6 +15,7 @@ from aiohttp import web
 from gateway.cli import main as cli
 from gateway.cli.online.command import ask_everything
 from gateway.cli.online.findings import Check, Finding
+from gateway.cli.online.names import Names
 from gateway.cli.online.running import answer
 from gateway.cli.online.store import EVERYWHERE, SOMETIMES
 from gateway.config.settings.root import Settings
@@ -594,3 +595,10 @@ def test_a_name_that_hangs_keeps_nobody(monkeypatch):
         let_go.set()
     assert told(findings, "public_url", "resolve").answer == "cannot be told"
     assert told(findings, "upstreams.app", "reached").answer != "yes"
+
+
+async def test_a_name_below_localhost():
+    """[12.cli]: browsers take it for this machine, whether or not the system's resolver knows it."""
+    names = Names()
+    assert (await names.finding("public_url", "app.localhost")).answer == "yes"
+    assert (await names.finding("public_url", "localhost.invalid")).answer == "no"

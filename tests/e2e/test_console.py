@@ -123,8 +123,9 @@ async def test_a_foreign_host_and_a_link_from_elsewhere(world: World):
         page = await desk.get("nothing-of-the-kind")
         assert page.status == 404
         assert (await desk.ask("PUT", "login")).status == 405
-        page = await desk.get(f"{desk.origin}/console")
-        assert page.url.path == "/console/"
+        for short in ("/console", "/"):
+            page = await desk.get(f"{desk.origin}{short}")
+            assert page.url.path == "/console/"
 
 
 async def test_over_tls_the_cookie_is_for_this_host_alone(valkey_url, tmp_path):
@@ -191,6 +192,7 @@ async def test_without_its_section_there_is_none(world: World):
     """[12.console] Off by default: the path is as unknown as any other."""
     async with Desk(world.gateway.admin_port) as desk:
         assert (await desk.get()).status == 404
+        assert (await desk.get(f"{desk.origin}/")).status == 404
         assert (await desk.ask("POST", "login", data={"token": TOKENS["carol"]["token"]})).status in (
             403,
             404,

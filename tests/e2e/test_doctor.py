@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from gateway.cli.doctor.browser import NoAnswerError, get
 from gateway.cli.doctor.walk import Start, Walk
 from gateway.cli.online.findings import Finding
 from gateway.config.sites import site_urls
@@ -237,3 +238,26 @@ async def test_nobody_at_the_address():
     """[12.cli]: a closed port is a no, and nothing else is claimed."""
     (finding,) = await Walk(Start(f"http://127.0.0.1:{free_port()}/", WITHIN)).go()
     assert (finding.answer, finding.question) == ("no", "is the page reached")
+
+
+async def test_a_name_below_localhost(tmp_path):
+    """[12.cli]: it is this machine, as it is to browsers, and its certificate has to be for it."""
+
+    async def serve(_request):
+        return web.Response(text="hello")
+
+    authority = Authority(tmp_path)
+    pair = authority.issue("app.localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    runner = web.ServerRunner(web.Server(serve))
+    await runner.setup()
+    port = free_port()
+    try:
+        await web.TCPSite(runner, "localhost", port, ssl_context=context).start()
+        page = await get(f"https://app.localhost:{port}/", WITHIN, ca_file=str(authority.file))
+        assert (page.status, page.body) == (200, "hello")
+        with pytest.raises(NoAnswerError, match="certificate"):
+            await get(f"https://other.localhost:{port}/", WITHIN, ca_file=str(authority.file))
+    finally:
+        await runner.cleanup()

@@ -36,6 +36,7 @@ def test_the_documented_configuration_loads(tmp_path: Path) -> None:
     assert (routes["/public/"].access, routes["/"].unauthenticated) == ("public", "login")
     assert (routes["/api/"].unauthenticated, routes["/api/"].require.scopes) == ("reject", ("api",))
     assert routes["/admin/"].require.groups == ("admins",)
+    assert (settings.admin.console, settings.session.index, routes["/admin/"].audit) != (None, False, False)
 
 
 def test_ports_and_directory_are_put_in(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What walks through a login: a browser's requests without a browser, one at a time, nothing followed."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
+from aiohttp.abc import ResolveResult
 from yarl import URL
 
 from gateway.http.client_tls import client_context
@@ -29,6 +31,19 @@ PROGRAM: Final[Mapping[str, str]] = {"Accept": "application/problem+json", "User
 
 class NoAnswerError(Exception):
     """There was no answer; the text says why."""
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """As browsers do: a name below localhost is this machine, whoever is asked (RFC 6761 section 6.3)."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        if not host.endswith(".localhost"):
+            return await super().resolve(host, port, family)
+        found = await super().resolve("localhost", port, family)
+        # certificates are for the name that was asked for
+        return [ResolveResult(**{**each, "hostname": host}) for each in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +89,11 @@ async def get(
     try:
         async with (
             asyncio.timeout(within),
-            aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=True) as session,
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(resolver=_Resolver()),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=True,
+            ) as session,
             session.get(URL(url, encoded=True), allow_redirects=False, headers=sent, ssl=context) as response,
         ):
             octets = bytearray()

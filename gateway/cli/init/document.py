@@ -74,9 +74,11 @@ listen: {}
 """
 _LISTEN: Final = """\
 # the public listener: for a proxy on this machine that speaks TLS to browsers. For one elsewhere 0.0.0.0:8080
-# and its network in trusted_proxies (docs/behind-a-proxy.md); for none 0.0.0.0:443 and tls (docs/tls.md)
+# and its network in trusted_proxies; for none 0.0.0.0:443 and tls (docs/tls.md)
 listen: 127.0.0.1:8080
-# trusted_proxies: [10.0.0.0/8]
+# the proxy is believed about who calls once these are written; docs/behind-a-proxy.md has files for several
+# trusted_proxies: [127.0.0.1]
+# forwarding: {host: Host}
 """
 
 

@@ -110,9 +110,9 @@ def warn_forwarding(settings: Settings) -> Iterator[Problem]:
         yield Problem(
             ("trusted_proxies",),
             "the section forwarding names the fields that these proxies write; it is not written, so"
-            " X-Forwarded-For, X-Forwarded-Proto and the Host field as they send it count, X-Forwarded-Host"
-            " and Forwarded no longer do. nginx sends the upstream's name as Host (its default is"
-            " $proxy_host) until proxy_set_header Host $host. Write the section to say that this is meant",
+            " X-Forwarded-For, X-Forwarded-Proto and the Host field as they send it count, and no other."
+            " nginx sends $proxy_host, the upstream's name, as Host until proxy_set_header Host $http_host."
+            " Where all of that fits, write forwarding: {host: Host}",
         )
     for index, name in enumerate(settings.client_headers.keep):
         yield Problem(

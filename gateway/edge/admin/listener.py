@@ -147,6 +147,7 @@ class Admin:
         self.entrance.tokens.configure(settings)
         if self.console is not None:
             self.console.configure(settings, terms)
+        self._has_pages = settings.console is not None
         self._names = frozenset(name.lower() for name in (self._host, *settings.hosts))
         self._terms = terms
 
@@ -216,6 +217,9 @@ class Admin:
         if self.console is not None and ask.path[0] == "console":
             # it judges by itself where a change comes from, and from whom
             return await self.console.answer(ask)
+        if self._has_pages and list(ask.path) == [""] and ask.method in _READS:
+            # whoever types the address into a browser
+            return Reply(303, b"", headers={"Location": "/console/"})
         path = self._routes.find(ask.path)
         methods = self._routes.routes[path] if path is not None else {}
         route = methods.get("GET" if ask.method == "HEAD" else ask.method)
