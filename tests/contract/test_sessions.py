@@ -16,6 +16,7 @@ from gateway.core.sessions.model import Grant, Renewed, Session
 from gateway.core.sessions.record import record_name
 from gateway.edge.sessions.index import Filter
 from gateway.edge.sessions.records import Sessions
+from gateway.edge.sessions.scripts import KEEP
 from gateway.edge.store.store import Store
 from gateway.syntax.encoding import encode_base64url
 from tests.support.decisions import compiled
@@ -333,3 +334,14 @@ async def test_the_store_is_away(server, own_store: Store):
             return False
 
     await eventually(again)
+
+
+async def test_a_command_that_is_not_permitted_is_not_waited_for(
+    server, own_store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    """[12.sessions]: the store is there and refuses: whoever asks patiently hears of it."""
+    monkeypatch.setattr("gateway.edge.store.store.PATIENCE", 0.1)
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "-hset")
+    with pytest.raises(Fault):
+        await own_store.run_patiently(KEEP, [own_store.key("session", "{x}")], ["a", 1, 1000])

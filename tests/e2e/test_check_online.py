@@ -17,7 +17,7 @@ from gateway.cli.online.command import ask_everything
 from gateway.cli.online.findings import Check, Finding
 from gateway.cli.online.names import Names
 from gateway.cli.online.running import answer
-from gateway.cli.online.store import EVERYWHERE, SOMETIMES
+from gateway.cli.online.store import AUDITED, EVERYWHERE, SOMETIMES
 from gateway.config.settings.root import Settings
 from gateway.demo.provider import DemoProvider
 from tests.support.certificates import Authority
@@ -397,7 +397,7 @@ def test_every_command_of_the_store_is_asked_about():
     written = {name.split()[0] for name in re.findall(r"`([A-Z]+(?: [A-Z]+)?)`", paragraph)}
     # of a connection, of a Cluster, of Sentinels: needed to ask at all
     of_connections = {"CLIENT", "SELECT", "UNSUBSCRIBE", "CLUSTER", "ASKING"}
-    assert {command[0] for command in (*EVERYWHERE, *SOMETIMES)} == written - of_connections
+    assert {command[0] for command in (*EVERYWHERE, *SOMETIMES, *AUDITED)} == written - of_connections
 
 
 @pytest.fixture(scope="module")

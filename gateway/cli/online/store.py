@@ -66,6 +66,16 @@ EVERYWHERE: Final = (
 """Commands that any configuration needs."""
 SOMETIMES: Final = (("ZRANGE", "{key}", "0", "1"), ("ZCARD", "{key}"))
 """Commands of a list of sessions, and of ``api_keys``."""
+AUDITED: Final = (
+    ("HLEN", "{key}"),
+    ("HKEYS", "{key}"),
+    ("XLEN", "{key}"),
+    ("XDEL", "{key}", "0-1"),
+    ("XRANGE", "{key}", "-", "+"),
+    ("XREVRANGE", "{key}", "+", "-"),
+    ("ZREVRANGEBYLEX", "{key}", "+", "-"),
+)
+"""Commands of an audit log that is chained."""
 
 # asks the store whether each would be permitted, and does none of them (Redis 7, Valkey)
 _ASK_PERMISSIONS: Final = """
@@ -246,10 +256,10 @@ async def _permissions(settings: Settings, servers: Servers, within: float) -> F
     assert settings.redis is not None
     needs_more = settings.session.lists_sessions or settings.api_keys is not None
     key = f"{settings.redis.prefix}check"
-    commands = [
-        [part.replace("{key}", key) for part in command]
-        for command in (*EVERYWHERE, *(SOMETIMES if needs_more else ()))
-    ]
+    audit = settings.audit
+    is_chained = audit.keep is not None or audit.to.startswith("file:")
+    more = (*(SOMETIMES if needs_more else ()), *(AUDITED if is_chained else ()))
+    commands = [[part.replace("{key}", key) for part in command] for command in (*EVERYWHERE, *more)]
     advice = "docs/store.md lists the commands; keys and channels begin with redis.prefix"
     try:
         denied = await _ask(servers, within, "EVAL", _ASK_PERMISSIONS, 0, json.dumps(commands))

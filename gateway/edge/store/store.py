@@ -194,13 +194,16 @@ class Store:
             Fault: the store is away for longer.
         """
         loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE
+        # what the store refuses while it is there is refused for good: a command that its ACL does not permit
+        end = loop.time() + PATIENCE
         while True:
             try:
                 if replicated:
                     return (await self.run_replicated(script, keys, arguments))[0]
                 return await self.run(script, keys, arguments)
             except Fault:
-                if self._away_since is not None and loop.time() - self._away_since >= PATIENCE:
+                away = self._away_since
+                if loop.time() >= (end if away is None else away + PATIENCE):
                     raise
             await asyncio.sleep(pause)
             pause = min(2 * pause, _MOST_PAUSE)
