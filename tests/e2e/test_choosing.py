@@ -77,7 +77,7 @@ async def test_the_page_needs_no_script_and_tells_nothing(choosing):
     assert "<b>" not in page.text
     assert html.escape(LABEL) in page.text
     assert page.text.count("<h1>") == 1
-    assert '<html lang="en">' in page.text
+    assert '<html lang="en" dir="ltr">' in page.text
     assert partner.issuer not in page.text
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
