@@ -9,16 +9,16 @@ from typing import Any, Final, cast
 
 from prometheus_client.metrics_core import Metric
 
+from gateway.config.settings.admin import AdminSettings
 from gateway.config.settings.root import Settings
 from gateway.core.audit.chain import Anchor
 from gateway.core.fault import Fault
 from gateway.core.reasons import Reason
 from gateway.core.rules.entries import DenyEntry
 from gateway.edge.admin.console.backing import Backing, WorkerState
-from gateway.edge.admin.console.console import Console
-from gateway.edge.admin.listener import Admin, Reloaded
+from gateway.edge.admin.listener import Admin, Pages, Reloaded
 from gateway.edge.admin.readiness import Readiness
-from gateway.edge.admin.revocation_request import Mandate, terms_of
+from gateway.edge.admin.revocation_request import Mandate, Terms, terms_of
 from gateway.edge.admin.sessions import Answer
 from gateway.edge.certificate_watch import CertificateWatch
 from gateway.edge.clock import CLOCK
@@ -80,19 +80,9 @@ class View:
         self._notes: deque[str] = deque(maxlen=_MOST_NOTES)
         self._anchored: Anchor | None = None
         fleet.logs.keep = self._note
-        backing = Backing(
-            self._figures,
-            self._workers,
-            lambda: list(fleet.logs.recent),
-            self._sessions,
-            self._people,
-            self._trail,
-            self._logins,
-            self._revoke,
-        )
-        self.admin.console = Console(
-            settings.admin, terms_of(settings), backing, self.admin.entrance, fleet.logs.audit, CLOCK
-        )
+        self.admin.open_console = self._open_console
+        if settings.admin.console is not None:
+            self.admin.console = self._open_console(settings.admin, terms_of(settings))
         self.reloader.on_applied = self._export
         self._exporting = Exporting(fleet.logs, families=self._families, has_traces=False)
         self._own = Metrics()
@@ -102,6 +92,23 @@ class View:
         self._own.register("telemetry", self._exporting.readings)
         self._measuring: asyncio.Task[None] | None = None
         self._watch = CertificateWatch(lambda: self.admin.certificates, fleet.logs, CLOCK)
+
+    def _open_console(self, settings: AdminSettings, terms: Terms) -> Pages:
+        # most have none, and it takes a megabyte
+        from gateway.edge.admin.console.console import Console  # noqa: PLC0415
+
+        logs = self._fleet.logs
+        backing = Backing(
+            self._figures,
+            self._workers,
+            lambda: list(logs.recent),
+            self._sessions,
+            self._people,
+            self._trail,
+            self._logins,
+            self._revoke,
+        )
+        return Console(settings, terms, backing, self.admin.entrance, logs.audit, CLOCK)
 
     async def start(self, sockets: Sockets) -> None:
         """Serve on the sockets of the admin listener."""

@@ -148,6 +148,25 @@ async def test_over_tls_the_cookie_is_for_this_host_alone(valkey_url, tmp_path):
             assert (await desk.send(page, "logout")).status == 200
 
 
+PUBLIC = "ops.example.com"
+
+
+@pytest.mark.settings(
+    {"admin": {"console": {"url": f"https://{PUBLIC}"}, "hosts": [PUBLIC], "tokens": TOKENS}}
+)
+async def test_behind_a_proxy_that_ends_tls(world: World):
+    """[12.console] By the name of `admin.console.url` the origin is https, and cookies are Secure."""
+    async with Desk(world.gateway.admin_port) as desk:
+        data = {"token": TOKENS["rita"]["token"]}
+        for origin, status in ((f"https://{PUBLIC}", 303), (f"http://{PUBLIC}", 403), (desk.origin, 403)):
+            headers = {"Host": PUBLIC, "Origin": origin}
+            page = await desk.ask("POST", "login", follow=False, headers=headers, data=data)
+            assert page.status == status, origin
+            for cookie in page.set_cookies:
+                assert cookie.startswith("__Host-gateway-console=")
+                assert "; Secure;" in cookie
+
+
 async def test_without_tls_a_network_is_refused(valkey_url, tmp_path):
     """[12.console] Over plain HTTP only this machine is answered, whatever the Host says; a page says why."""
     address = own_address()

@@ -22,6 +22,7 @@ from gateway.edge.admin.console.history import History, Reading, percentile, rea
 from gateway.edge.admin.console.layout import POLICY, Page, render
 from gateway.edge.admin.console.overview import Sight, overview
 from gateway.edge.admin.console.visits import MOST_VISITS, Visits
+from gateway.edge.admin.listener import Admin
 from gateway.edge.admin.operators import Operator, Tokens
 from gateway.edge.admin.revocation_request import Refused, Terms
 from gateway.edge.telemetry.metric_merge import Merged
@@ -450,3 +451,38 @@ def test_a_line_of_anything_breaks_no_page(line: str):
     """Lines of the log come from other processes: what is none is left out."""
     sight = Sight(NOW, Merged().samples([]), History(), [], newest_first([line]))
     inert(render(overview(sight, is_live=False), Operator("o", "read"), "c").body.decode())
+
+
+def test_a_console_that_a_reload_brings_is_made_then():
+    """[12.console] Nothing of it is loaded before the configuration has it; then it is told of changes."""
+    made: list[AdminSettings] = []
+
+    class Made:
+        def configure(self, settings: AdminSettings, _terms: Terms) -> None:
+            made.append(settings)
+
+    def open_console(settings: AdminSettings, terms: Terms) -> Any:
+        console = Made()
+        console.configure(settings, terms)
+        return console
+
+    off, on = AdminSettings(listen="127.0.0.1:0"), AdminSettings(console=ConsoleSettings())
+    nothing: Any = None
+    admin = Admin(
+        off,
+        metrics=nothing,
+        ready=nothing,
+        revoke=nothing,
+        terms=TERMS,
+        audit=nothing,
+        clock=lambda: NOW,
+    )
+    admin.open_console = open_console
+    admin.configure(off, TERMS)
+    assert admin.console is None
+    admin.configure(on, TERMS)
+    first = admin.console
+    assert first is not None
+    admin.configure(off, TERMS)
+    assert admin.console is first
+    assert made == [on, off]

@@ -130,6 +130,8 @@ class Admin:
         self.entrance = Entrance(audit, clock)
         self.console: Pages | None = None
         """Set by whoever starts it; absent: there are no pages."""
+        self.open_console: Callable[[AdminSettings, Terms], Pages] | None = None
+        """Makes one that a reload brings."""
         self._routes = RouteTable(self._build_routes())
         self.configure(settings, terms, certificates=certificates)
 
@@ -147,6 +149,8 @@ class Admin:
         self.entrance.tokens.configure(settings)
         if self.console is not None:
             self.console.configure(settings, terms)
+        elif settings.console is not None and self.open_console is not None:
+            self.console = self.open_console(settings, terms)
         self._has_pages = settings.console is not None
         self._names = frozenset(name.lower() for name in (self._host, *settings.hosts))
         self._terms = terms
