@@ -7,9 +7,11 @@ import re
 import pytest
 
 from gateway.cli import main as cli
+from gateway.cli.doctor.causes import LIKELIEST, explained
 from gateway.cli.doctor.cookies import judge, read
 from gateway.cli.doctor.log import failures
 from gateway.config.settings.logs import LogSettings
+from gateway.core.decision.causes import Cause
 from gateway.core.diagnoses import DIAGNOSES
 from gateway.core.reasons import Reason
 from gateway.edge.telemetry.logs import Logs
@@ -110,7 +112,8 @@ LOG = [
     line(
         event="login", reason="login_refused", request_id="r3", provider="corporate", detail="invalid_client"
     ),
-    b"gateway[12]: " + line(event="login", reason="token_expired", request_id="r4", claim="exp"),
+    b"gateway[12]: "
+    + line(event="login", reason="token_expired", request_id="r4", claim="exp", cause="clocks"),
     line(event="login", reason="login_denied", request_id="r8", detail="gateway_doctor"),
     line(event="refusal", reason="group_missing", request_id="r5"),
     line(event="request", reason="login_refused", request_id="r3", status=400),
@@ -122,6 +125,13 @@ LOG = [
     b'{"event":"' + b"a" * 100_000 + b'"}\n',
     b"\xff\xfe{\x00\n",
 ]
+
+
+def test_every_cause_is_explained():
+    """[12.cli]: the words that the audit log tells of what probably happened."""
+    assert set(LIKELIEST) == set(Cause)
+    assert all(text[0].islower() and not text.endswith(".") for text in LIKELIEST.values())
+    assert explained("made_up") == ""
 
 
 def test_what_a_log_says():
@@ -180,6 +190,7 @@ def test_by_a_log(doctor):
     code, out, _ = doctor("--log", "gateway.log", "--request-id", "r4")
     assert (code, out.count("once")) == (0, 1)
     assert DIAGNOSES[Reason.TOKEN_EXPIRED].cause in out
+    assert f"most likely: {LIKELIEST[Cause.CLOCKS]}" in out
     code, out, _ = doctor("--log", "gateway.log", "--json")
     assert [each["reason"] for each in json.loads(out)][:2] == ["login_refused", "login_refused"]
     code, _, err = doctor("--log", "gateway.log", "--request-id", "r9")

@@ -127,7 +127,7 @@ def _by_log(options: argparse.Namespace) -> int:
 def _failure(failure: "Failure") -> "dict[str, Json]":
     from gateway.cli.online.findings import plain  # noqa: PLC0415 - as above
 
-    names = ("time", "request_id", "provider", "client", "detail", "claim")
+    names = ("time", "request_id", "provider", "client", "detail", "claim", "cause")
     told: dict[str, Json] = {name: plain(text) for name in names if (text := getattr(failure, name))}
     known = failure.known
     return told | ({"reason": plain(failure.reason)} if known is None else _told(known))
@@ -135,17 +135,18 @@ def _failure(failure: "Failure") -> "dict[str, Json]":
 
 def _summary(found: "list[Failure]") -> Iterator[str]:
     """Yield the failures by kind, the most frequent first."""
+    from gateway.cli.doctor.causes import explained  # noqa: PLC0415 - as above
     from gateway.cli.online.findings import plain  # noqa: PLC0415 - as above
 
-    kinds: dict[tuple[str, str, str], list[Failure]] = {}
+    kinds: dict[tuple[str, str, str, str], list[Failure]] = {}
     for each in found:
-        kinds.setdefault((each.reason, each.detail, each.claim), []).append(each)
+        kinds.setdefault((each.reason, each.cause, each.detail, each.claim), []).append(each)
     for index, (kind, alike) in enumerate(sorted(kinds.items(), key=lambda pair: -len(pair[1]))):
         if index == _MOST_TOLD:
             yield f"and {len(kinds) - index} more kinds"
             return
         last, known = alike[-1], alike[-1].known
-        _, detail, claim = kind
+        _, cause, detail, claim = kind
         told = ", ".join(
             [
                 "once" if len(alike) == 1 else f"{len(alike)} times",
@@ -160,7 +161,11 @@ def _summary(found: "list[Failure]") -> Iterator[str]:
         if known is None:
             yield f"  {plain(last.reason)}: no reason of a login; gateway explain --log tells why it is"
         else:
-            yield from (f"  {line}" for line in _lines(known))
+            first, *rest = _lines(known)
+            yield f"  {first}"
+            if likeliest := explained(cause):
+                yield f"  most likely: {likeliest}"
+            yield from (f"  {line}" for line in rest)
 
 
 def _read(name: str) -> Iterator[bytes]:

@@ -36,6 +36,7 @@ class Failure:
     client: str = ""
     detail: str = ""
     claim: str = ""
+    cause: str = ""
 
     @property
     def known(self) -> Reason | None:
@@ -76,6 +77,7 @@ def failures(lines: Iterable[bytes], request_id: str | None = None) -> list[Fail
             _text(line, "client"),
             _text(line, "detail"),
             _text(line, "claim"),
+            _text(line, "cause"),
         )
     return list(found.values())
 
