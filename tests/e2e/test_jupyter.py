@@ -84,6 +84,17 @@ async def printed(ws: aiohttp.ClientWebSocketResponse, code: str) -> str:
             return str(told["content"]["text"])
 
 
+async def test_jupyter_by_the_name_of_a_site(jupyter: Running):
+    """[12.recipes]: on the loopback it answers for a site as well, and still asks for its token."""
+    headers = {"Host": "notebooks.example.com", "X-Forwarded-User": "alice"}
+    async with aiohttp.ClientSession(headers=headers) as client:
+        async with client.get(f"{jupyter.url}/jupyter/api/me") as refused:
+            assert refused.status == 403
+        token = {"Authorization": f"token {SECRET}"}
+        async with client.get(f"{jupyter.url}/jupyter/api/me", headers=token) as answer:
+            assert (await answer.json())["identity"]["username"] == "alice"
+
+
 async def test_jupyter_s_kernels(notebooks: ApplicationWorld):
     """[12.recipes], R49: identity, a kernel's WebSocket with much in it, and its end by a revocation."""
     alice, bob = await opened(notebooks), notebooks.browser()

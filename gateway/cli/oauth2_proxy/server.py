@@ -119,7 +119,9 @@ def _put_proxies(options: Options, draft: Draft) -> None:
     trusted = options.items("trusted_proxy_ips")
     if not trusted:
         draft.error(
-            "trusted_proxy_ips", "reverse_proxy believes everybody without it: name the proxies in front"
+            "trusted_proxy_ips",
+            "reverse_proxy believes everybody without it: name the networks of the proxies in front, such as"
+            ' trusted_proxy_ips = ["10.0.0.0/8"]',
         )
         return
     if {"0.0.0.0/0", "::/0"} & set(trusted):

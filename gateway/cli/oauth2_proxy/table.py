@@ -19,7 +19,7 @@ allowed_roles | list | | to | `require: {roles: ...}`, with `roles_claim: realm_
 api_routes | list | | to | routes with `unauthenticated: reject`
 approval_prompt | text | force | to | of Google `prompt: consent`, which is what it means; other providers do not know it
 auth_logging | flag | true | no | logins, logouts and refusals are audit events, always
-auth_logging_format | text | | no | every line is JSON
+auth_logging_format | text | | no | audit events are JSON
 auth_request_response_mode | text | | to | `response_mode`
 authenticated_emails_file | text | | to | `claims: {email: [...]}` with the addresses that are in it now; it is not watched
 azure_graph_group_field | text | | not! | groups are told by their ids alone: names can be given to other groups
@@ -58,7 +58,7 @@ encode_state | flag | | no | `state` is random and safe in a URL
 entra_id_allowed_tenants | list | | to | `require: {claims: {tid: [...]}}`
 entra_id_federated_token_auth | flag | | not! | the gateway has a secret, a signing key or a certificate (`client_auth`)
 errors_to_info_log | flag | | no | all lines go to standard error, each with its level
-exclude_logging_paths | list | | not | every request that reaches a route has its line; leave lines out where logs are gathered
+exclude_logging_paths | list | | not | write `log: false` at the routes of these paths
 extra_jwt_issuers | list | | to | providers with `bearer_only: true`
 flush_interval | duration | 1s | no | responses go on as they come
 footer | text | | not | `pages.templates` has what stands below, `contact` whom to ask
@@ -91,12 +91,12 @@ insecure_oidc_skip_nonce | flag | true | no | the nonce is checked, always
 jwt_key | text | | to | `client_auth: private_key_jwt`, `signing_keys: [${env:GATEWAY_SIGNING_KEY}]`
 jwt_key_file | text | | to | `client_auth: private_key_jwt`, `signing_keys: [${file:...}]`
 keycloak_groups | list | | to | `require: {groups: ...}`
-logging_compress | flag | | no | lines go to standard error; whoever gathers them rotates them
-logging_filename | text | | no | lines go to standard error; whoever gathers them rotates them
+logging_compress | flag | | no | lines go to standard error, a syslog or the journal (`log.to`), which rotate them
+logging_filename | text | | no | lines go to standard error, a syslog or the journal (`log.to`), which rotate them
 logging_local_time | flag | true | no | times are in UTC
-logging_max_age | number | 7 | no | lines go to standard error; whoever gathers them rotates them
-logging_max_backups | number | 0 | no | lines go to standard error; whoever gathers them rotates them
-logging_max_size | number | 100 | no | lines go to standard error; whoever gathers them rotates them
+logging_max_age | number | 7 | no | lines go to standard error, a syslog or the journal (`log.to`), which rotate them
+logging_max_backups | number | 0 | no | lines go to standard error, a syslog or the journal (`log.to`), which rotate them
+logging_max_size | number | 100 | no | lines go to standard error, a syslog or the journal (`log.to`), which rotate them
 login_url | text | | to | `authorization_endpoint`
 metrics_address | text | | to | `admin.listen`
 metrics_secure_address | text | | not | the admin listener speaks plain HTTP, on an address that is not public
@@ -145,7 +145,7 @@ redis_username | text | | to | `redis.username`
 relative_redirect_url | flag | | not | the address to come back to is absolute, and from the configuration
 request_id_header | text | X-Request-Id | no | each request gets an id of the gateway's own, as X-Request-ID
 request_logging | flag | true | to | `log.access`
-request_logging_format | text | | no | every line is JSON
+request_logging_format | text | | no | lines are JSON; `log.format` knows `combined` and `logfmt` as well
 resource | text | | to | `resources` where it is a URI, else a parameter of the login
 reverse_proxy | flag | | to | `trusted_proxies`, from `trusted_proxy_ips`, which has to name them
 scope | text | | to | `scopes`
@@ -168,7 +168,7 @@ skip_provider_button | flag | | no | a navigation goes to the provider at once
 ssl_insecure_skip_verify | flag | | not | whoever can pose as the provider can be anybody: `ca_file` names its authority
 ssl_upstream_insecure_skip_verify | flag | | to | `upstreams.*.tls.verify: false`
 standard_logging | flag | true | no | `log.level` says how much
-standard_logging_format | text | | no | every line is JSON
+standard_logging_format | text | | no | lines are JSON, or logfmt (`log.format`)
 tls_cert_file | text | | to | `tls.certificate`
 tls_cipher_suites | list | | not | those of OpenSSL's default for the version; no weak ones are among them
 tls_key_file | text | | to | `tls.key`
