@@ -104,6 +104,20 @@ def test_the_chart(program: Path, tmp_path: Path, values: str):
         assert "Secret" not in kinds
 
 
+def test_nobody_is_trusted_whom_the_operator_has_not_named(program: Path, tmp_path: Path):
+    """[12.kubernetes]: Helm merges maps; no provider, upstream or proxy of the chart's own is among them."""
+    own = yaml.safe_load(helm.PLAIN_VALUES.read_text())
+    own["config"]["providers"] = {"okta": own["config"]["providers"]["corporate"]}
+    own["config"]["upstreams"] = {"site": {"servers": ["http://site:8000"]}}
+    own["config"]["routes"] = [{"path": "/", "upstream": "site", "access": "required"}]
+    del own["config"]["trusted_proxies"], own["config"]["forwarding"]
+    (tmp_path / "my-values.yaml").write_text(yaml.safe_dump(own))
+    done = helm.rendered(program, "-f", str(tmp_path / "my-values.yaml"))
+    settings = settings_of(documents(done.stdout), tmp_path)
+    assert (list(settings.providers), list(settings.upstreams)) == (["okta"], ["site"])
+    assert settings.trusted_proxies == ()
+
+
 def containers(manifests: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Yield each pod's specification with each of its containers."""
     for manifest in manifests:
@@ -159,7 +173,8 @@ def test_a_change_of_the_configuration_replaces_the_pods(program: Path):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ((), "name a Secret"),
+        (("--set", "secrets.existing="), "name a Secret"),
+        (("--set", "config.public_url=null"), "public_url"),
         (("--set", "secrets.existing=x,config.redis=null"), "set config.redis"),
         (("--set", "secrets.existing=x,config.listen=0.0.0.0:80"), "config.listen"),
         (("--set", "secrets.existing=x,config.admin.listen=127.0.0.1:9000"), "config.admin.listen"),
@@ -174,7 +189,7 @@ def test_a_change_of_the_configuration_replaces_the_pods(program: Path):
 )
 def test_mistakes_are_told_before_anything_is_made(program: Path, words: tuple[str, ...], complaint: str):
     """[12.kubernetes]: what would serve nobody, and names that there are not, are refused with what to do."""
-    done = helm.rendered(program, *words)
+    done = helm.rendered(program, f"--values={helm.PLAIN_VALUES}", *words)
     assert done.returncode != 0
     assert complaint in done.stderr
 
@@ -201,5 +216,6 @@ def test_the_schema_of_values_is_one():
     schema = json.loads((helm.CHART / "values.schema.json").read_text())
     jsonschema.Draft7Validator.check_schema(schema)
     values = yaml.safe_load((helm.CHART / "values.yaml").read_text())
-    jsonschema.validate(values, schema)
+    plain = yaml.safe_load(helm.PLAIN_VALUES.read_text())
+    jsonschema.validate({**values, "config": values["config"] | plain["config"]}, schema)
     assert set(schema["properties"]) - {"global"} == set(values)

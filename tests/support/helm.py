@@ -39,7 +39,7 @@ PLAIN: Final[dict[str, tuple[frozenset[str], tuple[str, ...]]]] = {
 }
 """The plain manifests: which kinds of the chart each has (none named: all), and by which values."""
 _HEAD: Final = "# Made of the chart: python -m tests.support.helm --write\n"
-_OWN: Final = ("secrets.existing=token-gateway",)
+PLAIN_VALUES: Final = CHART / "ci/plain.yaml"
 
 
 def folder() -> Path:
@@ -79,7 +79,8 @@ def plain(helm: Path) -> dict[str, str]:
     """Return the plain manifests by their names."""
     made = {}
     for name, (kinds, values) in PLAIN.items():
-        done = rendered(helm, "--no-hooks", *(f"--set={each}" for each in (*_OWN, *values)))
+        given = (f"--set={each}" for each in values)
+        done = rendered(helm, "--no-hooks", f"--values={PLAIN_VALUES}", *given)
         done.check_returncode()
         documents = [each for each in yaml.safe_load_all(done.stdout) if each]
         chosen = [each for each in documents if not kinds or each["kind"] in kinds]
