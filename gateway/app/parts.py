@@ -49,6 +49,7 @@ from gateway.edge.sessions.records import Sessions
 from gateway.edge.sessions.tickets import Tickets
 from gateway.edge.telemetry.logs import Logs
 from gateway.edge.telemetry.metrics import Metrics
+from gateway.edge.telemetry.outlet_watch import OutletWatch
 from gateway.edge.telemetry.outlets import file_head, open_logs
 from gateway.edge.telemetry.recorder import Recorder
 from gateway.http.downstream.balancer import BalancerAnswer
@@ -146,6 +147,9 @@ class Parts:
         closing.later(self.audit_writer.close)
         self.audit_writer.start()
         self.logs.keep = self.audit_writer.keep
+        watch = OutletWatch(self.logs.troubles, self.logs)
+        closing.later(watch.close)
+        watch.start()
         if self.settings.audit.to.startswith("file:"):
             anchoring = Anchoring(self.store, partial(file_head, self.logs))
             closing.later(anchoring.close)

@@ -1,6 +1,7 @@
 """The compiled form in real workers, and held against the same tests as the source."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -51,7 +52,8 @@ async def test_workers_run_it(compiled: Path):
     """[10.1]: the supervisor finds it, and each worker has loaded it."""
     async with Fleet(2) as fleet:
         for pid in (await fleet.pids()).values():
-            assert f"{compiled}/gateway/core/decide." in loaded_by(pid)
+            # the library that holds them all: what its modules import of one another needs no file of its own
+            assert re.search(rf"{re.escape(str(compiled))}/\w+__mypyc\.", loaded_by(pid))
 
 
 def test_it_goes_into_an_installed_package(compiled: Path, tmp_path: Path):

@@ -149,3 +149,58 @@ async def test_every_answer_names_its_request(world: World):
         page = await browser.get(path)
         assert page.headers.getall("X-Request-ID") == [last_request(world)["request_id"]]
     assert world.upstream.seen[0].headers["X-Request-ID"] == world.audit("request")[0]["request_id"]
+
+
+CORRELATED = {
+    "trusted_proxies": ["127.0.0.1/32"],
+    "forwarding": {"address": "X-Forwarded-For"},
+    "log": {"proxy_request_id": "X-Request-ID", "request_headers": ["traceparent"]},
+}
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.mark.settings(CORRELATED)
+async def test_a_proxys_id_correlates(world: World):
+    """[12.logs] The id of a trusted proxy is told beside ours, traceparent where it is asked for."""
+    headers = {"X-Request-ID": "id-of-the-proxy", "traceparent": TRACE, "X-Forwarded-For": "203.0.113.7"}
+    await world.browser().get("/public/hello", headers=headers)
+    line = last_request(world)
+    assert line["proxy_request_id"] == "id-of-the-proxy"
+    assert line["request_headers"] == {"traceparent": TRACE}
+    assert line["client"] == "203.0.113.7"
+    await world.browser().get("/public/hello", headers=headers | {"X-Request-ID": 'forged" id'})
+    assert "proxy_request_id" not in last_request(world)
+
+
+@pytest.mark.settings({"log": CORRELATED["log"] | {"sample": 0.5}, "trusted_proxies": ["192.0.2.0/24"]})
+async def test_anybody_elses_id_correlates_nothing(world: World):
+    """[12.logs] Nor does a client choose by it which of its requests are logged."""
+    for number in range(40):
+        await world.browser().get(f"/public/{number}", headers={"X-Request-ID": "0"})
+    lines = world.audit("request")
+    assert 0 < len(lines) < 40
+    assert not any("proxy_request_id" in line or "x-request-id" in str(line) for line in lines)
+
+
+ROUTES = [
+    {"path": "/public/", "upstream": "app", "access": "public", "log": False},
+    {"path": "/", "upstream": "app", "access": "required", "unauthenticated": "login"},
+]
+
+
+@pytest.mark.settings({"log": {"format": "combined", "user": "email"}, "routes": ROUTES})
+async def test_a_combined_log_of_a_visit(world: World):
+    """[12.logs] The e-mail address as the user, though nothing else asks for it; a route without lines."""
+    browser = world.browser()
+    await browser.login()
+    await browser.get(
+        "/hello?code=secret", headers={"User-Agent": 'Mozilla/5.0 "x"', "Referer": f"{world.base}/?state=s"}
+    )
+    await browser.get("/public/unseen")
+    line = re.sub(r"\[[^]]+\]", "[time]", world.raw[-1])
+    line = re.sub(r" 200 \d+ ", " 200 size ", line)
+    assert line == (
+        f'127.0.0.1 - alice@example.com [time] "GET /hello HTTP/1.1" 200 size "{world.base}/"'
+        ' "Mozilla/5.0 \\"x\\""'
+    )
+    assert "unseen" not in "".join(world.raw)

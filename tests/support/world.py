@@ -248,6 +248,7 @@ class World:
         self.override = override
         self.browsers: list[Browser] = []
         self.lines: list[dict[str, Any]] = []
+        self.raw: list[str] = []
         self.gateways: list[Gateway] = []
         self.prefix = f"t{uuid.uuid4().hex[:12]}:"
         self.public_port = free_port()
@@ -325,6 +326,7 @@ class World:
     def _log(self, line: str) -> None:
         import json
 
+        self.raw.append(line)
         self.lines.append(json.loads(line))
 
     def browser(self) -> Browser:

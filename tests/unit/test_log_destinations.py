@@ -26,6 +26,7 @@ from gateway.edge.telemetry.audit_file import AuditFile
 from gateway.edge.telemetry.journal import JournalCarrier
 from gateway.edge.telemetry.log_writer import Writer
 from gateway.edge.telemetry.logs import Logs
+from gateway.edge.telemetry.outlet_watch import OutletWatch
 from gateway.edge.telemetry.outlets import open_logs
 from gateway.edge.telemetry.shipping import Shipper
 from gateway.edge.telemetry.syslog import SyslogCarrier
@@ -102,6 +103,25 @@ def test_syslog_by_its_rules(receiver):
     assert told["reason"] == "login_completed"
 
 
+def test_a_daemon_that_nobody_vouches_for(tmp_path):
+    """[12.logs] TLS with another authority, or for another name: nothing is sent, and the reason is told."""
+    (tmp_path / "other").mkdir()
+    authority, other = Authority(tmp_path), Authority(tmp_path / "other")
+    for own, trusted in ((authority.issue("localhost"), other), (authority.issue("elsewhere"), authority)):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(own.certificate, own.key)
+        where = Streams(context)
+        shipper = syslog(where.address, ca_file=str(trusted.file))
+        try:
+            logs_to(shipper).audit("login", subject="alice")
+            with pytest.raises(ssl.SSLError):
+                where.take()
+            _until(lambda shipper=shipper: shipper.trouble is not None)
+        finally:
+            shipper.close()
+            where.close()
+
+
 def test_a_message_has_a_bound(short):
     """[12.logs] What is longer loses its end, is counted, and stays a message."""
     where = Datagrams(short / "log")
@@ -115,6 +135,23 @@ def test_a_message_has_a_bound(short):
     assert len(message) == 480
     assert read_syslog(message)["message"].startswith('{"time":')
     assert shipper.stats()["cut_lines_total"] == 1
+
+
+def test_trouble_is_told_once():
+    """[12.logs] A line when a destination does not take lines, and one when it does again."""
+    lines: list[str] = []
+    troubles: dict[str, str] = {}
+    watch = OutletWatch(lambda: troubles, Logs(LogSettings(), write=lines.append))
+    for each in ({}, {"audit": "full"}, {"audit": "full"}, {"audit": "gone"}, {}, {}):
+        troubles.clear()
+        troubles.update(each)
+        watch.look()
+    told = [json.loads(line) for line in lines]
+    assert [(each["level"], each["what"], each.get("detail")) for each in told] == [
+        ("error", "audit", "full"),
+        ("error", "audit", "gone"),
+        ("info", "audit", None),
+    ]
 
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
