@@ -113,8 +113,8 @@ async def test_failed_logins_raise_their_alert(valkey_url, tmp_path):
         await until(fails_and_is_told)
 
 
-# what the traffic below does not meet: there is no TLS, no collector, no second site
-WITHOUT_DATA = re.compile(r"gateway_(http_tls_certificate|telemetry|site_joins)_")
+# what the traffic below does not meet: there is no TLS, no collector, no second site, no log of its own kind
+WITHOUT_DATA = re.compile(r"gateway_(http_tls_certificate|telemetry|site_joins|log_audit|log_cut)_")
 
 
 def filled_in(expression: str) -> str:
