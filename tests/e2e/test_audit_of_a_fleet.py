@@ -1,5 +1,8 @@
 """The audit log of several processes: one file, one trail, and the chains of each."""
 
+import asyncio
+import contextlib
+import io
 import json
 import os
 import signal
@@ -8,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.main import main
 from tests.support.fleet import Fleet
 
 pytestmark = pytest.mark.asyncio
@@ -39,10 +43,10 @@ async def test_one_file_and_one_trail_of_all_processes(tmp_path):
         assert not fleet.events("access")
 
         async def verified() -> bool:
-            return (await fleet.command("audit", "verify", f"{path}.1", str(path)))[0] == 0
+            return (await verify(fleet, f"{path}.1", str(path)))[0] == 0
 
         await fleet.eventually(verified, tries=20)
-        assert (await fleet.command("audit", "verify"))[0] == 0
+        assert (await verify(fleet))[0] == 0
         _, text = await fleet.admin("GET", "/audit?event=reloaded")
         assert json.loads(text)["entries"][0]["reason"] == "a test"
         await fleet.eventually(lambda: kept(fleet, 30))
@@ -51,9 +55,16 @@ async def test_one_file_and_one_trail_of_all_processes(tmp_path):
         path.write_text(
             "\n".join([lines[0].replace('"level":"info"', '"level":"none"', 1), *lines[2:]]) + "\n"
         )
-        code, text = await fleet.command("audit", "verify", f"{path}.1", str(path))
+        code, text = await verify(fleet, f"{path}.1", str(path))
         assert code == 1
         assert "is not as it was written" in text
+
+
+async def verify(fleet: Fleet, *files: str) -> tuple[int, str]:
+    """Run ``gateway audit verify``; return its exit code and what it said."""
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        code = await asyncio.to_thread(main, ["audit", "verify", *files, "--config", str(fleet.path)])
+    return code, said.getvalue()
 
 
 def lines_of(path: Path) -> list[str]:

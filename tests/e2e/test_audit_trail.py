@@ -171,10 +171,15 @@ async def test_old_ones_make_room(world: World, valkey_url: str):
     assert await store.execute("ZCARD", store.key("{audit}", "by")) == 1000
     firsts = (await trail(world, path="/audit/heads"))["firsts"]
     assert [text.split()[0] for text in firsts.values()] == ["302"]
+    assert 30 * 86_400_000 < await store.execute("PTTL", store.key("{audit}", "log")) <= 31 * 86_400_000
     world.clock.advance(31 * 86400)
     await world.gateway.audit_writer.trim()
     assert await store.execute("XLEN", store.key("{audit}", "log")) == 0
     assert await store.execute("ZCARD", store.key("{audit}", "by")) == 0
+    # after so long a silence another chain begins, and nothing is amiss
+    world.gateway.recorder.audit("refresh", subject="alice", generation=0)
+    assert {each["event"] for each in (await trail(world))["entries"]} == {"refresh", "chain_began"}
+    assert not [each for each in world.lines if each.get("level") == "error"]
 
 
 async def command(world: World, capsys, *words: str) -> tuple[int, str, str]:

@@ -19,8 +19,9 @@ local function place(id)
 end
 """
 
-# KEYS: log, who, by, heads. ARGV: chain, head before, head after, then entry, who, names for each.
-# Returns how many entries there are; -1 where the chain is not as it was left.
+# KEYS: log, who, by, heads, firsts. ARGV: chain, head before, head after, how long all of it lives on without
+# another entry, in ms; then entry, who, names for each. Returns how many entries there are; -1 where the
+# chain is not as it was left.
 APPEND: Final = Script(
     _PLACE
     + """
@@ -29,7 +30,7 @@ local head = tonumber(string.match(redis.call('HGET', KEYS[4], chain) or '0', '^
 -- a repetition of the very same command, whose first answer was lost, is done already
 if head == tonumber(string.match(after, '^%d+')) then return redis.call('XLEN', KEYS[1]) end
 if head ~= before then return -1 end
-for at = 4, #ARGV, 3 do
+for at = 5, #ARGV, 3 do
   local id = redis.call('XADD', KEYS[1], '*', 'e', ARGV[at])
   redis.call('HSET', KEYS[2], id, ARGV[at + 1])
   for name in string.gmatch(ARGV[at + 2], '%S+') do
@@ -37,6 +38,7 @@ for at = 4, #ARGV, 3 do
   end
 end
 redis.call('HSET', KEYS[4], chain, after)
+for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ARGV[4]) end
 return redis.call('XLEN', KEYS[1])
 """
 )

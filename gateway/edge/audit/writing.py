@@ -6,6 +6,7 @@ linked it is sent as it is until the store has taken it.
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections import deque
@@ -49,6 +50,8 @@ _MOST_TRIMS: Final = 40
 _MOST_HEADS: Final = 64
 # anchors of chains of which nothing is left
 _MOST_SPENT: Final = 1000
+# beyond the age of its last entry, until a trail that nobody writes to is gone
+_MARGIN: Final = 86_400.0
 _DRAIN_WITHIN: Final = 2.0
 
 
@@ -78,6 +81,8 @@ class AuditWriter:
         self._clock = clock
         self._logs = logs
         self._keep: KeepSettings | None = None
+        self._kept_for = KeepSettings().for_
+        self._appended_at = -inf
         self._queue: deque[str] = deque()
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -90,8 +95,10 @@ class AuditWriter:
         self.kept = self.lost = self.skipped = 0
 
     def configure(self, keep: KeepSettings | None) -> None:
-        """Go on with these bounds; with None nothing more is taken, and what is kept stays."""
+        """Go on with these bounds; with None nothing more is taken, and what is kept goes when it is old."""
         self._keep = keep
+        if keep is not None:
+            self._kept_for = keep.for_
 
     def start(self) -> None:
         """Begin to write."""
@@ -147,7 +154,9 @@ class AuditWriter:
 
     async def _keep_writing(self) -> None:
         while True:
-            await self._woken.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TRIM_EVERY):
+                    await self._woken.wait()
             await asyncio.sleep(GATHER)
             self._woken.clear()
             try:
@@ -166,6 +175,9 @@ class AuditWriter:
     async def _flush(self) -> None:
         while self._queue or self._linked is not None or any(self._unsaid.values()):
             if self._linked is None:
+                if self._chain is not None and self._clock() - self._appended_at > self._kept_for:
+                    # nothing of it is left by now
+                    self._chain = None
                 if self._chain is None:
                     await self._begin("")
                 self._link(self._take_batch())
@@ -216,7 +228,8 @@ class AuditWriter:
             names = names_of(members, seed)
             sealed = ring.seal(SEAL, personal.encode(), os.urandom(NONCE_BYTES))
             told += [encode_entry(entry), f"{names}|{sealed}", names]
-        self._linked = len(batch), [chain.name, before, chain.anchor().encode(), *told]
+        lifetime = int((self._kept_for + _MARGIN) * 1000)
+        self._linked = len(batch), [chain.name, before, chain.anchor().encode(), lifetime, *told]
 
     async def _send(self) -> None:
         """Send what is linked. Raises Fault: it is sent again, just so."""
@@ -227,7 +240,9 @@ class AuditWriter:
             self._linked = None
             return
         length = int(
-            await self._store.run(APPEND, [places.log, places.who, places.by, places.heads], linked[1])
+            await self._store.run(
+                APPEND, [places.log, places.who, places.by, places.heads, places.firsts], linked[1]
+            )
         )
         self._linked = None
         if length < 0:
@@ -239,6 +254,7 @@ class AuditWriter:
             await self._begin(chain.name)
             return
         self.kept += linked[0]
+        self._appended_at = self._clock()
         if self._keep is not None and length > self._keep.most:
             self._trimmed_at = -inf
 
@@ -275,6 +291,8 @@ async def trim(store: Store, keys: Keys, keep: KeepSettings, now: float) -> None
     places, oldest = Places(store), int((now - keep.for_) * 1000)
     for _ in range(_MOST_TRIMS):
         excess = int(await store.execute("XLEN", places.log)) - keep.most
+        if excess <= 0 and not await _is_old(store, places, oldest):
+            return
         found = await store.run(OLDEST, [places.log, places.who], ["-", "+", _TRIM_BATCH])
         gone: list[str] = []
         firsts: dict[str, int] = {}
@@ -294,6 +312,12 @@ async def trim(store: Store, keys: Keys, keep: KeepSettings, now: float) -> None
         await store.run(TRIM, [places.log, places.who, places.by, places.firsts], [*signed, *gone])
         if len(gone) < _TRIM_BATCH:
             return
+
+
+async def _is_old(store: Store, places: Places, oldest: int) -> bool:
+    """Tell whether the first entry is older than a time, in ms. Raises Fault."""
+    found = await store.run(OLDEST, [places.log, places.who], ["-", "+", 1])
+    return bool(found) and int(_text(found[0][0]).partition("-")[0]) < oldest
 
 
 def stamp(now: float) -> str:
