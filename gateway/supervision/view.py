@@ -237,7 +237,10 @@ class View:
         return Answer(**cast("dict[str, object]", told))  # type: ignore[arg-type]
 
     async def _logins(self, action: str, fields: Mapping[str, str], _mandate: Mandate) -> Answer:
-        """Ask one worker once: a code that it has redeemed serves nobody else."""
+        """Ask one worker once: a code that it has redeemed serves no other. Who is let in, any one tells."""
+        if action == "holds":
+            answer = await self._ask_one("console_login", action=action, fields=dict(fields))
+            return Answer(**cast("dict[str, object]", answer))  # type: ignore[arg-type]
         slot = next((slot for slot in self._fleet.slots if slot.is_ready), None)
         if slot is None:
             raise Fault("gateway", Reason.OVERLOADED, "no worker is ready")

@@ -1,6 +1,7 @@
 """The operator's console: each request judged by itself, and led to its page or its action."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -159,11 +160,9 @@ class Console:
             return await self._entry.begin(ask, origin)
         if name == "callback":
             return await self._entry.finish(ask, origin)
-        visit, handle = await self._entry.find(ask, origin)
         if name == "login":
-            if visit is not None:
-                return moved(ROOT)
-            return self._entry.page(parameters(ask).get("to", ""))
+            return await self._show_login(ask, origin)
+        visit, handle = await self._entry.find(ask, origin)
         showing = self._pages.get(name)
         if showing is None:
             return render(message("There is no such page", status=404), *_of(visit))
@@ -175,6 +174,14 @@ class Console:
             return self._entry.page(to, is_over=bool(handle), status=401, cookies=cookies)
         page = await showing(ask, visit)
         return render(page, visit.operator, visit.csrf, visit.take_news())
+
+    async def _show_login(self, ask: Ask, origin: Origin) -> Reply:
+        # whoever cannot be told of may still come in by a token
+        with contextlib.suppress(Fault):
+            visit, _ = await self._entry.find(ask, origin)
+            if visit is not None:
+                return moved(ROOT)
+        return self._entry.page(parameters(ask).get("to", ""))
 
     async def _do(self, ask: Ask, origin: Origin, name: str, fields: Mapping[str, str]) -> Reply:
         visit, _ = await self._entry.find(ask, origin)
@@ -257,5 +264,8 @@ def _faulty(fault: Fault) -> Page:
         "This is not certain",
         f"The gateway could not tell, or could not do it: {fault.reason}. Try again in a moment; what was"
         " to be ended may have ended already.",
+        "Whoever logged in at a provider is let in only where a worker can tell that they still may be here."
+        " An admin token needs none.",
+        h("p", h("a", "Log in with an admin token", href=f"{ROOT}login", class_="button")),
         status=503,
     )
