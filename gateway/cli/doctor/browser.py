@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp.abc import ResolveResult
 from yarl import URL
 
+from gateway.edge.providers.proxy import proxy_for
 from gateway.http.client_tls import client_context
 
 _MOST_BODY: Final = 262_144
@@ -89,12 +90,19 @@ async def get(
     try:
         async with (
             asyncio.timeout(within),
+            # the environment's proxy, and never the passwords in ~/.netrc: what leads on may be anybody's
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(resolver=_Resolver()),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=True,
+                trust_env=False,
             ) as session,
-            session.get(URL(url, encoded=True), allow_redirects=False, headers=sent, ssl=context) as response,
+            session.get(
+                URL(url, encoded=True),
+                allow_redirects=False,
+                headers=sent,
+                ssl=context,
+                proxy=proxy_for(url, None),
+            ) as response,
         ):
             octets = bytearray()
             async for piece in response.content.iter_any():
