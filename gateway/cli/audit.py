@@ -231,7 +231,8 @@ def verify_chains(options: argparse.Namespace) -> int:
         )
     verdicts = {each.verdict for each in accounts}
     bad = verdicts & {"altered", "gap", "cut off"} or (strange and not options.file)
-    unknown = "cannot be told" in verdicts
+    # where nothing is left, nothing says what was there
+    unknown = "cannot be told" in verdicts or not accounts
     if not options.json:
         said = (
             "something is missing or altered" if bad else "not all of it can be told" if unknown else "good"

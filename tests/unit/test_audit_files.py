@@ -103,3 +103,14 @@ def test_what_cannot_be_read(file, capsys):
     assert "--offline is for files" in audit(file, capsys, "verify", "--offline")[2]
     (file.parent / "audit.log.1.forgetting").touch()
     assert "File exists" in audit(file, capsys, "forget", "--sub", "a", "--file", str(file))[2]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "no event\n", '{"event":"login"}\n'])
+@pytest.mark.parametrize("words", [["--offline"], []])
+def test_where_nothing_is_left_nothing_is_good(file, capsys, monkeypatch, text, words):
+    """[12.logs] A file that was emptied, or whose every line was made unreadable, is never called good."""
+    monkeypatch.setattr("gateway.cli.audit.ask_admin", lambda *_, **__: {"files": {}})
+    file.write_text(text)
+    code, out, _ = audit(file, capsys, "verify", *words, str(file))
+    assert code == 3
+    assert out == "0 chains, 0 entries: not all of it can be told\n"
