@@ -126,7 +126,8 @@ def _line(event: dict[str, object]) -> str:
         event.get("reason"),
         event.get("client"),
     )
-    return "  ".join(_plain("-" if each is None else each) for each in told)
+    line = "  ".join(_plain("-" if each is None else each) for each in told)
+    return f"{line}  (unverified)" if event.get("unverified") else line
 
 
 def _plain(value: object) -> str:

@@ -119,6 +119,12 @@ def mac_of(seed: bytes, entry: Entry) -> str:
     return sign(seed, "entry", entry.chain, entry.seq, entry.prev, entry.public, entry.commitment)
 
 
+def is_written(keys: Keys, entry: Entry) -> bool:
+    """Tell whether an entry is as one of these keys has signed it, whoever has kept it since."""
+    parts = (entry.chain, entry.seq, entry.prev, entry.public, entry.commitment)
+    return any(is_signed(seed, entry.mac, "entry", *parts) for seed in keys.seeds.values())
+
+
 def name_chain(now: float, drawn: bytes) -> str:
     """Return the name of a chain that begins now, epoch seconds; names are in the order of beginnings."""
     return f"{int(now * 1000):011x}{drawn.hex()}"

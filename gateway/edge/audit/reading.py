@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.core.audit.chain import Entry, encode_mark, read_entry
+from gateway.core.audit.chain import Entry, Keys, commit, encode_mark, is_written, read_entry
 from gateway.core.audit.verify import SEALED
 from gateway.core.sessions.seal import KeyRing
 from gateway.edge.audit.places import PLACE, SEAL, Places, index_name, keys_of, member
@@ -70,6 +70,11 @@ class Kept:
         told.pop("salt", None)
         return {**public, **told, "id": self.place, "chain": self.entry.chain, "seq": self.entry.seq}
 
+    def is_as_written(self, keys: Keys) -> bool:
+        """Tell whether one of these keys has signed it, with what is personal in it, if that is there."""
+        is_its_own = self.personal is None or commit(self.personal) == self.entry.commitment
+        return is_its_own and is_written(keys, self.entry)
+
 
 class AuditTrail:
     """What the store keeps.
@@ -88,13 +93,15 @@ class AuditTrail:
         """Return the events that are asked for, the newest first. Raises Fault: the store cannot tell."""
         found: list[dict[str, Json]] = []
         size = 0
-        names = self._index_names(question)
+        names, keys = self._index_names(question), keys_of(self._ring())
         newest, looked = _newest(question), 0
         while newest is not None and looked < MOST_LOOKED:
             rows = await self._rows(question, names, newest, _BATCH)
             for row in rows:
                 kept = self._kept(row)
                 if kept is not None and _is_meant(question, told := self._told(kept)):
+                    if not kept.is_as_written(keys):
+                        told["unverified"] = True
                     found.append(told)
                     size += len(kept.entry.public) + len(kept.personal or "")
                     if len(found) >= min(question.limit, MOST_PAGE) or size > MOST_ANSWER:
@@ -159,7 +166,9 @@ class AuditTrail:
             return 0
         keys, told = keys_of(self._ring()), list[Argument]()
         for each in kept:
-            told += [each.place, encode_mark(keys, each.entry)]
+            # whoever may write to the store may have put it there: it goes, and nothing is signed for it
+            is_ours = each.is_as_written(keys)
+            told += [each.place, encode_mark(keys, each.entry) if is_ours else f"{keys.newest} -"]
         places = self._places
         return int(await self._store.run(FORGET, [places.log, places.who, places.by], told))
 

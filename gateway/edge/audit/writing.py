@@ -18,17 +18,15 @@ from gateway.config.settings.audit import KeepSettings
 from gateway.core.audit.chain import (
     MOST_ENTRY,
     Chain,
-    Keys,
     encode_entry,
-    encode_first,
     name_chain,
-    read_entry,
     split,
 )
 from gateway.core.fault import Fault
 from gateway.core.sessions.seal import NONCE_BYTES, KeyRing
 from gateway.edge.audit.places import SEAL, Places, keys_of, names_of
-from gateway.edge.audit.scripts import APPEND, OLDEST, TRIM
+from gateway.edge.audit.scripts import APPEND
+from gateway.edge.audit.trimming import trim
 from gateway.edge.store.store import Argument, Store
 from gateway.edge.tasks import stop
 from gateway.syntax.encoding import Json, parse_object
@@ -45,8 +43,6 @@ GATHER: Final = 0.2
 _PAUSE: Final = 1.0
 _BATCH: Final = 200
 _TRIM_EVERY: Final = 10.0
-_TRIM_BATCH: Final = 500
-_MOST_TRIMS: Final = 40
 _MOST_HEADS: Final = 64
 # anchors of chains of which nothing is left
 _MOST_SPENT: Final = 1000
@@ -280,44 +276,6 @@ class AuditWriter:
         """Stop writing."""
         await stop(self._task)
         self._task = None
-
-
-async def trim(store: Store, keys: Keys, keep: KeepSettings, now: float) -> None:
-    """Give up the oldest entries beyond the bounds, and sign where each chain begins by then.
-
-    Raises:
-        Fault: the store has not done it, or not all of it.
-    """
-    places, oldest = Places(store), int((now - keep.for_) * 1000)
-    for _ in range(_MOST_TRIMS):
-        excess = int(await store.execute("XLEN", places.log)) - keep.most
-        if excess <= 0 and not await _is_old(store, places, oldest):
-            return
-        found = await store.run(OLDEST, [places.log, places.who], ["-", "+", _TRIM_BATCH])
-        gone: list[str] = []
-        firsts: dict[str, int] = {}
-        for place, entry, _who in found:
-            name = _text(place)
-            if len(gone) >= excess and int(name.partition("-")[0]) >= oldest:
-                break
-            gone.append(name)
-            read = read_entry(_text(entry))
-            if read is not None:
-                firsts[read.chain] = max(read.seq + 1, firsts.get(read.chain, 0))
-        if not gone:
-            return
-        signed: list[Argument] = [len(firsts)]
-        for chain, seq in firsts.items():
-            signed += [chain, encode_first(keys, chain, seq)]
-        await store.run(TRIM, [places.log, places.who, places.by, places.firsts], [*signed, *gone])
-        if len(gone) < _TRIM_BATCH:
-            return
-
-
-async def _is_old(store: Store, places: Places, oldest: int) -> bool:
-    """Tell whether the first entry is older than a time, in ms. Raises Fault."""
-    found = await store.run(OLDEST, [places.log, places.who], ["-", "+", 1])
-    return bool(found) and int(_text(found[0][0]).partition("-")[0]) < oldest
 
 
 def stamp(now: float) -> str:

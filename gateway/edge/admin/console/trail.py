@@ -201,7 +201,7 @@ def _who(entry: Mapping[str, Any], providers: Mapping[str, str]) -> Markup:
     if entry.get("forgotten"):
         return h("span", "forgotten", class_="soft")
     subject, actor = entry.get("subject"), entry.get("actor")
-    pieces: list[str] = []
+    pieces: list[str] = [badge("unverified", "stop")] if entry.get("unverified") else []
     if subject:
         provider = providers.get(str(entry.get("issuer")))
         name = h("span", cut(str(subject), 100), class_="mono")
