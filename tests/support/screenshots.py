@@ -16,6 +16,11 @@ from tests.support.small_png import shrink
 FOLDER: Final = Path(__file__).parents[2] / "docs/images/pages"
 WIDE: Final = 800
 NARROW: Final = 390
+# another scheme may have another logo, which is chosen with the next frame
+SETTLED: Final = """
+new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+  .then(() => Promise.all([...document.images].map((each) => each.decode()))).then(() => true)
+"""
 # by the name of the picture: whose page, in which language, and which
 SHOWN: Final[dict[str, tuple[str, str, str]]] = {
     **{name: ("shipped", "en", name) for name in ANSWERS},
@@ -33,6 +38,7 @@ async def picture(tab: Tab, scheme: str, width: int) -> bytes:
     await tab.command(
         "Emulation.setDeviceMetricsOverride", width=width, height=10, deviceScaleFactor=1, mobile=False
     )
+    await tab.run(SETTLED)
     size = (await tab.command("Page.getLayoutMetrics"))["cssContentSize"]
     clip = {"x": 0, "y": 0, "width": width, "height": size["height"], "scale": 1}
     shot = await tab.command(
