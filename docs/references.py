@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.cli.main import _parser
+from gateway.core.audit.schema import schema as audit_schema
 from gateway.core.reasons import Reason, status_of
 from gateway.edge.admin.openapi import describe
 from gateway.edge.configfile.schema import schema
@@ -53,6 +54,17 @@ _ADMIN = """# Every admin endpoint
 Made from the description that the admin listener serves at `/openapi.json` (OpenAPI 3.1). [The admin
 API](../docs/admin-api.md) has an example of each.
 """
+_AUDIT = """# Every audit event
+
+Made from their JSON Schema (`gateway schema --audit`). [Logs](../docs/logs.md#audit-events) tells when each
+is written, [the audit trail](../docs/audit.md) how they are kept. Every event has `time`, `level` and
+`event`, may have `worker`, and where it is chained `chain`, `seq`, `prev`, `mac`, `salt`, `digest` and
+`forgotten`.
+
+| Event | What it may have beside |
+|---|---|"""
+_CHAINED = ("chain", "seq", "prev", "mac", "salt", "digest", "forgotten")
+_EVERYWHERE = frozenset({"event", "time", "level", "worker", *_CHAINED})
 _COMMANDS = """# Every command
 
 What `--help` says. [Command line](../docs/cli.md) tells what the commands are for.
@@ -71,6 +83,7 @@ def pages() -> dict[str, str]:
         "metric-names.md": metrics(),
         "commands.md": commands(),
         "admin-endpoints.md": admin_endpoints(),
+        "audit-events.md": audit_events(),
     }
 
 
@@ -272,6 +285,22 @@ def metrics() -> str:
         merged = meaning.merge if meaning.type == "gauge" else "sum"
         rows.append(f"| `{name}` | {meaning.type} | {merged} | {_cell(meaning.text)} |")
     return "\n".join(rows) + "\n"
+
+
+def audit_events() -> str:
+    """Return the page of every audit event and its fields, from their schema."""
+    whole = audit_schema()
+    told = [_AUDIT]
+    for each in whole["oneOf"]:
+        name = each["properties"]["event"]["const"]
+        fields = [f"`{field}`" for field in each["properties"] if field not in _EVERYWHERE]
+        told.append(f"| `{name}` | {', '.join(fields)} |")
+    told.append("\n## Fields\n\n| Field | Type | |\n|---|---|---|")
+    for name, field in whole["properties"].items():
+        if not field.get("description"):
+            raise Undocumented(f"field {name} of audit events")
+        told.append(f"| `{name}` | {_type(field, whole)} | {_cell(_literal(field['description']))} |")
+    return "\n".join(told) + "\n"
 
 
 def admin_endpoints() -> str:

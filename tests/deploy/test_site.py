@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.core.audit.schema import schema as audit_schema
 from gateway.core.reasons import Reason
 from gateway.edge.admin.openapi import describe
 from gateway.edge.configfile.schema import schema
@@ -93,6 +94,15 @@ def test_every_admin_endpoint_is_in_the_reference(site: Path):
     text = (site / "reference/admin-endpoints.html").read_text(encoding="utf-8")
     for path in describe()["paths"]:
         assert f">{path}</span>" in text
+
+
+def test_every_audit_event_is_in_the_reference(site: Path):
+    """[12.docs]: and each of their fields."""
+    text = (site / "reference/audit-events.html").read_text(encoding="utf-8")
+    for each in audit_schema()["oneOf"]:
+        assert f">{each['properties']['event']['const']}</span>" in text
+    for name in audit_schema()["properties"]:
+        assert f">{name}</span>" in text
 
 
 def test_what_is_dead_fails_the_build(tmp_path: Path):
