@@ -261,6 +261,9 @@ async def test_the_process_notices_a_trail_that_is_not_its_own(world: World):
     assert any(
         each.get("message") == "the audit trail in the store is not as it was left" for each in world.lines
     )
+    assert [each["event"] for each in entries] == ["login", "chain_began"]
+    assert entries[0]["subject"] == "bob"
+    assert world.gateway.audit_writer.stats()["lost_total"] == 0
     began = entries[-1]
     assert (began["event"], began["seq"]) == ("chain_began", 1)
     assert began["after"]

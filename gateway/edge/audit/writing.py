@@ -84,7 +84,8 @@ class AuditWriter:
         self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._chain: Chain | None = None
-        self._linked: tuple[int, list[Argument]] | None = None
+        self._linked: tuple[list[dict[str, Json]], list[Argument]] | None = None
+        self._again: list[dict[str, Json]] = []
         self._unsaid = {"audit_lost": 0, "audit_skipped": 0}
         self._minute, self._strangers = -inf, 0
         self._trimmed_at = -inf
@@ -162,6 +163,9 @@ class AuditWriter:
                 # the eye on the store tells of it
                 self._woken.set()
                 await asyncio.sleep(_PAUSE)
+            except Exception as error:  # noqa: BLE001 - one event that breaks it must not end all that follow
+                self._logs.error("internal error", kind=type(error).__name__, error=error)
+                await asyncio.sleep(_PAUSE)
 
     async def flush(self) -> None:
         """Write what waits. Raises Fault: it waits on."""
@@ -169,7 +173,7 @@ class AuditWriter:
             await self._flush()
 
     async def _flush(self) -> None:
-        while self._queue or self._linked is not None or any(self._unsaid.values()):
+        while self._queue or self._again or self._linked is not None or any(self._unsaid.values()):
             if self._linked is None:
                 if self._chain is not None and self._clock() - self._appended_at > self._kept_for:
                     # nothing of it is left by now
@@ -180,7 +184,7 @@ class AuditWriter:
             await self._send()
 
     def _take_batch(self) -> list[dict[str, Json]]:
-        batch: list[dict[str, Json]] = []
+        batch, self._again = self._again, []
         while self._queue and len(batch) < _BATCH:
             members = parse_object(self._queue.popleft().encode(), MOST_ENTRY)
             if members is None:
@@ -225,14 +229,14 @@ class AuditWriter:
             sealed = ring.seal(SEAL, personal.encode(), os.urandom(NONCE_BYTES))
             told += [encode_entry(entry), f"{names}|{sealed}", names]
         lifetime = int((self._kept_for + _MARGIN) * 1000)
-        self._linked = len(batch), [chain.name, before, chain.anchor().encode(), lifetime, *told]
+        self._linked = batch, [chain.name, before, chain.anchor().encode(), lifetime, *told]
 
     async def _send(self) -> None:
         """Send what is linked. Raises Fault: it is sent again, just so."""
         linked, places, chain = self._linked, self._places, self._chain
         assert linked is not None
         assert chain is not None
-        if linked[0] == 0:
+        if not linked[0]:
             self._linked = None
             return
         length = int(
@@ -242,14 +246,13 @@ class AuditWriter:
         )
         self._linked = None
         if length < 0:
-            # the store has lost what it had, or somebody has taken it away
-            self.lost += linked[0]
-            self._unsaid["audit_lost"] += linked[0]
+            # the store has lost what it had, or somebody has taken it away: another chain goes on
+            self._again = linked[0]
             self._logs.error("the audit trail in the store is not as it was left", chain=chain.name)
             self._chain = None
             await self._begin(chain.name)
             return
-        self.kept += linked[0]
+        self.kept += len(linked[0])
         self._appended_at = self._clock()
         if self._keep is not None and length > self._keep.most:
             self._trimmed_at = -inf
