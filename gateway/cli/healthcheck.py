@@ -21,7 +21,7 @@ DEFAULT_LISTEN = "127.0.0.1:9090"
 _WITHIN = 2.0
 _MOST = 65_536
 # where to ask what listens on every address: an address of the same family, then of the other
-_WILD = {"0.0.0.0": ("127.0.0.1",), "::": ("::1", "127.0.0.1")}  # noqa: S104 - asked, not bound
+WILD = {"0.0.0.0": ("127.0.0.1",), "::": ("::1", "127.0.0.1")}  # noqa: S104 - asked, not bound
 
 
 def add_arguments(parsers: "argparse._SubParsersAction[Parser]") -> None:
@@ -59,7 +59,7 @@ def healthcheck(options: argparse.Namespace) -> int:
     deadline = time.monotonic() + options.timeout
     where = _shown(hosts[0], port)
     try:
-        status, body = _ask(hosts, port, path, deadline, is_tls=is_tls)
+        status, body = ask(hosts, port, path, deadline, is_tls=is_tls)
     except TimeoutError:
         raise CommandError(f"gateway: {where} did not answer within {options.timeout:g} s") from None
     except ConnectionRefusedError:
@@ -78,7 +78,7 @@ def _hosts_of(url: str) -> tuple[tuple[str, ...], int, bool]:
     parts = split_url(url)
     if parts is None or parts.hostname is None or parts.path.strip("/") or parts.query or "@" in parts.netloc:
         raise CommandError("gateway: --admin is no URL such as http://127.0.0.1:9090")
-    return _WILD.get(parts.hostname, (parts.hostname,)), port_of(parts), parts.scheme == "https"
+    return WILD.get(parts.hostname, (parts.hostname,)), port_of(parts), parts.scheme == "https"
 
 
 def _hosts_in(path: Path) -> tuple[tuple[str, ...], int, bool]:
@@ -105,10 +105,10 @@ def _hosts_in(path: Path) -> tuple[tuple[str, ...], int, bool]:
     address = parse_listen(listen)
     if address is None:
         raise CommandError(f"{path}: admin.listen is no address: gateway check tells what is wrong with it")
-    return _WILD.get(address[0], (address[0],)), address[1], isinstance(section.get("tls"), dict)
+    return WILD.get(address[0], (address[0],)), address[1], isinstance(section.get("tls"), dict)
 
 
-def _ask(hosts: tuple[str, ...], port: int, path: str, deadline: float, *, is_tls: bool) -> tuple[int, bytes]:
+def ask(hosts: tuple[str, ...], port: int, path: str, deadline: float, *, is_tls: bool) -> tuple[int, bytes]:
     """Return status and body of an answer; status 0 where it is no HTTP. Raises OSError."""
     with _connect(hosts, port, deadline) as plain, _secured(plain, hosts[0], is_tls=is_tls) as connection:
         host = _shown(hosts[0], port)

@@ -11,11 +11,14 @@ import pytest
 from aiohttp import web
 
 from gateway.cli.doctor.browser import NoAnswerError, get
+from gateway.cli.doctor.lacks import ask_what_it_lacks
 from gateway.cli.doctor.walk import Start, Walk
 from gateway.cli.online.findings import Finding
+from gateway.config.settings.admin import AdminSettings
 from gateway.config.sites import site_urls
 from tests.support.certificates import Authority
 from tests.support.ports import free_port
+from tests.support.store import ValkeyServer
 from tests.support.world import World
 
 WITHIN = 20.0
@@ -232,6 +235,30 @@ async def test_a_hostile_site(answer):
     for each in findings:
         assert each.to_line().isprintable()
         assert len(each.to_line()) < 2000
+
+
+async def test_what_the_gateway_lacks(tmp_path):
+    """[12.cli]: the gateway that runs is asked first: without its store no login ends."""
+    server = ValkeyServer("--appendonly", "yes", port=free_port()).start()
+    try:
+        async with World(server.url, tmp_path) as world:
+            admin = AdminSettings(listen=f"127.0.0.1:{world.gateway.admin_port}")
+            found = await asyncio.to_thread(ask_what_it_lacks, admin, WITHIN)
+            assert (found.answer, found.detail) == ("yes", "")
+            server.kill()
+            await world.browser().fetch("/x", headers={"Authorization": "Bearer x"})
+            async with asyncio.timeout(WITHIN):
+                while found.answer != "no":
+                    await asyncio.sleep(0.05)
+                    found = await asyncio.to_thread(ask_what_it_lacks, admin, WITHIN)
+            assert found.detail.startswith("store: the store cannot be reached")
+            assert "docs/runbook.md" in found.advice
+    finally:
+        server.close()
+    found = await asyncio.to_thread(
+        ask_what_it_lacks, AdminSettings(listen=f"127.0.0.1:{free_port()}"), WITHIN
+    )
+    assert (found.answer, found.question) == ("cannot be told", "has it all that it needs")
 
 
 async def test_nobody_at_the_address():

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gateway.cli.arguments import Parser
     from gateway.cli.doctor.log import Failure
     from gateway.cli.doctor.walk import Start
+    from gateway.config.settings.root import Settings
     from gateway.core.reasons import Reason
     from gateway.syntax.encoding import Json
 
@@ -186,10 +187,13 @@ def _read(name: str) -> Iterator[bytes]:
 def _by_walk(options: argparse.Namespace) -> int:
     import asyncio  # noqa: PLC0415 - only this way needs them
 
+    from gateway.cli.doctor.lacks import ask_what_it_lacks  # noqa: PLC0415 - as above
     from gateway.cli.doctor.walk import Walk  # noqa: PLC0415 - a client
     from gateway.cli.online.findings import plain  # noqa: PLC0415 - as above
 
-    findings = asyncio.run(Walk(_start(options)).go())
+    start, settings = _start(options)
+    known = [] if settings is None else [ask_what_it_lacks(settings.admin, options.timeout)]
+    findings = known + asyncio.run(Walk(start).go())
     is_well = all(finding.answer != "no" for finding in findings)
     if options.json:
         _say_json([finding.to_json() for finding in findings])
@@ -207,7 +211,8 @@ def _by_walk(options: argparse.Namespace) -> int:
     return 0
 
 
-def _start(options: argparse.Namespace) -> "Start":
+def _start(options: argparse.Namespace) -> "tuple[Start, Settings | None]":
+    """Return where the walk begins, and the configuration where one can be read."""
     from gateway.cli.doctor.walk import Start  # noqa: PLC0415 - a client
     from gateway.config.sites import first_url, site_urls  # noqa: PLC0415 - pydantic is not cheap
     from gateway.syntax.urls import split_url  # noqa: PLC0415 - as above
@@ -223,8 +228,8 @@ def _start(options: argparse.Namespace) -> "Start":
     if split_url(url) is None:
         raise CommandError("gateway: --url is no absolute URL such as https://app.example.com/")
     if settings is None:
-        return Start(url, options.timeout, ca_file=options.ca_file)
-    return Start(
+        return Start(url, options.timeout, ca_file=options.ca_file), None
+    start = Start(
         url,
         options.timeout,
         settings.prefix,
@@ -232,6 +237,7 @@ def _start(options: argparse.Namespace) -> "Start":
         tuple(each.issuer for each in settings.providers.values()),
         options.ca_file,
     )
+    return start, settings
 
 
 def _say_json(document: "list[dict[str, Json]]") -> None:

@@ -64,4 +64,7 @@ def _from_fault(fault: Fault) -> Reply:
     status = status_of(fault.reason)
     wait = min(max(ceil(fault.retry_after or RETRY_AFTER), 1), 3600)
     headers = {"Retry-After": str(wait)} if status == 503 else {}
-    return problem(status, f"It is not certain that this took effect: {fault.reason}. Try again.", headers)
+    told = (
+        f"The gateway could not tell, or could not do it for certain: {fault.reason}. Try again; what was to"
+    )
+    return problem(status, f"{told} be changed may be in effect already.", headers)
