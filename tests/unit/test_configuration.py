@@ -8,11 +8,13 @@ import jsonschema
 import pytest
 import yaml
 
+from gateway.config.checks.problems import shown_path
 from gateway.config.settings.base import parse_duration, written_names
 from gateway.config.settings.root import Settings
 from gateway.edge.configfile.load import ConfigurationError, load, load_settings, parse, show
 from gateway.edge.configfile.schema import schema
-from gateway.edge.configfile.validation import sections
+from gateway.edge.configfile.validation import sections, validate
+from gateway.edge.configfile.yaml import Document
 from tests.support.configuration import DOCS, KEY, READY, TREE, environment, rows, with_secrets
 
 MINIMAL = """\
@@ -52,6 +54,29 @@ def test_minimal():
     assert loaded.settings.providers["corporate"].client_secret.get_secret_value() == "hunter2-hunter2"
     assert loaded.settings.redis is None
     assert loaded.warnings == []
+
+
+def test_every_refusal_says_what_to_write():
+    """A value that no setting takes is answered with what to write there, whichever setting it is."""
+    told: dict[str, str] = {}
+    for home, model in sections():
+        for name in written_names(model):
+            for value in ("\u00a7 \u00a7", ["\u00a7"]):
+                document = yaml.safe_load(MINIMAL)
+                here = document
+                for part in home:
+                    if part != "*":
+                        here = here.setdefault(part, {})
+                    elif isinstance(here, list):
+                        here = here[0]
+                    else:
+                        here = next(iter(here.values())) if here else here.setdefault("one", {})
+                if isinstance(here, dict):
+                    here[name] = value
+                    _, found = validate(Document(document))
+                    told |= {f"{shown_path(each.path)} of {name}": each.message for each in found}
+    assert len(told) > 100
+    assert {where for where, message in told.items() if "not acceptable" in message} == set()
 
 
 def test_all_problems_with_their_lines():

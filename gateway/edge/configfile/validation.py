@@ -59,6 +59,14 @@ _WANTED = {
     "servers": "write a list: [http://127.0.0.1:3000]",
     "upstream": "a name of upstreams",
 }
+# the forms of what a pattern is for, by the setting's name
+_FORMS = {
+    "address": "write unix:/path, udp://host:port, tcp://host:port or tls://host:port",
+    "name": "write at most 48 printable characters of ASCII, without spaces",
+    "sd_id": "write a name and a number: gateway@32473",
+    "status": "write a status code or a class of them: 503, 5xx",
+    "to": "write log, stderr, stdout, syslog, journald, or a file by its whole path: file:/var/log/audit.log",
+}
 _BOUNDS = {
     "greater_than": ("gt", "more than"),
     "greater_than_equal": ("ge", "at least"),
@@ -194,6 +202,8 @@ def _message(details: ErrorDetails, path: Path) -> str:
         return str(context.get("error", "not acceptable"))
     if kind == "literal_error":
         return f"write {context.get('expected')}"
+    if kind == "string_pattern_mismatch":
+        return next((_FORMS[part] for part in reversed(path) if part in _FORMS), "not acceptable here")
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
         return f"write {words} {context.get(name)}"
