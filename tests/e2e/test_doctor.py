@@ -171,6 +171,7 @@ async def test_a_certificate_that_is_not_trusted(valkey_url, tmp_path):
     async with fronted(valkey_url, tmp_path) as (world, front, _):
         (finding,) = [each for each in await walked(world, front.url) if each.answer == "no"]
     assert "its certificate is refused" in finding.detail
+    assert "--ca-file" in finding.advice
 
 
 async def test_a_provider_that_is_not_well(valkey_url, tmp_path):

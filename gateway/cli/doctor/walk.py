@@ -70,7 +70,10 @@ class Walk:
             if page is None and not self._has_failed():
                 page = await self._to_provider(self._own("login"))
         except NoAnswerError as error:
-            self._say("page", _PAGE, "no", str(error), "is it up, and is this the address?")
+            advice = "is it up, and is this the address?"
+            if "certificate" in str(error):
+                advice = "renew it (docs/tls.md), or name with --ca-file who signed it"
+            self._say("page", _PAGE, "no", str(error), advice)
             return self.findings
         if page is not None:
             await self._at_provider(page)
