@@ -20,7 +20,7 @@ from gateway.core.reasons import Reason
 from gateway.edge.admin.console import charts, html, login
 from gateway.edge.admin.console.backing import Backing, WorkerState
 from gateway.edge.admin.console.console import Console, newest_first
-from gateway.edge.admin.console.door import Attempts, is_private
+from gateway.edge.admin.console.door import MOST_KNOWN, Attempts, is_private
 from gateway.edge.admin.console.ending import entry_of, read_pasted, reason_of
 from gateway.edge.admin.console.history import History, Reading, percentile, read
 from gateway.edge.admin.console.layout import POLICY, Page, render
@@ -313,6 +313,20 @@ def test_attempts_of_one_address_and_of_all():
     assert others.count(None) == 50
     clock.now += 1
     assert attempts.wait("10.0.2.1") is None
+
+
+def test_strangers_together_keep_out_no_address_that_has_logged_in():
+    """[12.console] However many of them there are; such an address has its own ten a minute, and no more."""
+    attempts = Attempts(Times())
+    attempts.succeeded("10.9.9.9")
+    assert [attempts.wait(f"10.0.1.{number}") for number in range(100)].count(None) == 60
+    assert [attempts.wait("10.9.9.9") for _ in range(11)] == [None] * 10 + [6]
+    # those that have logged in longest ago are forgotten
+    for number in range(MOST_KNOWN):
+        attempts.succeeded(f"10.7.{number // 256}.{number % 256}")
+    attempts.succeeded("10.9.9.9")
+    assert attempts.wait("10.7.0.0") is not None
+    assert attempts.wait("10.7.0.1") is None
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from gateway.edge.admin.console.door import (
     COOKIE,
     Origin,
     has_token,
+    is_embedded,
     is_from_elsewhere,
     is_private,
     read_form,
@@ -139,6 +140,10 @@ class Console:
 
     async def _route(self, ask: Ask, origin: Origin) -> Reply:
         name = "/".join(ask.path[1:])
+        if is_embedded(ask):
+            # nothing here is part of a page, and whoever has it asked for uses up nobody's attempts
+            self._entrance.tell(ask, ROOT, "origin", status=403)
+            return render(message("This is a page of its own", status=403))
         if ask.path == ["console"]:
             return moved(ROOT)
         if ask.method in ("GET", "HEAD"):

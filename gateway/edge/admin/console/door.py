@@ -2,6 +2,7 @@
 
 import hmac
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from ipaddress import IPv6Address, ip_address
 from typing import Final
@@ -17,6 +18,8 @@ MOST_FORM: Final = 65_536
 COOKIE: Final = "gateway-console"
 PENDING: Final = "gateway-console-login"
 _ROOT: Final = "/console/"
+MOST_KNOWN: Final = 256
+"""Addresses that have logged in of late, and are kept out by no others."""
 _OF_ONE: Final = RateLimitSettings(requests=10, per=60.0, by="address")
 _OF_ALL: Final = RateLimitSettings(requests=60, per=60.0, by="address")
 
@@ -32,13 +35,23 @@ class Attempts:
         self._monotonic = monotonic
         self._of_one = Buckets(compile_rate_limit(_OF_ONE, "console"))
         self._of_all = Buckets(compile_rate_limit(_OF_ALL, "console"))
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    def succeeded(self, client: str) -> None:
+        """Remember that somebody has logged in from there: strangers together keep them out no more."""
+        self._known[client] = None
+        self._known.move_to_end(client)
+        while len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
 
     def wait(self, client: str) -> int | None:
         """Count one attempt; return the seconds until the next may be made, where this is one too many."""
         now = int(self._monotonic() * MICROSECONDS)
         # who is shut out by themselves takes nothing from the others
         wait = self._of_one.take(key_of("address", None, client), now).wait
-        return wait if wait is not None else self._of_all.take("", now).wait
+        if wait is not None or client in self._known:
+            return wait
+        return self._of_all.take("", now).wait
 
 
 def is_private(client: str) -> bool:
@@ -116,3 +129,8 @@ def has_token(visit: Visit, fields: Mapping[str, str]) -> bool:
 def is_from_elsewhere(ask: Ask) -> bool:
     """Tell whether a page of another site led here, so that no Strict cookie was sent."""
     return [each.strip().lower() for each in ask.fields(b"sec-fetch-site")] == [b"cross-site"]
+
+
+def is_embedded(ask: Ask) -> bool:
+    """Tell whether a page has its browser ask for a part of it: a picture, a frame, a script."""
+    return any(each.strip().lower() != b"document" for each in ask.fields(b"sec-fetch-dest"))

@@ -44,6 +44,8 @@ class Entry:
         self._clock = clock
         self._attempts = Attempts(monotonic)
         self._begun = Attempts(monotonic)
+        self._answers = Attempts(monotonic)
+        self._strays = Attempts(monotonic)
         self._settings = ConsoleSettings()
 
     def configure(self, settings: ConsoleSettings | None) -> None:
@@ -96,11 +98,18 @@ class Entry:
         """Take what the provider has answered."""
         if self._settings.provider is None:
             return self.page("", "Operators log in by tokens here.", status=404)
-        if (wait := self._attempts.wait(ask.client)) is not None:
+        try:
+            opened = self._provider.open(ask, origin)
+        except Refusal as refusal:
+            # anybody can have any browser ask for this: no attempt of anybody's, and bounded in the log
+            if self._strays.wait(ask.client) is None:
+                self._failed(ask, refusal.why)
+            return self.page("", str(refusal), status=403)
+        if (wait := self._answers.wait(ask.client)) is not None:
             return self._too_many(wait, "")
         spent = origin.set(PENDING, "", lifetime=0, site="Lax")
         try:
-            person, to = await self._provider.finish(ask, origin, self._settings)
+            person, to = await self._provider.finish(opened, self._settings)
         except Refusal as refusal:
             self._failed(ask, refusal.why)
             return self.page("", str(refusal), status=403, cookies=(spent,))
@@ -123,6 +132,8 @@ class Entry:
     ) -> str:
         """Begin a session in place of the one that this browser has; return the value of Set-Cookie."""
         self._visits.end(origin.read(ask, COOKIE))
+        for each in (self._attempts, self._begun, self._answers):
+            each.succeeded(ask.client)
         handle = self._visits.begin(operator, held, person)
         about = person or {}
         self._audit(

@@ -9,6 +9,7 @@ import hmac
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -41,6 +42,14 @@ class Refusal(Exception):  # noqa: N818 - a verdict about a log-in, no error of 
     def __init__(self, why: str, text: str) -> None:
         super().__init__(text)
         self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A login that was begun here, with the answer that has come for it."""
+
+    begun: PendingLogin
+    response: AuthorizationResponse = field(repr=False)
 
 
 class ProviderLogin:
@@ -87,14 +96,23 @@ class ProviderLogin:
         sealed = self._ring.seal(_PURPOSE, encode_pending(begun), os.urandom(NONCE_BYTES))
         return str(answer.document["url"]), origin.set(PENDING, sealed, lifetime=_SECONDS, site="Lax")
 
-    async def finish(
-        self, ask: Ask, origin: Origin, settings: ConsoleSettings
-    ) -> "tuple[Mapping[str, Any], str]":
-        """Return who has logged in, and the page that was wanted. Raises Refusal, Fault."""
+    def open(self, ask: Ask, origin: Origin) -> Opened:
+        """Return the answer to a login that this browser has begun. Raises Refusal: it is none."""
         response = process_response(ask.target.partition("?")[2].encode("latin-1"))
         if response is None:
             raise Refusal("login_response_malformed", "What the provider has sent cannot be read.")
-        begun = self._open(ask, origin, response)
+        payload = self._ring.open(_PURPOSE, origin.read(ask, PENDING))
+        begun = None if payload is None else decode_pending(payload)
+        if begun is None or not hmac.compare_digest(begun.state.encode(), response.state.encode()):
+            raise Refusal("login_state_unknown", "This log-in did not begin here, or it took too long.")
+        if not 0 <= self._clock() - begun.started_at <= _SECONDS:
+            raise Refusal("login_state_unknown", "This log-in took too long.")
+        return Opened(begun, response)
+
+    async def finish(self, opened: Opened, settings: ConsoleSettings) -> "tuple[Mapping[str, Any], str]":
+        """Return who has logged in, and the page that was wanted. Raises Refusal, Fault."""
+        begun, response = opened.begun, opened.response
+        self._use(begun)
         if response.error is not None:
             word = "".join(letter for letter in response.error[:_MOST_WORD] if letter.isprintable())
             raise Refusal("login_denied", f"The provider did not log you in: {word}.")
@@ -115,20 +133,13 @@ class ProviderLogin:
         person: Any = answer.document["person"]
         return person, safe(begun.return_to)
 
-    def _open(self, ask: Ask, origin: Origin, response: AuthorizationResponse) -> PendingLogin:
-        """Return the login that this browser has begun, once. Raises Refusal."""
-        payload = self._ring.open(_PURPOSE, origin.read(ask, PENDING))
-        begun = None if payload is None else decode_pending(payload)
-        if begun is None or not hmac.compare_digest(begun.state.encode(), response.state.encode()):
-            raise Refusal("login_state_unknown", "This log-in did not begin here, or it took too long.")
-        if not 0 <= self._clock() - begun.started_at <= _SECONDS:
-            raise Refusal("login_state_unknown", "This log-in took too long.")
+    def _use(self, begun: PendingLogin) -> None:
+        """Note that a login has been answered. Raises Refusal: it was before."""
         if begun.state in self._used:
             raise Refusal("login_state_replayed", "This log-in has ended already.")
         self._used[begun.state] = None
         while len(self._used) > _MOST_USED:
             self._used.popitem(last=False)
-        return begun
 
     async def holds(self, person: Mapping[str, Any]) -> bool:
         """Tell whether somebody who has logged in is an operator still. Raises Fault: nobody can tell."""
