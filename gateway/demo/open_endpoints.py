@@ -146,14 +146,15 @@ class OpenEndpoints:
         provider.counts["logout"] += 1
         fields = await parameters(request)
         hint = provider.keys.verify(fields.get("id_token_hint", ""))
-        if hint is None or hint.get("aud") != provider.client_id:
+        places = None if hint is None else provider.post_logout_uris(str(hint.get("aud")))
+        if hint is None or places is None:
             explanation = "No login was named, so none was ended. This provider keeps no cookie in browsers."
             return html_answer(message("Nobody to log out", explanation), 400)
         family = provider.grants.families.get(str(hint.get("sid")))
         if family is not None:
             family.alive = False
         wanted = fields.get("post_logout_redirect_uri")
-        if wanted is None or wanted not in provider.post_logout_uris():
+        if wanted is None or wanted not in places:
             return html_answer(message("Logged out", "Your login at the demo identity provider has ended."))
         state = fields.get("state")
         if "rp-init-logout-no-state" in provider.quirks:

@@ -36,6 +36,7 @@ class RegisteredClient:
     client_id: str
     redirect_uris: tuple[str, ...]
     secret: str = field(default="", repr=False)
+    post_logout_redirect_uris: tuple[str, ...] = ()
 
 
 class RegisteredClients:
@@ -57,13 +58,14 @@ class RegisteredClients:
         if request.content_type != "application/json":
             raise OAuthError("invalid_client_metadata", "post a JSON object")
         found = _object(await request.read())
-        uris = _redirect_uris(found)
+        uris = _uris(found, "redirect_uris")
         method = found.get("token_endpoint_auth_method") or "client_secret_basic"
         if method not in _METHODS:
             raise OAuthError("invalid_client_metadata", f"token_endpoint_auth_method: {', '.join(_METHODS)}")
         _judge_grants(found)
         secret = "" if method == "none" else secrets.token_urlsafe(32)
-        client = RegisteredClient(f"c-{secrets.token_urlsafe(16)}", uris, secret)
+        after = _uris(found, "post_logout_redirect_uris") if "post_logout_redirect_uris" in found else ()
+        client = RegisteredClient(f"c-{secrets.token_urlsafe(16)}", uris, secret, after)
         self._known[client.client_id] = client
         answer: dict[str, Any] = {
             "client_id": client.client_id,
@@ -73,6 +75,8 @@ class RegisteredClients:
             "grant_types": sorted(_GRANTS),
             "response_types": ["code"],
         }
+        if after:
+            answer["post_logout_redirect_uris"] = list(after)
         if secret:
             answer |= {"client_secret": secret, "client_secret_expires_at": 0}
         name = found.get("client_name")
@@ -95,7 +99,7 @@ class RegisteredClients:
         if "client_secret" in document or document.get("token_endpoint_auth_method", "none") != "none":
             raise OAuthError("invalid_client_metadata", "a client whose id is a URL is a public one here")
         _judge_grants(document)
-        client = self._known[client_id] = RegisteredClient(client_id, _redirect_uris(document))
+        client = self._known[client_id] = RegisteredClient(client_id, _uris(document, "redirect_uris"))
         return client
 
     def authenticate(self, request: web.Request, fields: Fields) -> RegisteredClient | None:
@@ -154,10 +158,10 @@ def _object(body: bytes) -> dict[str, Any]:
     return found
 
 
-def _redirect_uris(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    found = metadata.get("redirect_uris")
+def _uris(metadata: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    found = metadata.get(name)
     if not isinstance(found, list) or not 0 < len(found) <= _MOST_URIS:
-        raise OAuthError("invalid_redirect_uri", "redirect_uris is a list of some")
+        raise OAuthError("invalid_redirect_uri", f"{name} is a list of some")
     for uri in found:
         parts = split_url(uri) if isinstance(uri, str) else None
         if parts is None or parts.fragment or not (parts.scheme == "https" or _is_here(uri)):

@@ -248,8 +248,11 @@ class ProviderState:
         dead = claims.get("jti") in self.grants.revoked_jti or not self.grants.is_alive(claims.get("sid"))
         return None if dead else claims
 
-    def post_logout_uris(self) -> tuple[str, ...]:
-        """Return where a logout may lead back to."""
+    def post_logout_uris(self, client_id: str) -> tuple[str, ...] | None:
+        """Return where a logout of a client may lead back to; None where nobody knows the client."""
+        if client_id != self.client_id:
+            client = self.registered.known(client_id)
+            return None if client is None else client.post_logout_redirect_uris
         if self.post_logout_redirect_uris is not None:
             return self.post_logout_redirect_uris
         origins = (urlsplit(uri) for uri in self.redirect_uris)

@@ -112,6 +112,9 @@ async def test_every_step(tmp_path: Path):
         refused = await bob.login("/reports/", user="bob")
         assert refused.status == 403
         assert "missing" in refused.text
+        away = await bob.submit(await bob.get("/.gateway/logout"))
+        assert (away.status, str(away.url.with_query(None))) == (200, f"{base}/.gateway/logged-out")
+        assert (await bob.get("/reports/", follow=False)).status == 303
         told = await shell.run(why)
         assert "route:    /reports/" in told
         await shell.run(out)

@@ -309,3 +309,20 @@ async def test_what_is_no_proof_at_the_provider(provider: DemoProvider, change: 
     assert (await caller.ask("POST", "/token", data=data, headers=shown(caller, jti="same")))[0] == 200
     status, found = await caller.ask("POST", "/token", data=data, headers=shown(caller, **change))
     assert (status, found["error"]) == (400, "invalid_dpop_proof")
+
+
+async def test_a_registered_client_logs_out(provider: DemoProvider):
+    """A hint of its own login leads to where it registered, and nowhere else; a stranger's ends nothing."""
+    caller = Caller(provider)
+    after = "http://127.0.0.1:3030/logged-out"
+    _, client = await caller.register(post_logout_redirect_uris=[after])
+    assert client["post_logout_redirect_uris"] == [after]
+    hint = provider.keys.sign({"aud": client["client_id"], "sub": "alice", "sid": "s"})
+    for place, leads in ((after, True), ("http://127.0.0.1:3030/other", False)):
+        asked = {"id_token_hint": hint, "post_logout_redirect_uri": place, "state": "x"}
+        status, found = await caller.ask("GET", "/logout", params=asked)
+        assert (status, found == f"{after}?state=x") == ((303 if leads else 200), leads)
+    stranger = provider.keys.sign({"aud": "c-nobody", "sub": "alice", "sid": "s"})
+    assert (await caller.ask("GET", "/logout", params={"id_token_hint": stranger}))[0] == 400
+    for wrong in ("text", [], ["http://elsewhere.example/"], [7]):
+        assert (await caller.register(post_logout_redirect_uris=wrong))[0] == 400
