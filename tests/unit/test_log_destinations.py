@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -28,8 +29,8 @@ from gateway.edge.telemetry.log_writer import Writer
 from gateway.edge.telemetry.logs import Logs
 from gateway.edge.telemetry.outlet_watch import OutletWatch
 from gateway.edge.telemetry.outlets import open_logs
-from gateway.edge.telemetry.shipping import Shipper
-from gateway.edge.telemetry.syslog import SyslogCarrier
+from gateway.edge.telemetry.shipping import Record, Shipper
+from gateway.edge.telemetry.syslog import Formatter, SyslogCarrier
 from tests.support.certificates import Authority
 from tests.support.log_receivers import Datagrams, Streams, read_journal, read_syslog
 from tests.support.ports import free_port
@@ -345,7 +346,7 @@ import json, resource, sys, time
 from pathlib import Path
 from gateway.core.audit.chain import Chain
 from gateway.edge.telemetry.audit_file import AuditFile
-from gateway.edge.telemetry.shipping import Shipper
+from gateway.edge.telemetry.shipping import Record, Shipper
 path = Path(sys.argv[1])
 shipper = Shipper(AuditFile(str(path), Chain("chain", "k", bytes(32)), "never"), "test", "audit_lost")
 resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, resource.RLIM_INFINITY))
@@ -491,3 +492,49 @@ def _until(is_so) -> None:
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"subject": "al\ud800ice"},
+        {"detail": "\udfff\ud800"},
+        {"claims": {"name": "\ud83d"}},
+        {"changed": [{"a": ["é" * 512] * 32}] * 32},
+        {f"f{number}": "é" * 512 for number in range(32)},
+        {"detail": "é" * 512, "claims": {f"c{number}": "é" * 340 for number in range(30)}},
+    ],
+    ids=range(6),
+)
+def test_no_event_is_lost_without_a_word(tmp_path, fields):
+    """[12.logs] Whatever an event holds, however long: it is in the file, or one that says it was lost."""
+    path = tmp_path / "audit.log"
+    shipper = audit_file(path)
+    logs = Logs(LogSettings(), write=lambda _: None, audit=shipper)
+    logs.audit("login", **fields)
+    logs.audit("logout", subject="alice")
+    assert shipper.drain(10)
+    shipper.close()
+    events = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert [each["event"] for each in events] in (["login", "logout"], ["audit_lost", "logout"])
+    assert all(each.get("count", 1) == 1 for each in events)
+    assert verdicts([path], [shipper]) == ["good"]
+    if len(repr(fields)) < 100:
+        assert events[0]["event"] == "login"
+
+
+@pytest.mark.parametrize("most", [480, 600, 2000])
+def test_a_message_that_is_cut_is_a_message(short, most):
+    """[12.logs] However long what a client sends: the structured data stays whole, or is left out."""
+    formatter = Formatter(SyslogSettings(sd_id="gateway@32473", most=most), "local0", 1)
+    told = []
+    for length in range(0, 600, 7):
+        lines: list[str] = []
+        Logs(LogSettings(), write=lines.append).audit("login", detail='"]' * length, path="/" + "é" * length)
+        told.append(formatter.message(Record(1.7e9, "info", "login", lines[0])))
+    for message in told:
+        assert len(message) <= most
+        assert re.match(
+            rb'<\d+>1 \S+ \S+ \S+ \S+ login (?:\[[^ ="\]]+(?: [^ ="\]]+="(?:[^"\\\]]|\\.)*")*\])+ ', message
+        ), message
+    assert b"[gateway@32473 " in told[0]

@@ -14,12 +14,14 @@ from typing import Final
 
 from gateway.core.audit.chain import Anchor, Chain
 from gateway.core.audit.lines import MOST_LINE, link
-from gateway.edge.telemetry.shipping import Record
+from gateway.edge.telemetry.shipping import Record, iso
 from gateway.syntax.encoding import parse_object
 
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _SYNC_EVERY: Final = 1.0
 _MOST_WRITE: Final = 65_536
+# bytes that the links add to a line, at most
+_LINKS: Final = 1_024
 
 
 def open_file(path: str) -> int:
@@ -84,7 +86,7 @@ class AuditFile:
     def send(self, records: Sequence[Record]) -> int:
         """Append records. Raises OSError: the file does not take them; they are linked and wait."""
         if not self._waiting and not self._is_unforced:
-            self._waiting = [linked for each in records if (linked := self._linked(each)) is not None]
+            self._waiting = [self._linked(each) for each in records]
             self._count = len(records)
         self._reopen_if_moved()
         while self._waiting:
@@ -96,10 +98,11 @@ class AuditFile:
             self._is_unforced = False
         return self._count
 
-    def _linked(self, record: Record) -> tuple[bytes, Anchor] | None:
-        members = parse_object(record.line.encode(), MOST_LINE)
+    def _linked(self, record: Record) -> tuple[bytes, Anchor]:
+        members = parse_object(record.line.encode(), MOST_LINE - _LINKS)
         if members is None:
-            return None
+            # no line that anybody could verify: the chain says that there was one
+            members = {"time": iso(record.time), "level": "info", "event": "audit_lost", "count": 1}
         line = link(self._chain, members, self._draw(16).hex())
         return f"{line}\n".encode(), self._chain.anchor()
 

@@ -69,7 +69,7 @@ def clean_text(text: str, most: int = MOST_VALUE) -> str:
 def encode(value: object, depth: int = 0) -> str:
     """Return a value as JSON: texts cleaned, secrets and unknown kinds by name only, all of it bounded."""
     if isinstance(value, str):
-        return quote(clean_text(value))
+        return _quoted(clean_text(value))
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int):
@@ -87,6 +87,14 @@ def encode(value: object, depth: int = 0) -> str:
         return "[" + ",".join(encode(each, depth + 1) for each in items) + "]"
     # never str() or repr() of a foreign object: nobody knows what it tells
     return quote(f"[{type(value).__name__}]")
+
+
+def _quoted(text: str) -> str:
+    told = quote(text)
+    if "\\ud" not in told:
+        return told
+    # lone surrogates are no text, and whoever reads the line strictly would refuse all of it
+    return quote(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
 
 
 def encode_member(name: str, value: object, depth: int = 0) -> str:

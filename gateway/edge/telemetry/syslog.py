@@ -20,6 +20,8 @@ FACILITIES: Final[Mapping[str, int]] = {
 _MOST_NUMBER: Final = 2_147_483_647
 _WITHIN: Final = 5.0
 _SHORTER: Final = 2_000
+# so that not even the shortest message is cut within it
+_MOST_DATA: Final = 1_400
 _NO_ASCII: Final = re.compile(r"[^!-~]")
 _NO_NAME: Final = re.compile(r"[^!#-<>-\\^-~]")
 _NO_PRINT: Final = re.compile(r"[^ -~]")
@@ -52,22 +54,27 @@ class Formatter:
         self._number = self._number % _MOST_NUMBER + 1
         event = _NO_ASCII.sub("?", record.event)[:32] or "-"
         at = iso(record.time)
-        data = f'[meta sequenceId="{self._number}"]'
+        head = f"<{self._facility + record.severity}>1 {at} {self._from} {event}"
+        head += f' [meta sequenceId="{self._number}"]'
         if self._sd_id is not None:
-            data += self._structured(record)
-        head = f"<{self._facility + record.severity}>1 {at} {self._from} {event} {data} "
+            head += self._structured(record, min(self._most - len(head) - 1, _MOST_DATA))
+        head += " "
         made = (head + record.line).encode("ascii", "backslashreplace")
         if len(made) > self._most:
             self.cut += 1
         return made[: self._most]
 
-    def _structured(self, record: Record) -> str:
-        """Return what the record tells as an element of structured data (section 6.3)."""
-        told = "".join(
-            f' {_NO_NAME.sub("_", name)[:32]}="{_escaped(value)}"'
-            for name, value in list(flat(record.members()).items())[:_MOST_PARAMETERS]
-        )
-        return f"[{self._sd_id}{told}]"
+    def _structured(self, record: Record, room: int) -> str:
+        """Return what the record tells as an element of structured data (section 6.3), in so many bytes.
+
+        A client chooses how long some of it is: what has no room is left out, and the line has it all.
+        """
+        element = f"[{self._sd_id}"
+        for name, value in list(flat(record.members()).items())[:_MOST_PARAMETERS]:
+            told = f' {_NO_NAME.sub("_", name)[:32]}="{_escaped(value)}"'
+            if len(element) + len(told) < room:
+                element += told
+        return f"{element}]" if len(element) < room else ""
 
 
 def flat(members: Mapping[str, object], prefix: str = "") -> dict[str, str]:
