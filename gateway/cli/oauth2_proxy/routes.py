@@ -99,7 +99,8 @@ def put_routes(options: Options, draft: Draft) -> None:
         draft.sections["asked_by"] = ["nginx"]
         draft.note(
             "set_xauthrequest",
-            "the files in config/proxies/ show how nginx asks (docs/decision-endpoints.md)",
+            "the files in config/proxies/ show how nginx asks (docs/decision-endpoints.md); where it forwards"
+            " everything here instead, take asked_by and the X-Auth-Request fields out",
         )
     names = _put_names(draft)
     named = [each.place for each in draft.upstreams]

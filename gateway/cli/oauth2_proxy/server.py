@@ -136,6 +136,9 @@ def _put_proxies(options: Options, draft: Draft) -> None:
         draft.error("real_client_ip_header", f"one of {', '.join(_ADDRESSES)}")
     else:
         draft.sections["forwarding"] = {"address": header}
+        if header == "X-Real-IP":
+            text = "the proxy in front has to write it, as before; those of config/proxies/ write X-Forwarded-For"
+            draft.note("real_client_ip_header", text)
 
 
 def _put_sessions(options: Options, draft: Draft) -> None:

@@ -57,7 +57,7 @@ email_domains | list | | to | `require: {email_domains: ...}`; of subdomains `cl
 encode_state | flag | | no | `state` is random and safe in a URL
 entra_id_allowed_tenants | list | | to | `require: {claims: {tid: [...]}}`
 entra_id_federated_token_auth | flag | | not! | the gateway has a secret, a signing key or a certificate (`client_auth`)
-errors_to_info_log | flag | | no | all lines go to standard error, each with its level
+errors_to_info_log | flag | | no | every line has its level
 exclude_logging_paths | list | | not | write `log: false` at the routes of these paths
 extra_jwt_issuers | list | | to | providers with `bearer_only: true`
 flush_interval | duration | 1s | no | responses go on as they come
