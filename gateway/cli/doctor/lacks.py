@@ -1,7 +1,6 @@
 """Whether the gateway that runs has all that it needs, as its own ``/readyz`` tells."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -37,10 +36,11 @@ def ask_what_it_lacks(settings: AdminSettings, within: float) -> Finding:
     if document is None or "status" not in document:
         detail = f"at admin.listen ({settings.listen}) something else answers"
         return Finding("gateway", _QUESTION, "cannot be told", detail)
-    if not (wrong := Counter(_wrong(document))):
+    if not (wrong := dict.fromkeys(_wrong(document))):
         return Finding("gateway", _QUESTION, "yes")
-    # each worker tells the same where it is the store that is away
-    told = "; ".join(text for text, _ in wrong.most_common(_MOST_TOLD))
+    # each worker tells the same where it is the store that is away; the cause comes before what it has caused
+    causes = sorted(wrong, key=lambda text: (not text.startswith("store:"), text.startswith("workers:")))
+    told = "; ".join(causes[:_MOST_TOLD])
     return Finding("gateway", _QUESTION, "no", told, "docs/runbook.md says what to do; its log tells more")
 
 

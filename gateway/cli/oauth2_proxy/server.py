@@ -137,7 +137,9 @@ def _put_proxies(options: Options, draft: Draft) -> None:
     else:
         draft.sections["forwarding"] = {"address": header}
         if header == "X-Real-IP":
-            text = "the proxy in front has to write it, as before; those of config/proxies/ write X-Forwarded-For"
+            text = (
+                "the proxy in front writes it, as before; the files in config/proxies/ write X-Forwarded-For"
+            )
             draft.note("real_client_ip_header", text)
 
 
