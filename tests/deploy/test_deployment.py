@@ -103,6 +103,11 @@ def test_compose_references():
             source = volume.partition(":")[0]
             assert source in compose["volumes"] or (DEPLOY / source).exists()
     assert compose["networks"]["back"]["internal"] is True
+    assert compose["networks"]["store"]["internal"] is True
+    # the store has no password: whoever reaches it can end and begin sessions
+    with_store = [name for name, each in compose["services"].items() if "store" in each.get("networks", [])]
+    assert with_store == ["gateway", "redis"]
+    assert compose["services"]["redis"]["networks"] == ["store"]
     assert [name for name, service in compose["services"].items() if "ports" in service] == [
         "gateway",
         "prometheus",

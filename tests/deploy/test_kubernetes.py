@@ -194,6 +194,32 @@ def test_mistakes_are_told_before_anything_is_made(program: Path, words: tuple[s
     assert complaint in done.stderr
 
 
+@pytest.mark.parametrize(
+    "literal",
+    [
+        "config.providers.corporate.client_secret=hush",
+        "config.providers.corporate.proxy=http://me:hush@proxy:3128",
+        "config.secret_keys[0]=hush",
+        "config.admin.token=hush",
+        "config.admin.tokens.carol.token=hush",
+        "config.redis.password=hush",
+        "config.redis.url=redis://:hush@redis:6379/0",
+        "config.redis.url=redis://me:hush@redis:6379/0",
+        "config.upstreams.app.authorization.password=hush",
+        "config.telemetry.headers.authorization=hush",
+    ],
+)
+def test_no_secret_stands_in_the_config_map(program: Path, literal: str):
+    """[12.kubernetes]: it is no Secret, and many may read it; by reference each of them is taken."""
+    chart = ("--set", "secrets.existing=x", f"--values={helm.PLAIN_VALUES}")
+    done = helm.rendered(program, *chart, "--set", literal)
+    assert done.returncode != 0, done.stdout
+    assert "write ${file:/run/secrets/gateway/" in done.stderr
+    assert "hush" not in done.stderr
+    name = literal.replace("hush", "${file:/run/secrets/gateway/some-name}")
+    assert helm.rendered(program, *chart, "--set", name).returncode == 0
+
+
 def test_the_plain_manifests_are_the_chart_s(program: Path):
     """[12.kubernetes]: python -m tests.support.helm --write makes them."""
     for name, text in helm.plain(program).items():

@@ -59,7 +59,29 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if not (and .Values.config.admin (hasSuffix ":9090" (toString .Values.config.admin.listen))) -}}
 {{- fail "config.admin.listen is the container's port that probes ask: 0.0.0.0:9090" -}}
 {{- end -}}
+{{- include "gateway.noSecrets" (dict "at" "config" "value" .Values.config "path" .Values.secrets.path) -}}
 {{- if and .Values.autoscaling.enabled (not .Values.autoscaling.cpuUtilization) (not .Values.autoscaling.requestsPerSecond) -}}
 {{- fail "autoscaling needs cpuUtilization or requestsPerSecond" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Refuse a secret that stands in the configuration itself: a ConfigMap is read by many. */}}
+{{- define "gateway.noSecrets" -}}
+{{- $at := .at -}}
+{{- $path := .path -}}
+{{- if kindIs "map" .value -}}
+{{- range $name, $value := .value -}}
+{{- include "gateway.noSecrets" (dict "at" (printf "%s.%s" $at $name) "value" $value "path" $path) -}}
+{{- end -}}
+{{- else if kindIs "slice" .value -}}
+{{- range $value := .value -}}
+{{- include "gateway.noSecrets" (dict "at" $at "value" $value "path" $path) -}}
+{{- end -}}
+{{- else if kindIs "string" .value -}}
+{{- $named := regexMatch "(^|\\.)(client_secret|password|secret_keys|token)$|\\.authorization\\.value$|^config\\.telemetry\\.headers\\." $at -}}
+{{- $inside := regexMatch "://[^/@]*:[^/@]+@" .value -}}
+{{- if and (or $named $inside) (not (contains "${" .value)) -}}
+{{- fail (printf "%s holds a secret, and a ConfigMap is read by many: write ${file:%s/NAME}, and put it into the Secret" $at $path) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
