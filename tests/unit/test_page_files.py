@@ -124,6 +124,21 @@ def test_everything_at_once(tmp_path: Path):
         (SVG.replace("#135", "url(https://x)").encode(), "loads something"),
         (SVG.replace("<path", "<style>@import 'x';</style><path").encode(), "style sheet"),
         (SVG.replace("<path", "<style>a{b:url(//x)}</style><path").encode(), "style sheet"),
+        # as one text for a browser, though it comes in pieces, or is written otherwise
+        (SVG.replace("<path", "<style>a{b:ur&#108;(//x)}</style><path").encode(), "style sheet"),
+        (
+            SVG.replace("<path", "<style>a{b:ur\nl(//x)} @im<![CDATA[port 'x']]></style><path").encode(),
+            "style",
+        ),
+        (SVG.replace("<path", "<style>a{b:u<!-- -->rl(//x)}</style><path").encode(), "style sheet"),
+        (SVG.replace("<path", "<style>a{b:u<g/>rl(//x)}</style><path").encode(), "style sheet"),
+        (
+            SVG.replace("<path", "<style>a{b:u<x:style xmlns:x='y'/>rl(//x)}</style><path").encode(),
+            "style sheet",
+        ),
+        (SVG.replace("<path", r"<style>a{b:u\72l(//x)}</style><path").encode(), "style sheet"),
+        (SVG.replace("<path", "<style>a{b:image-set('//x' 1x)}</style><path").encode(), "style sheet"),
+        (SVG.replace("#135", r"u\72l(//x)").encode(), "loads something"),
         (b"<?xml-stylesheet href='x'?>" + SVG.encode(), "processing instruction"),
         (b"<?xml version='1.0'?><?xml-stylesheet href='x'?>" + SVG.encode(), "processing instruction"),
         (b"<!DOCTYPE svg [<!ENTITY a 'b'>]>" + SVG.encode(), "document type"),

@@ -52,7 +52,10 @@ _DRAWN: Final = frozenset(
         "use",
     }
 )
-_LOADS: Final = re.compile(r"@import|url\(\s*['\"]?\s*(?!#)|expression\(|javascript:", re.IGNORECASE)
+# a backslash may write any of it otherwise
+_LOADS: Final = re.compile(
+    r"@import|url\(\s*['\"]?\s*(?!#)|image(?:-set)?\(|expression\(|javascript:|\\", re.IGNORECASE
+)
 
 
 def media_type_of(octets: bytes) -> str | None:
@@ -67,7 +70,9 @@ def judge_svg(octets: bytes) -> str | None:
     """
     judge = _Judge()
     parser = expat.ParserCreate(namespace_separator="}")
+    parser.buffer_text = True
     parser.StartElementHandler = judge.start
+    parser.EndElementHandler = judge.end
     parser.CharacterDataHandler = judge.text
     parser.ProcessingInstructionHandler = judge.instruction
     # no entity is ever declared, so none grows
@@ -91,6 +96,7 @@ class _Judge:
     def __init__(self) -> None:
         self.found: str | None = None
         self._is_first = True
+        self._style: list[str] | None = None
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """Judge an element."""
@@ -98,12 +104,16 @@ class _Judge:
         if self._is_first and (name != "svg" or space not in _NAMESPACES):
             self._say("does not begin with an svg element of its name space")
         self._is_first = False
+        if self._style is not None:
+            self._say("has an element in its style sheet")
         if space not in _NAMESPACES:
             # what drawing programs keep of their own is not shown
             if "xhtml" in space:
                 self._say("has HTML in it")
         elif name not in _DRAWN:
             self._say(f"has an element {name[:40]}, which no logo needs")
+        elif name == "style":
+            self._style = []
         for key, value in attributes.items():
             self._judge(key.rpartition("}")[2].lower(), value)
 
@@ -116,9 +126,16 @@ class _Judge:
             self._say(f"loads something by {name[:40]}")
 
     def text(self, text: str) -> None:
-        """Judge a text, which may be of a style sheet."""
-        if _LOADS.search(text):
-            self._say("loads something in its style sheet")
+        """Take a text, which may be a piece of a style sheet."""
+        if self._style is not None:
+            self._style.append(text)
+            if _LOADS.search("".join(self._style)):
+                self._say("loads something in its style sheet")
+
+    def end(self, tag: str) -> None:
+        """Note that an element has ended."""
+        if tag.rpartition("}")[2] == "style":
+            self._style = None
 
     def instruction(self, *_: str) -> None:
         """Judge a processing instruction, which may name a style sheet."""
