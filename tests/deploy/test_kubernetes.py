@@ -153,6 +153,41 @@ def test_pods_are_confined_and_have_time(program: Path):
     assert container["image"] == f"token-gateway@{digest}"
 
 
+def test_the_admin_listener_is_asked_as_it_answers(program: Path):
+    """[12.kubernetes]: by TLS where it has a certificate: probes, Prometheus and helm test."""
+    words = (
+        "--set=config.admin.tls.certificate=/run/secrets/gateway/crt",
+        "--set=serviceMonitor.tlsConfig.serverName=x",
+    )
+    manifests = documents(helm.rendered(program, "-f", str(helm.CHART / "ci/large.yaml"), *words).stdout)
+    for manifest in manifests:
+        validate(manifest)
+    (_, gateway), (_, health) = containers(manifests)
+    assert {
+        gateway[f"{each}Probe"]["httpGet"]["scheme"] for each in ("startup", "readiness", "liveness")
+    } == {"HTTPS"}
+    assert health["args"][-1].startswith("https://")
+    (monitor,) = (each for each in manifests if each["kind"] == "ServiceMonitor")
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert (endpoint["scheme"], endpoint["tlsConfig"]) == ("https", {"serverName": "x"})
+
+
+def test_the_pod_of_helm_test_may_ask_and_serves_nobody(program: Path):
+    """[12.kubernetes]: the network policy lets it in; no service and no budget takes it for a gateway."""
+    manifests = documents(helm.rendered(program, "-f", str(helm.CHART / "ci/large.yaml")).stdout)
+    (labels,) = (each["metadata"]["labels"] for each in manifests if each["kind"] == "Pod")
+    (policy,) = (each["spec"] for each in manifests if each["kind"] == "NetworkPolicy")
+    (admin,) = (each["from"] for each in policy["ingress"] if each["ports"] == [{"port": "admin"}])
+    assert {"podSelector": {"matchLabels": labels}} in admin
+    chosen = [policy["podSelector"]["matchLabels"]]
+    for manifest in manifests:
+        if manifest["kind"] in ("Service", "PodDisruptionBudget", "Deployment"):
+            selector = manifest["spec"]["selector"]
+            chosen.append(selector.get("matchLabels", selector))
+    assert len(chosen) == 5
+    assert not [each for each in chosen if each.items() <= labels.items()]
+
+
 def test_a_change_of_the_configuration_replaces_the_pods(program: Path):
     """[12.kubernetes]: also of a Secret of the chart's own; an existing Secret is rotated by a reload."""
 
@@ -182,6 +217,9 @@ def test_a_change_of_the_configuration_replaces_the_pods(program: Path):
             ("--set", "secrets.existing=x,autoscaling.enabled=true,autoscaling.cpuUtilization=null"),
             "autoscaling needs",
         ),
+        (("--set", "secrets.existing=x,config.workers=4"), "value workers"),
+        (("--set", "secrets.existing=x,config.limits.drain_timeout=1m"), "terminationGracePeriodSeconds"),
+        (("--set", "secrets.existing=x,preStopSeconds=16"), "terminationGracePeriodSeconds"),
         (("--set", "secrets.existing=x,replicas=many"), "replicas"),
         (("--set", "secrets.existing=x,replica=3"), "replica"),
         (("--set", "secrets.existing=x,service.type=Everything"), "service"),

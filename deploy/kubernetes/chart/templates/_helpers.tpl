@@ -17,6 +17,12 @@ app.kubernetes.io/name: {{ include "gateway.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* Of the pod of helm test. */}}
+{{- define "gateway.asker" -}}
+app.kubernetes.io/name: {{ include "gateway.name" . | trunc 56 | trimSuffix "-" }}-health
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
 {{- define "gateway.labels" -}}
 {{ include "gateway.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -44,6 +50,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{/* How the admin listener is asked. */}}
+{{- define "gateway.adminScheme" -}}
+{{- if .Values.config.admin.tls }}https{{ else }}http{{ end -}}
+{{- end -}}
+
+{{/* A duration of the configuration, 90s or 5m, in seconds. */}}
+{{- define "gateway.seconds" -}}
+{{- $units := dict "ms" 0.001 "s" 1 "m" 60 "h" 3600 "d" 86400 -}}
+{{- $text := toString . -}}
+{{- mulf (regexFind "^[0-9.]+" $text | float64) (get $units (regexFind "[a-z]+$" $text | default "s")) -}}
+{{- end -}}
+
 {{/* What would start and serve nobody well is refused here, with what to do. */}}
 {{- define "gateway.check" -}}
 {{- $many := or (gt (int .Values.replicas) 1) .Values.autoscaling.enabled -}}
@@ -60,6 +78,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail "config.admin.listen is the container's port that probes ask: 0.0.0.0:9090" -}}
 {{- end -}}
 {{- include "gateway.noSecrets" (dict "at" "config" "value" .Values.config "path" .Values.secrets.path) -}}
+{{- if hasKey .Values.config "workers" -}}
+{{- fail "config.workers: the chart writes it, of its value workers" -}}
+{{- end -}}
+{{- $drain := dig "limits" "drain_timeout" "30s" .Values.config | include "gateway.seconds" | float64 -}}
+{{- if gt (addf $drain .Values.preStopSeconds) (float64 .Values.terminationGracePeriodSeconds) -}}
+{{- fail "terminationGracePeriodSeconds has to be longer than config.limits.drain_timeout (30 s by default) and preStopSeconds together" -}}
+{{- end -}}
 {{- if and .Values.autoscaling.enabled (not .Values.autoscaling.cpuUtilization) (not .Values.autoscaling.requestsPerSecond) -}}
 {{- fail "autoscaling needs cpuUtilization or requestsPerSecond" -}}
 {{- end -}}
