@@ -204,6 +204,10 @@ CASES = [
     # providers, see R8, R18
     ({"providers/corporate/issuer": "http://login.example.com"}, "providers.corporate.issuer"),
     ({"providers/corporate/issuer": "https://login.example.com?x=1"}, "providers.corporate.issuer"),
+    (
+        {"providers/corporate/issuer": "https://login.example.com/.well-known/openid-configuration"},
+        "providers.corporate.issuer",
+    ),
     ({"providers/corporate/token_endpoint": "http://login.internal/t"}, "providers.corporate.token_endpoint"),
     ({"providers/corporate/jwks_uri": "file:///etc/passwd"}, "providers.corporate.jwks_uri"),
     ({"providers/corporate/algorithms": ["RS256", "none"]}, "providers.corporate.algorithms[1]"),

@@ -18,7 +18,7 @@ def check_console(settings: Settings) -> Iterator[Problem]:
     if console is None:
         return
     if console.idle_lifetime > console.absolute_lifetime:
-        yield Problem((*_AT, "idle_lifetime"), "longer than absolute_lifetime")
+        yield Problem((*_AT, "idle_lifetime"), "at most absolute_lifetime")
     if console.url is not None:
         yield from _check_url(settings, console.url)
     if console.provider is None:

@@ -31,6 +31,9 @@ def check_providers(settings: Settings) -> Iterator[Problem]:
         if NAME.fullmatch(name) is None:
             yield Problem(at, "a provider's name has letters, digits, - and _, at most 64")
         message = urls.judge_url(provider.issuer, insecure=settings.allow_insecure_http, query=False)
+        issuer, is_metadata, _ = provider.issuer.partition("/.well-known/")
+        if message is None and is_metadata:
+            message = f"this is where its metadata is; the issuer is what that says, mostly {issuer}"
         if message is not None:
             yield Problem((*at, "issuer"), message)
         if provider.issuer in issuers:

@@ -33,7 +33,9 @@ def check_session(settings: Settings) -> Iterator[Problem]:
     for setting in ("refresh_before_expiry", "rotation_grace", "login_lifetime"):
         limit = "absolute_lifetime" if setting == "login_lifetime" else "idle_lifetime"
         if getattr(session, setting) >= getattr(session, limit):
-            yield Problem(("session", setting), f"shorter than {limit}")
+            yield Problem(
+                ("session", setting), f"it has to be shorter than {limit}, {getattr(session, limit):g} s"
+            )
     alone = session.without_refresh
     if alone is not None and alone > session.absolute_lifetime:
         yield Problem(("session", "without_refresh"), "at most absolute_lifetime")
