@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from gateway.cli.admin_client import Target
+    from gateway.config.settings.root import Settings
 
 
 def target_of_options(options: argparse.Namespace, without: str) -> "Target":
@@ -25,13 +26,23 @@ def target_of_options(options: argparse.Namespace, without: str) -> "Target":
 
     try:
         if options.admin is None and options.token_file is None and options.admin_ca is None:
-            return target_of(load_configuration(options)[1].settings, without)
+            return target_of(_settings(options), without)
         if options.admin is None or options.token_file is None or options.config is not None:
             raise CommandError("gateway: --admin and --token-file belong together, and replace --config")
         authorities = None if options.admin_ca is None else Path(options.admin_ca)
         return target_at(options.admin, Path(options.token_file), authorities)
     except AdminError as error:
         raise CommandError(f"gateway: {error}") from None
+
+
+def _settings(options: argparse.Namespace) -> "Settings":
+    try:
+        return load_configuration(options)[1].settings
+    except CommandError as error:
+        # whoever has somebody to lock out must not have to mend a file first
+        raise CommandError(
+            f"{error}\ngateway: --admin URL and --token-file FILE need no configuration"
+        ) from None
 
 
 def mandate_of(options: argparse.Namespace) -> dict[str, str]:

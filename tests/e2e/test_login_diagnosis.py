@@ -142,6 +142,26 @@ CASES: dict[str, tuple[Case, Reason, Cause | None]] = {
         Reason.LOGIN_RESPONSE_MALFORMED,
         Cause.SHORTENED,
     ),
+    "no state": (
+        changed(lambda url: url.without_query_params("state")),
+        Reason.LOGIN_RESPONSE_MALFORMED,
+        Cause.SHORTENED,
+    ),
+    "an error without state": (
+        changed(lambda url: url.with_query(error="access_denied")),
+        Reason.LOGIN_RESPONSE_MALFORMED,
+        Cause.SHORTENED,
+    ),
+    "nothing at all": (
+        changed(lambda url: url.with_query(None)),
+        Reason.LOGIN_RESPONSE_MALFORMED,
+        Cause.SHORTENED,
+    ),
+    "a state that is cut": (
+        changed(lambda url: url.update_query(state=url.query["state"][:20])),
+        Reason.LOGIN_STATE_UNKNOWN,
+        Cause.OTHER_LOGIN,
+    ),
     "another issuer": (
         changed(lambda url: url.update_query(iss="https://evil.example")),
         Reason.LOGIN_ISSUER_MISMATCH,

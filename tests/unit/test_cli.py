@@ -522,6 +522,22 @@ def test_r44_without_a_configuration(capsys, monkeypatch, tmp_path, token_file, 
     assert (told["reason"], told["actor"]) == ("left", "bob")
 
 
+@pytest.mark.parametrize("broken", [None, "routes: [", "no: thing\n"])
+@pytest.mark.parametrize("command", [["revoke", "--sub", "alice"], ["reload"], ["sessions", "list"]])
+def test_whoever_has_a_broken_configuration_is_told_how_to_do_without(
+    capsys, monkeypatch, tmp_path, broken, command
+):
+    """[12.console] What is wrong with the file, and that nobody has to mend it first; exit code 1."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GATEWAY_CONFIG", raising=False)
+    if broken is not None:
+        (tmp_path / "gateway.yaml").write_text(broken)
+    code, out, err = run(capsys, *command)
+    assert (code, out) == (1, "")
+    assert err.endswith("gateway: --admin URL and --token-file FILE need no configuration\n")
+    assert "gateway.yaml" in err
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -92,11 +92,22 @@ def open_pending(context: Context, site: Site, name: str) -> PendingLogin | None
     return None if payload is None else decode_pending(payload)
 
 
+def newest_page(context: Context, site: Site) -> str:
+    """Return the page of the login that this browser began last, empty where none is under way.
+
+    It is for answers whose state tells nothing, and leads to a new login alone: no login ends by it.
+    """
+    oldest = context.now - context.knowledge.runtime.settings.session.login_lifetime
+    held = [each for each in _held(context, site) if each.started_at >= oldest]
+    return max(held, key=lambda each: each.started_at).page if held else ""
+
+
 @dataclass(slots=True)
 class _Held:
     """A pending login as its browser holds it: the names of its cookies, and what they add to a head."""
 
     name: str
+    page: str
     started_at: float
     is_repeated: bool
     names: tuple[str, ...]
@@ -158,8 +169,10 @@ def _held(context: Context, site: Site) -> list[_Held]:
             first = name
         if first not in found:
             opened = open_pending(context, site, first)
-            began, repeated = (opened.started_at, opened.is_repeated) if opened else (0.0, False)
-            found[first] = _Held(first, began, repeated, (), 0)
+            page, began, repeated = (
+                (opened.return_to, opened.started_at, opened.is_repeated) if opened else ("", 0.0, False)
+            )
+            found[first] = _Held(first, page, began, repeated, (), 0)
         held = found[first]
         held.names = (*held.names, name)
         held.size += _size(name, len(value))

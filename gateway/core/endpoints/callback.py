@@ -110,11 +110,11 @@ def callback(context: Context) -> Step:
 
 
 def _malformed(context: Context, site: Site, data: bytes) -> Refuse | KeptPage:
-    # its state may still tell which page was wanted
+    # its state may still tell which page was wanted, or else the browser
     state = (forms.read_parameters(data, ("state",)) or {}).get("state", "")
     begun = begun_here(context, site, pending.state_cookie_name(site.login_prefix, state), state)
     known = pending.page_of(context, state) if begun is None else begun.return_to
-    page = page_wanted(context, known or "/")
+    page = page_wanted(context, known or pending.newest_page(context, site))
     if isinstance(page, KeptPage):
         return page
     return failed(context, Reason.LOGIN_RESPONSE_MALFORMED, page=page)
@@ -179,8 +179,8 @@ def _stranger(context: Context, reason: Reason, state: str, attempt: Attempt | N
     """Answer a state that is unknown here, or spent: whoever is logged in goes on to the page."""
     site = context.site
     assert site is not None
-    known = pending.page_of(context, state) or "/" if attempt is None else attempt.page
-    page = page_wanted(context, known)
+    known = pending.page_of(context, state) if attempt is None else attempt.page
+    page = page_wanted(context, known or ("" if attempt else pending.newest_page(context, site)))
     if isinstance(page, KeptPage):
         return page
     page = page or "/"

@@ -87,13 +87,14 @@ def interrupted(context: Context) -> Refuse:
     site = context.site
     assert site is not None
     response = process_response(context.target.query[1:], needs_code=False)
-    page, name = "/", provider_here(context)
+    page, name = "", provider_here(context)
     if response is not None:
         cookie = pending.state_cookie_name(site.login_prefix, response.state)
         begun = pending.open_pending(context, site, cookie)
-        page = pending.page_of(context, response.state) or "/"
+        page = pending.page_of(context, response.state) or ""
         if begun is not None:
             page, name = begun.return_to, begun.provider
+    page = page or pending.newest_page(context, site)
     # what the store keeps of it was asked for first
     page = context.knowledge.fact(KeptPage(page), str) or page
     url = _anew(context, page if page.startswith("/") else "/", name)

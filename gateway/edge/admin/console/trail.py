@@ -234,7 +234,13 @@ def _what(entry: Mapping[str, Any]) -> Markup:
 
 
 def _said(told: Iterable[tuple[str, Any]]) -> str:
-    return cut(", ".join(f"{name.replace('_', ' ')} {cut(str(each), 150)}" for name, each in told), 800)
+    return cut(", ".join(f"{name.replace('_', ' ')} {cut(_text(each), 150)}" for name, each in told), 800)
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - JSON, of an event that anybody may have caused
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(each)}" for name, each in value.items())
+    return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)
 
 
 def _time_of(entry: Mapping[str, Any]) -> float | None:
