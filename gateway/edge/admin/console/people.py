@@ -164,7 +164,7 @@ def person(
             ("Issuer", _mono(who["issuer"]) if who.get("issuer") else None),
         )
     )
-    buttons = [h("a", "Audit trail", href=link("trail", sub=subject), class_="button")]
+    buttons = [h("a", "Audit trail", href=link("trail", sub=subject, provider=provider), class_="button")]
     if may_end:
         where = link("end", kind="sub", value=subject, provider=provider)
         buttons.append(h("a", "End everything of this person", href=where, class_="button danger"))

@@ -17,7 +17,9 @@ from gateway.edge.admin.revocation_request import Terms
 from gateway.edge.rendering.pages.template import Markup
 
 _LIMIT: Final = "50"
-_ASKED: Final = ("sub", "path", "session", "event", "since", "until")
+_ASKED: Final = ("sub", "provider", "path", "session", "event", "since", "until")
+# what a link has named goes on with the form
+_HIDDEN: Final = ("provider", "session")
 _MOST_VALUE: Final = 1024
 # as browsers write a local time; here it is UTC
 _LOCAL: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?")
@@ -61,6 +63,12 @@ class Trail:
         told = parameters(ask)
         fields = {name: told[name].strip() for name in _ASKED if told.get(name, "").strip()}
         asked = {name: _utc(text) for name, text in fields.items()}
+        if (provider := asked.pop("provider", None)) is not None:
+            # the same subject of another provider is somebody else
+            issuer = self._terms().issuers.get(provider)
+            if issuer is None:
+                return self._page(fields, trouble="There is no such provider.")
+            asked["issuer"] = issuer
         if any(len(text) > _MOST_VALUE for text in asked.values()):
             return self._page(fields, trouble="A value has 1024 characters at most.")
         before = {"before": told["before"]} if told.get("before") else {}
@@ -162,9 +170,11 @@ def _form(fields: Mapping[str, str]) -> Markup:
             "div",
             field("since", "Since (UTC)", "datetime-local"),
             field("until", "Until (UTC)", "datetime-local"),
-            h("input", type="hidden", name="session", value=fields["session"])
-            if "session" in fields
-            else None,
+            *(
+                h("input", type="hidden", name=name, value=cut(fields[name], _MOST_VALUE))
+                for name in _HIDDEN
+                if name in fields
+            ),
             h("button", "Show", type="submit", class_="button first"),
             class_="fields",
         ),
@@ -208,6 +218,8 @@ def _who(entry: Mapping[str, Any], providers: Mapping[str, str]) -> Markup:
         pieces.append(
             h("a", name, href=link("person", provider=provider, sub=str(subject))) if provider else name
         )
+        if provider and len(providers) > 1:
+            pieces.append(h("span", cut(provider, 60), class_="soft"))
     if actor:
         pieces.append(joined([h("span", "by ", class_="soft"), h("strong", cut(str(actor), 100))]))
     return (
@@ -219,7 +231,9 @@ def _who(entry: Mapping[str, Any], providers: Mapping[str, str]) -> Markup:
 
 def _what(entry: Mapping[str, Any]) -> Markup:
     """Return what an event tells beside: where, what came of it, and all else behind a word."""
-    rest = {name: each for name, each in entry.items() if name not in _SHOWN and each not in (None, "")}
+    rest = {
+        name: each for name, each in entry.items() if name not in _SHOWN and each not in (None, "", [], {})
+    }
     place = " ".join(str(rest.pop(name)) for name in ("method", "path") if name in rest)
     first = [(name, rest.pop(name)) for name in _FIRST if name in rest]
     return joined(
