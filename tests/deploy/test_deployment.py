@@ -182,6 +182,17 @@ def test_the_unit_leaves_the_process_its_metrics():
     assert "ProtectProc=invisible" in lines
 
 
+def test_the_unit_may_write_where_the_docs_say():
+    """[12.systemd]: all else is read-only for it; the store and the audit log have a folder each."""
+    lines = set(UNIT.read_text().splitlines())
+    (name,) = {
+        each
+        for page in ("logs.md", "audit.md")
+        for each in re.findall(r"`(?:audit\.to: )?file:/var/log/(\w+)/", (TREE / "docs" / page).read_text())
+    }
+    assert {f"LogsDirectory={name}", "LogsDirectoryMode=0700", f"StateDirectory={name}"} <= lines
+
+
 def test_stopping_waits_for_the_drain():
     """Compose and systemd kill later than the gateway drains."""
     drain = LimitSettings().drain_timeout
