@@ -205,9 +205,12 @@ def _by_walk(options: argparse.Namespace) -> int:
         complain(f"probably this is why: {plain(first.detail or first.question)}")
         return 1
     complain(
-        "as far as a login goes without a person, all is well: log in, and give me the word at the foot of"
+        "as far as a login goes without a person, all is well; gateway check --online asks about the client's"
     )
-    complain("the page that fails (gateway doctor REASON), or the log (gateway doctor --log FILE)")
+    complain(
+        "secret. Log in, and give me the word at the foot of the page that fails (gateway doctor REASON), or"
+    )
+    complain("the log (gateway doctor --log FILE)")
     return 0
 
 
