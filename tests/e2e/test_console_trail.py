@@ -51,6 +51,11 @@ async def test_who_was_at_admin_today(world: World):
         assert "secret" not in page.text
         assert page.text.count("sub=alice") == page.text.count("sub=bob") == 1
         assert "group_missing" in said
+        # a login that failed looks like none that went well
+        await world.browser().get("/.gateway/callback", follow=False)
+        await world.gateway.audit_writer.drain()
+        page = await desk.get("trail?event=login")
+        assert re.findall(r'class="badge (\w+)">login<', page.text) == ["warn", "good", "good"]
         # what an event holds is told in words, and not as a program writes it
         assert "missing the group admins" in words_of(await desk.get("trail?event=refusal"))
         assert page.text.count("<tbody") == 1

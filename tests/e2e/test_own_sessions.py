@@ -294,7 +294,7 @@ async def test_named_networks(world: World):
     alice = await logged_in(world)
     (mine,) = await own(alice)
     assert (mine["network"], mine["network_kind"]) == ("Office <b>", "named")
-    assert "<dd>Office &lt;b&gt;</dd>" in (await alice.get(PAGE)).text
+    assert "<dd><bdi>Office &lt;b&gt;</bdi></dd>" in (await alice.get(PAGE)).text
 
 
 async def test_an_expired_access_token_is_renewed_first(world: World):

@@ -22,6 +22,7 @@ TEXT = st.text(max_size=400) | st.sampled_from(
     ]
 )
 KNOWN = {
+    "bdi",
     "html",
     "head",
     "meta",

@@ -84,7 +84,7 @@ def test_german_has_all_that_english_has():
 
 
 class Texts(HTMLParser):
-    """Every text that somebody reads or hears of a page, but what stands in a ``dd``."""
+    """Every text that somebody reads or hears of a page, but what stands in a ``bdi``."""
 
     def __init__(self, page: bytes) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class Texts(HTMLParser):
 
     def handle_data(self, data):
         """Note a text."""
-        if data.strip() and self.inside[-1] not in ("style", "dd"):
+        if data.strip() and self.inside[-1] not in ("style", "bdi"):
             self.found.append(data.strip())
 
 
@@ -185,6 +185,14 @@ def test_no_english_is_left_in_german():
         assert {each for each in left if "@" not in each and re.search("[a-z]{2}", each)} <= NAMES, name
         words = {word for text in texts for word in re.findall(r"[a-z]+", text.lower())}
         assert not words & {"the", "and", "your", "you", "page", "again", "of", "is", "not"}, name
+
+
+def test_a_value_keeps_its_own_direction():
+    """[12.pages]: a name, an id or a date on a page that is written from the right is not torn apart."""
+    arabic = compile_pages(settings(pages={"languages": ["en", "ar"]}))
+    for name, page in every_page(arabic, b"ar").items():
+        assert b'dir="rtl"' in page
+        assert page.count(b"<dd>") == page.count(b"<dd><bdi>") == page.count(b"</bdi></dd>"), name
 
 
 def test_what_is_missing_is_a_phrase():

@@ -67,7 +67,7 @@ def test_every_reason_has_a_whole_page(reason: Reason):
     assert len(outline.tags("main")) == 1
     assert outline.texts["h1"] == outline.texts["title"]
     assert len(outline.texts["h1"]) == 1
-    assert outline.texts["dd"] == [reason.value, "why", ID]
+    assert outline.texts["bdi"] == [reason.value, "why", ID]
     assert not {"script", "iframe", "img", "object", "link", "base"} & {tag for tag, _ in outline.seen}
     assert all(not name.startswith("on") and name != "style" for _, each in outline.seen for name in each)
     for sentence in [*outline.texts["p"], *outline.texts.get("li", [])]:
@@ -136,7 +136,7 @@ def test_r7_the_providers_text_is_escaped():
     page = pages.refusal(
         Reason.LOGIN_DENIED, ID, detail="<script>alert('1')</script>\x00\u202e&quot;"
     ).decode()
-    assert "<dd>&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;  &amp;quot;</dd>" in page
+    assert "<dd><bdi>&lt;script&gt;alert(&#x27;1&#x27;)&lt;/script&gt;  &amp;quot;</bdi></dd>" in page
 
 
 @pytest.mark.parametrize(

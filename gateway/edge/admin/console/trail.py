@@ -29,8 +29,11 @@ _TONES: Final = {
     "revocation": "stop",
     "reuse_detected": "stop",
     "audit_lost": "stop",
-    "login": "good",
-    "console_login": "good",
+}
+# these may have failed, too
+_LOGINS: Final = {
+    "login": ("reason", "login_completed"),
+    "console_login": ("outcome", "completed"),
 }
 # what has a column of its own, or tells nobody anything
 _SHOWN: Final = frozenset(
@@ -102,7 +105,7 @@ class Trail:
         rows = [
             (
                 ago(_time_of(each), now),
-                badge(cut(str(each.get("event")), 40), _TONES.get(str(each.get("event")), "plain")),
+                badge(cut(str(each.get("event")), 40), _tone(each)),
                 _who(each, providers),
                 _what(each),
                 h("span", cut(str(each.get("client") or ""), 60), class_="mono whole"),
@@ -249,6 +252,14 @@ def _what(entry: Mapping[str, Any]) -> Markup:
 
 def _said(told: Iterable[tuple[str, Any]]) -> str:
     return cut(", ".join(f"{name.replace('_', ' ')} {cut(_text(each), 150)}" for name, each in told), 800)
+
+
+def _tone(entry: Mapping[str, Any]) -> str:
+    event = str(entry.get("event"))
+    if event in _LOGINS:
+        name, good = _LOGINS[event]
+        return "good" if entry.get(name) == good else "warn"
+    return _TONES.get(event, "plain")
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - JSON, of an event that anybody may have caused

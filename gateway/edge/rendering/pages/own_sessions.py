@@ -18,7 +18,7 @@ _FORM: Final = Template(
     '<ul class="sessions" aria-label="{{list}}">\n{{rows}}\n</ul>\n{{more}}{{actions}}\n</form>'
 )
 _ROW: Final = Template("<li>\n<h2>{{device}}{{badge}}</h2>\n<dl>{{facts}}</dl>\n{{button}}\n</li>")
-_FACT: Final = Template("<dt>{{name}}</dt><dd>{{value}}</dd>")
+_FACT: Final = Template("<dt>{{name}}</dt><dd><bdi>{{value}}</bdi></dd>")
 _TIME: Final = Template('<time datetime="{{iso}}">{{text}}</time>')
 _END: Final = Template(
     '<button class="button" type="submit" name="session" value="{{id}}" aria-label="{{end}}: {{device}}">'

@@ -78,7 +78,8 @@ def group(actions: Iterable[str]) -> Markup:
 
 def footer(rows: Iterable[tuple[str, str]], above: Markup = NOTHING) -> Markup:
     """Return what stands at the end of a page: ``above``, then names with values."""
-    lines = "".join(f"<dt>{escaped(name)}</dt><dd>{escaped(value)}</dd>" for name, value in rows)
+    # no value turns what is around it: names and ids keep their own direction
+    lines = "".join(f"<dt>{escaped(name)}</dt><dd><bdi>{escaped(value)}</bdi></dd>" for name, value in rows)
     return Markup(f"<footer>{above}<dl>{lines}</dl></footer>")
 
 
