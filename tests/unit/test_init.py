@@ -157,6 +157,33 @@ def test_nothing_is_written_over(here, capsys, name, kind):
     assert not (here / "nowhere").exists()
 
 
+@pytest.mark.parametrize("kind", ["writable by all", "writable by a group", "a link", "somebody else's"])
+def test_no_secret_is_put_where_others_may_replace_it(here, capsys, monkeypatch, kind):
+    """[12.cli]: a directory of secrets that was there before, and is not this user's alone, is refused."""
+    folder = here / "secrets"
+    if kind == "a link":
+        (here / "theirs").mkdir(mode=0o700)
+        folder.symlink_to(here / "theirs")
+    else:
+        folder.mkdir()
+        folder.chmod({"writable by all": 0o777, "writable by a group": 0o770}.get(kind, 0o700))
+    if kind == "somebody else's":
+        monkeypatch.setattr("os.geteuid", lambda: 12345)
+    assert cli.main(words()) == 1
+    assert "secrets is not yours alone" in capsys.readouterr().err
+    assert not [each for each in here.rglob("*") if each.is_file()]
+
+
+def test_nobody_else_may_write_the_configuration(here):
+    """[12.cli]: whatever the umask."""
+    before = os.umask(0)
+    try:
+        assert cli.main(words()) == 0
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((here / "gateway.yaml").stat().st_mode) == 0o644
+
+
 def test_a_schema_that_is_there_is_left(here):
     """[12.cli]: it may be another's, and newer."""
     (here / "gateway.schema.json").write_text("{}")

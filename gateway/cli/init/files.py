@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def place(
         judge: told of a directory with all of them before they are put in their places; raises.
 
     Raises:
-        InTheWayError: one is there already.
+        InTheWayError: one is there already, or a directory where others may put theirs.
         OSError: they cannot be written.
     """
     look(directory, files)
@@ -50,7 +51,7 @@ def place(
     made: list[Path] = []
     try:
         for name, text in files.items():
-            _write(draft / name, text, _PRIVATE if is_private(name) else 0o666)
+            _write(draft / name, text, _PRIVATE if is_private(name) else 0o644)
         judge(draft)
         for name in files:
             _put(draft / name, directory / name, made, is_private=is_private(name))
@@ -78,9 +79,20 @@ def _put(draft: Path, final: Path, made: list[Path], *, is_private: bool) -> Non
         # noted first: an interrupt in between leaves a directory that is ours to remove
         made.append(final.parent)
         final.parent.mkdir(mode=0o700 if is_private else 0o777)
+    elif is_private and not _is_ours(final.parent):
+        raise InTheWayError(
+            f"{final.parent} is not yours alone, and others could put their secrets there (chmod 700)"
+        )
     try:
         # unlike a renaming it never replaces
         os.link(draft, final)
     except FileExistsError:
         raise InTheWayError(f"{final} is there already, and is not written over") from None
     made.append(final)
+
+
+def _is_ours(directory: Path) -> bool:
+    """Tell whether nobody else may put files into a directory."""
+    about = directory.lstat()
+    others = stat.S_IWGRP | stat.S_IWOTH
+    return stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid() and not about.st_mode & others
