@@ -216,7 +216,7 @@ def test_unit(tmp_path):
 
 
 def test_unit_hardening():
-    """The unit keeps the process from what it does not need."""
+    """R96: The unit keeps the process from what it does not need."""
     lines = set(UNIT.read_text().splitlines())
     assert {
         "DynamicUser=yes",

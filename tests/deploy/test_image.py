@@ -78,7 +78,7 @@ def test_it_holds_the_released_package(stage: image.Stage):
 
 
 def test_nothing_but_tmp_can_be_written(stage: image.Stage):
-    """[12.image]: as user 10001, with a read-only root."""
+    """R96 [12.image]: as user 10001, with a read-only root."""
     places = "/ /opt /opt/venv /etc /var/lib/gateway /tmp"
     script = f"id -u; for each in {places}; do touch $each/x 2>/dev/null && echo $each; done; true"
     done = image.enter(stage, ["sh", "-c", script])

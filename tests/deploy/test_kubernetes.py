@@ -130,7 +130,7 @@ def containers(manifests: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any]
 
 
 def test_pods_are_confined_and_have_time(program: Path):
-    """[12.kubernetes]: no root, nothing writable, no token of the cluster; they end once drained."""
+    """R96 [12.kubernetes]: no root, nothing writable, no token of the cluster; they end once drained."""
     manifests = documents(helm.rendered(program, "-f", str(helm.CHART / "ci/large.yaml")).stdout)
     found = list(containers(manifests))
     assert len(found) == 2
@@ -186,6 +186,19 @@ def test_the_pod_of_helm_test_may_ask_and_serves_nobody(program: Path):
             chosen.append(selector.get("matchLabels", selector))
     assert len(chosen) == 5
     assert not [each for each in chosen if each.items() <= labels.items()]
+
+
+def test_the_ingress_lets_through_what_nginx_in_front_does(program: Path):
+    """[12.kubernetes] R64: sizes, streams, uploads and times, as config/proxies/front/nginx.conf has them."""
+    manifests = documents(helm.rendered(program, "-f", str(helm.CHART / "ci/large.yaml")).stdout)
+    (ingress,) = (each for each in manifests if each["kind"] == "Ingress")
+    prefix = "nginx.ingress.kubernetes.io/"
+    told = {name.removeprefix(prefix): value for name, value in ingress["metadata"]["annotations"].items()}
+    front = (TREE / "config/proxies/front/nginx.conf").read_text(encoding="utf-8")
+    for name in ("buffer-size", "buffering", "request-buffering"):
+        (wanted,) = re.findall(rf"^ *proxy_{name.replace('-', '_')} (\w+);", front, re.MULTILINE)
+        assert told[f"proxy-{name}"] == wanted
+    assert (told["proxy-body-size"], told["proxy-read-timeout"]) == ("0", "3600")
 
 
 def test_a_change_of_the_configuration_replaces_the_pods(program: Path):

@@ -56,7 +56,7 @@ async def judge(tab: Tab, name: str, width: int, rules: str = "") -> None:
 
 
 async def test_axe_finds_nothing(tab: Tab):
-    """[12.pages]: every kind of page, light and dark, at 390 pixels and at desktop width."""
+    """R95 [12.pages]: every kind of page, light and dark, at 390 pixels and at desktop width."""
     async with served() as base:
         await begin(tab, f"{base}/shipped/en/choose")
         for name, answer in ANSWERS.items():
@@ -98,7 +98,7 @@ async def test_a_template_of_ones_own_under_its_policy(tab: Tab):
 
 
 async def test_axe_finds_nothing_on_any_refusal(tab: Tab):
-    """[12.pages]: of each reason, with a nasty detail and every button that it may have."""
+    """R95 [12.pages]: of each reason, with a nasty detail and every button that it may have."""
     refusals = every_refusal()
     async with served(refusals) as base:
         await begin(tab, f"{base}/shipped/en/route_unknown")

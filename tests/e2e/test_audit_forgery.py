@@ -159,7 +159,7 @@ async def test_making_room_by_age_and_number_goes_on(world: World, capsys):
 
 
 async def test_what_is_not_as_it_was_written_is_told_with_a_mark(world: World):
-    """[12.logs] Whoever reads the trail sees which of its events nobody of ours wrote so."""
+    """R92 [12.logs] Whoever reads the trail sees which of its events nobody of ours wrote so."""
     world.gateway.recorder.audit("login", subject="alice", client="192.0.2.7")
     thief = await written(world, 5)
     rows = await thief.rows()

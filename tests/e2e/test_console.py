@@ -47,7 +47,7 @@ async def test_an_operator_logs_in_by_a_token_and_out_again(world: World):
 
 
 async def test_the_cookie_is_for_the_console_alone(world: World):
-    """[12.console] No script reads it, no other site sends it, no other path sees it; it is not the token."""
+    """R89 [12.console] No script reads it, no other site sends it, no other path; it is not the token."""
     async with Desk(world.gateway.admin_port) as desk:
         page = await desk.ask("POST", "login", follow=False, data={"token": TOKENS["rita"]["token"]})
         assert (page.status, page.headers["Location"]) == (303, "/console/")
@@ -72,7 +72,7 @@ async def test_the_cookie_is_for_the_console_alone(world: World):
     ids=str,
 )
 async def test_no_other_page_changes_anything(world: World, headers: dict[str, str]):
-    """[12.console] A form that another page sent is refused, with the cookie and the form's token too."""
+    """R89 [12.console] A form that another page sent is refused, with the cookie and the form's token too."""
     async with Desk(world.gateway.admin_port) as desk:
         page = await desk.log_in()
         data = {"csrf": csrf_of(page)}
@@ -82,7 +82,7 @@ async def test_no_other_page_changes_anything(world: World, headers: dict[str, s
 
 
 async def test_a_form_needs_the_token_of_its_own_session(world: World):
-    """[12.console] Without it, with another one's, or twice: nothing is done."""
+    """R89 [12.console] Without it, with another one's, or twice: nothing is done."""
     async with Desk(world.gateway.admin_port) as desk, Desk(world.gateway.admin_port) as other:
         page, theirs = await desk.log_in(), await other.log_in()
         assert csrf_of(page) != csrf_of(theirs)
@@ -120,7 +120,7 @@ async def test_whoever_guesses_is_made_to_wait(world: World):
 
 
 async def test_a_foreign_host_and_a_link_from_elsewhere(world: World):
-    """[12.console] DNS rebinding is refused; a link on another page leads on by a page of our own."""
+    """R89 [12.console] DNS rebinding is refused; a link on another page leads on by a page of our own."""
     async with Desk(world.gateway.admin_port) as desk:
         assert (await desk.get(headers={"Host": "evil.example"})).status == 421
         # the browser sends no Strict cookie along
@@ -365,7 +365,7 @@ async def test_a_role_that_looks_ends_nothing(world: World):
 
 @pytest.mark.settings(CONSOLE | KEPT)
 async def test_people_who_are_called_like_attacks(world: World):
-    """[12.console] Names, addresses, user agents and reasons of any content change no page and no line."""
+    """R90 [12.console] Names, addresses, user agents and reasons of any content change no page, no line."""
     evil = "<script>alert(1)</script>\"'{{csrf}}\u202e\u0000\u001b[2J"
     world.provider.accounts["mallory"] = {
         "password": "mallory",

@@ -67,7 +67,7 @@ async def end(browser: Browser, query: str, **more):
 
 
 async def test_a_person_sees_her_sessions(world: World):
-    """[12.sessions]: device, network, since, last seen, which one asks; nobody else's, and no address."""
+    """R93 [12.sessions]: device, network, since, last seen, which one asks; nobody else's, and no address."""
     before = world.clock()
     alice = await logged_in(world)
     world.clock.advance(5)
@@ -88,7 +88,7 @@ async def test_a_person_sees_her_sessions(world: World):
 
 
 async def test_one_session_ends(world: World):
-    """[12.sessions]: at every worker and at once, with its WebSockets; who did it is kept."""
+    """R93 [12.sessions]: at every worker and at once, with its WebSockets; who did it is kept."""
     alice, other = await logged_in(world), await logged_in(world)
     more = {"listen": f"127.0.0.1:{free_port()}", "admin": {"listen": f"127.0.0.1:{free_port()}"}}
     worker = await world.start_gateway(Settings.model_validate(world.config() | more))
@@ -125,7 +125,7 @@ async def test_all_others_end(world: World):
 
 
 async def test_nobody_elses(world: World):
-    """[12.sessions]: another's session and none at all are told alike, and nothing ends."""
+    """R93 [12.sessions]: another's session and none at all are told alike, and nothing ends."""
     alice, bob = await logged_in(world), await logged_in(world, "bob")
     ((his),) = await own(bob)
     told = []

@@ -80,7 +80,7 @@ class Dangers(HTMLParser):
 @example("<![x[")
 @example("<![CDATA[ <script>")
 def test_a_template_that_is_taken_does_nothing(text):
-    """[12.pages]: any text in a template is judged, and what passes neither runs nor loads anything."""
+    """R94 [12.pages]: any text in a template is judged, and what passes neither runs nor loads anything."""
     whole = GOOD % text
     found = list(problems("page.html", whole))
     assert all(line is None or line >= 1 for line, _ in found)

@@ -135,7 +135,7 @@ ATTACKS = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_each_attack_is_told(attack: str):
-    """[12.logs] Deleted, re-ordered, altered, cut off, or passed off as forgotten or as old."""
+    """R92 [12.logs] Deleted, re-ordered, altered, cut off, or passed off as forgotten or as old."""
     trail = Trail()
     do, verdict = ATTACKS[attack]
     do(trail)
@@ -155,7 +155,7 @@ def test_which_entry_it_is():
 
 
 def test_signed_anew_with_another_key():
-    """[12.logs] Whoever has not our key can make a chain that holds in itself, and none of ours."""
+    """R92 [12.logs] Whoever has not our key can make a chain that holds in itself, and none of ours."""
     trail = Trail(hint="new", seed=b"\x07" * 32)
     assert trail.verify().verdict == "altered"
     trail = Trail(hint="mine", seed=b"\x07" * 32)

@@ -54,7 +54,7 @@ HOSTILE = (
 
 @pytest.mark.parametrize("evil", HOSTILE, ids=range(len(HOSTILE)))
 def test_whatever_it_is_called_it_is_text(evil: str):
-    """[12.console] A hostile name anywhere on the overview stays a text, cut, and without disguise."""
+    """R90 [12.console] A hostile name anywhere on the overview stays a text, cut, and without disguise."""
     history = History()
     for at in range(3):
         outcomes = {("forward", evil, "2xx"): 5.0 * at}

@@ -88,7 +88,7 @@ def guarded(ask: Asked) -> list[tuple[str, str, str]]:
 
 
 async def test_each_role_may_what_it_may_and_no_more():
-    """[12.admin] Every route that is not open, with every role: let in, or 403 that names what is needed."""
+    """R91 [12.admin] Every route that is not open, with every role: let in, or 403 and what is needed."""
     ranks = {"read": 0, "revoke": 1, "all": 2}
     async with Whole(tokens=TOKENS) as ask:
         known = {(method, path.partition("?")[0]): role for method, path, _, role in CHANGES + LOOKS}
@@ -120,7 +120,7 @@ async def test_whoever_may_is_answered(method_path):
 
 
 async def test_without_a_good_token_nothing_is_told_or_done():
-    """[12.admin] Missing, unknown, empty, expired, of another scheme: 401 everywhere, with a challenge."""
+    """R91 [12.admin] Missing, unknown, empty, expired, of another scheme: 401 everywhere, and a challenge."""
     async with Whole(tokens=TOKENS) as ask:
         for method, path, _ in guarded(ask):
             for headers in (
@@ -140,7 +140,7 @@ async def test_without_a_good_token_nothing_is_told_or_done():
 
 
 async def test_the_actor_is_the_token_and_not_what_is_said():
-    """[12.admin] Whatever a caller says of itself is on_behalf_of; the actor cannot be forged by any way."""
+    """R91 [12.admin] Whatever a caller says of itself is on_behalf_of; the actor cannot be forged."""
     async with Whole(tokens=TOKENS) as ask:
         body = json.dumps({"sub": "alice", "actor": "olga", "reason": "left"}).encode()
         assert (await ask("POST", "/revoke", body, **bearer(REVOKER)))[0] == 200

@@ -283,7 +283,7 @@ def test_texts_in_a_file_have_lines(tmp_path: Path):
     ],
 )
 def test_what_no_template_holds(tmp_path: Path, was: str, then: str, line: int, why: str):
-    """[12.pages]: expressions, scripts, handlers, what is loaded: an error with file and line."""
+    """R94 [12.pages]: expressions, scripts, handlers, what is loaded: an error with file and line."""
     (tmp_path / "own").mkdir()
     assert was in GOOD
     (tmp_path / "own/page.html").write_text(GOOD.replace(was, then, 1))
