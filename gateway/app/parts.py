@@ -132,6 +132,7 @@ class Parts:
         self.closing.later(self.telemetry.close)
         await self._start_store()
         self._make_sessions()
+        self._make_admin()
         self._make_pipeline()
         await self._start_server()
 
@@ -181,19 +182,8 @@ class Parts:
         )
         self.revoking.clear_records = self.sessions.clear
         self.noted = NotedSessions(self.sessions.index, self._knowledge, self.clock)
-        self.session_admin = SessionAdmin(
-            self.sessions.index, self._knowledge, self.revoking.revoke, self.clock
-        )
-        self.operator_logins = OperatorLogins(self.providers, self._knowledge, self.clock)
-        self.people_admin = PeopleAdmin(self.sessions.index, self._knowledge)
         self.api_keys = ApiKeys(self.store, self._knowledge, self.strangers, self.clock)
         self.revoking.mark_keys = self.api_keys.clear
-        self.key_admin = KeyAdmin(
-            self.api_keys, self._knowledge, self.revoking.revoke, self.recorder.audit, self.clock
-        )
-        self.audit_admin = AuditAdmin(
-            AuditTrail(self.store, lambda: self.runtime.ring), self._knowledge, self.recorder.audit
-        )
         self.logout_hints = LogoutHints(self.store, lambda: self.runtime.ring, self.clock)
         self.refresher = Refresher(
             self.runtime,
@@ -222,6 +212,19 @@ class Parts:
             self.long_lived,
         ):
             self.closing.later(each.close)
+
+    def _make_admin(self) -> None:
+        self.session_admin = SessionAdmin(
+            self.sessions.index, self._knowledge, self.revoking.revoke, self.clock
+        )
+        self.operator_logins = OperatorLogins(self.providers, self._knowledge, self.clock)
+        self.people_admin = PeopleAdmin(self.sessions.index, self._knowledge)
+        self.key_admin = KeyAdmin(
+            self.api_keys, self._knowledge, self.revoking.revoke, self.recorder.audit, self.clock
+        )
+        self.audit_admin = AuditAdmin(
+            AuditTrail(self.store, lambda: self.runtime.ring), self._knowledge, self.recorder.audit
+        )
 
     def _make_pipeline(self) -> None:
         knowledge = Knowledge(

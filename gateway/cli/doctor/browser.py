@@ -1,9 +1,11 @@
 """What walks through a login: a browser's requests without a browser, one at a time, nothing followed."""
 
 import asyncio
+import contextlib
 import socket
+import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -87,38 +89,33 @@ async def get(
         context = client_context(ca_file)
     except OSError:
         raise NoAnswerError(f"{ca_file or 'the certificates of the system'} cannot be used") from None
-    try:
-        async with (
-            asyncio.timeout(within),
-            # the environment's proxy, and never the passwords in ~/.netrc: what leads on may be anybody's
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=_Resolver()),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-            ) as session,
-            session.get(
-                URL(url, encoded=True),
-                allow_redirects=False,
-                headers=sent,
-                ssl=context,
-                proxy=proxy_for(url, None),
-            ) as response,
-        ):
-            octets = bytearray()
-            async for piece in response.content.iter_any():
-                octets += piece
-                if len(octets) > _MOST_BODY:
-                    response.close()
-                    break
-    except TimeoutError:
-        raise NoAnswerError(f"no answer within {within:g} s") from None
-    except aiohttp.ClientConnectorCertificateError as error:
-        why = getattr(error.certificate_error, "verify_message", "") or "it cannot be trusted"
-        raise NoAnswerError(f"its certificate is refused: {why}") from None
-    except aiohttp.ClientConnectorError as error:
-        raise NoAnswerError(f"no connection: {error.os_error.strerror or 'it fails'}") from None
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise NoAnswerError(f"no HTTP answer ({type(error).__name__})") from None
+    with _faults_told(within):
+        return await _asked(url, within, sent, context)
+
+
+async def _asked(url: str, within: float, headers: Mapping[str, str], trusted: ssl.SSLContext) -> Page:
+    async with (
+        asyncio.timeout(within),
+        # the environment's proxy, and never the passwords in ~/.netrc: what leads on may be anybody's
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(resolver=_Resolver()),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        ) as session,
+        session.get(
+            URL(url, encoded=True),
+            allow_redirects=False,
+            headers=headers,
+            ssl=trusted,
+            proxy=proxy_for(url, None),
+        ) as response,
+    ):
+        octets = bytearray()
+        async for piece in response.content.iter_any():
+            octets += piece
+            if len(octets) > _MOST_BODY:
+                response.close()
+                break
     return Page(
         url,
         response.status,
@@ -128,6 +125,22 @@ async def get(
         octets[:_MOST_BODY].decode("utf-8", "replace"),
         _ahead(response.headers.get("Date")),
     )
+
+
+@contextlib.contextmanager
+def _faults_told(within: float) -> Iterator[None]:
+    """Say why there is no answer. Raises NoAnswerError."""
+    try:
+        yield
+    except TimeoutError:
+        raise NoAnswerError(f"no answer within {within:g} s") from None
+    except aiohttp.ClientConnectorCertificateError as error:
+        why = getattr(error.certificate_error, "verify_message", "") or "it cannot be trusted"
+        raise NoAnswerError(f"its certificate is refused: {why}") from None
+    except aiohttp.ClientConnectorError as error:
+        raise NoAnswerError(f"no connection: {error.os_error.strerror or 'it fails'}") from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise NoAnswerError(f"no HTTP answer ({type(error).__name__})") from None
 
 
 def location_of(url: str, location: str) -> str:
