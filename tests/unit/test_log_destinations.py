@@ -538,3 +538,34 @@ def test_a_message_that_is_cut_is_a_message(short, most):
             rb'<\d+>1 \S+ \S+ \S+ \S+ login (?:\[[^ ="\]]+(?: [^ ="\]]+="(?:[^"\\\]]|\\.)*")*\])+ ', message
         ), message
     assert b"[gateway@32473 " in told[0]
+
+
+def test_whatever_goes_wrong_on_the_way_is_tried_again():
+    """[12.logs] No error of a destination, of whatever kind, ends the way of all lines to come."""
+
+    class Odd:
+        def __init__(self) -> None:
+            self.errors = [ValueError("label too long"), OSError("away"), UnicodeError("x"), KeyError("y")]
+            self.taken: list[str] = []
+
+        def send(self, records) -> int:
+            if self.errors:
+                raise self.errors.pop()
+            self.taken += [each.line for each in records]
+            return len(records)
+
+        def rest(self) -> None:
+            return
+
+        def close(self) -> None:
+            return
+
+        def stats(self):
+            return {}
+
+    carrier = Odd()
+    shipper = Shipper(carrier, "test")
+    shipper.tell("info", "login", "one")
+    assert shipper.drain(10)
+    shipper.close()
+    assert carrier.taken == ["one"]

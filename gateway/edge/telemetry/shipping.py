@@ -144,8 +144,8 @@ class Shipper:
             try:
                 self._send()
                 self.carrier.rest()
-            except OSError as error:
-                self.trouble = error.strerror or type(error).__name__
+            except Exception as error:  # noqa: BLE001 - without this thread no line would go anywhere any more
+                self.trouble = getattr(error, "strerror", None) or type(error).__name__
                 self._woken.set()
                 self._ending.wait(pause)
                 if self._ending.is_set():
@@ -155,7 +155,7 @@ class Shipper:
             self.trouble, pause = None, _FIRST_PAUSE
             if self._ending.is_set() and not self._queue:
                 break
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(Exception):
             self.carrier.close()
 
     def _send(self) -> None:
