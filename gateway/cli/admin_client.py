@@ -229,7 +229,9 @@ def _answered(target: Target, path: str, body: str, method: str = "POST") -> byt
 def _refusal(target: Target, status: int, answer: bytes) -> str:
     what = f"the gateway answered {status}: {_explanation(answer)}"
     if status == 403 and "needs the role" in what:
-        return f"{what} Use another token than {target.token_name}."
+        # of a configuration it has the setting's name
+        than = target.token_name if "." in target.token_name else "that of --token-file"
+        return f"{what} Use another token than {than}."
     return what
 
 

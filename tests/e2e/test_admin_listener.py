@@ -187,7 +187,7 @@ async def test_a_role_that_is_not_enough_is_named(fleet: SecureFleet, run, tmp_p
     code, out, err = await run(*words, *where(fleet, tmp_path, READER))
     assert (code, out) == (1, "")
     assert "This needs the role" in err
-    assert "rita has the role read. Use another token" in err
+    assert "rita has the role read. Use another token than that of --token-file." in err
 
 
 async def test_readers_may_look(fleet: SecureFleet, run, tmp_path):
