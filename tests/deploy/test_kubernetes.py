@@ -14,6 +14,7 @@ import yaml
 
 from gateway.config.settings.listener import LimitSettings
 from gateway.edge.configfile.load import parse
+from gateway.edge.telemetry.metric_catalogue import CATALOGUE
 from tests.support import helm
 from tests.support.configuration import TREE
 
@@ -269,6 +270,46 @@ def test_no_secret_stands_in_the_config_map(program: Path, literal: str):
     assert "hush" not in done.stderr
     name = literal.replace("hush", "${file:/run/secrets/gateway/some-name}")
     assert helm.rendered(program, *chart, "--set", name).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ("secrets.values.client-secret=", "no client-secret"),
+        ("secrets.values.admin-token=null", "no admin-token"),
+        ("secrets.path=/etc/secrets", "config names files in /run/secrets/gateway"),
+    ],
+)
+def test_secrets_that_the_pods_would_miss_are_told(program: Path, given: str, complaint: str):
+    """[12.kubernetes]: of the chart's own Secret, and files that are mounted elsewhere than named."""
+    done = helm.rendered(program, f"--values={helm.CHART / 'ci/small.yaml'}", "--set", given)
+    assert done.returncode != 0
+    assert complaint in done.stderr
+
+
+def test_the_values_of_the_page_will_do(program: Path, tmp_path: Path):
+    """[12.kubernetes]: what docs/kubernetes.md has one write, in any namespace and under any name."""
+    text = (TREE / "docs/kubernetes.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(image:.*?)```", text, re.DOTALL)
+    (tmp_path / "my-values.yaml").write_text(block)
+    words = ("-f", str(tmp_path / "my-values.yaml"), "--namespace=web", "--set=nameOverride=edge")
+    manifests = documents(helm.rendered(program, *words).stdout)
+    for manifest in manifests:
+        validate(manifest)
+    assert settings_of(manifests, tmp_path).public_url == "https://app.example.com"
+    (deployment,) = (each for each in manifests if each["kind"] == "Deployment")
+    assert deployment["metadata"]["name"] == "token-gateway-edge"
+
+
+def test_the_adapter_offers_what_the_autoscaler_asks():
+    """[12.kubernetes]: docs/kubernetes.md has its rule: the metric is ours, the name that of the values."""
+    text = (TREE / "docs/kubernetes.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(rules:\n.*?)```", text, re.DOTALL)
+    ((rule,),) = yaml.safe_load(block).values()
+    values = yaml.safe_load((helm.CHART / "values.yaml").read_text())
+    assert rule["name"]["as"] == values["autoscaling"]["requestsMetric"]
+    assert rule["name"]["matches"] in CATALOGUE
+    assert rule["seriesQuery"].startswith(rule["name"]["matches"] + "{")
 
 
 def test_the_plain_manifests_are_the_chart_s(program: Path):

@@ -78,6 +78,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail "config.admin.listen is the container's port that probes ask: 0.0.0.0:9090" -}}
 {{- end -}}
 {{- include "gateway.noSecrets" (dict "at" "config" "value" .Values.config "path" .Values.secrets.path) -}}
+{{- $usual := "/run/secrets/gateway" -}}
+{{- if and (ne .Values.secrets.path $usual) (contains (printf "${file:%s/" $usual) (toJson .Values.config)) -}}
+{{- fail (printf "config names files in %s, and secrets.path is %s: admin.token and secret_keys have to be written as well" $usual .Values.secrets.path) -}}
+{{- end -}}
+{{- if not .Values.secrets.existing -}}
+{{- range regexFindAll (printf "[$][{]file:%s/[^}]+[}]" (regexQuoteMeta .Values.secrets.path)) (toJson .Values.config) -1 -}}
+{{- $name := trimSuffix "}" (base .) -}}
+{{- if not (get $.Values.secrets.values $name) -}}
+{{- fail (printf "secrets.values has no %s, which config names" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if hasKey .Values.config "workers" -}}
 {{- fail "config.workers: the chart writes it, of its value workers" -}}
 {{- end -}}
