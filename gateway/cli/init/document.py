@@ -37,7 +37,8 @@ admin:
   listen: 127.0.0.1:{admin_port}
   token: ${{file:{secrets}/{for_operators}}}
 
-# seals the cookies. To rotate it: a new key first (gateway keys generate), the old one behind it for a week
+# seals the cookies. To rotate it: a new key first (gateway keys generate), the old one behind it for a week;
+# with several machines the new one behind the old one at all of them, before it goes first
 secret_keys: ["${{file:{secrets}/{for_sealing}}}"]
 
 # the store. Without this section the gateway starts one of its own in state_dir, enough for one machine
