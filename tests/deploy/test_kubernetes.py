@@ -296,7 +296,7 @@ def test_the_values_of_the_page_will_do(program: Path, tmp_path: Path):
     manifests = documents(helm.rendered(program, *words).stdout)
     for manifest in manifests:
         validate(manifest)
-    assert settings_of(manifests, tmp_path).public_url == "https://app.example.com"
+    assert settings_of(manifests, tmp_path).public_url == ("https://app.example.com",)
     (deployment,) = (each for each in manifests if each["kind"] == "Deployment")
     assert deployment["metadata"]["name"] == "token-gateway-edge"
 
