@@ -44,9 +44,12 @@ def test_what_it_runs(stage: image.Stage):
     assert stage.labels["org.opencontainers.image.version"] == gateway.__version__
 
 
-def test_it_carries_what_it_consists_of(stage: image.Stage):
-    """[12.image]: a CycloneDX document that names the gateway and every package, each as it is locked."""
-    sbom = json.loads((stage.root / "opt/venv/share/token-gateway/sbom.cdx.json").read_text())
+def test_it_carries_what_it_consists_of(stage: image.Stage, tmp_path: Path):
+    """[12.image]: a CycloneDX document that names the gateway and every package, as locked; CI keeps it."""
+    kept = image.keep_bill(stage, tmp_path / "build")
+    sbom = json.loads(kept.read_text())
+    assert kept.name == "sbom.cdx.json"
+    assert f"/{image.BILL}" in (TREE / "Dockerfile").read_text()
     assert sbom["bomFormat"] == "CycloneDX"
     told = {each["name"].lower().replace("_", "-"): each["version"] for each in sbom["components"]}
     assert told.pop("token-gateway") == gateway.__version__

@@ -26,6 +26,7 @@ _SETTINGS: Final = ("hosts", "ld.so.cache", "nsswitch.conf", "passwd", "group", 
 _OWN: Final = ("opt", "src", "dist", "tmp", "run", "root", "var/lib/gateway", "shims", "dev", "proc")
 _LEFT_OUT: Final = "deploy/native.py"
 _STAMP: Final = "image.json"
+BILL: Final = "opt/venv/share/token-gateway/sbom.cdx.json"
 
 
 @dataclass
@@ -207,8 +208,15 @@ def main() -> int:
     except (subprocess.CalledProcessError, OSError) as error:
         sys.stderr.write(f"image: not made: {error}\n{getattr(error, 'stderr', '')}\n")
         return 1
+    keep_bill(stage, TREE / "build")
     sys.stdout.write(f"{stage.root}\n")
     return 0
+
+
+def keep_bill(stage: Stage, directory: Path) -> Path:
+    """Copy what tells of the image's parts (CycloneDX) to where CI keeps what it makes; return the file."""
+    directory.mkdir(exist_ok=True)
+    return Path(shutil.copy(stage.root / BILL, directory / Path(BILL).name))
 
 
 if __name__ == "__main__":
