@@ -5,7 +5,7 @@ PYTHON ?= $(shell for each in /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/p
   python3.11 python3.12 python3.13 python3; do \
   $$each -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done)
 BIN := .venv/bin
-# tests wait more than they work
+# tests wait more than they work; files in their order, since the largest are not the longest
 JOBS ?= 3
 
 .PHONY: help setup native docs demo test check format bench bench-fleet soak console-pictures page-pictures lock clean
@@ -69,7 +69,7 @@ native: setup
 	@$(BIN)/python deploy/native.py
 
 test: check native
-	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 format: setup
 	@$(BIN)/ruff check --fix .
