@@ -337,3 +337,11 @@ def test_the_schema_of_values_is_one():
     plain = yaml.safe_load(helm.PLAIN_VALUES.read_text())
     jsonschema.validate({**values, "config": values["config"] | plain["config"]}, schema)
     assert set(schema["properties"]) - {"global"} == set(values)
+
+
+def test_a_release_whose_name_begins_with_a_digit(program: Path):
+    """[12.kubernetes]: names of Services begin with a letter all the same (RFC 1035)."""
+    done = helm.rendered(program, "-f", str(helm.CHART / "ci/large.yaml"), "--set", "fullnameOverride=2nd")
+    assert done.returncode == 0, done.stderr
+    names = [each["metadata"]["name"] for each in documents(done.stdout) if each["kind"] == "Service"]
+    assert names == ["gw-2nd", "gw-2nd-admin"]

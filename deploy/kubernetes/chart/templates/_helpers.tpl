@@ -2,7 +2,17 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* A Service's name begins with a letter (RFC 1035); a release's may begin with a digit. */}}
 {{- define "gateway.fullname" -}}
+{{- $name := include "gateway.plainname" . -}}
+{{- if regexMatch "^[0-9]" $name -}}
+{{- printf "gw-%s" $name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "gateway.plainname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
 {{- else if contains (include "gateway.name" .) .Release.Name -}}
