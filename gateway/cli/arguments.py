@@ -133,3 +133,18 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="default: $GATEWAY_CONFIG, else gateway.yaml, else config/gateway.yaml",
     )
+
+
+def seconds_up_to(most: float) -> Callable[[str], float]:
+    """Return what reads an option's seconds: more than 0, and at most so many."""
+
+    def read(text: str) -> float:
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds <= most:
+            raise argparse.ArgumentTypeError(f"write seconds, more than 0 and at most {most:g}")
+        return seconds
+
+    return read

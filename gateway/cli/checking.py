@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.cli.arguments import add_config, command
+from gateway.cli.arguments import add_config, command, seconds_up_to
 from gateway.cli.configuration import load_configuration
 from gateway.cli.terminal import complain, say
 
@@ -36,20 +36,10 @@ def add_arguments(parsers: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds_up_to(600),
         default=_WITHIN,
         help="for all of --online; default: 20",
     )
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 600:
-        raise argparse.ArgumentTypeError("write seconds, more than 0 and at most 600")
-    return seconds
 
 
 def check(options: argparse.Namespace) -> int:

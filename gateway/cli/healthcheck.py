@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.cli.arguments import add_config, command
+from gateway.cli.arguments import add_config, command, seconds_up_to
 from gateway.cli.configuration import find_configuration
 from gateway.cli.terminal import CommandError, say
 
@@ -35,18 +35,12 @@ def add_arguments(parsers: "argparse._SubParsersAction[Parser]") -> None:
         help="the admin listener, without any configuration: http://127.0.0.1:9090",
     )
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=_seconds, default=_WITHIN, help="for all of it; default: 2"
+        "--timeout",
+        metavar="SECONDS",
+        type=seconds_up_to(60),
+        default=_WITHIN,
+        help="for all of it; default: 2",
     )
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 60:
-        raise argparse.ArgumentTypeError("write seconds, more than 0 and at most 60")
-    return seconds
 
 
 def healthcheck(options: argparse.Namespace) -> int:

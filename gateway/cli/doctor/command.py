@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.cli.arguments import add_config, command
+from gateway.cli.arguments import add_config, command, seconds_up_to
 from gateway.cli.configuration import load_configuration
 from gateway.cli.terminal import CommandError, complain, say
 
@@ -39,18 +39,12 @@ def add_arguments(parsers: "argparse._SubParsersAction[Parser]") -> None:
     parser.add_argument("--ca-file", metavar="FILE", help="who may sign the site's certificate, for the walk")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=_seconds, default=_WITHIN, help="for each step; default: 10"
+        "--timeout",
+        metavar="SECONDS",
+        type=seconds_up_to(120),
+        default=_WITHIN,
+        help="for each step; default: 10",
     )
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 120:
-        raise argparse.ArgumentTypeError("write seconds, more than 0 and at most 120")
-    return seconds
 
 
 def doctor(options: argparse.Namespace) -> int:
